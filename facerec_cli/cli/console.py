@@ -1,0 +1,209 @@
+"""Everything that the commands print: results on stdout, all the rest on stderr.
+
+The library never prints. Commands are made with :func:`command`, which adds ``--quiet``, ``--verbose``
+and ``--debug``, and turns every fault into one message and a documented exit code.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from facerec_cli.errors import EXIT_BUG, EXIT_INTERRUPTED, FacerecError
+from facerec_cli.progress import Progress, silent
+
+_PIPE_WIDTH = 160  # a table in a pipe must not be cut at 80 columns
+
+_quiet = False
+_debug = False
+
+
+def _console(*, stderr: bool) -> Console:
+    """A console on the stream of this moment, so that tests and pipes can replace it."""
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() or "COLUMNS" in os.environ else _PIPE_WIDTH
+    return Console(file=stream, width=width, highlight=False, soft_wrap=not stream.isatty())
+
+
+def result(text: str) -> None:
+    """Print a line of result on stdout, as it is."""
+    sys.stdout.write(text + "\n")
+
+
+def result_json(document: Mapping[str, Any] | Sequence[Any]) -> None:
+    """Print one JSON document on stdout; NaN and infinity, which JSON lacks, must be None by now."""
+    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def result_table(
+    rows: Sequence[Sequence[object]], *, columns: Sequence[str], title: str = "", right: Sequence[str] = ()
+) -> None:
+    """Print a table of results on stdout.
+
+    Args:
+        rows: One sequence of cells per row; each cell is shown as ``str`` of it, never as markup.
+        columns: The headings.
+        title: Shown above the table.
+        right: Headings of the columns to align to the right.
+    """
+    from rich import box
+    from rich.table import Table
+
+    table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(escape(str(cell)) for cell in row))
+    _console(stderr=False).print(table)
+
+
+def note(text: str) -> None:
+    """Say something on stderr that is not a result; silent under ``--quiet``."""
+    if not _quiet:
+        _console(stderr=True).print(escape(text))
+
+
+def warn(text: str) -> None:
+    """Warn on stderr, also under ``--quiet``."""
+    _console(stderr=True).print(f"[yellow]warning:[/yellow] {escape(text)}")
+
+
+@contextmanager
+def progress_bar(description: str, *, unit: str = "photos") -> Iterator[Progress]:
+    """A bar with count, rate and time left on stderr; nothing when quiet or not on a terminal."""
+    if _quiet or not sys.stderr.isatty():
+        yield silent
+        return
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        ProgressColumn,
+        SpinnerColumn,
+        Task,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+    from rich.progress import Progress as RichProgress
+    from rich.text import Text
+
+    class Rate(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            speed = task.finished_speed or task.speed
+            return Text("" if speed is None else f"{speed:,.1f} {unit}/s")
+
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        Rate(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with RichProgress(*columns, console=_console(stderr=True), transient=True) as bar:
+        task = bar.add_task(escape(description), total=None)
+
+        def update(done: int, total: int | None = None) -> None:
+            bar.update(task, completed=done, total=total)
+
+        yield update
+
+
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print results and errors only.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more about what is done.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
+
+
+def command(function: Callable[..., None]) -> Callable[..., None]:
+    """Make a function the body of a command: the shared flags, and one place where faults end.
+
+    A parameter named ``json_output`` that is true turns an error into a JSON document on stdout too.
+    """
+
+    @functools.wraps(function)
+    def run(*, quiet: bool, verbose: bool, debug: bool, **arguments: Any) -> None:
+        _configure(quiet=quiet, verbose=verbose, debug=debug)
+        try:
+            function(**arguments)
+        except (typer.Exit, typer.Abort):
+            raise
+        except BaseException as fault:
+            _end(fault, as_json=bool(arguments.get("json_output")))
+
+    shared = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=annotation)
+        for name, annotation in (("quiet", Quiet), ("verbose", Verbose), ("debug", Debug))
+    ]
+    own = inspect.signature(function, eval_str=True)
+    parameters = [*own.parameters.values(), *shared]
+    run.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {p.name: p.annotation for p in parameters} | {"return": None}
+    del run.__wrapped__  # type: ignore[attr-defined]  # or Typer would look past the shared flags
+    return run
+
+
+def _configure(*, quiet: bool, verbose: bool, debug: bool) -> None:
+    global _quiet, _debug
+    _quiet, _debug = quiet, debug
+    logger = logging.getLogger("facerec")
+    logger.setLevel(logging.DEBUG if verbose or debug else logging.WARNING)
+    logger.handlers = [_StderrHandler()]
+    logger.propagate = False
+    # A kill from outside ends like Ctrl-C: what is under way is left resumable and the code is 130.
+    if hasattr(signal, "SIGTERM"):
+        signal.signal(signal.SIGTERM, _interrupt)
+
+
+def _interrupt(number: int, frame: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+class _StderrHandler(logging.Handler):
+    """The library's log on stderr: warnings always, more with ``--verbose``."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = record.getMessage()
+        if record.levelno >= logging.WARNING:
+            warn(text)
+        else:
+            note(text)
+
+
+def _end(fault: BaseException, *, as_json: bool) -> NoReturn:
+    """Report ``fault`` and leave with its exit code."""
+    if _debug and not isinstance(fault, KeyboardInterrupt | BrokenPipeError):
+        raise fault
+    if isinstance(fault, BrokenPipeError):  # `facerec models list | head` is not a fault
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(0)
+    if isinstance(fault, SystemExit):
+        raise fault
+    if isinstance(fault, KeyboardInterrupt):
+        kind, message, hint, code = "Interrupted", str(fault) or "interrupted", "", EXIT_INTERRUPTED
+    elif isinstance(fault, FacerecError):
+        kind, message, hint = type(fault).__name__, fault.message, fault.hint
+        code = fault.exit_code
+    else:
+        kind, message, code = type(fault).__name__, f"{type(fault).__name__}: {fault}", EXIT_BUG
+        hint = "This is a fault of facerec. Run again with --debug and report the traceback."
+    console = _console(stderr=True)
+    console.print(f"[bold red]error:[/bold red] {escape(message)}")
+    if hint:
+        console.print(escape(hint))
+    if as_json:
+        error = {"kind": kind, "message": message, "hint": hint, "exit_code": code}
+        result_json({"error": error})
+    raise typer.Exit(code)

@@ -1,0 +1,160 @@
+"""A model pack's manifest: everything that a command must know about a model, in one place.
+
+Preprocessing, licence and sha256 are written here and in the ONNX metadata and nowhere else. Sizes are
+always (width, height); colour values are on the 0..255 scale; a network's input is (pixel - mean) / std.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+Colour = Literal["rgb", "bgr"]
+
+
+@dataclass(frozen=True, slots=True)
+class Licence:
+    """Under which terms a pack may be used; three things that must not be mixed up.
+
+    Attributes:
+        code: SPDX identifier of the licence of the code that made the model.
+        weights: SPDX identifier of the weights' licence, or a short name such as
+            "non-commercial-research".
+        commercial: Whether the weights may be used commercially, by their licence.
+        files: Licence texts inside the pack's folder.
+        notice: A sentence that a person has to read before pulling the pack.
+    """
+
+    code: str
+    weights: str
+    commercial: bool
+    files: tuple[str, ...] = ()
+    notice: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where a model comes from.
+
+    Attributes:
+        source: Who published it and where it was taken from.
+        training_data: The data it was trained on, as published ("unknown" where it is not).
+        paper: Reference of the method.
+    """
+
+    source: str
+    training_data: str
+    paper: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DetectorSpec:
+    """A face detector with five landmarks.
+
+    Attributes:
+        kind: Which decoder reads its outputs; a key of ``registry.DETECTORS``.
+        file: ONNX file inside the pack's folder.
+        sha256: Of that file, in hexadecimal; empty where the source publishes none.
+        colour: Colour order of the input.
+        mean: Subtracted from each channel, 0..255 scale, in input order.
+        std: Each channel is divided by it.
+        min_score: Default threshold on the detection score, 0..1.
+        nms_iou: Boxes that overlap a better one by more than this are dropped.
+        input_size: (width, height) in pixels where the file fixes it, None where it is dynamic.
+    """
+
+    kind: str
+    file: str
+    sha256: str
+    colour: Colour = "bgr"
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    min_score: float = 0.6
+    nms_iou: float = 0.3
+    input_size: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderSpec:
+    """A recognition network: aligned crop in, embedding out.
+
+    Attributes:
+        file: ONNX file inside the pack's folder.
+        sha256: Of that file, in hexadecimal; empty where the source publishes none.
+        embedding_size: D.
+        input_size: (width, height) of the aligned crop in pixels.
+        colour: Colour order of the input.
+        mean: Subtracted from each channel, 0..255 scale, in input order.
+        std: Each channel is divided by it.
+        template: Name of the five-point alignment template (``faces.align.TEMPLATES``).
+        normalised: Whether the network's output already has unit length.
+        layout: "nchw" float32 input, or "nhwc" uint8 input with the preprocessing inside the graph.
+    """
+
+    file: str
+    sha256: str
+    embedding_size: int
+    input_size: tuple[int, int] = (112, 112)
+    colour: Colour = "rgb"
+    mean: tuple[float, float, float] = (127.5, 127.5, 127.5)
+    std: tuple[float, float, float] = (127.5, 127.5, 127.5)
+    template: str = "arcface"
+    normalised: bool = False
+    layout: Literal["nchw", "nhwc"] = "nchw"
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """A cosine above which two faces are called the same person, and where that comes from.
+
+    Attributes:
+        value: Cosine similarity, -1..1.
+        far: False accept rate that it was chosen for.
+        data: The labelled pairs that it was chosen on, and the settings (flip or not).
+        impostor_pairs: How many different-person pairs that data has.
+    """
+
+    value: float
+    far: float
+    data: str
+    impostor_pairs: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModelPack:
+    """What a manifest says about a model.
+
+    Attributes:
+        name: What a user types after ``--model``.
+        description: One line.
+        folder: Where the files are; not part of the manifest.
+        licence: Terms of use.
+        provenance: Origin.
+        encoder: The recognition network.
+        detector: The face detector, or None to use the default pack's.
+        threshold: Default verification threshold, or None where nobody has measured one.
+        training: Free facts about how it was trained (loss, recipe, data set, checkpoint sha256).
+        urls: Where the pack can be pulled from, best first.
+    """
+
+    name: str
+    description: str
+    folder: Path
+    licence: Licence
+    provenance: Provenance
+    encoder: EncoderSpec
+    detector: DetectorSpec | None = None
+    threshold: Threshold | None = None
+    training: dict[str, str] = field(default_factory=dict)
+    urls: tuple[str, ...] = ()
+
+    @property
+    def encoder_path(self) -> Path:
+        """The recognition network's file."""
+        return self.folder / self.encoder.file
+
+    @property
+    def detector_path(self) -> Path | None:
+        """The detector's file, or None where the pack has none."""
+        return None if self.detector is None else self.folder / self.detector.file

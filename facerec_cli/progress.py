@@ -1,0 +1,17 @@
+"""How the library tells its caller how far long work has come, without printing."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Progress(Protocol):
+    """A function that is told the units done so far and, once known, the total."""
+
+    def __call__(self, done: int, total: int | None = None) -> None:
+        """Take note of ``done`` units out of ``total``."""
+        ...
+
+
+def silent(done: int, total: int | None = None) -> None:
+    """Progress that goes nowhere; the default of every library function that takes one."""

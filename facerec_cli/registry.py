@@ -1,0 +1,47 @@
+"""Names that a user can type, and where the code behind each one lives.
+
+Every table is a plain dictionary of ``name -> "module:attribute"``: listing names imports nothing, and
+adding a loss, a backbone or a detector is one file and one line here.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
+from facerec_cli.errors import UsageError
+
+DETECTORS: Mapping[str, str] = {
+    "scrfd": "facerec_cli.faces.scrfd:Scrfd",
+    "yunet": "facerec_cli.faces.yunet:YuNet",
+}
+
+LOSSES: Mapping[str, str] = {}
+
+BACKBONES: Mapping[str, str] = {}
+
+
+def load(table: Mapping[str, str], name: str, kind: str) -> Any:
+    """Import what ``name`` stands for in ``table``.
+
+    Args:
+        table: One of the tables of this module.
+        name: What the user typed.
+        kind: What the table holds, in the singular, for the message ("loss").
+
+    Raises:
+        UsageError: ``name`` is not in ``table``; the message gives the nearest name and all of them.
+    """
+    if name not in table:
+        raise unknown_name(name, table, kind)
+    module, _, attribute = table[name].partition(":")
+    return getattr(import_module(module), attribute)
+
+
+def unknown_name(name: str, known: Mapping[str, Any] | list[str], kind: str) -> UsageError:
+    """The error for a name that is not known, with the nearest one that is."""
+    near = difflib.get_close_matches(name, list(known), n=1)
+    guess = f"Did you mean {near[0]!r}? " if near else ""
+    return UsageError(f"There is no {kind} {name!r}.", hint=f"{guess}Known: {', '.join(sorted(known))}")
