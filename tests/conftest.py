@@ -1,0 +1,42 @@
+"""Fixtures that several rooms share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(autouse=True)
+def _own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test sees or touches the packs, caches and licences of the person who runs the tests."""
+    monkeypatch.setenv("FACEREC_HOME", str(tmp_path_factory.mktemp("facerec-home")))
+    monkeypatch.setenv("INSIGHTFACE_HOME", str(tmp_path_factory.mktemp("insightface-home")))
+    for name in ("FACEREC_MIRROR", "FACEREC_OFFLINE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The root of the checkout."""
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The research-use data beside the checkout; tests that need it skip where it is absent."""
+    folder = REPOSITORY.parent / "shared"
+    if not folder.is_dir():
+        pytest.skip("needs ../shared (LFW and reference values), which is not part of the repository")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def lfw(shared: Path) -> Path:
+    """The folder with LFW's ``images/`` and ``pairs.txt``."""
+    folder = shared / "lfw"
+    if not (folder / "pairs.txt").is_file():
+        pytest.skip("needs ../shared/lfw, which is not part of the repository")
+    return folder
