@@ -1,0 +1,79 @@
+"""The error contract: what a fault prints where, and the exit code that it gives."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from facerec_cli import errors
+
+PROGRAM = """
+import typer
+from typing import Annotated
+from facerec_cli.cli.console import command, note, result, warn
+from facerec_cli import errors
+app = typer.Typer(pretty_exceptions_enable=False)
+@app.command()
+@command
+def go(json_output: Annotated[bool, typer.Option("--json", help="x")] = False) -> None:
+    note("a note"); warn("a warning"); result("a result")
+    {body}
+app()
+"""
+
+
+def _run(body: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    code = PROGRAM.format(body=body)
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=60
+    )
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [
+        ("errors.FacerecError('it broke.')", 1),
+        ("errors.UsageError('it broke.')", 2),
+        ("errors.InputError('it broke.')", 3),
+        ("errors.ModelError('it broke.')", 4),
+        ("errors.PartialFailure('it broke.')", 5),
+        ("errors.MissingExtraError('pyarrow', extra='parquet', purpose='it broke:')", 6),
+        ("errors.TrainingError('it broke.')", 7),
+        ("KeyboardInterrupt('it broke')", errors.EXIT_INTERRUPTED),
+        ("ZeroDivisionError('it broke')", errors.EXIT_BUG),
+    ],
+)
+def test_each_fault_has_its_code_and_one_message_without_traceback(fault: str, code: int) -> None:
+    done = _run(f"raise {fault}")
+    assert done.returncode == code
+    assert "error: " in done.stderr and "it broke" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == "a result\n"
+
+
+def test_debug_shows_the_traceback() -> None:
+    done = _run("raise errors.InputError('it broke.')", "--debug")
+    assert "Traceback" in done.stderr and "it broke" in done.stderr and done.returncode != 0
+
+
+def test_quiet_leaves_results_and_warnings() -> None:
+    done = _run("pass", "--quiet")
+    assert done.stdout == "a result\n"
+    assert "a warning" in done.stderr and "a note" not in done.stderr
+
+
+def test_json_reports_the_fault_as_a_document_too() -> None:
+    done = _run("raise errors.ModelError('bad [file].', hint='Mend it.')", "--json")
+    document = json.loads(done.stdout.removeprefix("a result\n"))
+    assert document == {
+        "error": {"kind": "ModelError", "message": "bad [file].", "hint": "Mend it.", "exit_code": 4}
+    }
+    assert "bad [file]." in done.stderr, "brackets in a message are text, not markup"
+
+
+def test_output_into_a_pipe_has_no_colour_codes() -> None:
+    done = _run("raise errors.InputError('it broke.')")
+    assert "\x1b[" not in done.stderr + done.stdout

@@ -1,0 +1,53 @@
+"""The documents say what the program does: every command, flag, link and README line."""
+
+from __future__ import annotations
+
+import re
+import runpy
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from facerec_cli.cli import app
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+REFERENCE = runpy.run_path(str(REPOSITORY / "docs" / "reference.py"))
+COMMANDS = dict(REFERENCE["commands"](get_command(app)))
+PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
+
+
+def test_the_command_reference_is_up_to_date() -> None:
+    page = (REPOSITORY / "docs" / "commands.md").read_text(encoding="utf-8")
+    assert page == REFERENCE["render"](), "run: python docs/reference.py"
+
+
+@pytest.mark.parametrize("path", COMMANDS)
+def test_every_command_and_flag_has_help(path: str) -> None:
+    node = COMMANDS[path]
+    assert node.help and len(node.help) > 20, f"{path} has no help text"
+    for parameter in node.params:
+        assert getattr(parameter, "help", None), f"{path}: {parameter.name} has no help text"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_links_between_documents_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text(encoding="utf-8")):
+        if not target.startswith(("http:", "https:", "mailto:")):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}, which is not there"
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if p.name != "commands.md"], ids=lambda p: p.name)
+def test_commands_in_the_documents_exist(page: Path) -> None:
+    """Each ``facerec ...`` line of a code block names a command and only flags that it has."""
+    for block in re.findall(r"^(?: {4}|\$ )(facerec .*)$", page.read_text(encoding="utf-8"), flags=re.M):
+        line = re.split(r"\s[#|>&]", block)[0]
+        words = line.split()
+        path = next((" ".join(words[:n]) for n in (3, 2) if " ".join(words[:n]) in COMMANDS), None)
+        if path is None:
+            assert words[1].startswith("-"), f"{page.name}: no such command: {line}"
+            continue
+        known = {flag for p in COMMANDS[path].params for flag in (*p.opts, *p.secondary_opts)}
+        for word in words:
+            if word.startswith("--"):
+                assert word.split("=")[0] in known | {"--help"}, f"{page.name}: {path} has no {word}"
