@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 
-PEER = [sys.executable, "-c", "import typer, rich.console, rich.table, rich.panel, rich.markdown"]
+PEER = [sys.executable, "-c", "import typer, rich"]
 OURS = [sys.executable, "-m", "facerec_cli", "--help"]
 
 
