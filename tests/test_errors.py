@@ -1,0 +1,36 @@
+"""The exit codes in the code, in its drawing of the family, and in the documents are the same."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from facerec_cli import errors
+
+FAMILY = {
+    name: kind
+    for name, kind in vars(errors).items()
+    if isinstance(kind, type) and issubclass(kind, errors.FacerecError)
+}
+
+
+def test_codes_are_distinct_and_drawn_as_they_are() -> None:
+    codes = {name: kind.exit_code for name, kind in FAMILY.items()}
+    assert len(set(codes.values())) == len(codes)
+    drawn = {name: int(code) for name, code in re.findall(r"(\w+) +(\d+) {3}", errors.__doc__ or "")}
+    assert drawn == codes
+
+
+def test_the_page_lists_every_kind_with_its_code(repository: Path) -> None:
+    page = (repository / "docs" / "errors.md").read_text(encoding="utf-8")
+    rows = {kind: int(code) for code, kind in re.findall(r"^\| (\d+) \| `(\w+)` \|", page, flags=re.M)}
+    expected = {n: k.exit_code for n, k in FAMILY.items() if n != "FacerecError"}
+    assert rows == expected | {"Interrupted": errors.EXIT_INTERRUPTED}
+
+
+def test_a_message_says_what_happened_and_what_to_do() -> None:
+    fault = errors.InputError("a.jpg is empty.", hint="Take it off the list.")
+    assert str(fault) == "a.jpg is empty. Take it off the list."
+    assert "pip install 'facerec-cli[parquet]'" in str(
+        errors.MissingExtraError("pyarrow", extra="parquet", purpose="Writing .parquet")
+    )
