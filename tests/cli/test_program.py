@@ -1,0 +1,37 @@
+"""The program as a whole: lazily loaded commands look the same as loaded ones."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from typer.main import get_command
+
+from facerec_cli.cli import COMMANDS, build_app
+
+
+def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "facerec_cli", *arguments], capture_output=True, text=True, timeout=60
+    )
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_line_in_the_table_is_the_first_line_of_the_command(name: str) -> None:
+    node = get_command(build_app([name])).commands[name]  # type: ignore[attr-defined]
+    assert (node.help or "").strip().splitlines()[0] == COMMANDS[name][1]
+
+
+def test_help_lists_every_command_and_version_the_packages() -> None:
+    page = _run("--help")
+    assert page.returncode == 0 and page.stderr == ""
+    assert all(name in page.stdout for name in COMMANDS)
+    version = _run("--version")
+    assert version.stdout.startswith("facerec 0.") and "onnxruntime " in version.stdout
+
+
+def test_a_misspelt_command_is_a_usage_error_with_the_nearest_name() -> None:
+    done = _run("embde")
+    assert done.returncode == 2
+    assert "embed" in done.stderr and done.stdout == ""
