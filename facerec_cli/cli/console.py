@@ -151,7 +151,7 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
     parameters = [*own.parameters.values(), *shared]
     run.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {p.name: p.annotation for p in parameters} | {"return": None}
-    del run.__wrapped__  # type: ignore[attr-defined]  # or Typer would look past the shared flags
+    del run.__wrapped__  # or Typer would look past the shared flags
     return run
 
 
