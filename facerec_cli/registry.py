@@ -20,7 +20,18 @@ DETECTORS: Mapping[str, str] = {
 
 LOSSES: Mapping[str, str] = {}
 
-BACKBONES: Mapping[str, str] = {}
+BACKBONES: Mapping[str, str] = {
+    "iresnet18": "facerec_cli.backbones.iresnet:iresnet18",
+    "iresnet34": "facerec_cli.backbones.iresnet:iresnet34",
+    "iresnet50": "facerec_cli.backbones.iresnet:iresnet50",
+    "iresnet100": "facerec_cli.backbones.iresnet:iresnet100",
+    "iresnet200": "facerec_cli.backbones.iresnet:iresnet200",
+    "mobilefacenet": "facerec_cli.backbones.mobilefacenet:mobilefacenet",
+    "sface": "facerec_cli.backbones.sface:sface",
+    "vit_t": "facerec_cli.backbones.vit:vit_t",
+    "vit_s": "facerec_cli.backbones.vit:vit_s",
+    "vit_b": "facerec_cli.backbones.vit:vit_b",
+}
 
 
 def load(table: Mapping[str, str], name: str, kind: str) -> Any:

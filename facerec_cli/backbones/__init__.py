@@ -1,1 +1,35 @@
-"""backbones."""
+"""Recognition networks: (B, 3, 112, 112) crops in, raw embeddings and a 7 x 7 feature map out."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from facerec_cli.backbones.base import Backbone, BackboneOutput, Preprocessing
+from facerec_cli.errors import UsageError
+from facerec_cli.registry import BACKBONES, load, unknown_name
+
+__all__ = ["Backbone", "BackboneOutput", "Preprocessing", "build"]
+
+
+def build(name: str, embedding_size: int = 512, **settings: Any) -> Backbone:
+    """Make the backbone ``name`` with fresh weights.
+
+    Args:
+        name: A key of ``registry.BACKBONES``.
+        embedding_size: D.
+        **settings: Settings of its constructor (``width`` of mobilefacenet, ``dropout`` of iresnet50, ...).
+
+    Raises:
+        UsageError: There is no such backbone or no such setting.
+    """
+    make = load(BACKBONES, name, "backbone")
+    known = [p for p in inspect.signature(make).parameters if p != "embedding_size"]
+    for key in settings:
+        if key not in known:
+            raise unknown_name(key, known, f"setting of backbone {name}")
+    try:
+        backbone: Backbone = make(embedding_size, **settings)
+    except (TypeError, ValueError) as fault:
+        raise UsageError(f"Backbone {name} cannot be built with {settings}: {fault}.") from fault
+    return backbone

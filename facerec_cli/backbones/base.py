@@ -1,0 +1,57 @@
+"""What every backbone gives and says about itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+from torch import Tensor, nn
+
+
+class BackboneOutput(NamedTuple):
+    """What a backbone makes of a batch of crops.
+
+    Attributes:
+        embeddings: (B, D) raw, not normalised; float32 also under autocast.
+        feature_map: (B, C, 7, 7), the last map before the embedding layer (OTFace transports it).
+    """
+
+    embeddings: Tensor
+    feature_map: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Preprocessing:
+    """How a uint8 crop becomes the network's input: ``(pixel - mean) / std`` per channel.
+
+    Attributes:
+        mean: 0..255 scale, in input order.
+        std: 0..255 scale, in input order.
+        colour: Channel order of the input.
+        size: (width, height) in pixels.
+        template: Name of the five-point alignment template (``faces.align.TEMPLATES``).
+    """
+
+    mean: tuple[float, float, float] = (127.5, 127.5, 127.5)
+    std: tuple[float, float, float] = (127.5, 127.5, 127.5)
+    colour: str = "rgb"
+    size: tuple[int, int] = (112, 112)
+    template: str = "arcface"
+
+
+class Backbone(nn.Module):
+    """Base of the recognition networks: (B, 3, 112, 112) float in, :class:`BackboneOutput` out."""
+
+    preprocessing: ClassVar[Preprocessing] = Preprocessing()
+
+    def __init__(self, embedding_size: int) -> None:
+        super().__init__()
+        self.embedding_size = embedding_size
+
+    def forward(self, images: Tensor) -> BackboneOutput:
+        """Embed ``images`` (B, 3, 112, 112), preprocessed as :attr:`preprocessing` says."""
+        raise NotImplementedError
+
+    def output_layers(self) -> tuple[str, ...]:
+        """Names of the modules that depend on the embedding size; ``--init`` may leave them out."""
+        raise NotImplementedError

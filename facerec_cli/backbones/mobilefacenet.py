@@ -1,0 +1,88 @@
+"""MobileFaceNet (Chen et al., 1804.07573, table 1): a million parameters, for phones and CPUs."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from facerec_cli.backbones.base import Backbone, BackboneOutput
+
+# expansion, channels, repeats, stride of the first
+_BOTTLENECKS = ((2, 64, 5, 2), (4, 128, 1, 2), (2, 128, 6, 1), (4, 128, 1, 2), (2, 128, 2, 1))
+
+
+def _conv(
+    channels_in: int, channels: int, kernel: int, stride: int = 1, *, groups: int = 1, act: bool = True
+) -> nn.Sequential:
+    padding = 0 if kernel == 7 else kernel // 2  # the 7 x 7 is global
+    layers: list[nn.Module] = [
+        nn.Conv2d(channels_in, channels, kernel, stride, padding, groups=groups, bias=False),
+        nn.BatchNorm2d(channels),
+    ]
+    return nn.Sequential(*layers, *([nn.PReLU(channels)] if act else []))
+
+
+class _Bottleneck(nn.Module):
+    def __init__(self, channels_in: int, channels: int, expansion: int, stride: int) -> None:
+        super().__init__()
+        wide = channels_in * expansion
+        self.layers = nn.Sequential(
+            _conv(channels_in, wide, 1),
+            _conv(wide, wide, 3, stride, groups=wide),
+            _conv(wide, channels, 1, act=False),
+        )
+        self.residual = stride == 1 and channels_in == channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.layers(x)
+        return x + out if self.residual else out
+
+
+class MobileFaceNet(Backbone):
+    """MobileFaceNet.
+
+    Args:
+        embedding_size: D.
+        width: Factor on all channel counts; 1 is the paper's.
+    """
+
+    def __init__(self, embedding_size: int = 512, width: float = 1.0) -> None:
+        super().__init__(embedding_size)
+        if not 0 < width <= 8:
+            raise ValueError(f"width must be in (0, 8], not {width}")
+
+        def scaled(channels: int) -> int:
+            return max(8, round(channels * width))
+
+        stem = scaled(64)
+        layers: list[nn.Module] = [_conv(3, stem, 3, 2), _conv(stem, stem, 3, groups=stem)]
+        channels_in = stem
+        for expansion, channels, repeats, stride in _BOTTLENECKS:
+            for i in range(repeats):
+                layers.append(_Bottleneck(channels_in, scaled(channels), expansion, stride if i == 0 else 1))
+                channels_in = scaled(channels)
+        last = scaled(512)
+        self.body = nn.Sequential(*layers, _conv(channels_in, last, 1))
+        self.pool = _conv(last, last, 7, groups=last, act=False)  # learnt global pooling
+        self.fc = nn.Linear(last, embedding_size, bias=False)
+        self.features = nn.BatchNorm1d(embedding_size)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out")
+
+    def forward(self, images: Tensor) -> BackboneOutput:
+        """Embed ``images`` (B, 3, 112, 112) in [-1, 1]."""
+        x = self.body(images)  # (B, 512, 7, 7)
+        flat = torch.flatten(self.pool(x), 1)  # (B, 512)
+        with torch.autocast(flat.device.type, enabled=False):
+            embeddings = self.features(self.fc(flat.to(self.fc.weight.dtype)))
+        return BackboneOutput(embeddings, x)
+
+    def output_layers(self) -> tuple[str, ...]:
+        """See :meth:`Backbone.output_layers`."""
+        return ("fc", "features")
+
+
+def mobilefacenet(embedding_size: int = 512, width: float = 1.0) -> MobileFaceNet:
+    """About 1.2 million parameters at D = 512 and width 1."""
+    return MobileFaceNet(embedding_size, width)
