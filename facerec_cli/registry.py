@@ -33,6 +33,14 @@ BACKBONES: Mapping[str, str] = {
     "vit_b": "facerec_cli.backbones.vit:vit_b",
 }
 
+DATASETS: Mapping[str, str] = {
+    "folder": "facerec_cli.datasets.folder:FolderDataset",
+    "list": "facerec_cli.datasets.lists:ListDataset",
+    "rec": "facerec_cli.datasets.rec:RecDataset",
+    "synthetic": "facerec_cli.datasets.synthetic:SyntheticDataset",
+    "tar": "facerec_cli.datasets.tar:TarDataset",
+}
+
 
 def load(table: Mapping[str, str], name: str, kind: str) -> Any:
     """Import what ``name`` stands for in ``table``.

@@ -1,1 +1,48 @@
-"""datasets."""
+"""Training data: formats, samplers, augmentation, loader.
+
+::
+
+    dataset = open_dataset("ms1m/")            # folder, .rec, list, tar shards, synthetic:CLASSES
+    loader = build_loader(dataset, batch_size=128, sampler="shuffled", seed=1)   # loader.py; needs torch
+    for batch in loader.epoch(0, start=0): ...
+
+Only ``loader.py`` and ``augment.py`` know torch.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from facerec_cli.datasets.base import FaceDataset, require_photos
+from facerec_cli.datasets.decode import BrokenPhotoError
+
+__all__ = ["BrokenPhotoError", "FaceDataset", "detect_format", "open_dataset"]
+
+
+def detect_format(spec: str | Path) -> str:
+    """Name the format of ``spec``, a key of ``registry.DATASETS``.
+
+    Raises:
+        InputError: There is nothing at that path, or nothing that is a data set.
+    """
+    from facerec_cli.datasets.detect import detect
+
+    return detect(str(spec))
+
+
+def open_dataset(spec: str | Path) -> FaceDataset:
+    """Open training photos.
+
+    Args:
+        spec: A folder with a folder per person; a folder that holds, or a path of, a ``.rec``; a list
+            file of ``path label`` lines; tar shards (``shards/*.tar``); or ``synthetic:CLASSES[:PHOTOS]``.
+
+    Raises:
+        InputError: It is missing, damaged, or holds no photo.
+        UsageError: The spec cannot be understood.
+    """
+    from facerec_cli.registry import DATASETS, load
+
+    opener = load(DATASETS, detect_format(spec), "data set format").open
+    dataset: FaceDataset = opener(str(spec))
+    return require_photos(dataset)

@@ -1,0 +1,85 @@
+"""What every data set of training photos is, whatever its format."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facerec_cli.datasets.decode import decode_rgb
+from facerec_cli.errors import InputError
+
+
+class FaceDataset(ABC):
+    """Photos of known people, in random access.
+
+    Objects are pickled into (or forked for) the loader's workers, so open files belong to
+    the process that opened them.
+
+    Attributes:
+        spec: What the user typed, for messages.
+        format: Key of ``registry.DATASETS``.
+        labels: (N,) int64, the class of each photo, 0 <= label < num_classes.
+        class_names: One name per class. What the source calls the person.
+        warnings: Sentences on what is odd but usable (classes without photos, ignored files).
+    """
+
+    format: str
+    spec: str
+    labels: NDArray[np.int64]
+    class_names: Sequence[str]
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def num_classes(self) -> int:
+        """How many people the labels speak of."""
+        return len(self.class_names)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @abstractmethod
+    def read(self, index: int) -> bytes:
+        """The encoded photo as it is stored.
+
+        Raises:
+            InputError: It cannot be read.
+        """
+
+    @abstractmethod
+    def name(self, index: int) -> str:
+        """A name for messages and for conversion: ``person/photo.jpg``, with forward slashes."""
+
+    def image(self, index: int) -> NDArray[np.uint8]:
+        """The photo as (H, W, 3) uint8 **RGB** at its stored size.
+
+        Raises:
+            InputError: It cannot be read or decoded; the message names it.
+        """
+        return decode_rgb(self.read(index), self.name(index))
+
+
+class ClassNumbers(Sequence[str]):
+    """Class names that are the numbers 0..count-1, for sources that do not name people."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index):  # type: ignore[no-untyped-def]  # int -> str, slice -> list[str]
+        span = range(self._count)[index]
+        return str(span) if isinstance(span, int) else [str(number) for number in span]
+
+
+def require_photos(dataset: FaceDataset) -> FaceDataset:
+    """Return ``dataset``, or raise where it holds nothing to train on."""
+    if len(dataset) == 0:
+        raise InputError(
+            f"{dataset.spec} holds no photos.",
+            hint="A data set is a folder with one folder per person, a .rec file, a list or tar shards.",
+        )
+    return dataset

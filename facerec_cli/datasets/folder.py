@@ -1,0 +1,94 @@
+"""A folder per person: ``people/alice/1.jpg``.
+
+The person is the photo's folder, relative to the root, so that nested trees (``site/alice/1.jpg``)
+keep people of the same first name apart. Photos that lie directly in the root belong to nobody.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from facerec_cli.datasets.base import FaceDataset
+from facerec_cli.datasets.decode import BrokenPhotoError
+from facerec_cli.errors import InputError
+
+PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
+
+
+class FolderDataset(FaceDataset):
+    """Photos in a folder per person, people and photos in the order of their names.
+
+    Args:
+        root: The folder.
+    """
+
+    format = "folder"
+
+    def __init__(self, root: Path) -> None:
+        self.spec = str(root)
+        self.root = root
+        names: list[str] = []
+        people: list[str] = []
+        counts: list[int] = []
+        empty, stray, loose = 0, 0, 0
+        for person, photos, others, leaf in _walk(root):
+            stray += others
+            if not person:
+                loose = len(photos)
+            elif photos:
+                people.append(person)
+                counts.append(len(photos))
+                names.extend(f"{person}/{photo}" for photo in photos)
+            elif leaf:
+                empty += 1
+        self._names = names
+        self.class_names = people
+        self.labels = np.repeat(np.arange(len(people), dtype=np.int64), counts)
+        self.empty_people, self.stray_files, self.loose_photos = empty, stray, loose
+        said = (
+            (empty, "folders hold no photo and are left out"),
+            (stray, "files are no photos and are left out"),
+            (loose, "photos lie outside the people's folders and are left out"),
+        )
+        self.warnings = tuple(f"{count:,} {text}" for count, text in said if count)
+
+    @classmethod
+    def open(cls, spec: str) -> FolderDataset:
+        """Open the folder ``spec``."""
+        dataset = cls(Path(spec))
+        if len(dataset) == 0 and dataset.loose_photos:
+            raise InputError(
+                f"{spec} holds {dataset.loose_photos:,} photos but no folder per person.",
+                hint="Put each person's photos into a folder of their own, or give a list of `path label`.",
+            )
+        return dataset
+
+    def read(self, index: int) -> bytes:
+        """The file."""
+        try:
+            return (self.root / self._names[index]).read_bytes()
+        except OSError as fault:
+            raise BrokenPhotoError(f"{self._names[index]} cannot be read ({fault.strerror}).") from fault
+
+    def name(self, index: int) -> str:
+        """The path relative to the root."""
+        return self._names[index]
+
+
+def _walk(root: Path) -> Iterator[tuple[str, list[str], int, bool]]:
+    """Per folder: its path relative to the root, its photos, how many other files, has no subfolder."""
+    for folder, subfolders, files in os.walk(root, onerror=_raise, followlinks=True):
+        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+        visible = sorted(name for name in files if not name.startswith("."))
+        photos = [name for name in visible if Path(name).suffix.lower() in PHOTO_SUFFIXES]
+        relative = Path(folder).relative_to(root).as_posix()
+        person = "" if relative == "." else relative
+        yield person, photos, len(visible) - len(photos), not subfolders
+
+
+def _raise(fault: OSError) -> None:
+    raise InputError(f"{fault.filename} cannot be listed ({fault.strerror}).") from fault

@@ -1,0 +1,266 @@
+"""Batches for training: plans in, tensors out, by a torch DataLoader."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader, Sampler
+
+from facerec_cli.datasets.augment import Augment, degradation, uniform_rows
+from facerec_cli.datasets.base import FaceDataset
+from facerec_cli.datasets.samplers import SAMPLERS, Plan, Shuffled
+from facerec_cli.errors import InputError, TrainingError
+from facerec_cli.registry import unknown_name
+
+logger = logging.getLogger("facerec")
+
+_OWN = 33  # columns of a row of uniform numbers that Augment uses; the rest is for the degradation
+
+
+class Batch(NamedTuple):
+    """One rank's photos of a step.
+
+    Attributes:
+        images: (B, 3, S, S) uint8 RGB, channels-last in memory.
+        labels: (B,) int64.
+        branch: (B,) int64, 0 easy, k = hard group k; None unless the sampler makes branches.
+        pair: (B,) int64, -1 single, else the id that two photos share; None unless there are branches.
+        indices: (B,) int64, photo numbers in the data set (of the replacement, where one was broken).
+        broken: Per broken photo its number and what is wrong with it.
+    """
+
+    images: torch.Tensor
+    labels: torch.Tensor
+    branch: torch.Tensor | None
+    pair: torch.Tensor | None
+    indices: torch.Tensor
+    broken: list[tuple[int, str]]
+
+
+class Loader:
+    """Batches of one rank, epoch by epoch; made by :func:`build_loader`.
+
+    Attributes:
+        steps: Batches in an epoch.
+        broken: Photos that could not be read so far in this process, by number, with the reason.
+    """
+
+    def __init__(
+        self, fetch: _Fetch, sampler: Shuffled, *, workers: int, prefetch: int, pin: bool, max_broken: float
+    ) -> None:
+        self.steps = sampler.steps
+        self.broken: dict[int, str] = {}
+        self._allowed = math.ceil(max_broken * len(fetch.dataset))
+        self._max_broken = max_broken
+        self._dataset = fetch.dataset
+        self._plans = _Plans(sampler)
+        # One plan is one item: a worker builds a whole batch, and nothing has to be collated.
+        self._batches: DataLoader[Any] = DataLoader(
+            fetch,  # type: ignore[arg-type]  # has __getitem__ for plans
+            sampler=self._plans,
+            batch_size=None,
+            num_workers=workers,
+            prefetch_factor=prefetch if workers else None,
+            persistent_workers=workers > 0,
+            pin_memory=pin,
+            worker_init_fn=_quiet_worker,
+        )
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def epoch(self, epoch: int, *, start: int = 0) -> Iterator[Batch]:
+        """The batches of ``epoch`` (0-based) from step ``start`` on, always the same ones.
+
+        Raises:
+            InputError: More photos are broken than ``max_broken`` allows.
+            TrainingError: A worker process died.
+        """
+        self._plans.epoch, self._plans.start = epoch, start
+        batches = iter(self._batches)
+        while True:
+            try:
+                batch = next(batches)
+            except StopIteration:
+                return
+            except RuntimeError as fault:
+                if "DataLoader worker" not in str(fault):
+                    raise
+                raise TrainingError(
+                    f"A process that reads photos died ({str(fault).splitlines()[0]}).",
+                    hint="Most often memory ran out: use fewer --workers, or a smaller --batch-size. "
+                    "In a container, also enlarge /dev/shm.",
+                ) from fault
+            self._note_broken(batch.broken)
+            yield batch
+
+    def _note_broken(self, broken: Sequence[tuple[int, str]]) -> None:
+        for number, reason in broken:
+            if number not in self.broken:
+                self.broken[number] = reason
+                logger.warning("skipped: %s", reason)
+        if len(self.broken) > self._allowed:
+            names = ", ".join(self._dataset.name(number) for number in list(self.broken)[:3])
+            raise InputError(
+                f"{len(self.broken):,} of {len(self._dataset):,} photos cannot be read, more than the "
+                f"{self._max_broken:.2%} that are allowed: {names}, ...",
+                hint="List them with `facerec data check`, or allow more with --max-broken.",
+            )
+
+
+def build_loader(
+    dataset: FaceDataset,
+    *,
+    batch_size: int,
+    sampler: str = "shuffled",
+    seed: int = 0,
+    rank: int = 0,
+    world_size: int = 1,
+    workers: int = 0,
+    prefetch: int = 4,
+    image_size: int = 112,
+    augment: Augment | None = None,
+    degradations: Sequence[str] = ("lowres",),
+    pin_memory: bool | None = None,
+    max_broken: float = 0.01,
+    **settings: Any,
+) -> Loader:
+    """Build the batches of one rank.
+
+    Args:
+        dataset: From ``open_dataset`` (or ``join_datasets`` for ``--hard-data``).
+        batch_size: Rows per rank; every batch has exactly that many.
+        sampler: "shuffled", "identities" or "branches": ``Loss.batches``.
+        seed: Fixes order and augmentation.
+        rank: This process.
+        world_size: All processes.
+        workers: Processes that decode; 0 decodes in this one.
+        prefetch: Batches each worker prepares ahead.
+        image_size: Side of the photos in pixels; others are resized to it.
+        augment: Probabilities; None: flip half of the photos.
+        degradations: For "branches" without hard data: one hard branch each.
+        pin_memory: Page-locked batches for a faster copy to a GPU; None: where CUDA is there.
+        max_broken: Part of all photos that may be unreadable before the run stops.
+        **settings: Of the sampler: ``share``, ``per_identity`` (identities), ``singles`` (branches).
+
+    Raises:
+        UsageError: An unknown sampler or degradation, or a batch size that cannot hold the layout.
+        InputError: The data cannot serve that sampler.
+    """
+    if sampler not in SAMPLERS:
+        raise unknown_name(sampler, dict(SAMPLERS), "sampler")
+    if sampler == "branches":
+        group = getattr(dataset, "group", None)
+        settings = {"group": group, "degradations": len(degradations), **settings}
+    order = SAMPLERS[sampler](
+        dataset.labels, batch_size, seed=seed, rank=rank, world_size=world_size, **settings
+    )
+    for name in degradations:
+        degradation(name)
+    fetch = _Fetch(dataset, seed, image_size, augment or Augment(), tuple(degradations))
+    pin = torch.cuda.is_available() if pin_memory is None else pin_memory
+    return Loader(fetch, order, workers=workers, prefetch=prefetch, pin=pin, max_broken=max_broken)
+
+
+class _Plans(Sampler[Plan]):
+    """The plans of the epoch that was asked for last."""
+
+    def __init__(self, sampler: Shuffled) -> None:
+        self.sampler = sampler
+        self.epoch, self.start = 0, 0
+
+    def __iter__(self) -> Iterator[Plan]:
+        return (self.sampler.plan(self.epoch, step) for step in range(self.start, self.sampler.steps))
+
+    def __len__(self) -> int:
+        return self.sampler.steps - self.start
+
+
+class _Fetch:
+    """Builds the batch of a plan; lives in the workers."""
+
+    def __init__(
+        self, dataset: FaceDataset, seed: int, size: int, augment: Augment, degradations: tuple[str, ...]
+    ) -> None:
+        self.dataset = dataset
+        self.seed = seed
+        self.size = size
+        self.augment = augment
+        self.degradations = degradations
+
+    def __getitem__(self, plan: Plan) -> Batch:
+        layout = plan.layout
+        count = len(layout.indices)
+        numbers = uniform_rows(self.seed, plan.epoch, plan.step, plan.global_size)[plan.rows]
+        images = np.empty((count, self.size, self.size, 3), np.uint8)
+        broken: list[tuple[int, str]] = []
+        good = np.ones(count, bool)
+        for row, index in enumerate(layout.indices):
+            try:
+                image = self._photo(int(index))
+            except InputError as fault:
+                broken.append((int(index), fault.message))
+                good[row] = False
+                continue
+            hard = 0 if layout.degradation is None else layout.degradation[row]
+            if hard:
+                image = degradation(self.degradations[hard - 1])(image, numbers[row, _OWN:])
+            images[row] = self.augment(image, numbers[row])
+        indices = layout.indices
+        if broken:
+            source = self._replacements(plan, good)
+            images, indices = images[source], indices[source]
+        return Batch(
+            images=torch.from_numpy(images).permute(0, 3, 1, 2),
+            labels=torch.from_numpy(self.dataset.labels[indices]),
+            branch=None if layout.branch is None else torch.from_numpy(layout.branch),
+            pair=None if layout.pair is None else torch.from_numpy(layout.pair),
+            indices=torch.from_numpy(indices),
+            broken=broken,
+        )
+
+    def _photo(self, index: int) -> NDArray[np.uint8]:
+        image = self.dataset.image(index)
+        if image.shape[:2] == (self.size, self.size):
+            return image
+        shrinks = min(image.shape[:2]) >= self.size
+        way = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+        return cv2.resize(image, (self.size, self.size), interpolation=way)  # type: ignore[return-value]
+
+    def _replacements(self, plan: Plan, good: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """For each row the row to use: itself, or for a broken one the best good one of the same batch.
+
+        Best is its pair's other half, then the same person, then whatever comes next; always of the same
+        branch where there is one. So the batch keeps its size and its pairs stay pairs.
+        """
+        if not good.any():
+            raise InputError(
+                f"All {len(good)} photos of a batch are unreadable.",
+                hint="Run `facerec data check` on the data.",
+            )
+        layout = plan.layout
+        labels = self.dataset.labels[layout.indices]
+        rows = np.arange(len(good))
+        source = rows.copy()
+        for row in np.flatnonzero(~good):
+            score = 2 * (labels == labels[row]).astype(int)
+            if layout.branch is not None and layout.pair is not None:
+                score += 8 * (layout.branch == layout.branch[row])
+                score += 4 * ((layout.pair == layout.pair[row]) & (layout.pair >= 0))
+            score[~good] = -1
+            best = np.flatnonzero(score == score.max())
+            source[row] = best[np.argmin((best - row) % len(good))]
+        return source
+
+
+def _quiet_worker(worker: int) -> None:
+    """One thread per worker: the workers are the parallelism."""
+    torch.set_num_threads(1)
+    cv2.setNumThreads(0)
