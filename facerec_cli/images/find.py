@@ -1,0 +1,135 @@
+"""From what a user types to a list of files: files, folders, list files, patterns, standard input."""
+
+# ruff: noqa: PTH - a million paths as plain strings: os.path is faster than pathlib and keeps odd names as typed
+from __future__ import annotations
+
+import glob
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from facerec_cli.errors import InputError
+
+# fmt: off
+IMAGE_SUFFIXES = frozenset([
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".gif", ".pgm", ".ppm",
+    ".pbm", ".pnm", ".pam", ".pfm", ".jp2", ".j2k", ".avif", ".heic", ".heif", ".hdr", ".ras", ".sr",
+])
+# fmt: on
+"""What a folder's files must end in (in any case) to be taken for photos."""
+
+_LIST_SUFFIXES = frozenset([".txt", ".lst", ".list"])
+
+
+def find_images(
+    inputs: Iterable[str | os.PathLike[str]],
+    *,
+    exclude: Iterable[str | os.PathLike[str]] = (),
+    stdin: BinaryIO | None = None,
+) -> list[str]:
+    """Expand what a user named into files, in a stable order, each file once.
+
+    * A folder gives the photos below it, in sorted order; other and hidden files are passed over. Links to
+      folders are followed, each folder once.
+    * ``.txt``, ``.lst`` and ``.list`` files are lists, one path a line (or ended by NUL bytes, as ``find
+      -print0`` writes); a relative path is looked up beside the list, then in the current folder.
+    * ``-`` is such a list on standard input.
+    * A name with ``*``, ``?`` or ``[`` that is no file is a pattern; ``**`` goes into folders.
+    * Anything else is kept as it is, so that a missing file shows up in the results.
+
+    Args:
+        inputs: What the user named.
+        exclude: Folders that are passed over (where results are written).
+        stdin: What ``-`` reads; standard input by default.
+
+    Returns:
+        Paths as the user wrote them, or joined to the folder they were found in.
+
+    Raises:
+        InputError: A list cannot be read.
+    """
+    banned = {os.path.abspath(path) for path in exclude}
+    seen: set[str] = set()
+    found: list[str] = []
+    for given in inputs:
+        for path in _expand(os.fspath(given), banned, stdin):
+            key = os.path.abspath(path) if "\0" not in path else path
+            if key not in seen:
+                seen.add(key)
+                found.append(path)
+    return found
+
+
+def _expand(given: str, banned: set[str], stdin: BinaryIO | None) -> Iterator[str]:
+    if given == "-":
+        for line in _lines((stdin or sys.stdin.buffer).read()):
+            yield from _expand_entry(line, banned)
+    elif Path(given).suffix.lower() in _LIST_SUFFIXES and os.path.isfile(given):
+        yield from _listed(given, banned)
+    else:
+        yield from _expand_entry(given, banned)
+
+
+def _expand_entry(given: str, banned: set[str]) -> Iterator[str]:
+    """A file, a folder or a pattern."""
+    if os.path.isdir(given):
+        yield from _walk(given, banned, set())
+    elif glob.has_magic(given) and not os.path.lexists(given):
+        matches = sorted(glob.glob(given, recursive=True))
+        for match in matches:
+            yield from _walk(match, banned, set()) if os.path.isdir(match) else [match]
+        if not matches:
+            yield given
+    else:
+        yield given
+
+
+def _listed(path: str, banned: set[str]) -> Iterator[str]:
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise InputError(f"The list {path} cannot be read: {error.strerror}.") from error
+    folder = os.path.dirname(path)
+    for line in _lines(data):
+        beside = os.path.join(folder, line)
+        elsewhere = not os.path.lexists(beside) and os.path.lexists(line)
+        yield from _expand_entry(line if elsewhere else beside, banned)
+
+
+def _lines(data: bytes) -> Iterator[str]:
+    parts = data.split(b"\0") if b"\0" in data else data.removeprefix(b"\xef\xbb\xbf").splitlines()
+    for part in parts:
+        if part.strip():
+            yield os.fsdecode(part)
+
+
+def _walk(folder: str, banned: set[str], visited: set[tuple[int, int]]) -> Iterator[str]:
+    """The photos below a folder; a folder that cannot be opened is yielded itself, to be reported."""
+    if os.path.abspath(folder) in banned:
+        return
+    try:
+        state = os.stat(folder)
+        if (state.st_dev, state.st_ino) in visited:  # a link that leads back
+            return
+        visited.add((state.st_dev, state.st_ino))
+        with os.scandir(folder) as scan:
+            entries = sorted(scan, key=lambda entry: entry.name)
+    except OSError:
+        yield folder
+        return
+    for entry in entries:
+        if entry.name.startswith("."):
+            continue
+        if _is_folder(entry):
+            yield from _walk(entry.path, banned, visited)
+        elif os.path.splitext(entry.name)[1].lower() in IMAGE_SUFFIXES:
+            yield entry.path
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself
+        return False
