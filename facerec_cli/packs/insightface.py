@@ -1,0 +1,133 @@
+"""Packs in insightface's layout: a folder of ONNX files without a word on what they are.
+
+What each file is shows in the number and shape of its inputs and outputs, as insightface itself tells them
+apart. Preprocessing is insightface's: RGB; detection (x - 127.5) / 128; recognition (x - 127.5) / 127.5, or
+raw pixels where the graph scales its input.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+from facerec_cli.errors import ModelError
+from facerec_cli.packs.files import sha256_of
+from facerec_cli.packs.known import known_packs
+from facerec_cli.packs.manifest import DetectorSpec, EncoderSpec, Licence, ModelPack, Provenance
+from facerec_cli.packs.network import Network, inspect_network
+
+_HALF = (127.5, 127.5, 127.5)
+_RECOGNITION_SIZE = (112, 112)
+_LIKELY_DETECTORS = ("det_", "scrfd")
+_LIKELY_ENCODERS = ("w600k", "glint", "arcface", "r50", "r100")
+
+
+def looks_like_pack(folder: Path) -> bool:
+    """Whether ``folder`` holds ONNX files, directly or, as some archives unpack, one folder deeper."""
+    return any(True for _ in _onnx_files(folder))
+
+
+def open_insightface(folder: Path, name: str = "") -> ModelPack:
+    """Find detector and recognition network among the ONNX files of ``folder``.
+
+    Raises:
+        ModelError: A recognition network or a detector with landmarks is missing.
+    """
+    name = name or folder.name
+    files = sorted(_onnx_files(folder), key=lambda path: (not _likely(path), path.name))
+    detector: Network | None = None
+    encoder: Network | None = None
+    seen: list[str] = []
+    for path in files:
+        network = inspect_network(path)
+        seen.append(f"{path.name}: {describe(network)}")
+        if detector is None and is_detector(network):
+            detector = network
+        elif encoder is None and is_encoder(network):
+            encoder = network
+        if detector and encoder:
+            return _pack(name, encoder, detector)
+    missing = (
+        "recognition network (N, 3, 112, 112) -> (N, D)" if encoder is None else "detector with landmarks"
+    )
+    raise ModelError(
+        f"{folder} has no {missing} among its ONNX files ({'; '.join(seen) or 'there are none'}).",
+        hint="A download that broke off leaves such a folder. Remove it and get the pack again: "
+        f"facerec models pull {name}",
+    )
+
+
+def is_encoder(network: Network) -> bool:
+    """One crop of 112 x 112 in, one vector out."""
+    return network.input_size == _RECOGNITION_SIZE and (network.embedding_size or 0) >= 64
+
+
+def is_detector(network: Network) -> bool:
+    """SCRFD with landmarks: scores, boxes and five points for each of three or five strides."""
+    if len(network.inputs) != 1 or len(network.inputs[0]) != 4 or len(network.outputs) not in (9, 15):
+        return False
+    strides = len(network.outputs) // 3
+    widths = [shape[-1] if shape else None for shape in network.outputs]
+    wanted = [1] * strides + [4] * strides + [10] * strides
+    return all(found in (None, right) for found, right in zip(widths, wanted, strict=True))
+
+
+def describe(network: Network) -> str:
+    """What a network seems to be, in a few words."""
+    if is_detector(network):
+        return "detector"
+    if is_encoder(network):
+        return "recognition"
+    if len(network.outputs) in (6, 10):
+        return "detector without landmarks"
+    return "something else"
+
+
+def _pack(name: str, encoder: Network, detector: Network) -> ModelPack:
+    if encoder.path.parent != detector.path.parent:
+        raise ModelError(f"{encoder.path} and {detector.path} belong in one folder.")
+    known = known_packs().get(name)
+    raw = encoder.scales_input
+    assert encoder.embedding_size is not None  # is_encoder saw it
+    return ModelPack(
+        name=name,
+        description=known.description if known else "pack in insightface's layout",
+        folder=encoder.path.parent,
+        licence=known.licence if known else Licence(code="MIT", weights="unknown", commercial=False),
+        provenance=known.provenance if known else Provenance(source="unknown", training_data="unknown"),
+        encoder=EncoderSpec(
+            file=encoder.path.name,
+            sha256=sha256_of(encoder.path),
+            embedding_size=encoder.embedding_size,
+            input_size=_RECOGNITION_SIZE,
+            colour="rgb",
+            mean=(0.0, 0.0, 0.0) if raw else _HALF,
+            std=(1.0, 1.0, 1.0) if raw else _HALF,
+        ),
+        detector=DetectorSpec(
+            kind="scrfd",
+            file=detector.path.name,
+            sha256=sha256_of(detector.path),
+            colour="rgb",
+            mean=_HALF,
+            std=(128.0, 128.0, 128.0),
+            min_score=0.5,
+            nms_iou=0.4,
+            input_size=detector.input_size,
+        ),
+    )
+
+
+def without_licence_files(pack: ModelPack) -> ModelPack:
+    """The pack with no licence texts named, for a folder that brings none."""
+    return dataclasses.replace(pack, licence=dataclasses.replace(pack.licence, files=()))
+
+
+def _onnx_files(folder: Path) -> Iterator[Path]:
+    direct = [path for path in folder.glob("*.onnx") if path.is_file()]
+    yield from direct or (path for path in folder.glob("*/*.onnx") if path.is_file())
+
+
+def _likely(path: Path) -> bool:
+    return path.name.lower().startswith(_LIKELY_DETECTORS + _LIKELY_ENCODERS)

@@ -1,0 +1,232 @@
+"""From what a user types after ``--model`` to a checked pack."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from facerec_cli.errors import ModelError, UsageError
+from facerec_cli.packs import insightface
+from facerec_cli.packs.bare import FLAGS, PackOverrides, open_bare
+from facerec_cli.packs.document import MANIFEST, read_manifest
+from facerec_cli.packs.files import sha256_of
+from facerec_cli.packs.known import known_packs
+from facerec_cli.packs.manifest import DetectorSpec, EncoderSpec, ModelPack
+from facerec_cli.packs.metadata import MANIFEST_KEY, pack_from_metadata, read_metadata, read_pack
+from facerec_cli.packs.places import embedded_packs, insightface_packs, user_packs
+
+DEFAULT_PACK = "sface"
+NAME_PREFIX = "pack:"
+
+Origin = Literal["embedded", "registered", "insightface"]
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """A pack that is on this machine under a name.
+
+    Attributes:
+        name: What a user types.
+        origin: "embedded" comes with facerec, "registered" was added or pulled by the user, "insightface"
+            belongs to that package.
+        folder: Where it is.
+    """
+
+    name: str
+    origin: Origin
+    folder: Path
+
+
+def installed() -> list[Installed]:
+    """Every pack on this machine: embedded, registered, then insightface's; no name comes twice."""
+    found: dict[str, Installed] = {}
+    rooms: list[tuple[Origin, Path]] = [("embedded", embedded_packs()), ("registered", user_packs())]
+    for origin, room in rooms:
+        for manifest in sorted(room.glob(f"*/{MANIFEST}")):
+            if not manifest.parent.name.startswith("."):  # a copy under way
+                name = manifest.parent.name
+                found.setdefault(name, Installed(name, origin, manifest.parent))
+    for room in insightface_packs():
+        for folder in sorted(path for path in room.iterdir() if path.is_dir()):
+            if folder.name not in ("models", "") and insightface.looks_like_pack(folder):
+                found.setdefault(folder.name, Installed(folder.name, "insightface", folder))
+    return list(found.values())
+
+
+def find(name: str) -> Installed | None:
+    """The pack called ``name`` on this machine, or None."""
+    return next((pack for pack in installed() if pack.name == name), None)
+
+
+def open_pack(ref: str | Path = DEFAULT_PACK, *, overrides: PackOverrides | None = None) -> ModelPack:
+    """Open a model by name or path, check its files, and return what its manifest says.
+
+    Args:
+        ref: A registered name; a folder with a ``pack.toml``; a folder in insightface's layout; an
+            ``.onnx`` file. ``pack:NAME`` is always a name, ``./NAME`` always a path.
+        overrides: How to feed an ``.onnx`` file that carries no manifest. With any other model they
+            would contradict its manifest and are refused.
+
+    Returns:
+        The pack, with the sha256 of its files filled in.
+
+    Raises:
+        UsageError: ``ref`` is both a name and a path, or overrides are given for a model with a manifest.
+        ModelError: There is no such model, or it is damaged, edited, or not described well enough.
+    """
+    overrides = overrides or PackOverrides()
+    text = str(ref)
+    if isinstance(ref, Path) or _reads_as_path(text):
+        return open_path(Path(text).expanduser(), overrides=overrides)
+    name = text.removeprefix(NAME_PREFIX)
+    entry = find(name)
+    path = Path(text)
+    if entry and not text.startswith(NAME_PREFIX) and _holds_model(path):
+        raise UsageError(
+            f"{text!r} is a registered model and a folder here.",
+            hint=f"Write {NAME_PREFIX}{name} for the registered one, ./{name} for the folder.",
+        )
+    if entry:
+        return open_installed(entry, overrides=overrides)
+    if path.exists() and not text.startswith(NAME_PREFIX):
+        return open_path(path, overrides=overrides)
+    raise _unknown(name)
+
+
+def open_installed(entry: Installed, *, overrides: PackOverrides | None = None) -> ModelPack:
+    """Open a pack that :func:`installed` lists."""
+    if entry.origin == "insightface":
+        pack = insightface.open_insightface(entry.folder, entry.name)
+        _refuse_overrides(overrides, pack)
+        return pack
+    return open_path(entry.folder, overrides=overrides)
+
+
+def open_path(path: Path, *, overrides: PackOverrides | None = None) -> ModelPack:
+    """Open a pack folder or an ``.onnx`` file; see :func:`open_pack`."""
+    overrides = overrides or PackOverrides()
+    if path.is_dir():
+        pack = _open_folder(path)
+    elif not path.exists():
+        raise ModelError(f"There is no model at {path}.", hint="facerec models list shows those with a name.")
+    elif path.suffix.lower() != ".onnx":
+        raise ModelError(f"{path} is not an .onnx file or a pack folder.")
+    elif not _carries_manifest(path):
+        return open_bare(path, overrides)
+    else:
+        pack = read_pack(path)
+    _refuse_overrides(overrides, pack)
+    return pack
+
+
+def pack_hash(pack: ModelPack) -> str:
+    """One sha256 for all that a pack's embeddings depend on, in hexadecimal.
+
+    Covers the recognition network, the detector (the default pack's where ``pack`` has none) and the
+    preprocessing of both; not names, texts or the threshold. Caches and threshold cards are bound to it.
+    """
+    folder, detector = pack.folder, pack.detector
+    if detector is None:
+        default = open_pack(NAME_PREFIX + DEFAULT_PACK)
+        folder, detector = default.folder, default.detector
+    parts = [_identity(pack.encoder, pack.folder)]
+    parts += [_identity(detector, folder)] if detector else []
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _identity(spec: EncoderSpec | DetectorSpec, folder: Path) -> dict[str, object]:
+    values = dataclasses.asdict(spec)
+    file = values.pop("file")
+    return {**values, "sha256": values["sha256"] or sha256_of(folder / file)}
+
+
+def _open_folder(folder: Path) -> ModelPack:
+    if not (folder / MANIFEST).exists():
+        if insightface.looks_like_pack(folder):
+            return insightface.open_insightface(folder)
+        raise ModelError(f"{folder} has neither a {MANIFEST} nor ONNX files, so it is not a model pack.")
+    pack = read_manifest(folder)
+    encoder = dataclasses.replace(pack.encoder, sha256=_checked(pack, pack.encoder))
+    detector = pack.detector and dataclasses.replace(pack.detector, sha256=_checked(pack, pack.detector))
+    _compare_with_metadata(pack)
+    return dataclasses.replace(pack, encoder=encoder, detector=detector)
+
+
+def _checked(pack: ModelPack, spec: EncoderSpec | DetectorSpec) -> str:
+    """The sha256 of a pack's file, which must be the manifest's where that has one."""
+    path = pack.folder / spec.file
+    if not path.is_file():
+        raise ModelError(f"{path}, which {MANIFEST} names, is missing.", hint=_mend(pack))
+    found = sha256_of(path)
+    if spec.sha256 and found != spec.sha256:
+        raise ModelError(
+            f"{path} is not the file that {MANIFEST} describes: sha256 {found}, not {spec.sha256}.",
+            hint=_mend(pack),
+        )
+    return found
+
+
+def _compare_with_metadata(pack: ModelPack) -> None:
+    """A folder's manifest must say of a sealed file what the file says of itself."""
+    metadata = read_metadata(pack.encoder_path)
+    if MANIFEST_KEY not in metadata:
+        return
+    inside = dataclasses.asdict(pack_from_metadata(metadata, pack.encoder_path).encoder)
+    outside = dataclasses.asdict(pack.encoder)
+    for key in inside.keys() - {"file", "sha256"}:
+        if inside[key] != outside[key]:
+            raise ModelError(
+                f"{pack.folder / MANIFEST} says {key} = {outside[key]}, but {pack.encoder.file} itself "
+                f"says {inside[key]}.",
+                hint=_mend(pack),
+            )
+
+
+def _mend(pack: ModelPack) -> str:
+    again = "pull" if pack.name in known_packs() else "add"
+    what = pack.name if again == "pull" else "FILE_OR_FOLDER"
+    return f"Get it again: facerec models {again} {what} --force"
+
+
+def _carries_manifest(path: Path) -> bool:
+    return any(key.startswith("facerec.") for key in read_metadata(path))
+
+
+def _refuse_overrides(overrides: PackOverrides | None, pack: ModelPack) -> None:
+    given = overrides.given() if overrides else {}
+    wrong = [name for name, value in given.items() if getattr(pack.encoder, name) != value]
+    if wrong:
+        flags = ", ".join(FLAGS[name] for name in wrong)
+        says = ", ".join(f"{name} = {getattr(pack.encoder, name)}" for name in wrong)
+        raise UsageError(
+            f"{flags}: the manifest of {pack.name} says {says}.",
+            hint="These flags are for ONNX files without a manifest; leave them out.",
+        )
+
+
+def _reads_as_path(text: str) -> bool:
+    return "/" in text or "\\" in text or text.startswith(("~", ".")) or text.lower().endswith(".onnx")
+
+
+def _holds_model(path: Path) -> bool:
+    return path.is_dir() and ((path / MANIFEST).exists() or any(path.glob("*.onnx")))
+
+
+def _unknown(name: str) -> ModelError:
+    if name in known_packs():
+        return ModelError(
+            f"The model {name!r} is not on this machine.", hint=f"Run: facerec models pull {name}"
+        )
+    names = [pack.name for pack in installed()]
+    near = difflib.get_close_matches(name, [*names, *known_packs()], n=1)
+    guess = f"Did you mean {near[0]!r}? " if near else ""
+    return ModelError(
+        f"There is no model {name!r}.",
+        hint=f"{guess}On this machine: {', '.join(names) or 'none'}. To pull: {', '.join(known_packs())}. "
+        "A path to an .onnx file or a pack folder does as well.",
+    )
