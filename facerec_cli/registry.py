@@ -18,7 +18,9 @@ DETECTORS: Mapping[str, str] = {
     "yunet": "facerec_cli.faces.yunet:YuNet",
 }
 
-LOSSES: Mapping[str, str] = {}
+LOSSES: Mapping[str, str] = {
+    "arcface": "facerec_cli.losses.arcface:ArcFace",
+}
 
 BACKBONES: Mapping[str, str] = {
     "iresnet18": "facerec_cli.backbones.iresnet:iresnet18",

@@ -1,0 +1,204 @@
+"""The contract of every loss: what it is given, what it returns, what it promises across processes.
+
+A loss that looks at classes subclasses :class:`Loss` and writes one method, ``rows``: the loss of each row of
+the global batch. A loss over the batch as a whole writes ``compute`` instead. ``docs/losses.md`` shows how to
+add one.
+"""
+
+from __future__ import annotations
+
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.distributed import ProcessGroup
+
+from facerec_cli.errors import InputError, UsageError
+from facerec_cli.losses.classifier import Classifier, Matmul
+from facerec_cli.losses.distributed import gather, gather_rows, world
+
+Terms = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class LossInput:
+    """One batch as a loss sees it; on several processes, the rows of this process.
+
+    Attributes:
+        embeddings: (B, D) raw (not normalised) embeddings, any floating dtype.
+        labels: (B,) int64 class of each row, global class ids. They may stay on the CPU: then they are checked
+            at every step and the losses that count them (EPL) need not wait for the GPU.
+        feature_map: (B, C, H, W) last feature map of the backbone, where ``Loss.needs_feature_map``.
+        branch: (B,) int64, 0 for easy rows and k for hard group k; ``None`` means all easy (DDL).
+        pair: (B,) int64, the number that the two photos of a pair share, -1 for single photos; ``None`` means
+            all single (DDL).
+        target: (B, D) embedding that each row should have (distill).
+        epoch: Epoch, from 0.
+        step: Step since the start of training, from 0; with the seed it decides which classes are sampled.
+    """
+
+    embeddings: Tensor
+    labels: Tensor
+    feature_map: Tensor | None = None
+    branch: Tensor | None = None
+    pair: Tensor | None = None
+    target: Tensor | None = None
+    epoch: int = 0
+    step: int = 0
+
+
+class Loss(nn.Module, ABC):
+    """A loss with its class weights.
+
+    ``forward`` returns the loss of the **global** batch, the same on all processes, and its terms as detached
+    scalars to log. The gradient of a process's embeddings (and feature map) is the single-process gradient
+    times the number of processes, so that DistributedDataParallel's average over processes is exactly the
+    single-process gradient. Parameters that are split by class (:meth:`sharded_names`) get their exact
+    gradient; all others get the same exact gradient on every process. So a loss is never wrapped in
+    DistributedDataParallel. Everything is computed in float32 (float64 for float64 embeddings), also under
+    autocast, and inputs are never written to.
+
+    Args:
+        num_classes: Number of classes C over all processes.
+        embedding_size: Width D of the embeddings.
+        sample_rate: Share of the negative classes that takes part in a step (Partial-FC); 1 takes all.
+        group: Processes that share the classes; ``None`` for one process without ``torch.distributed``.
+            All processes must give equally many rows on CUDA; on the CPU the numbers may differ.
+        seed: Seed of the class weights and of the class sample. The initial weights do not depend on the
+            number of processes.
+        matmul: Precision of the products with the class matrix, see :class:`Classifier`.
+
+    Raises:
+        UsageError: A setting is out of its range.
+    """
+
+    needs_feature_map: ClassVar[bool] = False
+    batches: ClassVar[Literal["shuffled", "identities", "branches"]] = "shuffled"
+
+    def __init__(
+        self,
+        num_classes: int,
+        embedding_size: int,
+        *,
+        sample_rate: float = 1.0,
+        group: ProcessGroup | None = None,
+        seed: int = 0,
+        matmul: Matmul = "float32",
+    ) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+        self.embedding_size = embedding_size
+        self.group = group
+        self.classifier = Classifier(
+            num_classes, embedding_size, sample_rate=sample_rate, group=group, seed=seed, matmul=matmul
+        )
+        self._labels_checked = False
+
+    @classmethod
+    def settings(cls) -> dict[str, Any]:
+        """Names and defaults of this loss's own settings, from its signature."""
+        shared = inspect.signature(Loss).parameters
+        own = inspect.signature(cls).parameters.values()
+        return {p.name: p.default for p in own if p.kind is p.KEYWORD_ONLY and p.name not in shared}
+
+    def sharded_names(self) -> frozenset[str]:
+        """State-dict entries that are split by class over the processes, on dimension 0."""
+        return frozenset(
+            f"{path}.{name}".lstrip(".")
+            for path, module in self.named_modules()
+            for name in getattr(module, "split_by_class", ())
+        )
+
+    def forward(self, batch: LossInput) -> tuple[Tensor, Terms]:
+        """The loss of the global batch, scalar, and its terms to log, detached scalars.
+
+        Raises:
+            InputError: A label is not a class, or a field that this loss needs is missing.
+        """
+        self._check(batch)
+        with torch.autocast(batch.embeddings.device.type, enabled=False):
+            loss, terms = self.compute(_in_full_precision(batch))
+        return loss, {name: value.detach() for name, value in terms.items()}
+
+    def compute(self, batch: LossInput) -> tuple[Tensor, Terms]:
+        """The loss from this process's rows; by default the mean of :meth:`rows` over the global batch."""
+        rows, terms = self.rows(self.gather(batch))
+        return rows.mean(), terms
+
+    @abstractmethod
+    def rows(self, batch: LossInput) -> tuple[Tensor, Terms]:
+        """The loss of each row of the global batch, (B,), and the terms to log."""
+
+    def gather(self, batch: LossInput) -> LossInput:
+        """The global batch (without feature maps): the rows of all processes, in the order of their ranks."""
+        if self.group is None:
+            return batch
+        rank, size = world(self.group)
+        device = batch.embeddings.device
+
+        def together(tensor: Tensor | None) -> Tensor | None:
+            return None if tensor is None else gather_rows(tensor.to(device), self.group)
+
+        # Each process numbers its own pairs; make the numbers distinct before they meet.
+        pair = None if batch.pair is None else torch.where(batch.pair < 0, -1, batch.pair * size + rank)
+        return replace(
+            batch,
+            embeddings=gather(batch.embeddings, self.group),
+            labels=gather_rows(batch.labels.to(device), self.group),
+            branch=together(batch.branch),
+            pair=together(pair),
+            target=together(batch.target),
+            feature_map=None,
+        )
+
+    def _check(self, batch: LossInput) -> None:
+        if self.needs_feature_map and batch.feature_map is None:
+            raise InputError(f"{type(self).__name__} needs the feature map of the backbone.")
+        if batch.embeddings.shape[-1] != self.embedding_size:
+            raise InputError(
+                f"The embeddings have {batch.embeddings.shape[-1]} values, the loss expects {self.embedding_size}.",
+                hint="Give backbone and loss the same embedding_size.",
+            )
+        # Reading labels on a GPU would make the CPU wait, so there only the first batch is looked at.
+        if (batch.labels.is_cpu or not self._labels_checked) and batch.labels.numel():
+            self._labels_checked = True
+            low, high = (int(v) for v in batch.labels.aminmax())
+            if low < 0 or high >= self.num_classes:
+                raise InputError(
+                    f"Label {low if low < 0 else high} in the batch, but the loss has {self.num_classes} classes "
+                    f"(0 to {self.num_classes - 1}).",
+                    hint="Run facerec data check on the training data, or give the right number of classes.",
+                )
+
+
+def require(condition: bool, message: str) -> None:
+    """Refuse a setting that is out of its range."""
+    if not condition:
+        raise UsageError(message)
+
+
+def chosen(name: str, value: str, known: Mapping[str, Any] | tuple[str, ...]) -> str:
+    """``value`` of the setting ``name`` if it is one of ``known``; else the error that lists them."""
+    if value not in known:
+        raise UsageError(f"{name} is {value!r}.", hint=f"Known: {', '.join(known)}")
+    return value
+
+
+def _in_full_precision(batch: LossInput) -> LossInput:
+    """Half precision becomes float32; float64 embeddings keep everything in float64."""
+    dtype = torch.float64 if batch.embeddings.dtype == torch.float64 else torch.float32
+    device = batch.embeddings.device
+
+    def cast(tensor: Tensor | None) -> Tensor | None:
+        return None if tensor is None else tensor.to(device, dtype)
+
+    return replace(
+        batch,
+        embeddings=batch.embeddings.to(dtype),
+        feature_map=cast(batch.feature_map),
+        target=cast(batch.target),
+    )

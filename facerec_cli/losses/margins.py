@@ -1,0 +1,49 @@
+"""Margins on the cosine of the own class, and the softmax cross entropy that they go into."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn.functional import logsigmoid
+
+MarginGradient = Literal["exact", "straight_through"]
+MARGIN_GRADIENTS = ("exact", "straight_through")
+
+
+def angular(cosine: Tensor, margin: float | Tensor, gradient: MarginGradient = "exact") -> Tensor:
+    """cos(theta + m), continued by cosine - m sin(m) where theta + m would pass pi (ArcFace, eq. 3).
+
+    Args:
+        cosine: (B,) cosines; rounding beyond [-1, 1] is clamped away.
+        margin: m in radians, one or (B,).
+        gradient: ``exact``: that of the formula; ``straight_through``: that of the plain cosine, so that the
+            margin moves the value only.
+    """
+    margin = torch.as_tensor(margin, dtype=cosine.dtype, device=cosine.device)
+    # sqrt has an infinite slope at 0: one step of rounding away from +-1 keeps the gradient finite.
+    safe = cosine.clamp(-1 + 1e-7, 1 - 1e-7)
+    sine = (1 - safe * safe).sqrt()
+    inside = safe * margin.cos() - sine * margin.sin()
+    moved = torch.where(safe > -margin.cos(), inside, safe - margin * margin.sin())
+    return straight_through(cosine, moved) if gradient == "straight_through" else moved
+
+
+def straight_through(cosine: Tensor, moved: Tensor) -> Tensor:
+    """The value of ``moved`` with the gradient of ``cosine``."""
+    return cosine + (moved - cosine).detach()
+
+
+def cross_entropy(target: Tensor, others: Tensor) -> Tensor:
+    """Softmax cross entropy (B,) from the logit of the own class and the log-sum-exp of all others.
+
+    -log(e^z / (e^z + e^o)) = -log sigmoid(z - o): no exponential of either, so no overflow at any scale.
+    """
+    return -logsigmoid(target - others)
+
+
+def log_inverse(classes: int, factor: float = 1.0) -> float:
+    """ln(factor * classes), where unified cross entropy starts its threshold."""
+    return math.log(factor * classes)
