@@ -1,0 +1,219 @@
+"""Checkpoints: one file that appears at once, loads without unrestricted pickle, and fits any process count.
+
+``last.pt`` continues a run bit for bit; ``best.pt`` holds the network alone, for export and ``--init``.
+
+With one process ``last.pt`` holds everything. With several, every rank first writes what only it has (its
+classes' rows, their momentum, its random state) to ``last-STEP.rank-R.pt``; ``last.pt`` names those
+files and is written last, so a crash at any point leaves the previous checkpoint whole.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import pickle
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from facerec_cli.backbones import Backbone, Preprocessing, build
+from facerec_cli.errors import FacerecError, ModelError, TrainingError
+
+FORMAT = "facerec-checkpoint"
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointInfo:
+    """What a checkpoint says about the network in it.
+
+    Attributes:
+        backbone: Key of ``registry.BACKBONES``.
+        settings: Settings of the backbone's constructor.
+        embedding_size: D.
+        preprocessing: How crops become its input.
+        loss: Key of ``registry.LOSSES``.
+        recipe: All settings of the run, as ``recipe.toml`` has them.
+        data: What it was trained on, as the user named it.
+        classes: People in that data.
+        images: Photos in that data.
+        init: Where the weights started ("" for fresh ones).
+        epoch: Epochs done.
+        step: Steps done.
+        metrics: The last evaluation, name to value; empty where none was made.
+        ema: Whether the weights are the running average.
+        sha256: Of the checkpoint file, in hexadecimal.
+    """
+
+    backbone: str
+    settings: dict[str, Any]
+    embedding_size: int
+    preprocessing: Preprocessing
+    loss: str
+    recipe: dict[str, Any]
+    data: str
+    classes: int
+    images: int
+    init: str
+    epoch: int
+    step: int
+    metrics: dict[str, float]
+    ema: bool
+    sha256: str
+
+
+def load_backbone(path: Path) -> tuple[Backbone, CheckpointInfo]:
+    """Rebuild the network of a checkpoint, on the CPU, in evaluation mode.
+
+    Args:
+        path: ``last.pt``, ``best.pt``, or a run's folder (its ``best.pt``, else ``last.pt``).
+
+    Raises:
+        ModelError: The file is missing, damaged, not a checkpoint of ours, or of a newer version.
+    """
+    path = find(path)
+    document = read(path)
+    try:
+        saved = document["backbone"]
+        backbone = build(saved["name"], saved["embedding_size"], **saved["settings"])
+        average = document.get("ema")
+        backbone.load_state_dict(saved["state"] if average is None else average)
+        info = CheckpointInfo(
+            backbone=saved["name"],
+            settings=saved["settings"],
+            embedding_size=saved["embedding_size"],
+            preprocessing=_preprocessing(saved["preprocessing"]),
+            loss=document["loss"]["name"],
+            recipe=document["recipe"],
+            data=document["data"]["name"],
+            classes=document["data"]["classes"],
+            images=document["data"]["images"],
+            init=document["recipe"]["backbone"].get("init", ""),
+            epoch=document["progress"]["epoch"],
+            step=document["progress"]["step"],
+            metrics=document["progress"]["metrics"],
+            ema=average is not None,
+            sha256=_sha256(path),
+        )
+    except (KeyError, TypeError, AttributeError, RuntimeError, FacerecError) as fault:
+        raise ModelError(f"{path} is not a complete checkpoint: {fault}.", hint="Use another one.") from fault
+    return backbone.eval(), info
+
+
+def find(path: Path) -> Path:
+    """The checkpoint that ``path`` means: itself, or the best (else the last) in a run's folder."""
+    if path.is_dir():
+        for name in ("best.pt", "last.pt"):
+            if (path / name).is_file():
+                return path / name
+        raise ModelError(f"{path} holds no checkpoint.", hint="A run writes last.pt after its first epoch.")
+    if not path.is_file():
+        raise ModelError(f"There is no checkpoint {path}.")
+    return path
+
+
+def read(path: Path, *, mmap: bool = True) -> dict[str, Any]:
+    """Read a checkpoint file; tensors stay on disk until they are used.
+
+    Raises:
+        ModelError: It is damaged, not ours, of a newer version, or holds anything but numbers and text.
+    """
+    document = read_tensors(path, mmap=mmap)
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        raise ModelError(f"{path} is not a checkpoint of facerec.", hint="Give last.pt or best.pt of a run.")
+    if document["version"] > VERSION:
+        raise ModelError(
+            f"{path} was written by a newer facerec ({document.get('facerec', 'unknown')}).",
+            hint="Update: pip install -U 'facerec-cli[train]'",
+        )
+    return document
+
+
+def read_tensors(path: Path, *, mmap: bool = True) -> Any:
+    """What ``torch.save`` wrote to ``path``: tensors, numbers, text and their containers, nothing else.
+
+    Raises:
+        ModelError: It cannot be read, or a pickle in it asks for more than that.
+    """
+    try:
+        try:
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
+        except RuntimeError:
+            if not mmap:
+                raise
+            return torch.load(path, map_location="cpu", weights_only=True)  # the format before zip has no map
+    except pickle.UnpicklingError as fault:
+        raise ModelError(
+            f"{path} is refused: it is damaged, or would run code when it is loaded.",
+            hint="Checkpoints hold tensors, numbers and text only. Take it from its source again.",
+        ) from fault
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, AttributeError) as fault:
+        raise ModelError(f"{path} cannot be read as a checkpoint: {str(fault).splitlines()[0]}") from fault
+
+
+def write(path: Path, document: Mapping[str, Any]) -> None:
+    """Write a checkpoint file so that it appears at once: beside, to disk, then in place of the old one.
+
+    Raises:
+        TrainingError: The disk is full or cannot be written; the previous file is untouched.
+    """
+    handle, beside = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            torch.save(dict(document), file)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(beside).replace(path)
+        _sync_folder(path.parent)
+    except (OSError, RuntimeError) as fault:  # torch's zip writer reports a full disk as RuntimeError
+        raise TrainingError(
+            f"The checkpoint {path} cannot be written: {str(fault).splitlines()[0]}.",
+            hint="The previous one is kept. Make room on that disk, then go on with --resume.",
+        ) from fault
+    finally:
+        with contextlib.suppress(OSError):
+            Path(beside).unlink(missing_ok=True)
+
+
+def header(version: str) -> dict[str, Any]:
+    """The first entries of every checkpoint."""
+    return {"format": FORMAT, "version": VERSION, "facerec": version}
+
+
+def describe_backbone(name: str, settings: Mapping[str, Any], backbone: Backbone) -> dict[str, Any]:
+    """A backbone as a checkpoint holds it."""
+    return {
+        "name": name,
+        "settings": dict(settings),
+        "embedding_size": backbone.embedding_size,
+        "preprocessing": {
+            key: list(value) if isinstance(value, tuple) else value
+            for key, value in asdict(backbone.preprocessing).items()
+        },
+        "state": backbone.state_dict(),
+    }
+
+
+def _preprocessing(saved: Mapping[str, Any]) -> Preprocessing:
+    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in saved.items()}
+    return Preprocessing(**values)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename durable where the system can (not on Windows)."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

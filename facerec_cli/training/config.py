@@ -1,0 +1,305 @@
+"""A training run's settings: one TOML document in seven tables, typed, and checked without importing torch.
+
+::
+
+    [data]       what to train on, sampling, augmentation
+    [backbone]   the network, where its weights start, what stays frozen; other keys are its own settings
+    [loss]       name and sample_rate; every other key is a setting of that loss (``k`` of npt)
+    [optimizer]  sgd or adamw, learning rates, decay, clipping
+    [schedule]   how long, and how the learning rate moves
+    [run]        folder, batch, device, precision, checkpoints
+    [evaluate]   pairs to watch and the metric that names the best checkpoint
+
+A setting that is left out is decided by :mod:`facerec_cli.training.defaults` from the data and the device;
+``recipe.toml`` in the run's folder holds what was decided.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
+
+from facerec_cli.errors import InputError, UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class DataSettings:
+    """What to train on. Probabilities are per photo; see ``docs/data.md`` for the augmentations."""
+
+    path: str = ""
+    hard: tuple[str, ...] = ()
+    degradations: tuple[str, ...] = ("lowres",)
+    identity_share: float = 0.5
+    photos_per_identity: int = 4
+    singles: float = 1 / 3
+    flip: float = 0.5
+    crop: float = 0.0
+    lowres: float = 0.0
+    photometric: float = 0.0
+    occlusion: float = 0.0
+    workers: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BackboneSettings:
+    """The network. ``init``: a checkpoint of ours, ``sface``, or insightface's ``backbone.pth``."""
+
+    name: str | None = None
+    embedding_size: int | None = None
+    init: str = ""
+    freeze: tuple[str, ...] = ()
+    freeze_bn: bool | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class LossSettings:
+    """The loss; ``settings`` go to its constructor."""
+
+    name: str = "arcface"
+    sample_rate: float = 1.0
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class OptimizerSettings:
+    """``head_lr`` and ``backbone_lr`` are factors on ``lr``; ``clip`` 0 is off; ``ema`` 0 is off."""
+
+    name: str = "sgd"
+    lr: float | None = None
+    momentum: float = 0.9
+    nesterov: bool = False
+    weight_decay: float = 5e-4
+    head_lr: float = 1.0
+    backbone_lr: float = 1.0
+    clip: float = 5.0
+    accumulate: int = 1
+    ema: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleSettings:
+    """``warmup`` and ``milestones`` in epochs; ``steps`` overrules ``epochs`` when it is not 0."""
+
+    name: str = "polynomial"
+    epochs: int | None = None
+    steps: int = 0
+    warmup: float | None = None
+    milestones: tuple[float, ...] = ()
+    gamma: float = 0.1
+    power: float = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class RunSettings:
+    """``batch_size`` counts the rows of all processes; ``checkpoint_every`` 0 is once an epoch."""
+
+    out: str = ""
+    batch_size: int | None = None
+    device: str = "auto"
+    precision: str = "auto"
+    channels_last: bool = True
+    compile: bool = False
+    deterministic: bool = False
+    sync_bn: bool = False
+    seed: int = 0
+    log_every: int | None = None
+    checkpoint_every: int = 0
+    on_nan: str = "stop"
+    tensorboard: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluateSettings:
+    """``every`` is in epochs; ``best`` is accuracy or tar@FAR, taken on the first of ``sets``."""
+
+    sets: tuple[str, ...] = ()
+    every: int = 1
+    flip: bool = False
+    best: str = "accuracy"
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """All settings of a run; see the module's description."""
+
+    data: DataSettings = field(default_factory=DataSettings)
+    backbone: BackboneSettings = field(default_factory=BackboneSettings)
+    loss: LossSettings = field(default_factory=LossSettings)
+    optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
+    schedule: ScheduleSettings = field(default_factory=ScheduleSettings)
+    run: RunSettings = field(default_factory=RunSettings)
+    evaluate: EvaluateSettings = field(default_factory=EvaluateSettings)
+
+
+CHOICES: Mapping[str, tuple[str, ...]] = {
+    "optimizer.name": ("sgd", "adamw"),
+    "schedule.name": ("constant", "step", "polynomial", "cosine"),
+    "run.precision": ("auto", "fp32", "bf16", "fp16"),
+    "run.on_nan": ("stop", "rollback"),
+}
+_OPEN = ("loss", "backbone")  # tables whose other keys are settings of what they name
+_LEAST: Mapping[str, float] = {
+    "run.batch_size": 2, "run.log_every": 1, "run.checkpoint_every": 0, "schedule.epochs": 1,
+    "schedule.steps": 0,
+    "schedule.warmup": 0, "optimizer.accumulate": 1, "optimizer.clip": 0, "optimizer.weight_decay": 0,
+    "backbone.embedding_size": 1, "evaluate.every": 1, "run.seed": 0, "data.workers": 0, "optimizer.ema": 0,
+}  # fmt: skip
+
+
+def parse_recipe(document: Mapping[str, Any], where: str, base: Recipe | None = None) -> Recipe:
+    """Lay the tables of ``document`` over ``base``.
+
+    Args:
+        document: What :mod:`tomllib` read.
+        where: Its file, for messages.
+        base: Settings to start from; all left open where None.
+
+    Raises:
+        InputError: A key is not known (the message has the nearest one) or a value has the wrong type.
+    """
+    recipe = base or Recipe()
+    for table, values in document.items():
+        if not isinstance(values, Mapping):
+            raise InputError(
+                f"{where}: {table} is not a table.",
+                hint=f"Settings are grouped in tables; did you mean {_nearest(table, list(keys()))}?",
+            )
+        for key, value in values.items():
+            try:
+                recipe = changed(recipe, f"{table}.{key}", value)
+            except UsageError as fault:
+                raise InputError(f"{where}: {fault.message}", hint=fault.hint) from fault
+    return recipe
+
+
+def read_recipe(reference: str, base: Recipe | None = None) -> Recipe:
+    """Read a recipe file, or one that ships with facerec, by its name.
+
+    Raises:
+        InputError: It does not exist or is not a recipe.
+    """
+    path = Path(reference)
+    if not path.is_file():
+        shipped = shipped_recipes()
+        if reference not in shipped:
+            raise InputError(
+                f"There is no recipe {reference!r}.",
+                hint=f"Give a .toml file or one of: {', '.join(shipped) or 'none is installed'}.",
+            )
+        path = shipped[reference]
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as fault:
+        raise InputError(f"{path} cannot be read as TOML: {fault}.") from fault
+    return parse_recipe(document, str(path), base)
+
+
+def shipped_recipes() -> dict[str, Path]:
+    """The recipes that come with facerec: inside the package, or in ``examples/`` of a checkout."""
+    here = Path(__file__).resolve()
+    folders = (here.parent / "recipes", here.parents[2] / "examples" / "recipes")
+    return {
+        p.stem: p for folder in reversed(folders) if folder.is_dir() for p in sorted(folder.glob("*.toml"))
+    }
+
+
+def assigned(recipe: Recipe, assignment: str) -> Recipe:
+    """Apply one ``--set key=value``; the value is TOML, or text where it is not.
+
+    Raises:
+        UsageError: The key is not known, or the value does not fit it.
+    """
+    key, equals, text = assignment.partition("=")
+    if not equals:
+        raise UsageError(
+            f"--set {assignment} has no value.", hint="Write --set key=value, e.g. --set loss.k=6."
+        )
+    try:
+        value = tomllib.loads(f"value = {text.strip()}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    return changed(recipe, key.strip(), value)
+
+
+def changed(recipe: Recipe, key: str, value: Any) -> Recipe:
+    """A recipe with ``key`` (``optimizer.lr``, or ``lr`` where that is clear) set to ``value``.
+
+    Raises:
+        UsageError: The key is not known, or the value does not fit it.
+    """
+    key = _full_key(key)
+    table, _, name = key.partition(".")
+    section = getattr(recipe, table)
+    kinds = get_type_hints(type(section))
+    if name in kinds and name != "settings":
+        section = replace(section, **{name: _checked(key, kinds[name], value)})
+    else:  # a setting of the loss or backbone; its signature checks it once that is imported
+        section = replace(section, settings={**section.settings, name: value})
+    return replace(recipe, **{table: section})
+
+
+def keys() -> Iterator[str]:
+    """Every key with its table, ``data.path`` to ``evaluate.best``."""
+    for table in fields(Recipe):
+        for item in fields(table.default_factory):  # type: ignore[arg-type]
+            if item.name != "settings":
+                yield f"{table.name}.{item.name}"
+
+
+def to_document(recipe: Recipe) -> dict[str, dict[str, Any]]:
+    """The recipe as tables for TOML; what is still open is left out."""
+    document: dict[str, dict[str, Any]] = {}
+    for table in fields(Recipe):
+        section = getattr(recipe, table.name)
+        values = {f.name: getattr(section, f.name) for f in fields(section) if f.name != "settings"}
+        values |= getattr(section, "settings", {})
+        document[table.name] = {
+            key: list(value) if isinstance(value, tuple) else value
+            for key, value in values.items()
+            if value is not None
+        }
+    return document
+
+
+def _full_key(key: str) -> str:
+    known = list(keys())
+    table, dot, name = key.partition(".")
+    if key in known or (dot and table in _OPEN and name.isidentifier()):
+        return key
+    matches = [full for full in known if full.partition(".")[2] == key]
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        raise UsageError(f"{key!r} could be {' or '.join(matches)}.", hint="Write it with its table.")
+    raise UsageError(f"There is no setting {key!r}.", hint=f"Did you mean {_nearest(key, known)!r}?")
+
+
+def _nearest(key: str, known: list[str]) -> str:
+    short = {full.partition(".")[2]: full for full in reversed(known)}
+    near = difflib.get_close_matches(key, known, 1, 0.5) or difflib.get_close_matches(key, short, 1, 0)
+    return short.get(near[0], near[0]) if near else known[0]
+
+
+def _checked(key: str, kind: Any, value: Any) -> Any:
+    if get_origin(kind) is UnionType:
+        kind = get_args(kind)[0]
+    if get_origin(kind) is tuple:
+        item = get_args(kind)[0]
+        values = value if isinstance(value, list | tuple) else [value]
+        return tuple(_checked(key, item, one) for one in values)
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if type(value) is not kind:
+        words = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+        raise UsageError(f"{key} = {value!r} does not fit.", hint=f"It must be {words[kind]}.")
+    if key in CHOICES and value not in CHOICES[key]:
+        raise UsageError(f"{key} cannot be {value!r}.", hint=f"Known: {', '.join(CHOICES[key])}.")
+    if key in _LEAST and not value >= _LEAST[key]:
+        raise UsageError(f"{key} = {value} does not fit.", hint=f"It must be at least {_LEAST[key]:g}.")
+    return value
