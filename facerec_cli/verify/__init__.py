@@ -1,1 +1,1 @@
-"""verify."""
+"""Verification: pair lists, scores, statistics, threshold cards, report."""

@@ -1,0 +1,149 @@
+"""IJB-B and IJB-C 1:1 verification: templates of photos and video frames."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facerec_cli.errors import InputError
+from facerec_cli.verify.pairs import PairList, Templates, photo_table
+
+
+def read_ijb(path: Path) -> tuple[PairList, Sequence[str]]:
+    """Read ``*_face_tid_mid.txt`` (file template media) and ``*_template_pair_label.txt`` (t1 t2 0|1).
+
+    ``*_name_5pts_score.txt`` (file, five x y, score) beside them gives the landmarks, so that photos need no
+    detection, as in the published protocol.
+
+    Args:
+        path: The folder that has the files (or has them in ``meta/``), or one of them.
+    """
+    folder = path if path.is_dir() else path.parent
+    tid_mid, labels = _one(folder, "*tid_mid*"), _one(folder, "*template_pair_label*")
+    files, template_ids, media = _tid_mid(tid_mid)
+    images, image = photo_table(files)
+    names, template = np.unique(template_ids, return_inverse=True)
+    first, second, same = _template_pairs(labels, names)
+    points = sorted(p for f in (folder, folder / "meta") for p in f.glob("*_5pts_score*"))
+    pairs = PairList(
+        format="ijb",
+        images=tuple(Path(name) for name in images),
+        names=images,
+        first=first,
+        second=second,
+        same=same,
+        landmarks=_landmarks(points[0], images) if points else None,
+        templates=Templates(names, image, template.astype(np.int64), media),
+    )
+    return pairs, ("{stem}", "loose_crop/{stem}")
+
+
+def pool(
+    vectors: NDArray[np.float32], failed: NDArray[np.bool_], templates: Templates
+) -> NDArray[np.float32]:
+    """One vector per template: mean inside a media, sum over media, unit length.
+
+    Args:
+        vectors: (N, D) float32, unit length, one per photo.
+        failed: (N,) bool, photos without an embedding; they are left out of their template.
+        templates: How photos make templates.
+
+    Returns:
+        (T, D) float32; a template without any embedding is all zeros.
+    """
+    rows = np.flatnonzero(~failed[templates.image])
+    media_key = np.stack([templates.template[rows], templates.media[rows]], axis=1)
+    groups, group = np.unique(media_key, axis=0, return_inverse=True)
+    group = group.reshape(-1)
+    means = _sum_rows(vectors, templates.image[rows], group, len(groups))
+    means /= np.bincount(group, minlength=len(groups))[:, None]
+    sums = _sum_rows(means, np.arange(len(groups)), groups[:, 0], len(templates.names))
+    norms = np.linalg.norm(sums, axis=1, keepdims=True)
+    return (sums / np.where(norms > 0, norms, 1)).astype(np.float32)
+
+
+def _sum_rows(
+    vectors: NDArray[Any], rows: NDArray[np.int64], group: NDArray[np.int64], count: int
+) -> NDArray[np.float64]:
+    """Sum of the given rows per group, (count, D) float64, without a copy of all rows at once."""
+    total = np.zeros((count, vectors.shape[1]))
+    order = np.argsort(group, kind="stable")
+    step = 1 << 16
+    for start in range(0, order.size, step):
+        part = order[start : start + step]
+        own = group[part]
+        starts = np.flatnonzero(np.concatenate(([True], own[1:] != own[:-1])))
+        sums = np.add.reduceat(vectors[rows[part]].astype(np.float64), starts, axis=0)
+        total[own[starts]] += sums
+    return total
+
+
+def _one(folder: Path, pattern: str) -> Path:
+    found = sorted(p for f in (folder, folder / "meta") for p in f.glob(pattern))
+    if len(found) != 1:
+        what = "no file" if not found else f"{len(found)} files"
+        raise InputError(
+            f"{str(folder)!r} has {what} named {pattern}.",
+            hint="An IJB folder has one *_face_tid_mid.txt and one *_template_pair_label.txt; for the "
+            "pairs of a folder with one subfolder per person use --all-pairs.",
+        )
+    return found[0]
+
+
+def _tid_mid(path: Path) -> tuple[list[str], NDArray[np.int64], NDArray[np.int64]]:
+    files: list[str] = []
+    numbers: list[tuple[int, int]] = []
+    with path.open(encoding="utf-8-sig") as lines:
+        for number, line in enumerate(lines, 1):
+            fields = line.split()
+            if not fields:
+                continue
+            try:
+                file, template, media = fields
+                numbers.append((int(template), int(media)))
+            except ValueError:
+                raise InputError(
+                    f"{str(path)!r}, line {number}: {line.strip()[:80]!r} is not `file template media`."
+                ) from None
+            files.append(file)
+    if not files:
+        raise InputError(f"{str(path)!r} is empty.")
+    table = np.array(numbers, np.int64)
+    return files, table[:, 0], table[:, 1]
+
+
+def _template_pairs(
+    path: Path, names: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+    try:
+        table = np.loadtxt(path, dtype=np.int64, ndmin=2)
+    except ValueError as error:
+        raise InputError(f"{str(path)!r} is not lines of `template template 0|1`: {error}.") from None
+    if table.shape[1] != 3 or not np.isin(table[:, 2], (0, 1)).all():
+        raise InputError(f"{str(path)!r} is not lines of `template template 0|1`.")
+    index = np.searchsorted(names, table[:, :2]).clip(max=len(names) - 1)
+    unknown = names[index] != table[:, :2]
+    if unknown.any():
+        first = table[:, :2][unknown][0]
+        raise InputError(f"{str(path)!r} compares template {first}, which the tid_mid file does not have.")
+    return np.ascontiguousarray(index[:, 0]), np.ascontiguousarray(index[:, 1]), table[:, 2] == 1
+
+
+def _landmarks(path: Path, images: tuple[str, ...]) -> NDArray[np.float32]:
+    number = {name: i for i, name in enumerate(images)}
+    points = np.full((len(images), 5, 2), np.nan, np.float32)
+    with path.open(encoding="utf-8-sig") as lines:
+        for line_number, line in enumerate(lines, 1):
+            fields = line.split()
+            if len(fields) not in (11, 12):
+                raise InputError(f"{str(path)!r}, line {line_number} is not `file x1 y1 … x5 y5 score`.")
+            if fields[0] in number:
+                points[number[fields[0]]] = np.array(fields[1:11], np.float32).reshape(5, 2)
+    missing = int(np.isnan(points).any(axis=(1, 2)).sum())
+    if missing:
+        raise InputError(f"{str(path)!r} has no landmarks for {missing} of the {len(images)} photos.")
+    return points

@@ -1,0 +1,188 @@
+"""Pair lists in text files: LFW's, ``path path label``, and CALFW/CPLFW's."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from facerec_cli.errors import InputError
+from facerec_cli.verify.pairs import FORMATS, PairList, photo_table
+
+#: What people write for the two labels.
+LABELS = {
+    **dict.fromkeys(("1", "1.0", "same", "true", "yes", "genuine", "match", "positive"), True),
+    **dict.fromkeys(("0", "0.0", "-1", "different", "diff", "false", "no", "impostor", "mismatch"), False),
+    **dict.fromkeys(("negative", "non-match"), False),
+}
+
+_SUFFIXES = (".jpg", ".png", ".jpeg", ".JPG", ".pgm", ".ppm", ".bmp", ".webp", ".tif", ".tiff")
+
+#: ``name/name_0001.jpg`` as in LFW, then flat folders and other suffixes.
+_LFW_PATTERNS = tuple(place + suffix for suffix in _SUFFIXES for place in ("{stem}", "{name}"))
+_INTEGER = re.compile(r"\d+")
+
+Row = tuple[int, list[str]]
+
+
+def recognise_text(path: Path, head: str, *, whole: bool) -> str:
+    """The format of a text list from its first lines; see ``pairs.recognise``."""
+    lines = head.splitlines()
+    if not whole:
+        lines = lines[:-1]
+    rows = [fields for _, fields in _rows(path, lines[:200])]
+    body = rows[1:] if _is_lfw_header(rows[0]) else rows
+    shapes = {_shape(fields) for fields in body}
+    if body and shapes <= {"nii"}:
+        return "lfw" if not all(_INTEGER.fullmatch(f) for f in body[0]) else "ijb"
+    if body and shapes <= {"nii", "nini"}:
+        return "lfw"
+    if shapes == {"iii"}:
+        return "ijb"
+    width = {len(fields) for fields in body}
+    if width == {3} and (body[0][2].lower() in LABELS or (len(body) > 1 and body[1][2].lower() in LABELS)):
+        return "labelled"
+    if width == {2} and all(_INTEGER.fullmatch(fields[1]) for fields in body):
+        return "calfw"
+    unlabelled = width == {2} or (width == {3} and not body[0][0])
+    raise InputError(
+        f"{str(path)!r} is not a list of pairs that is known here; its first line is {lines[0][:80]!r}.",
+        hint=(
+            "It names pairs without a label; add a third column with 1 for same and 0 for different."
+            if unlabelled
+            else f"Name its format with --format ({', '.join(FORMATS)}); in `path path label` lists put "
+            "paths that hold spaces in double quotes."
+        ),
+    )
+
+
+def read_lfw(path: Path) -> tuple[PairList, Sequence[str]]:
+    """``name n1 n2`` and ``name1 n1 name2 n2``, with the folds that a ``sets pairs`` heading announces."""
+    rows = list(_rows(path, _text(path).splitlines()))
+    header: list[int] = []
+    if rows and _is_lfw_header(rows[0][1]):
+        header = [int(field) for field in rows.pop(0)[1]]
+    sides: list[tuple[str, str]] = []
+    same: list[bool] = []
+    for line, fields in rows:
+        if _shape(fields) == "nini":
+            sides += [(fields[0], fields[1]), (fields[2], fields[3])]
+        elif len(fields) == 3 and _INTEGER.fullmatch(fields[1]) and _INTEGER.fullmatch(fields[2]):
+            sides += [(fields[0], fields[1]), (fields[0], fields[2])]
+        else:
+            raise _broken(path, line, fields, "`name n1 n2` or `name1 n1 name2 n2`")
+        same.append(len(fields) == 3)
+    names, index = photo_table(f"{name}/{name}_{int(number):04d}" for name, number in sides)
+    people, identity = photo_table(name.rpartition("/")[0] for name in names)
+    del people
+    fold = None
+    if len(header) == 2 and len(same) == 2 * header[0] * header[1] and header[0] > 1:
+        fold = np.arange(len(same)) // (2 * header[1])
+    pairs = PairList(
+        format="lfw",
+        images=tuple(Path(name) for name in names),
+        names=names,
+        first=index[0::2],
+        second=index[1::2],
+        same=np.array(same, bool),
+        fold=fold,
+        identity=identity,
+    )
+    return pairs, _LFW_PATTERNS
+
+
+def read_labelled(path: Path) -> tuple[PairList, Sequence[str]]:
+    """``path path label``; a first line whose label is none is taken as a heading."""
+    sides: list[str] = []
+    same: list[bool] = []
+    for line, fields in _rows(path, _text(path).splitlines()):
+        label = LABELS.get(fields[2].strip().lower()) if len(fields) == 3 else None
+        if label is None:
+            if not same and len(fields) == 3 and not any(Path(f).suffix for f in fields[:2]):
+                continue  # a heading
+            raise _broken(path, line, fields, "`path path label` with a label such as 0, 1, same, different")
+        sides += [fields[0], fields[1]]
+        same.append(label)
+    names, index = photo_table(sides)
+    pairs = PairList(
+        format="labelled",
+        images=tuple(Path(name) for name in names),
+        names=names,
+        first=index[0::2],
+        second=index[1::2],
+        same=np.array(same, bool),
+    )
+    return pairs, ("{stem}",)
+
+
+def read_calfw(path: Path) -> tuple[PairList, Sequence[str]]:
+    """Two lines ``file label`` per pair; 0 is different, any other number same. Folds are ten equal runs."""
+    rows = list(_rows(path, _text(path).splitlines()))
+    if len(rows) % 2:
+        raise InputError(f"{str(path)!r} has {len(rows)} lines; a pair takes two, so one is missing.")
+    labels = []
+    for line, fields in rows:
+        if len(fields) != 2 or not _INTEGER.fullmatch(fields[1]):
+            raise _broken(path, line, fields, "`file label`")
+        labels.append(int(fields[1]))
+    names, index = photo_table(fields[0] for _, fields in rows)
+    a, b = np.array(labels[0::2], np.int64), np.array(labels[1::2], np.int64)
+    if ((a != 0) != (b != 0)).any():
+        at = int(np.argmax((a != 0) != (b != 0)))
+        raise InputError(f"{str(path)!r}, line {rows[2 * at][0]}: the two lines of a pair differ in label.")
+    pairs = PairList(
+        format="calfw",
+        images=tuple(Path(name) for name in names),
+        names=names,
+        first=index[0::2],
+        second=index[1::2],
+        same=a != 0,
+    )
+    return pairs, ("{stem}",)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{str(path)!r} is not UTF-8 text (byte {error.start}).", hint="Save the list as UTF-8."
+        ) from error
+    except OSError as error:
+        raise InputError(f"The pair list {str(path)!r} cannot be read: {error.strerror}.") from error
+
+
+def _rows(path: Path, lines: Sequence[str]) -> Iterator[Row]:
+    """(line number, fields) of each line that is not blank; one separator for the whole list."""
+    full = [(number, line.strip(" \r\n")) for number, line in enumerate(lines, 1) if line.strip()]
+    separator = next((s for s in "\t,;" if all(s in line for _, line in full[:200])), " ")
+    if separator == "\t":
+        full = [(number, line.strip("\t")) for number, line in full]
+    reader = csv.reader((line for _, line in full), delimiter=separator, skipinitialspace=True, strict=True)
+    try:
+        for (number, _), fields in zip(full, reader, strict=True):
+            yield number, [field.strip() for field in fields]
+    except (csv.Error, ValueError) as error:
+        raise InputError(
+            f"{str(path)!r}, line {full[min(reader.line_num, len(full)) - 1][0]}: a quote is not closed."
+        ) from error
+
+
+def _shape(fields: list[str]) -> str:
+    """Which fields are whole numbers: "nii" is a name and two of them. A first field may be one too."""
+    kinds = "".join("i" if _INTEGER.fullmatch(field) else "n" for field in fields)
+    return {"iiii": "nini", "niii": "nini", "iini": "nini"}.get(kinds, kinds)
+
+
+def _is_lfw_header(fields: list[str]) -> bool:
+    return len(fields) in (1, 2) and all(_INTEGER.fullmatch(field) for field in fields)
+
+
+def _broken(path: Path, line: int, fields: list[str], wanted: str) -> InputError:
+    return InputError(
+        f"{str(path)!r}, line {line}: {' '.join(fields)[:80]!r} is not {wanted}.",
+        hint="Put paths that hold spaces in double quotes, or separate the columns by tabs or commas.",
+    )
