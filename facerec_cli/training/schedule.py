@@ -18,7 +18,8 @@ def factor(settings: ScheduleSettings, step: int, steps_per_epoch: int, total_st
     if step < warmup:
         return (step + 1) / warmup
     if settings.name == "step":
-        return settings.gamma ** float(sum(step >= round(m * steps_per_epoch) for m in settings.milestones))
+        passed = sum(step >= round(m * steps_per_epoch) for m in settings.milestones)
+        return float(settings.gamma**passed)
     done = (step - warmup) / max(
         total_steps - warmup, 1
     )  # 0 at the end of the warm-up, 1 after the last step

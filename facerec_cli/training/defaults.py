@@ -1,0 +1,112 @@
+"""What a recipe leaves open, decided from the data and the device, so that a plain run works untuned."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from facerec_cli.errors import UsageError
+from facerec_cli.training.config import Recipe
+
+# Their gradient is not multiplied with a softmax scale of 64, so they need a larger step to move as fast.
+_UNSCALED = {"npt": 4.0}
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What defaults are decided from.
+
+    Attributes:
+        images: Photos to train on.
+        backbone: The network that will be trained.
+        embedding_size: Of the weights it starts from.
+        pretrained: Whether it starts from weights.
+        gpu: Whether it runs on a GPU.
+        processes: How many share the batch.
+        cores: CPU cores of a process.
+    """
+
+    images: int
+    backbone: str
+    embedding_size: int
+    pretrained: bool
+    gpu: bool
+    processes: int
+    cores: int
+
+
+def default_backbone(*, gpu: bool) -> str:
+    """Light on a CPU; the field's usual one on a GPU."""
+    return "iresnet50" if gpu else "mobilefacenet"
+
+
+def resolve(recipe: Recipe, facts: Facts) -> Recipe:
+    """Fill in every setting that ``recipe`` leaves open.
+
+    * batch: 256 on a GPU, 64 on a CPU, over all processes; never more than a quarter of the data.
+    * learning rate: SGD 0.1 per 512 rows (insightface's), not under 0.02; AdamW 5e-4 per 512 rows, not
+      under 1e-4; a tenth for fine-tuning; more for losses without a scale.
+    * epochs: 20 (5 for fine-tuning), more on small data so that there are about 3,000 (500) steps.
+    * warm-up: a tenth of the run, at most 2 epochs on large data.
+
+    Raises:
+        UsageError: The batch cannot be split over the processes, or is larger than the data.
+    """
+    batch = recipe.run.batch_size
+    if batch is None:
+        batch = min(256 if facts.gpu else 64, max(8, facts.images // 4))
+        batch = max(batch // facts.processes, 2) * facts.processes
+    if batch % facts.processes:
+        raise UsageError(
+            f"--batch-size {batch} cannot be split evenly over {facts.processes} processes.",
+            hint="It counts the rows of all processes; use a multiple of their number.",
+        )
+    if batch // facts.processes < 2:
+        raise UsageError("Each process needs at least 2 rows.", hint="Raise --batch-size.")
+    if batch > facts.images:
+        raise UsageError(
+            f"--batch-size {batch} is larger than the data, {facts.images} photos.",
+            hint=f"Use --batch-size {max(facts.images // 2, 2)} or less, or more data.",
+        )
+    rows = batch * recipe.optimizer.accumulate
+    per_epoch = max(facts.images // rows, 1)
+    epochs, steps = recipe.schedule.epochs, recipe.schedule.steps
+    if epochs is None:
+        least, wanted = (5, 500) if facts.pretrained else (20, 3000)
+        epochs = max(least, -(-wanted // per_epoch)) if not steps else -(-steps // per_epoch)
+        epochs = min(epochs, 10 * least) if not steps else epochs
+    total = (steps or epochs * per_epoch) / per_epoch  # in epochs
+    return replace(
+        recipe,
+        backbone=replace(
+            recipe.backbone,
+            name=facts.backbone,
+            embedding_size=recipe.backbone.embedding_size or facts.embedding_size,
+            freeze_bn=facts.pretrained if recipe.backbone.freeze_bn is None else recipe.backbone.freeze_bn,
+        ),
+        optimizer=replace(recipe.optimizer, lr=recipe.optimizer.lr or _rate(recipe, facts, rows)),
+        schedule=replace(
+            recipe.schedule,
+            epochs=epochs,
+            warmup=min(0.1 * total, 2.0) if recipe.schedule.warmup is None else recipe.schedule.warmup,
+        ),
+        run=replace(
+            recipe.run,
+            batch_size=batch,
+            log_every=recipe.run.log_every or min(50 if facts.gpu else 10, max(per_epoch // 2, 1)),
+        ),
+        data=replace(
+            recipe.data, workers=_workers(facts) if recipe.data.workers is None else recipe.data.workers
+        ),
+    )
+
+
+def _rate(recipe: Recipe, facts: Facts, rows: int) -> float:
+    base, least = (0.1, 0.02) if recipe.optimizer.name == "sgd" else (5e-4, 1e-4)
+    rate = max(base * rows / 512, least) * (0.1 if facts.pretrained else 1.0)
+    factor = _UNSCALED.get(recipe.loss.name, 1.0) if recipe.optimizer.name == "sgd" else 1.0
+    return float(f"{rate * factor:.3g}")
+
+
+def _workers(facts: Facts) -> int:
+    """On a CPU the network needs the cores; on a GPU decoding does."""
+    return min(8, max(facts.cores - 1, 1)) if facts.gpu else (1 if facts.cores > 1 else 0)

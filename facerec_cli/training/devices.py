@@ -1,0 +1,125 @@
+"""Where a run computes: the device, the processes that share it, and the number format."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+import torch
+import torch.distributed as dist
+
+from facerec_cli.errors import ModelError, UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """The processes of a run.
+
+    Attributes:
+        rank: This process, 0-based over all machines.
+        size: All processes.
+        device: What this process computes on.
+        group: The processes, or None where there is one and ``torch.distributed`` is not used.
+        restarted: Whether torchrun has started this process again after a failure.
+    """
+
+    rank: int
+    size: int
+    device: torch.device
+    group: dist.ProcessGroup | None
+    restarted: bool
+
+    @property
+    def first(self) -> bool:
+        """Whether this process writes the files."""
+        return self.rank == 0
+
+    def any(self, flag: bool) -> bool:
+        """Whether ``flag`` is set in any process; a collective."""
+        if self.group is None:
+            return flag
+        shared = torch.tensor(float(flag), device=self.device)
+        dist.all_reduce(shared, op=dist.ReduceOp.MAX)
+        return bool(shared.item())
+
+    def barrier(self) -> None:
+        """Wait for all processes."""
+        if self.group is not None:
+            dist.barrier()
+
+
+@contextmanager
+def join_world(device: str) -> Iterator[World]:
+    """Join the processes that torchrun (or ``--gpus``) has started; alone, nothing is set up.
+
+    Args:
+        device: "auto", "cpu", "cuda", "cuda:1", "mps".
+
+    Raises:
+        ModelError: There is no such device here.
+        UsageError: It is not a device, or several processes are to share one.
+    """
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    rank = int(os.environ.get("RANK", "0"))
+    local = int(os.environ.get("LOCAL_RANK", "0"))
+    chosen = choose_device(device, local, several=size > 1)
+    if chosen.type == "cuda":
+        torch.cuda.set_device(chosen)
+    restarted = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
+    if size == 1:
+        yield World(0, 1, chosen, None, restarted)
+        return
+    dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo", timeout=timedelta(minutes=30))
+    try:
+        yield World(rank, size, chosen, dist.group.WORLD, restarted)
+    finally:
+        dist.destroy_process_group()
+
+
+def choose_device(wanted: str, local_rank: int = 0, *, several: bool = False) -> torch.device:
+    """The device that ``wanted`` means for the process number ``local_rank`` of this machine."""
+    if wanted == "auto":
+        wanted = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(wanted)
+    except RuntimeError as fault:
+        raise UsageError(
+            f"{wanted!r} is not a device.", hint="Use auto, cpu, cuda, cuda:1 or mps."
+        ) from fault
+    if device.type == "cuda":
+        if not torch.cuda.is_available():
+            raise ModelError(
+                f"--device {wanted}: no CUDA GPU can be used here.",
+                hint="Check nvidia-smi and that torch was installed with CUDA, or use --device cpu.",
+            )
+        if several and device.index is not None:
+            raise UsageError(
+                "Several processes cannot share one GPU.", hint="Use --device cuda without a number."
+            )
+        device = torch.device("cuda", local_rank if device.index is None else device.index)
+        if device.index >= torch.cuda.device_count():
+            raise ModelError(
+                f"GPU {device.index} was asked for, but there are {torch.cuda.device_count()}.",
+                hint="Lower --gpus (or torchrun's --nproc-per-node) or choose another --device.",
+            )
+    elif device.type == "mps" and not torch.backends.mps.is_available():
+        raise ModelError("--device mps: there is no Apple GPU here.", hint="Use --device cpu.")
+    elif device.type not in ("cpu", "mps"):
+        raise UsageError(f"{wanted!r} is not a device facerec trains on.", hint="Use auto, cpu, cuda or mps.")
+    return device
+
+
+def number_format(precision: str, device: torch.device) -> torch.dtype:
+    """What autocast computes in: "auto" is bfloat16 on a GPU that has it, float32 elsewhere.
+
+    Without hardware for it bfloat16 makes a CPU several times slower, so a CPU never gets it unasked.
+    """
+    if precision == "auto":
+        able = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+        return torch.bfloat16 if able else torch.float32
+    if precision == "fp16" and device.type == "cpu":
+        raise UsageError("fp16 needs a GPU.", hint="Use --precision fp32 (or bf16) on a CPU.")
+    return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]

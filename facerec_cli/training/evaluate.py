@@ -1,0 +1,203 @@
+"""Held-out pairs during training, judged by the code behind ``facerec verify``."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+import torch.distributed as dist
+from numpy.typing import NDArray
+from torch import Tensor
+
+from facerec_cli.backbones import Backbone, Preprocessing
+from facerec_cli.errors import FacerecError, InputError, UsageError
+from facerec_cli.training.devices import World
+
+logger = logging.getLogger("facerec")
+FARS = (1e-4, 1e-3, 1e-2, 1e-1)
+_BATCH = 64
+
+
+@dataclass(frozen=True, slots=True)
+class PairSet:
+    """Labelled pairs of aligned crops, decoded once.
+
+    Attributes:
+        name: Of the file, without its ending.
+        crops: (N, S, S, 3) uint8 RGB; zeros where a photo cannot be read.
+        unreadable: (N,) bool.
+        first: (P,) int64 index into ``crops``.
+        second: (P,) int64.
+        same: (P,) bool.
+        fold: (P,) int64, or None.
+    """
+
+    name: str
+    crops: NDArray[np.uint8]
+    unreadable: NDArray[np.bool_]
+    first: NDArray[np.int64]
+    second: NDArray[np.int64]
+    same: NDArray[np.bool_]
+    fold: NDArray[np.int64] | None
+
+
+def open_pair_set(path: str, size: int = 112) -> PairSet:
+    """Read a ``.bin`` or a list of pairs of aligned crops.
+
+    Raises:
+        InputError: It cannot be read, is empty, or its photos are not aligned crops.
+    """
+    from facerec_cli.images import read_image
+    from facerec_cli.verify.pairs import read_pairs
+
+    pairs = read_pairs(path)
+    if pairs.templates is not None:
+        raise InputError(f"{path} compares templates.", hint="Evaluate on pairs of photos while training.")
+    crops = np.zeros((len(pairs.images), size, size, 3), np.uint8)
+    unreadable = np.zeros(len(pairs.images), bool)
+    for i, (source, name) in enumerate(zip(pairs.images, pairs.names, strict=True)):
+        try:
+            image = read_image(source)
+        except InputError as fault:
+            logger.warning("%s: %s", path, fault.message)
+            unreadable[i] = True
+            continue
+        if image.shape[:2] != (size, size):
+            if not pairs.aligned:
+                raise InputError(
+                    f"{path}: {name} has {image.shape[1]} x {image.shape[0]} pixels, so it is no aligned crop.",
+                    hint=f"Crop the photos to {size} x {size} with `facerec data align`, and list those.",
+                )
+            image = cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA)
+        crops[i] = image[..., ::-1]
+    if unreadable.all():
+        raise InputError(f"None of the photos of {path} can be read.")
+    return PairSet(Path(path).stem, crops, unreadable, pairs.first, pairs.second, pairs.same, pairs.fold)
+
+
+def evaluate_pairs(
+    backbone: Backbone, sets: Sequence[PairSet], world: World, *, flip: bool = False, dtype: torch.dtype
+) -> dict[str, float]:
+    """Measure ``backbone`` on every set; the processes share the photos, and all get the result.
+
+    Args:
+        backbone: In any mode; left as it was.
+        sets: What to measure on.
+        world: The processes.
+        flip: Add the embedding of the mirrored crop.
+        dtype: Of autocast.
+
+    Returns:
+        ``SET/accuracy``, ``SET/auc``, ``SET/eer`` and ``SET/tar@FAR`` where measurable, 0..1.
+    """
+    from facerec_cli.verify.statistics import evaluate
+
+    result: dict[str, float] = {}
+    for one in sets:
+        embeddings = _embed_shared(backbone, one.crops, world, flip=flip, dtype=dtype)
+        broken = one.unreadable | ~np.isfinite(embeddings).all(axis=1)
+        embeddings[broken] = 0
+        lengths = np.linalg.norm(embeddings, axis=1, keepdims=True)
+        units = embeddings / np.maximum(lengths, 1e-12)
+        failed = broken[one.first] | broken[one.second]
+        scores = np.einsum("pd,pd->p", units[one.first], units[one.second])
+        found = evaluate(scores, one.same, failed=failed, folds=one.fold, fars=FARS)
+        if found.accuracy is not None:
+            result[f"{one.name}/accuracy"] = found.accuracy.mean_with_failures
+        for key in ("auc", "eer"):
+            value = getattr(found, key)
+            if value is not None:
+                result[f"{one.name}/{key}"] = float(value)
+        for point in found.tar_at_far:
+            if point.tar_with_failures is not None:
+                result[f"{one.name}/tar@{point.far:g}"] = point.tar_with_failures
+    return result
+
+
+def best_metric(name: str, sets: Sequence[PairSet], metrics: dict[str, float]) -> float:
+    """The value that names the best checkpoint: ``name`` on the first set, larger is better.
+
+    Raises:
+        UsageError: It was not measured; the message lists what was.
+    """
+    text = name.lower()
+    if text.startswith("tar@"):
+        try:
+            text = f"tar@{float(text[4:]):g}"
+        except ValueError:
+            text = name
+    key = f"{sets[0].name}/{text}"
+    if key not in metrics:
+        own = [k.partition("/")[2] for k in metrics if k.startswith(f"{sets[0].name}/")]
+        raise UsageError(
+            f"--best {name} is not measured on {sets[0].name} ({int((~sets[0].same).sum())} different pairs).",
+            hint=f"Measured are: {', '.join(own)}.",
+        )
+    return -metrics[key] if text == "eer" else metrics[key]
+
+
+@torch.no_grad()
+def embed(
+    backbone: Backbone, crops: NDArray[np.uint8], device: torch.device, *, flip: bool, dtype: torch.dtype
+) -> Tensor:
+    """(N, D) float32 raw embeddings on the CPU of (N, S, S, 3) uint8 RGB crops."""
+    rows = []
+    mode = {module: module.training for module in backbone.modules()}
+    backbone.eval()
+    try:
+        for start in range(0, len(crops), _BATCH):
+            batch = torch.from_numpy(np.ascontiguousarray(crops[start : start + _BATCH])).permute(0, 3, 1, 2)
+            images = to_input(batch.to(device), backbone.preprocessing)
+            with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+                found = backbone(images).embeddings
+                if flip:
+                    found = found + backbone(images.flip(3)).embeddings
+            rows.append(found.float().cpu())
+    finally:
+        for module, training in mode.items():
+            module.training = training
+    return torch.cat(rows) if rows else torch.zeros(0, backbone.embedding_size)
+
+
+def to_input(images: Tensor, preprocessing: Preprocessing, *, channels_last: bool = True) -> Tensor:
+    """(B, 3, S, S) uint8 RGB to what the network wants, on the device that ``images`` is on."""
+    if preprocessing.colour == "bgr":
+        images = images.flip(1)
+    mean = torch.tensor(preprocessing.mean, device=images.device).view(1, 3, 1, 1)
+    std = torch.tensor(preprocessing.std, device=images.device).view(1, 3, 1, 1)
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    return ((images.float() - mean) / std).contiguous(memory_format=layout)
+
+
+def _embed_shared(
+    backbone: Backbone, crops: NDArray[np.uint8], world: World, *, flip: bool, dtype: torch.dtype
+) -> NDArray[np.float32]:
+    """Each process embeds its part of the crops; all get all rows."""
+    part = -(-len(crops) // world.size)  # equal parts, the last ones may be shorter
+    own = crops[world.rank * part : (world.rank + 1) * part]
+    rows = embed(backbone, own, world.device, flip=flip, dtype=dtype)
+    if world.group is None:
+        return rows.numpy()
+    padded = torch.zeros(part, rows.shape[1], device=world.device)
+    padded[: len(rows)] = rows.to(world.device)
+    parts = [torch.empty_like(padded) for _ in range(world.size)]
+    dist.all_gather(parts, padded)
+    return torch.cat(parts)[: len(crops)].cpu().numpy()
+
+
+def open_pair_sets(paths: Sequence[str]) -> list[PairSet]:
+    """Open all sets; two of one name would share their metrics.
+
+    Raises:
+        FacerecError: One cannot be used, or two have one name.
+    """
+    sets = [open_pair_set(path) for path in paths]
+    names = [one.name for one in sets]
+    if len(set(names)) < len(names):
+        raise FacerecError("Two --eval sets have the same name.", hint="Rename one of the files.")
+    return sets

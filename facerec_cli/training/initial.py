@@ -1,0 +1,141 @@
+"""Where weights come from: fresh, a checkpoint of ours, the embedded SFace, insightface's backbone.pth."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from facerec_cli.backbones import Backbone, build
+from facerec_cli.errors import ModelError, UsageError
+from facerec_cli.registry import BACKBONES
+from facerec_cli.training import checkpoint
+from facerec_cli.training.config import BackboneSettings
+
+logger = logging.getLogger("facerec")
+FRESH_SIZE = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Weights to start from.
+
+    Attributes:
+        backbone: Key of ``registry.BACKBONES``.
+        embedding_size: D of the weights.
+        settings: Settings of the backbone's constructor.
+        state: The weights; None for fresh ones.
+    """
+
+    backbone: str
+    embedding_size: int
+    settings: dict[str, Any]
+    state: Mapping[str, Tensor] | None = None
+
+
+def open_start(settings: BackboneSettings, default: str) -> Start:
+    """Find what ``--init`` means.
+
+    Args:
+        settings: The recipe's backbone table.
+        default: Backbone where neither ``--init`` nor ``--backbone`` names one.
+
+    Raises:
+        ModelError: It cannot be read, or is no network of ours.
+        UsageError: It is another backbone than ``--backbone``.
+    """
+    if not settings.init:
+        size = settings.embedding_size or FRESH_SIZE
+        return Start(settings.name or default, size, dict(settings.settings))
+    path = Path(settings.init)
+    start = _from_file(path) if path.exists() else _from_pack(settings.init)
+    if settings.name not in (None, start.backbone):
+        raise UsageError(
+            f"--init {settings.init} holds {start.backbone}, not {settings.name}.",
+            hint=f"Leave --backbone out, or use --backbone {start.backbone}.",
+        )
+    return replace(start, settings={**start.settings, **settings.settings})
+
+
+def make_backbone(start: Start, embedding_size: int) -> Backbone:
+    """Build the network with its weights; another embedding size gets a fresh output layer.
+
+    Raises:
+        ModelError: The weights do not fit the network.
+    """
+    backbone = build(start.backbone, embedding_size, **start.settings)
+    if start.state is None:
+        return backbone
+    state = dict(start.state)
+    fresh: list[str] = []
+    if embedding_size != start.embedding_size:
+        fresh = [key for key in state if key.split(".")[0] in backbone.output_layers()]
+        state = {key: value for key, value in state.items() if key not in fresh}
+        logger.warning(
+            "the embedding size changes from %d to %d, so the output layer starts fresh",
+            start.embedding_size,
+            embedding_size,
+        )
+    problems = backbone.load_state_dict(state, strict=False)
+    lacking = [k for k in problems.missing_keys if k not in fresh and not k.endswith("num_batches_tracked")]
+    if lacking or problems.unexpected_keys:
+        odd = (lacking or problems.unexpected_keys)[0]
+        raise ModelError(
+            f"The weights do not fit {start.backbone}: {odd} is {'missing' if lacking else 'unknown'}."
+        )
+    return backbone
+
+
+def _from_pack(name: str) -> Start:
+    from facerec_cli.backbones.sface import load_onnx
+    from facerec_cli.packs.resolve import open_pack
+
+    pack = open_pack(name)
+    if pack.name != "sface":
+        raise ModelError(
+            f"--init {name}: of the packs only sface can be trained further.",
+            hint="Use --init sface, a checkpoint of facerec train, or insightface's backbone.pth.",
+        )
+    return Start("sface", pack.encoder.embedding_size, {}, load_onnx(pack.encoder_path))
+
+
+def _from_file(path: Path) -> Start:
+    if path.suffix == ".onnx":
+        raise ModelError(
+            f"--init {path}: an ONNX file holds no trainable network.",
+            hint="Use --init sface, a checkpoint of facerec train, or insightface's backbone.pth.",
+        )
+    path = checkpoint.find(path)
+    document = checkpoint.read_tensors(path)
+    if isinstance(document, dict) and document.get("format") == checkpoint.FORMAT:
+        backbone, info = checkpoint.load_backbone(path)
+        return Start(info.backbone, info.embedding_size, dict(info.settings), backbone.state_dict())
+    return _from_arcface_torch(path, document)
+
+
+def _from_arcface_torch(path: Path, document: Any) -> Start:
+    """A bare state dict with arcface_torch's names; the network is known by its layers."""
+    if isinstance(document, dict) and isinstance(document.get("state_dict_backbone"), dict):
+        document = document["state_dict_backbone"]  # its full training checkpoint
+    if isinstance(document, dict) and all(isinstance(v, Tensor) for v in document.values()):
+        state = {key.removeprefix("module."): value for key, value in document.items()}
+        for name in BACKBONES:
+            with torch.device("meta"):
+                shapes = {k: v.shape for k, v in build(name, _width(state)).state_dict().items()}
+            if {k: v.shape for k, v in state.items()} == shapes:
+                return Start(name, _width(state), {}, state)
+    raise ModelError(
+        f"{path} holds no network that facerec knows.",
+        hint="It must be a checkpoint of facerec train or a state dict of insightface's arcface_torch "
+        f"(iresnet18 to iresnet200). Backbones: {', '.join(BACKBONES)}.",
+    )
+
+
+def _width(state: Mapping[str, Tensor]) -> int:
+    bias = state.get("features.bias")
+    return FRESH_SIZE if bias is None else len(bias)

@@ -1,0 +1,137 @@
+"""What a run tells its caller while it works; the command line draws it, a notebook may collect it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from facerec_cli.training.config import Recipe
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is going to happen.
+
+    Attributes:
+        recipe: Everything, decided.
+        images: Photos.
+        classes: People.
+        parameters: Of the backbone.
+        trained: Of those, not frozen.
+        class_parameters: Of the loss, over all processes.
+        steps: Optimiser steps of the whole run.
+        steps_per_epoch: Optimiser steps of an epoch.
+        device: In words.
+        processes: How many share the batch.
+        precision: float32, bfloat16 or float16.
+        memory: Bytes per process by what they are for, an estimate.
+        available: Bytes free on the device of a process, None where unknown.
+        evaluation: Names of the pair sets and their number of pairs.
+        warnings: What is odd.
+        start_step: Steps that were done before (a resumed run).
+    """
+
+    recipe: Recipe
+    images: int
+    classes: int
+    parameters: int
+    trained: int
+    class_parameters: int
+    steps: int
+    steps_per_epoch: int
+    device: str
+    processes: int
+    precision: str
+    memory: dict[str, int]
+    available: int | None
+    evaluation: dict[str, int]
+    warnings: tuple[str, ...] = ()
+    start_step: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """Means since the last report.
+
+    Attributes:
+        epoch: 0-based.
+        step: Steps done.
+        lr: Learning rate of the last step.
+        values: ``loss``, its terms, ``grad_norm``.
+        images_per_second: Over all processes, data and all.
+        seconds: Since the run (or its continuation) began.
+        device_memory: Peak bytes on the GPU, None on a CPU.
+    """
+
+    epoch: int
+    step: int
+    lr: float
+    values: dict[str, float]
+    images_per_second: float
+    seconds: float
+    device_memory: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """Held-out pairs, by ``SET/metric``; ``best`` where this is the best so far."""
+
+    epoch: int
+    step: int
+    metrics: dict[str, float]
+    best: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """A checkpoint is on disk."""
+
+    path: Path
+    step: int
+
+
+@dataclass(frozen=True, slots=True)
+class RolledBack:
+    """The loss was not finite; the run goes on from an earlier step with a lower learning rate."""
+
+    step: int
+    cause: str
+    lr_scale: float
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run ended.
+
+    Attributes:
+        out: The run's folder.
+        checkpoint: The best checkpoint, or the last where nothing was evaluated.
+        steps: Steps done.
+        best: Value of the metric that names the best checkpoint, None without evaluation.
+        best_name: That metric.
+        first: Metrics before the first step.
+        last: Metrics after the last.
+        curve: PNG of loss and metrics, None without matplotlib.
+        seconds: Wall time of this part of the run.
+        broken: Photos that could not be read.
+    """
+
+    out: Path
+    checkpoint: Path
+    steps: int
+    best: float | None
+    best_name: str
+    first: dict[str, float] = field(default_factory=dict)
+    last: dict[str, float] = field(default_factory=dict)
+    curve: Path | None = None
+    seconds: float = 0.0
+    broken: int = 0
+
+
+Event = Plan | Logged | Evaluated | Saved | RolledBack
+Observer = Callable[[Event], None]
+
+
+def unobserved(event: Event) -> None:
+    """Observer that takes no note."""
