@@ -147,9 +147,10 @@ def bins_to_open(
                 opened[occupied[after : after + 1]] = True  # holds the next larger score
     if impostors and genuine.any():
         opened[crossing_bin(genuine, impostor)] = True
-        shared = (genuine > 0) & (impostor > 0)
-        if both[shared].sum() <= budget:
-            opened |= shared
+        shared = np.flatnonzero((genuine > 0) & (impostor > 0))
+        gain = genuine[shared] * (impostor[shared] / both[shared])  # what counting half could cost, per score
+        shared = shared[np.argsort(-gain, kind="stable")]
+        opened[shared[np.cumsum(both[shared]) <= budget]] = True
     return opened
 
 
