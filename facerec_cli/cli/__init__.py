@@ -15,7 +15,12 @@ from typing import Annotated, Any
 import typer
 
 # name -> (where its function or its group of commands is, the line that `facerec --help` shows)
-COMMANDS: Mapping[str, tuple[str, str]] = {}
+COMMANDS: Mapping[str, tuple[str, str]] = {
+    "embed": (
+        "facerec_cli.cli.embed:embed",
+        "Turn photos into embeddings: one row for every face, and a status for every photo.",
+    ),
+}
 
 
 def build_app(loaded: Iterable[str] = COMMANDS) -> typer.Typer:

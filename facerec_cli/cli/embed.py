@@ -1,0 +1,154 @@
+"""``facerec embed``: photos in, embeddings and a table out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from facerec_cli.cli import console
+
+if TYPE_CHECKING:
+    from facerec_cli.faces import FaceModel
+
+_PHOTOS, _MODEL, _RESULT = "Photos and faces", "Model and machine", "Results"
+
+
+@console.command
+def embed(
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="INPUT...",
+            help="Photos, folders (searched below), lists of paths (.txt), quoted patterns, or - for a "
+            "list on standard input.",
+            show_default=False,
+        ),
+    ],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", help="Where to: .npy, .npz or .parquet.", rich_help_panel=_RESULT),
+    ] = Path("embeddings.npy"),
+    model: Annotated[
+        str,
+        typer.Option("--model", "-m", help="A pack's name, folder or ONNX file.", rich_help_panel=_MODEL),
+    ] = "sface",
+    device: Annotated[
+        str,
+        typer.Option(help="auto, cpu, cuda, tensorrt, coreml or openvino.", rich_help_panel=_MODEL),
+    ] = "auto",
+    threads: Annotated[
+        int | None,
+        typer.Option(help="CPU threads.", show_default="all cores", min=1, rich_help_panel=_MODEL),
+    ] = None,
+    batch_size: Annotated[
+        int,
+        typer.Option(help="Photos and crops worked on together.", rich_help_panel=_MODEL),
+    ] = 16,
+    faces: Annotated[
+        str,
+        typer.Option(help="Which faces of a photo: all, largest or center.", rich_help_panel=_PHOTOS),
+    ] = "all",
+    min_score: Annotated[
+        float | None,
+        typer.Option(help="Least detection score.", show_default="the pack's", rich_help_panel=_PHOTOS),
+    ] = None,
+    min_size: Annotated[
+        float,
+        typer.Option(
+            help="Least shorter side of a face's box in pixels of the photo.", rich_help_panel=_PHOTOS
+        ),
+    ] = 0,
+    max_side: Annotated[
+        int,
+        typer.Option(
+            help="Photos with a longer side are searched at this scale; more finds smaller faces.",
+            rich_help_panel=_PHOTOS,
+        ),
+    ] = 1024,
+    rotate: Annotated[
+        str,
+        typer.Option(
+            help="auto: turn photos by 90, 180 and 270 degrees where no face is found.",
+            rich_help_panel=_PHOTOS,
+        ),
+    ] = "none",
+    aligned: Annotated[
+        bool,
+        typer.Option(
+            "--aligned", help="The photos are aligned face crops: no detection.", rich_help_panel=_PHOTOS
+        ),
+    ] = False,
+    flip: Annotated[
+        bool,
+        typer.Option("--flip", help="Add the embedding of the mirrored crop.", rich_help_panel=_PHOTOS),
+    ] = False,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Go on with an interrupted run.", rich_help_panel=_RESULT),
+    ] = False,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Replace an existing result.", rich_help_panel=_RESULT),
+    ] = False,
+    crops: Annotated[
+        Path | None,
+        typer.Option(help="Save the aligned faces in this folder.", rich_help_panel=_RESULT),
+    ] = None,
+    preview: Annotated[
+        Path | None,
+        typer.Option(help="Write a contact sheet to this HTML file.", rich_help_panel=_RESULT),
+    ] = None,
+    json_output: Annotated[
+        bool,
+        typer.Option("--json", help="Print the summary as JSON.", rich_help_panel=_RESULT),
+    ] = False,
+) -> None:
+    """Turn photos into embeddings: one row for every face, and a status for every photo."""
+    from facerec_cli.embed import EmbedOptions, embed_to_file
+    from facerec_cli.images import quiet_decoders
+
+    def started(opened: FaceModel, photos: int, done: int) -> None:
+        console.note(f"{photos:,} photos, model {opened.pack.name} on {opened.provider}")
+        if done:
+            console.note(f"{done:,} of them were done by the interrupted run")
+
+    with quiet_decoders(), console.progress_bar("Embedding") as progress:
+        summary = embed_to_file(
+            inputs,
+            output,
+            model=model,
+            device=device,
+            options=EmbedOptions(
+                faces=faces,  # type: ignore[arg-type]  # checked by EmbedOptions
+                min_score=min_score,
+                min_size=min_size,
+                max_side=max_side,
+                rotate=rotate,  # type: ignore[arg-type]
+                aligned=aligned,
+                flip=flip,
+                batch_size=batch_size,
+            ),
+            threads=threads,
+            resume=resume,
+            overwrite=force,
+            crops=crops,
+            preview=preview,
+            on_start=started,
+            progress=progress,
+        )
+    if json_output:
+        console.result_json(summary.document())
+        if summary.fault:
+            raise typer.Exit(summary.fault.exit_code)
+        return
+    statuses = ", ".join(f"{count:,} {status}" for status, count in summary.statuses.items())
+    console.result(f"{summary.photos:,} photos: {statuses}")
+    console.result(
+        f"{summary.embeddings:,} faces x {summary.embedding_size} in {summary.output} "
+        f"({summary.photos_per_second:,.1f} photos/s on {summary.provider})"
+    )
+    console.result(f"also written: {', '.join(path for path in summary.files if path != summary.output)}")
+    if summary.fault:
+        raise summary.fault

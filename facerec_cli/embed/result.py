@@ -1,0 +1,103 @@
+"""What the pipeline gives for a photo, and what it can be told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facerec_cli.errors import UsageError
+from facerec_cli.faces import Face
+from facerec_cli.images import MAX_PIXELS
+
+FacePolicy = Literal["all", "largest", "center"]
+RotatePolicy = Literal["none", "auto"]
+
+STATUSES = ("ok", "no_face", "missing", "empty", "unreadable", "too_large")
+"""Every status that a row can have. All but the first two are failures of the input."""
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedOptions:
+    """What decides the embeddings of a photo, besides the model.
+
+    Attributes:
+        faces: Which faces of a photo are embedded: all, the largest, or the one nearest to the centre.
+        min_score: Threshold on the detection score, 0..1; None takes the pack's.
+        min_size: Faces whose box's shorter side is below this many pixels of the photo are left out.
+        max_side: Photos with a longer side are searched at a reduced scale of this many pixels.
+        rotate: "auto" searches a photo without a face again, turned by 90, 180 and 270 degrees.
+        aligned: The photos are face crops already: no detection, they are only brought to the pack's size.
+        flip: Add the embedding of the mirrored crop before the length is made 1.
+        batch_size: Photos that are worked on together, and crops per run of the network.
+        max_pixels: Photos with more pixels are refused before they are decoded.
+
+    Raises:
+        UsageError: A value is out of range.
+    """
+
+    faces: FacePolicy = "all"
+    min_score: float | None = None
+    min_size: float = 0
+    max_side: int = 1024
+    rotate: RotatePolicy = "none"
+    aligned: bool = False
+    flip: bool = False
+    batch_size: int = 16
+    max_pixels: int = MAX_PIXELS
+
+    def __post_init__(self) -> None:
+        if self.faces not in get_args(FacePolicy):
+            raise UsageError(f"--faces {self.faces} is not one of {', '.join(get_args(FacePolicy))}.")
+        if self.rotate not in get_args(RotatePolicy):
+            raise UsageError(f"--rotate {self.rotate} is not one of {', '.join(get_args(RotatePolicy))}.")
+        if self.min_score is not None and not 0 <= self.min_score <= 1:
+            raise UsageError(f"--min-score {self.min_score} is not between 0 and 1.")
+        if self.max_side < 32:
+            raise UsageError(f"--max-side {self.max_side} is below 32 pixels.")
+        if not 1 <= self.batch_size <= 1024:
+            raise UsageError(f"--batch-size {self.batch_size} is not between 1 and 1024.")
+        if self.min_size < 0 or self.max_pixels < 1:
+            raise UsageError("Sizes in pixels must not be negative.")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EmbeddedFace:
+    """One face and its embedding.
+
+    Attributes:
+        face: Where it is, in pixels of the upright photo at full size; None for a ready crop.
+        embedding: (D,) float32 of unit length.
+        norm: Length of the raw embedding, which many networks make larger for clearer photos.
+        crop: (H, W, 3) uint8 BGR, what the encoder saw; None unless it was asked for.
+    """
+
+    face: Face | None
+    embedding: NDArray[np.float32]
+    norm: float
+    crop: NDArray[np.uint8] | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PhotoResult:
+    """What came of one input.
+
+    Attributes:
+        name: The path as the user named it; "photo" for bytes.
+        status: One of ``STATUSES``.
+        reason: Why it is not ``ok``, for a person; empty when it is.
+        faces: The embedded faces, best first.
+        width: Of the upright photo in pixels; 0 when it could not be read.
+        height: The same.
+        rotation: Degrees clockwise by which the photo had to be turned before a face was found.
+    """
+
+    name: str
+    status: str
+    reason: str = ""
+    faces: tuple[EmbeddedFace, ...] = ()
+    width: int = 0
+    height: int = 0
+    rotation: int = 0

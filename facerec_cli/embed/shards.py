@@ -1,0 +1,195 @@
+"""A run's work on disk: one file a shard, written whole or not at all, and what the run was asked to do.
+
+A shard is a fixed range of the inputs and is worked on in batches of its own, so a run that is taken up again
+meets the same batches as one that was never interrupted, and its results are the same to the byte.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facerec_cli.errors import InputError, UsageError
+
+_MANIFEST, _INPUTS = "run.json", "inputs.jsonl"
+
+
+@contextlib.contextmanager
+def write_stream(path: Path) -> Iterator[BinaryIO]:
+    """A file to write to that appears under its name only when the block ends well."""
+    handle, beside = tempfile.mkstemp(prefix=f".{path.name[:100]}.", suffix=".tmp", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        umask = os.umask(0o022)
+        os.umask(umask)
+        Path(beside).chmod(0o666 & ~umask)
+        Path(beside).replace(path)
+    except BaseException:
+        Path(beside).unlink(missing_ok=True)
+        raise
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """The outcome of a range of inputs.
+
+    Attributes:
+        embeddings: (N, D) float32 of unit length.
+        rows: One record per input and face; those with a face have the keys of a face.
+    """
+
+    embeddings: NDArray[np.float32]
+    rows: list[dict[str, Any]]
+
+
+class Parts:
+    """The folder beside the output in which a run gathers its shards.
+
+    Args:
+        folder: Where; made by :meth:`begin`.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def exists(self) -> bool:
+        """Whether a run was begun here and not finished."""
+        return (self.folder / _MANIFEST).is_file()
+
+    def begin(self, run: Mapping[str, Any], inputs: Sequence[str]) -> None:
+        """Start afresh: whatever an earlier run left here is dropped."""
+        self.remove()
+        self.folder.mkdir(parents=True)
+        with write_stream(self.folder / _INPUTS) as stream:
+            stream.writelines(f"{line}\n".encode() for line in _signatures(inputs))
+        with write_stream(self.folder / _MANIFEST) as stream:
+            stream.write(json.dumps(run, indent=2).encode())
+
+    def resume(self, run: Mapping[str, Any], inputs: Sequence[str]) -> int:
+        """Check that an interrupted run was asked the same thing.
+
+        Returns:
+            How many shards are done.
+
+        Raises:
+            UsageError: Something that decides the result differs; the message says what.
+        """
+        try:
+            before = json.loads((self.folder / _MANIFEST).read_bytes())
+        except (OSError, ValueError) as error:
+            raise UsageError(
+                f"{self.folder / _MANIFEST} cannot be read: {error}.", hint="Start over with --force."
+            ) from error
+        changed = describe_changes({**before, "inputs": None}, {**run, "inputs": None})
+        if changed:
+            raise UsageError(
+                f"--resume cannot go on, because the run in {self.folder} was another one: {changed}.",
+                hint="Give the same settings as before, or start over with --force.",
+            )
+        self._check_inputs(inputs)
+        return self.count()
+
+    def count(self) -> int:
+        """How many shards are done; they are done in order."""
+        done = 0
+        while self._shard_path(done).is_file():
+            done += 1
+        return done
+
+    def write(self, index: int, shard: Shard) -> None:
+        """Store a shard, whole and flushed to the disk."""
+        lines = "\n".join(json.dumps(row, separators=(",", ":")) for row in shard.rows).encode("ascii")
+        content = io.BytesIO()
+        np.savez(content, embeddings=shard.embeddings, rows=np.frombuffer(lines, np.uint8))
+        with write_stream(self._shard_path(index)) as stream:
+            stream.write(content.getbuffer())
+
+    def read(self) -> Iterator[Shard]:
+        """All shards in order, one in memory at a time."""
+        for index in range(self.count()):
+            yield self._load(index)
+
+    def remove(self) -> None:
+        """Drop the folder and all that is in it."""
+        if self.folder.exists():
+            (self.folder / _MANIFEST).unlink(missing_ok=True)  # first: half a folder must not look resumable
+            shutil.rmtree(self.folder)
+
+    def _shard_path(self, index: int) -> Path:
+        return self.folder / f"{index:06d}.npz"
+
+    def _load(self, index: int) -> Shard:
+        path = self._shard_path(index)
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                lines = stored["rows"].tobytes().decode("ascii")
+                return Shard(stored["embeddings"], [json.loads(line) for line in lines.splitlines()])
+        except (OSError, ValueError, KeyError) as error:
+            raise InputError(f"{path} is damaged: {error}.", hint="Start over with --force.") from error
+
+    def _check_inputs(self, inputs: Sequence[str]) -> None:
+        with (self.folder / _INPUTS).open(encoding="ascii") as stream:
+            before = (line.rstrip("\n") for line in stream)
+            for was, now in zip_longest(before, _signatures(inputs)):
+                if was == now:
+                    continue
+                raise UsageError(
+                    f"--resume cannot go on, because the photos are not the same: {_difference(was, now)}.",
+                    hint="Start over with --force.",
+                )
+
+
+def _difference(was: str | None, now: str | None) -> str:
+    """What the first two signatures that differ say."""
+    old, new = (json.loads(line)[0] if line else None for line in (was, now))
+    if old == new:
+        return f"{new} was changed"
+    if old is None or (new is not None and new < old):
+        return f"{new} is new"
+    return f"{old} is gone"
+
+
+def describe_changes(before: Mapping[str, Any], now: Mapping[str, Any], prefix: str = "") -> str:
+    """What differs between two runs, as "key was A and is B", in words for a person."""
+    changes = []
+    for key in sorted({*before, *now}):
+        was, is_now = before.get(key), now.get(key)
+        if isinstance(was, Mapping) and isinstance(is_now, Mapping):
+            changes.append(describe_changes(was, is_now, f"{prefix}{key}."))
+        elif was != is_now:
+            changes.append(f"{prefix}{key} was {was} and is {is_now}")
+    return "; ".join(change for change in changes if change)
+
+
+def digest_inputs(inputs: Sequence[str]) -> str:
+    """sha256 over the names, sizes and times of change of the inputs."""
+    digest = sha256()
+    for line in _signatures(inputs):
+        digest.update(f"{line}\n".encode())
+    return digest.hexdigest()
+
+
+def _signatures(inputs: Sequence[str]) -> Iterator[str]:
+    """One line of JSON per input: its name, size and time of its last change in nanoseconds."""
+    for path in inputs:
+        try:
+            state = os.stat(path)  # noqa: PTH116 - a million times
+            yield json.dumps([path, state.st_size, state.st_mtime_ns])
+        except (OSError, ValueError):
+            yield json.dumps([path, None, None])

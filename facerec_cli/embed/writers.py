@@ -1,0 +1,172 @@
+"""Result files, streamed from the shards: one shard in memory, and there whole or not at all."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import zipfile
+from collections.abc import Callable, Iterable, Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from facerec_cli.embed.rows import BOX, COLUMNS, LANDMARKS, numbered
+from facerec_cli.embed.shards import Parts, write_stream
+from facerec_cli.errors import MissingExtraError, UsageError
+
+Writer = Callable[[Path, Parts, Mapping[str, Any]], None]
+
+
+def writer_for(output: Path) -> Writer:
+    """The writer for an output's suffix.
+
+    Raises:
+        UsageError: No format has this suffix.
+        MissingExtraError: The format's package is not installed.
+    """
+    suffix = output.suffix.lower()
+    if suffix not in WRITERS:
+        known = ", ".join(WRITERS)
+        raise UsageError(f"{output} does not end in a known format.", hint=f"Use one of {known}.")
+    if suffix == ".parquet":
+        _pyarrow()
+    return WRITERS[suffix]
+
+
+def result_files(output: Path) -> tuple[Path, ...]:
+    """Every file that a run with this output makes, the output last."""
+    if output.suffix.lower() == ".parquet":
+        return (output,)
+    return (output.with_suffix(".csv"), output.with_suffix(".json"), output)
+
+
+def read_description(output: Path) -> Mapping[str, Any] | None:
+    """What a finished result says about its run; None where it says nothing that can be read."""
+    try:
+        if output.suffix.lower() == ".parquet":
+            metadata = _pyarrow().parquet.read_schema(output).metadata or {}
+            document = json.loads(metadata[b"facerec"])
+        else:
+            document = json.loads(output.with_suffix(".json").read_bytes())
+    except (OSError, ValueError, KeyError):
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def _write_npy(output: Path, parts: Parts, document: Mapping[str, Any]) -> None:
+    _write_table(output.with_suffix(".csv"), parts)
+    _write_document(output.with_suffix(".json"), document)
+    with write_stream(output) as stream:
+        _stream_embeddings(stream, parts, document)
+
+
+def _write_npz(output: Path, parts: Parts, document: Mapping[str, Any]) -> None:
+    """The embeddings and, for each of them, path, face, box, landmarks, score and norm."""
+    _write_table(output.with_suffix(".csv"), parts)
+    _write_document(output.with_suffix(".json"), document)
+    with write_stream(output) as stream, zipfile.ZipFile(stream, "w", allowZip64=True) as archive:
+        with archive.open(_member("embeddings"), "w", force_zip64=True) as member:
+            _stream_embeddings(member, parts, document)
+        longest = max((len(row["path"]) for row in _faces(parts)), default=1)
+        columns: dict[str, tuple[str, tuple[int, ...], Callable[[dict[str, Any]], object]]] = {
+            "path": (f"<U{longest}", (), lambda row: row["path"]),
+            "face": ("<i4", (), lambda row: row["face"]),
+            "box": ("<f4", (4,), lambda row: [row.get(name, np.nan) for name in BOX]),
+            "landmarks": ("<f4", (5, 2), lambda row: [row.get(name, np.nan) for name in LANDMARKS]),
+            "score": ("<f4", (), lambda row: row.get("score", np.nan)),
+            "norm": ("<f4", (), lambda row: row["norm"]),
+        }
+        for name, (kind, shape, value) in columns.items():
+            with archive.open(_member(name), "w", force_zip64=True) as member:
+                _npy_header(member, kind, (document["rows"], *shape))
+                for shard in parts.read():
+                    values = [value(row) for row in shard.rows if "face" in row]
+                    member.write(np.array(values, kind).tobytes())
+
+
+def _write_parquet(output: Path, parts: Parts, document: Mapping[str, Any]) -> None:
+    pa = _pyarrow()
+    floats = ("score", "norm", *BOX, *LANDMARKS)
+    text, whole = ("path", "status", "reason", "crop"), ("row", "face", "rotation", "width", "height")
+    kinds = {name: pa.float32() for name in floats} | {name: pa.string() for name in text}
+    kinds |= {name: pa.int64() for name in whole}
+    size = document["embedding_size"]
+    fields = [(name, kinds[name]) for name in COLUMNS] + [("embedding", pa.list_(pa.float32(), size))]
+    model = document["model"]
+    metadata = {"facerec": _json(document), "model": model["name"], "model_sha256": model["sha256"]}
+    schema = pa.schema(fields, metadata=metadata)
+    with write_stream(output) as stream, pa.parquet.ParquetWriter(stream, schema) as writer:
+        row = 0
+        for shard in parts.read():
+            vectors = iter(shard.embeddings)
+            records = [{**dict.fromkeys(COLUMNS), **record} for record in shard.rows]
+            for record in records:
+                record |= {name: _utf8(record[name]) for name in text}
+                record["embedding"] = None
+                if record["face"] is not None:
+                    record |= {"row": row, "embedding": next(vectors)}
+                    row += 1
+            columns = [pa.array([r[f.name] for r in records], f.type) for f in schema]
+            writer.write_table(pa.Table.from_arrays(columns, schema=schema))
+
+
+WRITERS: Mapping[str, Writer] = {".npy": _write_npy, ".npz": _write_npz, ".parquet": _write_parquet}
+
+
+def _write_table(path: Path, parts: Parts) -> None:
+    """The rows as CSV; names that are not UTF-8 keep their bytes."""
+    with write_stream(path) as stream:
+        text = io.TextIOWrapper(stream, "utf-8", errors="surrogateescape", newline="")
+        table = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
+        table.writeheader()
+        table.writerows(numbered(parts.read()))
+        text.flush()
+        text.detach()
+
+
+def _write_document(path: Path, document: Mapping[str, Any]) -> None:
+    with write_stream(path) as stream:
+        stream.write(_json(document).encode() + b"\n")
+
+
+def _stream_embeddings(stream: Any, parts: Parts, document: Mapping[str, Any]) -> None:
+    _npy_header(stream, "<f4", (document["rows"], document["embedding_size"]))
+    for shard in parts.read():
+        stream.write(shard.embeddings.astype("<f4", copy=False).tobytes())
+
+
+def _npy_header(stream: BinaryIO | Any, kind: str, shape: tuple[int, ...]) -> None:
+    header = {"descr": kind, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(stream, header)
+
+
+def _member(name: str) -> zipfile.ZipInfo:
+    """An entry without the time of day, so that equal results are equal files."""
+    return zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
+
+
+def _faces(parts: Parts) -> Iterable[dict[str, Any]]:
+    return (row for shard in parts.read() for row in shard.rows if "face" in row)
+
+
+def _json(document: Mapping[str, Any]) -> str:
+    return json.dumps(document, indent=2)
+
+
+def _utf8(text: str | None) -> str | None:
+    """Parquet holds UTF-8 only: other bytes of a name are shown in hexadecimal."""
+    return (
+        None if text is None else text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    )
+
+
+def _pyarrow() -> Any:
+    try:
+        module = import_module("pyarrow")
+        import_module("pyarrow.parquet")
+    except ImportError as error:
+        raise MissingExtraError("pyarrow", extra="parquet", purpose="Writing .parquet") from error
+    return module
