@@ -16,6 +16,7 @@ import typer
 
 # name -> (where its function or its group of commands is, the line that `facerec --help` shows)
 COMMANDS: Mapping[str, tuple[str, str]] = {
+    "models": ("facerec_cli.cli.models:app", "List, show, add, pull, remove and check models."),
     "embed": (
         "facerec_cli.cli.embed:embed",
         "Turn photos into embeddings: one row for every face, and a status for every photo.",

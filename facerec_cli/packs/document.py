@@ -124,10 +124,17 @@ def parse_manifest(text: str, folder: Path, *, where: str) -> ModelPack:
 def write_manifest(pack: ModelPack, folder: Path | None = None) -> Path:
     """Write ``pack``'s manifest into ``folder`` (default: its own), at once; returns the file."""
     path = (folder or pack.folder) / MANIFEST
-    text = tomli_w.dumps(to_document(pack))
+    text = _short_lists(tomli_w.dumps(to_document(pack)))
     from_document(tomllib.loads(text), path.parent, where=str(path))  # never write what we would refuse
     write_atomic(path, text.encode())
     return path
+
+
+def _short_lists(text: str) -> str:
+    """Put lists of numbers, which the writer spreads over lines, on one line each."""
+    return re.sub(
+        r"= \[\n((?: +[-+.\de]+,\n)+)\]", lambda m: f"= [{', '.join(m[1].replace(',', '').split())}]", text
+    )
 
 
 def to_document(pack: ModelPack) -> dict[str, Any]:

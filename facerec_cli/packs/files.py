@@ -1,10 +1,13 @@
-"""Files that appear at once, and their sha256."""
+"""Files that appear at once, their sha256, and a lock that dies with its process."""
 
 from __future__ import annotations
 
 import hashlib
 import os
+import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -28,6 +31,29 @@ def write_atomic(path: Path, content: bytes) -> None:
     except BaseException:
         Path(beside).unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def exclusive(path: Path) -> Iterator[None]:
+    """Hold the lock file ``path``, which the system lets go when the process ends, however it ends.
+
+    Raises:
+        BlockingIOError: Another process holds it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+b") as stream:
+        if sys.platform == "win32":
+            import msvcrt
+
+            try:
+                msvcrt.locking(stream.fileno(), msvcrt.LK_NBLCK, 1)
+            except OSError as fault:
+                raise BlockingIOError from fault
+        else:
+            import fcntl
+
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
 
 
 def _umask() -> int:

@@ -7,7 +7,6 @@ raw pixels where the graph scales its input.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -119,9 +118,13 @@ def _pack(name: str, encoder: Network, detector: Network) -> ModelPack:
     )
 
 
-def without_licence_files(pack: ModelPack) -> ModelPack:
-    """The pack with no licence texts named, for a folder that brings none."""
-    return dataclasses.replace(pack, licence=dataclasses.replace(pack.licence, files=()))
+def unpublished_files(pack: ModelPack) -> list[str]:
+    """Files of a known pack whose sha256 is not the one that is known for them."""
+    known = known_packs().get(pack.name)
+    if known is None or known.detector is None or pack.detector is None:
+        return []
+    published = {known.encoder.sha256, known.detector.sha256}
+    return [spec.file for spec in (pack.encoder, pack.detector) if spec.sha256 not in published]
 
 
 def _onnx_files(folder: Path) -> Iterator[Path]:

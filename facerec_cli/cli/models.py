@@ -1,0 +1,279 @@
+"""``facerec models``: the models on this machine, and those that can be had."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from facerec_cli.cli.console import command, note, progress_bar, result, result_json, result_table
+from facerec_cli.cli.model_options import pack_overrides
+
+if TYPE_CHECKING:
+    from facerec_cli.packs.bare import PackOverrides
+    from facerec_cli.packs.manifest import ModelPack
+
+app = typer.Typer(
+    help="List, show, add, pull, remove and check models.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace a registered model of that name.")]
+Ref = Annotated[str, typer.Argument(metavar="MODEL", help="Registered name, pack folder or .onnx file.")]
+
+
+@app.command("list")
+@command
+def list_(
+    commercial: Annotated[
+        bool, typer.Option("--commercial", help="Only models whose licence allows commercial use.")
+    ] = False,
+    json_output: Json = False,
+) -> None:
+    """List the models on this machine and those that can be pulled."""
+    from facerec_cli.packs.catalogue import catalogue
+
+    entries = catalogue(commercial=commercial)
+    if json_output:
+        result_json({"models": [_entry_document(entry) for entry in entries]})
+        return
+    rows = []
+    for entry in entries:
+        pack = entry.pack
+        rows.append(
+            (
+                entry.name,
+                entry.status,
+                pack.licence.weights if pack else "unknown",
+                entry.detail or (pack.description if pack else "pack in insightface's layout"),
+            )
+        )
+    result_table(rows, columns=("model", "where", "licence", "what it is"))
+    if any(entry.status == "to pull" for entry in entries):
+        note("Get one with: facerec models pull NAME")
+
+
+@app.command()
+@command
+@pack_overrides
+def show(model: Ref, *, json_output: Json = False, overrides: PackOverrides) -> None:
+    """Show what a model is, where it comes from and under which terms it may be used."""
+    from facerec_cli.packs.catalogue import find_entry
+    from facerec_cli.packs.licences import accepted_on
+    from facerec_cli.packs.store import open_pack, pack_hash
+
+    entry = find_entry(model)
+    pulled = entry is None or entry.status != "to pull"
+    pack = open_pack(model, overrides=overrides) if pulled else entry.pack  # type: ignore[union-attr]
+    assert pack is not None  # a pack to pull has a manifest
+    status = entry.status if entry else "path"
+    identity = pack_hash(pack) if pulled else ""
+    agreed = accepted_on(pack)
+    if json_output:
+        result_json(_pack_document(pack, status=status, identity=identity, agreed=agreed))
+        return
+    result_table(_facts(pack, status, identity, agreed), columns=(pack.name, ""))
+    if not pulled:
+        note(f"Get it with: facerec models pull {pack.name}")
+
+
+@app.command()
+@command
+@pack_overrides
+def add(
+    source: Annotated[Path, typer.Argument(metavar="FILE_OR_FOLDER", help="An .onnx file or a pack folder.")],
+    name: Annotated[str | None, typer.Option(help="What to call it; its own name by default.")] = None,
+    force: Force = False,
+    *,
+    json_output: Json = False,
+    overrides: PackOverrides,
+) -> None:
+    """Copy a model into the registry, so that every command takes it by name."""
+    from facerec_cli.packs.store import pack_hash, register
+
+    pack = register(source, name, force=force, overrides=overrides)
+    if json_output:
+        result_json(_pack_document(pack, status="registered", identity=pack_hash(pack)))
+    else:
+        result(f"added {pack.name} in {pack.folder}")
+        note(f"Use it with: --model {pack.name}")
+
+
+@app.command()
+@command
+def pull(
+    name: Annotated[str, typer.Argument(help="A model that `facerec models list` shows as to pull.")],
+    mirror: Annotated[
+        str, typer.Option(metavar="URL|FOLDER", help="Take it from here instead.", envvar="FACEREC_MIRROR")
+    ] = "",
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Do not use the network (also FACEREC_OFFLINE=1).")
+    ] = False,
+    accept_licence: Annotated[
+        bool, typer.Option("--accept-licence", help="Agree to the model's terms; this is recorded.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Fetch it again even if it is here.")] = False,
+    json_output: Json = False,
+) -> None:
+    """Download a model, check it and register it; an interrupted download goes on where it stopped."""
+    from facerec_cli.packs.catalogue import find_entry
+    from facerec_cli.packs.pull import find_known, offline_wanted
+    from facerec_cli.packs.pull import pull as pull_pack
+    from facerec_cli.packs.store import pack_hash
+
+    entry = find_entry(name)
+    here = entry is not None and entry.status in ("registered", "insightface") and not force
+    if not here:
+        _settle_licence(find_known(name), accept_licence)
+    with progress_bar(f"pulling {name}", unit="bytes") as progress:
+        pack = pull_pack(
+            name, mirror=mirror, offline=offline or offline_wanted(), force=force, progress=progress
+        )
+    if json_output:
+        result_json(_pack_document(pack, status="registered", identity=pack_hash(pack)))
+    elif here:
+        result(f"{name} is here already, in {pack.folder}; its files are in order")
+    else:
+        result(f"pulled {name} into {pack.folder}")
+        note(f"Use it with: --model {pack.name}")
+
+
+@app.command()
+@command
+def remove(
+    name: Annotated[str, typer.Argument(help="A registered model.")], json_output: Json = False
+) -> None:
+    """Delete a model that was added or pulled; never one that facerec did not put there."""
+    from facerec_cli.packs import store
+
+    folder = store.remove(name)
+    if json_output:
+        result_json({"removed": name, "folder": str(folder)})
+    else:
+        result(f"removed {name} from {folder}")
+
+
+@app.command()
+@command
+def check(
+    name: Annotated[str | None, typer.Argument(help="One model; all by default.")] = None,
+    json_output: Json = False,
+) -> None:
+    """Read every file of the models again and compare it with their manifests."""
+    import dataclasses
+
+    from facerec_cli.errors import ModelError
+    from facerec_cli.packs import store
+
+    findings = store.check(name)
+    if json_output:
+        result_json({"models": [dataclasses.asdict(finding) for finding in findings]})
+    else:
+        rows = [(f.name, f.origin, f.status, f.detail or f"identity {f.pack_hash[:12]}") for f in findings]
+        result_table(rows, columns=("model", "where", "status", "detail"))
+    if any(finding.status == "broken" for finding in findings):
+        raise typer.Exit(ModelError.exit_code)
+
+
+@app.command()
+@command
+def card(
+    model: Ref,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write the card here instead of printing it.")
+    ] = None,
+    json_output: Json = False,
+) -> None:
+    """Write a model card (Markdown): manifest, measured error rates, data and limits."""
+    from facerec_cli.packs.card import model_card
+    from facerec_cli.packs.files import write_atomic
+    from facerec_cli.packs.store import open_pack
+
+    text = model_card(open_pack(model))
+    if output:
+        write_atomic(output, text.encode())
+        note(f"wrote {output}")
+    if json_output:
+        result_json({"model": model, "card": text, "output": str(output) if output else None})
+    elif not output:
+        result(text.rstrip("\n"))
+
+
+def _settle_licence(pack: ModelPack, agreed: bool) -> None:
+    """Show the terms of a pack that is not free, and record the agreement or ask for it."""
+    from facerec_cli.packs import licences
+
+    if not licences.needs_acceptance(pack):
+        return
+    if not agreed and not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise licences.refusal(pack)
+    note(f"{pack.name}: {pack.licence.weights}\n{pack.licence.notice}")
+    if not agreed and not typer.confirm("Do you agree to these terms?", err=True):
+        raise licences.refusal(pack)
+    note(f"Your agreement is recorded in {licences.accept(pack)}")
+
+
+def _facts(pack: ModelPack, status: str, identity: str, agreed: str) -> list[tuple[str, str]]:
+    encoder, detector, licence = pack.encoder, pack.detector, pack.licence
+    width, height = encoder.input_size
+    rows = [
+        ("what it is", pack.description),
+        ("where", status if status == "to pull" else f"{status}, {pack.folder}"),
+        ("embedding", f"{encoder.embedding_size} numbers" + (", unit length" if encoder.normalised else "")),
+        ("input", f"{width} x {height} {encoder.colour.upper()}, template {encoder.template}"),
+        ("scale", f"(pixel - {_triple(encoder.mean)}) / {_triple(encoder.std)}"),
+        ("network", encoder.file),
+        ("sha256", encoder.sha256 or "not published"),
+        ("detector", f"{detector.kind}, {detector.file}" if detector else "the default model's"),
+    ]
+    rows += [("sha256", detector.sha256 or "not published")] if detector else []
+    rows += [("identity", identity)] if identity else []
+    threshold = pack.threshold
+    rows += [
+        (
+            "threshold",
+            f"{threshold.value:.4f} at FAR {threshold.far:g}, {threshold.data}"
+            if threshold
+            else "not measured",
+        ),
+        ("licence", f"weights {licence.weights}, code {licence.code}"),
+        ("commercial", "allowed by the licence" if licence.commercial else "not allowed, or not known"),
+    ]
+    rows += [("agreed to", agreed)] if agreed else []
+    rows += [("terms", licence.notice)] if licence.notice else []
+    rows += [("source", pack.provenance.source), ("trained on", pack.provenance.training_data)]
+    rows += [("paper", pack.provenance.paper)] if pack.provenance.paper else []
+    return rows + [(key.replace("_", " "), value) for key, value in sorted(pack.training.items())]
+
+
+def _triple(values: tuple[float, float, float]) -> str:
+    return f"{values[0]:g}" if len(set(values)) == 1 else "(" + ", ".join(f"{v:g}" for v in values) + ")"
+
+
+def _pack_document(pack: ModelPack, *, status: str, identity: str, agreed: str = "") -> dict[str, Any]:
+    from facerec_cli.packs.document import to_document
+
+    return {
+        **to_document(pack),
+        "status": status,
+        "folder": None if status == "to pull" else str(pack.folder),
+        "pack_hash": identity or None,
+        "licence_accepted": agreed or None,
+    }
+
+
+def _entry_document(entry: Any) -> dict[str, Any]:
+    from facerec_cli.packs.document import to_document
+
+    return {
+        "name": entry.name,
+        "status": entry.status,
+        "folder": str(entry.folder) if entry.folder else None,
+        "commercial": entry.commercial,
+        "detail": entry.detail,
+        "manifest": to_document(entry.pack) if entry.pack else None,
+    }

@@ -1,0 +1,168 @@
+"""A model card in Markdown: what the manifest says, and what was measured.
+
+Evaluations are the documents that ``facerec verify --json`` prints, kept as ``evaluations/*.json`` in the
+pack's folder. A card never states a figure that no program measured.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from facerec_cli.packs.manifest import ModelPack
+from facerec_cli.packs.resolve import pack_hash
+
+log = logging.getLogger("facerec")
+
+EVALUATIONS = "evaluations"
+NOT_MEASURED = "not measured"
+
+
+def model_card(pack: ModelPack) -> str:
+    """The card of ``pack`` as Markdown text."""
+    parts = [
+        f"# {pack.name}",
+        pack.description,
+        _facts(pack),
+        _terms(pack),
+        _evaluations(pack),
+        _LIMITS,
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def read_evaluations(pack: ModelPack) -> list[tuple[str, dict[str, Any]]]:
+    """The evaluations stored beside the pack, by file name; unreadable ones are named in the log."""
+    found = []
+    for path in sorted((pack.folder / EVALUATIONS).glob("*.json")):
+        try:
+            document = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as fault:
+            log.warning("%s is left out of the card: %s", path, fault)
+            continue
+        if isinstance(document, dict):
+            found.append((path.stem, document))
+    return found
+
+
+def _facts(pack: ModelPack) -> str:
+    encoder, detector = pack.encoder, pack.detector
+    rows = [
+        ("Embedding", f"{encoder.embedding_size} numbers" + (", unit length" if encoder.normalised else "")),
+        ("Input", f"{encoder.input_size[0]} x {encoder.input_size[1]}, {encoder.colour.upper()}"),
+        ("Scale", f"(pixel - {_triple(encoder.mean)}) / {_triple(encoder.std)}, pixels 0..255"),
+        ("Alignment", f"five points, template {encoder.template}"),
+        ("Detector", detector.kind if detector else "the default pack's"),
+        ("Network", f"`{encoder.file}`, {_size(pack.encoder_path)}, sha256 `{encoder.sha256}`"),
+    ]
+    if detector and pack.detector_path:
+        rows.append(
+            (
+                "Detector file",
+                f"`{detector.file}`, {_size(pack.detector_path)}, sha256 `{detector.sha256}`",
+            )
+        )
+    rows.append(("Identity", f"`{pack_hash(pack)}`"))
+    rows += [(key.replace("_", " ").capitalize(), value) for key, value in sorted(pack.training.items())]
+    return "## What it is\n\n" + _table(("", ""), rows)
+
+
+def _terms(pack: ModelPack) -> str:
+    licence, origin = pack.licence, pack.provenance
+    rows = [
+        ("Licence of the weights", licence.weights),
+        ("Commercial use", "allowed by the weights' licence" if licence.commercial else "not allowed"),
+        ("Licence of the code", licence.code),
+        ("Source", origin.source),
+        ("Training data", origin.training_data),
+    ]
+    rows += [("Paper", origin.paper)] if origin.paper else []
+    text = "## Terms and origin\n\n" + _table(("", ""), rows)
+    return text + (f"\n\n{licence.notice}" if licence.notice else "")
+
+
+def _evaluations(pack: ModelPack) -> str:
+    found = read_evaluations(pack)
+    if not found:
+        threshold = _threshold(pack)
+        return (
+            f"## Measured error rates\n\nAccuracy: {NOT_MEASURED}. TAR at FAR: {NOT_MEASURED}.\n\n"
+            f"Measure it on pairs of your own: `facerec verify PAIRS --model {pack.name} --json`, and "
+            f"save what it prints as `{EVALUATIONS}/NAME.json` in the pack's folder.{threshold}"
+        )
+    sections = [f"### {name}\n\n{_evaluation(document)}" for name, document in found]
+    return "\n\n".join(["## Measured error rates", *sections]) + _threshold(pack)
+
+
+def _evaluation(document: dict[str, Any]) -> str:
+    accuracy = document.get("accuracy") or {}
+    mean, error = accuracy.get("mean"), accuracy.get("standard_error")
+    shown = NOT_MEASURED if mean is None else _percent(mean)
+    if mean is not None and error is not None:
+        shown += f" ± {_percent(error)} (standard error of the mean over folds)"
+    rows = [("Accuracy", shown)]
+    rows += [
+        (label, NOT_MEASURED if document.get(key) is None else form(document[key]))
+        for key, label, form in (
+            ("eer", "Equal error rate", _percent),
+            ("auc", "Area under the ROC curve", lambda value: f"{value:.5f}"),
+            ("pairs", "Pairs", _count),
+            ("failures", "Photos or pairs that failed", _count),
+        )
+    ]
+    text = _table(("", ""), rows)
+    points = [
+        (
+            f"{point.get('far'):g}",
+            NOT_MEASURED if point.get("tar") is None else _percent(point["tar"]),
+            "" if point.get("low") is None else f"{_percent(point['low'])} to {_percent(point['high'])}",
+            "" if point.get("threshold") is None else f"{point['threshold']:.4f}",
+        )
+        for point in document.get("tar_at_far") or []
+    ]
+    return text + ("\n\n" + _table(("FAR", "TAR", "interval", "threshold"), points) if points else "")
+
+
+def _threshold(pack: ModelPack) -> str:
+    if pack.threshold is None:
+        return f"\n\nDefault threshold: {NOT_MEASURED}."
+    t = pack.threshold
+    return (
+        f"\n\nDefault threshold: cosine {t.value:.4f}, for FAR {t.far:g} on {t.data} "
+        f"({t.impostor_pairs:,} different-person pairs)."
+    )
+
+
+_LIMITS = """## Limits
+
+Error rates hold for data like that which they were measured on; they differ between groups of people, ages,
+cameras and poses. Choose a threshold on pairs like yours, check each group (`facerec verify --by`), and do
+not decide about a person on a score alone. Process faces only with the consent or on the legal ground that
+your law asks for."""
+
+
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    lines = [head, tuple("---" for _ in head), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in lines)
+
+
+def _triple(values: tuple[float, float, float]) -> str:
+    return f"{values[0]:g}" if len(set(values)) == 1 else "(" + ", ".join(f"{v:g}" for v in values) + ")"
+
+
+def _size(path: Path) -> str:
+    return f"{path.stat().st_size / 1e6:.1f} MB"
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.2f} %"
+
+
+def _count(value: Any) -> str:
+    """A number, or a table of numbers as verify prints them."""
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_count(item)}" for key, item in value.items())
+    return f"{value:,}" if isinstance(value, int | float) else str(value)

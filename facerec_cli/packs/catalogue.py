@@ -1,0 +1,66 @@
+"""What there is: packs on this machine and packs that can be pulled, without opening any network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from facerec_cli.errors import FacerecError
+from facerec_cli.packs.document import read_manifest
+from facerec_cli.packs.known import known_packs
+from facerec_cli.packs.manifest import ModelPack
+from facerec_cli.packs.resolve import Installed, installed
+
+Status = Literal["embedded", "registered", "insightface", "to pull", "broken"]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the catalogue.
+
+    Attributes:
+        name: What a user types.
+        status: Where the pack is.
+        folder: Its folder; None for one that would have to be pulled.
+        pack: Its manifest; None where it cannot be read, or is insightface's and unknown.
+        detail: What is wrong with a broken one.
+    """
+
+    name: str
+    status: Status
+    folder: Path | None
+    pack: ModelPack | None
+    detail: str = ""
+
+    @property
+    def commercial(self) -> bool:
+        """Whether the weights' licence is known to allow commercial use."""
+        return self.pack is not None and self.pack.licence.commercial
+
+
+def catalogue(*, commercial: bool = False) -> list[Entry]:
+    """Every pack that there is, those on this machine first.
+
+    Args:
+        commercial: Only those whose weights may be used commercially, by their licence.
+    """
+    here = [_entry(pack) for pack in installed()]
+    names = {entry.name for entry in here}
+    there = [Entry(name, "to pull", None, pack) for name, pack in known_packs().items() if name not in names]
+    return [entry for entry in [*here, *there] if entry.commercial or not commercial]
+
+
+def find_entry(name: str, entries: Iterable[Entry] | None = None) -> Entry | None:
+    """The entry called ``name``, or None."""
+    return next((entry for entry in entries or catalogue() if entry.name == name), None)
+
+
+def _entry(pack: Installed) -> Entry:
+    if pack.origin == "insightface":
+        return Entry(pack.name, "insightface", pack.folder, known_packs().get(pack.name))
+    try:
+        return Entry(pack.name, pack.origin, pack.folder, read_manifest(pack.folder))
+    except FacerecError as fault:
+        return Entry(pack.name, "broken", pack.folder, None, str(fault))

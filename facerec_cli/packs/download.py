@@ -1,0 +1,212 @@
+"""Fetching one file over HTTP(S): resumed where it broke off, retried, never half there.
+
+Bytes collect in ``NAME.part``; ``NAME.part.json`` keeps which address they came from and the validator
+(ETag or Last-Modified) that tells whether the server still has the same file. Proxies are taken from the
+environment, as urllib does.
+"""
+
+from __future__ import annotations
+
+import errno
+import http.client
+import json
+import logging
+import re
+import ssl
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from facerec_cli import __version__
+from facerec_cli.errors import ModelError
+from facerec_cli.packs.files import write_atomic
+from facerec_cli.progress import Progress, silent
+
+_CHUNK = 1 << 16
+_BROKEN = (
+    urllib.error.URLError,
+    http.client.HTTPException,
+    TimeoutError,
+    ConnectionError,
+    ssl.SSLError,
+)
+_PASSING = {408, 425, 429, 500, 502, 503, 504}
+
+log = logging.getLogger("facerec")
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a download tries.
+
+    Attributes:
+        attempts: Tries in a row that bring no new byte before it gives up.
+        timeout: Seconds without an answer before a try ends.
+        pause: Seconds before the second try; doubled each time, up to 30.
+        sleep: How to wait.
+    """
+
+    attempts: int = 5
+    timeout: float = 30.0
+    pause: float = 1.0
+    sleep: Callable[[float], None] = time.sleep
+
+
+def download(
+    url: str,
+    target: Path,
+    *,
+    max_bytes: int,
+    progress: Progress = silent,
+    patience: Patience | None = None,
+) -> Path:
+    """Fetch ``url`` into ``target``, going on where an earlier call was interrupted.
+
+    Args:
+        url: http(s) address; redirects are followed.
+        target: The file to make; it appears when it is whole.
+        max_bytes: A larger file is refused.
+        progress: Told the bytes so far and in all.
+        patience: When to give up.
+
+    Raises:
+        ModelError: The file is not there, too large, or could not be fetched; what came so far is kept.
+    """
+    patience = patience or Patience()
+    try:
+        _fetch(url, target, max_bytes, progress, patience)
+    except OSError as fault:
+        if fault.errno == errno.ENOSPC:
+            raise ModelError(
+                f"No space left for {target.name} in {target.parent}.",
+                hint="Make room, or set FACEREC_HOME to a folder on another disk, and run it again.",
+            ) from fault
+        raise ModelError(f"{target} cannot be written: {fault.strerror or fault}.") from fault
+    return target
+
+
+def _fetch(url: str, target: Path, max_bytes: int, progress: Progress, patience: Patience) -> None:
+    part = _Part(target, url)
+    furthest, idle, pause = part.size, 0, patience.pause
+    while True:
+        try:
+            if _continue(part, max_bytes, progress, patience.timeout):
+                part.finish(target)
+                return
+            reason = f"the connection ended after {part.size:,} bytes"
+        except urllib.error.HTTPError as fault:
+            if fault.code not in _PASSING:
+                raise _gone(url, fault) from fault
+            reason = f"the server answered {fault.code} {fault.reason}"
+        except _BROKEN as fault:
+            reason = str(getattr(fault, "reason", "") or fault or type(fault).__name__)
+        if part.size > furthest:
+            furthest, idle, pause = part.size, 0, patience.pause
+        idle += 1
+        if idle >= patience.attempts:
+            raise ModelError(
+                f"{url} could not be fetched: {reason}.",
+                hint=f"{part.size:,} bytes are kept; run the same command again to go on. Without a way to "
+                "that server: --mirror URL_OR_FOLDER.",
+            )
+        log.info("%s: %s; trying again in %.0f s", url, reason, pause)
+        patience.sleep(pause)
+        pause = min(2 * pause, 30.0)
+
+
+class _Part:
+    """The bytes so far, and what they are the beginning of."""
+
+    def __init__(self, target: Path, url: str) -> None:
+        self.path = target.with_name(target.name + ".part")
+        self.note = target.with_name(target.name + ".part.json")
+        self.url = url
+        try:
+            known = json.loads(self.note.read_text())
+            self.validator = str(known["validator"]) if known["url"] == url else ""
+        except (OSError, ValueError, KeyError, TypeError):
+            self.validator = ""
+
+    @property
+    def size(self) -> int:
+        return self.path.stat().st_size if self.path.exists() else 0
+
+    def restart(self, validator: str) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.path.write_bytes(b"")
+        self.validator = validator
+        write_atomic(self.note, json.dumps({"url": self.url, "validator": validator}).encode())
+
+    def finish(self, target: Path) -> None:
+        self.path.replace(target)
+        self.note.unlink(missing_ok=True)
+
+
+def _continue(part: _Part, max_bytes: int, progress: Progress, timeout: float) -> bool:
+    """One request; returns whether the file is whole now."""
+    if not part.validator:  # nothing would say that the rest belongs to what we have
+        part.restart("")
+    start = part.size
+    headers = {"User-Agent": f"facerec/{__version__}", "Accept-Encoding": "identity"}
+    if start:
+        headers |= {"Range": f"bytes={start}-", "If-Range": part.validator}
+    request = urllib.request.Request(part.url, headers=headers)
+    try:
+        response = urllib.request.urlopen(request, timeout=timeout)
+    except urllib.error.HTTPError as fault:
+        if fault.code == 416 and start:  # nothing after what we have: either all is here, or it changed
+            whole = re.fullmatch(rf"bytes \*/{start}", fault.headers.get("Content-Range", ""))
+            if not whole:
+                part.restart("")
+            return bool(whole)
+        raise
+    with response:
+        if response.status == 206:
+            match = re.match(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
+            if not match or int(match[1]) != start:
+                part.restart("")
+                return False
+            total = None if match[2] == "*" else int(match[2])
+        else:
+            part.restart(_validator(response.headers))
+            start = 0
+            length = response.headers.get("Content-Length")
+            total = int(length) if length else None
+        return _receive(response, part, start, total, max_bytes, progress)
+
+
+def _receive(
+    response: http.client.HTTPResponse,
+    part: _Part,
+    done: int,
+    total: int | None,
+    max_bytes: int,
+    progress: Progress,
+) -> bool:
+    with part.path.open("ab") as stream:
+        while True:
+            if max(done, total or 0) > max_bytes:
+                raise ModelError(f"{part.url} is larger than {max_bytes:,} bytes; that is no model pack.")
+            progress(done, total)
+            piece = response.read1(_CHUNK)
+            if not piece:
+                break
+            stream.write(piece)
+            done += len(piece)
+    return total is None or done == total
+
+
+def _validator(headers: http.client.HTTPMessage) -> str:
+    """A strong ETag, or the date of the last change; empty where there is neither."""
+    etag = headers.get("ETag", "")
+    return str(etag if etag.startswith('"') else headers.get("Last-Modified", ""))
+
+
+def _gone(url: str, fault: urllib.error.HTTPError) -> ModelError:
+    return ModelError(
+        f"{url} could not be fetched: the server answered {fault.code} {fault.reason}.",
+        hint="If the pack has moved, name another place: --mirror URL_OR_FOLDER.",
+    )

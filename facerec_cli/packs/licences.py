@@ -1,0 +1,67 @@
+"""Licences that a person has agreed to, one small file each under ``home()/licences``."""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from datetime import UTC, datetime
+from pathlib import Path
+
+import tomli_w
+
+from facerec_cli.errors import ModelError
+from facerec_cli.packs.files import write_atomic
+from facerec_cli.packs.manifest import ModelPack
+from facerec_cli.packs.places import home
+
+
+def needs_acceptance(pack: ModelPack) -> bool:
+    """Whether the pack's terms have to be agreed to before it is pulled, and have not been yet."""
+    return not pack.licence.commercial and _accepted_text(pack) != _text_hash(pack)
+
+
+def accept(pack: ModelPack) -> Path:
+    """Record that the user agrees to the terms of ``pack``; returns the record."""
+    record = {
+        "pack": pack.name,
+        "licence": pack.licence.weights,
+        "notice": pack.licence.notice,
+        "text_sha256": _text_hash(pack),
+        "accepted": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    path = _record(pack)
+    write_atomic(path, tomli_w.dumps(record).encode())
+    return path
+
+
+def accepted_on(pack: ModelPack) -> str:
+    """When the terms as they are now were agreed to, as ISO 8601; empty if never."""
+    record = _read(pack)
+    return str(record.get("accepted", "")) if record.get("text_sha256") == _text_hash(pack) else ""
+
+
+def refusal(pack: ModelPack) -> ModelError:
+    """The error for a pull without agreement."""
+    return ModelError(
+        f"{pack.name} may not be used freely: {pack.licence.weights}. {pack.licence.notice}",
+        hint=f"To agree and go on: facerec models pull {pack.name} --accept-licence",
+    )
+
+
+def _text_hash(pack: ModelPack) -> str:
+    return hashlib.sha256(f"{pack.licence.weights}\n{pack.licence.notice}".encode()).hexdigest()
+
+
+def _accepted_text(pack: ModelPack) -> str:
+    return str(_read(pack).get("text_sha256", ""))
+
+
+def _read(pack: ModelPack) -> dict[str, object]:
+    try:
+        return tomllib.loads(_record(pack).read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # none yet, or damaged: ask again
+        return {}
+
+
+def _record(pack: ModelPack) -> Path:
+    return home() / "licences" / f"{pack.name}.toml"

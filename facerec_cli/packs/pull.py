@@ -1,0 +1,138 @@
+"""Getting a known pack from where it is published, or from a mirror."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path, PurePosixPath
+from urllib.parse import urlparse
+
+from facerec_cli.errors import ModelError
+from facerec_cli.packs import licences
+from facerec_cli.packs.archive import extract
+from facerec_cli.packs.download import Patience, download
+from facerec_cli.packs.files import exclusive
+from facerec_cli.packs.known import known_packs
+from facerec_cli.packs.manifest import ModelPack
+from facerec_cli.packs.places import home
+from facerec_cli.packs.resolve import find, open_installed
+from facerec_cli.packs.store import install
+from facerec_cli.progress import Progress, silent
+from facerec_cli.registry import unknown_name
+
+MAX_ARCHIVE_BYTES = 2 << 30
+
+
+def offline_wanted() -> bool:
+    """Whether the environment forbids the network (``FACEREC_OFFLINE``)."""
+    return os.environ.get("FACEREC_OFFLINE", "").lower() not in ("", "0", "false", "no")
+
+
+def find_known(name: str) -> ModelPack:
+    """The manifest of a pack that can be pulled.
+
+    Raises:
+        ModelError: There is none of that name, or it comes with facerec.
+    """
+    if name in known_packs():
+        return known_packs()[name]
+    entry = find(name)
+    if entry:
+        raise ModelError(f"{name} is {entry.origin} and already here.", hint=f"facerec models show {name}")
+    fault = unknown_name(name, known_packs(), "pack to pull called")
+    raise ModelError(fault.message, hint=fault.hint)
+
+
+def pull(
+    name: str,
+    *,
+    mirror: str = "",
+    offline: bool = False,
+    force: bool = False,
+    progress: Progress = silent,
+    patience: Patience | None = None,
+) -> ModelPack:
+    """Fetch a known pack, check its files and register it.
+
+    Args:
+        name: A key of ``known_packs()``; its licence must have been accepted (``licences.accept``).
+        mirror: Folder or address that holds the pack's archive instead; ``FACEREC_MIRROR`` by default.
+        offline: Do not use the network; a mirror folder still serves.
+        force: Fetch it even if it is here.
+        progress: Told the bytes so far and in all.
+        patience: When to give up.
+
+    Returns:
+        The pack; if it was here already and ``force`` is not given, that one, with its files checked.
+
+    Raises:
+        ModelError: Unknown, not allowed, not reachable, or not the published files.
+    """
+    known = find_known(name)
+    entry = find(name)
+    if entry and not force:
+        return open_installed(entry)
+    if licences.needs_acceptance(known):
+        raise licences.refusal(known)
+    mirror = mirror or os.environ.get("FACEREC_MIRROR", "")
+    wanted = [known.encoder.file, *([known.detector.file] if known.detector else [])]
+    rooms = home() / "downloads"
+    rooms.mkdir(parents=True, exist_ok=True)
+    try:
+        with exclusive(rooms / f".{name}.lock"), tempfile.TemporaryDirectory(dir=rooms) as unpacked:
+            folder = Path(unpacked)
+            if mirror and not _is_address(mirror):
+                _from_folder(Path(mirror).expanduser(), known, wanted, folder)
+            else:
+                _from_network(known, mirror, offline or offline_wanted(), wanted, folder, progress, patience)
+            return install(known, {file: folder / file for file in wanted}, force=force)
+    except BlockingIOError as fault:
+        raise ModelError(f"Another facerec is pulling {name}.", hint="Wait for it to end.") from fault
+
+
+def _from_folder(mirror: Path, known: ModelPack, wanted: list[str], folder: Path) -> None:
+    """Take the files from a mirror folder: the archive, or a folder of the pack's name."""
+    archive, loose = mirror / _archive_name(known), mirror / known.name
+    if archive.is_file():
+        extract(archive, wanted, folder)
+    elif all((loose / file).is_file() for file in wanted):
+        for file in wanted:
+            shutil.copyfile(loose / file, folder / file)
+    else:
+        raise ModelError(
+            f"The mirror folder {mirror} has neither {archive.name} nor {known.name}/ with "
+            f"{' and '.join(wanted)}."
+        )
+
+
+def _from_network(
+    known: ModelPack,
+    mirror: str,
+    offline: bool,
+    wanted: list[str],
+    folder: Path,
+    progress: Progress,
+    patience: Patience | None,
+) -> None:
+    address = f"{mirror.rstrip('/')}/{_archive_name(known)}" if mirror else known.urls[0]
+    if offline:
+        raise ModelError(
+            f"{known.name} is not on this machine, and the network is not to be used (offline).",
+            hint=f"Fetch {address} where you can, put it into a folder, and run: "
+            f"facerec models pull {known.name} --mirror FOLDER",
+        )
+    archive = home() / "downloads" / _archive_name(known)
+    download(address, archive, max_bytes=MAX_ARCHIVE_BYTES, progress=progress, patience=patience)
+    try:
+        extract(archive, wanted, folder)
+    finally:
+        archive.unlink()  # used or of no use; a broken one must not be found again
+
+
+def _archive_name(known: ModelPack) -> str:
+    return PurePosixPath(urlparse(known.urls[0]).path).name
+
+
+def _is_address(mirror: str) -> bool:
+    return mirror.startswith(("http://", "https://"))
