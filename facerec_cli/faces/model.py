@@ -8,19 +8,26 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from facerec_cli.errors import InputError, ModelError
+from facerec_cli.faces.align import similarity, template, warp
+from facerec_cli.faces.detect import Detector
+from facerec_cli.faces.encode import network_input
 from facerec_cli.faces.face import Face
-from facerec_cli.packs.manifest import ModelPack
+from facerec_cli.faces.runtime import Network
+from facerec_cli.packs.manifest import DetectorSpec, ModelPack
+from facerec_cli.packs.network import check_encoder, inspect_network
+from facerec_cli.packs.resolve import DEFAULT_PACK, open_pack, pack_hash
 
 Image = NDArray[np.uint8]
 
 
 def model_hash(pack: ModelPack) -> str:
     """The sha256 (hexadecimal) of what decides an embedding: detector, encoder and preprocessing."""
-    raise NotImplementedError
+    return pack_hash(pack)
 
 
 def open_model(
-    ref: str | Path | ModelPack = "sface",
+    ref: str | Path | ModelPack = DEFAULT_PACK,
     *,
     device: str = "auto",
     threads: int | None = None,
@@ -31,27 +38,59 @@ def open_model(
     Args:
         ref: A pack's name, a pack folder, an ``.onnx`` file with our metadata, or an opened pack.
         device: auto, cpu, cuda, tensorrt, coreml or openvino. A device that is named and cannot be had is an
-            error; "auto" takes the best one that works.
-        threads: CPU threads for the networks; None chooses by the number of cores.
+            error; "auto" takes CUDA where it works, else the CPU.
+        threads: CPU threads for the networks; None takes one for each core that the process may use.
         detector: Whether the detector is needed (not for ready crops).
 
     Raises:
         ModelError: The pack, its files or the device cannot be used; the message says what to do.
     """
-    raise NotImplementedError
+    pack = ref if isinstance(ref, ModelPack) else open_pack(ref)
+    return FaceModel(pack, device=device, threads=threads, detector=detector)
 
 
 class FaceModel:
     """A pack's detector and encoder, opened on one device. Usable from several threads.
 
+    Args:
+        pack: What to open; see :func:`open_model` for the rest.
+        device: Where to run.
+        threads: CPU threads.
+        detector: Whether :meth:`detect` will be used.
+
     Attributes:
         pack: The pack that was opened.
         provider: What the encoder really runs on: cpu, cuda, tensorrt, coreml or openvino.
+        hash: :func:`model_hash` of the pack.
+        input_size: (width, height) of an aligned crop.
+        embedding_size: D.
     """
 
-    pack: ModelPack
-    provider: str
-    hash: str
+    def __init__(
+        self, pack: ModelPack, *, device: str = "auto", threads: int | None = None, detector: bool = True
+    ) -> None:
+        encoder = pack.encoder
+        self.pack = pack
+        self.input_size = encoder.input_size
+        self.embedding_size = encoder.embedding_size
+        self._template = template(encoder.template, encoder.input_size)
+        check_encoder(
+            inspect_network(pack.encoder_path),
+            layout=encoder.layout,
+            embedding_size=encoder.embedding_size,
+            input_size=encoder.input_size,
+        )
+        self._encoder = Network(pack.encoder_path, device=device, threads=threads)
+        self.provider = self._encoder.device
+        self._detector: Detector | None = None
+        if detector:
+            spec, path = _detector_of(pack)
+            self._detector = Detector(spec, path, device=device, threads=threads)
+
+    @property
+    def hash(self) -> str:
+        """What threshold cards and caches are bound to."""
+        return model_hash(self.pack)
 
     def detect(
         self,
@@ -63,25 +102,40 @@ class FaceModel:
     ) -> list[list[Face]]:
         """Find the faces of every photo, best score first.
 
+        A photo without a face is searched a second time, small and with a margin: detectors miss faces
+        that fill the photo.
+
         Args:
             images: (H, W, 3) uint8 BGR photos, of any sizes.
             min_score: Threshold on the score; None takes the pack's.
             min_size: Faces whose box's shorter side is below this many pixels are left out.
-            max_side: Photos whose longer side is above this are searched at a reduced scale; None takes the
-                detector's default.
+            max_side: Photos whose longer side is above this are searched at a reduced scale; None takes 640.
 
         Returns:
             One list per photo, in the photos' order; coordinates are pixels of the photo as given.
+
+        Raises:
+            InputError: Not such photos.
+            ModelError: The model was opened without its detector, or the network fails.
         """
-        raise NotImplementedError
+        if self._detector is None:
+            raise ModelError("This model was opened without its detector.")
+        return self._detector.detect(images, min_score=min_score, min_size=min_size, max_side=max_side)
 
     def align(self, image: Image, face: Face) -> Image:
         """Cut a face out of its photo, turned and scaled to the pack's template.
 
+        Args:
+            image: (H, W, 3) uint8 BGR, the photo that ``face`` was found in.
+            face: Where it is.
+
         Returns:
             (H, W, 3) uint8 BGR in the pack's input size; outside the photo is black.
+
+        Raises:
+            InputError: The landmarks are not five distinct points.
         """
-        raise NotImplementedError
+        return warp(image, similarity(face.landmarks, self._template), self.input_size)
 
     def encode(self, crops: Image, *, flip: bool = False, batch_size: int = 16) -> NDArray[np.float32]:
         """Embed aligned crops.
@@ -89,9 +143,44 @@ class FaceModel:
         Args:
             crops: (N, H, W, 3) uint8 BGR, in the pack's input size.
             flip: Add the embedding of the mirrored crop.
-            batch_size: Crops per run of the network.
+            batch_size: Most crops of one run of the network; a CPU takes fewer at a time.
 
         Returns:
             (N, D) float32 raw embeddings: the norm is kept, the caller normalises.
+
+        Raises:
+            InputError: Not such crops.
+            ModelError: The network fails.
         """
-        raise NotImplementedError
+        crops = np.asarray(crops)
+        width, height = self.input_size
+        if crops.ndim != 4 or crops.shape[1:] != (height, width, 3) or crops.dtype != np.uint8:
+            raise InputError(
+                f"Crops must be (N, {height}, {width}, 3) uint8 BGR, not {crops.shape} {crops.dtype}."
+            )
+        out = self._embed(crops, batch_size)
+        return out + self._embed(crops[:, :, ::-1], batch_size) if flip else out
+
+    def _embed(self, crops: Image, batch_size: int) -> NDArray[np.float32]:
+        out = np.empty((len(crops), self.embedding_size), np.float32)
+        spec = self.pack.encoder
+        runs = self._encoder.run(
+            len(crops), lambda span: network_input(crops[span], spec), batch_size=batch_size
+        )
+        for span, (embeddings, *_) in runs:
+            if embeddings.shape != out[span].shape:
+                raise ModelError(
+                    f"{self.pack.encoder_path} gives {embeddings.shape} for {out[span].shape[0]} crops, "
+                    f"not {out[span].shape}; its manifest does not fit it."
+                )
+            out[span] = embeddings
+        return out
+
+
+def _detector_of(pack: ModelPack) -> tuple[DetectorSpec, Path]:
+    """The pack's detector, or the default pack's where it brings none."""
+    if pack.detector is None or pack.detector_path is None:
+        default = open_pack(f"pack:{DEFAULT_PACK}")
+        assert default.detector is not None and default.detector_path is not None
+        return default.detector, default.detector_path
+    return pack.detector, pack.detector_path

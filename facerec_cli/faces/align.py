@@ -1,0 +1,94 @@
+"""Cutting faces out of photos: five landmarks onto a template, by a similarity transform."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from facerec_cli.errors import InputError, ModelError
+
+# Points of the aligned crop in the order of ``Face.landmarks``, for a crop of 112 x 112 pixels.
+TEMPLATES: Mapping[str, NDArray[np.float64]] = {
+    "arcface": np.array(
+        [
+            [38.2946, 51.6963],
+            [73.5318, 51.5014],
+            [56.0252, 71.7366],
+            [41.5493, 92.3655],
+            [70.7299, 92.2041],
+        ]
+    ),
+}
+
+
+def template(name: str, size: tuple[int, int]) -> NDArray[np.float64]:
+    """The (5, 2) landmark positions of a crop.
+
+    Args:
+        name: A key of ``TEMPLATES``.
+        size: (width, height) of the crop. Squares of a multiple of 112 scale the template; squares of a
+            multiple of 128 scale it by 1/128 with a margin of 8/128 to the left; 96 x 112 is the 112 crop
+            without 8 columns at each side. These are the conventions of published models.
+
+    Raises:
+        ModelError: Unknown name, or a size for which no convention exists.
+    """
+    if name not in TEMPLATES:
+        raise ModelError(f"There is no alignment template {name!r}.", hint=f"Known: {', '.join(TEMPLATES)}")
+    points, (width, height) = TEMPLATES[name], size
+    if (width, height) == (96, 112):
+        return points - np.array([8.0, 0.0])
+    if width == height and width > 0:
+        if width % 112 == 0:
+            return points * (width / 112)
+        if width % 128 == 0:
+            return (points + np.array([8.0, 0.0])) * (width / 128)
+    raise ModelError(
+        f"Nobody has said where the landmarks lie in a crop of {width} x {height} pixels.",
+        hint="Squares of a multiple of 112 or 128 pixels, and 96 x 112, have a convention.",
+    )
+
+
+def similarity(landmarks: NDArray[np.floating], target: NDArray[np.floating]) -> NDArray[np.float64]:
+    """The similarity transforms that bring landmarks closest to a template.
+
+    Least squares over rotation, one scale and shift. This is S. Umeyama's solution (TPAMI 1991), which in
+    the plane is a linear regression of complex numbers: with x and y the centred points, the rotation and
+    scale are the one number sum(conj(x)·y) / sum(|x|²).
+
+    Args:
+        landmarks: (..., K, 2) points in the photo.
+        target: (K, 2) points in the crop.
+
+    Returns:
+        (..., 2, 3) float64 matrices that map photo to crop.
+
+    Raises:
+        InputError: All landmarks of a face are at one point, or not numbers.
+    """
+    source = np.asarray(landmarks, np.float64)
+    goal = np.asarray(target, np.float64)
+    source_mean, goal_mean = source.mean(axis=-2), goal.mean(axis=-2)
+    x, y = source - source_mean[..., None, :], goal - goal_mean
+    spread = (x**2).sum(axis=(-2, -1))
+    if not (np.isfinite(spread) & (spread > 0)).all():
+        raise InputError("A face cannot be aligned: its landmarks are missing or all at one point.")
+    real = (x * y).sum(axis=(-2, -1)) / spread
+    imaginary = (x[..., 0] * y[..., 1] - x[..., 1] * y[..., 0]).sum(axis=-1) / spread
+    turn = np.stack([np.stack([real, -imaginary], -1), np.stack([imaginary, real], -1)], -2)
+    shift = goal_mean - (turn @ source_mean[..., None])[..., 0]
+    return np.concatenate([turn, shift[..., None]], axis=-1)
+
+
+def warp(image: NDArray[np.uint8], matrix: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Cut one crop: bilinear, black outside the photo.
+
+    Args:
+        image: (H, W, 3) uint8.
+        matrix: (2, 3) photo to crop.
+        size: (width, height) of the crop.
+    """
+    return np.asarray(cv2.warpAffine(image, matrix, size, flags=cv2.INTER_LINEAR), np.uint8)

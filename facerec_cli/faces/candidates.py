@@ -1,0 +1,65 @@
+"""What a detector's network proposes for a batch of photos, and the choice among overlapping proposals."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+
+
+class Candidates(NamedTuple):
+    """Proposals of one run, all photos of the batch together, in pixels of the network's input.
+
+    Attributes:
+        photo: (K,) int64: row of the batch.
+        boxes: (K, 4) float32: x1, y1, x2, y2.
+        landmarks: (K, 5, 2) float32, NaN where the network gives none.
+        scores: (K,) float32, 0..1.
+    """
+
+    photo: NDArray[np.int64]
+    boxes: Floats
+    landmarks: Floats
+    scores: Floats
+
+    def take(self, rows: NDArray[np.int64]) -> Candidates:
+        """The proposals of ``rows``: indices."""
+        return Candidates(self.photo[rows], self.boxes[rows], self.landmarks[rows], self.scores[rows])
+
+
+def concatenate(parts: list[Candidates]) -> Candidates:
+    """Several sets of proposals as one."""
+    return Candidates(
+        np.concatenate([part.photo for part in parts]),
+        np.concatenate([part.boxes for part in parts]),
+        np.concatenate([part.landmarks for part in parts]),
+        np.concatenate([part.scores for part in parts]),
+    )
+
+
+def best(found: Candidates, *, iou: float, offset: float = 0.0) -> NDArray[np.int64]:
+    """Greedy non-maximum suppression within one photo.
+
+    Args:
+        found: Proposals of one photo.
+        iou: A box is dropped when it overlaps a better one by more than this (intersection over union).
+        offset: 1 where a box's last pixel belongs to it (width is x2 - x1 + 1), as in SCRFD's own program.
+
+    Returns:
+        Rows that stay, best score first; equal scores in the network's order.
+    """
+    order = np.argsort(-found.scores, kind="stable")
+    low, high = found.boxes[:, :2], found.boxes[:, 2:]
+    area = np.prod(high - low + offset, axis=1)
+    kept: list[np.int64] = []
+    while order.size:
+        top, order = order[0], order[1:]
+        kept.append(top)
+        shared = np.minimum(high[top], high[order]) - np.maximum(low[top], low[order]) + offset
+        intersection = np.prod(np.maximum(shared, 0), axis=1)
+        union = area[top] + area[order] - intersection
+        order = order[intersection <= iou * union]
+    return np.array(kept, np.int64)
