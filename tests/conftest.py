@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from facerec_cli.packs.manifest import ModelPack
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -40,3 +44,11 @@ def lfw(shared: Path) -> Path:
     if not (folder / "pairs.txt").is_file():
         pytest.skip("needs ../shared/lfw, which is not part of the repository")
     return folder
+
+
+@pytest.fixture
+def tiny_pack(tmp_path: Path) -> ModelPack:
+    """A pack whose embeddings ``tiny_pack.expected`` computes by hand; open it by its folder."""
+    from tiny_pack import write_tiny_pack
+
+    return write_tiny_pack(tmp_path / "tiny")
