@@ -40,12 +40,12 @@ def template(name: str, size: tuple[int, int]) -> NDArray[np.float64]:
         raise ModelError(f"There is no alignment template {name!r}.", hint=f"Known: {', '.join(TEMPLATES)}")
     points, (width, height) = TEMPLATES[name], size
     if (width, height) == (96, 112):
-        return points - np.array([8.0, 0.0])
+        return np.subtract(points, [8.0, 0.0])
     if width == height and width > 0:
         if width % 112 == 0:
             return points * (width / 112)
         if width % 128 == 0:
-            return (points + np.array([8.0, 0.0])) * (width / 128)
+            return np.add(points, [8.0, 0.0]) * (width / 128)
     raise ModelError(
         f"Nobody has said where the landmarks lie in a crop of {width} x {height} pixels.",
         hint="Squares of a multiple of 112 or 128 pixels, and 96 x 112, have a convention.",

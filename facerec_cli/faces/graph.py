@@ -24,8 +24,7 @@ if TYPE_CHECKING:
 
 _FIRST_OPSET, _LAST_OPSET = 7, 25  # BatchNormalization's five inputs and one output mean the same in all
 _KEEPS_SHAPE = frozenset(
-    ("BatchNormalization", "Relu", "PRelu", "LeakyRelu", "Clip", "Sigmoid", "Tanh", "Identity")
-    + ("Add", "Mul", "Sub", "Div", "Dropout", "Cast")
+    "Add BatchNormalization Cast Clip Div Dropout Identity LeakyRelu Mul PRelu Relu Sigmoid Sub Tanh".split()  # noqa: SIM905
 )
 
 
