@@ -86,11 +86,11 @@ def evaluate_all_pairs(
             done += genuine.size + impostor.size
             progress(done, total)
     genuine, impostor = (np.concatenate(k) if k else np.zeros(0, np.float32) for k in kept)
-    same = Distribution(binning, counts[0], opened, genuine)
-    different = Distribution(binning, counts[1], opened, impostor)
-    moments = _moments(x, sums, same.size, different.size)
+    alike = Distribution(binning, counts[0], opened, genuine)
+    unlike = Distribution(binning, counts[1], opened, impostor)
+    moments = _moments(x, sums, alike.size, unlike.size)
     reason = "all pairs have no folds; give a list of pairs"
-    return AllPairs(summarise(same, different, pairs, moments, accuracy=reason, fars=fars), same, different)
+    return AllPairs(summarise(alike, unlike, pairs, moments, accuracy=reason, fars=fars), alike, unlike)
 
 
 def tiles(x: NDArray[np.float32], people: NDArray[np.int64]) -> Iterator[Tile]:

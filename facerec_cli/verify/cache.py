@@ -1,0 +1,152 @@
+"""Embeddings that were made before, kept by the content of the photo and everything that decided them.
+
+One SQLite file holds them all, so that two processes can share it; a row that does not check out is not used,
+and a file that is no database is replaced. Without a cache everything works, only slower.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import os
+import sqlite3
+import time
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import platformdirs
+from numpy.typing import NDArray
+
+log = logging.getLogger("facerec")
+
+MAX_BYTES = 1 << 30  # two million embeddings of 128 numbers
+_DAY = 86400
+_SCHEMA = (
+    "CREATE TABLE IF NOT EXISTS embedding (key BLOB PRIMARY KEY, value BLOB, used INTEGER) WITHOUT ROWID"
+)
+
+#: What is kept for a photo: its unit vector, or the reason why it has none.
+Entry = NDArray[np.float32] | str
+
+
+def cache_path() -> Path:
+    """Where the cache is: in ``FACEREC_HOME``, or the platform's folder for caches."""
+    chosen = os.environ.get("FACEREC_HOME")
+    folder = Path(chosen).expanduser() / "cache" if chosen else platformdirs.user_cache_path("facerec", False)
+    return folder / "embeddings.sqlite"
+
+
+def content_key(content: bytes, settings: bytes) -> bytes:
+    """The key of a photo under ``settings`` (model hash and everything else that decides the embedding)."""
+    return hashlib.blake2b(content, digest_size=24, key=hashlib.sha256(settings).digest()).digest()
+
+
+class EmbeddingCache:
+    """A file of embeddings; every fault of the file is a miss, never an error.
+
+    Args:
+        path: The SQLite file, made when it is not there.
+        max_bytes: The least recently used rows are dropped when the rows take more.
+    """
+
+    def __init__(self, path: Path, *, max_bytes: int = MAX_BYTES) -> None:
+        self._max_bytes = max_bytes
+        self._base: sqlite3.Connection | None = None
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                self._base = _open(path)
+            except sqlite3.DatabaseError as error:
+                if isinstance(error, sqlite3.OperationalError):  # locked or no rights: not ours to remove
+                    raise
+                log.warning("The embedding cache %s is damaged and is started anew.", path)
+                path.unlink()
+                self._base = _open(path)
+        except (OSError, sqlite3.Error) as error:
+            log.warning("Embeddings are not cached: %s: %s", path, error)
+
+    def get(self, keys: Sequence[bytes]) -> dict[bytes, Entry]:
+        """Those of ``keys`` that are there."""
+        found: dict[bytes, Entry] = {}
+        if self._base is None:
+            return found
+        today = int(time.time()) // _DAY
+        stale = []
+        with _quietly():
+            for key in dict.fromkeys(keys):
+                row = self._base.execute("SELECT value, used FROM embedding WHERE key = ?", (key,)).fetchone()
+                entry = None if row is None else _unpack(row[0])
+                if entry is not None:
+                    found[key] = entry
+                    if row[1] != today:
+                        stale.append((today, key))
+            if stale:
+                with self._base:
+                    self._base.executemany("UPDATE embedding SET used = ? WHERE key = ?", stale)
+        return found
+
+    def put(self, entries: Mapping[bytes, Entry]) -> None:
+        """Keep ``entries``."""
+        if self._base is None or not entries:
+            return
+        today = int(time.time()) // _DAY
+        rows: Iterable[tuple[bytes, bytes, int]] = [(k, _pack(e), today) for k, e in entries.items()]
+        with _quietly(), self._base:
+            self._base.executemany("INSERT OR REPLACE INTO embedding VALUES (?, ?, ?)", rows)
+
+    def close(self) -> None:
+        """Drop what is too much, and close the file."""
+        if self._base is None:
+            return
+        with _quietly(), self._base:
+            size, count = self._base.execute(
+                "SELECT TOTAL(LENGTH(value)), COUNT(*) FROM embedding"
+            ).fetchone()
+            if size > self._max_bytes:
+                surplus = int(count * (1 - 0.8 * self._max_bytes / size)) + 1
+                self._base.execute(
+                    "DELETE FROM embedding WHERE key IN (SELECT key FROM embedding ORDER BY used LIMIT ?)",
+                    (surplus,),
+                )
+        with _quietly():
+            self._base.close()
+        self._base = None
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    base = sqlite3.connect(path, timeout=20)
+    try:
+        with base:
+            base.execute(_SCHEMA)
+            base.execute("SELECT key, value, used FROM embedding LIMIT 1")
+    except BaseException:
+        base.close()
+        raise
+    return base
+
+
+@contextlib.contextmanager
+def _quietly() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        log.info("The embedding cache is left out: %s", error)
+
+
+def _pack(entry: Entry) -> bytes:
+    body = b"t" + entry.encode() if isinstance(entry, str) else b"v" + entry.astype("<f4").tobytes()
+    return zlib.crc32(body).to_bytes(4, "little") + body
+
+
+def _unpack(value: object) -> Entry | None:
+    if not isinstance(value, bytes) or len(value) < 5:
+        return None
+    body = value[4:]
+    if zlib.crc32(body) != int.from_bytes(value[:4], "little"):
+        return None
+    if body[:1] == b"t":
+        return body[1:].decode()
+    return np.frombuffer(body[1:], "<f4").astype(np.float32) if len(body) % 4 == 1 else None

@@ -1,0 +1,216 @@
+"""The vectors of a list's photos: embedded here, or taken from the cache."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facerec_cli.embed import EmbedOptions, PhotoResult, embed_photos
+from facerec_cli.errors import ModelError
+from facerec_cli.faces import Face, FaceModel
+from facerec_cli.images import ImageError, read_image
+from facerec_cli.progress import Progress, silent
+from facerec_cli.verify.cache import EmbeddingCache, Entry, content_key
+
+#: A photo without a face at the pack's detection score is searched again, also turned, at this part of it.
+SECOND_TRY = 0.5
+
+_CHUNK = 1024  # photos between two writes to the cache
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """Which model made the vectors; all empty where nobody knows."""
+
+    name: str = ""
+    sha256: str = ""
+    provider: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Gallery:
+    """One vector per photo.
+
+    Attributes:
+        vectors: (N, D) float32, unit length; zeros where ``failed``.
+        failed: (N,) bool, photos without an embedding.
+        reasons: Why, for each failed photo: index -> "status: reason".
+        model: What made them.
+        settings: How.
+        second_tries: Photos in which a face was found only on the second try.
+        cached: Photos whose vector was made before.
+    """
+
+    vectors: NDArray[np.float32]
+    failed: NDArray[np.bool_]
+    reasons: dict[int, str]
+    model: ModelInfo
+    settings: dict[str, Any] = field(default_factory=dict)
+    second_tries: int = 0
+    cached: int = 0
+
+
+def embed_gallery(
+    images: Sequence[Path | bytes],
+    model: FaceModel,
+    options: EmbedOptions,
+    *,
+    landmarks: NDArray[np.float32] | None = None,
+    cache: EmbeddingCache | None = None,
+    workers: int | None = None,
+    progress: Progress = silent,
+) -> Gallery:
+    """Embed one face of each photo.
+
+    Args:
+        images: Paths or encoded images.
+        model: An opened model.
+        options: How; ``faces`` must not be "all".
+        landmarks: (N, 5, 2) pixels where they are known: photos are aligned by them and not searched.
+        cache: Where to look first and to keep what is new.
+        workers: Threads.
+        progress: Told the photos done.
+    """
+    settings = json.dumps(
+        [1, model.hash, model.provider, _deciding(options), SECOND_TRY], sort_keys=True
+    ).encode()
+    vectors = np.zeros((len(images), model.pack.encoder.embedding_size), np.float32)
+    reasons: dict[int, str] = {}
+    cached = second = 0
+    for start in range(0, len(images), _CHUNK):
+        chunk = range(start, min(start + _CHUNK, len(images)))
+        keys: dict[int, bytes] = {}
+        known: dict[bytes, Entry] = {}
+        if cache is not None:
+            for i in chunk:
+                extra = b"" if landmarks is None else landmarks[i].tobytes()
+                content = _content(images[i])
+                if content is not None:
+                    keys[i] = content_key(content, settings + extra)
+            known = cache.get(list(keys.values()))
+        missing = [i for i in chunk if keys.get(i, b"") not in known]
+        progress(start + len(chunk) - len(missing), len(images))
+        made, retried = _embed(images, missing, model, options, landmarks, workers, len(images), progress)
+        second += retried
+        fresh: dict[bytes, Entry] = {}
+        for i in chunk:
+            entry = known[keys[i]] if keys.get(i, b"") in known else made[i]
+            cached += i not in made
+            if isinstance(entry, str):
+                reasons[i] = entry
+            else:
+                vectors[i] = entry
+            if i in made and i in keys and (not isinstance(entry, str) or entry.startswith("no_face")):
+                fresh[keys[i]] = entry
+        if cache is not None:
+            cache.put(fresh)
+        progress(start + len(chunk), len(images))
+    failed = np.zeros(len(images), bool)
+    failed[list(reasons)] = True
+    return Gallery(
+        vectors=vectors,
+        failed=failed,
+        reasons=reasons,
+        model=ModelInfo(model.pack.name, model.hash, model.provider),
+        settings=_deciding(options),
+        second_tries=second,
+        cached=cached,
+    )
+
+
+def _deciding(options: EmbedOptions) -> dict[str, Any]:
+    """The options on which a vector depends."""
+    return {name: value for name, value in asdict(options).items() if name != "batch_size"}
+
+
+def _content(image: Path | bytes) -> bytes | None:
+    if isinstance(image, bytes):
+        return image
+    try:
+        return image.read_bytes()
+    except OSError:
+        return None  # the pipeline says what is wrong with it
+
+
+def _embed(
+    images: Sequence[Path | bytes],
+    wanted: Sequence[int],
+    model: FaceModel,
+    options: EmbedOptions,
+    landmarks: NDArray[np.float32] | None,
+    workers: int | None,
+    total: int,
+    progress: Progress,
+) -> tuple[dict[int, Entry], int]:
+    """Entries of the wanted photos, and how many took a second try."""
+    if landmarks is not None:
+        return _embed_by_landmarks(images, wanted, model, options, landmarks), 0
+    entries: dict[int, Entry] = {}
+    before = wanted[0] if wanted else 0
+    for done, (i, result) in enumerate(
+        zip(wanted, embed_photos([images[i] for i in wanted], model, options, workers=workers), strict=True),
+        1,
+    ):
+        entries[i] = _entry(result)
+        progress(min(total, before + done), total)
+    again = [i for i in wanted if _is_no_face(entries[i])]
+    if not again or options.aligned:
+        return entries, 0
+    score = options.min_score if options.min_score is not None else _pack_score(model)
+    patient = replace(options, rotate="auto", min_score=SECOND_TRY * score)
+    for i, result in zip(
+        again, embed_photos([images[i] for i in again], model, patient, workers=workers), strict=True
+    ):
+        entries[i] = _entry(result)
+    return entries, sum(not _is_no_face(entries[i]) for i in again)
+
+
+def _entry(result: PhotoResult) -> Entry:
+    if result.faces:
+        return result.faces[0].embedding
+    return f"{result.status}: {result.reason}"
+
+
+def _is_no_face(entry: Entry) -> bool:
+    return isinstance(entry, str) and entry.startswith("no_face")
+
+
+def _pack_score(model: FaceModel) -> float:
+    return model.pack.detector.min_score if model.pack.detector is not None else 0.5
+
+
+def _embed_by_landmarks(
+    images: Sequence[Path | bytes],
+    wanted: Sequence[int],
+    model: FaceModel,
+    options: EmbedOptions,
+    landmarks: NDArray[np.float32],
+) -> dict[int, Entry]:
+    """Align by given landmarks, as IJB's protocol does."""
+    entries: dict[int, Entry] = {}
+    for start in range(0, len(wanted), options.batch_size):
+        crops, rows = [], []
+        for i in wanted[start : start + options.batch_size]:
+            try:
+                photo = read_image(images[i], max_pixels=options.max_pixels)
+            except ImageError as error:
+                entries[i] = f"{error.status}: {error.reason}"
+                continue
+            points = landmarks[i]
+            box = np.concatenate([points.min(axis=0), points.max(axis=0)])
+            crops.append(model.align(photo, Face(box=box, landmarks=points, score=1.0)))
+            rows.append(i)
+        if not rows:
+            continue
+        raw = model.encode(np.stack(crops), flip=options.flip, batch_size=options.batch_size)
+        norms = np.linalg.norm(raw, axis=1, keepdims=True)
+        if not np.isfinite(norms).all() or not norms.all():
+            raise ModelError(f"The model {model.pack.name} gave an embedding that is not finite or all zero.")
+        entries.update(zip(rows, raw / norms, strict=True))
+    return entries
