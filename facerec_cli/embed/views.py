@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec_cli.faces import Face
-from facerec_cli.images import REDUCTIONS, Photo
+from facerec_cli.images import REDUCTIONS, Photo, shrink
 
 Image = NDArray[np.uint8]
 
@@ -68,22 +68,17 @@ class View:
         if reduction < self.reduction:
             image = turn(self.photo.decode(reduction), self.rotation)
         else:
-            image = _halved(self.image, reduction // self.reduction)
+            image = shrink(self.image, reduction // self.reduction)
         return View(self.photo, image, reduction, self.rotation, self.size)
 
     def move(self, points: NDArray[np.float32], other: View) -> NDArray[np.float32]:
         """Carry (N, 2) points from this view to another of the same turn; pixel centres stay on centres."""
-        scale = np.array(
-            [other.image.shape[1] / self.image.shape[1], other.image.shape[0] / self.image.shape[0]]
-        )
-        return np.asarray((points + 0.5) * scale - 0.5, np.float32)
+        return np.asarray((points + 0.5) * (self.reduction / other.reduction) - 0.5, np.float32)
 
     def upright(self, points: NDArray[np.float32]) -> NDArray[np.float32]:
         """Carry (N, 2) points from this view to the upright photo at full size."""
         width, height = self.size
-        wide, high = (height, width) if self.rotation in (90, 270) else (width, height)
-        scale = np.array([wide / self.image.shape[1], high / self.image.shape[0]])
-        x, y = ((points + 0.5) * scale - 0.5).T
+        x, y = ((points + 0.5) * self.reduction - 0.5).T
         back = {
             0: (x, y),
             90: (y, height - 1 - x),
@@ -123,9 +118,3 @@ def best_reduction(view: View, face: Face, spread: float) -> int:
 def rms_spread(points: NDArray[np.floating]) -> float:
     """Root mean square distance of (N, 2) points from their mean."""
     return float(np.sqrt(((points - points.mean(axis=0)) ** 2).sum(axis=1).mean()))
-
-
-def _halved(image: Image, factor: int) -> Image:
-    height, width = image.shape[:2]
-    size = (-(-width // factor), -(-height // factor))
-    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)

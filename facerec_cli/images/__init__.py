@@ -11,6 +11,7 @@ from facerec_cli.images.photo import (
     open_photo,
     quiet_decoders,
     read_image,
+    shrink,
 )
 
 __all__ = [
@@ -23,4 +24,5 @@ __all__ = [
     "open_photo",
     "quiet_decoders",
     "read_image",
+    "shrink",
 ]

@@ -14,7 +14,8 @@ from typing import NamedTuple
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _JPEG_SCAN = 0xDA
 _JPEG_STANDALONE = frozenset([0x01, *range(0xD0, 0xD8)])
-_TIFF_WIDTH, _TIFF_HEIGHT = 256, 257
+_TIFF_TAGS = frozenset([256, 257, 273, 279, 324, 325, 339])  # sizes, strips, tiles, sample format
+_TIFF_INTEGERS = {3: "H", 4: "I", 16: "Q"}
 
 
 class Header(NamedTuple):
@@ -107,18 +108,25 @@ def _gif(data: bytes) -> Header:
 def _tiff(data: bytes) -> Header:
     order = "<" if data[:2] == b"II" else ">"
     big = struct.unpack_from(order + "H", data, 2)[0] == 43
-    start, count, size = ("Q", "Q", 20) if big else ("I", "H", 12)
-    (at,) = struct.unpack_from(order + start, data, 8 if big else 4)
+    offset, count, size = ("Q", "Q", 20) if big else ("I", "H", 12)
+    (at,) = struct.unpack_from(order + offset, data, 8 if big else 4)
     (entries,) = struct.unpack_from(order + count, data, at)
     at += struct.calcsize(order + count)
-    sizes = {_TIFF_WIDTH: 0, _TIFF_HEIGHT: 0}
+    tags: dict[int, tuple[int, ...]] = {}
     for entry in range(at, at + min(entries, 4096) * size, size):
-        tag, kind = struct.unpack_from(order + "HH", data, entry)
-        if tag in sizes:
-            value = entry + (12 if big else 8)
-            code = {3: "H", 4: "I", 16: "Q"}.get(kind, "I")
-            (sizes[tag],) = struct.unpack_from(order + code, data, value)
-    return Header("tiff", sizes[_TIFF_WIDTH], sizes[_TIFF_HEIGHT])
+        tag, kind, length = struct.unpack_from(f"{order}HH{offset}", data, entry)
+        if tag in _TIFF_TAGS and kind in _TIFF_INTEGERS and length <= len(data):
+            code = f"{order}{length}{_TIFF_INTEGERS[kind]}"
+            place = entry + 4 + struct.calcsize(order + offset)
+            if struct.calcsize(code) > struct.calcsize(order + offset):
+                (place,) = struct.unpack_from(order + offset, data, place)
+            tags[tag] = struct.unpack_from(code, data, place)
+    for starts, lengths in ((273, 279), (324, 325)):  # of strips and of tiles
+        pieces = zip(tags.get(starts, ()), tags.get(lengths, ()), strict=False)
+        if any(start + length > len(data) for start, length in pieces):
+            raise ValueError("the TIFF ends early; copy or download it again")
+    kind_name = "float tiff" if 3 in tags.get(339, ()) else "tiff"
+    return Header(kind_name, *(tags.get(tag, (0,))[0] for tag in (256, 257)))
 
 
 def _pnm(data: bytes) -> Header:

@@ -89,22 +89,22 @@ class Photo:
             reduction: One of ``REDUCTIONS``: the sides are divided by it (area averages).
 
         Returns:
-            (H, W, 3) uint8 BGR, upright.
+            (H, W, 3) uint8 BGR, upright; pixel (x, y) covers the ``reduction`` x ``reduction`` pixels of the
+            full photo from (x * reduction, y * reduction) on.
 
         Raises:
             ImageError: The pixels cannot be decoded.
         """
         if self.header.format == "heic":
-            return _shrink(self._decode_heic(), reduction)
+            return shrink(self._decode_heic(), reduction)
         if self.header.format == "jpeg" and self.data.find(b"\xff\xd9", self.header.scan) < 0:
             raise self._unreadable("the JPEG ends early; copy or download it again")
         scaled = self.header.format == "jpeg"
-        image = self._opencv(_FLAGS[reduction if scaled else 1])
-        if image is None and self.header.format == "tiff":
-            image = self._opencv(cv2.IMREAD_UNCHANGED)  # float samples, which IMREAD_COLOR refuses
+        floats = self.header.format == "float tiff"  # which IMREAD_COLOR refuses
+        image = self._opencv(cv2.IMREAD_UNCHANGED if floats else _FLAGS[reduction if scaled else 1])
         if image is None:
             raise self._unreadable(f"the {self.header.format} data is damaged or of a kind that OpenCV lacks")
-        return np.asarray(image, np.uint8) if scaled else _shrink(_as_bgr8(image), reduction)
+        return np.asarray(image, np.uint8) if scaled else shrink(_as_bgr8(image), reduction)
 
     def upright_size(self, image: Image) -> tuple[int, int]:
         """(width, height) of the whole photo, given the outcome of ``decode`` at any reduction.
@@ -237,12 +237,18 @@ def _read(path: str) -> bytes:
         raise ImageError(status, (error.strerror or str(error)).lower(), name=path) from error
 
 
-def _shrink(image: Image, reduction: int) -> Image:
-    if reduction == 1:
+def shrink(image: Image, reduction: int) -> Image:
+    """Average squares of ``reduction`` x ``reduction`` pixels; a rest at the right and below is left out.
+
+    Args:
+        image: (H, W, 3) uint8.
+        reduction: Any whole number; photos smaller than it are returned as they are.
+    """
+    height, width = image.shape[0] // reduction, image.shape[1] // reduction
+    if reduction == 1 or min(height, width) < 1:
         return image
-    height, width = image.shape[:2]
-    size = (-(-width // reduction), -(-height // reduction))
-    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+    whole = image[: height * reduction, : width * reduction]
+    return np.asarray(cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _as_bgr8(image: Any) -> Image:
