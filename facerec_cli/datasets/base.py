@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,6 +74,32 @@ class ClassNumbers(Sequence[str]):
     def __getitem__(self, index):  # type: ignore[no-untyped-def]  # int -> str, slice -> list[str]
         span = range(self._count)[index]
         return str(span) if isinstance(span, int) else [str(number) for number in span]
+
+
+def class_names_beside(path: Path, count: int | None) -> list[str] | None:
+    """The names of ``x.classes.txt`` beside ``x.rec`` (``x.txt``, shards of ``x``): one a line, by number.
+
+    Args:
+        path: The data set's file.
+        count: How many there must be; None: any number.
+
+    Raises:
+        InputError: There are more or fewer.
+    """
+    beside = path.with_suffix(".classes.txt")
+    if not beside.is_file():
+        return None
+    names = beside.read_text(encoding="utf-8").split("\n")[:-1]
+    if count is not None and len(names) != count:
+        raise InputError(
+            f"{beside} names {len(names):,} classes, but there are {count:,}.", hint="Correct or delete it."
+        )
+    return names
+
+
+def gaps(people: int, highest: int) -> str:
+    """The warning about class numbers that nobody has, in a source that does not say how many there are."""
+    return f"labels have gaps: {people:,} people are numbered up to {highest:,}; they were numbered anew"
 
 
 def require_photos(dataset: FaceDataset) -> FaceDataset:

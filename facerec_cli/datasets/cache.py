@@ -1,0 +1,50 @@
+"""Arrays that take long to make from a file and are kept until the file changes."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import platformdirs
+from numpy.typing import NDArray
+
+logger = logging.getLogger("facerec")
+
+
+def folder() -> Path:
+    """Where the arrays are: ``$FACEREC_HOME/cache``, or the user's cache folder."""
+    home = os.environ.get("FACEREC_HOME")
+    return Path(home) / "cache" if home else Path(platformdirs.user_cache_dir("facerec"))
+
+
+def remember(kind: str, sources: Sequence[Path], make: Callable[[], NDArray[np.int64]]) -> NDArray[np.int64]:
+    """What ``make`` returns, from an earlier call where the sources' size and time are the same.
+
+    Args:
+        kind: What it is, part of the key.
+        sources: The files that it is made from.
+        make: Makes it.
+    """
+    stamps = [(str(source.resolve()), source.stat().st_size, source.stat().st_mtime_ns) for source in sources]
+    key = hashlib.sha256(repr((kind, stamps)).encode()).hexdigest()[:32]
+    path = folder() / f"{kind}-{key}.npy"
+    try:
+        kept: NDArray[np.int64] = np.load(path, allow_pickle=False)
+        return kept
+    except (OSError, ValueError):
+        pass  # not there, or damaged: make it
+    logger.info("reading %s of %s once; they are kept in %s", kind, sources[0], path)
+    made = make()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside = path.with_suffix(f".{os.getpid()}.tmp")
+        with beside.open("wb") as file:
+            np.save(file, made)
+        beside.replace(path)
+    except OSError as fault:
+        logger.info("%s could not be kept (%s)", kind, fault)
+    return made

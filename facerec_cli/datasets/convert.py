@@ -1,0 +1,243 @@
+"""From one format to another without loss: the encoded bytes of every photo stay as they are.
+
+Everything is written beside its place and moved there when it is whole.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import tarfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facerec_cli.datasets.base import FaceDataset
+from facerec_cli.datasets.folder import PHOTO_SUFFIXES, FolderDataset
+from facerec_cli.datasets.lists import ListDataset
+from facerec_cli.datasets.recordio import frame, pack
+from facerec_cli.errors import InputError, UsageError
+from facerec_cli.progress import Progress, silent
+
+_EXACT = 2**24  # identity records hold their ranges in float32
+_SHARD_BYTES = 512 * 1024**2
+
+
+def format_of(target: Path) -> str:
+    """The format that a target's name asks for: .rec, .tar (a folder of shards), a list, else a folder."""
+    return {".rec": "rec", ".tar": "tar", ".txt": "list", ".tsv": "list", ".lst": "list"}.get(
+        target.suffix, "folder"
+    )
+
+
+def convert(source: FaceDataset, target: Path, to: str | None = None, *, progress: Progress = silent) -> str:
+    """Write ``source`` in another format.
+
+    Args:
+        source: What to write.
+        target: A new folder, ``x.rec``, or ``x.txt`` (a list of files that exist already).
+        to: "folder", "rec", "list" or "tar"; None: by the target's name.
+        progress: Told of the photos written.
+
+    Returns:
+        The format written.
+
+    Raises:
+        UsageError: The target exists, or its format is unknown.
+        InputError: A photo cannot be read, or has a name that cannot be written.
+    """
+    to = to or format_of(target)
+    if to not in _WRITERS:
+        raise UsageError(f"There is no way to write {to!r}.", hint=f"Known: {', '.join(sorted(_WRITERS))}")
+    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
+        raise UsageError(f"{target} exists.", hint="Name another target, or remove it first.")
+    _WRITERS[to](source, target, progress)
+    return to
+
+
+def write_folder(source: FaceDataset, target: Path, progress: Progress = silent) -> None:
+    """Write a folder per person."""
+    with whole_folder(target) as folder:
+        for done, (index, name) in enumerate(named(source), 1):
+            data = source.read(index)
+            path = folder / (
+                name if PurePosixPath(name).suffix.lower() in PHOTO_SUFFIXES else name + suffix_of(data)
+            )
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+            progress(done, len(source))
+
+
+def write_rec(source: FaceDataset, target: Path, progress: Progress = silent) -> None:
+    """Write ``x.rec`` with ``x.idx``, ``x.lst``, ``x.classes.txt`` and ``property``, in insightface's layout.
+
+    Photos are ordered by person. Above 16.7 million photos, where float32 is no longer exact, record 0 and
+    the identity records are left out.
+    """
+    if target.suffix != ".rec":
+        target = target / "train.rec"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    property_text = f"{source.num_classes},112,112\n"
+    beside_property = target.parent / "property"
+    if beside_property.is_file() and beside_property.read_text() != property_text:
+        raise UsageError(f"{beside_property} belongs to another .rec.", hint="Write to a new folder.")
+    ranged = len(source) + source.num_classes < _EXACT
+    counts = np.bincount(source.labels, minlength=source.num_classes)
+    ends = 1 + np.cumsum(counts)
+    suffixes = (".idx", ".lst", ".classes.txt", ".rec")
+    beside = {suffix: target.with_suffix(f".partial{suffix}") for suffix in suffixes}
+    try:
+        with (
+            beside[".rec"].open("wb") as rec,
+            beside[".idx"].open("w", newline="\n") as idx,
+            beside[".lst"].open("w", encoding="utf-8", errors="surrogateescape", newline="\n") as lst,
+        ):
+
+            def put(key: int, payload: bytes) -> None:
+                idx.write(f"{key}\t{rec.tell()}\n")
+                rec.write(frame(payload))
+
+            first = 1 if ranged else 0
+            if ranged:
+                lead = np.array([len(source) + 1, len(source) + 1 + source.num_classes], np.float32)
+                put(0, pack(lead, 0, b""))
+            for key, (index, name) in enumerate(named(source), first):
+                label = int(source.labels[index])
+                put(key, pack(float(label), key, source.read(index)))
+                lst.write(f"{key}\t{label}\t{name}\n")
+                progress(key + 1 - first, len(source))
+            if ranged:
+                for person, (end, count) in enumerate(zip(ends, counts, strict=True)):
+                    key = len(source) + 1 + person
+                    put(key, pack(np.array([end - count, end], np.float32), key, b""))
+            rec.flush()
+            os.fsync(rec.fileno())
+        _write_class_names(source, beside[".classes.txt"])
+        beside_property.write_text(property_text)
+        for suffix in suffixes:  # the .rec comes last, so that it is never seen without its index
+            beside[suffix].replace(target.with_suffix(suffix))
+    finally:
+        for path in beside.values():
+            path.unlink(missing_ok=True)
+
+
+def write_list(source: FaceDataset, target: Path, progress: Progress = silent) -> None:
+    """Write ``path<TAB>number`` lines for photos that are files already, and ``x.classes.txt``."""
+    if not isinstance(source, FolderDataset | ListDataset):
+        raise UsageError(
+            f"The photos of {source.spec} are not files that a list can name.",
+            hint="Convert to a folder first.",
+        )
+    root = os.path.relpath(source.root.resolve(), target.parent.resolve())
+    prefix = PurePosixPath(Path(root).as_posix())
+    lines = []
+    for index in range(len(source)):
+        name = source.name(index)
+        if "\n" in name or "\t" in name:
+            raise InputError(f"{name!r} cannot stand in a list.", hint="Rename it.")
+        lines.append(f"{prefix / name}\t{source.labels[index]}\n")
+        progress(index + 1, len(source))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _write_class_names(source, target.with_suffix(".classes.txt"))
+    beside = target.with_name(target.name + ".partial")
+    beside.write_text("".join(lines), encoding="utf-8", errors="surrogateescape")
+    beside.replace(target)
+
+
+def write_tar(source: FaceDataset, target: Path, progress: Progress = silent) -> None:
+    """Write a folder of shards of about 512 MiB, photos in random order as streaming wants them."""
+    with whole_folder(target) as folder:
+        _write_class_names(source, folder / "shards.classes.txt")
+        names = dict(named(source))
+        shard, archive, room = -1, None, 0
+        try:
+            for done, index in enumerate(np.random.default_rng(0).permutation(len(source)).tolist(), 1):
+                data = source.read(index)
+                if archive is None or room < len(data):
+                    if archive is not None:
+                        archive.close()
+                    shard, room = shard + 1, _SHARD_BYTES
+                    archive = tarfile.open(folder / f"shard-{shard:06d}.tar", "w", format=tarfile.PAX_FORMAT)  # noqa: SIM115
+                room -= len(data)
+                members = (
+                    (suffix_of(data), data),
+                    (".cls", str(int(source.labels[index])).encode()),
+                    (".txt", names[index].encode("utf-8", "surrogateescape")),
+                )
+                for suffix, content in members:
+                    info = tarfile.TarInfo(f"{index:09d}{suffix}")
+                    info.size = len(content)
+                    archive.addfile(info, io.BytesIO(content))
+                progress(done, len(source))
+        finally:
+            if archive is not None:
+                archive.close()
+
+
+_WRITERS: Mapping[str, Callable[[FaceDataset, Path, Progress], None]] = {
+    "folder": write_folder,
+    "rec": write_rec,
+    "list": write_list,
+    "tar": write_tar,
+}
+
+
+def named(source: FaceDataset) -> Iterator[tuple[int, str]]:
+    """Photos ordered by person, each with a name ``person/file`` that no other has and no path escapes by.
+
+    Raises:
+        InputError: A person's or photo's name would leave the target folder or break a line.
+    """
+    order: NDArray[np.intp] = np.argsort(source.labels, kind="stable")
+    person, used = -1, set[str]()
+    for index in order.tolist():
+        label = int(source.labels[index])
+        if label != person:
+            person, used = label, set()
+        original = source.name(index).replace("\\", "/")
+        folder = source.class_names[label]
+        own = PurePosixPath(original)
+        stem, suffix, number = own.stem, own.suffix, 1
+        file = own.name
+        while file in used:
+            number += 1
+            file = f"{stem}-{number}{suffix}"
+        used.add(file)
+        name = f"{folder}/{file}"
+        if any(part in ("", ".", "..") for part in name.split("/")) or any(sign in name for sign in "\n\t\0"):
+            raise InputError(f"{name!r} in {source.spec} is no name that can be written.", hint="Rename it.")
+        yield index, name
+
+
+def suffix_of(data: bytes) -> str:
+    """The suffix that a photo's first bytes ask for; ``.jpg`` for anything unknown."""
+    for signature, suffix in ((b"\x89PNG", ".png"), (b"BM", ".bmp")):
+        if data.startswith(signature):
+            return suffix
+    return ".webp" if data[:4] == b"RIFF" and data[8:12] == b"WEBP" else ".jpg"
+
+
+@contextmanager
+def whole_folder(target: Path) -> Iterator[Path]:
+    """A new folder beside ``target`` that takes its place when the block ends without a fault."""
+    beside = target.with_name(f".{target.name}.partial-{os.getpid()}")
+    beside.mkdir(parents=True)
+    try:
+        yield beside
+        if target.is_dir():
+            target.rmdir()  # empty, as was checked
+        beside.replace(target)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def _write_class_names(source: FaceDataset, path: Path) -> None:
+    with path.open("w", encoding="utf-8", errors="surrogateescape", newline="\n") as file:
+        for name in source.class_names:
+            if "\n" in name:
+                raise InputError(f"The class {name!r} of {source.spec} has a line break.", hint="Rename it.")
+            file.write(name + "\n")
