@@ -17,6 +17,10 @@ import typer
 # name -> (where its function or its group of commands is, the line that `facerec --help` shows)
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "models": ("facerec_cli.cli.models:app", "List, show, add, pull, remove and check models."),
+    "doctor": (
+        "facerec_cli.cli.doctor:doctor",
+        "Say what works on this machine, and how to mend what does not.",
+    ),
     "embed": (
         "facerec_cli.cli.embed:embed",
         "Turn photos into embeddings: one row for every face, and a status for every photo.",

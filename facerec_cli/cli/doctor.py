@@ -1,0 +1,34 @@
+"""``facerec doctor``: what works on this machine, and what to type where something does not."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from facerec_cli.cli.console import command, result, result_json, result_table
+
+
+@command
+def doctor(
+    json_output: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Look at Python, ONNX Runtime, devices, models and folders, and say how to mend what is broken."""
+    import dataclasses
+
+    from facerec_cli.doctor import examine, healthy
+    from facerec_cli.errors import ModelError
+
+    findings = examine()
+    fine = healthy(findings)
+    if json_output:
+        result_json({"ok": fine, "findings": [dataclasses.asdict(finding) for finding in findings]})
+    else:
+        rows = [(finding.status, finding.subject, finding.detail) for finding in findings]
+        result_table(rows, columns=("", "what", "found"))
+        for finding in findings:
+            if finding.mend:
+                result(f"{finding.subject} ({finding.status}):\n    {finding.mend}")
+        result("All is well." if fine else "Something is broken; see above for what to type.")
+    if not fine:
+        raise typer.Exit(ModelError.exit_code)

@@ -1,0 +1,326 @@
+"""What this machine has and lacks for facerec, each finding with what to type to mend it.
+
+ONNX Runtime is looked at from other processes: a broken build may crash the one that imports it, and a
+provider counts only if it starts and computes the right number there.
+"""
+
+from __future__ import annotations
+
+import ctypes.util
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from facerec_cli import __version__
+from facerec_cli.errors import FacerecError, ModelError
+
+Status = Literal["ok", "note", "broken"]
+
+GPU_WHEEL = "pip uninstall -y onnxruntime && pip install --force-reinstall 'onnxruntime-gpu[cuda,cudnn]'"
+_RUNTIME_WHEELS = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino", "onnxruntime-directml")
+_OPENCV_WHEELS = (
+    "opencv-python",
+    "opencv-python-headless",
+    "opencv-contrib-python",
+    "opencv-contrib-python-headless",
+)
+_VARIABLES = (
+    "FACEREC_HOME", "FACEREC_MIRROR", "FACEREC_OFFLINE", "INSIGHTFACE_HOME", "OMP_NUM_THREADS",
+    "CUDA_VISIBLE_DEVICES", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "NO_COLOR",
+)  # fmt: skip
+_TIMEOUT = 120  # seconds; the first start of a GPU provider is slow
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes:
+        subject: What it is.
+        status: "ok"; "note" for what may surprise but does no harm; "broken" for what has to be mended.
+        detail: What was found.
+        mend: What to type or do; empty where nothing is needed.
+    """
+
+    subject: str
+    status: Status
+    detail: str
+    mend: str = ""
+
+
+def examine() -> list[Finding]:
+    """Look at everything; takes a few seconds, as every provider is started."""
+    findings = [
+        Finding("facerec", "ok", __version__),
+        Finding("python", "ok", f"{platform.python_version()}, {platform.platform(terse=True)}"),
+        _opencv(),
+    ]
+    findings += _runtime()
+    findings += _gpu()
+    findings += _torch()
+    findings += _models()
+    findings += _home()
+    findings += _environment(os.environ.items())
+    return findings
+
+
+def healthy(findings: Iterable[Finding]) -> bool:
+    """Whether nothing has to be mended."""
+    return all(finding.status != "broken" for finding in findings)
+
+
+def _opencv() -> Finding:
+    wheels = _installed(_OPENCV_WHEELS)
+    shown = ", ".join(f"{name} {version}" for name, version in wheels.items())
+    done = _python("import cv2; print(cv2.__version__)")
+    if done.returncode:
+        reason = _last_line(done.stderr)
+        if not wheels:
+            return Finding("opencv", "broken", "not installed", "pip install opencv-python")
+        mend = f"pip uninstall -y {' '.join(wheels)} && pip install opencv-python-headless"
+        return Finding("opencv", "broken", f"{shown} cannot be imported: {reason}", mend)
+    if len(wheels) > 1:
+        keep = "opencv-python-headless" if "opencv-python-headless" in wheels else "opencv-python"
+        mend = f"pip uninstall -y {' '.join(wheels)} && pip install {keep}"
+        return Finding("opencv", "note", f"{shown} overwrite each other's files", mend)
+    return Finding("opencv", "ok", shown or done.stdout.strip())
+
+
+def _runtime() -> list[Finding]:
+    """ONNX Runtime: which packages are installed, which of them is imported, and what it can start."""
+    from facerec_cli.faces.runtime import PROVIDERS, wheel_conflict
+
+    wheels = _installed(_RUNTIME_WHEELS)
+    shown = ", ".join(f"{name} {version}" for name, version in wheels.items())
+    findings = []
+    conflict = wheel_conflict()
+    reinstall = f"pip install --force-reinstall {next(iter(wheels), 'onnxruntime')}"
+    mend = conflict.partition(": ")[2] if conflict else reinstall
+    done = _python(_INVENTORY)
+    if done.returncode:
+        if not wheels:
+            return [Finding("onnxruntime", "broken", "not installed", "pip install onnxruntime")]
+        detail = f"{shown} cannot be imported: {_last_line(done.stderr)}"
+        return [Finding("onnxruntime", "broken", detail, mend)]
+    found = json.loads(done.stdout.splitlines()[-1])
+    build = f"the build that is imported is {found['package']} {found['version']}"
+    if conflict:
+        findings.append(Finding("onnxruntime", "broken", f"{shown} are installed together; {build}", mend))
+    elif found["version"] != wheels.get(found["package"], found["version"]):
+        findings.append(Finding("onnxruntime", "broken", f"pip says {shown}, but {build}", mend))
+    else:
+        cuda = f", for CUDA {found['cuda']}" if found["cuda"] else ""
+        named = shown or f"{found['package']} {found['version']}, not installed by pip"
+        findings.append(Finding("onnxruntime", "ok", named + cuda))
+    devices = [name for name, provider in PROVIDERS.items() if provider in found["providers"]]
+    return findings + [_provider(device) for device in devices]
+
+
+# `package_name` is what the imported files call themselves, whichever wheel pip believes in.
+_INVENTORY = """
+import json, onnxruntime
+from onnxruntime.capi import build_and_package_info as build
+print(json.dumps({
+    "package": getattr(build, "package_name", "onnxruntime"),
+    "version": onnxruntime.__version__,
+    "cuda": getattr(build, "cuda_version", ""),
+    "providers": onnxruntime.get_available_providers(),
+}))
+"""
+
+
+def _provider(device: str) -> Finding:
+    """Start one provider and let it compute."""
+    try:
+        done = _python(f"from facerec_cli.doctor import probe; probe({device!r})")
+    except subprocess.TimeoutExpired:
+        return Finding(f"device {device}", "broken", f"did not start within {_TIMEOUT} seconds")
+    if done.returncode == 0:
+        return Finding(f"device {device}", "ok", "starts and computes")
+    if done.returncode < 0:
+        return Finding(f"device {device}", "broken", f"crashed with signal {-done.returncode}", GPU_WHEEL)
+    try:
+        fault = json.loads(done.stdout.splitlines()[-1])
+    except (IndexError, ValueError):
+        fault = {"message": _last_line(done.stderr), "hint": ""}
+    if device == "cpu":
+        return Finding("device cpu", "broken", fault["message"], fault["hint"])
+    # CUDA is in the wheel, not on the machine: the CPU still serves, and who asks for --device cuda is told
+    status: Status = "broken" if _driver() and device == "cuda" else "note"
+    return Finding(f"device {device}", status, fault["message"], fault["hint"])
+
+
+def probe(device: str) -> None:
+    """Run a small convolution on ``device`` and end the process with 0 if the numbers are right."""
+    import numpy as np
+
+    from facerec_cli.faces.runtime import Network
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "probe.onnx"
+        _write_probe(path)
+        try:
+            network = Network(path, device=device)
+            image = np.arange(2 * 3 * 4 * 4, dtype=np.float32).reshape(2, 3, 4, 4)
+            calls = network.run(2, lambda rows: image[rows])
+            found = np.concatenate([outputs[0] for _, outputs in calls])
+            if not np.allclose(found.reshape(2, 4, 4), image.sum(axis=1), rtol=1e-2):
+                raise ModelError(f"{device} computes wrong numbers.")
+        except FacerecError as fault:
+            print(json.dumps({"message": fault.message, "hint": fault.hint}))  # noqa: T201 - read by our parent
+            sys.exit(4)
+
+
+def _write_probe(path: Path) -> None:
+    """A 1 x 1 convolution that adds up the three channels; on a GPU it needs cuDNN."""
+    import numpy as np
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    graph = helper.make_graph(
+        [helper.make_node("Conv", ["image", "ones"], ["sum"])],
+        "probe",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", 3, 4, 4])],
+        [helper.make_tensor_value_info("sum", TensorProto.FLOAT, ["n", 1, 4, 4])],
+        [numpy_helper.from_array(np.ones((1, 3, 1, 1), np.float32), "ones")],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+
+
+def _gpu() -> list[Finding]:
+    """The driver, and CUDA and cuDNN where ONNX Runtime would look for them."""
+    driver = _driver()
+    gpu_wheel = "onnxruntime-gpu" in _installed(_RUNTIME_WHEELS)
+    if not driver and not gpu_wheel:
+        return [Finding("gpu", "ok", "none found; the CPU is used")]
+    findings = [Finding("gpu", "ok" if driver else "note", driver or "no NVIDIA driver found")]
+    if not gpu_wheel:
+        return [*findings, Finding("cuda", "note", "this ONNX Runtime is built for the CPU only", GPU_WHEEL)]
+    for library in ("cudart", "cublas", "cudnn"):
+        place = _library(library)
+        mend = "" if place else "pip install 'onnxruntime-gpu[cuda,cudnn]'"
+        findings.append(Finding(library, "ok" if place else "broken", place or "not found", mend))
+    return findings
+
+
+def _driver() -> str:
+    """The GPUs and the driver's version, as nvidia-smi tells them; empty without."""
+    program = shutil.which("nvidia-smi")
+    if not program:
+        return ""
+    query = [program, "--query-gpu=name,driver_version", "--format=csv,noheader"]
+    try:
+        done = subprocess.run(query, capture_output=True, text=True, timeout=30, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return "; ".join(done.stdout.strip().splitlines()) if done.returncode == 0 else ""
+
+
+def _library(name: str) -> str:
+    """Where pip's own packages or the system have a CUDA library."""
+    packages = Path(sysconfig.get_path("purelib")) / "nvidia"
+    for pattern in (f"*/lib/lib{name}.so*", f"*/*/lib/lib{name}.so*", f"*/bin/{name}64*.dll"):
+        found = sorted(packages.glob(pattern))
+        if found:
+            return str(found[0])
+    return ctypes.util.find_library(name) or ""
+
+
+def _torch() -> list[Finding]:
+    version = _installed(("torch",)).get("torch")
+    return [Finding("torch", "ok", f"{version}, for train and export")] if version else []
+
+
+def _models() -> list[Finding]:
+    from facerec_cli.packs.store import check
+
+    findings = []
+    for found in check():
+        subject = f"model {found.name}"
+        if found.status == "broken":
+            message, _, mend = found.detail.partition("Get it again: ")
+            findings.append(Finding(subject, "broken", message.strip(), mend or _mend_model(found)))
+        elif found.status == "unpublished":
+            findings.append(Finding(subject, "note", found.detail))
+        else:
+            findings.append(Finding(subject, "ok", f"{found.origin}, identity {found.pack_hash[:12]}"))
+    return findings
+
+
+def _mend_model(found: Any) -> str:
+    if found.origin == "registered":
+        return f"facerec models remove {found.name}"
+    return "pip install --force-reinstall facerec-cli" if found.origin == "embedded" else ""
+
+
+def _home() -> list[Finding]:
+    """Whether packs, caches and licences can be written, and what interrupted programs left."""
+    from facerec_cli.packs.places import home
+
+    place = home()
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=place) as stream:
+            stream.write(b"x")
+    except OSError as fault:
+        detail = f"{place} cannot be written: {fault.strerror}"
+        return [Finding("home", "broken", detail, "Set FACEREC_HOME to a folder that you may write to")]
+    free = shutil.disk_usage(place).free
+    findings = [Finding("home", "ok", f"{place}, {free / 1e9:,.1f} GB free")]
+    parts = sorted((place / "downloads").glob("*.part"))
+    if parts:
+        size = sum(path.stat().st_size for path in parts)
+        detail = f"{len(parts)} unfinished, {size / 1e6:,.1f} MB; `facerec models pull` goes on with them"
+        findings.append(Finding("downloads", "note", detail))
+    return findings
+
+
+def _environment(variables: Iterable[tuple[str, str]]) -> Iterator[Finding]:
+    """Variables that change what facerec does."""
+    for name, value in sorted(variables):
+        if name.upper() in _VARIABLES and value:
+            yield Finding(name, "ok", _without_password(value))
+
+
+def _without_password(value: str) -> str:
+    parts = urlsplit(value)
+    return value.replace(parts.netloc, f"***@{parts.hostname}") if "@" in parts.netloc else value
+
+
+def _installed(packages: Iterable[str]) -> dict[str, str]:
+    """Which of ``packages`` pip knows, with their versions."""
+    found = {}
+    for package in packages:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _python(code: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=_TIMEOUT,
+        check=False,
+        env=environment,
+    )
+
+
+def _last_line(text: str) -> str:
+    lines = text.strip().splitlines()
+    return lines[-1][:300] if lines else "no message"
