@@ -19,7 +19,19 @@ DETECTORS: Mapping[str, str] = {
 }
 
 LOSSES: Mapping[str, str] = {
+    "adaface": "facerec_cli.losses.adaface:AdaFace",
     "arcface": "facerec_cli.losses.arcface:ArcFace",
+    "cosface": "facerec_cli.losses.cosface:CosFace",
+    "curricularface": "facerec_cli.losses.curricularface:CurricularFace",
+    "ddl": "facerec_cli.losses.ddl:DDL",
+    "distill": "facerec_cli.losses.distill:Distill",
+    "epl": "facerec_cli.losses.epl:EPL",
+    "magface": "facerec_cli.losses.magface:MagFace",
+    "npt": "facerec_cli.losses.npt:NPTLoss",
+    "otface": "facerec_cli.losses.otface:OTFace",
+    "softmax": "facerec_cli.losses.softmax:Softmax",
+    "sphereface2": "facerec_cli.losses.sphereface2:SphereFace2",
+    "uniface": "facerec_cli.losses.uniface:UniFace",
 }
 
 BACKBONES: Mapping[str, str] = {

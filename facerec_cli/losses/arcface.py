@@ -26,7 +26,8 @@ class ArcFace(Loss):
             gradient of the plain cosine.
         **common: See :class:`Loss`.
 
-    Where theta + m would pass pi the target goes on as cos(theta) - m sin(m), as in insightface (not easy margin).
+    Where theta + m would pass pi the target goes on as cos(theta) - m sin(m), as in insightface (not easy
+    margin).
     """
 
     def __init__(

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributed import ProcessGroup
 
+from facerec_cli import registry
 from facerec_cli.errors import InputError, UsageError
 from facerec_cli.losses.classifier import Classifier, Matmul
 from facerec_cli.losses.distributed import gather, gather_rows, world
@@ -30,8 +31,8 @@ class LossInput:
 
     Attributes:
         embeddings: (B, D) raw (not normalised) embeddings, any floating dtype.
-        labels: (B,) int64 class of each row, global class ids. They may stay on the CPU: then they are checked
-            at every step and the losses that count them (EPL) need not wait for the GPU.
+        labels: (B,) int64 class of each row, global class ids. They may stay on the CPU: then they are
+            checked at every step and the losses that count them (EPL) need not wait for the GPU.
         feature_map: (B, C, H, W) last feature map of the backbone, where ``Loss.needs_feature_map``.
         branch: (B,) int64, 0 for easy rows and k for hard group k; ``None`` means all easy (DDL).
         pair: (B,) int64, the number that the two photos of a pair share, -1 for single photos; ``None`` means
@@ -76,6 +77,7 @@ class Loss(nn.Module, ABC):
         UsageError: A setting is out of its range.
     """
 
+    needs_classes: ClassVar[bool] = True  # whether it has class weights of its own
     needs_feature_map: ClassVar[bool] = False
     batches: ClassVar[Literal["shuffled", "identities", "branches"]] = "shuffled"
 
@@ -93,9 +95,10 @@ class Loss(nn.Module, ABC):
         self.num_classes = num_classes
         self.embedding_size = embedding_size
         self.group = group
-        self.classifier = Classifier(
-            num_classes, embedding_size, sample_rate=sample_rate, group=group, seed=seed, matmul=matmul
-        )
+        if self.needs_classes:
+            self.classifier = Classifier(
+                num_classes, embedding_size, sample_rate=sample_rate, group=group, seed=seed, matmul=matmul
+            )
         self._labels_checked = False
 
     @classmethod
@@ -160,7 +163,8 @@ class Loss(nn.Module, ABC):
             raise InputError(f"{type(self).__name__} needs the feature map of the backbone.")
         if batch.embeddings.shape[-1] != self.embedding_size:
             raise InputError(
-                f"The embeddings have {batch.embeddings.shape[-1]} values, the loss expects {self.embedding_size}.",
+                f"The embeddings have {batch.embeddings.shape[-1]} values, the loss expects "
+                f"{self.embedding_size}.",
                 hint="Give backbone and loss the same embedding_size.",
             )
         # Reading labels on a GPU would make the CPU wait, so there only the first batch is looked at.
@@ -169,10 +173,33 @@ class Loss(nn.Module, ABC):
             low, high = (int(v) for v in batch.labels.aminmax())
             if low < 0 or high >= self.num_classes:
                 raise InputError(
-                    f"Label {low if low < 0 else high} in the batch, but the loss has {self.num_classes} classes "
-                    f"(0 to {self.num_classes - 1}).",
+                    f"Label {low if low < 0 else high} in the batch, but the loss has {self.num_classes} "
+                    f"classes (0 to {self.num_classes - 1}).",
                     hint="Run facerec data check on the training data, or give the right number of classes.",
                 )
+
+
+def build_host(
+    name: str, num_classes: int, embedding_size: int, common: dict[str, Any], **settings: float | None
+) -> Loss:
+    """The classification loss that another loss adds its terms to.
+
+    Args:
+        name: A loss with class weights of its own, ``amsoftmax`` for ``cosface``.
+        num_classes: Classes C.
+        embedding_size: Width D.
+        common: The settings that all losses share.
+        **settings: Settings of the host; ``None`` leaves its own default.
+
+    Raises:
+        UsageError: No such loss, a loss that cannot be a host, or a setting that it does not have.
+    """
+    kind: type[Loss] = registry.load(registry.LOSSES, "cosface" if name == "amsoftmax" else name, "loss")
+    require(kind.needs_classes, f"The loss {name!r} has no classes, so it cannot be a host.")
+    given: dict[str, Any] = {key: value for key, value in settings.items() if value is not None}
+    for key in given:
+        require(key in kind.settings(), f"The host {name!r} has no setting {key!r}.")
+    return kind(num_classes, embedding_size, **given, **common)
 
 
 def require(condition: bool, message: str) -> None:

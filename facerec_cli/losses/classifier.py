@@ -10,9 +10,10 @@ several, without a wait for the GPU:
 * ``sum``: that, and the sum over all other classes of a function of the cosine;
 * ``nearest``: the k largest cosines with other classes.
 
-Each takes ``matrix=`` to look at another matrix that is split in the same way (EPL's prototypes). Softmax cross
-entropy is then -log sigmoid(z_y - logsumexp_{j != y} z_j), so the margin of the target never touches the class
-axis. Only the cosines (B, C) are kept for the way back; everything else is recomputed block by block.
+Each takes ``matrix=`` to look at another matrix that is split in the same way (EPL's prototypes). Softmax
+cross entropy is then -log sigmoid(z_y - logsumexp_{j != y} z_j), so the margin of the target never touches
+the class axis. Only the cosines (B, C) are kept for the way back; everything else is recomputed block by
+block.
 """
 
 from __future__ import annotations
@@ -40,14 +41,15 @@ _TINY = 1e-12
 
 
 def unit(x: Tensor, dim: int = -1) -> Tensor:
-    """``x`` with length 1 along ``dim``, for any finite length; a zero vector stays zero and gets no gradient.
+    """``x`` with length 1 along ``dim``; a zero vector stays zero and gets no gradient.
 
     The division by the largest entry first, a constant for the gradient because the direction does not depend
     on it, keeps the squares of very long and very short vectors in range.
     """
     peak = x.detach().abs().amax(dim, keepdim=True)
     x = x / peak.masked_fill(peak < _TINY, torch.inf)
-    return x / torch.linalg.vector_norm(x, dim=dim, keepdim=True).clamp_min(0.5)
+    length: Tensor = torch.linalg.vector_norm(x, dim=dim, keepdim=True)
+    return x / length.clamp_min(0.5)
 
 
 def shard(num_classes: int, rank: int, size: int) -> range:
@@ -82,8 +84,8 @@ class Classifier(nn.Module):
         group: Processes that share the classes, or ``None``.
         seed: Seed of weights and samples.
         matmul: ``float32``: as exact as PyTorch's own setting for float32 products; ``tf32``: TensorFloat-32
-            on CUDA; ``bfloat16``: factors rounded to bfloat16, which moves a cosine by up to about 0.004 (0.25
-            in logits of scale 64). Cosines and everything after them are float32 in all three.
+            on CUDA; ``bfloat16``: factors rounded to bfloat16, which moves a cosine by up to about 0.004
+            (0.25 in logits of scale 64). Cosines and everything after them are float32 in all three.
     """
 
     split_by_class = ("weight",)
@@ -150,7 +152,7 @@ class Classes:
 
     def target(self, x: Tensor) -> Tensor:
         """(B,) cosine of each row with its own class, without gradient."""
-        rows = self._rows(None).detach()
+        rows = self._rows(x).detach()
         own = rows.new_zeros(len(x), rows.shape[1])
         if len(rows):
             own = unit(rows[self.position.clamp_min(0)]) * (self.position >= 0)[:, None]
@@ -181,23 +183,26 @@ class Classes:
         Places without a class (fewer than k others) hold -inf. Only the k + 1 rows found get a gradient. With
         a sample, the nearest class may be among those left out.
         """
-        return _Nearest.apply(x, self._rows(None), self.position, k, self.owner)  # type: ignore[no-any-return,no-untyped-call]
+        found: tuple[Tensor, Tensor] = _Nearest.apply(x, self._rows(x), self.position, k, self.owner)
+        return found
 
-    def _rows(self, matrix: Tensor | None) -> Tensor:
+    def _rows(self, x: Tensor, matrix: Tensor | None = None) -> Tensor:
         matrix = self.owner.weight if matrix is None else matrix
-        return matrix if self.index is None else matrix.index_select(0, self.index)
+        return (matrix if self.index is None else matrix.index_select(0, self.index)).to(x.dtype)
 
     def _reduce(
         self, kind: str, x: Tensor, function: OfCosine, args: tuple[Tensor, ...], matrix: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        rows = self._rows(matrix)
-        return _Reduce.apply(x, rows, self.position, kind, function, self.owner, *args)  # type: ignore[no-any-return,no-untyped-call]
+        rows = self._rows(x, matrix)
+        pair: tuple[Tensor, Tensor] = _Reduce.apply(x, rows, self.position, kind, function, self.owner, *args)
+        return pair
 
 
 class _Reduce(torch.autograd.Function):
     """Target cosine and a reduction over the other classes, keeping one (B, C) block: the cosines.
 
-    With G = dL/dcos / ||w||, the gradients are dL/dx = G W and dL/dw_j = sum_i G_ij (x_i - cos_ij w_j / ||w_j||).
+    With G = dL/dcos / ||w||, the gradients are dL/dx = G W and dL/dw_j = sum_i G_ij (x_i - cos_ij w_j /
+    ||w_j||).
     """
 
     @staticmethod
@@ -228,7 +233,7 @@ class _Reduce(torch.autograd.Function):
         return add_up(target, owner.group), total
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, grad_target: Tensor, grad_total: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, position, cosine, inverse, total, *args = ctx.saved_tensors
         owner, needs_weight = ctx.owner, ctx.needs_input_grad[1]
@@ -301,7 +306,7 @@ class _Nearest(torch.autograd.Function):
         return add_up(target, owner.group), values
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, grad_target: Tensor, grad_values: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, position, inverse, target, values, index, mine = ctx.saved_tensors
         grad_x = torch.zeros_like(x)
@@ -362,14 +367,13 @@ class _Product:
 
 
 def _cosines(x: Tensor, weight: Tensor, matmul: Matmul) -> tuple[Tensor, Tensor]:
-    """Cosines (B, c) of unit rows ``x`` with the rows of ``weight``, and the inverse lengths (c,) of the latter.
+    """Cosines (B, c) of unit rows with the rows of ``weight``, and the inverse lengths (c,) of the latter.
 
     Scaling the B columns afterwards is cheaper than normalising the D columns of a large matrix before.
     """
-    weight = weight.detach().to(x.dtype)
     length = torch.linalg.vector_norm(weight, dim=1)
     inverse = torch.where(length > _TINY, 1 / length, 0.0)
-    return _Product(matmul).of(x.detach(), weight.T).mul_(inverse), inverse
+    return _Product(matmul).of(x, weight.T).mul_(inverse), inverse
 
 
 def _blocks(cosine: Tensor) -> Iterator[slice]:

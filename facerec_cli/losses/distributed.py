@@ -1,8 +1,8 @@
 """The few exchanges between processes that the losses need.
 
-One rule keeps them simple: outside the classifier every process holds the same tensors of the global batch and
-the same, complete, gradients of them. So gathering needs no communication on the way back: each process takes
-its own rows, times the number of processes because DistributedDataParallel will divide by it.
+One rule keeps them simple: outside the classifier every process holds the same tensors of the global batch
+and the same, complete, gradients of them. So gathering needs no communication on the way back: each process
+takes its own rows, times the number of processes because DistributedDataParallel will divide by it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ def add_up(tensor: Tensor, group: ProcessGroup | None) -> Tensor:
 
 def gather(rows: Tensor, group: ProcessGroup | None) -> Tensor:
     """Rows (B, ...) of all processes in rank order, with gradient."""
-    return rows if group is None else _Gather.apply(rows, group)  # type: ignore[no-any-return,no-untyped-call]
+    together: Tensor = rows if group is None else _Gather.apply(rows, group)
+    return together
 
 
 def gather_rows(rows: Tensor, group: ProcessGroup | None) -> Tensor:
@@ -41,7 +42,8 @@ def gather_rows(rows: Tensor, group: ProcessGroup | None) -> Tensor:
 
 def sum_over_processes(local: Tensor, group: ProcessGroup | None) -> Tensor:
     """Sum of a scalar that each process computed from its own rows, with gradient."""
-    return local if group is None else _Sum.apply(local, group)  # type: ignore[no-any-return,no-untyped-call]
+    total: Tensor = local if group is None else _Sum.apply(local, group)
+    return total
 
 
 def _gathered(rows: Tensor, group: ProcessGroup) -> list[Tensor]:

@@ -1,0 +1,160 @@
+"""DDL: similarity distributions of hard samples are pulled to those of easy ones."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from facerec_cli.losses.base import Loss, LossInput, Terms, build_host, chosen, require
+from facerec_cli.losses.classifier import unit
+from facerec_cli.losses.histogram import soft_histogram
+
+_EPS = 1e-9
+
+
+class DDL(Loss):
+    """Margin softmax + KL of similarity histograms, easy to hard, + order of their means.
+
+    Huang et al., Improving Face Recognition from Hard Samples via Distribution Distillation Loss, arXiv
+    2002.03662, equations 3 to 6. In branch b (0 easy, 1.. hard) S+ holds the cosines of its pairs, S- for
+    each single photo the largest cosine with another person's single photo; P and Q_k are their soft
+    histograms:
+
+        positive_weight sum_k KL(P+ | Q+_k) + negative_weight sum_k KL(P- | Q-_k)
+        + order_weight sum_i sum_j (mean S-_i - mean S+_j)
+
+    Similarities are those of the global batch. The order term is linear, so the loss can be below zero.
+
+    Args:
+        num_classes: Classes C.
+        embedding_size: Width D of the embeddings (B, D).
+        host: Any loss with classes; ``amsoftmax`` is ``cosface``.
+        scale: Of the host; its own default if not given.
+        margin: Of the host; its own default if not given.
+        branches: Easy branch and hard groups together, 2.
+        positive_weight: lambda_1, 0.1.
+        negative_weight: lambda_2, 0.02.
+        order_weight: lambda_3, 0.5.
+        positive_threshold: Cosines of pairs at or below it are left out, 0 (the official code has this
+            argument, but always uses 0).
+        low: Lower end of the histogram, 0 (code; the paper's figures show -1).
+        high: Upper end, not itself a node, 1.
+        nodes: 1000.
+        sigma: Width of the Gaussian kernel, 0.1.
+        detach_teacher: No gradient into the easy branch's histograms; off as in the code, although
+            "distillation" suggests it.
+        later_index: The official rule for S-: only photos later in the batch, floored at 0. Off: any other
+            photo of the branch, also where a person occurs twice.
+        classify: Which photos the host sees, ``singles`` (code) or ``all``; its losses are averaged in each
+            branch and added up over branches.
+        **common: See :class:`Loss`.
+    """
+
+    needs_classes = False
+    batches = "branches"
+
+    def __init__(
+        self,
+        num_classes: int,
+        embedding_size: int,
+        *,
+        host: str = "arcface",
+        scale: float | None = None,
+        margin: float | None = None,
+        branches: int = 2,
+        positive_weight: float = 0.1,
+        negative_weight: float = 0.02,
+        order_weight: float = 0.5,
+        positive_threshold: float = 0.0,
+        low: float = 0.0,
+        high: float = 1.0,
+        nodes: int = 1000,
+        sigma: float = 0.1,
+        detach_teacher: bool = False,
+        later_index: bool = False,
+        classify: Literal["singles", "all"] = "singles",
+        **common: Any,
+    ) -> None:
+        super().__init__(num_classes, embedding_size, **common)
+        self.host = build_host(host, num_classes, embedding_size, common, scale=scale, margin=margin)
+        require(branches >= 1, f"branches is {branches}, it must be at least 1.")
+        require(low < high and nodes >= 2 and sigma > 0, "DDL needs low < high, nodes >= 2 and sigma > 0.")
+        self.branches, self.positive_threshold = branches, positive_threshold
+        self.positive_weight, self.negative_weight = positive_weight, negative_weight
+        self.order_weight, self.sigma = order_weight, sigma
+        self.detach_teacher, self.later_index = detach_teacher, later_index
+        self.classify = chosen("classify", classify, ("singles", "all"))
+        self.low, self.high, self.nodes = low, high, nodes
+
+    def rows(self, batch: LossInput) -> tuple[Tensor, Terms]:
+        """The host's loss of each row, (B,)."""
+        return self.host.rows(batch)
+
+    def compute(self, batch: LossInput) -> tuple[Tensor, Terms]:
+        """Host losses of the branches plus the distribution terms, of the global batch."""
+        batch = self.gather(batch)
+        rows, terms = self.rows(batch)
+        members, single, _ = self._layout(batch)
+        seen = members & single if self.classify == "singles" else members
+        host = _mean(rows, seen).sum()
+        distribution, more = self.distribution(batch)
+        return host + distribution, {**terms, "host": host, **more}
+
+    def distribution(self, batch: LossInput) -> tuple[Tensor, Terms]:
+        """The KL and order terms of a global batch, without the host."""
+        members, single, pair = self._layout(batch)
+        x = unit(batch.embeddings)
+        cosine = x @ x.mT
+        later = torch.ones_like(cosine, dtype=torch.bool).triu(1)
+        other = batch.labels.to(x.device)[:, None] != batch.labels.to(x.device)
+        together = (members[:, :, None] & members[:, None]).any(0)
+
+        partner = (pair[:, None] == pair) & ~single & later
+        positive = cosine.gather(1, partner.int().argmax(1, keepdim=True))[:, 0]
+        has_pair = members & partner.any(1) & (positive > self.positive_threshold)
+
+        rival = together & single & single[:, None] & other & (later | (later.mT & (not self.later_index)))
+        negative = cosine.masked_fill(~rival, -torch.inf).max(1).values
+        if self.later_index:
+            has_rival = members & single
+            negative = negative.clamp_min(0)
+        else:
+            has_rival = members & rival.any(1)
+            negative = torch.where(rival.any(1), negative, 0.0)
+
+        positive_kl = self._divergence(positive, has_pair)
+        negative_kl = self._divergence(negative, has_rival)
+        ordered = has_rival.any(1)[:, None] & has_pair.any(1)
+        gaps = _mean(negative, has_rival)[:, None] - _mean(positive, has_pair)
+        order = torch.where(ordered, gaps, 0.0).sum()
+        loss = self.positive_weight * positive_kl + self.negative_weight * negative_kl
+        loss = loss + self.order_weight * order
+        terms = {"positive_kl": positive_kl, "negative_kl": negative_kl, "order": order}
+        return loss, {**terms, "pairs": has_pair.sum(), "rivals": has_rival.sum()}
+
+    def _layout(self, batch: LossInput) -> tuple[Tensor, Tensor, Tensor]:
+        """Which rows belong to each branch (K + 1, B), which are single photos (B,), pair numbers (B,)."""
+        device = batch.embeddings.device
+        nothing = torch.zeros(len(batch.embeddings), dtype=torch.int64, device=device)
+        branch = nothing if batch.branch is None else batch.branch.to(device)
+        pair = nothing - 1 if batch.pair is None else batch.pair.to(device)
+        return branch == torch.arange(self.branches, device=device)[:, None], pair < 0, pair
+
+    def _divergence(self, values: Tensor, members: Tensor) -> Tensor:
+        """Sum over the hard branches of KL(easy | hard); a branch without a value adds nothing."""
+        step = (self.high - self.low) / self.nodes
+        nodes = self.low + step * torch.arange(self.nodes, dtype=values.dtype, device=values.device)
+        histogram = soft_histogram(values, members.to(values.dtype), nodes, self.sigma)
+        easy, hard = histogram[0] + _EPS, histogram[1:] + _EPS
+        if self.detach_teacher:
+            easy = easy.detach()
+        divergence = (easy * (easy / hard).log()).sum(1)
+        filled = members.any(1)
+        return torch.where(filled[0] & filled[1:], divergence, 0.0).sum()
+
+
+def _mean(values: Tensor, members: Tensor) -> Tensor:
+    """Mean of the values (B,) of each set of ``members`` (K, B), 0 for an empty one."""
+    return torch.where(members, values, 0.0).sum(1) / members.sum(1).clamp_min(1)

@@ -1,0 +1,159 @@
+"""EPL: beside the learned proxies, an empirical prototype of every class that follows its embeddings."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import softplus, softsign
+
+from facerec_cli.losses.base import Loss, LossInput, Terms, chosen, require
+from facerec_cli.losses.classifier import Classes, initial_rows, unit
+from facerec_cli.losses.margins import MARGIN_GRADIENTS, MarginGradient, angular, cross_entropy
+
+Weighting = Literal["softsign", "sigmoid", "sigmoid_shift", "zero"]
+
+WEIGHTINGS: Mapping[str, Callable[[Tensor], Tensor]] = {
+    "softsign": softsign,
+    "sigmoid": torch.sigmoid,
+    "sigmoid_shift": lambda c: torch.sigmoid(c - 1),
+    "zero": torch.zeros_like,
+}
+
+
+class EPL(Loss):
+    """Half of a margin loss on the proxies W plus half of one on the prototypes Q, whose margin adapts.
+
+    Empirical Prototype Learning, arXiv 2405.12447. For each row, in the order of the global batch and before
+    the loss is computed: c = <Q_y, x>, f = weighting(c), Q_y <- unit(f Q_y + (1 - f) x). From
+    ``start_epoch`` on
+
+        L = (L_host(cos(x, W)) + L_host(cos(x, Q) with v_y - k sg(v_y) for the own class)) / 2,
+
+    before that only L_host(cos(x, W)). Q gets no gradient; it is split by class beside W and saved with it.
+
+    Args:
+        num_classes: Classes C.
+        embedding_size: Width D of the embeddings (B, D).
+        host: ``cosface`` (no fixed margin on the prototypes), ``arcface`` or ``uniface``.
+        scale: s, 64.
+        margin: m, 0.4.
+        k: Share of the own cosine that becomes margin, 0.7 (code; 1 by the paper's formula).
+        start_epoch: First epoch, from 0, with the prototype term, 3.
+        weighting: Weight f of the old prototype: ``softsign`` (code), ``sigmoid`` (paper), ``sigmoid_shift``
+            (sigmoid(c - 1)) or ``zero`` (the newest embedding replaces it).
+        clamp_weight: Keep f at or above 0, so that an embedding on the far side does not push Q away from it.
+        replace_unseen: The first embedding of a class replaces its random prototype, instead of being mixed
+            with it.
+        margin_gradient: ``straight_through`` (default, the official code: its published numbers were trained
+            so) or ``exact``; matters for arcface only.
+        **common: See :class:`Loss`.
+
+    The official code writes with an index, so that of two rows of one class the last writer wins, and loses
+    the update on all but one GPU; here both rows count, one after the other, on any number of processes.
+    """
+
+    split_by_class = ("prototypes", "seen")
+    prototypes: Tensor
+    seen: Tensor
+
+    def __init__(
+        self,
+        num_classes: int,
+        embedding_size: int,
+        *,
+        host: Literal["cosface", "arcface", "uniface"] = "cosface",
+        scale: float = 64.0,
+        margin: float = 0.4,
+        k: float = 0.7,
+        start_epoch: int = 3,
+        weighting: Weighting = "softsign",
+        clamp_weight: bool = False,
+        replace_unseen: bool = False,
+        margin_gradient: MarginGradient = "straight_through",
+        **common: Any,
+    ) -> None:
+        super().__init__(num_classes, embedding_size, **common)
+        require(scale > 0, f"scale is {scale}, it must be above 0.")
+        self.host = chosen("host", host, ("cosface", "arcface", "uniface"))
+        self.weighting = WEIGHTINGS[chosen("weighting", weighting, WEIGHTINGS)]
+        self.margin_gradient: MarginGradient = margin_gradient
+        chosen("margin_gradient", margin_gradient, MARGIN_GRADIENTS)
+        self.scale, self.margin, self.k, self.start_epoch = scale, margin, k, start_epoch
+        self.clamp_weight, self.replace_unseen = clamp_weight, replace_unseen
+        own = self.classifier.shard
+        seed = self.classifier.seed + 1
+        self.register_buffer("prototypes", initial_rows(own, embedding_size, seed, std=1.0))
+        self.register_buffer("seen", torch.zeros(len(own), dtype=torch.bool))
+        if host == "uniface":
+            start = math.log(10 * num_classes * self.classifier.sample_rate)
+            self.bias = nn.Parameter(torch.tensor(start))
+
+    def rows(self, batch: LossInput) -> tuple[Tensor, Terms]:
+        """Half the host loss on the proxies plus half that on the prototypes, of each row, (B,)."""
+        x = unit(batch.embeddings)
+        if self.training:
+            self.update(x.detach(), batch.labels)
+        classes = self.classifier.classes(batch.labels, batch.step)
+        cosine, proxies = self._host(classes, x, None)
+        terms = {"target_cosine": cosine.mean(), "proxies": proxies.mean()}
+        if batch.epoch < self.start_epoch:
+            return proxies, terms
+        cosine, prototypes = self._host(classes, x, self.prototypes)
+        terms |= {"prototype_cosine": cosine.mean(), "prototypes": prototypes.mean()}
+        return (proxies + prototypes) / 2, terms
+
+    def _host(self, classes: Classes, x: Tensor, prototypes: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Cosine with the own row of W or of the prototypes, and the host's loss on them, both (B,)."""
+
+        def adapt(cosine: Tensor) -> Tensor:
+            return cosine if prototypes is None else cosine - self.k * cosine.detach()
+
+        if self.host == "uniface":
+
+            def over(c: Tensor, bias: Tensor) -> Tensor:
+                return softplus((self.scale * c - bias).clamp(-self.scale, self.scale))
+
+            cosine, others = classes.sum(x, over, self.bias, matrix=prototypes)
+            under = self.scale * (adapt(cosine) - self.margin) - self.bias
+            return cosine, softplus(-under.clamp(-self.scale, self.scale)) + others
+
+        cosine, others = classes.logsumexp(x, lambda c: self.scale * c, matrix=prototypes)
+        target = adapt(cosine)
+        if self.host == "arcface":
+            target = angular(target, self.margin, self.margin_gradient)
+        elif prototypes is None:
+            target = target - self.margin
+        return cosine, cross_entropy(self.scale * target, others)
+
+    @torch.no_grad()
+    def update(self, x: Tensor, labels: Tensor) -> None:
+        """Move the prototypes by unit rows ``x`` (B, D) of the global batch, one after the other.
+
+        Rows of different classes do not meet, so all first rows of their classes are taken at once, then all
+        second rows, and so on.
+        """
+        own = self.classifier.shard
+        for rows in _rounds(labels.cpu(), own):
+            rows = rows.to(x.device, non_blocking=True)
+            y = labels.to(x.device)[rows] - own.start
+            old, new = self.prototypes[y].to(x.dtype), x[rows]
+            f = self.weighting((old * new).sum(1, keepdim=True))
+            if self.clamp_weight:
+                f = f.clamp_min(0)
+            if self.replace_unseen:
+                f = f * self.seen[y, None]
+            self.prototypes[y] = unit(f * old + (1 - f) * new).to(self.prototypes.dtype)
+            self.seen[y] = True
+
+
+def _rounds(labels: Tensor, own: range) -> Iterator[Tensor]:
+    """Rows whose class is in ``own``: the first of each class, then the second of each, and so on."""
+    inside = ((labels >= own.start) & (labels < own.stop)).nonzero()[:, 0]
+    ordered, order = labels[inside].sort(stable=True)
+    occurrence = torch.arange(len(ordered)) - torch.searchsorted(ordered, ordered)
+    for turn in range(int(occurrence.max()) + 1 if len(ordered) else 0):
+        yield inside[order[occurrence == turn]]

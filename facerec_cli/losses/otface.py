@@ -1,0 +1,212 @@
+"""OTFace: for triplets that are hard in embedding space, transport between feature maps decides."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from facerec_cli.losses.base import Loss, LossInput, Terms, build_host, chosen, require
+from facerec_cli.losses.classifier import unit
+from facerec_cli.losses.distributed import add_up, sum_over_processes
+from facerec_cli.losses.transport import descriptors, ground_cost, sinkhorn
+
+# Scale and margin of the official program's two hosts.
+_HOSTS = {"arcface": (64.0, 0.45), "amsoftmax": (30.0, 0.35), "cosface": (30.0, 0.35)}
+# What each variant of the official program used: regularisation and iterations.
+_VARIANTS = {"triplet": (1.0, 10), "group": (0.1, 6)}
+_CANDIDATES = 1 << 24
+
+
+class OTFace(Loss):
+    """Margin softmax + weight * mean over active triplets of W(a, p) - W(a, n).
+
+    OTFace: Hard Samples Guided Optimal Transport Loss for Deep Face Recognition, arXiv 2203.14461. Triplets
+        with
+    cos(a, n) - cos(a, p) > -alpha are mined among a process's own rows; W is the entropic transport cost
+    between the normalised columns of two feature maps, with uniform marginals; the hinge max(W(a, p) - W(a,
+    n), -beta) is averaged over the triplets where it is above 0, of all processes. The term reaches the
+    layers up to the feature map, not the embedding layer and not the class weights.
+
+    Args:
+        num_classes: Classes C.
+        embedding_size: Width D of the embeddings (B, D); feature maps are (B, channels, H, W).
+        host: Any loss with classes; ``amsoftmax`` is ``cosface``.
+        scale: Of the host; default 64 for arcface, 30 for cosface, else the host's own.
+        margin: Of the host; default 0.45 for arcface, 0.35 for cosface, else the host's own.
+        variant: ``triplet`` (the released program) or ``group``: for each hard (a, p), the maps of all its
+            hard negatives are averaged to one, columns are centred over channels, and the mean is over all
+            pairs (an earlier program of the authors, nearer to the words of the abstract).
+        regularisation: Of the transport; default 1 for triplet, 0.1 for group. At 1 the plan is nearly
+            uniform and the term small, hence the weight of 10; 0.05 to 0.1 with a weight near 1 is worth a
+            try.
+        iterations: Of Sinkhorn; default 10 for triplet, 6 for group.
+        alpha: Margin of the mining, 0.
+        beta: Floor of the hinge, 0; any value from 0 on leaves the loss as it is.
+        weight: Of the transport term, 10.
+        start_epoch: First epoch, from 0, with the transport term, 0.
+        max_triplets: Cap on triplets (pairs for ``group``), the hardest first, 512; 0 for no cap.
+        official_sinkhorn: The official program's iteration, which is wrong for a cost that is not symmetric.
+        **common: See :class:`Loss`.
+
+    The official mining with alpha > 0 selects every index triple, valid or not, and pairs a photo with
+    itself; neither is reproduced.
+    """
+
+    needs_classes = False
+    needs_feature_map = True
+    batches = "identities"
+
+    def __init__(
+        self,
+        num_classes: int,
+        embedding_size: int,
+        *,
+        host: str = "arcface",
+        scale: float | None = None,
+        margin: float | None = None,
+        variant: Literal["triplet", "group"] = "triplet",
+        regularisation: float | None = None,
+        iterations: int | None = None,
+        alpha: float = 0.0,
+        beta: float = 0.0,
+        weight: float = 10.0,
+        start_epoch: int = 0,
+        max_triplets: int = 512,
+        official_sinkhorn: bool = False,
+        **common: Any,
+    ) -> None:
+        super().__init__(num_classes, embedding_size, **common)
+        default_scale, default_margin = _HOSTS.get(host, (None, None))
+        self.host = build_host(
+            host,
+            num_classes,
+            embedding_size,
+            common,
+            scale=default_scale if scale is None else scale,
+            margin=default_margin if margin is None else margin,
+        )
+        default_regularisation, default_iterations = _VARIANTS[chosen("variant", variant, _VARIANTS)]
+        self.variant = variant
+        self.regularisation = default_regularisation if regularisation is None else regularisation
+        self.iterations = default_iterations if iterations is None else iterations
+        require(self.regularisation > 0, f"regularisation is {self.regularisation}, it must be above 0.")
+        require(self.iterations >= 1, f"iterations is {self.iterations}, it must be at least 1.")
+        require(max_triplets >= 0, f"max_triplets is {max_triplets}, it must be 0 (no cap) or more.")
+        self.alpha, self.beta, self.weight, self.start_epoch = alpha, beta, weight, start_epoch
+        self.max_triplets, self.official_sinkhorn = max_triplets, official_sinkhorn
+
+    def rows(self, batch: LossInput) -> tuple[Tensor, Terms]:
+        """The host's loss of each row, (B,)."""
+        return self.host.rows(batch)
+
+    def compute(self, batch: LossInput) -> tuple[Tensor, Terms]:
+        """Host loss of the global batch plus the transport term of all processes' own triplets."""
+        host, terms = super().compute(batch)
+        if batch.epoch < self.start_epoch or batch.feature_map is None:
+            return host, terms
+        transport = self._groups if self.variant == "group" else self._triplets
+        x = unit(batch.embeddings.detach())
+        hinges, counted, mined = transport(x @ x.mT, batch.labels.to(x.device), batch.feature_map)
+        active = add_up(counted.sum(), self.group)
+        total = sum_over_processes(torch.where(counted, hinges, 0.0).sum(), self.group)
+        term = total / active.clamp_min(1)
+        terms = {**terms, "host": host, "transport": term, "mined": add_up(mined.sum(), self.group)}
+        return host + self.weight * term, {**terms, "active": active}
+
+    def _cost(self, first: Tensor, second: Tensor) -> Tensor:
+        cost = ground_cost(first, second)
+        if self.variant == "group":
+            cost = cost.clamp(0, 2)
+        return sinkhorn(cost, self.regularisation, self.iterations, official=self.official_sinkhorn)[0]
+
+    def _triplets(self, cosine: Tensor, labels: Tensor, maps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Hinges (T,), which of them count, and which places hold a mined triplet."""
+        found = mine(cosine, labels, self.alpha, self.max_triplets)
+        # Each pair once: both kinds of pairs as one number, anchor and other photo. On CUDA finding the
+        # distinct ones would stop the CPU, and transporting some twice costs less.
+        size = len(labels)
+        pairs = torch.cat([found.anchor * size + found.positive, found.anchor * size + found.negative])
+        back = torch.arange(len(pairs), device=pairs.device)
+        if not pairs.is_cuda:
+            pairs, back = torch.unique(pairs, return_inverse=True)
+        columns = descriptors(maps)
+        cost = self._cost(columns[pairs // size], columns[pairs % size])
+        positive, negative = cost[back].chunk(2)
+        hinges = (positive - negative).clamp_min(-self.beta)
+        return hinges, found.valid & (hinges > 0), found.valid
+
+    def _groups(self, cosine: Tensor, labels: Tensor, maps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Hinges (T,) of hard (anchor, positive) pairs against the mean map of their hard negatives."""
+        same = labels[:, None] == labels
+        positive = same & ~torch.eye(len(labels), dtype=torch.bool, device=labels.device)
+        nearest = cosine.masked_fill(same, -torch.inf).amax(1, keepdim=True)
+        margin = (nearest - cosine).masked_fill(~positive, -torch.inf)
+        values, index = margin.flatten().topk(min(self.max_triplets or margin.numel(), margin.numel()))
+        valid = values > -self.alpha
+        if not valid.is_cuda:
+            index, valid = index[valid], valid[valid]
+        a, p = index // len(labels), index % len(labels)
+        hard = ~same[a] & (cosine[a] - cosine[a, p][:, None] > -self.alpha)
+        share = hard / hard.sum(1, keepdim=True).clamp_min(1)
+        mean = (share.to(maps.dtype) @ maps.flatten(1)).view(-1, *maps.shape[1:])
+        columns = descriptors(maps, centred=True)
+        anchors = columns[a]
+        difference = self._cost(anchors, columns[p]) - self._cost(anchors, descriptors(mean, centred=True))
+        return difference.relu(), valid, valid
+
+
+class Triplets(NamedTuple):
+    """Rows of anchors, positives and negatives, (T,) each; places that are not ``valid`` are padding."""
+
+    anchor: Tensor
+    positive: Tensor
+    negative: Tensor
+    valid: Tensor
+
+
+def mine(cosine: Tensor, labels: Tensor, alpha: float, limit: int) -> Triplets:
+    """All triplets with cos(a, n) - cos(a, p) > -alpha, or the ``limit`` hardest of them.
+
+    With an anchor's positives sorted from far to near and its negatives from near to far, place (i, j) is no
+    harder than the (i + 1) (j + 1) places before it in both orders. So only places with (i + 1) (j + 1) <=
+    limit can be among the hardest, about limit * ln(limit) for an anchor instead of B^2.
+
+    Args:
+        cosine: (B, B).
+        labels: (B,).
+        alpha: Margin.
+        limit: How many at most, 0 for all. On CUDA a limit also keeps the CPU from waiting: there are then
+            always ``limit`` places, padded.
+    """
+    size = len(labels)
+    same = labels[:, None] == labels
+    positive = same & ~torch.eye(size, dtype=torch.bool, device=labels.device)
+    far, far_index = cosine.masked_fill(~positive, torch.inf).sort(1)
+    near, near_index = cosine.masked_fill(same, -torch.inf).sort(1, descending=True)
+    places = torch.ones(size, size, dtype=torch.bool)
+    if limit:
+        place = torch.arange(1, size + 1)
+        places = place[:, None] * place <= limit
+    i, j = (index.to(cosine.device) for index in places.nonzero(as_tuple=True))
+    margins, kept = [], []
+    step = max(1, _CANDIDATES // max(len(i), 1))
+    for start in range(0, size, step):
+        margin = (near[start : start + step, j] - far[start : start + step, i]).flatten()
+        if limit:
+            margin, at = margin.topk(min(limit, len(margin)))
+        else:
+            at = (margin > -alpha).nonzero()[:, 0]
+            margin = margin[at]
+        margins.append(margin)
+        kept.append(at + start * len(i))
+    margin, at = torch.cat(margins), torch.cat(kept)
+    if limit and len(margin) > limit:
+        margin, order = margin.topk(limit)
+        at = at[order]
+    valid = margin > -alpha
+    if not valid.is_cuda:
+        at, valid = at[valid], valid[valid]
+    a, place = at // len(i), at % len(i)
+    return Triplets(a, far_index[a, i[place]], near_index[a, j[place]], valid)
