@@ -16,6 +16,10 @@ import typer
 
 # name -> (where its function or its group of commands is, the line that `facerec --help` shows)
 COMMANDS: Mapping[str, tuple[str, str]] = {
+    "train": (
+        "facerec_cli.cli.train:train",
+        "Train a face recognition network, or adapt one to your own photos.",
+    ),
     "models": ("facerec_cli.cli.models:app", "List, show, add, pull, remove and check models."),
     "doctor": (
         "facerec_cli.cli.doctor:doctor",

@@ -15,7 +15,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -23,6 +23,9 @@ from rich.markup import escape
 
 from facerec_cli.errors import EXIT_BUG, EXIT_INTERRUPTED, FacerecError
 from facerec_cli.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 _PIPE_WIDTH = 160  # a table in a pipe must not be cut at 80 columns
 
@@ -120,6 +123,18 @@ def progress_bar(description: str, *, unit: str = "photos") -> Iterator[Progress
             bar.update(task, completed=done, total=total)
 
         yield update
+
+
+@contextmanager
+def live_view() -> Iterator[Callable[[RenderableType], None] | None]:
+    """A place on the terminal that is drawn again and again; None when quiet or not on a terminal."""
+    if _quiet or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.live import Live
+
+    with Live(console=_console(stderr=True), refresh_per_second=4) as live:
+        yield live.update
 
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print results and errors only.")]

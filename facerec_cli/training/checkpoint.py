@@ -13,7 +13,6 @@ import contextlib
 import hashlib
 import os
 import pickle
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -162,13 +161,13 @@ def write(path: Path, document: Mapping[str, Any]) -> None:
     Raises:
         TrainingError: The disk is full or cannot be written; the previous file is untouched.
     """
-    handle, beside = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with beside.open("wb") as file:
             torch.save(dict(document), file)
             file.flush()
             os.fsync(file.fileno())
-        Path(beside).replace(path)
+        beside.replace(path)
         _sync_folder(path.parent)
     except (OSError, RuntimeError) as fault:  # torch's zip writer reports a full disk as RuntimeError
         raise TrainingError(
@@ -177,7 +176,7 @@ def write(path: Path, document: Mapping[str, Any]) -> None:
         ) from fault
     finally:
         with contextlib.suppress(OSError):
-            Path(beside).unlink(missing_ok=True)
+            beside.unlink(missing_ok=True)
 
 
 def header(version: str) -> dict[str, Any]:

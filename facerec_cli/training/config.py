@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import difflib
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from types import UnionType
@@ -97,7 +97,7 @@ class ScheduleSettings:
 
 @dataclass(frozen=True, slots=True)
 class RunSettings:
-    """``batch_size`` counts the rows of all processes; ``checkpoint_every`` 0 is once an epoch."""
+    """``batch_size`` counts all processes' rows; ``checkpoint_every`` (steps) adds to each epoch's end."""
 
     out: str = ""
     batch_size: int | None = None
@@ -109,7 +109,7 @@ class RunSettings:
     sync_bn: bool = False
     seed: int = 0
     log_every: int | None = None
-    checkpoint_every: int = 0
+    checkpoint_every: int = 1000
     on_nan: str = "stop"
     tensorboard: bool = False
 
@@ -303,3 +303,35 @@ def _checked(key: str, kind: Any, value: Any) -> Any:
     if key in _LEAST and not value >= _LEAST[key]:
         raise UsageError(f"{key} = {value} does not fit.", hint=f"It must be at least {_LEAST[key]:g}.")
     return value
+
+
+def compose(
+    *,
+    recipe: str | None = None,
+    flags: Mapping[str, Any] | None = None,
+    assignments: Sequence[str] = (),
+    resume_from: Path | None = None,
+) -> Recipe:
+    """The settings of a run: a resumed run's own, then a recipe, then flags, then ``--set``.
+
+    Args:
+        recipe: File, or name of one that ships with facerec.
+        flags: Key to value; None and empty lists are flags that were not given.
+        assignments: ``key=value`` each.
+        resume_from: Folder of the run to go on with; its ``recipe.toml`` is the start if it is there.
+
+    Raises:
+        InputError: A recipe cannot be read or has an unknown key.
+        UsageError: A flag or an assignment does not fit.
+    """
+    chosen = Recipe()
+    if resume_from is not None and (resume_from / "recipe.toml").is_file():
+        chosen = read_recipe(str(resume_from / "recipe.toml"))
+    if recipe is not None:
+        chosen = read_recipe(recipe, chosen)
+    for key, value in (flags or {}).items():
+        if value is not None and value != []:
+            chosen = changed(chosen, key, value)
+    for assignment in assignments:
+        chosen = assigned(chosen, assignment)
+    return chosen

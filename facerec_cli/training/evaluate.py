@@ -70,10 +70,10 @@ def open_pair_set(path: str, size: int = 112) -> PairSet:
         if image.shape[:2] != (size, size):
             if not pairs.aligned:
                 raise InputError(
-                    f"{path}: {name} has {image.shape[1]} x {image.shape[0]} pixels, so it is no aligned crop.",
+                    f"{path}: {name} is no aligned crop, it has {image.shape[1]} x {image.shape[0]} pixels.",
                     hint=f"Crop the photos to {size} x {size} with `facerec data align`, and list those.",
                 )
-            image = cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA)
+            image = np.asarray(cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA), np.uint8)
         crops[i] = image[..., ::-1]
     if unreadable.all():
         raise InputError(f"None of the photos of {path} can be read.")
@@ -134,8 +134,9 @@ def best_metric(name: str, sets: Sequence[PairSet], metrics: dict[str, float]) -
     key = f"{sets[0].name}/{text}"
     if key not in metrics:
         own = [k.partition("/")[2] for k in metrics if k.startswith(f"{sets[0].name}/")]
+        different = int((~sets[0].same).sum())
         raise UsageError(
-            f"--best {name} is not measured on {sets[0].name} ({int((~sets[0].same).sum())} different pairs).",
+            f"--best {name} is not measured on {sets[0].name} ({different} different pairs).",
             hint=f"Measured are: {', '.join(own)}.",
         )
     return -metrics[key] if text == "eer" else metrics[key]

@@ -1,0 +1,36 @@
+"""Ctrl-C and SIGTERM as a request that the loop grants after its step, not in the middle of one."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from types import FrameType
+from typing import Any
+
+_GRACE = 10.0  # torchrun passes a Ctrl-C on, so the same one may arrive twice
+
+
+class Interruption:
+    """While entered, a first signal sets :attr:`wanted`; a second Ctrl-C, later, interrupts at once."""
+
+    def __init__(self) -> None:
+        self.wanted = False
+        self._since = 0.0
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Interruption:
+        if threading.current_thread() is threading.main_thread():  # elsewhere Python allows no handlers
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if self.wanted and number == signal.SIGINT and time.monotonic() - self._since > _GRACE:
+            raise KeyboardInterrupt("interrupted again; the last checkpoint is kept")
+        if not self.wanted:
+            self.wanted, self._since = True, time.monotonic()

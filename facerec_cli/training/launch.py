@@ -1,0 +1,95 @@
+"""``facerec train --gpus N``: start N processes on this machine, without asking for torchrun.
+
+Knows no torch, so the parent starts at once and costs nothing. It passes signals on, ends all when one
+fails, and returns the exit code of the one that failed first.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from types import FrameType
+from typing import IO
+
+_PATIENCE = 120.0  # seconds that the others may take to save after one has ended
+
+
+def is_child() -> bool:
+    """Whether this process was started by :func:`launch` or torchrun."""
+    return "WORLD_SIZE" in os.environ
+
+
+def launch(arguments: Sequence[str], processes: int) -> int:
+    """Run ``facerec ARGUMENTS`` in ``processes`` processes that know each other; returns the exit code.
+
+    The first one speaks to the terminal. What the others say is shown only if one of them fails first.
+    """
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(processes)}
+    threads = max((os.cpu_count() or processes) // processes, 1)
+    children: list[subprocess.Popen[bytes]] = []
+    voices: list[IO[bytes]] = []
+
+    def pass_on(number: int, frame: FrameType | None) -> None:
+        for child in children:
+            if child.poll() is None:
+                child.send_signal(signal.SIGTERM)
+
+    before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        for rank in range(processes):
+            voice: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed below
+            voices.append(voice)
+            own = {"RANK": str(rank), "LOCAL_RANK": str(rank)}
+            children.append(
+                subprocess.Popen(
+                    [sys.executable, "-m", "facerec_cli", *arguments],
+                    env={"OMP_NUM_THREADS": str(threads), **os.environ, **shared, **own},
+                    stdout=None if rank == 0 else voice,
+                    stderr=None if rank == 0 else subprocess.STDOUT,
+                    start_new_session=rank > 0,  # a Ctrl-C reaches them once, through us
+                )
+            )
+        return _wait(children, voices)
+    finally:
+        for child in children:
+            if child.poll() is None:
+                child.kill()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for voice in voices:
+            voice.close()
+
+
+def _wait(children: list[subprocess.Popen[bytes]], voices: list[IO[bytes]]) -> int:
+    """Wait for all; the first failure ends the others."""
+    failed: int | None = None
+    deadline = float("inf")
+    while any(child.poll() is None for child in children):
+        for rank, child in enumerate(children):
+            if failed is None and child.poll() not in (None, 0):
+                failed, deadline = rank, time.monotonic() + _PATIENCE
+                time.sleep(1.0)  # the others may be about to say the same
+                for other in children:
+                    if other.poll() is None:
+                        other.send_signal(signal.SIGTERM)
+        if time.monotonic() > deadline:
+            for child in children:
+                child.kill()
+        time.sleep(0.1)
+    if failed is None:
+        return 0
+    code = children[0].returncode
+    if failed and code in (0, -signal.SIGTERM, -signal.SIGKILL):
+        voices[failed].seek(0)
+        sys.stderr.write(voices[failed].read().decode(errors="replace"))
+        code = children[failed].returncode
+    return 128 - code if code < 0 else code

@@ -1,0 +1,386 @@
+"""From a recipe to everything a run is made of: data, network, loss, optimiser, and the plan to show."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from facerec_cli.backbones import Backbone
+from facerec_cli.datasets import FaceDataset, open_dataset
+from facerec_cli.datasets.augment import Augment
+from facerec_cli.datasets.loader import Loader, build_loader
+from facerec_cli.errors import InputError, UsageError
+from facerec_cli.losses.base import Loss
+from facerec_cli.registry import LOSSES, load, unknown_name
+from facerec_cli.training import defaults
+from facerec_cli.training.config import Recipe
+from facerec_cli.training.devices import World, number_format
+from facerec_cli.training.evaluate import PairSet, open_pair_sets
+from facerec_cli.training.initial import make_backbone, open_start
+from facerec_cli.training.optimizer import build_optimizer, named_parameters
+from facerec_cli.training.report import Plan
+
+
+@dataclass(slots=True)
+class Parts:
+    """What a run is made of.
+
+    Attributes:
+        recipe: Everything decided.
+        dataset: What is trained on.
+        loader: This process's batches.
+        backbone: The network itself.
+        network: The network as it is called: compiled, averaged over processes.
+        loss: With its class weights; never wrapped.
+        parameters: What is trained, by checkpoint name.
+        split: Names of those that are split by class over processes.
+        optimizer: Over ``parameters``.
+        scaler: Of fp16; disabled otherwise.
+        average: Running average of the backbone, or None.
+        sets: Pairs to watch.
+        dtype: Of autocast.
+        plan: To show.
+    """
+
+    recipe: Recipe
+    dataset: FaceDataset
+    loader: Loader
+    backbone: Backbone
+    network: nn.Module
+    loss: Loss
+    parameters: dict[str, nn.Parameter]
+    split: frozenset[str]
+    optimizer: torch.optim.Optimizer
+    scaler: Any
+    average: Any
+    sets: list[PairSet]
+    dtype: torch.dtype
+    plan: Plan
+
+
+def prepare(recipe: Recipe, world: World, *, weights: bool = True) -> Parts:
+    """Open the data and build network, loss and optimiser.
+
+    Args:
+        recipe: What the user set.
+        world: The processes.
+        weights: False where a checkpoint will bring them: ``--init`` is not read then.
+
+    Raises:
+        FacerecError: Something in the recipe does not exist, does not fit, or cannot be read.
+    """
+    kind = loss_class(recipe.loss.name)
+    settings = loss_settings(kind, recipe)
+    dataset = open_data(recipe)
+    dtype = number_format(recipe.run.precision, world.device)
+    gpu = world.device.type != "cpu"
+    wanted = recipe.backbone if weights else replace(recipe.backbone, init="")
+    start = open_start(wanted, defaults.default_backbone(gpu=gpu))
+    recipe = replace(recipe, backbone=replace(recipe.backbone, settings=start.settings))
+    facts = defaults.Facts(
+        images=len(dataset),
+        backbone=start.backbone,
+        embedding_size=start.embedding_size,
+        pretrained=start.state is not None,
+        gpu=gpu,
+        processes=world.size,
+        cores=max(len(os.sched_getaffinity(0)) // world.size, 1) if hasattr(os, "sched_getaffinity") else 4,
+    )
+    recipe = defaults.resolve(recipe, facts)
+    sets = open_pair_sets(recipe.evaluate.sets)
+    seed_step(recipe.run.seed, 0, -1)  # the same fresh weights on every process
+    backbone = make_backbone(start, recipe.backbone.embedding_size or start.embedding_size)
+    backbone = backbone.to(world.device)
+    if recipe.run.channels_last:
+        backbone = backbone.to(memory_format=torch.channels_last)
+    freeze(backbone, recipe.backbone.freeze)
+    loss: Loss = kind(
+        dataset.num_classes,
+        backbone.embedding_size,
+        sample_rate=recipe.loss.sample_rate,
+        group=world.group,
+        **{"seed": recipe.run.seed, **settings},
+    )
+    loss = loss.to(world.device)
+    loader = _loader(recipe, dataset, loss, world)
+    if loader.steps < recipe.optimizer.accumulate:
+        raise UsageError(
+            f"An epoch has {loader.steps} batches, fewer than accumulate {recipe.optimizer.accumulate}.",
+            hint="Lower optimizer.accumulate or --batch-size.",
+        )
+    parameters = named_parameters(backbone, loss)
+    return Parts(
+        recipe=recipe,
+        dataset=dataset,
+        loader=loader,
+        backbone=backbone,
+        network=_wrapped(backbone, recipe, world),
+        loss=loss,
+        parameters=parameters,
+        split=frozenset(f"loss.{name}" for name in loss.sharded_names()),
+        optimizer=build_optimizer(recipe.optimizer, parameters),
+        scaler=_scaler(dtype, world),
+        average=_average(backbone, recipe.optimizer.ema),
+        sets=sets,
+        dtype=dtype,
+        plan=_plan(recipe, dataset, backbone, loss, loader, world, dtype, sets),
+    )
+
+
+def open_data(recipe: Recipe) -> FaceDataset:
+    """Open ``--data`` and, for hard branches, ``--hard-data``."""
+    if not recipe.data.path:
+        raise UsageError(
+            "There is nothing to train on.", hint="Give --data FOLDER (or a .rec, a list, tar shards)."
+        )
+    dataset = open_dataset(recipe.data.path)
+    if recipe.data.hard:
+        from facerec_cli.datasets import join_datasets
+
+        dataset = join_datasets(dataset, [open_dataset(path) for path in recipe.data.hard])
+    if dataset.num_classes < 2:
+        raise InputError(
+            f"{recipe.data.path} holds one person, so there is nothing to tell apart.",
+            hint="Training needs at least two people, with a folder each.",
+        )
+    return dataset
+
+
+def loss_class(name: str) -> type[Loss]:
+    """The loss of that name."""
+    kind: type[Loss] = load(LOSSES, name, "loss")
+    if name == "distill":
+        raise UsageError(
+            "distill needs a target embedding for each photo, which facerec train does not make.",
+            hint="Call the loss from Python, or choose another --loss.",
+        )
+    return kind
+
+
+def loss_settings(kind: type[Loss], recipe: Recipe) -> dict[str, Any]:
+    """Check the loss's own settings against its signature.
+
+    Raises:
+        UsageError: One is unknown, or its type differs from the default's.
+    """
+    known = kind.settings()
+    common = {p: d.default for p, d in inspect.signature(Loss).parameters.items() if p in ("seed", "matmul")}
+    settings = dict(recipe.loss.settings)
+    for key, value in settings.items():
+        if key not in known and key not in common:
+            raise unknown_name(key, [*known, *common], f"setting of the loss {recipe.loss.name}")
+        default = known.get(key, common.get(key))
+        if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
+            settings[key] = value = float(value)
+        if default is not None and type(value) is not type(default):
+            raise UsageError(
+                f"loss.{key} = {value!r} does not fit.",
+                hint=f"Its default is {default!r}; give the same kind.",
+            )
+    return settings
+
+
+def freeze(backbone: Backbone, names: tuple[str, ...]) -> None:
+    """Take modules out of training; ``all`` takes the whole backbone.
+
+    Raises:
+        UsageError: There is no such module.
+    """
+    modules = dict(backbone.named_modules())
+    for name in names:
+        if name != "all" and name not in modules:
+            top = [key for key in modules if key and key.count(".") <= 1]
+            raise unknown_name(name, [*top, "all"], "module to freeze")
+        modules["" if name == "all" else name].requires_grad_(False)
+
+
+def train_mode(backbone: Backbone, recipe: Recipe) -> None:
+    """Switch to training; frozen modules, and with ``freeze_bn`` every BN, keep their statistics."""
+    backbone.train()
+    names = ["" if name == "all" else name for name in recipe.backbone.freeze]
+    frozen = [backbone.get_submodule(name) for name in names]
+    for module in (m for part in frozen for m in part.modules()):
+        module.eval()
+    if recipe.backbone.freeze_bn:
+        for module in backbone.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                module.eval()
+
+
+def seed_step(seed: int, rank: int, step: int) -> None:
+    """Make a step's randomness (dropout, stochastic depth) a function of its number.
+
+    So a resumed run needs no saved random state, and does not care how often a loader was started.
+    """
+    import random
+
+    import numpy as np
+
+    mixed = int(np.random.SeedSequence([seed, rank, step + 1]).generate_state(1)[0])
+    torch.manual_seed(mixed)
+    np.random.seed(mixed)
+    random.seed(mixed)
+
+
+def _loader(recipe: Recipe, dataset: FaceDataset, loss: Loss, world: World) -> Loader:
+    data = recipe.data
+    sampler: dict[str, Any] = {
+        "shuffled": {},
+        "identities": {"share": data.identity_share, "per_identity": data.photos_per_identity},
+        "branches": {"singles": data.singles},
+    }[loss.batches]
+    return build_loader(
+        dataset,
+        batch_size=(recipe.run.batch_size or 0) // world.size,
+        sampler=loss.batches,
+        seed=recipe.run.seed,
+        rank=world.rank,
+        world_size=world.size,
+        workers=data.workers or 0,
+        augment=Augment(data.flip, data.crop, data.lowres, data.photometric, data.occlusion),
+        degradations=data.degradations,
+        pin_memory=world.device.type == "cuda",
+        **sampler,
+    )
+
+
+def _wrapped(backbone: Backbone, recipe: Recipe, world: World) -> nn.Module:
+    network: nn.Module = backbone
+    if recipe.run.sync_bn and world.device.type == "cuda" and world.group is not None:
+        network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
+    elif recipe.run.sync_bn:
+        raise UsageError("sync_bn needs several GPUs.", hint="Leave it out.")
+    if recipe.run.compile:
+        network = torch.compile(network)  # type: ignore[assignment]
+    if world.group is not None and any(p.requires_grad for p in backbone.parameters()):
+        network = nn.parallel.DistributedDataParallel(
+            network,
+            device_ids=[world.device] if world.device.type == "cuda" else None,
+            broadcast_buffers=False,  # each process keeps its own batch statistics between checkpoints
+            gradient_as_bucket_view=True,
+        )
+    return network
+
+
+def _scaler(dtype: torch.dtype, world: World) -> Any:
+    wanted = dtype == torch.float16
+    if wanted and world.group is not None:  # an overflow in one process's classes must skip the step in all
+        from torch.distributed.fsdp.sharded_grad_scaler import ShardedGradScaler
+
+        return ShardedGradScaler(world.device.type, process_group=world.group)
+    return torch.amp.GradScaler(world.device.type, enabled=wanted)
+
+
+def _average(backbone: Backbone, decay: float) -> Any:
+    if not decay:
+        return None
+    if not decay < 1:
+        raise UsageError(
+            f"optimizer.ema = {decay} is not a decay.", hint="Use a number below 1, such as 0.999."
+        )
+    from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+    average = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+    return AveragedModel(backbone, multi_avg_fn=average, use_buffers=True)
+
+
+def _plan(
+    recipe: Recipe,
+    dataset: FaceDataset,
+    backbone: Backbone,
+    loss: Loss,
+    loader: Loader,
+    world: World,
+    dtype: torch.dtype,
+    sets: list[PairSet],
+) -> Plan:
+    per_epoch = loader.steps // recipe.optimizer.accumulate
+    steps = recipe.schedule.steps or (recipe.schedule.epochs or 1) * per_epoch
+    split = loss.sharded_names()
+    shard = sum(t.numel() for name, t in loss.state_dict().items() if name in split)
+    memory = estimate_memory(recipe, backbone, loss, world, dtype)
+    warnings = list(dataset.warnings)
+    available = _available(world.device)
+    if available is not None and sum(memory.values()) > available:
+        warnings.append(
+            "the estimate is more than what is free; lower --batch-size, or use --sample-rate 0.1"
+        )
+    return Plan(
+        recipe=recipe,
+        images=len(dataset),
+        classes=dataset.num_classes,
+        parameters=sum(p.numel() for p in backbone.parameters()),
+        trained=sum(p.numel() for p in backbone.parameters() if p.requires_grad),
+        class_parameters=shard * world.size,
+        steps=steps,
+        steps_per_epoch=per_epoch,
+        device=torch.cuda.get_device_name(world.device) if world.device.type == "cuda" else world.device.type,
+        processes=world.size,
+        precision=str(dtype).removeprefix("torch."),
+        memory=memory,
+        available=available,
+        evaluation={one.name: len(one.same) for one in sets},
+        warnings=tuple(warnings),
+    )
+
+
+def estimate_memory(
+    recipe: Recipe, backbone: Backbone, loss: Loss, world: World, dtype: torch.dtype
+) -> dict[str, int]:
+    """Bytes of one process: weights with gradient and optimiser, class weights with theirs, logits, maps.
+
+    Class weights with gradient and momentum take 12 C D / P bytes under SGD, logits and their gradient
+    8 B r C / P for each class matrix that the loss looks at.
+    """
+    copies = 3 if recipe.optimizer.name == "sgd" else 4  # weight, gradient, one or two moments
+    trained = sum(p.numel() for p in backbone.parameters() if p.requires_grad)
+    fixed = sum(t.numel() for t in backbone.state_dict().values()) - trained
+    split = loss.sharded_names()
+    weights = sum(p.numel() for name, p in loss.named_parameters() if name in split)
+    buffers = sum(t.numel() for name, t in loss.state_dict().items() if name in split) - weights
+    batch = recipe.run.batch_size or 0
+    matrices = 0 if not weights else 1 + buffers / weights
+    own_classes = weights / max(loss.embedding_size, 1)
+    return {
+        "network": 4 * (copies * trained + fixed) + (4 * (trained + fixed) if recipe.optimizer.ema else 0),
+        "classes": 4 * (copies * weights + buffers),
+        "logits": round(8 * batch * recipe.loss.sample_rate * own_classes * matrices),
+        "activations": _activations(backbone) * (batch // world.size) * dtype.itemsize,
+    }
+
+
+def _activations(backbone: Backbone) -> int:
+    """Values that one photo leaves behind for the way back: the outputs of all innermost modules."""
+    count = 0
+
+    def note(module: nn.Module, inputs: Any, output: Any) -> None:
+        nonlocal count
+        count += output.numel() if isinstance(output, Tensor) else 0
+
+    leaves = [m for m in backbone.modules() if not list(m.children())]
+    hooks = [m.register_forward_hook(note) for m in leaves]
+    mode = {module: module.training for module in backbone.modules()}
+    device = next(backbone.parameters()).device
+    try:
+        backbone.eval()
+        with torch.no_grad():
+            backbone(torch.zeros(1, 3, 112, 112, device=device))
+    finally:
+        for hook in hooks:
+            hook.remove()
+        for module, training in mode.items():
+            module.training = training
+    return count
+
+
+def _available(device: torch.device) -> int | None:
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    if device.type == "cpu" and "SC_AVPHYS_PAGES" in getattr(os, "sysconf_names", {}):
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return None
