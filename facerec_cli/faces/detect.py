@@ -125,14 +125,15 @@ class Detector:
         return found
 
     def _faces(self, proposed: Candidates, view: _View) -> list[Face]:
+        scale = np.array([view.scale_x, view.scale_y], np.float32)
+        corners = (proposed.boxes.reshape(-1, 2, 2) - view.margin) / scale
+        landmarks = (proposed.landmarks - view.margin) / scale
+        proposed = proposed._replace(boxes=corners.reshape(-1, 4), landmarks=landmarks)
         proposed = proposed.take(np.flatnonzero(np.isfinite(proposed.boxes).all(axis=1)))
         chosen = proposed.take(best(proposed, iou=self.spec.nms_iou, offset=self.decoder.box_offset))
-        scale = np.array([view.scale_x, view.scale_y], np.float32)
-        boxes = ((chosen.boxes.reshape(-1, 2, 2) - view.margin) / scale).reshape(-1, 4).astype(np.float32)
-        landmarks = ((chosen.landmarks - view.margin) / scale).astype(np.float32)
         return [
             Face(box=box, landmarks=points, score=float(score))
-            for box, points, score in zip(boxes, landmarks, chosen.scores, strict=True)
+            for box, points, score in zip(chosen.boxes, chosen.landmarks, chosen.scores, strict=True)
         ]
 
     def _fit(self, image: Image, side: int) -> _View:
