@@ -19,6 +19,7 @@ from facerec_cli.faces import Face
 from facerec_cli.images import REDUCTIONS, Photo, shrink
 
 Image = NDArray[np.uint8]
+Points = NDArray[np.float32]
 
 _TURNS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
 
@@ -71,21 +72,16 @@ class View:
             image = shrink(self.image, reduction // self.reduction)
         return View(self.photo, image, reduction, self.rotation, self.size)
 
-    def move(self, points: NDArray[np.float32], other: View) -> NDArray[np.float32]:
+    def move(self, points: Points, other: View) -> Points:
         """Carry (N, 2) points from this view to another of the same turn; pixel centres stay on centres."""
-        return np.asarray((points + 0.5) * (self.reduction / other.reduction) - 0.5, np.float32)
+        upright = _turn_back(points, self.rotation, self.image)
+        scaled = (upright + 0.5) * (self.reduction / other.reduction) - 0.5
+        return _turn_points(scaled, other.rotation, other.image)
 
-    def upright(self, points: NDArray[np.float32]) -> NDArray[np.float32]:
+    def upright(self, points: Points) -> Points:
         """Carry (N, 2) points from this view to the upright photo at full size."""
-        width, height = self.size
-        x, y = ((points + 0.5) * self.reduction - 0.5).T
-        back = {
-            0: (x, y),
-            90: (y, height - 1 - x),
-            180: (width - 1 - x, height - 1 - y),
-            270: (width - 1 - y, x),
-        }
-        return np.stack(back[self.rotation], axis=1).astype(np.float32)
+        scaled = (_turn_back(points, self.rotation, self.image) + 0.5) * self.reduction - 0.5
+        return np.asarray(scaled, np.float32)
 
     def upright_face(self, face: Face) -> Face:
         """A face of this view in pixels of the upright photo at full size."""
@@ -118,3 +114,29 @@ def best_reduction(view: View, face: Face, spread: float) -> int:
 def rms_spread(points: NDArray[np.floating]) -> float:
     """Root mean square distance of (N, 2) points from their mean."""
     return float(np.sqrt(((points - points.mean(axis=0)) ** 2).sum(axis=1).mean()))
+
+
+def _turn_back(points: Points, degrees: int, turned: Image) -> Points:
+    """Carry points of a photo that was turned clockwise to the photo before."""
+    height, width = turned.shape[:2]
+    x, y = points[:, 0], points[:, 1]
+    before = {
+        0: (x, y),
+        90: (y, width - 1 - x),
+        180: (width - 1 - x, height - 1 - y),
+        270: (height - 1 - y, x),
+    }
+    return np.stack(before[degrees], axis=1).astype(np.float32)
+
+
+def _turn_points(points: Points, degrees: int, turned: Image) -> Points:
+    """The way back from :func:`_turn_back`."""
+    height, width = turned.shape[:2]
+    x, y = points[:, 0], points[:, 1]
+    after = {
+        0: (x, y),
+        90: (width - 1 - y, x),
+        180: (width - 1 - x, height - 1 - y),
+        270: (y, height - 1 - x),
+    }
+    return np.stack(after[degrees], axis=1).astype(np.float32)

@@ -1,0 +1,338 @@
+"""Runs that write files: formats, statuses, refusals, and interruptions that cost nothing."""
+
+from __future__ import annotations
+
+import csv
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from dots import SIZE, DotModel
+
+from facerec_cli.embed import EmbedOptions, Summary, embed_to_file, job
+from facerec_cli.embed.shards import Parts
+from facerec_cli.errors import InputError, MissingExtraError, ModelError, PartialFailure, UsageError
+
+Album = Callable[[int], Path]
+SMALL = EmbedOptions(batch_size=4)
+
+
+@pytest.fixture(autouse=True)
+def _small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job, "SHARD_SIZE", 8)
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", errors="surrogateescape", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()}
+
+
+def bad_album(album: Album) -> Path:
+    folder = album(5)
+    (folder / "empty.jpg").write_bytes(b"")
+    (folder / "text.jpg").write_text("no photo")
+    (folder / "gone.jpg").symlink_to(folder / "nothing")
+    cv2.imwrite(str(folder / "nobody.png"), np.full((40, 40, 3), 90, np.uint8))
+    return folder
+
+
+def test_inputs_have_rows_and_faces_vectors(opened: DotModel, album: Album, tmp_path: Path) -> None:
+    folder = bad_album(album)
+    summary = embed_to_file([folder, "no such.jpg"], tmp_path / "out.npy", options=SMALL)
+    vectors = np.load(tmp_path / "out.npy")
+    assert vectors.shape == (5, SIZE) and vectors.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
+    rows = table(tmp_path / "out.csv")
+    assert [row["status"] for row in rows] == [
+        *["ok"] * 5,
+        "empty",
+        "missing",
+        "no_face",
+        "unreadable",
+        "missing",
+    ]
+    assert [row["row"] for row in rows] == ["0", "1", "2", "3", "4", *[""] * 5]
+    assert [bool(row["reason"]) for row in rows] == [*[False] * 5, *[True] * 5]
+    assert rows[0]["path"] == str(folder / "0000.png")
+    assert float(rows[0]["nose_x"]) == pytest.approx(60, abs=0.6)
+    assert summary.statuses == {"ok": 5, "no_face": 1, "missing": 2, "empty": 1, "unreadable": 1}
+    assert isinstance(summary.fault, PartialFailure)
+    document = json.loads((tmp_path / "out.json").read_text())
+    assert document["model"] == {"name": "dots", "sha256": opened.hash}
+    assert document["rows"] == 5 and document["settings"]["batch_size"] == 4
+    assert not (tmp_path / "out.npy.parts").exists()
+
+
+def test_npz_and_parquet_hold_the_same_as_npy(opened: DotModel, album: Album, tmp_path: Path) -> None:
+    folder = bad_album(album)
+    for suffix in ("npy", "npz", "parquet"):
+        embed_to_file([folder], tmp_path / f"out.{suffix}", options=SMALL, overwrite=True)
+    vectors, rows = np.load(tmp_path / "out.npy"), table(tmp_path / "out.csv")
+    found = [row for row in rows if row["row"]]
+    with np.load(tmp_path / "out.npz", allow_pickle=False) as archive:
+        np.testing.assert_array_equal(archive["embeddings"], vectors)
+        assert archive["path"].tolist() == [row["path"] for row in found]
+        assert archive["landmarks"].shape == (5, 5, 2)
+        np.testing.assert_allclose(archive["norm"], [float(row["norm"]) for row in found], rtol=1e-5)
+    parquet = pytest.importorskip("pyarrow.parquet").read_table(tmp_path / "out.parquet")
+    assert parquet.schema.metadata[b"model_sha256"].decode() == opened.hash
+    assert str(parquet.schema.field("embedding").type) == f"fixed_size_list<element: float>[{SIZE}]"
+    columns = parquet.to_pydict()
+    assert columns["status"] == [row["status"] for row in rows]
+    assert columns["row"] == [int(row["row"]) if row["row"] else None for row in rows]
+    stored = [vector for vector in columns["embedding"] if vector is not None]
+    np.testing.assert_array_equal(np.array(stored, np.float32), vectors)
+
+
+def test_parquet_without_pyarrow_says_what_to_install(
+    opened: DotModel, album: Album, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(MissingExtraError, match="pip install 'facerec-cli\\[parquet\\]'"):
+        embed_to_file([album(1)], tmp_path / "out.parquet")
+
+
+def test_odd_names_survive_in_the_table(opened: DotModel, album: Album, tmp_path: Path) -> None:
+    folder = album(1)
+    data = (folder / "0000.png").read_bytes()
+    names = ["with, comma.png", 'with "quotes".png', "new\nline.png", "写真 😀.png", "x" * 240 + ".png"]
+    for name in names:
+        (folder / name).write_bytes(data)
+    raw = os.fsencode(folder) + b"/caf\xe9.png"
+    try:
+        with open(raw, "wb") as stream:  # noqa: PTH123 - bytes
+            stream.write(data)
+        names.append(os.fsdecode(b"caf\xe9.png"))
+    except OSError:
+        pass
+    for suffix in ("npy", "npz", "parquet"):
+        crops, preview = tmp_path / "crops", tmp_path / "sheet.html"
+        out = tmp_path / f"out.{suffix}"
+        embed_to_file([folder], out, options=SMALL, overwrite=True, crops=crops, preview=preview)
+    rows = table(tmp_path / "out.csv")
+    assert {row["path"] for row in rows} == {str(folder / name) for name in (*names, "0000.png")}
+    for row in rows:
+        assert cv2.imread(str(tmp_path / "crops" / row["crop"])).shape == (112, 112, 3)
+    assert len({row["crop"] for row in rows}) == len(rows)
+
+
+def run_to(folder: Path, inputs: list[Path], **settings: object) -> Summary:
+    folder.mkdir(exist_ok=True)
+    return embed_to_file(inputs, folder / "out.npz", options=SMALL, **settings)  # type: ignore[arg-type]
+
+
+def test_a_run_that_failed_half_way_goes_on_to_the_same_bytes(
+    opened: DotModel, album: Album, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = album(45)
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    run_to(whole, [folder], crops=whole / "crops")
+    write = Parts.write
+
+    def interrupt(self: Parts, index: int, shard: object) -> None:
+        if index == 3:
+            raise KeyboardInterrupt
+        write(self, index, shard)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Parts, "write", interrupt)
+        with pytest.raises(KeyboardInterrupt, match=r"24 of 45 photos are safe.*--resume"):
+            run_to(cut, [folder], crops=cut / "crops")
+    assert [path.name for path in cut.iterdir() if path.is_file()] == []
+    with pytest.raises(UsageError, match="--resume, or start over with --force"):
+        run_to(cut, [folder])
+    done: list[int] = []
+    told: list[tuple[int, int]] = []
+    opened.seen.clear()
+    summary = run_to(
+        cut, [folder], crops=cut / "crops", resume=True,
+        progress=lambda at, total=None: done.append(at), on_start=lambda model, n, at: told.append((n, at)),
+    )  # fmt: skip
+    assert (done[0], done[-1], told) == (24, 45, [(45, 24)])
+    assert len(opened.seen) == 45 - 24 and summary.resumed == 24
+    assert contents(cut) == contents(whole)
+    assert contents(cut / "crops") == contents(whole / "crops") and len(contents(cut / "crops")) == 45
+
+
+def test_resume_refuses_another_run_and_says_what_differs(
+    opened: DotModel, album: Album, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, out = album(20), tmp_path / "out.npy"
+
+    def interrupt(self: Parts, index: int, shard: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Parts, "write", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            embed_to_file([folder], out, options=SMALL)
+
+    def refusal(**settings: object) -> str:
+        with pytest.raises(UsageError) as caught:
+            embed_to_file([folder], out, resume=True, **{"options": SMALL, **settings})  # type: ignore[arg-type]
+        return str(caught.value)
+
+    assert "settings.flip was False and is True" in refusal(options=EmbedOptions(batch_size=4, flip=True))
+    opened.hash = "other"
+    assert "model.sha256 was" in refusal()
+    opened.hash = DotModel.hash
+    changed = folder / "0007.png"
+    before = changed.stat()
+    os.utime(changed, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
+    assert f"{changed} was changed" in refusal()
+    os.utime(changed, ns=(before.st_atime_ns, before.st_mtime_ns))
+    (folder / "0007b.png").write_bytes(changed.read_bytes())
+    assert f"{folder / '0007b.png'} is new" in refusal()
+    (folder / "0007b.png").unlink()
+    (folder / "0019.png").unlink()
+    assert f"{folder / '0019.png'} is gone" in refusal()
+    assert embed_to_file([folder], out, options=SMALL, overwrite=True).photos == 19
+
+
+def test_a_result_is_replaced_by_itself_or_by_force(opened: DotModel, album: Album, tmp_path: Path) -> None:
+    folder, out = album(6), tmp_path / "out.npy"
+    embed_to_file([folder], out, options=SMALL)
+    before = contents(tmp_path)
+    embed_to_file([folder], out, options=SMALL)
+    embed_to_file([folder], out, options=SMALL, resume=True)
+    assert contents(tmp_path) == before
+    for change, why in (
+        (EmbedOptions(batch_size=4, flip=True), "settings.flip"),
+        (EmbedOptions(), "batch_size"),
+    ):
+        with pytest.raises(UsageError, match=why):
+            embed_to_file([folder], out, options=change)
+    with pytest.raises(UsageError, match="other photos"):
+        embed_to_file([folder / "0000.png"], out, options=SMALL)
+    opened.hash = "other"
+    with pytest.raises(UsageError, match=r"model.sha256.*--force"):
+        embed_to_file([folder], out, options=SMALL)
+    assert contents(tmp_path) == before
+    embed_to_file([folder], out, options=SMALL, overwrite=True)
+    assert contents(tmp_path) != before
+
+
+def test_a_foreign_file_is_not_overwritten(opened: DotModel, album: Album, tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text("precious")
+    with pytest.raises(UsageError, match="is there already"):
+        embed_to_file([album(1)], tmp_path / "labels.npy")
+    assert (tmp_path / "labels.csv").read_text() == "precious"
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_keeps_the_shards(
+    opened: DotModel, album: Album, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    folder, out = album(30), tmp_path / "out.npy"
+    sync, calls = os.fsync, []
+
+    def full(handle: int) -> None:
+        calls.append(handle)
+        if len(calls) == 5:
+            raise OSError(code, os.strerror(code))
+        sync(handle)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(InputError, match=r"No space is left.*free some space, then add --resume"):
+            embed_to_file([folder], out, options=SMALL)
+    assert Parts(tmp_path / "out.npy.parts").count() == 2
+    assert embed_to_file([folder], out, options=SMALL, resume=True).resumed == 16
+    assert np.load(out).shape == (30, SIZE)
+
+
+def test_nothing_to_read_is_an_input_error(opened: DotModel, tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    with pytest.raises(InputError, match="No photo was found"):
+        embed_to_file([tmp_path / "photos"], tmp_path / "out.npy")
+    summary = embed_to_file(["gone.jpg", "lost.jpg"], tmp_path / "out.npy")
+    assert isinstance(summary.fault, InputError) and summary.document()["exit_code"] == 3
+    assert np.load(tmp_path / "out.npy").shape == (0, SIZE)
+    assert [row["status"] for row in table(tmp_path / "out.csv")] == ["missing", "missing"]
+
+
+def test_a_broken_model_leaves_no_result(opened: DotModel, album: Album, tmp_path: Path) -> None:
+    opened.scale = float("nan")
+    with pytest.raises(ModelError):
+        embed_to_file([album(3)], tmp_path / "out.npy")
+    assert not (tmp_path / "out.npy").exists()
+
+
+@pytest.mark.parametrize("name", ["out", "out.txt", "out.h5"])
+def test_unknown_formats_are_refused(opened: DotModel, album: Album, tmp_path: Path, name: str) -> None:
+    with pytest.raises(UsageError, match=r"Use one of \.npy, \.npz, \.parquet"):
+        embed_to_file([album(1)], tmp_path / name)
+
+
+def test_crops_written_among_the_photos_are_not_embedded(opened: DotModel, album: Album) -> None:
+    folder = album(4)
+    embed_to_file([folder], folder / "out.npy", crops=folder / "crops")
+    assert embed_to_file([folder], folder / "out.npy", crops=folder / "crops").photos == 4
+
+
+def test_the_contact_sheet_shows_every_photo(opened: DotModel, album: Album, tmp_path: Path) -> None:
+    folder = bad_album(album)
+    (folder / "<b>.jpg").write_text("no photo")
+    embed_to_file([folder], tmp_path / "out.npy", preview=tmp_path / "sheet.html")
+    page = (tmp_path / "sheet.html").read_text()
+    assert page.count("<figure>") == 10 and page.count("data:image/jpeg;base64,") == 6
+    assert "5 faces in 10 photos" in page and "&lt;b&gt;.jpg" in page and "<b>.jpg" not in page
+    assert "http" not in page
+
+
+SCRIPT = """
+import sys
+from facerec_cli.embed import EmbedOptions, embed_to_file, job
+job.SHARD_SIZE = 8
+embed_to_file([sys.argv[1]], sys.argv[2], options=EmbedOptions(batch_size=4, aligned=True),
+              threads=2, resume="--resume" in sys.argv)
+"""
+
+
+def start(arguments: list[object], environment: Mapping[str, str]) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", SCRIPT, *map(str, arguments)]
+    return subprocess.Popen(command, env={**os.environ, **environment}, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize("number", ["SIGKILL", "SIGINT"])
+def test_a_killed_process_loses_at_most_a_shard(tmp_path: Path, number: str) -> None:
+    """The default pack, in a process of its own that is killed in the middle and taken up again."""
+    if not hasattr(signal, number):
+        pytest.skip("needs POSIX signals")
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    random = np.random.default_rng(0)
+    for index in range(56):
+        crop = cv2.resize(random.integers(0, 255, (14, 14, 3), np.uint8), (112, 112))
+        cv2.imwrite(str(photos / f"{index:03d}.png"), crop)
+    for name in ("whole", "cut"):
+        (tmp_path / name).mkdir()
+    whole = start([photos, tmp_path / "whole" / "out.npy"], {})
+    assert whole.wait(120) == 0, whole.stderr and whole.stderr.read()
+    out = tmp_path / "cut" / "out.npy"
+    parts = Parts(out.with_name("out.npy.parts"))
+    killed = start([photos, out], {})
+    deadline = time.monotonic() + 60
+    while parts.count() < 2 and killed.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.005)
+    killed.send_signal(getattr(signal, number))
+    killed.wait(60)
+    safe = parts.count()
+    assert killed.returncode != 0 and 2 <= safe < 7 and not out.exists()
+    again = start([photos, out, "--resume"], {})
+    assert again.wait(120) == 0, again.stderr and again.stderr.read()
+    assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
+    assert np.load(out).shape == (56, 128)
