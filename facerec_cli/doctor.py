@@ -294,8 +294,9 @@ def _environment(variables: Iterable[tuple[str, str]]) -> Iterator[Finding]:
 
 
 def _without_password(value: str) -> str:
-    parts = urlsplit(value)
-    return value.replace(parts.netloc, f"***@{parts.hostname}") if "@" in parts.netloc else value
+    """The address of a proxy without the name and password that it may carry."""
+    netloc = urlsplit(value).netloc
+    return value.replace(netloc, f"***@{netloc.rpartition('@')[2]}") if "@" in netloc else value
 
 
 def _installed(packages: Iterable[str]) -> dict[str, str]:

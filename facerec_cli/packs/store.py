@@ -19,7 +19,7 @@ from typing import Literal
 from facerec_cli.errors import FacerecError, InputError, ModelError
 from facerec_cli.packs import insightface
 from facerec_cli.packs.bare import PackOverrides
-from facerec_cli.packs.document import check_name, write_manifest
+from facerec_cli.packs.document import MANIFEST, check_name, write_manifest
 from facerec_cli.packs.files import exclusive, sha256_of
 from facerec_cli.packs.known import known_packs
 from facerec_cli.packs.manifest import ModelPack
@@ -126,8 +126,8 @@ def install(pack: ModelPack, files: Mapping[str, Path], *, force: bool = False) 
     try:
         room.mkdir(parents=True, exist_ok=True)
         with exclusive(room / f"{_UNFINISHED}{name}.lock"):
-            _refuse_taken(name, force=force)
             _clear_unfinished(room, name)
+            _refuse_taken(name, force=force)
             making = Path(tempfile.mkdtemp(prefix=f"{_UNFINISHED}{name}+", dir=room))
             try:
                 making.chmod(0o755)
@@ -202,7 +202,7 @@ def _refuse_taken(name: str, *, force: bool) -> None:
     entry = find(name)
     if entry and entry.origin == "embedded":
         raise ModelError(f"{name!r} is the name of a pack that comes with facerec.", hint="Add --name OTHER")
-    if (user_packs() / name).exists() and not force:
+    if (user_packs() / name / MANIFEST).exists() and not force:
         raise ModelError(
             f"A model {name!r} is registered already.",
             hint=f"Add --force to replace it, or choose another name. It is in {user_packs() / name}",

@@ -1,0 +1,170 @@
+"""Manifests: what is written is what is read, and nothing misspelt or out of range gets through."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from pathlib import Path
+
+import pytest
+import tomli_w
+
+from facerec_cli.errors import ModelError
+from facerec_cli.packs import document, manifest
+from facerec_cli.packs.document import check_name, from_document, read_manifest, to_document, write_manifest
+from facerec_cli.packs.known import known_packs
+
+
+@pytest.fixture
+def pack(tiny, tmp_path):
+    made = tiny.pack(tmp_path / "tiny")
+    return dataclasses.replace(
+        made,
+        threshold=manifest.Threshold(value=0.36, far=1e-3, data="pairs of a test", impostor_pairs=3000),
+        training={"loss": "otface"},
+        urls=("https://example.org/tiny.zip",),
+        detector=dataclasses.replace(made.detector, input_size=(640, 480)),
+    )
+
+
+@pytest.mark.parametrize(
+    ("readers", "kind"),
+    [
+        (document._PACK, manifest.ModelPack),
+        (document._ENCODER, manifest.EncoderSpec),
+        (document._DETECTOR, manifest.DetectorSpec),
+        (document._LICENCE, manifest.Licence),
+        (document._PROVENANCE, manifest.Provenance),
+        (document._THRESHOLD, manifest.Threshold),
+    ],
+)
+def test_every_field_of_the_dataclasses_has_a_reader(readers, kind):
+    names = {field.name for field in dataclasses.fields(kind)} - {"folder"}
+    assert set(readers) == names
+
+
+def test_a_pack_survives_writing_and_reading(pack):
+    path = write_manifest(pack)
+    assert read_manifest(pack.folder) == pack
+    text = path.read_text()
+    assert "input_size = [112, 112]" in text and "mean = [127.5, 127.5, 127.5]" in text
+
+
+def test_what_is_none_is_left_out_and_comes_back_as_none(tiny, tmp_path):
+    plain = dataclasses.replace(tiny.pack(tmp_path / "p"), detector=None)
+    written = to_document(plain)
+    assert "detector" not in written and "threshold" not in written
+    assert from_document(written, plain.folder, where="test") == plain
+
+
+BAD = [
+    (["encoder", "color"], "rgb", "unknown key 'color'", "colour"),
+    (["encoder", "colour"], "rbg", "must be one of rgb, bgr", ""),
+    (["encoder", "std"], [127.5, 0, 127.5], "above 0", ""),
+    (["encoder", "mean"], [127.5], "a list of 3", ""),
+    (["encoder", "mean"], [127.5, float("nan"), 1.0], "must be a number", ""),
+    (["encoder", "mean"], 127.5, "must be a list of 3", ""),
+    (["encoder", "embedding_size"], 0, "from 2", ""),
+    (["encoder", "embedding_size"], 512.0, "whole number", ""),
+    (["encoder", "embedding_size"], True, "whole number", ""),
+    (["encoder", "normalised"], "yes", "true or false", ""),
+    (["encoder", "sha256"], "abc", "64 hexadecimal", ""),
+    (["encoder", "file"], "../secret.onnx", "plain name", ""),
+    (["encoder", "file"], "/etc/passwd", "plain name", ""),
+    (["encoder", "file"], "..\\x.onnx", "plain name", ""),
+    (["encoder", "file"], "c:x.onnx", "plain name", ""),
+    (["encoder", "file"], "..", "plain name", ""),
+    (["licence", "files"], ["../../LICENSE"], "plain name", ""),
+    (["licence", "commercial"], 1, "true or false", ""),
+    (["detector", "kind"], "scrfb", "must be one of", ""),
+    (["detector", "min_score"], 1.5, "from 0 to 1", ""),
+    (["threshold", "value"], 1.2, "from -1 to 1", ""),
+    (["threshold", "far"], 0, "above 0", ""),
+    (["name"], "../evil", "must be a model's name", ""),
+    (["urls"], ["file:///etc/passwd"], "http", ""),
+    (["training"], {"loss": 3}, "table of texts", ""),
+    (["schema"], 99, "schema 99", "pip install --upgrade"),
+    (["schema"], "1", "whole number", ""),
+    (["licnce"], {}, "unknown key 'licnce'", "licence"),
+    (["encoder"], 3, "must be a table", ""),
+]
+
+
+@pytest.mark.parametrize(("keys", "value", "message", "hint"), BAD, ids=lambda v: str(v)[:40])
+def test_a_bad_value_is_refused_by_name(pack, keys, value, message, hint):
+    bad = to_document(pack)
+    table = bad
+    for key in keys[:-1]:
+        table = table[key]
+    table[keys[-1]] = value
+    with pytest.raises(ModelError) as caught:
+        from_document(bad, pack.folder, where="pack.toml")
+    assert message in caught.value.message
+    assert hint in caught.value.hint
+    assert all(key in str(caught.value) for key in keys)
+
+
+@pytest.mark.parametrize("keys", [["encoder"], ["encoder", "file"], ["licence", "weights"], ["name"]])
+def test_a_missing_key_is_named(pack, keys):
+    bad = to_document(pack)
+    table = bad
+    for key in keys[:-1]:
+        table = table[key]
+    del table[keys[-1]]
+    with pytest.raises(ModelError, match=f"'{keys[-1]}' is missing"):
+        from_document(bad, pack.folder, where="pack.toml")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"schema = ", "not valid TOML"), (b"\xff\xfe", "not UTF-8"), (b"x" * (2 << 20), "larger than")],
+)
+def test_a_file_that_is_no_manifest_is_refused(tmp_path, content, message):
+    (tmp_path / "pack.toml").write_bytes(content)
+    with pytest.raises(ModelError, match=message):
+        read_manifest(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name", ["", "a/b", "..", ".x", "-x", "a b", "x" * 65, "con", "NUL.1", "r50.onnx", "ünal", "a.", "a\n"]
+)
+def test_names_that_are_not_possible_everywhere_are_refused(name):
+    with pytest.raises(ModelError):
+        check_name(name)
+
+
+@pytest.mark.parametrize("name", ["sface", "r50_otface", "buffalo-l", "v1.2", "7"])
+def test_ordinary_names_are_taken(name):
+    assert check_name(name) == name
+
+
+def test_nothing_is_written_that_would_be_refused(pack, tmp_path):
+    bad = dataclasses.replace(pack, encoder=dataclasses.replace(pack.encoder, std=(0.0, 1.0, 1.0)))
+    with pytest.raises(ModelError, match="above 0"):
+        write_manifest(bad, tmp_path)
+    assert list(tmp_path.glob("pack.toml")) == []
+
+
+def test_known_packs_are_named_as_their_files_and_have_what_a_pull_needs():
+    assert {"buffalo_l", "buffalo_m", "buffalo_s", "buffalo_sc", "antelopev2"} == set(known_packs())
+    for path in Path(document.__file__).parent.glob("known/*.toml"):
+        pack = known_packs()[path.stem]
+        assert pack.urls[0].endswith(f"/{path.stem}.zip")
+        assert pack.encoder.sha256 and pack.detector and pack.detector.sha256
+        assert not pack.licence.commercial and "non-commercial" in pack.licence.notice
+
+
+def test_a_manifest_written_by_hand_may_leave_out_defaults(tmp_path):
+    text = tomli_w.dumps(
+        {
+            "schema": 1,
+            "name": "mine",
+            "description": "",
+            "licence": {"code": "MIT", "weights": "MIT", "commercial": True},
+            "provenance": {"source": "me", "training_data": "my photos"},
+            "encoder": {"file": "m.onnx", "sha256": "", "embedding_size": 128, "mean": [0, 0, 0]},
+        }
+    )
+    pack = from_document(tomllib.loads(text), tmp_path, where="test")
+    assert pack.encoder.mean == (0.0, 0.0, 0.0) and type(pack.encoder.mean[0]) is float
+    assert pack.encoder.input_size == (112, 112) and pack.encoder.colour == "rgb"

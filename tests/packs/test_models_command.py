@@ -1,0 +1,165 @@
+"""`facerec models`: results on stdout, the rest on stderr, exit codes as documented."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from typer.testing import CliRunner
+
+from facerec_cli.cli.models import app
+from facerec_cli.packs.card import model_card
+from facerec_cli.packs.metadata import seal
+from facerec_cli.packs.store import home, open_pack, pack_hash, register
+
+
+@pytest.fixture
+def facerec(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+
+    def run(*arguments: object, code: int = 0, **settings):
+        done = CliRunner().invoke(app, [str(word) for word in arguments], **settings)
+        assert done.exit_code == code, done.output
+        return done
+
+    return run
+
+
+def documents(done):
+    return json.loads(done.stdout)
+
+
+def test_list_fits_80_columns_and_says_how_to_get_more(facerec, tiny, tmp_path):
+    register(tiny.pack(tmp_path / "p").folder)
+    done = facerec("list")
+    assert max(len(line) for line in done.stdout.splitlines()) <= 80
+    assert re.search(r"tiny +registered +CC0-1\.0", done.stdout)
+    assert re.search(r"buffalo_l +to pull +non-commercial-research", done.stdout)
+    assert "facerec models pull NAME" in done.stderr and "pull NAME" not in done.stdout
+
+
+def test_list_as_json_and_by_licence(facerec):
+    found = documents(facerec("list", "--json"))["models"]
+    assert found[0]["name"] == "sface" and len(found) == 6
+    assert documents(facerec("list", "--json", "--commercial"))["models"] == [
+        m for m in found if m["commercial"]
+    ]
+
+
+def test_show_tells_the_whole_manifest(facerec, tiny, tmp_path):
+    pack = register(tiny.pack(tmp_path / "p").folder)
+    text = facerec("show", "tiny").stdout
+    assert pack.encoder.sha256 in text and pack_hash(pack) in text and "CC0-1.0" in text
+    assert max(len(line) for line in text.splitlines()) <= 80
+    found = documents(facerec("show", "tiny", "--json"))
+    assert found["pack_hash"] == pack_hash(pack) and found["encoder"]["colour"] == "rgb"
+    assert found["status"] == "registered"
+
+
+def test_show_a_pack_that_is_not_here(facerec):
+    done = facerec("show", "buffalo_l", "--json")
+    assert documents(done)["folder"] is None and documents(done)["pack_hash"] is None
+    assert "non-commercial" in facerec("show", "buffalo_l").stdout
+
+
+def test_add_show_remove(facerec, tiny, tmp_path):
+    pack = tiny.pack(tmp_path / "p")
+    seal(pack.encoder_path, pack, tmp_path / "r50_otface.onnx")
+    done = facerec("add", tmp_path / "r50_otface.onnx", "--name", "r50_otface")
+    assert done.stdout.startswith("added r50_otface in ") and "--model r50_otface" in done.stderr
+    again = facerec("add", tmp_path / "r50_otface.onnx", "--name", "r50_otface", "--json", code=4)
+    assert "--force" in documents(again)["error"]["hint"]
+    facerec("add", tmp_path / "r50_otface.onnx", "--name", "r50_otface", "--force")
+    assert documents(facerec("remove", "r50_otface", "--json"))["removed"] == "r50_otface"
+    facerec("remove", "r50_otface", code=4)
+
+
+def test_the_flags_of_a_refusal_can_be_pasted(facerec, tiny, tmp_path):
+    file = tiny.encoder(tmp_path / "bare.onnx", size="side", dimension=64)
+    refused = facerec("add", file, code=4)
+    flags = re.search(r"^Add: (.*)$", refused.stderr, flags=re.M)[1].split()
+    facerec("add", file, *flags)
+    encoder = open_pack("bare").encoder
+    assert (encoder.embedding_size, encoder.input_size, encoder.template) == (64, (112, 112), "arcface")
+
+
+def test_one_triple_may_differ_by_channel(facerec, tiny, tmp_path):
+    file = tiny.encoder(tmp_path / "bare.onnx")
+    facerec(
+        "add", file, "--colour", "bgr", "--mean", "1,2,3", "--std", "4,5,6.5", "--template", "arcface",
+        "--normalised",
+    )  # fmt: skip
+    encoder = open_pack("bare").encoder
+    assert encoder.mean == (1.0, 2.0, 3.0) and encoder.std == (4.0, 5.0, 6.5) and encoder.normalised
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--mean", "a"], "--mean 'a' is not one number or three"),
+        (["--std", "0"], "--std '0' must be above 0"),
+        (["--mean", "1,2"], "not one number or three"),
+        (["--size", "112,112"], "not WIDTHxHEIGHT"),
+        (["--mean", "nan"], "not one number or three"),
+    ],
+)
+def test_misspelt_flags_are_usage_errors(facerec, tiny, tmp_path, flags, message):
+    done = facerec("add", tiny.encoder(tmp_path / "bare.onnx"), *flags, code=2)
+    assert message in done.stderr
+
+
+def test_check_exits_with_4_on_a_mismatch_and_prints_one_document(facerec, tiny, tmp_path):
+    pack = register(tiny.pack(tmp_path / "p").folder)
+    assert documents(facerec("check", "--json"))["models"][1]["status"] == "ok"
+    pack.encoder_path.write_bytes(pack.encoder_path.read_bytes()[:-1] + b"\0")
+    found = documents(facerec("check", "--json", code=4))["models"]
+    assert [(m["name"], m["status"]) for m in found] == [("sface", "ok"), ("tiny", "broken")]
+    assert "broken" in facerec("check", "tiny", code=4).stdout
+    facerec("check", "sface")
+    facerec("check", "nobody", code=3)
+
+
+def test_pull_without_agreement_is_refused_with_the_flag(facerec):
+    done = facerec("pull", "buffalo_l", code=4)
+    assert "--accept-licence" in done.stderr and "non-commercial" in done.stderr
+    assert not (home() / "licences").exists()
+
+
+def test_pull_offline_records_the_agreement_and_says_what_to_do(facerec):
+    done = facerec("pull", "buffalo_l", "--accept-licence", "--offline", code=4)
+    assert "buffalo_l.zip" in done.stderr and "--mirror FOLDER" in done.stderr
+    assert (home() / "licences" / "buffalo_l.toml").is_file()
+    assert documents(facerec("show", "buffalo_l", "--json"))["licence_accepted"].startswith("20")
+
+
+def test_a_card_says_not_measured_where_nothing_was(tiny, tmp_path):
+    card = model_card(tiny.pack(tmp_path / "p"))
+    assert card.startswith("# tiny\n") and card.count("not measured") == 3
+    assert "CC0-1.0" in card and "made by a test" in card and not re.search(r"\d %", card)
+
+
+def test_a_card_shows_the_evaluations_beside_the_pack(facerec, tiny, tmp_path):
+    pack = register(tiny.pack(tmp_path / "p").folder)
+    folder = pack.folder / "evaluations"
+    folder.mkdir()
+    evaluation = {
+        "accuracy": {"mean": 0.99383, "standard_error": 0.0011},
+        "eer": 0.0071,
+        "auc": 0.99876,
+        "pairs": 6000,
+        "failures": 2,
+        "tar_at_far": [
+            {"far": 1e-3, "tar": 0.989, "low": 0.984, "high": 0.993, "threshold": 0.41, "measured_far": 9e-4},
+            {"far": 1e-6, "tar": None, "low": None, "high": None, "threshold": None, "measured_far": None},
+        ],
+    }
+    (folder / "lfw.json").write_text(json.dumps(evaluation))
+    (folder / "broken.json").write_text("{")
+    done = facerec("card", "tiny")
+    assert "99.38 % ± 0.11 %" in done.stdout and "| Pairs | 6,000 |" in done.stdout
+    assert "| 0.001 | 98.90 % | 98.40 % to 99.30 % | 0.4100 |" in done.stdout
+    assert "| 1e-06 | not measured |" in done.stdout and "### lfw" in done.stdout
+    assert "broken.json is left out" in done.stderr
+    facerec("card", "tiny", "-o", tmp_path / "card.md")
+    assert (tmp_path / "card.md").read_text() == done.stdout

@@ -1,0 +1,167 @@
+"""Pulling a known pack: licence first, then the archive from its server, a mirror, or not at all."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import http.server
+import shutil
+import threading
+import tomllib
+import zipfile
+
+import pytest
+
+from facerec_cli.errors import ModelError
+from facerec_cli.packs import known, licences, pull
+from facerec_cli.packs.download import Patience
+from facerec_cli.packs.pull import pull as pull_pack
+from facerec_cli.packs.store import check, home, open_pack
+
+NO_WAIT = Patience(attempts=2, timeout=5, sleep=lambda seconds: None)
+
+
+@pytest.fixture
+def published(tiny, tmp_path, monkeypatch):
+    """A server with a pack's archive, nested one folder deep as upstream's are, and the pack's manifest."""
+    made = tiny.pack(tmp_path / "made", "buffalo_t", commercial=False)
+    www = tmp_path / "www"
+    www.mkdir()
+    with zipfile.ZipFile(www / "buffalo_t.zip", "w") as archive:
+        for file in ("encoder.onnx", "detector.onnx"):
+            archive.write(made.folder / file, f"buffalo_t/{file}")
+        archive.writestr("buffalo_t/1k3d68.onnx", b"not wanted")
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *args):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=www))
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    pack = dataclasses.replace(
+        made,
+        urls=(f"http://127.0.0.1:{server.server_port}/buffalo_t.zip",),
+        licence=dataclasses.replace(made.licence, files=()),
+    )
+    monkeypatch.setattr(pull, "known_packs", lambda: {"buffalo_t": pack})
+    yield dataclasses.replace(pack, folder=www)
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_pull_before_the_licence_is_accepted_is_refused(published):
+    with pytest.raises(ModelError, match=r"non-commercial-research\. For research only") as caught:
+        pull_pack("buffalo_t")
+    assert "--accept-licence" in caught.value.hint and not (home() / "packs").exists()
+
+
+def test_acceptance_is_recorded_and_holds_for_these_terms_only(published):
+    record = tomllib.loads(licences.accept(published).read_text())
+    assert record["licence"] == "non-commercial-research" and len(record["text_sha256"]) == 64
+    assert record["accepted"].startswith("20") and licences.accepted_on(published) == record["accepted"]
+    assert not licences.needs_acceptance(published)
+    changed = dataclasses.replace(published.licence, notice="Now it costs money.")
+    assert licences.needs_acceptance(dataclasses.replace(published, licence=changed))
+
+
+def test_a_free_pack_needs_no_acceptance(tiny, tmp_path):
+    assert not licences.needs_acceptance(tiny.pack(tmp_path / "free"))
+
+
+def test_a_pull_registers_the_pack_and_leaves_nothing_else(published):
+    licences.accept(published)
+    pack = pull_pack("buffalo_t", patience=NO_WAIT)
+    assert pack == open_pack("buffalo_t") and pack.folder == home() / "packs" / "buffalo_t"
+    assert {p.name for p in pack.folder.iterdir()} == {"pack.toml", "encoder.onnx", "detector.onnx"}
+    assert [p.name for p in (home() / "downloads").iterdir()] == [".buffalo_t.lock"]
+    assert check("buffalo_t")[0].status == "ok"
+
+
+def test_a_second_pull_uses_what_is_here(published):
+    licences.accept(published)
+    first = pull_pack("buffalo_t", patience=NO_WAIT)
+    shutil.rmtree(published.folder)
+    assert pull_pack("buffalo_t", patience=NO_WAIT) == first
+
+
+def test_a_half_registered_folder_does_not_count_as_installed(published):
+    licences.accept(published)
+    half = home() / "packs" / "buffalo_t"
+    half.mkdir(parents=True)
+    (half / "encoder.onnx").write_bytes(b"half")
+    with pytest.raises(ModelError, match="There is no model"):
+        open_pack("pack:buffalo_t")
+    pull_pack("buffalo_t", patience=NO_WAIT)
+    assert open_pack("buffalo_t").encoder.embedding_size == 128
+
+
+def test_other_files_than_the_published_ones_are_refused(published, tiny, tmp_path):
+    licences.accept(published)
+    tiny.encoder(tmp_path / "encoder.onnx", dimension=128, seed=9)
+    with zipfile.ZipFile(published.folder / "buffalo_t.zip", "w") as archive:
+        archive.write(tmp_path / "encoder.onnx", "encoder.onnx")
+        archive.write(tmp_path / "made" / "detector.onnx", "detector.onnx")
+    with pytest.raises(ModelError, match="is not the file"):
+        pull_pack("buffalo_t", patience=NO_WAIT)
+    assert not (home() / "packs" / "buffalo_t").exists()
+    assert [p.name for p in (home() / "downloads").iterdir()] == [".buffalo_t.lock"]
+
+
+def test_offline_says_what_to_do_instead(published, monkeypatch):
+    licences.accept(published)
+    monkeypatch.setenv("FACEREC_OFFLINE", "1")
+    with pytest.raises(ModelError, match="offline") as caught:
+        pull_pack("buffalo_t")
+    assert published.urls[0] in caught.value.hint and "--mirror FOLDER" in caught.value.hint
+
+
+@pytest.mark.parametrize("layout", ["archive", "folder"])
+def test_a_mirror_folder_serves_offline(published, tmp_path, layout):
+    licences.accept(published)
+    mirror = tmp_path / "mirror"
+    mirror.mkdir()
+    if layout == "archive":
+        shutil.copy(published.folder / "buffalo_t.zip", mirror)
+    else:
+        shutil.copytree(tmp_path / "made", mirror / "buffalo_t")
+    assert pull_pack("buffalo_t", mirror=str(mirror), offline=True).name == "buffalo_t"
+
+
+def test_a_mirror_address_replaces_the_publisher(published, monkeypatch):
+    licences.accept(published)
+    address = published.urls[0].rpartition("/")[0]
+    moved = dataclasses.replace(published, urls=("http://127.0.0.1:1/buffalo_t.zip",))
+    monkeypatch.setattr(pull, "known_packs", lambda: {"buffalo_t": moved})
+    monkeypatch.setenv("FACEREC_MIRROR", address + "/")
+    assert pull_pack("buffalo_t", patience=NO_WAIT).name == "buffalo_t"
+
+
+def test_an_empty_mirror_is_said(published, tmp_path):
+    licences.accept(published)
+    with pytest.raises(ModelError, match=r"neither buffalo_t\.zip nor buffalo_t/"):
+        pull_pack("buffalo_t", mirror=str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("name", "message", "hint"),
+    [("buffalo_x", "no pack to pull called 'buffalo_x'", "buffalo_t"), ("sface", "embedded", "models show")],
+)
+def test_what_cannot_be_pulled_is_said(published, name, message, hint):
+    with pytest.raises(ModelError) as caught:
+        pull_pack(name)
+    assert message in caught.value.message and hint in caught.value.hint
+
+
+def test_a_pack_in_insightfaces_folder_is_not_pulled_again(published, tiny, monkeypatch, tmp_path):
+    monkeypatch.setenv("INSIGHTFACE_HOME", str(tmp_path / "theirs"))
+    folder = tmp_path / "theirs" / "models" / "buffalo_t"
+    tiny.detector(folder / "det.onnx")
+    tiny.encoder(folder / "rec.onnx")
+    assert pull_pack("buffalo_t").folder == folder
+
+
+def test_the_real_manifests_point_at_upstreams_release():
+    for name, pack in known.known_packs().items():
+        assert pack.urls == (f"https://github.com/deepinsight/insightface/releases/download/v0.7/{name}.zip",)

@@ -1,0 +1,188 @@
+"""`facerec doctor`: it sees what is broken, says what to type, and its exit code tells scripts."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from facerec_cli import doctor
+from facerec_cli.doctor import Finding, _environment, examine, healthy
+
+
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "facerec_cli", "doctor", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **environment},
+        timeout=300,
+    )
+
+
+def by_subject(findings) -> dict[str, Finding]:
+    return {finding.subject: finding for finding in findings}
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """No provider is started; what a test is not about answers at once."""
+    monkeypatch.setattr(doctor, "_provider", lambda device: Finding(f"device {device}", "ok", "faked"))
+    monkeypatch.setattr(doctor, "_driver", lambda: "")
+
+
+def test_this_machine_is_fine_and_the_cpu_really_computes():
+    done = run("--json")
+    document = json.loads(done.stdout)
+    found = {finding["subject"]: finding for finding in document["findings"]}
+    assert found["device cpu"]["status"] == "ok" and found["model sface"]["status"] == "ok"
+    assert found["python"]["detail"].startswith(".".join(map(str, sys.version_info[:3])))
+    broken = [finding for finding in document["findings"] if finding["status"] == "broken"]
+    assert (done.returncode, document["ok"]) == ((4, False) if broken else (0, True))
+
+
+def test_two_wheels_at_once_are_broken_and_the_mend_removes_both(tmp_path):
+    """A second wheel as pip would record it, on a path of its own."""
+    info = tmp_path / "onnxruntime_gpu-1.20.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: onnxruntime-gpu\nVersion: 1.20.0\n")
+    done = run("--json", PYTHONPATH=str(tmp_path))
+    assert done.returncode == 4, done.stderr
+    finding = next(f for f in json.loads(done.stdout)["findings"] if f["subject"] == "onnxruntime")
+    assert finding["status"] == "broken" and "installed together" in finding["detail"]
+    assert "the build that is imported is onnxruntime " in finding["detail"]
+    assert finding["mend"].startswith("pip uninstall -y onnxruntime onnxruntime-gpu && pip install")
+
+
+def test_a_runtime_that_cannot_be_imported_is_broken_and_the_rest_is_still_examined(tmp_path):
+    (tmp_path / "onnxruntime").mkdir()
+    (tmp_path / "onnxruntime" / "__init__.py").write_text(
+        "raise ImportError('libonnxruntime.so: no such file')"
+    )
+    done = run(PYTHONPATH=str(tmp_path))
+    assert done.returncode == 4, done.stderr
+    assert "libonnxruntime.so" in done.stdout and "pip install --force-reinstall onnxruntime" in done.stdout
+    assert "model sface" in done.stdout and "Traceback" not in done.stderr
+
+
+def test_no_runtime_at_all_says_what_to_install(quick, monkeypatch):
+    real = doctor._installed
+    monkeypatch.setattr(doctor, "_installed", lambda names: {} if "onnxruntime" in names else real(names))
+    failed = subprocess.CompletedProcess([], 1, "", "ModuleNotFoundError: No module named 'onnxruntime'")
+    monkeypatch.setattr(doctor, "_python", lambda code: failed)
+    assert doctor._runtime() == [Finding("onnxruntime", "broken", "not installed", "pip install onnxruntime")]
+
+
+def test_files_of_another_version_than_pip_says_are_broken(quick, monkeypatch):
+    said = json.dumps({"package": "onnxruntime", "version": "1.2.3", "cuda": "", "providers": []})
+    monkeypatch.setattr(doctor, "_python", lambda code: subprocess.CompletedProcess([], 0, said, ""))
+    finding = doctor._runtime()[0]
+    assert finding.status == "broken" and "imported is onnxruntime 1.2.3" in finding.detail
+
+
+def test_a_provider_that_does_not_start_says_why():
+    finding = doctor._provider("cuda") if not doctor._driver() else None
+    if finding is None:
+        pytest.skip("there is a GPU here")
+    assert finding.status == "note" and "cuda" in finding.detail and "onnxruntime-gpu" in finding.mend
+
+
+def test_a_provider_that_crashes_is_broken(monkeypatch):
+    monkeypatch.setattr(doctor, "_python", lambda code: subprocess.CompletedProcess([], -11, "", ""))
+    assert doctor._provider("cuda").detail == "crashed with signal 11"
+    assert doctor._provider("cuda").status == "broken"
+
+
+def test_a_provider_that_computes_wrong_numbers_is_found(monkeypatch, capsys):
+    from facerec_cli.faces.runtime import Network
+
+    real = Network.run
+    monkeypatch.setattr(
+        Network, "run", lambda *a, **k: [(s, [2 * out for out in outs]) for s, outs in real(*a, **k)]
+    )
+    with pytest.raises(SystemExit) as caught:
+        doctor.probe("cpu")
+    assert caught.value.code == 4 and "wrong numbers" in capsys.readouterr().out
+
+
+def test_a_gpu_without_its_wheel_is_noted_and_missing_libraries_are_broken(quick, monkeypatch):
+    monkeypatch.setattr(doctor, "_driver", lambda: "NVIDIA H100, 550.54")
+    monkeypatch.setattr(doctor, "_installed", lambda names: {"onnxruntime": "1.31.0"})
+    found = by_subject(doctor._gpu())
+    assert found["gpu"].detail == "NVIDIA H100, 550.54" and found["cuda"].mend == doctor.GPU_WHEEL
+    monkeypatch.setattr(doctor, "_installed", lambda names: {"onnxruntime-gpu": "1.31.0"})
+    monkeypatch.setattr(doctor, "_library", lambda name: "" if name == "cudnn" else f"lib{name}.so")
+    found = by_subject(doctor._gpu())
+    assert (found["cudart"].status, found["cudnn"].status) == ("ok", "broken")
+    assert "[cuda,cudnn]" in found["cudnn"].mend
+
+
+def test_libraries_of_pips_packages_are_found(monkeypatch, tmp_path):
+    monkeypatch.setattr(doctor.sysconfig, "get_path", lambda name: str(tmp_path))
+    monkeypatch.setattr(doctor.ctypes.util, "find_library", lambda name: None)
+    assert doctor._library("cudnn") == ""
+    library = tmp_path / "nvidia" / "cudnn" / "lib" / "libcudnn.so.9"
+    library.parent.mkdir(parents=True)
+    library.touch()
+    assert doctor._library("cudnn") == str(library)
+
+
+def test_a_broken_model_is_found_with_what_to_type(quick):
+    from facerec_cli.packs.places import user_packs
+
+    folder = user_packs() / "old"
+    folder.mkdir(parents=True)
+    (folder / "pack.toml").write_text("schema = 1\n")
+    finding = by_subject(examine())["model old"]
+    assert finding.status == "broken" and "'name' is missing" in finding.detail
+    assert finding.mend == "facerec models remove old"
+
+
+def test_a_home_that_cannot_be_written_is_broken(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("FACEREC_HOME", str(tmp_path / "file"))
+    finding = doctor._home()[0]
+    assert finding.status == "broken" and "FACEREC_HOME" in finding.mend
+
+
+def test_unfinished_downloads_are_noted():
+    from facerec_cli.packs.places import home
+
+    (home() / "downloads").mkdir(parents=True)
+    (home() / "downloads" / "buffalo_l.zip.part").write_bytes(b"x" * 2_500_000)
+    assert by_subject(doctor._home())["downloads"].detail.startswith("1 unfinished, 2.5 MB")
+
+
+def test_passwords_of_proxies_are_not_shown():
+    shown = list(_environment([("https_proxy", "http://me:secret@proxy.example:8080"), ("PATH", "/bin")]))
+    assert [finding.detail for finding in shown] == ["http://***@proxy.example:8080"]
+
+
+def test_the_table_fits_80_columns_and_the_exit_code_is_4(quick, monkeypatch):
+    import typer
+
+    from facerec_cli.cli.doctor import doctor as command
+
+    broken = Finding("onnxruntime", "broken", "two at once", "pip uninstall -y onnxruntime")
+    monkeypatch.setattr(doctor, "examine", lambda: [Finding("python", "ok", "3.11 " * 40), broken])
+    monkeypatch.setenv("COLUMNS", "80")
+    app = typer.Typer()
+    app.command()(command)
+    done = CliRunner().invoke(app, [])
+    assert done.exit_code == 4 and not healthy([broken])
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    assert "    pip uninstall -y onnxruntime\n" in done.stdout
+
+
+def test_the_probe_is_a_valid_network(tmp_path):
+    import onnx
+
+    path = Path(tmp_path / "probe.onnx")
+    doctor._write_probe(path)
+    onnx.checker.check_model(str(path))
