@@ -16,6 +16,10 @@ import typer
 
 # name -> (where its function or its group of commands is, the line that `facerec --help` shows)
 COMMANDS: Mapping[str, tuple[str, str]] = {
+    "data": (
+        "facerec_cli.cli.data:app",
+        "Look at training data, check it, convert it, align it, make verification sets of it.",
+    ),
     "train": (
         "facerec_cli.cli.train:train",
         "Train a face recognition network, or adapt one to your own photos.",
@@ -28,6 +32,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "embed": (
         "facerec_cli.cli.embed:embed",
         "Turn photos into embeddings: one row for every face, and a status for every photo.",
+    ),
+    "verify": (
+        "facerec_cli.cli.verify:verify",
+        "Measure a model on labelled pairs, or compare two photos.",
     ),
 }
 

@@ -15,8 +15,9 @@ from pathlib import Path
 
 from facerec_cli.datasets.base import FaceDataset, require_photos
 from facerec_cli.datasets.decode import BrokenPhotoError
+from facerec_cli.datasets.joined import join_datasets
 
-__all__ = ["BrokenPhotoError", "FaceDataset", "detect_format", "open_dataset"]
+__all__ = ["BrokenPhotoError", "FaceDataset", "detect_format", "join_datasets", "open_dataset"]
 
 
 def detect_format(spec: str | Path) -> str:
