@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
@@ -34,6 +35,20 @@ DEVICES = ("auto", *PROVIDERS)
 _AUTO = ("cuda", "cpu")  # the others build engines or round differently: only when asked for
 _CPU_ROWS = 2  # rows of one call on a CPU thread; see benchmarks/runtime.py
 _MAX_REWRITTEN = 1 << 30  # bytes; a protobuf message ends at 2 GiB
+
+# Sessions are made, and their threads started, by a thread of their own: ONNX Runtime makes whoever creates
+# the first session of a process flush denormal numbers, and threads inherit that from their parent. The
+# caller's arithmetic is not ours to change; the networks' threads are.
+_starter = ThreadPoolExecutor(1, "facerec-starter")
+
+
+def _restart_starter() -> None:
+    global _starter
+    _starter = ThreadPoolExecutor(1, "facerec-starter")
+
+
+if hasattr(os, "register_at_fork"):  # a forked child has no threads
+    os.register_at_fork(after_in_child=_restart_starter)
 
 _PACKAGES = {
     "onnxruntime": "the CPU",
@@ -124,7 +139,7 @@ class Network:
             raise UsageError(f"threads must be at least 1, not {threads}.")
         self.path = path
         self.threads = threads or default_threads()
-        self._session, self.device = _open(path, device, self.threads)
+        self._session, self.device, self._pool = _starter.submit(_start, path, device, self.threads).result()
         ports = self._session.get_inputs()
         if len(ports) != 1:
             raise ModelError(f"{path} takes {len(ports)} inputs; a face network takes one.")
@@ -134,12 +149,6 @@ class Network:
         self.input_shape = tuple(n if isinstance(n, int) and n > 0 else None for n in shape)
         self.outputs = [port.name for port in self._session.get_outputs()]
         self.ranks = [len(port.shape or ()) for port in self._session.get_outputs()]
-        # Threads are started here, by the thread that made the session, and inherit how it treats
-        # denormal numbers.
-        side_by_side = self.device == "cpu" and self.threads > 1
-        self._pool = ThreadPoolExecutor(self.threads, "facerec-network") if side_by_side else None
-        if self._pool:
-            list(self._pool.map(lambda _: None, range(self.threads)))
         self.rows = self._rows_of_a_call()
 
     def _rows_of_a_call(self) -> int | None:
@@ -179,7 +188,7 @@ class Network:
         def call(span: slice) -> tuple[slice, list[NDArray[np.float32]]]:
             return span, self._call(make(span))
 
-        if self._pool is None or len(spans) == 1:
+        if self._pool is None:
             return [call(span) for span in spans]
         return list(self._pool.map(call, spans))
 
@@ -193,6 +202,17 @@ class Network:
                 hint="Lower the batch size if memory ran out." if self.device != "cpu" else "",
             ) from fault
         return outputs
+
+
+def _start(path: Path, device: str, threads: int) -> tuple[Any, str, ThreadPoolExecutor | None]:
+    """A session, the device that it runs on and, on a CPU, the threads that call it."""
+    session, device = _open(path, device, threads)
+    if device != "cpu":
+        return session, device, None
+    pool = ThreadPoolExecutor(threads, "facerec-network")
+    started = threading.Barrier(threads)
+    list(pool.map(lambda _: started.wait(), range(threads)))  # all of them now, by this thread
+    return session, device, pool
 
 
 def _open(path: Path, device: str, threads: int) -> tuple[Any, str]:
