@@ -168,3 +168,11 @@ def test_a_manifest_written_by_hand_may_leave_out_defaults(tmp_path):
     pack = from_document(tomllib.loads(text), tmp_path, where="test")
     assert pack.encoder.mean == (0.0, 0.0, 0.0) and type(pack.encoder.mean[0]) is float
     assert pack.encoder.input_size == (112, 112) and pack.encoder.colour == "rgb"
+
+
+def test_the_example_in_the_documents_is_a_valid_manifest(repository, tmp_path):
+    page = (repository / "docs" / "models.md").read_text(encoding="utf-8")
+    text = page.partition("```toml\n")[2].partition("```")[0]
+    pack = document.parse_manifest(text, tmp_path, where="docs/models.md")
+    assert pack.name == "mine" and pack.detector and pack.threshold
+    assert "= " in text and all(f"\n{key} = " in text for key in document._ENCODER)
