@@ -142,23 +142,21 @@ print(json.dumps({
 
 def _provider(device: str) -> Finding:
     """Start one provider and let it compute."""
-    try:
-        done = _python(f"from facerec_cli.doctor import probe; probe({device!r})")
-    except subprocess.TimeoutExpired:
-        return Finding(f"device {device}", "broken", f"did not start within {_TIMEOUT} seconds")
+    subject = f"device {device}"
+    done = _python(f"from facerec_cli.doctor import probe; probe({device!r})")
     if done.returncode == 0:
-        return Finding(f"device {device}", "ok", "starts and computes")
+        return Finding(subject, "ok", "starts and computes")
     if done.returncode < 0:
-        return Finding(f"device {device}", "broken", f"crashed with signal {-done.returncode}", GPU_WHEEL)
+        detail = f"crashed with signal {-done.returncode}"
+        return Finding(subject, "broken", detail, GPU_WHEEL if device in ("cuda", "tensorrt") else "")
     try:
         fault = json.loads(done.stdout.splitlines()[-1])
     except (IndexError, ValueError):
         fault = {"message": _last_line(done.stderr), "hint": ""}
-    if device == "cpu":
-        return Finding("device cpu", "broken", fault["message"], fault["hint"])
-    # CUDA is in the wheel, not on the machine: the CPU still serves, and who asks for --device cuda is told
-    status: Status = "broken" if _driver() and device == "cuda" else "note"
-    return Finding(f"device {device}", status, fault["message"], fault["hint"])
+    # A wheel may bring a provider that this machine has no device for: the CPU serves, and whoever asks for
+    # that device by name is told.
+    broken = device == "cpu" or (device == "cuda" and _driver())
+    return Finding(subject, "broken" if broken else "note", fault["message"], fault["hint"])
 
 
 def probe(device: str) -> None:
@@ -209,8 +207,11 @@ def _gpu() -> list[Finding]:
         return [*findings, Finding("cuda", "note", "this ONNX Runtime is built for the CPU only", GPU_WHEEL)]
     for library in ("cudart", "cublas", "cudnn"):
         place = _library(library)
-        mend = "" if place else "pip install 'onnxruntime-gpu[cuda,cudnn]'"
-        findings.append(Finding(library, "ok" if place else "broken", place or "not found", mend))
+        if place:
+            findings.append(Finding(library, "ok", place))
+        else:
+            mend = "pip install 'onnxruntime-gpu[cuda,cudnn]'"
+            findings.append(Finding(library, "broken" if driver else "note", "not found", mend))
     return findings
 
 
@@ -251,7 +252,7 @@ def _models() -> list[Finding]:
         if found.status == "broken":
             message, _, mend = found.detail.partition("Get it again: ")
             findings.append(Finding(subject, "broken", message.strip(), mend or _mend_model(found)))
-        elif found.status == "unpublished":
+        elif found.status == "differs":
             findings.append(Finding(subject, "note", found.detail))
         else:
             findings.append(Finding(subject, "ok", f"{found.origin}, identity {found.pack_hash[:12]}"))
@@ -311,15 +312,15 @@ def _installed(packages: Iterable[str]) -> dict[str, str]:
 
 
 def _python(code: str) -> subprocess.CompletedProcess[str]:
+    """Run ``code`` in a Python of its own that finds the same packages; a hang counts as a failure."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    return subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        timeout=_TIMEOUT,
-        check=False,
-        env=environment,
-    )
+    words = [sys.executable, "-c", code]
+    try:
+        return subprocess.run(
+            words, capture_output=True, text=True, timeout=_TIMEOUT, check=False, env=environment
+        )
+    except subprocess.TimeoutExpired:
+        return subprocess.CompletedProcess(words, 124, "", f"no answer within {_TIMEOUT} seconds")
 
 
 def _last_line(text: str) -> str:

@@ -91,6 +91,7 @@ def progress_bar(description: str, *, unit: str = "photos") -> Iterator[Progress
         return
     from rich.progress import (
         BarColumn,
+        DownloadColumn,
         MofNCompleteColumn,
         ProgressColumn,
         SpinnerColumn,
@@ -98,6 +99,7 @@ def progress_bar(description: str, *, unit: str = "photos") -> Iterator[Progress
         TextColumn,
         TimeElapsedColumn,
         TimeRemainingColumn,
+        TransferSpeedColumn,
     )
     from rich.progress import Progress as RichProgress
     from rich.text import Text
@@ -107,12 +109,13 @@ def progress_bar(description: str, *, unit: str = "photos") -> Iterator[Progress
             speed = task.finished_speed or task.speed
             return Text("" if speed is None else f"{speed:,.1f} {unit}/s")
 
+    in_bytes = unit == "bytes"
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
         BarColumn(),
-        MofNCompleteColumn(),
-        Rate(),
+        DownloadColumn() if in_bytes else MofNCompleteColumn(),
+        TransferSpeedColumn() if in_bytes else Rate(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )

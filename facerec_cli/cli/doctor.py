@@ -13,7 +13,7 @@ from facerec_cli.cli.console import command, result, result_json, result_table
 def doctor(
     json_output: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Look at Python, ONNX Runtime, devices, models and folders, and say how to mend what is broken."""
+    """Say what works on this machine, and how to mend what does not."""
     import dataclasses
 
     from facerec_cli.doctor import examine, healthy

@@ -66,7 +66,7 @@ def show(model: Ref, *, json_output: Json = False, overrides: PackOverrides) -> 
     from facerec_cli.packs.licences import accepted_on
     from facerec_cli.packs.store import open_pack, pack_hash
 
-    entry = find_entry(model)
+    entry = find_entry(model.removeprefix("pack:"))
     pulled = entry is None or entry.status != "to pull"
     pack = open_pack(model, overrides=overrides) if pulled else entry.pack  # type: ignore[union-attr]
     assert pack is not None  # a pack to pull has a manifest
@@ -175,7 +175,7 @@ def check(
     else:
         rows = [(f.name, f.origin, f.status, f.detail or f"identity {f.pack_hash[:12]}") for f in findings]
         result_table(rows, columns=("model", "where", "status", "detail"))
-    if any(finding.status == "broken" for finding in findings):
+    if any(finding.status != "ok" for finding in findings):
         raise typer.Exit(ModelError.exit_code)
 
 

@@ -6,6 +6,7 @@ import dataclasses
 import difflib
 import hashlib
 import json
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -22,6 +23,8 @@ from facerec_cli.packs.places import embedded_packs, insightface_packs, user_pac
 
 DEFAULT_PACK = "sface"
 NAME_PREFIX = "pack:"
+
+log = logging.getLogger("facerec")
 
 Origin = Literal["embedded", "registered", "insightface"]
 
@@ -92,7 +95,9 @@ def open_pack(ref: str | Path = DEFAULT_PACK, *, overrides: PackOverrides | None
             hint=f"Write {NAME_PREFIX}{name} for the registered one, ./{name} for the folder.",
         )
     if entry:
-        return open_installed(entry, overrides=overrides)
+        pack = open_installed(entry, overrides=overrides)
+        _warn_of_other_files(entry, pack)
+        return pack
     if path.exists() and not text.startswith(NAME_PREFIX):
         return open_path(path, overrides=overrides)
     raise _unknown(name)
@@ -143,6 +148,15 @@ def _identity(spec: EncoderSpec | DetectorSpec, folder: Path) -> dict[str, objec
     values = dataclasses.asdict(spec)
     file = values.pop("file")
     return {**values, "sha256": values["sha256"] or sha256_of(folder / file)}
+
+
+def _warn_of_other_files(entry: Installed, pack: ModelPack) -> None:
+    """Say where a folder of insightface's, which checks no hashes, holds something else; use it all the same."""
+    other = insightface.unpublished_files(pack) if entry.origin == "insightface" else []
+    if other:
+        log.warning(
+            "%s in %s is not what insightface publishes as %s.", ", ".join(other), pack.folder, pack.name
+        )
 
 
 def _open_folder(folder: Path) -> ModelPack:

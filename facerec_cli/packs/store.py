@@ -61,15 +61,15 @@ class Finding:
     Attributes:
         name: The pack.
         origin: Where it is from, as in :class:`Installed`.
-        status: "ok"; "unpublished" where the files fit together but differ from those that are known under
-            this name; "broken".
+        status: "ok"; "differs" where the files work but are not those that are known under this name, which
+            only happens in insightface's folder; "broken".
         detail: What is wrong and what to do; empty for "ok".
         pack_hash: Of a pack that is not broken.
     """
 
     name: str
     origin: str
-    status: Literal["ok", "unpublished", "broken"]
+    status: Literal["ok", "differs", "broken"]
     detail: str = ""
     pack_hash: str = ""
 
@@ -193,8 +193,8 @@ def _check(entry: Installed) -> Finding:
         return Finding(entry.name, entry.origin, "broken", f"{fault.filename}: {fault.strerror}")
     other = insightface.unpublished_files(pack) if entry.origin == "insightface" else []
     if other:
-        detail = f"{', '.join(other)}: not the file that is known under this name"
-        return Finding(entry.name, entry.origin, "unpublished", detail, identity)
+        detail = f"{', '.join(other)}: not what insightface publishes under this name"
+        return Finding(entry.name, entry.origin, "differs", detail, identity)
     return Finding(entry.name, entry.origin, "ok", "", identity)
 
 

@@ -266,3 +266,12 @@ def test_an_empty_sha256_is_filled_in(tiny, tmp_path):
     pack = tiny.pack(tmp_path / "p")
     write_manifest(dataclasses.replace(pack, encoder=dataclasses.replace(pack.encoder, sha256="")))
     assert open_pack(pack.folder).encoder.sha256 == pack.encoder.sha256
+
+
+def test_other_files_under_a_known_name_are_used_with_a_warning(tiny, insightface_home, caplog):
+    buffalo(tiny, insightface_home / "buffalo_l")
+    buffalo(tiny, insightface_home / "my_own")
+    open_pack("my_own")
+    assert caplog.messages == []
+    open_pack("buffalo_l")
+    assert len(caplog.messages) == 1 and "w600k_r50.onnx, det_10g.onnx" in caplog.messages[0]

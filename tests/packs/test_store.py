@@ -192,7 +192,7 @@ def test_check_tells_insightface_files_that_are_not_the_published_ones(tiny, tmp
     tiny.detector(tmp_path / "models" / "my_own" / "det.onnx")
     tiny.encoder(tmp_path / "models" / "my_own" / "r.onnx")
     found = {finding.name: finding for finding in check()}
-    assert found["buffalo_l"].status == "unpublished" and "w600k_r50.onnx" in found["buffalo_l"].detail
+    assert found["buffalo_l"].status == "differs" and "w600k_r50.onnx" in found["buffalo_l"].detail
     assert found["my_own"].status == "ok"
 
 
