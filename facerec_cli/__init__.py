@@ -1,5 +1,62 @@
-"""facerec: train, export, embed and verify face recognition models."""
+"""facerec: train, export, embed and verify face recognition models.
+
+The names below are the public Python interface; each is imported when it is first used, so that
+``import facerec_cli`` costs nothing. docs/python-api.md shows them at work.
+"""
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from facerec_cli.embed import EmbedOptions, embed_photos, embed_to_file
+    from facerec_cli.errors import FacerecError
+    from facerec_cli.faces import Face, FaceModel, open_model
+    from facerec_cli.images import find_images, read_image
+    from facerec_cli.packs.resolve import open_pack
+    from facerec_cli.verify.pairs import read_pairs
+    from facerec_cli.verify.statistics import evaluate
+
 __version__ = "0.1.0"
+
+_PUBLIC = {
+    "EmbedOptions": "facerec_cli.embed",
+    "Face": "facerec_cli.faces",
+    "FaceModel": "facerec_cli.faces",
+    "FacerecError": "facerec_cli.errors",
+    "embed_photos": "facerec_cli.embed",
+    "embed_to_file": "facerec_cli.embed",
+    "evaluate": "facerec_cli.verify.statistics",
+    "find_images": "facerec_cli.images",
+    "open_model": "facerec_cli.faces",
+    "open_pack": "facerec_cli.packs.resolve",
+    "read_image": "facerec_cli.images",
+    "read_pairs": "facerec_cli.verify.pairs",
+}
+
+__all__ = [
+    "EmbedOptions",
+    "Face",
+    "FaceModel",
+    "FacerecError",
+    "__version__",
+    "embed_photos",
+    "embed_to_file",
+    "evaluate",
+    "find_images",
+    "open_model",
+    "open_pack",
+    "read_image",
+    "read_pairs",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_PUBLIC[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_PUBLIC})
