@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from facerec_cli.cli import console
+from facerec_cli.cli.model_options import pack_overrides
 
 if TYPE_CHECKING:
     from facerec_cli.faces import FaceModel
+    from facerec_cli.packs.bare import PackOverrides
 
 _PHOTOS, _MODEL, _RESULT = "Photos and faces", "Model and machine", "Results"
 
 
 @console.command
+@pack_overrides
 def embed(
     inputs: Annotated[
         list[str],
@@ -104,10 +107,13 @@ def embed(
         bool,
         typer.Option("--json", help="Print the summary as JSON.", rich_help_panel=_RESULT),
     ] = False,
+    *,
+    overrides: PackOverrides,
 ) -> None:
     """Turn photos into embeddings: one row for every face, and a status for every photo."""
     from facerec_cli.embed import EmbedOptions, embed_to_file
     from facerec_cli.images import quiet_decoders
+    from facerec_cli.packs.resolve import open_pack
 
     def started(opened: FaceModel, photos: int, done: int) -> None:
         console.note(f"{photos:,} photos, model {opened.pack.name} on {opened.provider}")
@@ -118,7 +124,7 @@ def embed(
         summary = embed_to_file(
             inputs,
             output,
-            model=model,
+            model=open_pack(model, overrides=overrides),
             device=device,
             options=EmbedOptions(
                 faces=faces,  # type: ignore[arg-type]  # checked by EmbedOptions

@@ -37,7 +37,7 @@ Template = Annotated[
 Size = Annotated[
     str | None,
     typer.Option(
-        "--size", metavar="WxH", help="Crop, where the file leaves it open.", rich_help_panel=_PANEL
+        "--size", metavar="WxH", help="Crop size, where the file leaves it open.", rich_help_panel=_PANEL
     ),
 ]
 EmbeddingSize = Annotated[
@@ -46,9 +46,7 @@ EmbeddingSize = Annotated[
 ]
 Normalised = Annotated[
     bool | None,
-    typer.Option(
-        "--normalised/--not-normalised", help="Whether its output has unit length.", rich_help_panel=_PANEL
-    ),
+    typer.Option("--normalised", help="Its output has unit length already.", rich_help_panel=_PANEL),
 ]
 Layout = Annotated[
     Literal["nchw", "nhwc"] | None,

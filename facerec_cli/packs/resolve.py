@@ -151,7 +151,7 @@ def _identity(spec: EncoderSpec | DetectorSpec, folder: Path) -> dict[str, objec
 
 
 def _warn_of_other_files(entry: Installed, pack: ModelPack) -> None:
-    """Say where a folder of insightface's, which checks no hashes, holds something else; use it all the same."""
+    """Say where a folder of insightface's, which checks no hashes, holds other files; use them."""
     other = insightface.unpublished_files(pack) if entry.origin == "insightface" else []
     if other:
         log.warning(
