@@ -1,0 +1,185 @@
+"""Opening networks: devices that are what they say, and files that cannot be used."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from face_networks import Graph, mobilefacenet
+from onnx.external_data_helper import convert_model_to_external_data
+from tiny_pack import write_encoder, write_tiny_pack
+
+from facerec_cli.errors import ModelError, UsageError
+from facerec_cli.faces import open_model, runtime
+from facerec_cli.faces.runtime import Network, default_threads, wheel_conflict
+
+
+@pytest.mark.parametrize("device", ["cuda", "tensorrt", "coreml", "openvino"])
+def test_a_device_that_is_not_there_is_an_error_and_never_the_cpu(tmp_path: Path, device: str) -> None:
+    path = write_encoder(tmp_path / "tiny.onnx")
+    if runtime.PROVIDERS[device] in runtime.import_onnxruntime().get_available_providers():
+        pytest.skip(f"this ONNX Runtime has {device}")
+    with pytest.raises(ModelError, match=f"no {device} support") as caught:
+        Network(path, device=device)
+    assert "onnxruntime" in caught.value.hint
+
+
+def test_auto_takes_what_is_there(tmp_path: Path) -> None:
+    assert Network(write_encoder(tmp_path / "tiny.onnx"), device="auto").device in ("cpu", "cuda")
+
+
+def test_misspelt_devices_and_no_threads(tmp_path: Path) -> None:
+    path = write_encoder(tmp_path / "tiny.onnx")
+    with pytest.raises(UsageError, match="no device 'gpu'") as caught:
+        Network(path, device="gpu")
+    assert "cuda" in caught.value.hint
+    with pytest.raises(UsageError, match="at least 1"):
+        Network(path, threads=0)
+
+
+def test_a_provider_that_does_not_start_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """ONNX Runtime falls back to the CPU in silence where a driver is missing; we say so."""
+    path = write_encoder(tmp_path / "tiny.onnx")
+    module = runtime.import_onnxruntime()
+    offered = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    real = module.InferenceSession
+
+    def fallback(content: object, options: object, providers: list[str]) -> object:
+        return real(content, options, providers=["CPUExecutionProvider"])
+
+    monkeypatch.setattr(module, "get_available_providers", lambda: offered)
+    monkeypatch.setattr(module, "InferenceSession", fallback)
+    with pytest.raises(ModelError, match="cuda could not be started"):
+        Network(path, device="cuda")
+    network = Network(path, device="auto")
+    assert network.device == "cpu"
+
+
+def make(kind: str, folder: Path) -> Path:
+    path = folder / "bad.onnx"
+    if kind == "garbage":
+        path.write_bytes(b"GIF89a" + bytes(range(256)) * 20)
+    elif kind == "empty":
+        path.write_bytes(b"")
+    elif kind == "cut short":
+        path.write_bytes(write_encoder(folder / "whole.onnx").read_bytes()[:-300])
+    elif kind == "external data missing":
+        model = onnx.load(mobilefacenet(folder / "whole.onnx"))
+        convert_model_to_external_data(model, location="bad.data", size_threshold=0)
+        onnx.save(model, str(path))
+        (folder / "bad.data").unlink()
+    elif kind == "custom operator":
+        model = onnx.load(write_encoder(path))
+        model.graph.node[0].domain = "my.company"
+        model.opset_import.append(onnx.helper.make_opsetid("my.company", 1))
+        onnx.save(model, str(path))
+    elif kind == "two inputs":
+        model = onnx.load(write_encoder(path))
+        model.graph.input.append(onnx.helper.make_tensor_value_info("more", 1, [1]))
+        onnx.save(model, str(path))
+    elif kind == "wrong rank":
+        graph = Graph(0)
+        graph.add("Relu", "input", name="embedding")
+        onnx.save(graph.model(["n", 4], {"embedding": ["n", 4]}), str(path))
+    elif kind == "four colours":
+        model = onnx.load(write_encoder(path))
+        model.graph.input[0].type.tensor_type.shape.dim[1].dim_value = 4
+        onnx.save(model, str(path))
+    elif kind == "batch of eight":
+        write_encoder(path, batch=8)
+    elif kind == "another embedding size":
+        model = onnx.load(write_encoder(path))
+        model.graph.output[0].type.tensor_type.shape.dim[1].dim_value = 5
+        onnx.save(model, str(path))
+    return path
+
+
+REASONS = {
+    "missing": "does not exist|There is no",
+    "garbage": "not an ONNX file",
+    "empty": "empty|not an ONNX file",
+    "cut short": "not an ONNX file|cut short",
+    "external data missing": "bad.data|second file|weights",
+    "custom operator": "my.company",
+    "two inputs": "not a face recognition network|2 inputs",
+    "wrong rank": "not a face recognition network",
+    "four colours": "not a face recognition network",
+    "batch of eight": "exactly 8",
+    "another embedding size": "5 numbers a face, not 4",
+}
+
+
+@pytest.mark.parametrize("kind", REASONS)
+def test_a_file_that_cannot_be_used_is_named_with_the_reason(tmp_path: Path, kind: str) -> None:
+    from dataclasses import replace
+
+    pack = write_tiny_pack(tmp_path / "tiny")
+    path = make(kind, tmp_path)
+    pack = replace(pack, folder=path.parent, encoder=replace(pack.encoder, file=path.name, sha256=""))
+    with pytest.raises(ModelError, match=REASONS[kind]) as caught:
+        open_model(pack, device="cpu", threads=1, detector=False)
+    assert "bad.onnx" in caught.value.message
+
+
+def test_a_file_that_was_exchanged_is_refused(tmp_path: Path) -> None:
+    pack = write_tiny_pack(tmp_path / "tiny")
+    content = bytearray(pack.encoder_path.read_bytes())
+    content[len(content) // 2] ^= 1
+    pack.encoder_path.write_bytes(content)
+    with pytest.raises(ModelError, match=r"sha256|changed"):
+        open_model(pack.folder, device="cpu", threads=1, detector=False)
+
+
+def test_an_input_that_the_network_refuses_is_an_error(tmp_path: Path) -> None:
+    network = Network(write_encoder(tmp_path / "tiny.onnx"), device="cpu", threads=1)
+    with pytest.raises(ModelError, match="failed on an input"):
+        network.run(1, lambda span: np.zeros((1, 3, 50, 50), np.float32))
+
+
+def test_the_callers_arithmetic_is_left_alone(tmp_path: Path) -> None:
+    """ONNX Runtime's flushing of denormal numbers must reach the networks' threads only."""
+    network = Network(write_encoder(tmp_path / "tiny.onnx"), device="cpu", threads=2)
+    tiny = np.full(4, 1e-40, np.float32)
+    network.run(4, lambda span: np.zeros((1, 3, 112, 112), np.float32))
+    assert (tiny * np.float32(0.5)).sum() > 0
+
+
+@pytest.mark.parametrize(
+    ("installed", "expected"),
+    [
+        ({"onnxruntime"}, None),
+        (set(), None),
+        (
+            {"onnxruntime", "onnxruntime-gpu"},
+            "pip uninstall -y onnxruntime onnxruntime-gpu && "
+            "pip install --force-reinstall 'onnxruntime-gpu[cuda,cudnn]'",
+        ),
+        ({"onnxruntime", "onnxruntime-openvino"}, "pip install --force-reinstall onnxruntime-openvino"),
+    ],
+)
+def test_two_builds_of_onnxruntime(
+    monkeypatch: pytest.MonkeyPatch, installed: set[str], expected: str | None
+) -> None:
+    monkeypatch.setattr(runtime, "_version", lambda name: "1.0" if name in installed else None)
+    advice = wheel_conflict()
+    assert advice is None if expected is None else expected in str(advice)
+
+
+@pytest.mark.parametrize("broken", ["missing", "empty folder"])
+def test_an_onnxruntime_that_is_not_whole(monkeypatch: pytest.MonkeyPatch, broken: str) -> None:
+    import types
+
+    module = None if broken == "missing" else types.ModuleType("onnxruntime")
+    monkeypatch.setitem(sys.modules, "onnxruntime", module)
+    with pytest.raises(ModelError, match="ONNX Runtime cannot be used") as caught:
+        runtime.import_onnxruntime()
+    assert "pip install" in caught.value.hint
+
+
+def test_threads_are_at_least_one_and_at_most_the_cores() -> None:
+    import os
+
+    assert 1 <= default_threads() <= (os.cpu_count() or 1)
