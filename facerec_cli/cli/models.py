@@ -205,16 +205,21 @@ def card(
 
 def _settle_licence(pack: ModelPack, agreed: bool) -> None:
     """Show the terms of a pack that is not free, and record the agreement or ask for it."""
+    from facerec_cli.errors import UsageError
     from facerec_cli.packs import licences
 
     if not licences.needs_acceptance(pack):
         return
-    if not agreed and not (sys.stdin.isatty() and sys.stderr.isatty()):
+    if not agreed and not _can_ask():
         raise licences.refusal(pack)
     note(f"{pack.name}: {pack.licence.weights}\n{pack.licence.notice}")
     if not agreed and not typer.confirm("Do you agree to these terms?", err=True):
-        raise licences.refusal(pack)
+        raise UsageError(f"The terms of {pack.name} were not agreed to, so it was not pulled.")
     note(f"Your agreement is recorded in {licences.accept(pack)}")
+
+
+def _can_ask() -> bool:
+    return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def _facts(pack: ModelPack, status: str, identity: str, agreed: str) -> list[tuple[str, str]]:

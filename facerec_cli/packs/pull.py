@@ -12,9 +12,9 @@ from facerec_cli.errors import ModelError
 from facerec_cli.packs import licences
 from facerec_cli.packs.archive import extract
 from facerec_cli.packs.download import Patience, download
-from facerec_cli.packs.files import exclusive
+from facerec_cli.packs.files import exclusive, sha256_of
 from facerec_cli.packs.known import known_packs
-from facerec_cli.packs.manifest import ModelPack
+from facerec_cli.packs.manifest import DetectorSpec, EncoderSpec, ModelPack
 from facerec_cli.packs.places import home
 from facerec_cli.packs.resolve import find, open_installed
 from facerec_cli.packs.store import install
@@ -86,6 +86,7 @@ def pull(
                 _from_folder(Path(mirror).expanduser(), known, wanted, folder)
             else:
                 _from_network(known, mirror, offline or offline_wanted(), wanted, folder, progress, patience)
+            _check_published(known, folder)
             return install(known, {file: folder / file for file in wanted}, force=force)
     except BlockingIOError as fault:
         raise ModelError(f"Another facerec is pulling {name}.", hint="Wait for it to end.") from fault
@@ -128,6 +129,19 @@ def _from_network(
         extract(archive, wanted, folder)
     finally:
         archive.unlink()  # used or of no use; a broken one must not be found again
+
+
+def _check_published(known: ModelPack, folder: Path) -> None:
+    specs: list[EncoderSpec | DetectorSpec] = [known.encoder]
+    specs += [known.detector] if known.detector else []
+    for spec in specs:
+        found = sha256_of(folder / spec.file)
+        if spec.sha256 and found != spec.sha256:
+            raise ModelError(
+                f"{spec.file} in {_archive_name(known)} is not the published file: its sha256 is {found}, "
+                f"not {spec.sha256}.",
+                hint="Nothing of it was kept. Get the pack from another place: --mirror URL_OR_FOLDER",
+            )
 
 
 def _archive_name(known: ModelPack) -> str:

@@ -133,6 +133,16 @@ def test_pull_offline_records_the_agreement_and_says_what_to_do(facerec):
     assert documents(facerec("show", "buffalo_l", "--json"))["licence_accepted"].startswith("20")
 
 
+@pytest.mark.parametrize("answer", ["y", "n"])
+def test_a_terminal_is_asked_for_agreement(facerec, monkeypatch, answer):
+    from facerec_cli.cli import models
+
+    monkeypatch.setattr(models, "_can_ask", lambda: True)
+    done = facerec("pull", "buffalo_l", "--offline", code=4 if answer == "y" else 2, input=answer + "\n")
+    assert "non-commercial" in done.stderr and "Do you agree" in done.stderr
+    assert (home() / "licences" / "buffalo_l.toml").exists() == (answer == "y")
+
+
 def test_a_card_says_not_measured_where_nothing_was(tiny, tmp_path):
     card = model_card(tiny.pack(tmp_path / "p"))
     assert card.startswith("# tiny\n") and card.count("not measured") == 3

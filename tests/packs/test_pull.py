@@ -103,7 +103,7 @@ def test_other_files_than_the_published_ones_are_refused(published, tiny, tmp_pa
     with zipfile.ZipFile(published.folder / "buffalo_t.zip", "w") as archive:
         archive.write(tmp_path / "encoder.onnx", "encoder.onnx")
         archive.write(tmp_path / "made" / "detector.onnx", "detector.onnx")
-    with pytest.raises(ModelError, match="is not the file"):
+    with pytest.raises(ModelError, match=r"encoder\.onnx in buffalo_t\.zip is not the published file"):
         pull_pack("buffalo_t", patience=NO_WAIT)
     assert not (home() / "packs" / "buffalo_t").exists()
     assert [p.name for p in (home() / "downloads").iterdir()] == [".buffalo_t.lock"]
