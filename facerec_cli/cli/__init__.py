@@ -24,6 +24,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "facerec_cli.cli.train:train",
         "Train a face recognition network, or adapt one to your own photos.",
     ),
+    "export": (
+        "facerec_cli.cli.export:export",
+        "Write a checkpoint as an ONNX file that is proved to compute the same.",
+    ),
     "models": ("facerec_cli.cli.models:app", "List, show, add, pull, remove and check models."),
     "doctor": (
         "facerec_cli.cli.doctor:doctor",

@@ -1,0 +1,9 @@
+"""From a checkpoint to a trusted ONNX file."""
+
+from __future__ import annotations
+
+from facerec_cli.export.graph import GraphOptions
+from facerec_cli.export.plan import ExportOptions
+from facerec_cli.export.run import ExportedFile, ExportReport, export
+
+__all__ = ["ExportOptions", "ExportReport", "ExportedFile", "GraphOptions", "export"]

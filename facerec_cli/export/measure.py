@@ -1,0 +1,141 @@
+"""What a file costs and what it is worth: difference to PyTorch, size, speed, and verification on pairs."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facerec_cli.errors import ModelError
+from facerec_cli.export.crops import PairCrops
+from facerec_cli.export.parity import Agreement, compare
+from facerec_cli.faces import FaceModel
+from facerec_cli.packs.manifest import Threshold
+from facerec_cli.verify.scoring import score_pairs
+from facerec_cli.verify.statistics import Evaluation, OperatingPoint, evaluate
+
+FARS = (1e-4, 1e-3, 1e-2, 1e-1)
+_SECONDS = 2.0
+_BATCH = 16
+
+Vectors = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """Pairs judged by one model.
+
+    Attributes:
+        scores: (P,) float32 cosines; 0 where a photo showed no face.
+        evaluation: What they say.
+    """
+
+    scores: Vectors
+    evaluation: Evaluation
+
+    def point(self, far: float) -> OperatingPoint | None:
+        """The operating point at ``far``, where it was asked for."""
+        return next((point for point in self.evaluation.tar_at_far if point.far == far), None)
+
+    def largest_change(self, other: Verification) -> float:
+        """The largest difference of a pair's cosine to the one that ``other`` gave it."""
+        return float(np.abs(self.scores - other.scores).max(initial=0))
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """One exported file, measured as the commands run it.
+
+    Attributes:
+        size: Bytes.
+        agreement: With PyTorch, on crops.
+        mean_cosine: With PyTorch, on crops.
+        crops_per_second: Encoded on this machine; the median of repeated runs.
+        verification: On pairs, where they were given.
+    """
+
+    size: int
+    agreement: Agreement
+    mean_cosine: float
+    crops_per_second: float
+    verification: Verification | None
+
+
+def verification(vectors: Vectors, pairs: PairCrops, fars: tuple[float, ...] = FARS) -> Verification:
+    """Judge the pairs by the embeddings (K, D) of their crops."""
+    units = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    first, second = pairs.row[pairs.pairs.first], pairs.row[pairs.pairs.second]
+    failed = (first < 0) | (second < 0)
+    scores = score_pairs(units.astype(np.float32), np.maximum(first, 0), np.maximum(second, 0))
+    scores[failed] = 0
+    judged = evaluate(scores, pairs.pairs.same, failed=failed, folds=pairs.pairs.fold, fars=fars)
+    return Verification(scores, judged)
+
+
+def measure(
+    model: FaceModel,
+    reference: Vectors,
+    crops: NDArray[np.uint8],
+    pairs: PairCrops | None,
+    fars: tuple[float, ...] = FARS,
+) -> Measurement:
+    """Measure an exported file.
+
+    Args:
+        model: The file, opened as every command opens it.
+        reference: (N, D) PyTorch's embeddings of ``crops``.
+        crops: (N, H, W, 3) uint8 BGR.
+        pairs: Judge these, too.
+        fars: False accept rates to report.
+
+    Raises:
+        ModelError: It gives values that are not finite.
+    """
+    found = model.encode(crops)
+    if not np.isfinite(found).all():
+        raise ModelError(
+            f"{model.pack.encoder_path.name}: the network's values do not fit its number format.",
+            hint="Networks whose inner values pass 65504 overflow in half precision. Leave out --fp16; "
+            "--fp16-weights and --int8-weights compute in float32.",
+        )
+    cosine = (reference * found).sum(1) / (
+        np.linalg.norm(reference, axis=1) * np.maximum(np.linalg.norm(found, axis=1), 1e-12)
+    )
+    return Measurement(
+        size=model.pack.encoder_path.stat().st_size,
+        agreement=compare(reference, found),
+        mean_cosine=float(cosine.mean()),
+        crops_per_second=_speed(model, crops),
+        verification=None if pairs is None else verification(model.encode(pairs.crops), pairs, fars),
+    )
+
+
+def threshold(
+    judged: Verification, far: float, pairs: PairCrops, name: str, *, flip: bool
+) -> Threshold | None:
+    """The default threshold that ``judged`` supports at ``far``; None where it has too few pairs."""
+    point = judged.point(far)
+    if point is None or point.threshold is None:
+        return None
+    counts = judged.evaluation.pairs
+    flips = "flip in the graph" if flip else "no flip"
+    return Threshold(
+        value=float(np.clip(point.threshold, -1, 1)),
+        far=far,
+        data=f"{name}, {counts.total:,} pairs, {flips}",
+        impostor_pairs=counts.different - counts.failed_different,
+    )
+
+
+def _speed(model: FaceModel, crops: NDArray[np.uint8]) -> float:
+    """Crops a second, the median of runs within two seconds (three runs at least)."""
+    batch = crops[np.arange(_BATCH) % len(crops)]
+    model.encode(batch)
+    seconds: list[float] = []
+    while len(seconds) < 3 or (sum(seconds) < _SECONDS and len(seconds) < 50):
+        start = time.perf_counter()
+        model.encode(batch)
+        seconds.append(time.perf_counter() - start)
+    return _BATCH / float(np.median(seconds))

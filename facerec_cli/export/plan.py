@@ -1,0 +1,121 @@
+"""What an export is asked for, where its files go, and what stands in their way."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from facerec_cli.errors import UsageError
+from facerec_cli.export import parity
+from facerec_cli.export.graph import GraphOptions
+
+FULL = "fp32"
+
+
+@dataclass(frozen=True, slots=True)
+class ExportOptions:
+    """What to export and where to.
+
+    Attributes:
+        name: Register the model under this name.
+        output: The ONNX file, or an existing folder for it; with a name alone ``NAME.onnx`` is written here.
+        force: Replace files and a registered model.
+        graph: What the graph does besides running the network.
+        keep_prelu: Leave PRelu nodes as they are. On CPUs each costs two changes of memory layout, which
+            the exact form in ``faces.graph`` avoids.
+        forms: Smaller forms to write beside the file, keys of ``compress.FORMS``.
+        insightface: Folder to write the recognition network to in insightface's layout.
+        layout: Whose checkpoint it is, a key of ``backbones.layouts.LAYOUTS``; "" for ours.
+        colour: Channel order of a foreign network where it is not the usual one of its project.
+        licence: Of the weights.
+        commercial: Whether that licence allows commercial use.
+        data_name: What to call the training data.
+        crops: Folder of photos for parity and calibration.
+        pairs: List of labelled pairs to measure verification on.
+        root: Folder that the list's paths start from.
+        aligned: The photos of ``crops`` and ``pairs`` are aligned crops already.
+        far: Write the default threshold for this false accept rate, measured on ``pairs``.
+        tolerance: See ``parity.check``.
+    """
+
+    name: str = ""
+    output: Path | None = None
+    force: bool = False
+    graph: GraphOptions = field(default_factory=GraphOptions)
+    keep_prelu: bool = False
+    forms: tuple[str, ...] = ()
+    insightface: Path | None = None
+    layout: str = ""
+    colour: Literal["rgb", "bgr"] | None = None
+    licence: str = "unspecified"
+    commercial: bool = False
+    data_name: str = ""
+    crops: Path | None = None
+    pairs: Path | None = None
+    root: Path | None = None
+    aligned: bool = False
+    far: float | None = None
+    tolerance: float = parity.TOLERANCE
+
+
+def target(options: ExportOptions) -> tuple[str, Path]:
+    """The model's name and its file.
+
+    Raises:
+        UsageError: Options that do not fit together.
+        ModelError: The name is not possible.
+    """
+    from facerec_cli.packs.document import check_name
+
+    output = options.output
+    if not options.name and output is None:
+        raise UsageError("Say where to.", hint="Give --name NAME to register the model, or -o FILE.onnx.")
+    if options.name:
+        check_name(options.name)
+    if output is None:
+        output = Path(f"{options.name}.onnx")
+    elif output.is_dir():
+        if not options.name:
+            raise UsageError(f"{output} is a folder.", hint="Name the file, or the model with --name.")
+        output = output / f"{options.name}.onnx"
+    if output.suffix.lower() != ".onnx":
+        raise UsageError(f"{output} does not end in .onnx.", hint=f"Write -o {output}.onnx")
+    if options.far is not None and options.pairs is None:
+        raise UsageError("--threshold is measured on pairs.", hint="Give a list of pairs with --pairs.")
+    if options.far is not None and not 0 < options.far < 1:
+        raise UsageError(f"--threshold {options.far:g} is not a false accept rate between 0 and 1.")
+    name = options.name or re.sub(r"[^A-Za-z0-9._-]+", "_", output.stem).strip("._-")[:64] or "model"
+    return check_name(name), output.absolute()
+
+
+def beside(target: Path, form: str) -> Path:
+    """The file of ``form`` beside the full one."""
+    return target if form == FULL else target.with_name(f"{suffixed(target.stem, form)}.onnx")
+
+
+def suffixed(name: str, form: str) -> str:
+    """The name of ``form`` of the model ``name``."""
+    return name if form == FULL else f"{name}_{form}"
+
+
+def refuse_existing(paths: list[Path], *, force: bool) -> None:
+    """Raise UsageError where a file is in the way."""
+    for path in paths:
+        if path.is_dir() or (path.exists() and not force):
+            raise UsageError(f"{path} exists.", hint="Give another name, or --force to replace it.")
+
+
+def refuse_registered(names: Iterable[str], *, force: bool) -> None:
+    """Raise UsageError where a name is taken."""
+    from facerec_cli.packs.resolve import find
+
+    for name in names:
+        entry = find(name)
+        if entry is not None and not (force and entry.origin == "registered"):
+            hint = "Give another name, or --force to replace it."
+            if entry.origin != "registered":
+                hint = "It does not belong to you. Give another name."
+            raise UsageError(f"There is a model called {name!r} already.", hint=hint)

@@ -1,0 +1,311 @@
+"""The whole of ``facerec export``: graph, parity, smaller forms, measurements, files, registry.
+
+Everything is made and measured in a hidden folder beside the target. Only when all of it is right do the
+files move to their places, so a fault anywhere leaves nothing behind and nothing replaced.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from facerec_cli.backbones import Preprocessing
+from facerec_cli.errors import InputError, UsageError
+from facerec_cli.export import compress, crops, parity
+from facerec_cli.export.files import move, sealed, workshop
+from facerec_cli.export.graph import OPSET, ExportedNetwork, GraphOptions, to_onnx
+from facerec_cli.export.insightface import to_insightface
+from facerec_cli.export.measure import FARS, Measurement, Verification, measure, threshold, verification
+from facerec_cli.export.plan import (
+    FULL,
+    ExportOptions,
+    beside,
+    refuse_existing,
+    refuse_registered,
+    suffixed,
+    target,
+)
+from facerec_cli.export.source import Source, open_source
+from facerec_cli.faces.encode import network_input
+from facerec_cli.packs.manifest import EncoderSpec, Licence, ModelPack, Threshold
+from facerec_cli.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+_PARITY_CROPS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedFile:
+    """A file that was written.
+
+    Attributes:
+        form: "fp32" or a key of ``compress.FORMS``.
+        path: Where it is.
+        pack: What it says of itself.
+        measured: What it costs and is worth.
+    """
+
+    form: str
+    path: Path
+    pack: ModelPack
+    measured: Measurement
+
+
+@dataclass(frozen=True, slots=True)
+class ExportReport:
+    """What an export did.
+
+    Attributes:
+        files: The full file first.
+        insightface: The file in insightface's layout, or None.
+        parity: One row for each provider and batch size.
+        crops: Where the crops of parity and calibration are from.
+        real_crops: Whether they show faces.
+        torch: Verification by PyTorch on the pairs, where they were given.
+        registered: Names in the registry.
+    """
+
+    files: tuple[ExportedFile, ...]
+    insightface: Path | None
+    parity: tuple[parity.ParityRow, ...]
+    crops: str
+    real_crops: bool
+    torch: Verification | None
+    registered: tuple[str, ...]
+
+
+def export(checkpoint: Path, options: ExportOptions, *, progress: Progress = silent) -> ExportReport:
+    """Write a checkpoint as ONNX files that carry their manifest and are proved to compute the same.
+
+    Args:
+        checkpoint: Of ``facerec train``, a run's folder, or with ``options.layout`` of another project.
+        options: What and where.
+        progress: Told the photos of ``options.pairs`` done.
+
+    Raises:
+        UsageError: Options that do not fit together, or a file that exists.
+        InputError: Crops or pairs that cannot be used.
+        ModelError: The checkpoint cannot be used, the files cannot be written, or parity fails.
+    """
+    name, place = target(options)
+    targets = {form: beside(place, form) for form in (FULL, *options.forms)}
+    foreign = options.insightface / place.name if options.insightface else None
+    refuse_existing([*targets.values(), *([foreign] if foreign else [])], force=options.force)
+    names = {form: suffixed(options.name, form) for form in targets} if options.name else {}
+    refuse_registered(names.values(), force=options.force)
+
+    source = open_source(
+        checkpoint, layout=options.layout, colour=options.colour, data_name=options.data_name
+    )
+    pairs = None
+    if options.pairs:
+        pairs = crops.from_pairs(
+            options.pairs,
+            source.preprocessing,
+            root=options.root,
+            aligned=options.aligned,
+            progress=progress,
+        )
+    chosen = _crops(options, source, pairs)
+
+    network = ExportedNetwork(source.backbone, source.preprocessing, options.graph)
+    plain = to_onnx(network, source.preprocessing.size)
+    model = _rewritten(plain, options)
+    encoder = _encoder(source, options.graph, place.name)
+    rows = parity.check(
+        source.backbone,
+        source.preprocessing,
+        model,
+        encoder,
+        chosen.crops[:_PARITY_CROPS],
+        options.graph,
+        tolerance=options.tolerance,
+    )
+    graphs = {FULL: model}
+    calibration = network_input(chosen.crops, encoder)
+    for form in options.forms:
+        base = plain if form == "int8" else model  # split PRelu nodes would be rounded twice
+        graphs[form] = compress.FORMS[form](base, calibration)
+
+    pack = _pack(source, options, name, encoder, rows, chosen.origin)
+    with workshop(place) as folder:
+        made = _make_files(graphs, targets, pack, folder, source, options, chosen, pairs)
+        moves = {folder / path.name: path for path in targets.values()}
+        if foreign is not None:
+            moves[_make_insightface(graphs[FULL], pack, folder, source, options, chosen)] = foreign
+        move(moves)
+    files = tuple(
+        dataclasses.replace(
+            file, path=targets[file.form], pack=dataclasses.replace(file.pack, folder=place.parent)
+        )
+        for file in made
+    )
+    _register(files, names, force=options.force)
+    reference = None
+    if pairs is not None:
+        vectors = parity.torch_embeddings(source.backbone, source.preprocessing, pairs.crops, options.graph)
+        reference = verification(vectors, pairs, _fars(options))
+    return ExportReport(
+        files, foreign, tuple(rows), chosen.origin, chosen.real, reference, tuple(names.values())
+    )
+
+
+def _crops(options: ExportOptions, source: Source, pairs: crops.PairCrops | None) -> crops.CropSet:
+    """The best crops at hand for parity and calibration."""
+    if options.crops is not None:
+        chosen = crops.from_folder(options.crops, source.preprocessing, aligned=options.aligned)
+    else:
+        found = crops.from_training_data(source.data, source.preprocessing)
+        if (found is None or not found.real) and pairs is not None:
+            found = crops.CropSet(pairs.crops[: crops.COUNT], "crops of the pairs' photos", real=True)
+        chosen = found or crops.generated(source.preprocessing)
+    if "int8" in options.forms and not chosen.real:
+        raise UsageError(
+            f"--int8 is calibrated on faces, and there are only {chosen.origin}.",
+            hint="Give --crops FOLDER with photos of faces (--aligned for ready crops), a hundred will do.",
+        )
+    return chosen
+
+
+def _rewritten(model: ModelProto, options: ExportOptions) -> ModelProto:
+    from facerec_cli.faces.graph import rewrite_prelu
+
+    return model if options.keep_prelu else rewrite_prelu(model)
+
+
+def _encoder(source: Source, graph: GraphOptions, file: str) -> EncoderSpec:
+    given: Preprocessing = source.preprocessing
+    inside = graph.uint8 is not None
+    return EncoderSpec(
+        file=file,
+        sha256="",
+        embedding_size=source.backbone.embedding_size,
+        input_size=given.size,
+        colour=graph.uint8 or given.colour,  # type: ignore[arg-type]  # Preprocessing has text
+        mean=(0.0, 0.0, 0.0) if inside else given.mean,
+        std=(1.0, 1.0, 1.0) if inside else given.std,
+        template=given.template,
+        normalised=graph.normalise,
+        layout="nhwc" if inside else "nchw",
+    )
+
+
+def _pack(
+    source: Source,
+    options: ExportOptions,
+    name: str,
+    encoder: EncoderSpec,
+    rows: list[parity.ParityRow],
+    origin: str,
+) -> ModelPack:
+    worst = max(rows, key=lambda row: row.agreement.largest_distance)
+    facts = {
+        "exporter": f"torch {torch.__version__.partition('+')[0]}, torch.export, opset {OPSET}",
+        "parity": f"smallest cosine {worst.agreement.smallest_cosine:.9f} and largest difference "
+        f"{max(row.agreement.largest_difference for row in rows):.3g} to PyTorch on {origin}",
+        "flip": "inside the graph" if options.graph.flip else "not in the graph",
+    }
+    return ModelPack(
+        name=name,
+        description=source.description,
+        folder=Path(),
+        licence=Licence(
+            code=source.code_licence,
+            weights=options.licence,
+            commercial=options.commercial,
+            notice="" if options.licence != "unspecified" else "Nobody has stated a licence of the weights.",
+        ),
+        provenance=source.provenance,
+        encoder=encoder,
+        training={**source.facts, **facts},
+    )
+
+
+def _fars(options: ExportOptions) -> tuple[float, ...]:
+    return tuple(sorted({*FARS, *([options.far] if options.far else [])}))
+
+
+def _make_files(
+    graphs: dict[str, ModelProto],
+    targets: dict[str, Path],
+    pack: ModelPack,
+    folder: Path,
+    source: Source,
+    options: ExportOptions,
+    chosen: crops.CropSet,
+    pairs: crops.PairCrops | None,
+) -> list[ExportedFile]:
+    """Write, seal and measure every form in the workshop."""
+    from facerec_cli.faces import open_model
+
+    reference = parity.torch_embeddings(source.backbone, source.preprocessing, chosen.crops, options.graph)
+    made = []
+    for form, graph in graphs.items():
+        path = folder / targets[form].name
+        own = dataclasses.replace(
+            pack, name=suffixed(pack.name, form), training={**pack.training, "precision": form}
+        )
+        opened = sealed(graph, own, path)
+        model = open_model(opened, device="cpu", detector=False)
+        measured = measure(model, reference, chosen.crops, pairs, _fars(options))
+        card = _threshold(measured.verification, options, pairs)
+        if card is not None:
+            opened = sealed(graph, dataclasses.replace(own, threshold=card), path)
+        made.append(ExportedFile(form, path, opened, measured))
+    return made
+
+
+def _threshold(
+    judged: Verification | None, options: ExportOptions, pairs: crops.PairCrops | None
+) -> Threshold | None:
+    if options.far is None or judged is None or pairs is None or options.pairs is None:
+        return None
+    card = threshold(judged, options.far, pairs, options.pairs.name, flip=options.graph.flip)
+    if card is None:
+        point = judged.point(options.far)
+        raise InputError(
+            f"{options.pairs} cannot support a threshold at FAR {options.far:g}: "
+            f"{point.reason if point else 'not measured'}.",
+            hint="Give more different pairs or a larger rate. Nothing was written.",
+        )
+    return card
+
+
+def _make_insightface(
+    model: ModelProto,
+    pack: ModelPack,
+    folder: Path,
+    source: Source,
+    options: ExportOptions,
+    chosen: crops.CropSet,
+) -> Path:
+    """The recognition network in insightface's layout, held against PyTorch like the file itself."""
+    changed, encoder = to_insightface(model, pack.encoder)
+    few = chosen.crops[:_PARITY_CROPS]
+    parity.check(
+        source.backbone,
+        source.preprocessing,
+        changed,
+        encoder,
+        few,
+        options.graph,
+        tolerance=options.tolerance,
+    )
+    path = folder / f"insightface-{pack.encoder.file}"
+    own = dataclasses.replace(pack, encoder=encoder, training={**pack.training, "precision": FULL})
+    sealed(changed, own, path)
+    return path
+
+
+def _register(files: tuple[ExportedFile, ...], names: dict[str, str], *, force: bool) -> None:
+    from facerec_cli.packs.store import register
+
+    for file in files:
+        if file.form in names:
+            register(file.path, names[file.form], force=force)

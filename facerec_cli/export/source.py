@@ -1,0 +1,134 @@
+"""What can be exported: a checkpoint of ours, or one of another project's improved residual networks."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from facerec_cli.backbones import Backbone, Preprocessing, build
+from facerec_cli.errors import ModelError, UsageError
+from facerec_cli.packs.manifest import Provenance
+from facerec_cli.training import checkpoint
+
+# The parts of a recipe that say how a network was trained; the others name folders of the machine.
+_RECIPE_TABLES = ("loss", "optimizer", "schedule")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A network to export, and what is known about it.
+
+    Attributes:
+        backbone: On the CPU, in evaluation mode.
+        preprocessing: How crops become its input.
+        description: One line.
+        provenance: Origin.
+        facts: How it was trained, for the manifest.
+        data: The training data as the user named it; empty where it is not known.
+        code_licence: Licence of the code that trained it.
+    """
+
+    backbone: Backbone
+    preprocessing: Preprocessing
+    description: str
+    provenance: Provenance
+    facts: dict[str, str]
+    data: str
+    code_licence: str
+
+
+def open_source(
+    path: Path, *, layout: str = "", colour: Literal["rgb", "bgr"] | None = None, data_name: str = ""
+) -> Source:
+    """Open a checkpoint.
+
+    Args:
+        path: A checkpoint of ``facerec train`` or a run's folder; with ``layout`` another project's file.
+        layout: Key of ``backbones.layouts.LAYOUTS``, "" for ours.
+        colour: Channel order that a foreign network wants, where it is not its project's usual one.
+        data_name: What to call the training data.
+
+    Raises:
+        ModelError: It cannot be used; the message says why.
+        UsageError: ``layout`` is unknown, or ``colour`` is given for a checkpoint of ours.
+    """
+    if path.suffix.lower() == ".onnx":
+        raise ModelError(
+            f"{path} is an ONNX file already.", hint="facerec models add gives it a name and a manifest."
+        )
+    if layout:
+        return _foreign(path, layout, colour, data_name)
+    if colour:
+        raise UsageError(
+            "--colour is for checkpoints of other projects.", hint="Ours say themselves what they want."
+        )
+    return _ours(path, data_name)
+
+
+def _ours(path: Path, data_name: str) -> Source:
+    backbone, info = checkpoint.load_backbone(path)
+    data = data_name or _last_part(info.data)
+    recipe = {key: info.recipe[key] for key in _RECIPE_TABLES if key in info.recipe}
+    facts = {
+        "backbone": info.backbone,
+        "loss": info.loss,
+        "recipe": json.dumps(recipe, sort_keys=True),
+        "data": data,
+        "classes": str(info.classes),
+        "images": str(info.images),
+        "epoch": str(info.epoch),
+        "step": str(info.step),
+        "checkpoint_sha256": info.sha256,
+    }
+    if info.init:
+        facts["init"] = _last_part(info.init)
+    return Source(
+        backbone=backbone,
+        preprocessing=info.preprocessing,
+        description=f"{info.backbone} trained with {info.loss} on {data or 'unnamed data'}",
+        provenance=Provenance(source="facerec train", training_data=data or "unknown"),
+        facts=facts,
+        data=info.data,
+        code_licence="Apache-2.0",
+    )
+
+
+def _foreign(path: Path, layout: str, colour: Literal["rgb", "bgr"] | None, data_name: str) -> Source:
+    from facerec_cli.backbones.layouts import LAYOUTS, convert
+
+    if not path.is_file():
+        raise ModelError(f"There is no checkpoint {path}.")
+    imported = convert(checkpoint.read_tensors(path), layout, where=str(path))
+    backbone = build(imported.backbone, embedding_size=imported.embedding_size)
+    backbone.load_state_dict(imported.state)
+    known = LAYOUTS[layout]
+    with path.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    return Source(
+        backbone=backbone.eval(),
+        preprocessing=dataclasses.replace(backbone.preprocessing, colour=colour or imported.colour),
+        description=f"{imported.backbone} from a checkpoint of {layout}",
+        provenance=Provenance(
+            source=f"{path.name}, laid out as by {known.source}",
+            training_data=data_name or "unknown",
+            paper=known.paper,
+        ),
+        facts={
+            "backbone": imported.backbone,
+            "layout": layout,
+            "loss": "unknown",
+            "data": data_name or "unknown",
+            "checkpoint_sha256": digest,
+        },
+        data="",
+        code_licence="unknown",
+    )
+
+
+def _last_part(name: str) -> str:
+    """The name of a folder or file without the folders around it, which are nobody's business."""
+    return name if name.startswith("synthetic:") else Path(name).name
