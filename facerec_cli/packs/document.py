@@ -59,18 +59,17 @@ are refused: a misspelt ``colour`` must never become a silent loss of accuracy.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import json
-import math
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import tomli_w
 
 from facerec_cli.errors import ModelError
+from facerec_cli.packs import readers as read
 from facerec_cli.packs.files import write_atomic
 from facerec_cli.packs.manifest import (
     DetectorSpec,
@@ -85,9 +84,6 @@ from facerec_cli.registry import DETECTORS
 SCHEMA = 1
 MANIFEST = "pack.toml"
 MAX_MANIFEST_BYTES = 1 << 20
-
-T = TypeVar("T")
-Reader = Callable[[Any], Any]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
@@ -166,7 +162,7 @@ def from_document(document: Mapping[str, Any], folder: Path, *, where: str) -> M
             f"{where} has manifest schema {schema}; this facerec reads up to {SCHEMA}.",
             hint="Update it: pip install --upgrade facerec-cli",
         )
-    return _build(ModelPack, _PACK, values, where=where, folder=folder)
+    return read.build(ModelPack, _PACK, values, where=where, folder=folder)
 
 
 def check_name(name: str) -> str:
@@ -193,195 +189,67 @@ def _without_none(value: Any) -> Any:
     return {k: v for k, v in value.items() if v is not None} if isinstance(value, dict) else value
 
 
-def _build(kind: type[T], readers: Mapping[str, Reader], table: Any, *, where: str, **given: Any) -> T:
-    """Make a ``kind`` of ``table``, reading each key with its reader; ``where`` leads to the table."""
-    if not isinstance(table, dict):
-        raise ModelError(f"{where} must be a table, not {table!r}.")
-    values = dict(given)
-    for key, value in table.items():
-        if key not in readers:
-            near = difflib.get_close_matches(key, list(readers), n=1)
-            guess = f"Did you mean {near[0]!r}? " if near else ""
-            raise ModelError(f"{where}: unknown key {key!r}.", hint=f"{guess}Known: {', '.join(readers)}")
-        try:
-            values[key] = readers[key](value)
-        except _Refused as fault:
-            raise ModelError(f"{where}: {key!r} {fault}, not {value!r}.") from None
-        except _Nested as fault:
-            raise fault.at(where, key) from None
-    for field in dataclasses.fields(kind):  # type: ignore[arg-type]
-        optional = (
-            field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
-        )
-        if field.name not in values and not optional:
-            raise ModelError(f"{where}: {field.name!r} is missing.")
-    return kind(**values)
-
-
-class _Refused(Exception):  # noqa: N818 - carries what the value must be
-    pass
-
-
-class _Nested(Exception):  # noqa: N818 - a fault in an inner table, on its way to learning its address
-    def __init__(self, fault: ModelError) -> None:
-        super().__init__(fault.message)
-        self.fault = fault
-
-    def at(self, where: str, key: str) -> ModelError:
-        return ModelError(f"{where} [{key}]{self.fault.message}", hint=self.fault.hint)
-
-
-def _table(kind: type[Any], readers: Mapping[str, Reader]) -> Reader:
-    def read(value: Any) -> Any:
-        try:
-            return _build(kind, readers, value, where="")
-        except ModelError as fault:
-            raise _Nested(fault) from None
-
-    return read
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise _Refused("must be text")
-    return value
-
-
-def _filled(value: Any) -> str:
-    if not _text(value).strip():
-        raise _Refused("must be text that is not empty")
-    return str(value)
-
-
 def _name(value: Any) -> str:
     try:
-        return check_name(_text(value))
+        return check_name(read.text(value))
     except ModelError as fault:
-        raise _Refused(f"must be a model's name. {fault.hint}") from None
+        raise read.Refused(f"must be a model's name. {fault.hint}") from None
 
 
-def _boolean(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise _Refused("must be true or false")
-    return value
+_SIZE = read.listing(read.integer(16, 4096), 2)
+_MEAN = read.listing(read.number(-1024, 1024), 3)
+_STD = read.listing(read.number(0, 1024, positive=True), 3)
+_COLOUR = read.choice("rgb", "bgr")
 
-
-def _integer(low: int, high: int) -> Reader:
-    def read(value: Any) -> int:
-        if type(value) is not int or not low <= value <= high:
-            raise _Refused(f"must be a whole number from {low} to {high}")
-        return value
-
-    return read
-
-
-def _number(low: float, high: float, *, positive: bool = False) -> Reader:
-    def read(value: Any) -> float:
-        plain = type(value) in (int, float) and math.isfinite(value) and low <= value <= high
-        if not plain or (positive and value <= 0):
-            raise _Refused(f"must be a number from {low:g} to {high:g}" + (", above 0" if positive else ""))
-        return float(value)
-
-    return read
-
-
-def _list(reader: Reader, length: int | None = None) -> Reader:
-    def read(value: Any) -> tuple[Any, ...]:
-        if not isinstance(value, list) or (length is not None and len(value) != length):
-            raise _Refused("must be a list" + (f" of {length}" if length else ""))
-        try:
-            return tuple(reader(item) for item in value)
-        except _Refused as fault:
-            raise _Refused(f"must be a list where each {fault}") from None
-
-    return read
-
-
-def _choice(*known: str) -> Reader:
-    def read(value: Any) -> str:
-        if value not in known:
-            raise _Refused(f"must be one of {', '.join(known)}")
-        return str(value)
-
-    return read
-
-
-def _sha256(value: Any) -> str:
-    if value != "" and not re.fullmatch(r"[0-9a-fA-F]{64}", _text(value)):
-        raise _Refused("must be 64 hexadecimal digits, or empty where the source publishes none")
-    return str(value).lower()
-
-
-def _file(value: Any) -> str:
-    """A plain file name: a manifest must not reach outside its folder, on any system."""
-    plain = re.fullmatch(r"[^/\\:\x00-\x1f]{1,255}", _text(value)) and value not in (".", "..")
-    if not plain:
-        raise _Refused("must be the plain name of a file in the pack's folder")
-    return str(value)
-
-
-def _url(value: Any) -> str:
-    if not re.match(r"https?://[^\s/]+/\S+$", _text(value)):
-        raise _Refused("must be an http(s) address")
-    return str(value)
-
-
-def _facts(value: Any) -> dict[str, str]:
-    if not isinstance(value, dict) or not all(isinstance(v, str) for v in value.values()):
-        raise _Refused("must be a table of texts")
-    return dict(value)
-
-
-_SIZE = _list(_integer(16, 4096), 2)
-_MEAN = _list(_number(-1024, 1024), 3)
-_STD = _list(_number(0, 1024, positive=True), 3)
-_COLOUR = _choice("rgb", "bgr")
-
-_LICENCE: dict[str, Reader] = {
-    "code": _filled,
-    "weights": _filled,
-    "commercial": _boolean,
-    "files": _list(_file),
-    "notice": _text,
+_LICENCE: dict[str, read.Reader] = {
+    "code": read.filled,
+    "weights": read.filled,
+    "commercial": read.boolean,
+    "files": read.listing(read.file_name),
+    "notice": read.text,
 }
-_PROVENANCE: dict[str, Reader] = {"source": _filled, "training_data": _filled, "paper": _text}
-_ENCODER: dict[str, Reader] = {
-    "file": _file,
-    "sha256": _sha256,
-    "embedding_size": _integer(2, 65536),
+_PROVENANCE: dict[str, read.Reader] = {
+    "source": read.filled,
+    "training_data": read.filled,
+    "paper": read.text,
+}
+_ENCODER: dict[str, read.Reader] = {
+    "file": read.file_name,
+    "sha256": read.sha256,
+    "embedding_size": read.integer(2, 65536),
     "input_size": _SIZE,
     "colour": _COLOUR,
     "mean": _MEAN,
     "std": _STD,
-    "template": _filled,
-    "normalised": _boolean,
-    "layout": _choice("nchw", "nhwc"),
+    "template": read.filled,
+    "normalised": read.boolean,
+    "layout": read.choice("nchw", "nhwc"),
 }
-_DETECTOR: dict[str, Reader] = {
-    "kind": _choice(*DETECTORS),
-    "file": _file,
-    "sha256": _sha256,
+_DETECTOR: dict[str, read.Reader] = {
+    "kind": read.choice(*DETECTORS),
+    "file": read.file_name,
+    "sha256": read.sha256,
     "colour": _COLOUR,
     "mean": _MEAN,
     "std": _STD,
-    "min_score": _number(0, 1),
-    "nms_iou": _number(0, 1),
+    "min_score": read.number(0, 1),
+    "nms_iou": read.number(0, 1),
     "input_size": _SIZE,
 }
-_THRESHOLD: dict[str, Reader] = {
-    "value": _number(-1, 1),
-    "far": _number(0, 1, positive=True),
-    "data": _filled,
-    "impostor_pairs": _integer(1, 10**15),
+_THRESHOLD: dict[str, read.Reader] = {
+    "value": read.number(-1, 1),
+    "far": read.number(0, 1, positive=True),
+    "data": read.filled,
+    "impostor_pairs": read.integer(1, 10**15),
 }
-_PACK: dict[str, Reader] = {
+_PACK: dict[str, read.Reader] = {
     "name": _name,
-    "description": _text,
-    "licence": _table(Licence, _LICENCE),
-    "provenance": _table(Provenance, _PROVENANCE),
-    "encoder": _table(EncoderSpec, _ENCODER),
-    "detector": _table(DetectorSpec, _DETECTOR),
-    "threshold": _table(Threshold, _THRESHOLD),
-    "training": _facts,
-    "urls": _list(_url),
+    "description": read.text,
+    "licence": read.table(Licence, _LICENCE),
+    "provenance": read.table(Provenance, _PROVENANCE),
+    "encoder": read.table(EncoderSpec, _ENCODER),
+    "detector": read.table(DetectorSpec, _DETECTOR),
+    "threshold": read.table(Threshold, _THRESHOLD),
+    "training": read.facts,
+    "urls": read.listing(read.url),
 }
