@@ -51,6 +51,7 @@ DATASETS: Mapping[str, str] = {
     "folder": "facerec_cli.datasets.folder:FolderDataset",
     "list": "facerec_cli.datasets.lists:ListDataset",
     "rec": "facerec_cli.datasets.rec:RecDataset",
+    "stream": "facerec_cli.datasets.stream:TarStream",
     "synthetic": "facerec_cli.datasets.synthetic:SyntheticDataset",
     "tar": "facerec_cli.datasets.tar:TarDataset",
 }

@@ -11,7 +11,9 @@ def detect(spec: str) -> str:
     """Key of ``registry.DATASETS`` for what ``spec`` names; see ``datasets.detect_format``."""
     if spec.startswith("synthetic:"):
         return "synthetic"
-    if spec.endswith(".tar") or (".tar" in spec and any(sign in spec for sign in "{*?")) or "://" in spec:
+    if "://" in spec:
+        return "stream"
+    if spec.endswith(".tar") or (".tar" in spec and any(sign in spec for sign in "{*?")):
         return "tar"
     path = Path(spec)
     if not path.exists():

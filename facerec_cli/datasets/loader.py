@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from typing import Any, NamedTuple
+from zlib import crc32
 
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader, IterableDataset, Sampler, get_worker_info
 
 from facerec_cli.datasets.augment import Augment, degradation, uniform_rows
 from facerec_cli.datasets.base import FaceDataset
+from facerec_cli.datasets.decode import decode_rgb
 from facerec_cli.datasets.samplers import SAMPLERS, Plan, Shuffled
-from facerec_cli.errors import InputError, TrainingError
+from facerec_cli.datasets.stream import TarStream
+from facerec_cli.errors import FacerecError, InputError, TrainingError, UsageError
 from facerec_cli.registry import unknown_name
 
 logger = logging.getLogger("facerec")
@@ -53,25 +58,17 @@ class Loader:
     """
 
     def __init__(
-        self, fetch: _Fetch, sampler: Shuffled, *, workers: int, prefetch: int, pin: bool, max_broken: float
+        self,
+        dataset: FaceDataset,
+        steps: int,
+        batches: Callable[[int, int], Iterator[Batch | FacerecError]],
+        max_broken: float,
     ) -> None:
-        self.steps = sampler.steps
+        self.steps = steps
         self.broken: dict[int, str] = {}
-        self._allowed = math.ceil(max_broken * len(fetch.dataset))
+        self._dataset = dataset
+        self._batches = batches
         self._max_broken = max_broken
-        self._dataset = fetch.dataset
-        self._plans = _Plans(sampler)
-        # One plan is one item: a worker builds a whole batch, and nothing has to be collated.
-        self._batches: DataLoader[Any] = DataLoader(
-            fetch,  # type: ignore[arg-type]  # has __getitem__ for plans
-            sampler=self._plans,
-            batch_size=None,
-            num_workers=workers,
-            prefetch_factor=prefetch if workers else None,
-            persistent_workers=workers > 0,
-            pin_memory=pin,
-            worker_init_fn=_quiet_worker,
-        )
 
     def __len__(self) -> int:
         return self.steps
@@ -83,8 +80,7 @@ class Loader:
             InputError: More photos are broken than ``max_broken`` allows.
             TrainingError: A worker process died.
         """
-        self._plans.epoch, self._plans.start = epoch, start
-        batches = iter(self._batches)
+        batches = self._batches(epoch, start)
         while True:
             try:
                 batch = next(batches)
@@ -98,6 +94,8 @@ class Loader:
                     hint="Most often memory ran out: use fewer --workers, or a smaller --batch-size. "
                     "In a container, also enlarge /dev/shm.",
                 ) from fault
+            if isinstance(batch, FacerecError):
+                raise batch
             self._note_broken(batch.broken)
             yield batch
 
@@ -106,11 +104,10 @@ class Loader:
             if number not in self.broken:
                 self.broken[number] = reason
                 logger.warning("skipped: %s", reason)
-        if len(self.broken) > self._allowed:
-            names = ", ".join(self._dataset.name(number) for number in list(self.broken)[:3])
+        if len(self.broken) > math.ceil(self._max_broken * len(self._dataset)):
             raise InputError(
                 f"{len(self.broken):,} of {len(self._dataset):,} photos cannot be read, more than the "
-                f"{self._max_broken:.2%} that are allowed: {names}, ...",
+                f"{self._max_broken:.2%} that are allowed. The first: {next(iter(self.broken.values()))}",
                 hint="List them with `facerec data check`, or allow more with --max-broken.",
             )
 
@@ -156,17 +153,43 @@ def build_loader(
     """
     if sampler not in SAMPLERS:
         raise unknown_name(sampler, dict(SAMPLERS), "sampler")
-    if sampler == "branches":
-        group = getattr(dataset, "group", None)
-        settings = {"group": group, "degradations": len(degradations), **settings}
-    order = SAMPLERS[sampler](
-        dataset.labels, batch_size, seed=seed, rank=rank, world_size=world_size, **settings
-    )
     for name in degradations:
         degradation(name)
     fetch = _Fetch(dataset, seed, image_size, augment or Augment(), tuple(degradations))
-    pin = torch.cuda.is_available() if pin_memory is None else pin_memory
-    return Loader(fetch, order, workers=workers, prefetch=prefetch, pin=pin, max_broken=max_broken)
+    options: dict[str, Any] = {
+        "batch_size": None,  # one item is a whole batch, built by one worker: nothing has to be collated
+        "num_workers": workers,
+        "prefetch_factor": prefetch if workers else None,
+        "pin_memory": torch.cuda.is_available() if pin_memory is None else pin_memory,
+        "worker_init_fn": _quiet_worker,
+    }
+    if isinstance(dataset, TarStream):
+        if sampler != "shuffled":
+            raise UsageError(
+                f"A stream of tar shards gives shuffled batches only, and this loss needs {sampler}.",
+                hint="Copy the shards to a disk, where they serve every loss, or use arcface, npt or epl.",
+            )
+        order = Shuffled(dataset.labels, batch_size, seed=seed, rank=rank, world_size=world_size)
+        stream = _Stream(fetch, dataset, order)
+        return Loader(dataset, order.steps, stream.opener(options), max_broken)
+    if sampler == "branches":
+        settings = {"group": getattr(dataset, "group", None), "degradations": len(degradations), **settings}
+    order = SAMPLERS[sampler](
+        dataset.labels, batch_size, seed=seed, rank=rank, world_size=world_size, **settings
+    )
+    plans = _Plans(order)
+    batches: DataLoader[Any] = DataLoader(
+        fetch,  # type: ignore[arg-type]  # has __getitem__ for plans
+        sampler=plans,
+        persistent_workers=workers > 0,
+        **options,
+    )
+
+    def opened(epoch: int, start: int) -> Iterator[Batch | FacerecError]:
+        plans.epoch, plans.start = epoch, start
+        return iter(batches)
+
+    return Loader(dataset, order.steps, opened, max_broken)
 
 
 class _Plans(Sampler[Plan]):
@@ -195,7 +218,14 @@ class _Fetch:
         self.augment = augment
         self.degradations = degradations
 
-    def __getitem__(self, plan: Plan) -> Batch:
+    def __getitem__(self, plan: Plan) -> Batch | FacerecError:
+        """The batch; or the error that ends the run, which a worker could only raise with its traceback."""
+        try:
+            return self._batch(plan)
+        except FacerecError as fault:
+            return fault
+
+    def _batch(self, plan: Plan) -> Batch:
         layout = plan.layout
         count = len(layout.indices)
         numbers = uniform_rows(self.seed, plan.epoch, plan.step, plan.global_size)[plan.rows]
@@ -227,7 +257,10 @@ class _Fetch:
         )
 
     def _photo(self, index: int) -> NDArray[np.uint8]:
-        image = self.dataset.image(index)
+        return self.resized(self.dataset.image(index))
+
+    def resized(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """(S, S, 3) uint8."""
         if image.shape[:2] == (self.size, self.size):
             return image
         shrinks = min(image.shape[:2]) >= self.size
@@ -258,6 +291,73 @@ class _Fetch:
             best = np.flatnonzero(score == score.max())
             source[row] = best[np.argmin((best - row) % len(good))]
         return source
+
+
+class _Stream(IterableDataset[Any]):
+    """Builds the batches of a stream; each worker reads its own shards and makes every W-th batch."""
+
+    def __init__(self, fetch: _Fetch, source: TarStream, order: Shuffled) -> None:
+        self.fetch, self.source, self.order = fetch, source, order
+        self.epoch, self.start = 0, 0
+
+    def opener(self, options: dict[str, Any]) -> Callable[[int, int], Iterator[Batch | FacerecError]]:
+        """What opens an epoch: new workers each time, as theirs is a copy of this object."""
+
+        def opened(epoch: int, start: int) -> Iterator[Batch | FacerecError]:
+            self.epoch, self.start = epoch, start
+            return (batch for batch in DataLoader(self, **options) if batch is not None)
+
+        return opened
+
+    def __iter__(self) -> Iterator[Batch | FacerecError | None]:
+        info = get_worker_info()
+        worker, workers = (info.id, info.num_workers) if info else (0, 1)
+        order, rows = self.order, self.order.batch_size
+        try:
+            samples = self.source.samples(
+                seed=order.seed,
+                epoch=self.epoch,
+                reader=order.rank * workers + worker,
+                readers=order.world_size * workers,
+            )
+            for step in range(worker, order.steps, workers):
+                if step < self.start:  # read over what a resumed run has seen, and keep the workers' turns
+                    deque(islice(samples, rows), maxlen=0)
+                    yield None
+                else:
+                    yield self._batch(step, samples)
+        except FacerecError as fault:
+            yield fault
+
+    def _batch(self, step: int, samples: Iterator[tuple[str, bytes, int]]) -> Batch:
+        order, fetch = self.order, self.fetch
+        numbers = uniform_rows(order.seed, self.epoch, step, order.global_size)
+        images = np.empty((order.batch_size, fetch.size, fetch.size, 3), np.uint8)
+        labels = np.empty(order.batch_size, np.int64)
+        keys = np.empty(order.batch_size, np.int64)
+        broken: list[tuple[int, str]] = []
+        for row, (name, data, label) in enumerate(islice(samples, order.batch_size)):
+            keys[row], labels[row] = crc32(name.encode()), label
+            try:
+                image = fetch.resized(decode_rgb(data, name))
+            except InputError as fault:
+                broken.append((int(keys[row]), fault.message))
+                keys[row] = -1
+                continue
+            images[row] = fetch.augment(image, numbers[order.rank * order.batch_size + row])
+        good = np.flatnonzero(keys >= 0)
+        if len(good) == 0:
+            raise InputError(f"All {len(keys)} photos of a batch are unreadable.", hint="Check the shards.")
+        source = np.arange(len(keys))
+        source[keys < 0] = good[np.arange(len(keys) - len(good)) % len(good)]
+        return Batch(
+            images=torch.from_numpy(images[source]).permute(0, 3, 1, 2),
+            labels=torch.from_numpy(labels[source]),
+            branch=None,
+            pair=None,
+            indices=torch.from_numpy(keys[source]),
+            broken=broken,
+        )
 
 
 def _quiet_worker(worker: int) -> None:

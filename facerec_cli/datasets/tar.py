@@ -57,11 +57,6 @@ class TarDataset(FaceDataset):
     @classmethod
     def open(cls, spec: str) -> TarDataset:
         """Open a shard, a folder of shards, or a pattern such as ``shards/*.tar``."""
-        if "://" in spec or spec.startswith("pipe:"):
-            raise InputError(
-                f"{spec} is not on this machine, and only `facerec train` can stream shards.",
-                hint="Name local shards here.",
-            )
         path = Path(spec)
         found = (
             sorted(path.glob("*.tar")) if path.is_dir() else [Path(name) for name in sorted(_expand(spec))]
@@ -94,18 +89,25 @@ class TarDataset(FaceDataset):
                 return f"{self.class_names[label]}/{member.name.removeprefix('./').replace('/', '_')}"
 
 
-def _expand(spec: str) -> Iterator[str]:
+def _expand(pattern: str) -> Iterator[str]:
     """Paths that a pattern of ``*``, ``?``, ``[]`` or ``{000..127}`` stands for."""
-    before, brace, rest = spec.partition("{")
+    for name in expand_numbers(pattern):
+        if Path(name).is_file():
+            yield name
+        else:
+            yield from glob.glob(name) or [name]  # noqa: PTH207 - the pattern may be absolute
+
+
+def expand_numbers(pattern: str) -> Iterator[str]:
+    """``a-{008..010}.tar`` as ``a-008.tar``, ``a-009.tar``, ``a-010.tar``."""
+    before, brace, rest = pattern.partition("{")
     inside, closed, after = rest.partition("}")
     first, dots, last = inside.partition("..")
-    if brace and closed and dots and first.isdecimal() and last.isdecimal():
-        for number in range(int(first), int(last) + 1):
-            yield from _expand(f"{before}{number:0{len(first)}d}{after}")
-    elif Path(spec).is_file():
-        yield spec
-    else:
-        yield from glob.glob(spec) or [spec]  # noqa: PTH207 - the pattern may be absolute
+    if not (brace and closed and dots and first.isdecimal() and last.isdecimal()):
+        yield pattern
+        return
+    for number in range(int(first), int(last) + 1):
+        yield from expand_numbers(f"{before}{number:0{len(first)}d}{after}")
 
 
 def _index(shard: Path) -> NDArray[np.int64]:

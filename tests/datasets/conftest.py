@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import tarfile
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -23,3 +26,17 @@ def people(tmp_path: Path) -> Path:
             data = cv2.imencode(suffix, source.image(index)[..., ::-1])[1].tobytes()
             (root / person / f"{number}.v1{suffix}").write_bytes(data)
     return root
+
+
+@pytest.fixture(scope="session")
+def write_tar() -> Callable[[Path, dict[str, bytes]], None]:
+    """A function that writes a tar file of these members."""
+
+    def write(path: Path, members: dict[str, bytes]) -> None:
+        with tarfile.open(path, "w") as archive:
+            for name, data in members.items():
+                info = tarfile.TarInfo(name)
+                info.size = len(data)
+                archive.addfile(info, io.BytesIO(data))
+
+    return write

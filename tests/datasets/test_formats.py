@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import pickle
 import struct
-import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -292,15 +290,7 @@ def test_list_names_and_gaps(tmp_path: Path):
     assert "gaps" in gaps.warnings[0]
 
 
-def write_tar(path: Path, members: dict[str, bytes]) -> None:
-    with tarfile.open(path, "w") as archive:
-        for name, data in members.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            archive.addfile(info, io.BytesIO(data))
-
-
-def test_foreign_tar(tmp_path: Path):
+def test_foreign_tar(tmp_path: Path, write_tar):
     write_tar(tmp_path / "a-0.tar", {"x/1.jpg": b"one", "x/1.cls": b"1", "x/1.json": b"{}"})
     write_tar(tmp_path / "a-1.tar", {"2.cls": b"0\n", "2.JPG": b"two"})
     for spec in (tmp_path, tmp_path / "a-*.tar", tmp_path / "a-{0..1}.tar"):
@@ -318,13 +308,13 @@ def test_foreign_tar(tmp_path: Path):
         ({}, "holds no photos"),
     ],
 )
-def test_bad_tar(tmp_path: Path, members: dict[str, bytes], message: str):
+def test_bad_tar(tmp_path: Path, write_tar, members: dict[str, bytes], message: str):
     write_tar(tmp_path / "a.tar", members)
     with pytest.raises(InputError, match=message):
         open_dataset(tmp_path / "a.tar")
 
 
-def test_truncated_tar(tmp_path: Path):
+def test_truncated_tar(tmp_path: Path, write_tar):
     write_tar(tmp_path / "a.tar", {"1.cls": b"0", "1.jpg": b"x" * 5000})
     (tmp_path / "a.tar").write_bytes((tmp_path / "a.tar").read_bytes()[:3000])
     with pytest.raises(InputError, match="truncated"):
