@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,21 +17,12 @@ from numpy.typing import NDArray
 from facerec_cli.errors import InputError
 from facerec_cli.progress import Progress, silent
 from facerec_cli.verify.distribution import Binning, Counts, Distribution, bins_to_open
-from facerec_cli.verify.statistics import DEFAULT_FARS, Evaluation, PairCounts, summarise
+from facerec_cli.verify.statistics import DEFAULT_FARS, Measured, PairCounts, summarise
 
 ROWS, COLUMNS = 1024, 8192  # a tile of 32 MB: large enough for BLAS, small enough for any machine
 _KEPT_FOR_AUC = 1 << 25  # 128 MB
 
 Tile = tuple[NDArray[np.float32], NDArray[np.int8] | None]
-
-
-@dataclass(frozen=True, slots=True)
-class AllPairs:
-    """What all pairs say, with the two classes' distributions for curves."""
-
-    evaluation: Evaluation
-    genuine: Distribution
-    impostor: Distribution
 
 
 def evaluate_all_pairs(
@@ -42,7 +32,7 @@ def evaluate_all_pairs(
     failed: NDArray[np.bool_] | None = None,
     fars: Sequence[float] = DEFAULT_FARS,
     progress: Progress = silent,
-) -> AllPairs:
+) -> Measured:
     """Compare each photo with each other.
 
     Args:
@@ -90,7 +80,7 @@ def evaluate_all_pairs(
     unlike = Distribution(binning, counts[1], opened, impostor)
     moments = _moments(x, sums, alike.size, unlike.size)
     reason = "all pairs have no folds; give a list of pairs"
-    return AllPairs(summarise(alike, unlike, pairs, moments, accuracy=reason, fars=fars), alike, unlike)
+    return Measured(summarise(alike, unlike, pairs, moments, accuracy=reason, fars=fars), alike, unlike)
 
 
 def tiles(x: NDArray[np.float32], people: NDArray[np.int64]) -> Iterator[Tile]:

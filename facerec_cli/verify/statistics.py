@@ -108,6 +108,15 @@ class Evaluation:
     not_measurable: dict[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """The figures, with the two classes' distributions that curves are drawn from."""
+
+    evaluation: Evaluation
+    genuine: Distribution
+    impostor: Distribution
+
+
 def evaluate(
     scores: ArrayLike,
     same: ArrayLike,
@@ -130,6 +139,19 @@ def evaluate(
     Raises:
         InputError: Lengths that differ, no pairs, NaN or infinite scores, or a FAR outside (0, 1).
     """
+    return measure(scores, same, failed=failed, folds=folds, fars=fars, bins=bins).evaluation
+
+
+def measure(
+    scores: ArrayLike,
+    same: ArrayLike,
+    *,
+    failed: ArrayLike | None = None,
+    folds: ArrayLike | None = None,
+    fars: Sequence[float] = DEFAULT_FARS,
+    bins: int = BINS,
+) -> Measured:
+    """What :func:`evaluate` does, keeping the distributions."""
     s, label, fail, fold = _checked(scores, same, failed, folds, fars)
     genuine, impostor = s[label & ~fail], s[~label & ~fail]
     pairs = PairCounts(
@@ -149,12 +171,11 @@ def evaluate(
     else:
         accuracy = fold_accuracy(s.astype(np.float64), label, fail, fold)
     moments = (_moments(genuine), _moments(impostor))
-    return summarise(
-        *distributions(genuine, impostor, fars, bins=bins), pairs, moments, accuracy=accuracy, fars=fars
-    )
+    alike, unlike = _distributions(genuine, impostor, fars, bins=bins)
+    return Measured(summarise(alike, unlike, pairs, moments, accuracy=accuracy, fars=fars), alike, unlike)
 
 
-def distributions(
+def _distributions(
     genuine: Scores, impostor: Scores, fars: Sequence[float], *, bins: int = BINS
 ) -> tuple[Distribution, Distribution]:
     """The two classes' scores, arranged for ``summarise``."""

@@ -1,0 +1,305 @@
+"""``facerec verify``: how good is a model on labelled pairs, and are these two photos of one person?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from facerec_cli.cli import console
+from facerec_cli.cli.model_options import pack_overrides
+
+if TYPE_CHECKING:
+    from facerec_cli.packs.bare import PackOverrides
+    from facerec_cli.verify.groups import GroupReport
+    from facerec_cli.verify.photos import Verdict
+    from facerec_cli.verify.result import Verification
+    from facerec_cli.verify.statistics import OperatingPoint
+
+_PAIRS, _PHOTOS, _MODEL, _RESULT = "Pairs", "Photos and faces", "Model and machine", "Results"
+
+
+@console.command
+@pack_overrides
+def verify(
+    inputs: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="LIST | FOLDER | PHOTO PHOTO",
+            help="A list of labelled pairs, a folder (IJB files, or with --all-pairs), or two photos.",
+            show_default=False,
+        ),
+    ],
+    format: Annotated[
+        str | None,
+        typer.Option(
+            help="lfw, labelled, calfw, bin or ijb.", show_default="recognised", rich_help_panel=_PAIRS
+        ),
+    ] = None,
+    root: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder that the list's paths start from.", show_default="guessed", rich_help_panel=_PAIRS
+        ),
+    ] = None,
+    all_pairs: Annotated[
+        bool,
+        typer.Option(
+            "--all-pairs",
+            help="Compare each photo of a folder with each other; one subfolder per person.",
+            rich_help_panel=_PAIRS,
+        ),
+    ] = False,
+    embeddings: Annotated[
+        Path | None,
+        typer.Option(
+            help="Vectors of `facerec embed` (.npy, .npz, .parquet) instead of photos.",
+            rich_help_panel=_PAIRS,
+        ),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            help="A pack's name, folder or ONNX file.",
+            show_default="sface",
+            rich_help_panel=_MODEL,
+        ),
+    ] = None,
+    device: Annotated[
+        str,
+        typer.Option(help="auto, cpu, cuda, tensorrt, coreml or openvino.", rich_help_panel=_MODEL),
+    ] = "auto",
+    threads: Annotated[
+        int | None,
+        typer.Option(help="CPU threads.", show_default="all cores", min=1, rich_help_panel=_MODEL),
+    ] = None,
+    batch_size: Annotated[
+        int,
+        typer.Option(help="Photos and crops worked on together.", rich_help_panel=_MODEL),
+    ] = 16,
+    cache: Annotated[
+        bool,
+        typer.Option("--cache/--no-cache", help="Keep embeddings for the next time.", rich_help_panel=_MODEL),
+    ] = True,
+    faces: Annotated[
+        str,
+        typer.Option(
+            help="Which face of a list's photo is compared: center or largest (two photos: the largest).",
+            rich_help_panel=_PHOTOS,
+        ),
+    ] = "center",
+    min_score: Annotated[
+        float | None,
+        typer.Option(help="Least detection score.", show_default="the pack's", rich_help_panel=_PHOTOS),
+    ] = None,
+    aligned: Annotated[
+        bool | None,
+        typer.Option(
+            "--aligned/--detect",
+            help="Whether photos are aligned face crops.",
+            show_default="aligned for .bin lists",
+            rich_help_panel=_PHOTOS,
+        ),
+    ] = None,
+    flip: Annotated[
+        bool,
+        typer.Option("--flip", help="Add the embedding of the mirrored crop.", rich_help_panel=_PHOTOS),
+    ] = False,
+    threshold: Annotated[
+        str | None,
+        typer.Option(
+            help="For two photos: a cosine, or a card of --save-threshold.",
+            show_default="the model's",
+            rich_help_panel=_RESULT,
+        ),
+    ] = None,
+    far: Annotated[
+        float | None,
+        typer.Option(
+            help="False accept rate for --save-threshold and --by.",
+            show_default="the smallest measurable",
+            rich_help_panel=_RESULT,
+        ),
+    ] = None,
+    save_threshold: Annotated[
+        Path | None,
+        typer.Option(help="Write a threshold card (TOML) bound to the model.", rich_help_panel=_RESULT),
+    ] = None,
+    by: Annotated[
+        Path | None,
+        typer.Option(
+            help="Error rates per group at one threshold: a CSV of `path or person,group`.",
+            rich_help_panel=_RESULT,
+        ),
+    ] = None,
+    bootstrap: Annotated[
+        int,
+        typer.Option(
+            help="Rounds of a bootstrap over people, for intervals that know that pairs share people.",
+            rich_help_panel=_RESULT,
+        ),
+    ] = 0,
+    scores: Annotated[
+        Path | None,
+        typer.Option(help="Write every pair's score: .csv or .npz.", rich_help_panel=_RESULT),
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(help="Write curves, table and hardest pairs to one HTML file.", rich_help_panel=_RESULT),
+    ] = None,
+    json_output: Annotated[
+        bool,
+        typer.Option("--json", help="Print the results as JSON.", rich_help_panel=_RESULT),
+    ] = False,
+    *,
+    overrides: PackOverrides,
+) -> None:
+    """Measure a model on labelled pairs, or compare two photos.
+
+    Exit code 0 means that the comparison was made, for either verdict; 3 that a photo has no face.
+    """
+    from facerec_cli.images import quiet_decoders
+    from facerec_cli.packs.resolve import open_pack
+    from facerec_cli.verify.card import save_card
+    from facerec_cli.verify.document import to_document, write_scores
+    from facerec_cli.verify.photos import Verdict
+    from facerec_cli.verify.settings import VerifySettings
+    from facerec_cli.verify.verification import verify as run
+
+    settings = VerifySettings(
+        model=None if model is None else open_pack(model, overrides=overrides),
+        device=device,
+        threads=threads,
+        batch_size=batch_size,
+        faces=faces,
+        min_score=min_score,
+        flip=flip,
+        aligned=aligned,
+        cache=cache,
+        embeddings=embeddings,
+        far=far,
+        groups=by,
+        bootstrap=bootstrap,
+    )
+    with quiet_decoders():
+        outcome = run(
+            inputs,
+            settings,
+            format=format,
+            root=root,
+            all_pairs=all_pairs,
+            threshold=threshold,
+            steps=lambda description, unit: console.progress_bar(description, unit=unit),
+        )
+    if isinstance(outcome, Verdict):
+        if json_output:
+            console.result_json(outcome.document())
+        else:
+            _show_verdict(outcome)
+        return
+    if scores is not None:
+        write_scores(outcome, scores)
+    if report is not None:
+        from facerec_cli.verify.report import write_report
+
+        write_report(outcome, report)
+    if json_output:
+        console.result_json(to_document(outcome))
+    else:
+        _show(outcome)
+    if save_threshold is not None:
+        save_card(outcome.card(), save_threshold)
+    for path in (scores, report, save_threshold):
+        if path is not None:
+            console.note(f"written: {path}")
+
+
+def _show_verdict(verdict: Verdict) -> None:
+    used = verdict.threshold
+    for face in verdict.photos:
+        if face.faces > 1:
+            console.note(f"{face.photo} has {face.faces} faces; the largest is compared")
+    answer = "same person" if verdict.same else "different people"
+    console.result(f"{answer}: similarity {verdict.similarity:.4f}, threshold {used.value:.4f}")
+    stands = "; nobody measured what it stands for"
+    if used.far is not None:
+        stands = f", which accepts {_rate(used.far)} of different people on {used.data}"
+        if used.different_pairs:
+            stands += f" ({used.different_pairs:,} pairs)"
+    console.result(f"threshold: {used.source}{stands}")
+    console.note(f"model {verdict.model} on {verdict.provider}")
+
+
+def _show(outcome: Verification) -> None:
+    evaluation, gallery = outcome.evaluation, outcome.gallery
+    counts = evaluation.pairs
+    console.result(
+        f"{counts.total:,} pairs ({counts.same:,} same, {counts.different:,} different), "
+        f"{len(outcome.names):,} photos, model {gallery.model.name or 'unknown'}"
+    )
+    failures = f"{len(gallery.reasons):,} photos without an embedding"
+    console.result(f"failures to enrol: {failures}, {counts.failed:,} pairs left out")
+    accuracy = evaluation.accuracy
+    rows: list[tuple[str, str]] = []
+    if accuracy is not None:
+        text = f"{accuracy.mean:.2%} ± {accuracy.standard_error:.2%} ({len(accuracy.folds)} folds)"
+        if counts.failed:
+            text += f"; {accuracy.mean_with_failures:.2%} with failures as errors"
+        rows.append(("accuracy", text))
+    reasons = evaluation.not_measurable
+    figures = (
+        ("EER", evaluation.eer, ".3%"),
+        ("AUC", evaluation.auc, ".6f"),
+        ("d'", evaluation.d_prime, ".3f"),
+    )
+    rows += [(name, format(value, style)) for name, value, style in figures if value is not None]
+    rows += [(name.replace("_", " "), f"not measurable: {reason}") for name, reason in reasons.items()]
+    for name, text in rows:
+        console.result(f"{name}: {text}")
+    console.result_table(
+        [_point_row(point, counts.failed_same) for point in evaluation.tar_at_far],
+        columns=["FAR", "TAR", "95 % interval", "threshold", "measured FAR", "TAR, failures as errors"],
+        right=["FAR", "TAR", "threshold", "measured FAR", "TAR, failures as errors"],
+    )
+    if outcome.bootstrap:
+        console.result_table(
+            [(_rate(b.far), f"{b.low:.2%} – {b.high:.2%}") for b in outcome.bootstrap],
+            columns=["FAR", "95 % interval of TAR over people (bootstrap)"],
+            right=["FAR"],
+        )
+    if outcome.groups is not None:
+        _show_groups(outcome.groups)
+
+
+def _point_row(point: OperatingPoint, failed_same: int) -> tuple[str, ...]:
+    if point.tar is None or point.low is None or point.high is None:
+        return (_rate(point.far), "–", point.reason, "", "", "")
+    failures = f"{point.tar_with_failures:.2%}" if failed_same else ""
+    return (
+        _rate(point.far),
+        f"{point.tar:.2%}",
+        f"{point.low:.2%} – {point.high:.2%}",
+        f"{point.threshold:.4f}",
+        f"{point.measured_far:.2e}",
+        failures,
+    )
+
+
+def _show_groups(report: GroupReport) -> None:
+    console.result(f"groups at the threshold {report.threshold:.4f} (FAR {_rate(report.far)} over all pairs)")
+    rows = []
+    for kind, rates in (("FNMR", report.fnmr), ("FMR", report.fmr)):
+        for rate in rates:
+            name = rate.group if rate.group == rate.other else f"{rate.group} × {rate.other}"
+            value = "–" if rate.rate is None else f"{rate.rate:.3%}"
+            note = "" if rate.enough else "too few pairs"
+            rows.append((kind, name, value, f"{rate.low:.3%} – {rate.high:.3%}", f"{rate.pairs:,}", note))
+    columns = ["rate", "group", "value", "95 % interval", "pairs", "note"]
+    console.result_table(rows, columns=columns, right=["value", "pairs"])
+
+
+def _rate(far: float) -> str:
+    return f"{far:g}" if far >= 1e-4 else f"{far:.0e}".replace("e-0", "e-")

@@ -1,0 +1,160 @@
+"""Two photos: how alike are the faces, and is that the same person?"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from facerec_cli.embed import EmbedOptions, embed_photos
+from facerec_cli.embed.result import EmbeddedFace
+from facerec_cli.errors import InputError, UsageError
+from facerec_cli.faces import FaceModel
+from facerec_cli.verify.card import check_card, read_card
+from facerec_cli.verify.settings import VerifySettings, open_for
+
+
+@dataclass(frozen=True, slots=True)
+class UsedThreshold:
+    """A threshold and where it comes from.
+
+    Attributes:
+        value: Accept when cosine >= value.
+        source: For a person: "card FILE", "the model's default", "given".
+        far: The false accept rate that it stands for, or None where nobody measured it.
+        data: What it was measured on, "" where unknown.
+        different_pairs: With how many different pairs.
+    """
+
+    value: float
+    source: str
+    far: float | None = None
+    data: str = ""
+    different_pairs: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedFace:
+    """The face of a photo that was compared.
+
+    Attributes:
+        photo: The path as given.
+        faces: How many faces the photo has.
+        box: x1, y1, x2, y2 in pixels of the upright photo; None for an aligned crop.
+        score: The detector's, 0..1; None for an aligned crop.
+        norm: Length of the raw embedding.
+    """
+
+    photo: str
+    faces: int
+    box: tuple[float, ...] | None
+    score: float | None
+    norm: float
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a comparison came to."""
+
+    similarity: float
+    same: bool
+    threshold: UsedThreshold
+    photos: tuple[ComparedFace, ComparedFace]
+    model: str
+    model_sha256: str
+    provider: str
+
+    def document(self) -> dict[str, Any]:
+        """For ``--json``."""
+        return {**asdict(self), "verdict": "same" if self.same else "different"}
+
+
+def verify_photos(
+    first: str | Path,
+    second: str | Path,
+    settings: VerifySettings | None = None,
+    *,
+    threshold: str | float | None = None,
+) -> Verdict:
+    """Compare the largest face of each of two photos.
+
+    Args:
+        first: A photo.
+        second: The other.
+        settings: How.
+        threshold: A cosine, or the path of a threshold card; None takes the model's default.
+
+    Raises:
+        InputError: A photo cannot be read or has no face.
+        ModelError: The card belongs to another model.
+        UsageError: There is no threshold.
+    """
+    chosen = settings or VerifySettings()
+    aligned = bool(chosen.aligned)
+    model, _ = open_for(chosen, 2, aligned=aligned)
+    used = _threshold(threshold, model, flip=chosen.flip)
+    options = EmbedOptions(
+        faces="all",
+        min_score=chosen.min_score,
+        rotate="auto",
+        aligned=aligned,
+        flip=chosen.flip,
+        batch_size=chosen.batch_size,
+    )
+    faces, described = [], []
+    for result in embed_photos([Path(first), Path(second)], model, options, workers=1):
+        if not result.faces:
+            hint = ""
+            if result.status == "no_face":
+                hint = "Lower --min-score, or give --aligned if it is a face crop that fills the photo."
+            raise InputError(f"{result.name}: {result.reason}.", hint=hint)
+        face = max(result.faces, key=_area)
+        faces.append(face)
+        place = face.face
+        described.append(
+            ComparedFace(
+                photo=result.name,
+                faces=len(result.faces),
+                box=None if place is None else tuple(round(float(v), 1) for v in place.box),
+                score=None if place is None else float(place.score),
+                norm=face.norm,
+            )
+        )
+    similarity = float(np.dot(faces[0].embedding, faces[1].embedding))
+    return Verdict(
+        similarity=similarity,
+        same=similarity >= used.value,
+        threshold=used,
+        photos=(described[0], described[1]),
+        model=model.pack.name,
+        model_sha256=model.hash,
+        provider=model.provider,
+    )
+
+
+def _area(face: EmbeddedFace) -> float:
+    return 0.0 if face.face is None else face.face.area
+
+
+def _threshold(given: str | float | None, model: FaceModel, *, flip: bool) -> UsedThreshold:
+    if given is None:
+        default = model.pack.threshold
+        if default is None:
+            raise UsageError(
+                f"The model {model.pack.name!r} has no default threshold.",
+                hint="Give --threshold a cosine, or a card as `facerec verify LIST --save-threshold` makes.",
+            )
+        return UsedThreshold(
+            default.value, "the model's default", default.far, default.data, default.impostor_pairs
+        )
+    try:
+        value = float(given)
+    except ValueError:
+        card = read_card(Path(str(given)))
+        check_card(card, model=model.pack.name, sha256=model.hash, flip=flip)
+        return UsedThreshold(card.threshold, f"card {given}", card.far, card.data, card.different_pairs)
+    if not -1 <= value <= 1:
+        raise UsageError(f"--threshold {given} is not a cosine between -1 and 1.")
+    return UsedThreshold(value, "given")

@@ -1,0 +1,315 @@
+"""``facerec verify`` as a library: a list of pairs, all pairs of a folder, or two photos, measured."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from facerec_cli.embed import EmbedOptions
+from facerec_cli.errors import InputError, ModelError, UsageError
+from facerec_cli.faces import model_hash
+from facerec_cli.images import IMAGE_SUFFIXES, find_images
+from facerec_cli.packs.manifest import ModelPack
+from facerec_cli.packs.resolve import open_pack
+from facerec_cli.progress import Progress
+from facerec_cli.verify.allpairs import evaluate_all_pairs
+from facerec_cli.verify.bootstrap import BootstrapInterval, bootstrap_tar, people_of
+from facerec_cli.verify.cache import EmbeddingCache, cache_path
+from facerec_cli.verify.folds import stratified_folds
+from facerec_cli.verify.gallery import Gallery, embed_gallery
+from facerec_cli.verify.groups import GroupReport, group_rates, read_groups
+from facerec_cli.verify.ijb import pool
+from facerec_cli.verify.pairs import PairList, photo_table, read_pairs
+from facerec_cli.verify.photos import Verdict, verify_photos
+from facerec_cli.verify.result import Verification
+from facerec_cli.verify.scoring import score_pairs
+from facerec_cli.verify.settings import Steps, VerifySettings, no_steps, open_for
+from facerec_cli.verify.statistics import MAX_PAIRS_FOR_FOLDS, Evaluation, OperatingPoint, measure
+from facerec_cli.verify.vectorfile import match, read_vectors
+
+log = logging.getLogger("facerec")
+
+#: Up to this many pairs of a folder are listed one by one, which scores files, groups and pictures need.
+MAX_LISTED = 2_000_000
+
+
+def verify(
+    inputs: Sequence[str | Path],
+    settings: VerifySettings | None = None,
+    *,
+    format: str | None = None,
+    root: str | Path | None = None,
+    all_pairs: bool = False,
+    threshold: str | float | None = None,
+    steps: Steps = no_steps,
+) -> Verification | Verdict:
+    """Do what the inputs ask for: two photos, all pairs of a folder, or a list.
+
+    Raises:
+        UsageError: Inputs and settings that do not fit together.
+    """
+    if len(inputs) == 2 and not all_pairs:
+        return verify_photos(inputs[0], inputs[1], settings, threshold=threshold)
+    if len(inputs) != 1:
+        raise UsageError(f"verify takes one list, one folder or two photos, not {len(inputs)} inputs.")
+    if threshold is not None:
+        raise UsageError("--threshold is for two photos; a list measures its own.")
+    path = Path(inputs[0])
+    if all_pairs:
+        return verify_folder(path, settings, steps=steps)
+    if path.suffix.lower() in IMAGE_SUFFIXES:
+        raise UsageError(f"{str(path)!r} is one photo; verify compares two, or takes a list of pairs.")
+    return verify_list(path, settings, format=format, root=root, steps=steps)
+
+
+def verify_list(
+    path: str | Path,
+    settings: VerifySettings | None = None,
+    *,
+    format: str | None = None,
+    root: str | Path | None = None,
+    steps: Steps = no_steps,
+) -> Verification:
+    """Measure a model on a list of pairs.
+
+    Args:
+        path: The list; see ``pairs.read_pairs``.
+        settings: How.
+        format: The list's format; recognised when None.
+        root: Folder that the list's paths start from.
+        steps: Watches the work.
+
+    Raises:
+        InputError: The list, its photos or the embeddings cannot be used.
+        ModelError: The model cannot be used, or is not the one that made the embeddings.
+    """
+    chosen = settings or VerifySettings()
+    pairs = read_pairs(path, format, root, images=chosen.embeddings is None)
+    return _measure(str(path), pairs, chosen, steps)
+
+
+def verify_folder(
+    folder: str | Path, settings: VerifySettings | None = None, *, steps: Steps = no_steps
+) -> Verification:
+    """Compare each photo of a folder with each other; the subfolder that a photo lies in says who it shows.
+
+    Raises:
+        InputError: No photos, or photos outside subfolders.
+        ModelError: The model cannot be used.
+    """
+    chosen = settings or VerifySettings()
+    root = Path(folder)
+    if not root.is_dir():
+        raise InputError(f"There is no folder {str(folder)!r} to compare all pairs of.")
+    images = [Path(path) for path in find_images([root])]
+    names = tuple(str(PurePosixPath(image.relative_to(root).as_posix())) for image in images)
+    if len(names) < 2:
+        raise InputError(f"The folder {str(folder)!r} has {len(names)} photos; comparing takes two.")
+    loose = next((name for name in names if "/" not in name), None)
+    if loose is not None:
+        raise InputError(
+            f"{loose!r} lies directly in {str(folder)!r}, so nobody knows whom it shows.",
+            hint="--all-pairs takes a folder with one subfolder per person.",
+        )
+    identity = photo_table(name.rpartition("/")[0] for name in names)[1]
+    if len(names) * (len(names) - 1) // 2 <= MAX_LISTED:
+        first, second = (side.astype(np.int64) for side in np.triu_indices(len(names), 1))
+        same = identity[first] == identity[second]
+        pairs = PairList("all-pairs", tuple(images), names, first, second, same, identity=identity)
+        return _measure(str(folder), pairs, chosen, steps)
+    if chosen.groups or chosen.bootstrap:
+        raise UsageError(f"--by and --bootstrap take at most {MAX_LISTED:,} pairs; this folder has more.")
+    with steps("Embedding", "photos") as progress:
+        gallery = _gallery(tuple(images), names, chosen, progress, aligned=False)
+    with steps("Comparing", "pairs") as progress:
+        result = evaluate_all_pairs(
+            gallery.vectors, identity, failed=gallery.failed, fars=chosen.all_fars, progress=progress
+        )
+    return Verification(
+        source=str(folder),
+        format="all-pairs",
+        names=names,
+        images=tuple(images),
+        gallery=gallery,
+        evaluation=result.evaluation,
+        genuine=result.genuine,
+        impostor=result.impostor,
+        pairs=None,
+        fold=None,
+        scores=None,
+        failed=None,
+        chosen=_choose_point(result.evaluation, chosen.far),
+    )
+
+
+def _measure(source: str, pairs: PairList, settings: VerifySettings, steps: Steps) -> Verification:
+    """Vectors, scores, figures of a list."""
+    with steps("Embedding", "photos") as progress:
+        gallery = _gallery(pairs.images, pairs.names, settings, progress, of=pairs, aligned=pairs.aligned)
+    vectors, unusable = gallery.vectors, gallery.failed
+    if pairs.templates is not None:
+        vectors = pool(vectors, unusable, pairs.templates)
+        unusable = np.asarray(~vectors.any(axis=1))
+    failed = unusable[pairs.first] | unusable[pairs.second]
+    if failed.all():
+        reason = next(iter(gallery.reasons.values()), "no embedding")
+        raise InputError(
+            f"None of the {len(pairs):,} pairs can be scored: {len(gallery.reasons):,} photos have no "
+            f"embedding, the first ({pairs.names[next(iter(gallery.reasons))]}) because: {reason}."
+        )
+    with steps("Scoring", "pairs") as progress:
+        scores = score_pairs(vectors, pairs.first, pairs.second, progress=progress)
+    fold = pairs.fold
+    if fold is None and len(pairs) <= MAX_PAIRS_FOR_FOLDS:
+        fold = stratified_folds(pairs.same)
+    measured = measure(scores, pairs.same, failed=failed, folds=fold, fars=settings.all_fars)
+    result = Verification(
+        source=source,
+        format=pairs.format,
+        names=pairs.names,
+        images=pairs.images,
+        gallery=gallery,
+        evaluation=measured.evaluation,
+        genuine=measured.genuine,
+        impostor=measured.impostor,
+        pairs=pairs,
+        fold=fold,
+        scores=scores,
+        failed=failed,
+        chosen=_choose_point(measured.evaluation, settings.far),
+    )
+    if settings.groups is not None:
+        result = replace(result, groups=_group_report(result, settings))
+    if settings.bootstrap:
+        with steps("Bootstrap", "rounds") as progress:
+            result = replace(result, bootstrap=_bootstrap(result, settings.bootstrap, progress))
+    return result
+
+
+def _gallery(
+    images: Sequence[Path | bytes],
+    names: tuple[str, ...],
+    settings: VerifySettings,
+    progress: Progress,
+    *,
+    of: PairList | None = None,
+    aligned: bool,
+) -> Gallery:
+    """Vectors from the file that the user names, or from the photos."""
+    if settings.embeddings is not None:
+        return _from_file(settings.embeddings, names, settings, of)
+    aligned = settings.aligned if settings.aligned is not None else aligned
+    model, workers = open_for(settings, len(images), aligned=aligned)
+    options = EmbedOptions(
+        faces=settings.faces,  # type: ignore[arg-type]  # checked by VerifySettings
+        min_score=settings.min_score,
+        aligned=aligned,
+        flip=settings.flip,
+        batch_size=settings.batch_size,
+    )
+    cache = EmbeddingCache(cache_path()) if settings.cache else None
+    try:
+        gallery = embed_gallery(
+            images,
+            model,
+            options,
+            landmarks=None if of is None or aligned else of.landmarks,
+            cache=cache,
+            workers=workers,
+            progress=progress,
+        )
+    finally:
+        if cache is not None:
+            cache.close()
+    if gallery.reasons:
+        first = next(iter(gallery.reasons))
+        log.warning(
+            "%d of %d photos have no embedding, the first %s: %s",
+            len(gallery.reasons),
+            len(images),
+            names[first],
+            gallery.reasons[first],
+        )
+    return gallery
+
+
+def _from_file(path: Path, names: tuple[str, ...], settings: VerifySettings, of: PairList | None) -> Gallery:
+    file = read_vectors(path, faces=settings.faces)
+    rows = of.templates.image if of is not None and of.templates is not None else None
+    if file.photos is None and rows is not None and len(file.vectors) == len(rows):
+        # A row for each line of the tid_mid file, as the published scripts store them.
+        vectors = np.zeros((len(names), file.vectors.shape[1]), np.float32)
+        vectors[rows] = file.vectors
+        gallery = Gallery(vectors, np.zeros(len(names), bool), {}, file.model, file.settings)
+    else:
+        gallery = match(file, names)
+    if settings.model is not None:
+        pack = settings.model if isinstance(settings.model, ModelPack) else open_pack(settings.model)
+        digest = model_hash(pack)
+        if not file.model.sha256:
+            raise ModelError(
+                f"{str(path)!r} does not say which model made it, so --model cannot be checked.",
+                hint="Leave --model out, or keep the .json of `facerec embed` beside the embeddings.",
+            )
+        if file.model.sha256 != digest:
+            raise ModelError(
+                f"{str(path)!r} was made with the model {file.model.name!r} ({file.model.sha256[:12]}), not "
+                f"with {pack.name!r} ({digest[:12]}).",
+                hint="Embed the photos with this model, or leave --model out.",
+            )
+    if settings.flip and not file.settings.get("flip", False):
+        raise UsageError(f"--flip was given, but {str(path)!r} was embedded without it or does not say.")
+    return gallery
+
+
+def _choose_point(evaluation: Evaluation, far: float | None) -> OperatingPoint | None:
+    if far is not None:
+        return next(point for point in evaluation.tar_at_far if point.far == far)
+    return next((point for point in evaluation.tar_at_far if point.measurable), None)
+
+
+def _group_report(result: Verification, settings: VerifySettings) -> GroupReport:
+    pairs, scores, failed, point = result.pairs, result.scores, result.failed, result.chosen
+    assert pairs is not None and scores is not None and failed is not None and settings.groups is not None
+    if pairs.templates is not None:
+        raise UsageError("--by takes lists of photos, not of templates.")
+    if point is None or point.threshold is None:
+        reason = point.reason if point else "no FAR is measurable on this list"
+        raise InputError(f"Groups need a threshold: {reason}.", hint="Choose a larger --far.")
+    number, groups = read_groups(settings.groups, result.names)
+    return group_rates(
+        scores,
+        pairs.same,
+        failed,
+        (number[pairs.first], number[pairs.second]),
+        groups,
+        threshold=point.threshold,
+        far=point.far,
+        unknown=int((number < 0).sum()),
+    )
+
+
+def _bootstrap(result: Verification, rounds: int, progress: Progress) -> tuple[BootstrapInterval, ...]:
+    pairs, scores, failed = result.pairs, result.scores, result.failed
+    assert pairs is not None and scores is not None and failed is not None
+    fars = [point.far for point in result.evaluation.tar_at_far if point.measurable]
+    if not fars:
+        return ()
+    if pairs.identity is not None:
+        people = pairs.identity
+    else:
+        count = int(max(pairs.first.max(), pairs.second.max())) + 1
+        people = people_of(pairs.first, pairs.second, pairs.same, count)
+    use = ~failed
+    return bootstrap_tar(
+        scores[use],
+        pairs.same[use],
+        (people[pairs.first[use]], people[pairs.second[use]]),
+        fars=fars,
+        rounds=rounds,
+        progress=progress,
+    )
