@@ -41,6 +41,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "facerec_cli.cli.verify:verify",
         "Measure a model on labelled pairs, or compare two photos.",
     ),
+    "bench": (
+        "facerec_cli.cli.bench:bench",
+        "Measure images a second on this machine, and recommend threads and batch size.",
+    ),
 }
 
 
