@@ -12,12 +12,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from facerec_cli.packs.document import EVALUATIONS
 from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.packs.resolve import pack_hash
 
 log = logging.getLogger("facerec")
 
-EVALUATIONS = "evaluations"
 NOT_MEASURED = "not measured"
 
 
@@ -35,16 +35,26 @@ def model_card(pack: ModelPack) -> str:
 
 
 def read_evaluations(pack: ModelPack) -> list[tuple[str, dict[str, Any]]]:
-    """The evaluations stored beside the pack, by file name; unreadable ones are named in the log."""
+    """The evaluations stored beside the pack, by file name.
+
+    Unreadable ones, and those that were made with another model, are left out and named in the log.
+    """
     found = []
+    identity = pack_hash(pack)
     for path in sorted((pack.folder / EVALUATIONS).glob("*.json")):
         try:
             document = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as fault:
             log.warning("%s is left out of the card: %s", path, fault)
             continue
-        if isinstance(document, dict):
-            found.append((path.stem, document))
+        if not isinstance(document, dict):
+            log.warning("%s is left out of the card: it is not what `facerec verify --json` prints.", path)
+            continue
+        measured = (document.get("model") or {}).get("sha256")
+        if measured and measured != identity:
+            log.warning("%s is left out of the card: it was measured with another model.", path)
+            continue
+        found.append((path.stem, document))
     return found
 
 
@@ -103,14 +113,19 @@ def _evaluation(document: dict[str, Any]) -> str:
     shown = NOT_MEASURED if mean is None else _percent(mean)
     if mean is not None and error is not None:
         shown += f" ± {_percent(error)} (standard error of the mean over folds)"
-    rows = [("Accuracy", shown)]
+    rows = [("Data", str(document["source"]))] if document.get("source") else []
+    settings = document.get("settings") or {}
+    if settings:
+        rows.append(("Settings", ", ".join(f"{key} {value}" for key, value in settings.items())))
+    rows.append(("Accuracy", shown))
     rows += [
         (label, NOT_MEASURED if document.get(key) is None else form(document[key]))
         for key, label, form in (
             ("eer", "Equal error rate", _percent),
             ("auc", "Area under the ROC curve", lambda value: f"{value:.5f}"),
             ("pairs", "Pairs", _count),
-            ("failures", "Photos or pairs that failed", _count),
+            ("different_pairs", "of different people", _count),
+            ("failures", "Pairs without a score", _count),
         )
     ]
     text = _table(("", ""), rows)
@@ -161,8 +176,5 @@ def _percent(value: float) -> str:
     return f"{100 * value:.2f} %"
 
 
-def _count(value: Any) -> str:
-    """A number, or a table of numbers as verify prints them."""
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {_count(item)}" for key, item in value.items())
-    return f"{value:,}" if isinstance(value, int | float) else str(value)
+def _count(value: int) -> str:
+    return f"{value:,}"

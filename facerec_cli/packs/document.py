@@ -83,6 +83,7 @@ from facerec_cli.registry import DETECTORS
 
 SCHEMA = 1
 MANIFEST = "pack.toml"
+EVALUATIONS = "evaluations"  # folder in a pack's folder with what `facerec verify --json` printed
 MAX_MANIFEST_BYTES = 1 << 20
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")

@@ -19,7 +19,7 @@ from typing import Literal
 from facerec_cli.errors import FacerecError, InputError, ModelError
 from facerec_cli.packs import insightface
 from facerec_cli.packs.bare import PackOverrides
-from facerec_cli.packs.document import MANIFEST, check_name, write_manifest
+from facerec_cli.packs.document import EVALUATIONS, MANIFEST, check_name, write_manifest
 from facerec_cli.packs.files import exclusive, sha256_of
 from facerec_cli.packs.known import known_packs
 from facerec_cli.packs.manifest import ModelPack
@@ -109,6 +109,8 @@ def register(
         files[pack.detector.file] = pack.detector_path
     texts = [file for file in pack.licence.files if (pack.folder / file).is_file()]
     files |= {file: pack.folder / file for file in texts}
+    measured = (pack.folder / EVALUATIONS).glob("*.json") if (pack.folder / MANIFEST).is_file() else []
+    files |= {f"{EVALUATIONS}/{path.name}": path for path in measured}
     licence = dataclasses.replace(pack.licence, files=tuple(texts))
     pack = dataclasses.replace(pack, name=name or pack.name, licence=licence)
     return install(pack, files, force=force)
@@ -215,6 +217,7 @@ def _refuse_taken(name: str, *, force: bool) -> None:
 
 
 def _copy(source: Path, target: Path) -> None:
+    target.parent.mkdir(exist_ok=True)
     shutil.copyfile(source, target)
     with target.open("rb+") as stream:
         os.fsync(stream.fileno())

@@ -9,6 +9,8 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from facerec_cli.errors import ModelError
 from facerec_cli.packs.metadata import (
@@ -163,6 +165,17 @@ def test_other_files_are_not_onnx(tmp_path, content):
     file.write_bytes(content)
     with pytest.raises(ModelError, match=r"x\.onnx"):
         open_pack(file)
+
+
+@given(st.binary(max_size=200))
+def test_whatever_the_bytes_reading_ends_with_entries_or_a_reason(tmp_path_factory, content):
+    file = tmp_path_factory.getbasetemp() / "any.onnx"
+    file.write_bytes(content)
+    try:
+        assert isinstance(read_metadata(file), dict)
+        assert len(graph_digest(file)) == 64
+    except ModelError as fault:
+        assert "any.onnx" in fault.message
 
 
 def test_sealing_leaves_nothing_half_written(sealed, monkeypatch):

@@ -154,6 +154,10 @@ def test_a_card_shows_the_evaluations_beside_the_pack(facerec, tiny, tmp_path):
     folder = pack.folder / "evaluations"
     folder.mkdir()
     evaluation = {
+        "model": {"name": "tiny", "sha256": pack_hash(pack)},
+        "source": "pairs.txt",
+        "settings": {"flip": False},
+        "different_pairs": 3000,
         "accuracy": {"mean": 0.99383, "standard_error": 0.0011},
         "eer": 0.0071,
         "auc": 0.99876,
@@ -166,10 +170,13 @@ def test_a_card_shows_the_evaluations_beside_the_pack(facerec, tiny, tmp_path):
     }
     (folder / "lfw.json").write_text(json.dumps(evaluation))
     (folder / "broken.json").write_text("{")
+    other = {**evaluation, "model": {"name": "tiny", "sha256": "0" * 64}, "eer": 0.5}
+    (folder / "other.json").write_text(json.dumps(other))
     done = facerec("card", "tiny")
     assert "99.38 % ± 0.11 %" in done.stdout and "| Pairs | 6,000 |" in done.stdout
     assert "| 0.001 | 98.90 % | 98.40 % to 99.30 % | 0.4100 |" in done.stdout
     assert "| 1e-06 | not measured |" in done.stdout and "### lfw" in done.stdout
-    assert "broken.json is left out" in done.stderr
+    assert "broken.json is left out" in done.stderr and "other.json is left out" in done.stderr
+    assert "| Data | pairs.txt |" in done.stdout and "50.00 %" not in done.stdout
     facerec("card", "tiny", "-o", tmp_path / "card.md")
     assert (tmp_path / "card.md").read_text() == done.stdout

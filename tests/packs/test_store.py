@@ -30,11 +30,14 @@ def leftovers() -> list[str]:
 
 def test_a_folder_is_copied_whole_and_opens_by_name(tiny, tmp_path):
     made = tiny.pack(tmp_path / "source")
+    (made.folder / "evaluations").mkdir()
+    (made.folder / "evaluations" / "lfw.json").write_text("{}")
     registered = register(made.folder)
     shutil.rmtree(made.folder)
     assert registered == open_pack("tiny") == dataclasses.replace(made, folder=user_packs() / "tiny")
     names = {path.name for path in registered.folder.iterdir()}
-    assert names == {"pack.toml", "encoder.onnx", "detector.onnx", "LICENSE.txt"}
+    assert names == {"pack.toml", "encoder.onnx", "detector.onnx", "LICENSE.txt", "evaluations"}
+    assert (registered.folder / "evaluations" / "lfw.json").read_text() == "{}"
     assert leftovers() == []
 
 
