@@ -32,4 +32,15 @@ def embedded_packs() -> Path:
 def insightface_packs() -> list[Path]:
     """Folders of insightface packs, one folder each: ``INSIGHTFACE_HOME`` or ``~/.insightface``."""
     root = Path(os.environ.get("INSIGHTFACE_HOME") or "~/.insightface").expanduser()
-    return [folder for folder in (root / "models", root) if folder.is_dir()]
+    return [root / "models", root]
+
+
+def subfolders(room: Path) -> list[Path]:
+    """The folders in ``room`` that are not hidden, by name; none where it is absent or may not be read.
+
+    A home that is another user's, as in many containers, must not keep the embedded pack from working.
+    """
+    try:
+        return sorted(path for path in room.iterdir() if path.is_dir() and not path.name.startswith("."))
+    except OSError:
+        return []

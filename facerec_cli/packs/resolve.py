@@ -7,6 +7,8 @@ import difflib
 import hashlib
 import json
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -19,7 +21,7 @@ from facerec_cli.packs.files import sha256_of
 from facerec_cli.packs.known import known_packs
 from facerec_cli.packs.manifest import DetectorSpec, EncoderSpec, ModelPack
 from facerec_cli.packs.metadata import MANIFEST_KEY, pack_from_metadata, read_metadata, read_pack
-from facerec_cli.packs.places import embedded_packs, insightface_packs, user_packs
+from facerec_cli.packs.places import embedded_packs, insightface_packs, subfolders, user_packs
 
 DEFAULT_PACK = "sface"
 NAME_PREFIX = "pack:"
@@ -50,13 +52,12 @@ def installed() -> list[Installed]:
     found: dict[str, Installed] = {}
     rooms: list[tuple[Origin, Path]] = [("embedded", embedded_packs()), ("registered", user_packs())]
     for origin, room in rooms:
-        for manifest in sorted(room.glob(f"*/{MANIFEST}")):
-            if not manifest.parent.name.startswith("."):  # a copy under way
-                name = manifest.parent.name
-                found.setdefault(name, Installed(name, origin, manifest.parent))
+        for folder in subfolders(room):  # a copy under way is hidden
+            if _exists(folder / MANIFEST):
+                found.setdefault(folder.name, Installed(folder.name, origin, folder))
     for room in insightface_packs():
-        for folder in sorted(path for path in room.iterdir() if path.is_dir()):
-            if folder.name not in ("models", "") and insightface.looks_like_pack(folder):
+        for folder in subfolders(room):
+            if folder.name != "models" and insightface.looks_like_pack(folder):
                 found.setdefault(folder.name, Installed(folder.name, "insightface", folder))
     return list(found.values())
 
@@ -98,33 +99,35 @@ def open_pack(ref: str | Path = DEFAULT_PACK, *, overrides: PackOverrides | None
         pack = open_installed(entry, overrides=overrides)
         _warn_of_other_files(entry, pack)
         return pack
-    if path.exists() and not text.startswith(NAME_PREFIX):
+    if _exists(path) and not text.startswith(NAME_PREFIX):
         return open_path(path, overrides=overrides)
     raise _unknown(name)
 
 
 def open_installed(entry: Installed, *, overrides: PackOverrides | None = None) -> ModelPack:
     """Open a pack that :func:`installed` lists."""
-    if entry.origin == "insightface":
+    if entry.origin != "insightface":
+        return open_path(entry.folder, overrides=overrides)
+    with _readable(entry.folder):
         pack = insightface.open_insightface(entry.folder, entry.name)
-        _refuse_overrides(overrides, pack)
-        return pack
-    return open_path(entry.folder, overrides=overrides)
+    _refuse_overrides(overrides, pack)
+    return pack
 
 
 def open_path(path: Path, *, overrides: PackOverrides | None = None) -> ModelPack:
     """Open a pack folder or an ``.onnx`` file; see :func:`open_pack`."""
     overrides = overrides or PackOverrides()
-    if path.is_dir():
-        pack = _open_folder(path)
-    elif not path.exists():
+    if not _exists(path):
         raise ModelError(f"There is no model at {path}.", hint="facerec models list shows those with a name.")
-    elif path.suffix.lower() != ".onnx":
-        raise ModelError(f"{path} is not an .onnx file or a pack folder.")
-    elif not _carries_manifest(path):
-        return open_bare(path, overrides)
-    else:
-        pack = read_pack(path)
+    with _readable(path):
+        if path.is_dir():
+            pack = _open_folder(path)
+        elif path.suffix.lower() != ".onnx" or not path.is_file():
+            raise ModelError(f"{path} is not an .onnx file or a pack folder.")
+        elif not _carries_manifest(path):
+            return open_bare(path, overrides)
+        else:
+            pack = read_pack(path)
     _refuse_overrides(overrides, pack)
     return pack
 
@@ -227,8 +230,24 @@ def _reads_as_path(text: str) -> bool:
     return "/" in text or "\\" in text or text.startswith(("~", ".")) or text.lower().endswith(".onnx")
 
 
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Say of a file or folder under ``path`` that the system does not let us read, instead of failing."""
+    try:
+        yield
+    except OSError as fault:
+        raise ModelError(f"{fault.filename or path} cannot be read: {fault.strerror}.") from fault
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name too long for the system, or in a folder that may not be searched
+        return False
+
+
 def _holds_model(path: Path) -> bool:
-    return path.is_dir() and ((path / MANIFEST).exists() or any(path.glob("*.onnx")))
+    return _exists(path) and path.is_dir() and ((path / MANIFEST).exists() or any(path.glob("*.onnx")))
 
 
 def _unknown(name: str) -> ModelError:

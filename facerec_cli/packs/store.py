@@ -204,7 +204,7 @@ def _refuse_taken(name: str, *, force: bool) -> None:
     entry = find(name)
     if entry and entry.origin == "embedded":
         raise ModelError(f"{name!r} is the name of a pack that comes with facerec.", hint="Add --name OTHER")
-    if (user_packs() / name / MANIFEST).exists() and not force:
+    if entry and entry.origin == "registered" and not force:
         raise ModelError(
             f"A model {name!r} is registered already.",
             hint=f"Add --force to replace it, or choose another name. It is in {user_packs() / name}",

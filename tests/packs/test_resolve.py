@@ -75,6 +75,9 @@ def test_a_folder_without_models_does_not_make_a_name_unclear(tiny, tmp_path, mo
         ("buffalo_l", "not on this machine", "facerec models pull buffalo_l"),
         ("missing.onnx", "no model at missing.onnx", "facerec models list"),
         ("./nothing", "no model at nothing", ""),
+        ("x" * 5000, "no model 'xxx", ""),
+        ("./" + "x" * 5000, "no model at xxx", ""),
+        ("nul\0byte", "no model 'nul", ""),
     ],
 )
 def test_what_is_not_there_is_said_with_what_to_do(ref, message, hint, tmp_path, monkeypatch):
@@ -82,6 +85,22 @@ def test_what_is_not_there_is_said_with_what_to_do(ref, message, hint, tmp_path,
     with pytest.raises(ModelError) as caught:
         open_pack(ref)
     assert message in caught.value.message and hint in caught.value.hint
+
+
+def test_a_pipe_and_a_text_are_no_models(tmp_path):
+    (tmp_path / "notes.txt").write_text("hello")
+    with pytest.raises(ModelError, match=r"not an \.onnx file or a pack folder"):
+        open_pack(tmp_path / "notes.txt")
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe.onnx")
+        with pytest.raises(ModelError, match="not an"):
+            open_pack(tmp_path / "pipe.onnx")
+
+
+def test_a_link_that_leads_to_itself_is_no_model(tmp_path):
+    (tmp_path / "loop.onnx").symlink_to(tmp_path / "loop.onnx")
+    with pytest.raises(ModelError, match="no model at"):
+        open_pack(tmp_path / "loop.onnx")
 
 
 def test_one_changed_byte_of_a_file_is_refused_with_both_hashes(tiny, tmp_path):
@@ -252,6 +271,21 @@ def test_a_file_and_its_registered_copy_are_the_same_model(tiny, tmp_path):
     file = tmp_path / "m.onnx"
     seal(pack.encoder_path, pack, file)
     assert pack_hash(register(file, "m")) == pack_hash(open_pack(file)) == pack_hash(open_pack("m"))
+
+
+def test_a_home_that_may_not_be_read_leaves_the_embedded_pack(tmp_path, monkeypatch):
+    """As in a container where HOME is another user's; PermissionError also for root."""
+    real = Path.iterdir
+
+    def iterdir(path):
+        if path.is_relative_to(tmp_path):
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setenv("FACEREC_HOME", str(tmp_path / "a"))
+    monkeypatch.setenv("INSIGHTFACE_HOME", str(tmp_path / "b"))
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+    assert [pack.name for pack in installed()] == ["sface"] and open_pack().name == "sface"
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root reads everything")
