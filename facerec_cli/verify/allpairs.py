@@ -7,7 +7,6 @@ same pairs lie in a band along the diagonal and all other tiles hold different p
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec_cli.errors import InputError
+from facerec_cli.faces.runtime import default_threads
 from facerec_cli.progress import Progress, silent
 from facerec_cli.verify.distribution import Binning, Counts, Distribution, bins_to_open
 from facerec_cli.verify.statistics import DEFAULT_FARS, Measured, PairCounts, summarise
@@ -57,7 +57,7 @@ def evaluate_all_pairs(
     done = 0
     counts: list[Counts] = [np.zeros(binning.bins, np.int64) for _ in range(2)]
     sums = np.zeros(2)
-    with ThreadPoolExecutor(_threads()) as pool:
+    with ThreadPoolExecutor(default_threads()) as pool:
         for scores, same in tiles(x, people):
             genuine, impostor = split(scores, same)
             counts[0] += binning.histogram(binning.index(genuine))
@@ -154,7 +154,3 @@ def _count_pairs(identity: NDArray[np.int64], failed: NDArray[np.bool_]) -> Pair
     same, different = counts(identity)
     scored_same, scored_different = counts(identity[~failed])
     return PairCounts(same + different, same, different, same - scored_same, different - scored_different)
-
-
-def _threads() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

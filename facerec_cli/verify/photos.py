@@ -93,7 +93,7 @@ def verify_photos(
     """
     chosen = settings or VerifySettings()
     aligned = bool(chosen.aligned)
-    model, _ = open_for(chosen, 2, aligned=aligned)
+    model, _ = open_for(chosen, aligned=aligned)
     used = _threshold(threshold, model, flip=chosen.flip)
     options = EmbedOptions(
         faces="all",

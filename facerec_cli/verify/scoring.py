@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
-from facerec_cli.embed.pipeline import core_count
+from facerec_cli.faces.runtime import default_threads
 from facerec_cli.progress import Progress, silent
 
 _CHUNK = 1 << 14  # pairs whose vectors are gathered at once: 16 MB at 128 numbers
@@ -38,7 +38,7 @@ def score_pairs(
         np.einsum("pd,pd->p", vectors[first[part]], vectors[second[part]], out=scores[part])
         return start
 
-    with ThreadPoolExecutor(core_count()) as pool:
+    with ThreadPoolExecutor(default_threads()) as pool:
         for start in pool.map(work, range(0, first.size, _CHUNK)):
             progress(min(start + _CHUNK, first.size), first.size)
     return scores

@@ -7,9 +7,9 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from facerec_cli.embed.pipeline import core_count
 from facerec_cli.errors import UsageError
 from facerec_cli.faces import FaceModel, open_model
+from facerec_cli.faces.runtime import default_threads
 from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.progress import Progress, silent
 from facerec_cli.verify.statistics import DEFAULT_FARS
@@ -76,14 +76,10 @@ class VerifySettings:
         return tuple(sorted({*self.fars, *((self.far,) if self.far is not None else ())}))
 
 
-def open_for(settings: VerifySettings, photos: int, *, aligned: bool) -> tuple[FaceModel, int]:
-    """Open the model and share the threads between batches of photos and the networks."""
-    total = settings.threads or core_count()
-    workers = max(1, min(total, -(-photos // settings.batch_size)))
+def open_for(settings: VerifySettings, *, aligned: bool) -> tuple[FaceModel, int]:
+    """Open the model on all threads; one batch of photos more than those is under way."""
+    total = settings.threads or default_threads()
     opened = open_model(
-        settings.model or DEFAULT_MODEL,
-        device=settings.device,
-        threads=max(1, total // workers),
-        detector=not aligned,
+        settings.model or DEFAULT_MODEL, device=settings.device, threads=total, detector=not aligned
     )
-    return opened, workers
+    return opened, total + 1

@@ -203,7 +203,7 @@ def _gallery(
     if settings.embeddings is not None:
         return _from_file(settings.embeddings, names, settings, of)
     aligned = settings.aligned if settings.aligned is not None else aligned
-    model, workers = open_for(settings, len(images), aligned=aligned)
+    model, workers = open_for(settings, aligned=aligned)
     options = EmbedOptions(
         faces=settings.faces,  # type: ignore[arg-type]  # checked by VerifySettings
         min_score=settings.min_score,
