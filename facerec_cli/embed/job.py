@@ -144,7 +144,7 @@ def embed_to_file(
     if not photos:
         raise InputError("No photo was found.", hint="Name photos, folders with photos, or a list of them.")
     try:
-        face_model, workers = _open(model, device, threads, settings, len(photos))
+        face_model, workers = _open(model, device, threads, settings)
         run = _describe_run(face_model, settings, photos)
         done = _prepare(parts, target, run, photos, resume=resume, overwrite=overwrite)
         step = run["shard_size"]
@@ -177,15 +177,14 @@ def embed_to_file(
 
 
 def _open(
-    model: str | Path | ModelPack, device: str, threads: int | None, options: EmbedOptions, photos: int
+    model: str | Path | ModelPack, device: str, threads: int | None, options: EmbedOptions
 ) -> tuple[FaceModel, int]:
-    """Open the model, and share the threads between batches and, where those are few, the networks."""
-    total = threads or core_count()
+    """Open the model on all threads; one batch more than those is under way, so that none runs dry."""
+    total = core_count() if threads is None else threads
     if total < 1:
         raise UsageError(f"--threads {threads} is below 1.")
-    workers = min(total, -(-photos // options.batch_size))
-    opened = open_model(model, device=device, threads=total // workers, detector=not options.aligned)
-    return opened, workers
+    opened = open_model(model, device=device, threads=total, detector=not options.aligned)
+    return opened, total + 1
 
 
 def _describe_run(model: FaceModel, options: EmbedOptions, photos: Sequence[str]) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from facerec_cli.embed.views import View, best_reduction, open_view, rms_spread,
 from facerec_cli.errors import ModelError
 from facerec_cli.faces import Face, FaceModel
 from facerec_cli.faces.align import template
+from facerec_cli.faces.runtime import default_threads
 from facerec_cli.images import ImageError, open_photo
 
 Source = str | os.PathLike[str] | bytes
@@ -41,7 +42,7 @@ def embed_photos(
         sources: Paths or encoded images. ``images.find_images`` makes paths from folders, lists and patterns.
         model: An opened model (``faces.open_model``).
         options: What to embed and how.
-        workers: Threads; None takes the number of cores. Open the model with ``threads=1`` for more than one.
+        workers: Batches under way at a time; None takes one more than there are cores.
         keep_crops: Whether the results carry the aligned crops.
 
     Yields:
@@ -53,7 +54,7 @@ def embed_photos(
     settings = options or EmbedOptions()
     step = settings.batch_size
     batches = (sources[start : start + step] for start in range(0, len(sources), step))
-    threads = max(1, min(workers or core_count(), -(-len(sources) // step)))
+    threads = max(1, min(workers or core_count() + 1, -(-len(sources) // step)))
     pool = ThreadPoolExecutor(threads, thread_name_prefix="embed")
     running: deque[Future[list[PhotoResult]]] = deque()
     try:
@@ -69,9 +70,7 @@ def embed_photos(
 
 def core_count() -> int:
     """The cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    return default_threads()
 
 
 @dataclass(slots=True)
