@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlparse
 
@@ -17,7 +19,7 @@ from facerec_cli.packs.known import known_packs
 from facerec_cli.packs.manifest import DetectorSpec, EncoderSpec, ModelPack
 from facerec_cli.packs.places import home
 from facerec_cli.packs.resolve import find, open_installed
-from facerec_cli.packs.store import install
+from facerec_cli.packs.store import cannot_write, install
 from facerec_cli.progress import Progress, silent
 from facerec_cli.registry import unknown_name
 
@@ -77,11 +79,9 @@ def pull(
         raise licences.refusal(known)
     mirror = mirror or os.environ.get("FACEREC_MIRROR", "")
     wanted = [known.encoder.file, *([known.detector.file] if known.detector else [])]
-    rooms = home() / "downloads"
-    rooms.mkdir(parents=True, exist_ok=True)
+    room = home() / "downloads"
     try:
-        with exclusive(rooms / f".{name}.lock"), tempfile.TemporaryDirectory(dir=rooms) as unpacked:
-            folder = Path(unpacked)
+        with exclusive(room / f".{name}.lock"), _workplace(room, name) as folder:
             if mirror and not _is_address(mirror):
                 _from_folder(Path(mirror).expanduser(), known, wanted, folder)
             else:
@@ -90,6 +90,17 @@ def pull(
             return install(known, {file: folder / file for file in wanted}, force=force)
     except BlockingIOError as fault:
         raise ModelError(f"Another facerec is pulling {name}.", hint="Wait for it to end.") from fault
+    except OSError as fault:
+        raise cannot_write(room, fault) from fault
+
+
+@contextmanager
+def _workplace(room: Path, name: str) -> Iterator[Path]:
+    """A folder to unpack in, without what a killed program left there; the caller holds the pack's lock."""
+    for left in room.glob(f".{name}+*"):
+        shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=f".{name}+", dir=room) as folder:
+        yield Path(folder)
 
 
 def _from_folder(mirror: Path, known: ModelPack, wanted: list[str], folder: Path) -> None:

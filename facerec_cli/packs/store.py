@@ -40,6 +40,7 @@ __all__ = [
     "Finding",
     "Installed",
     "PackOverrides",
+    "cannot_write",
     "check",
     "find",
     "home",
@@ -143,7 +144,7 @@ def install(pack: ModelPack, files: Mapping[str, Path], *, force: bool = False) 
     except BlockingIOError as fault:
         raise ModelError(f"Another facerec is adding {name!r}.", hint="Wait for it to end.") from fault
     except OSError as fault:
-        raise _cannot_write(room, fault) from fault
+        raise cannot_write(room, fault) from fault
     return open_path(room / name)
 
 
@@ -168,7 +169,7 @@ def remove(name: str) -> Path:
         entry.folder.replace(gone)  # at once out of sight, then deleted at leisure
         shutil.rmtree(gone.parent)
     except OSError as fault:
-        raise _cannot_write(user_packs(), fault) from fault
+        raise cannot_write(user_packs(), fault) from fault
     return entry.folder
 
 
@@ -251,7 +252,8 @@ def _clear_unfinished(room: Path, name: str) -> None:
             shutil.rmtree(left, ignore_errors=True)
 
 
-def _cannot_write(room: Path, fault: OSError) -> ModelError:
+def cannot_write(room: Path, fault: OSError) -> ModelError:
+    """The error for a folder of ours that the system does not let us write to."""
     if fault.errno == errno.ENOSPC:
         return ModelError(f"No space left in {room}.", hint="Make room, or set FACEREC_HOME to another disk.")
     return ModelError(

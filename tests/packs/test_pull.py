@@ -109,6 +109,35 @@ def test_other_files_than_the_published_ones_are_refused(published, tiny, tmp_pa
     assert [p.name for p in (home() / "downloads").iterdir()] == [".buffalo_t.lock"]
 
 
+def test_what_a_killed_pull_left_is_cleared(published):
+    licences.accept(published)
+    left = home() / "downloads" / ".buffalo_t+k1ll3d"
+    left.mkdir(parents=True)
+    (left / "encoder.onnx").write_bytes(b"half")
+    pull_pack("buffalo_t", patience=NO_WAIT)
+    assert not left.exists()
+
+
+def test_a_home_that_cannot_be_written_is_said(published, monkeypatch, tmp_path):
+    licences.accept(published)
+    monkeypatch.setattr(pull, "home", lambda: tmp_path / "file")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ModelError, match="cannot be written") as caught:
+        pull_pack("buffalo_t")
+    assert "FACEREC_HOME" in caught.value.hint
+
+
+def test_two_pulls_of_one_pack_do_not_mix(published):
+    from facerec_cli.packs.files import exclusive
+
+    licences.accept(published)
+    with (
+        exclusive(home() / "downloads" / ".buffalo_t.lock"),
+        pytest.raises(ModelError, match="Another facerec"),
+    ):
+        pull_pack("buffalo_t", patience=NO_WAIT)
+
+
 def test_offline_says_what_to_do_instead(published, monkeypatch):
     licences.accept(published)
     monkeypatch.setenv("FACEREC_OFFLINE", "1")
