@@ -1,0 +1,136 @@
+"""Line plots and histograms as SVG text, drawn for a page: they scale, stay sharp and follow its colours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from html import escape
+
+import numpy as np
+from numpy.typing import NDArray
+
+WIDTH, HEIGHT = 520, 340
+_LEFT, _RIGHT, _TOP, _BOTTOM = 62, 14, 14, 48
+
+Points = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """One axis.
+
+    Attributes:
+        label: Its title.
+        low: Value at its start.
+        high: Value at its end.
+        ticks: (value, text) of each grid line.
+        log: Whether it is logarithmic.
+    """
+
+    label: str
+    low: float
+    high: float
+    ticks: Sequence[tuple[float, str]]
+    log: bool = False
+
+    def share(self, values: Points) -> Points:
+        """Position along the axis, 0..1."""
+        scale: Callable[[Points], Points] = np.log10 if self.log else np.asarray
+        low, high = scale(np.array([self.low, self.high]))
+        clipped = np.clip(values, min(self.low, self.high), max(self.low, self.high))
+        return np.asarray((scale(clipped) - low) / (high - low))
+
+
+def log_axis(label: str, low: float, high: float = 1.0) -> Axis:
+    """A logarithmic axis of rates with a grid line at each power of ten."""
+    start = int(np.floor(np.log10(low)))
+    powers = range(start, int(np.ceil(np.log10(high))) + 1)
+    names = {0: "100 %", -1: "10 %", -2: "1 %", -3: "0.1 %"}
+    ticks = [(10.0**p, names.get(p, f"10{str(p).translate(_SUPERSCRIPT)}")) for p in powers]
+    return Axis(label, 10.0**start, ticks[-1][0], ticks, log=True)
+
+
+def linear_axis(label: str, low: float, high: float, style: Callable[[float], str]) -> Axis:
+    """A linear axis with round grid lines."""
+    raw = (high - low) / 5
+    unit = 10.0 ** np.floor(np.log10(raw))
+    step = float(unit * next(m for m in (1, 2, 2.5, 5, 10) if unit * m >= raw * 0.999))
+    values = np.arange(np.ceil(low / step - 1e-9), np.floor(high / step + 1e-9) + 1) * step
+    return Axis(label, low, high, [(float(v), style(float(v))) for v in values])
+
+
+def plot(
+    title: str,
+    x: Axis,
+    y: Axis,
+    lines: Sequence[tuple[str, Points, Points]] = (),
+    areas: Sequence[tuple[str, Points, Points]] = (),
+    marks: Sequence[tuple[str, float, float, str]] = (),
+    rules: Sequence[tuple[float, str]] = (),
+) -> str:
+    """One plot as an ``<svg>`` element.
+
+    Args:
+        title: Read out by screen readers.
+        x: Horizontal axis.
+        y: Vertical axis.
+        lines: (class, x values, y values) of each line.
+        areas: The same, filled down to the horizontal axis.
+        marks: (class, x, y, what it is) of single points.
+        rules: (x, text) of dashed vertical lines.
+    """
+    parts = [
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">'
+        f"<title>{escape(title)}</title>"
+    ]
+    bottom, right = HEIGHT - _BOTTOM, WIDTH - _RIGHT
+    for value, text in x.ticks:
+        at = _x(x, np.array([value]))[0]
+        parts.append(f'<line class="grid" x1="{at:.1f}" y1="{_TOP}" x2="{at:.1f}" y2="{bottom}"/>')
+        parts.append(f'<text x="{at:.1f}" y="{bottom + 17}" text-anchor="middle">{text}</text>')
+    for value, text in y.ticks:
+        at = _y(y, np.array([value]))[0]
+        parts.append(f'<line class="grid" x1="{_LEFT}" y1="{at:.1f}" x2="{right}" y2="{at:.1f}"/>')
+        parts.append(f'<text x="{_LEFT - 8}" y="{at + 4:.1f}" text-anchor="end">{text}</text>')
+    middle = (_TOP + bottom) / 2
+    parts.append(
+        f'<text class="axis" x="{(_LEFT + right) / 2}" y="{HEIGHT - 8}" text-anchor="middle">{x.label}</text>'
+        f'<text class="axis" x="14" y="{middle}" text-anchor="middle" '
+        f'transform="rotate(-90 14 {middle})">{y.label}</text>'
+    )
+    for name, xs, ys in areas:
+        body = f"{_path(x, y, xs, ys)}V{bottom}H{_x(x, xs[:1])[0]:.1f}Z"
+        parts.append(f'<path class="area {name}" d="{body}"/>')
+    for name, xs, ys in lines:
+        parts.append(f'<path class="line {name}" d="{_path(x, y, xs, ys)}"/>')
+    for value, text in rules:
+        at = _x(x, np.array([value]))[0]
+        parts.append(
+            f'<line class="rule" x1="{at:.1f}" y1="{_TOP}" x2="{at:.1f}" y2="{bottom}"/>'
+            f'<text class="note" x="{at + 5:.1f}" y="{_TOP + 12}">{escape(text)}</text>'
+        )
+    for name, a, b, text in marks:
+        px, py = _x(x, np.array([a]))[0], _y(y, np.array([b]))[0]
+        parts.append(
+            f'<circle class="mark {name}" cx="{px:.1f}" cy="{py:.1f}" r="4.5"><title>{escape(text)}</title>'
+            "</circle>"
+        )
+    return "".join(parts) + "</svg>"
+
+
+_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def _x(axis: Axis, values: Points) -> Points:
+    return _LEFT + axis.share(values) * (WIDTH - _LEFT - _RIGHT)
+
+
+def _y(axis: Axis, values: Points) -> Points:
+    return HEIGHT - _BOTTOM - axis.share(values) * (HEIGHT - _TOP - _BOTTOM)
+
+
+def _path(x: Axis, y: Axis, xs: Points, ys: Points) -> str:
+    """The points joined, without those that would not be seen apart."""
+    px, py = np.round(_x(x, xs), 1), np.round(_y(y, ys), 1)
+    keep = np.concatenate(([True], (np.diff(px) != 0) | (np.diff(py) != 0)))
+    return "M" + "L".join(f"{a:.1f},{b:.1f}" for a, b in zip(px[keep], py[keep], strict=True))
