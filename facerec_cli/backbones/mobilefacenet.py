@@ -68,7 +68,7 @@ class MobileFaceNet(Backbone):
         self.features = nn.BatchNorm1d(embedding_size)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out")
+                nn.init.kaiming_normal_(module.weight, a=0.25)  # fan-in: depthwise layers keep their scale
 
     def forward(self, images: Tensor) -> BackboneOutput:
         """Embed ``images`` (B, 3, 112, 112) in [-1, 1]."""

@@ -1,14 +1,14 @@
 """SFace's network (Zhong et al., 2205.12010, as published by OpenCV) for fine-tuning.
 
-A MobileNet: one 3 x 3 convolution, thirteen depthwise-separable units, BN and a fully connected layer over
-the 7 x 7 map. Module names follow the tensor names of the published ONNX file, which is where the weights
-come from: :func:`load_onnx` reads them, ONNX Runtime itself unfolding the 8-bit ones.
+A MobileNet: one 3 x 3 convolution, thirteen depthwise-separable units and a fully connected layer over the
+7 x 7 map. :func:`load_onnx` reads the weights of the embedded pack, where batch normalisation is part of
+the convolutions already (``bn=False``); a network that starts fresh needs its own (``bn=True``).
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -21,26 +21,19 @@ _UNITS = (
     (64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), (512, 1),
     (512, 1), (512, 1), (512, 1), (512, 1), (1024, 2), (1024, 1),
 )  # fmt: skip
-_SUFFIXES = {
-    "conv.weight": "conv2d_weight",
-    "bn.weight": "batchnorm_gamma",
-    "bn.bias": "batchnorm_beta",
-    "bn.running_mean": "batchnorm_moving_mean",
-    "bn.running_var": "batchnorm_moving_var",
-    "act.weight": "relu_gamma",
-}
-_BN_PARTS = {"weight": "gamma", "bias": "beta", "running_mean": "moving_mean", "running_var": "moving_var"}
+
+_INPUT_SCALE = 128.0
 
 
 class _Unit(nn.Module):
-    """Convolution, BN, PReLU."""
+    """Convolution, BN or its bias, PReLU."""
 
     def __init__(
-        self, channels_in: int, channels: int, kernel: int, stride: int = 1, groups: int = 1
+        self, channels_in: int, channels: int, kernel: int, stride: int = 1, *, groups: int = 1, bn: bool
     ) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(channels_in, channels, kernel, stride, kernel // 2, groups=groups, bias=False)
-        self.bn = nn.BatchNorm2d(channels, eps=1e-3)
+        self.conv = nn.Conv2d(channels_in, channels, kernel, stride, kernel // 2, groups=groups, bias=not bn)
+        self.bn = nn.BatchNorm2d(channels, eps=1e-3) if bn else nn.Identity()
         self.act = nn.PReLU(channels)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -53,29 +46,32 @@ class SFace(Backbone):
     Args:
         embedding_size: D.
         dropout: Before the embedding layer.
+        bn: Whether batch normalisation stands on its own; False with the published weights.
     """
 
     preprocessing: ClassVar[Preprocessing] = Preprocessing(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
 
-    def __init__(self, embedding_size: int = 128, dropout: float = 0.0) -> None:
+    def __init__(self, embedding_size: int = 128, dropout: float = 0.0, bn: bool = True) -> None:
         super().__init__(embedding_size)
-        body: dict[str, nn.Module] = {"conv_1": _Unit(3, 32, 3)}
+        self.body = nn.Sequential()
+        self.body.add_module("conv_1", _Unit(3, 32, 3, bn=bn))
         channels_in = 32
         for i, (channels, stride) in enumerate(_UNITS, 2):
-            body[f"conv_{i}_dw"] = _Unit(channels_in, channels_in, 3, stride, groups=channels_in)
-            body[f"conv_{i}"] = _Unit(channels_in, channels, 1)
+            depthwise = _Unit(channels_in, channels_in, 3, stride, groups=channels_in, bn=bn)
+            self.body.add_module(f"conv_{i}_dw", depthwise)
+            self.body.add_module(f"conv_{i}", _Unit(channels_in, channels, 1, bn=bn))
             channels_in = channels
-        self.body = nn.Sequential()
-        for name, unit in body.items():
-            self.body.add_module(name, unit)
-        self.bn1 = nn.BatchNorm2d(1024, eps=2e-5)
+        self.bn1 = nn.BatchNorm2d(1024, eps=2e-5) if bn else nn.Identity()
         self.dropout = nn.Dropout(dropout)
         self.pre_fc1 = nn.Linear(1024 * 7 * 7, embedding_size)
-        self.fc1 = nn.BatchNorm1d(embedding_size, eps=2e-5)
+        self.fc1 = nn.BatchNorm1d(embedding_size, eps=2e-5) if bn else nn.Identity()
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, a=0.25)
 
     def forward(self, images: Tensor) -> BackboneOutput:
         """Embed ``images`` (B, 3, 112, 112) RGB on the 0..255 scale; the published graph scales inside."""
-        x = self.body((images - 127.5) * 0.0078125)  # (B, 1024, 7, 7)
+        x = self.body((images - 127.5) / _INPUT_SCALE)  # (B, 1024, 7, 7)
         flat = torch.flatten(self.dropout(self.bn1(x)), 1)
         with torch.autocast(flat.device.type, enabled=False):
             embeddings = self.fc1(self.pre_fc1(flat.to(self.pre_fc1.weight.dtype)))
@@ -86,19 +82,20 @@ class SFace(Backbone):
         return ("pre_fc1", "fc1")
 
 
-def sface(embedding_size: int = 128, dropout: float = 0.0) -> SFace:
+def sface(embedding_size: int = 128, dropout: float = 0.0, bn: bool = True) -> SFace:
     """11.1 million parameters at D = 128; ``--init sface`` gives it the published weights."""
-    return SFace(embedding_size, dropout)
+    return SFace(embedding_size, dropout, bn)
 
 
 def load_onnx(path: Path) -> dict[str, Tensor]:
-    """Read the published ONNX file as a state dict of :class:`SFace` (128-dimensional).
+    """Read the embedded pack's network as a state dict of ``SFace(128, bn=False)``.
 
     Args:
-        path: ``face_recognition_sface_2021dec*.onnx``, 8-bit blocks or float32.
+        path: ``sface.onnx`` of the pack. Its weights are 8-bit blocks that the graph itself unfolds; here
+            ONNX Runtime does that, so that no second arithmetic can differ from it.
 
     Raises:
-        ModelError: The file is not SFace's graph.
+        ModelError: The file is not that network.
     """
     import onnx
     import onnxruntime
@@ -107,49 +104,41 @@ def load_onnx(path: Path) -> dict[str, Tensor]:
         model = onnx.load(str(path))
     except Exception as fault:  # onnx raises protobuf's own errors, and OSError
         raise ModelError(f"{path} cannot be read as ONNX: {fault}.") from fault
-    plain = {i.name for i in model.graph.initializer}
-    made = {output for node in model.graph.node for output in node.output}
-    wanted = {key: _tensor_name(key, plain, made) for key in SFace().state_dict() if "num_batches" not in key}
-    lacking = sorted(key for key, name in wanted.items() if name is None)
-    if lacking:
-        raise ModelError(
-            f"{path} is not SFace's network: it has no tensor for {lacking[0]} and {len(lacking) - 1} more."
-        )
-    tensors = {
-        i.name: onnx.numpy_helper.to_array(i) for i in model.graph.initializer if i.name in wanted.values()
-    }
-    unfolded = sorted(name for name in wanted.values() if name in made and name is not None)
-    if unfolded:
-        # What is left of the graph only unfolds 8-bit weights, and ONNX Runtime does its own arithmetic.
-        weights_only = [n for n in model.graph.node if n.op_type in ("DequantizeLinear", "Reshape")]
-        del model.graph.node[:], model.graph.input[:], model.graph.output[:]
-        model.graph.node.extend(weights_only)
-        model.graph.output.extend(onnx.helper.make_empty_tensor_value_info(name) for name in unfolded)
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3  # it would warn of every tensor that the cut made useless
-        session = onnxruntime.InferenceSession(
-            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
-        tensors |= dict(zip(unfolded, session.run(unfolded, {}), strict=True))
-    shapes = {key: value.shape for key, value in SFace().state_dict().items()}
-    return {
-        key: torch.tensor(tensors[name], dtype=torch.float32).reshape(shapes[key])
-        for key, name in wanted.items()
-        if name is not None
-    }
+    names = _tensor_names(model.graph)
+    shapes = {key: value.shape for key, value in SFace(bn=False).state_dict().items()}
+    if names.keys() - {"scale"} != shapes.keys():
+        odd = sorted(names.keys() ^ shapes.keys())
+        raise ModelError(f"{path} is not SFace's network: {', '.join(odd[:3])} does not fit.")
+    stored = {i.name: i for i in model.graph.initializer}
+    made = sorted({name for name in names.values() if name not in stored})
+    model.graph.output.extend(onnx.helper.make_empty_tensor_value_info(name) for name in made)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    image = torch.zeros(1, 3, 112, 112).numpy()
+    values = dict(zip(made, session.run(made, {session.get_inputs()[0].name: image}), strict=True))
+    values |= {n: onnx.numpy_helper.to_array(stored[n]) for n in names.values() if n in stored}
+    tensors = {key: torch.tensor(values[name], dtype=torch.float32) for key, name in names.items()}
+    tensors["body.conv_1.conv.weight"] *= _INPUT_SCALE  # the pack's first convolution contains it
+    tensors["pre_fc1.weight"] = tensors["pre_fc1.weight"] * tensors.pop("scale")  # (128, 50176) * (50176,)
+    return {key: tensors[key].reshape(shape) for key, shape in shapes.items()}
 
 
-def _tensor_name(key: str, plain: set[str], made: set[str]) -> str | None:
-    """The ONNX tensor behind a state-dict ``key``; 8-bit ones are found where they are unfolded."""
-    module, _, part = key.rpartition(".")
-    if key.startswith("body."):
-        unit, _, layer = module.removeprefix("body.").rpartition(".")
-        stem = f"{unit}_{_SUFFIXES[f'{layer}.{part}']}"
-    elif module == "pre_fc1":
-        stem = f"pre_fc1_{part}"
-    else:
-        stem = f"{module}_{_BN_PARTS[part]}"
-    for name in (stem, f"{stem}_reshaped", f"{stem}_dequantized"):
-        if name in plain or name in made:
-            return name
-    return None
+def _tensor_names(graph: Any) -> dict[str, str]:
+    """Where the graph keeps each entry of the state dict, and the scale of the flattened map.
+
+    A PReLU is a x + (1 - a) relu(x) there, the products written as BatchNormalization nodes; the first of
+    the two, called ``left``, scales with the slope a.
+    """
+    names: dict[str, str] = {}
+    unit_of: dict[str, str] = {}
+    for node in graph.node:
+        if node.op_type == "Conv" and len(node.input) == 3:
+            unit = f"body.{node.output[0].removesuffix('_conv2d')}"
+            names[f"{unit}.conv.weight"], names[f"{unit}.conv.bias"] = node.input[1], node.input[2]
+            unit_of[node.output[0]] = unit
+        elif node.op_type == "BatchNormalization" and node.output[0].endswith(".left"):
+            names[f"{unit_of.get(node.input[0], '?')}.act.weight"] = node.input[1]
+        elif node.op_type == "Mul" and node.input[0] == "flat":
+            names["scale"] = node.input[1]
+        elif node.op_type == "Gemm":
+            names["pre_fc1.weight"], names["pre_fc1.bias"] = node.input[1], node.input[2]
+    return names

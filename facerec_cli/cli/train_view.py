@@ -91,6 +91,9 @@ def show_outcome(outcome: Outcome) -> None:
             result(f"{name}: {value:.2%}{before}")
     if outcome.best is not None:
         result(f"best {outcome.best_name}: {abs(outcome.best):.2%}")
+        start = next((v for k, v in outcome.first.items() if k.endswith(f"/{outcome.best_name}")), None)
+        if start is not None and start > abs(outcome.best):
+            warn(f"that is less than before training ({start:.2%}): use a lower --lr or fewer --epochs")
     result(f"checkpoint: {outcome.checkpoint}")
     if outcome.curve:
         result(f"curve: {outcome.curve}")
@@ -184,7 +187,7 @@ def _evaluation(event: Evaluated) -> str:
     shown = {n: v for n, v in event.metrics.items() if n.endswith("/accuracy") or "/tar@" in n}
     text = "  ".join(f"{name} {value:.2%}" for name, value in shown.items())
     when = f"epoch {event.epoch + 1}" if event.step else "before training"
-    return f"{when}: {text}" + ("  (best so far)" if event.best and event.step else "")
+    return f"{when}: {text}" + ("  (best so far)" if event.best else "")
 
 
 def _left(plan: Plan, event: Logged) -> str:

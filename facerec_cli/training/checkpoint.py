@@ -152,7 +152,8 @@ def read_tensors(path: Path, *, mmap: bool = True) -> Any:
             hint="Checkpoints hold tensors, numbers and text only. Take it from its source again.",
         ) from fault
     except (OSError, RuntimeError, EOFError, ValueError, KeyError, AttributeError) as fault:
-        raise ModelError(f"{path} cannot be read as a checkpoint: {str(fault).splitlines()[0]}") from fault
+        reason = (str(fault).splitlines() or ["it is empty or torn"])[0]
+        raise ModelError(f"{path} cannot be read as a checkpoint: {reason}.") from fault
 
 
 def write(path: Path, document: Mapping[str, Any]) -> None:

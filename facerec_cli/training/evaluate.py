@@ -20,7 +20,7 @@ from facerec_cli.training.devices import World
 
 logger = logging.getLogger("facerec")
 FARS = (1e-4, 1e-3, 1e-2, 1e-1)
-_BATCH = 64
+_BATCH = 32
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,7 +101,7 @@ def _from_pack(name: str) -> Start:
             f"--init {name}: of the packs only sface can be trained further.",
             hint="Use --init sface, a checkpoint of facerec train, or insightface's backbone.pth.",
         )
-    return Start("sface", pack.encoder.embedding_size, {}, load_onnx(pack.encoder_path))
+    return Start("sface", pack.encoder.embedding_size, {"bn": False}, load_onnx(pack.encoder_path))
 
 
 def _from_file(path: Path) -> Start:

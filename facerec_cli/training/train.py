@@ -219,14 +219,13 @@ def _evaluate(
     network = parts.backbone if parts.average is None else parts.average.module
     metrics = evaluate_pairs(network, parts.sets, world, flip=parts.recipe.evaluate.flip, dtype=parts.dtype)
     score = best_metric(parts.recipe.evaluate.best, parts.sets, metrics)
-    best = progress.best is None or score > progress.best
+    best = progress.step > 0 and (progress.best is None or score > progress.best)
     progress.metrics = metrics
     epoch = (progress.step - 1) // parts.plan.steps_per_epoch if progress.step else 0
     progress.offset = records.metrics({"step": progress.step, "epoch": epoch, **metrics})
     if best:
         progress.best = score
-        if progress.step:
-            save_best(parts, progress, out, world)
+        save_best(parts, progress, out, world)
     observer(Evaluated(epoch, progress.step, metrics, best))
     return metrics
 

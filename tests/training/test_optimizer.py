@@ -1,0 +1,47 @@
+import pytest
+import torch
+from torch import nn
+
+from facerec_cli.backbones import build
+from facerec_cli.errors import UsageError
+from facerec_cli.training.config import OptimizerSettings
+from facerec_cli.training.devices import World
+from facerec_cli.training.optimizer import build_optimizer, clip_gradients, named_parameters, set_rate
+
+ALONE = World(0, 1, torch.device("cpu"), None, False)
+
+
+def make(**settings):
+    backbone, head = build("vit_t", 8), nn.Linear(8, 5)
+    parameters = named_parameters(backbone, head)
+    return parameters, build_optimizer(OptimizerSettings(**settings), parameters)
+
+
+def test_norms_slopes_biases_and_positions_are_not_decayed():
+    parameters, optimizer = make(weight_decay=0.1)
+    names = {p: name for name, p in parameters.items()}
+    for group in optimizer.param_groups:
+        for p in group["params"]:
+            plain = p.ndim < 2 or names[p].endswith("position")
+            assert group["weight_decay"] == (0.0 if plain else 0.1), names[p]
+    assert sum(len(g["params"]) for g in optimizer.param_groups) == len(parameters)
+
+
+def test_head_and_backbone_have_their_own_rates():
+    _, optimizer = make(head_lr=10.0, backbone_lr=0.5)
+    set_rate(optimizer, 0.2)
+    assert sorted({g["lr"] for g in optimizer.param_groups}) == [0.1, 2.0]
+
+
+def test_clipping_scales_to_the_limit_and_reports_the_length_before():
+    p = nn.Parameter(torch.zeros(2))
+    p.grad = torch.tensor([3.0, 4.0])
+    assert clip_gradients({"loss.w": p}, frozenset({"loss.w"}), 1.0, ALONE) == pytest.approx(5.0)
+    assert torch.allclose(p.grad, torch.tensor([0.6, 0.8]), atol=1e-5)
+    assert clip_gradients({"loss.w": p}, frozenset(), 0.0, ALONE) == pytest.approx(1.0, abs=1e-5)
+    assert torch.allclose(p.grad, torch.tensor([0.6, 0.8]), atol=1e-5)
+
+
+def test_nothing_to_train_is_said():
+    with pytest.raises(UsageError, match="Nothing is left to train"):
+        build_optimizer(OptimizerSettings(), {})

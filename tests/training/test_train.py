@@ -1,0 +1,249 @@
+"""The loop on the CPU: every loss learns, and a stopped run ends as if it had not been stopped."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from facerec_cli.errors import FacerecError, InputError, ModelError, TrainingError, UsageError
+from facerec_cli.registry import LOSSES
+from facerec_cli.training import checkpoint
+from facerec_cli.training.report import Evaluated, RolledBack
+from facerec_cli.training.train import plan, train
+
+TRAINED = [name for name in LOSSES if name != "distill"]
+HARD = ["otface", "ddl", "npt", "epl"]
+
+
+def losses(out):
+    records = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    return [r["loss"] for r in records if "loss" in r]
+
+
+def same(a, b):
+    if isinstance(a, torch.Tensor):
+        return torch.equal(a, b)
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(same(a[k], b[k]) for k in a)
+    if isinstance(a, list | tuple):
+        return len(a) == len(b) and all(same(x, y) for x, y in zip(a, b, strict=True))
+    return a == b
+
+
+def pair_list(folder, people=6):
+    """Aligned crops of drawn people and a list of their pairs."""
+    import cv2
+
+    from facerec_cli.datasets import open_dataset
+
+    folder.mkdir(parents=True, exist_ok=True)
+    data = open_dataset(f"synthetic:{people}:4")
+    names = []
+    for i in range(len(data)):
+        names.append(f"{int(data.labels[i])}_{i}.png")
+        cv2.imwrite(str(folder / names[-1]), np.ascontiguousarray(data.image(i)[..., ::-1]))
+    rows = []
+    for i in range(0, len(data) - 1):
+        for j in range(i + 1, len(data)):
+            if data.labels[i] == data.labels[j] or (i + j) % 7 == 0:
+                rows.append(f"{names[i]} {names[j]} {int(data.labels[i] == data.labels[j])}")
+    (folder / "pairs.txt").write_text("\n".join(rows) + "\n")
+    return folder / "pairs.txt"
+
+
+@pytest.mark.parametrize("loss", TRAINED)
+def test_every_loss_falls(small, tmp_path, loss):
+    train(small(tmp_path / "run", loss__name=loss, schedule__steps=12, run__log_every=3))
+    found = losses(tmp_path / "run")
+    assert len(found) == 4
+    assert found[-1] < found[0], found
+
+
+@pytest.mark.parametrize("loss", HARD)
+def test_a_stopped_run_goes_on_bit_for_bit(small, tmp_path, stop_at, loss):
+    settings = {"loss__name": loss, "optimizer__ema": 0.9, "run__log_every": 1, "schedule__steps": 7}
+    if loss == "epl":
+        settings["loss__start_epoch"] = 0
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    train(small(whole, **settings))
+    with pytest.raises(KeyboardInterrupt, match="--resume"):
+        train(small(parts, **settings), observer=stop_at(4))
+    assert checkpoint.read(parts / "last.pt")["progress"]["step"] == 4
+    train(small(parts, **settings), resume=True)
+    assert (parts / "metrics.jsonl").read_bytes() == (whole / "metrics.jsonl").read_bytes()
+    a, b = (checkpoint.read(folder / "last.pt") for folder in (whole, parts))
+    for key in ("backbone", "ema", "loss", "optimizer", "ranks"):
+        assert same(a[key], b[key]), key
+
+
+def test_resume_cuts_what_was_logged_after_the_last_checkpoint(small, tmp_path, stop_at):
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    train(small(whole))
+    with pytest.raises(KeyboardInterrupt):
+        train(small(parts), observer=stop_at(4))
+    with (parts / "metrics.jsonl").open("a") as file:  # as if killed between a line and a checkpoint
+        file.write('{"step": 6, "lo')
+    train(small(parts), resume=True)
+    assert (parts / "metrics.jsonl").read_bytes() == (whole / "metrics.jsonl").read_bytes()
+
+
+def test_accumulation_takes_the_mean_over_its_batches(small, tmp_path):
+    outcome = train(small(tmp_path / "run", optimizer__accumulate=3, schedule__steps=4, run__log_every=1))
+    assert outcome.steps == 4
+    assert len(losses(tmp_path / "run")) == 4
+
+
+def test_evaluation_names_the_best_checkpoint(small, tmp_path):
+    pairs = pair_list(tmp_path / "crops")
+    seen = []
+    recipe = small(tmp_path / "run", evaluate__sets=[str(pairs)], evaluate__best="auc", schedule__steps=12)
+    outcome = train(recipe, observer=lambda e: seen.append(e) if isinstance(e, Evaluated) else None)
+    assert seen[0].step == 0  # what it started from
+    assert outcome.first == seen[0].metrics
+    assert outcome.best == max(e.metrics["pairs/auc"] for e in seen[1:])
+    assert outcome.checkpoint.name == "best.pt"
+    backbone, info = checkpoint.load_backbone(tmp_path / "run")
+    assert info.step == next(e.step for e in seen[1:] if e.metrics["pairs/auc"] == outcome.best)
+    assert backbone.embedding_size == 32
+    assert outcome.curve is not None
+    assert outcome.curve.read_bytes()[:4] == b"\x89PNG"
+
+
+def test_a_metric_that_is_not_measured_lists_those_that_are(small, tmp_path):
+    pairs = pair_list(tmp_path / "crops")
+    with pytest.raises(UsageError, match=r"Measured are: .*accuracy"):
+        train(small(tmp_path / "run", evaluate__sets=[str(pairs)], evaluate__best="tar@1e-6"))
+
+
+def test_photos_that_are_not_aligned_are_refused(small, tmp_path):
+    import cv2
+
+    for name in ("a.png", "b.png"):
+        cv2.imwrite(str(tmp_path / name), np.zeros((50, 60, 3), np.uint8))
+    (tmp_path / "pairs.txt").write_text("a.png b.png 1\na.png b.png 0\n")
+    with pytest.raises(InputError, match=r"60 x 50 pixels.*facerec data align"):
+        plan(small(tmp_path / "run", evaluate__sets=[str(tmp_path / "pairs.txt")]))
+
+
+def test_frozen_parts_stay_as_they_are(small, tmp_path):
+    from facerec_cli.training.setup import seed_step
+
+    recipe = small(tmp_path / "run", backbone__freeze=["body.0"], backbone__freeze_bn=True, schedule__steps=3)
+    train(recipe)
+    after = checkpoint.read(tmp_path / "run" / "last.pt")["backbone"]["state"]
+    seed_step(0, 0, -1)
+    from facerec_cli.backbones import build
+
+    before = build("mobilefacenet", 32, width=0.125).state_dict()
+    assert torch.equal(after["body.0.0.weight"], before["body.0.0.weight"])
+    assert not torch.equal(after["body.1.0.weight"], before["body.1.0.weight"])
+    assert torch.equal(after["body.1.1.running_mean"], before["body.1.1.running_mean"])
+
+
+def test_not_a_number_stops_with_the_cause_and_keeps_the_last_checkpoint(small, tmp_path):
+    recipe = small(
+        tmp_path / "run", optimizer__lr=1e30, optimizer__clip=0.0, schedule__steps=12, run__log_every=1,
+        schedule__warmup=0.0, run__checkpoint_every=1,
+    )  # fmt: skip
+    with pytest.raises(TrainingError, match=r"learning rate|not finite") as fault:
+        train(recipe)
+    assert "--lr" in fault.value.hint
+
+
+def test_rollback_goes_on_with_half_the_rate(small, tmp_path, monkeypatch):
+    from facerec_cli.training import train as module
+
+    clip, calls = module.clip_gradients, []
+
+    def explode(parameters, *rest):
+        calls.append(1)
+        if len(calls) == 5:
+            next(iter(parameters.values())).grad.fill_(float("nan"))
+        return clip(parameters, *rest)
+
+    monkeypatch.setattr(module, "clip_gradients", explode)
+    seen = []
+    recipe = small(tmp_path / "run", run__on_nan="rollback", run__log_every=1, run__checkpoint_every=2)
+    outcome = train(recipe, observer=lambda e: seen.append(e) if isinstance(e, RolledBack) else None)
+    assert outcome.steps == 8
+    assert [(e.step, e.lr_scale) for e in seen] == [(4, 0.5)]
+    records = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert [r["step"] for r in records] == list(range(1, 9))
+
+
+@pytest.mark.parametrize(
+    ("settings", "kind", "message"),
+    [
+        ({"loss__name": "arcfase"}, UsageError, "Did you mean 'arcface'"),
+        ({"loss__name": "npt", "loss__kk": 2}, UsageError, "Did you mean 'k'"),
+        ({"loss__name": "npt", "loss__k": "many"}, UsageError, r"loss.k = 'many'"),
+        ({"loss__name": "distill"}, UsageError, "target embedding"),
+        ({"backbone__name": "iresnet51"}, UsageError, "Did you mean 'iresnet50'"),
+        ({"run__batch_size": 1000}, UsageError, "larger than the data, 72 photos"),
+        ({"run__precision": "fp16"}, UsageError, "fp16 needs a GPU"),
+        ({"run__device": "tpu9"}, UsageError, "not a device"),
+        ({"data__path": "nowhere/at/all"}, FacerecError, "nowhere"),
+        ({"data__path": ""}, UsageError, "--data"),
+        ({"backbone__freeze": ["bodi"]}, UsageError, "Did you mean 'body'"),
+        ({"backbone__freeze": ["all"], "optimizer__ema": 2.0}, UsageError, "decay"),
+        ({"optimizer__accumulate": 100}, UsageError, "fewer than accumulate"),
+        ({"evaluate__sets": ["no.bin"]}, InputError, "no.bin"),
+    ],
+)
+def test_bad_settings_are_clear_errors(small, tmp_path, settings, kind, message):
+    with pytest.raises(kind, match=message):
+        plan(small(tmp_path / "run", **settings))
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_cuda_is_never_replaced_by_the_cpu(small, tmp_path):
+    with pytest.raises(ModelError, match=r"no CUDA GPU.*--device cpu"):
+        train(small(tmp_path / "run", run__device="cuda"))
+
+
+def test_out_of_memory_names_the_setting_to_change(small, tmp_path, monkeypatch):
+    from facerec_cli.training import train as module
+
+    def full(*_):
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr(module, "_step", full)
+    with pytest.raises(TrainingError, match=r"Memory ran out.*--batch-size 6 "):
+        train(small(tmp_path / "run"))
+
+
+def test_a_folder_with_a_run_is_not_written_over(small, tmp_path):
+    train(small(tmp_path / "run", schedule__steps=2))
+    before = (tmp_path / "run" / "last.pt").read_bytes()
+    with pytest.raises(UsageError, match=r"--resume.*--force"):
+        train(small(tmp_path / "run", schedule__steps=2))
+    assert (tmp_path / "run" / "last.pt").read_bytes() == before
+    train(small(tmp_path / "run", schedule__steps=4), force=True)
+    assert checkpoint.read(tmp_path / "run" / "last.pt")["progress"]["step"] == 4
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"loss__name": "npt"}, "loss.name"),
+        ({"optimizer__lr": 0.5}, "optimizer.lr"),
+        ({"backbone__embedding_size": 16}, "backbone.embedding_size"),
+        ({"data__path": "synthetic:13:6"}, "classes"),
+        ({"loss__margin": 0.1}, "loss.margin"),
+    ],
+)
+def test_the_checkpoint_of_another_run_is_refused(small, tmp_path, stop_at, settings, named):
+    with pytest.raises(KeyboardInterrupt):
+        train(small(tmp_path / "run"), observer=stop_at(2))
+    with pytest.raises(ModelError, match=named):
+        train(small(tmp_path / "run", **settings), resume=True)
+
+
+def test_a_plan_knows_parameters_steps_and_memory_of_classes(small, tmp_path):
+    found = plan(small(tmp_path / "run", schedule__steps=0, schedule__epochs=3))
+    assert (found.classes, found.images, found.steps_per_epoch, found.steps) == (12, 72, 6, 18)
+    assert found.class_parameters == 12 * 32
+    assert found.memory["classes"] == 12 * 12 * 32  # 12 C D bytes under SGD
+    assert not (tmp_path / "run").exists()
