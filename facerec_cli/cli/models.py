@@ -121,6 +121,7 @@ def pull(
 ) -> None:
     """Download a model, check it and register it; an interrupted download goes on where it stopped."""
     from facerec_cli.packs.catalogue import find_entry
+    from facerec_cli.packs.licences import accepted_on
     from facerec_cli.packs.pull import find_known, offline_wanted
     from facerec_cli.packs.pull import pull as pull_pack
     from facerec_cli.packs.store import pack_hash
@@ -134,7 +135,10 @@ def pull(
             name, mirror=mirror, offline=offline or offline_wanted(), force=force, progress=progress
         )
     if json_output:
-        result_json(_pack_document(pack, status="registered", identity=pack_hash(pack)))
+        entry = find_entry(name)
+        status = entry.status if entry else "registered"
+        agreed = accepted_on(pack)
+        result_json(_pack_document(pack, status=status, identity=pack_hash(pack), agreed=agreed))
     elif here:
         result(f"{name} is here already, in {pack.folder}; its files are in order")
     else:

@@ -180,3 +180,16 @@ def test_a_card_shows_the_evaluations_beside_the_pack(facerec, tiny, tmp_path):
     assert "| Data | pairs.txt |" in done.stdout and "50.00 %" not in done.stdout
     facerec("card", "tiny", "-o", tmp_path / "card.md")
     assert (tmp_path / "card.md").read_text() == done.stdout
+
+
+@pytest.mark.parametrize("words", ["embed", "verify", "models add", "models show"])
+def test_commands_that_take_a_model_take_every_flag_for_a_bare_file(words):
+    from typer.main import get_command
+
+    from facerec_cli.cli import build_app
+    from facerec_cli.packs.bare import FLAGS
+
+    node = get_command(build_app([words.split()[0]]))
+    for word in words.split():
+        node = node.commands[word]
+    assert {flag for parameter in node.params for flag in parameter.opts} >= set(FLAGS.values())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import http.server
+import json
 import shutil
 import threading
 import tomllib
@@ -194,3 +195,19 @@ def test_a_pack_in_insightfaces_folder_is_not_pulled_again(published, tiny, monk
 def test_the_real_manifests_point_at_upstreams_release():
     for name, pack in known.known_packs().items():
         assert pack.urls == (f"https://github.com/deepinsight/insightface/releases/download/v0.7/{name}.zip",)
+
+
+def test_the_command_pulls_and_then_says_that_it_is_here(published):
+    from typer.testing import CliRunner
+
+    from facerec_cli.cli.models import app
+
+    first = CliRunner().invoke(app, ["pull", "buffalo_t", "--accept-licence"])
+    assert (
+        first.exit_code == 0 and first.stdout == f"pulled buffalo_t into {home() / 'packs' / 'buffalo_t'}\n"
+    )
+    assert "For research only." in first.stderr and "--model buffalo_t" in first.stderr
+    again = CliRunner().invoke(app, ["pull", "buffalo_t"])
+    assert again.exit_code == 0 and "is here already" in again.stdout
+    document = json.loads(CliRunner().invoke(app, ["pull", "buffalo_t", "--json"]).stdout)
+    assert document["status"] == "registered" and document["licence_accepted"].startswith("20")

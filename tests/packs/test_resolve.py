@@ -6,6 +6,7 @@ import dataclasses
 import os
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 
@@ -201,6 +202,37 @@ def test_external_weights_and_custom_operators_are_refused(tiny, tmp_path):
     onnx.save(model, tmp_path / "c.onnx")
     with pytest.raises(ModelError, match="mine::GlobalAveragePool"):
         open_pack(tmp_path / "c.onnx", overrides=ARCFACE)
+
+
+def nhwc_file(path: Path) -> Path:
+    """uint8 pixels in, preprocessing inside: as `facerec export` can write it."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    nodes = [
+        helper.make_node("Cast", ["pixels"], ["float"], to=TensorProto.FLOAT),
+        helper.make_node("Transpose", ["float"], ["image"], perm=[0, 3, 1, 2]),
+        helper.make_node("Sub", ["image", "mean"], ["centred"]),
+        helper.make_node("GlobalAveragePool", ["centred"], ["pooled"]),
+        helper.make_node("Flatten", ["pooled"], ["embedding"]),
+    ]
+    pixels = helper.make_tensor_value_info("pixels", TensorProto.UINT8, ["n", 96, 112, 3])
+    embedding = helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["n", 3])
+    mean = numpy_helper.from_array(np.full((1, 1, 1, 1), 127.5, np.float32), "mean")
+    graph = helper.make_graph(nodes, "nhwc", [pixels], [embedding], [mean])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    return path
+
+
+def test_a_network_that_takes_pixels_last_is_told_by_its_shape(tmp_path):
+    file = nhwc_file(tmp_path / "nhwc.onnx")
+    with pytest.raises(ModelError) as caught:
+        open_pack(file)
+    assert "112 x 96" in caught.value.message and "--mean 0 --std 1" in caught.value.hint
+    raw = PackOverrides(colour="bgr", mean=(0.0,) * 3, std=(1.0,) * 3, template="arcface")
+    encoder = register(file, overrides=raw).encoder
+    assert (encoder.layout, encoder.input_size, encoder.embedding_size) == ("nhwc", (112, 96), 3)
+    with pytest.raises(ModelError, match="not a face recognition network"):
+        open_pack(file, overrides=dataclasses.replace(raw, layout="nchw"))
 
 
 def test_insightface_folders_are_found_without_a_copy(tiny, insightface_home):
