@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from facerec_cli import __version__
-from facerec_cli.embed.pipeline import core_count, embed_photos
+from facerec_cli.embed.pipeline import embed_photos
 from facerec_cli.embed.preview import write_preview
 from facerec_cli.embed.result import STATUSES, EmbedOptions
 from facerec_cli.embed.rows import make_shard
@@ -22,6 +22,7 @@ from facerec_cli.embed.shards import Parts, describe_changes, digest_inputs
 from facerec_cli.embed.writers import read_description, result_files, writer_for
 from facerec_cli.errors import FacerecError, InputError, PartialFailure, UsageError
 from facerec_cli.faces import FaceModel, open_model
+from facerec_cli.faces.runtime import default_threads
 from facerec_cli.images import find_images
 from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.progress import Progress, silent
@@ -180,7 +181,7 @@ def _open(
     model: str | Path | ModelPack, device: str, threads: int | None, options: EmbedOptions
 ) -> tuple[FaceModel, int]:
     """Open the model on all threads; one batch more than those is under way, so that none runs dry."""
-    total = core_count() if threads is None else threads
+    total = default_threads() if threads is None else threads
     if total < 1:
         raise UsageError(f"--threads {threads} is below 1.")
     opened = open_model(model, device=device, threads=total, detector=not options.aligned)

@@ -54,7 +54,7 @@ def embed_photos(
     settings = options or EmbedOptions()
     step = settings.batch_size
     batches = (sources[start : start + step] for start in range(0, len(sources), step))
-    threads = max(1, min(workers or core_count() + 1, -(-len(sources) // step)))
+    threads = max(1, min(workers or default_threads() + 1, -(-len(sources) // step)))
     pool = ThreadPoolExecutor(threads, thread_name_prefix="embed")
     running: deque[Future[list[PhotoResult]]] = deque()
     try:
@@ -66,11 +66,6 @@ def embed_photos(
             yield from running.popleft().result()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
-
-
-def core_count() -> int:
-    """The cores that this process may use."""
-    return default_threads()
 
 
 @dataclass(slots=True)

@@ -93,9 +93,11 @@ def _thumbnail(rows: list[dict[str, Any]]) -> str:
         if BOX[0] in row:
             corners = np.array([row[name] for name in BOX]).reshape(2, 2) * factor
             (x1, y1), (x2, y2) = corners.round().astype(int).tolist()
-            cv2.rectangle(image, (x1, y1), (x2, y2), (80, 200, 60), 2, cv2.LINE_AA)
-            for x, y in np.array([row[name] for name in LANDMARKS]).reshape(5, 2) * factor:
-                cv2.circle(image, (round(float(x)), round(float(y))), 2, (60, 140, 255), -1, cv2.LINE_AA)
+            large = x2 - x1 >= 40
+            cv2.rectangle(image, (x1, y1), (x2, y2), (80, 200, 60), 2 if large else 1, cv2.LINE_AA)
+            if large:  # dots would hide a smaller face
+                for x, y in np.array([row[name] for name in LANDMARKS]).reshape(5, 2) * factor:
+                    cv2.circle(image, (round(float(x)), round(float(y))), 1, (60, 140, 255), -1, cv2.LINE_AA)
     _, jpeg = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 80])
     return base64.b64encode(jpeg.tobytes()).decode()
 
