@@ -19,6 +19,7 @@ from facerec_cli.packs.resolve import pack_hash
 log = logging.getLogger("facerec")
 
 NOT_MEASURED = "not measured"
+TOO_FEW = "not measurable with so few pairs"
 
 
 def model_card(pack: ModelPack) -> str:
@@ -116,7 +117,7 @@ def _evaluation(document: dict[str, Any]) -> str:
     rows = [("Data", str(document["source"]))] if document.get("source") else []
     settings = document.get("settings") or {}
     if settings:
-        rows.append(("Settings", ", ".join(f"{key} {value}" for key, value in settings.items())))
+        rows.append(("Settings", _settings(settings)))
     rows.append(("Accuracy", shown))
     rows += [
         (label, NOT_MEASURED if document.get(key) is None else form(document[key]))
@@ -132,13 +133,18 @@ def _evaluation(document: dict[str, Any]) -> str:
     points = [
         (
             f"{point.get('far'):g}",
-            NOT_MEASURED if point.get("tar") is None else _percent(point["tar"]),
+            TOO_FEW if point.get("tar") is None else _percent(point["tar"]),
             "" if point.get("low") is None else f"{_percent(point['low'])} to {_percent(point['high'])}",
             "" if point.get("threshold") is None else f"{point['threshold']:.4f}",
         )
         for point in document.get("tar_at_far") or []
     ]
     return text + ("\n\n" + _table(("FAR", "TAR", "interval", "threshold"), points) if points else "")
+
+
+def _settings(settings: dict[str, Any]) -> str:
+    shown = {key: json.dumps(value).strip('"') for key, value in settings.items() if value is not None}
+    return ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in shown.items())
 
 
 def _threshold(pack: ModelPack) -> str:
