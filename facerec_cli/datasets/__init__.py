@@ -6,7 +6,7 @@
     loader = build_loader(dataset, batch_size=128, sampler="shuffled", seed=1)   # loader.py; needs torch
     for batch in loader.epoch(0, start=0): ...
 
-Only ``loader.py`` and ``augment.py`` know torch.
+Only ``loader.py``, its companion for streams, and ``augment.py`` may know torch.
 """
 
 from __future__ import annotations

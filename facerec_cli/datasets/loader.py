@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import logging
 import math
-from collections import deque
+import signal
 from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
 from typing import Any, NamedTuple
-from zlib import crc32
 
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader, IterableDataset, Sampler, get_worker_info
+from torch.utils.data import DataLoader, Sampler
 
 from facerec_cli.datasets.augment import Augment, degradation, uniform_rows
 from facerec_cli.datasets.base import FaceDataset
-from facerec_cli.datasets.decode import decode_rgb
 from facerec_cli.datasets.samplers import SAMPLERS, Plan, Shuffled
 from facerec_cli.datasets.stream import TarStream
 from facerec_cli.errors import FacerecError, InputError, TrainingError, UsageError
@@ -108,7 +105,7 @@ class Loader:
             raise InputError(
                 f"{len(self.broken):,} of {len(self._dataset):,} photos cannot be read, more than the "
                 f"{self._max_broken:.2%} that are allowed. The first: {next(iter(self.broken.values()))}",
-                hint="List them with `facerec data check`, or allow more with --max-broken.",
+                hint="List them with `facerec data check`, then fetch them again or remove them.",
             )
 
 
@@ -155,7 +152,7 @@ def build_loader(
         raise unknown_name(sampler, dict(SAMPLERS), "sampler")
     for name in degradations:
         degradation(name)
-    fetch = _Fetch(dataset, seed, image_size, augment or Augment(), tuple(degradations))
+    fetch = Fetch(dataset, seed, image_size, augment or Augment(), tuple(degradations))
     options: dict[str, Any] = {
         "batch_size": None,  # one item is a whole batch, built by one worker: nothing has to be collated
         "num_workers": workers,
@@ -170,7 +167,9 @@ def build_loader(
                 hint="Copy the shards to a disk, where they serve every loss, or use arcface, npt or epl.",
             )
         order = Shuffled(dataset.labels, batch_size, seed=seed, rank=rank, world_size=world_size)
-        stream = _Stream(fetch, dataset, order)
+        from facerec_cli.datasets.loader_stream import StreamBatches
+
+        stream = StreamBatches(fetch, dataset, order)
         return Loader(dataset, order.steps, stream.opener(options), max_broken)
     if sampler == "branches":
         settings = {"group": getattr(dataset, "group", None), "degradations": len(degradations), **settings}
@@ -206,7 +205,7 @@ class _Plans(Sampler[Plan]):
         return self.sampler.steps - self.start
 
 
-class _Fetch:
+class Fetch:
     """Builds the batch of a plan; lives in the workers."""
 
     def __init__(
@@ -293,74 +292,9 @@ class _Fetch:
         return source
 
 
-class _Stream(IterableDataset[Any]):
-    """Builds the batches of a stream; each worker reads its own shards and makes every W-th batch."""
-
-    def __init__(self, fetch: _Fetch, source: TarStream, order: Shuffled) -> None:
-        self.fetch, self.source, self.order = fetch, source, order
-        self.epoch, self.start = 0, 0
-
-    def opener(self, options: dict[str, Any]) -> Callable[[int, int], Iterator[Batch | FacerecError]]:
-        """What opens an epoch: new workers each time, as theirs is a copy of this object."""
-
-        def opened(epoch: int, start: int) -> Iterator[Batch | FacerecError]:
-            self.epoch, self.start = epoch, start
-            return (batch for batch in DataLoader(self, **options) if batch is not None)
-
-        return opened
-
-    def __iter__(self) -> Iterator[Batch | FacerecError | None]:
-        info = get_worker_info()
-        worker, workers = (info.id, info.num_workers) if info else (0, 1)
-        order, rows = self.order, self.order.batch_size
-        try:
-            samples = self.source.samples(
-                seed=order.seed,
-                epoch=self.epoch,
-                reader=order.rank * workers + worker,
-                readers=order.world_size * workers,
-            )
-            for step in range(worker, order.steps, workers):
-                if step < self.start:  # read over what a resumed run has seen, and keep the workers' turns
-                    deque(islice(samples, rows), maxlen=0)
-                    yield None
-                else:
-                    yield self._batch(step, samples)
-        except FacerecError as fault:
-            yield fault
-
-    def _batch(self, step: int, samples: Iterator[tuple[str, bytes, int]]) -> Batch:
-        order, fetch = self.order, self.fetch
-        numbers = uniform_rows(order.seed, self.epoch, step, order.global_size)
-        images = np.empty((order.batch_size, fetch.size, fetch.size, 3), np.uint8)
-        labels = np.empty(order.batch_size, np.int64)
-        keys = np.empty(order.batch_size, np.int64)
-        broken: list[tuple[int, str]] = []
-        for row, (name, data, label) in enumerate(islice(samples, order.batch_size)):
-            keys[row], labels[row] = crc32(name.encode()), label
-            try:
-                image = fetch.resized(decode_rgb(data, name))
-            except InputError as fault:
-                broken.append((int(keys[row]), fault.message))
-                keys[row] = -1
-                continue
-            images[row] = fetch.augment(image, numbers[order.rank * order.batch_size + row])
-        good = np.flatnonzero(keys >= 0)
-        if len(good) == 0:
-            raise InputError(f"All {len(keys)} photos of a batch are unreadable.", hint="Check the shards.")
-        source = np.arange(len(keys))
-        source[keys < 0] = good[np.arange(len(keys) - len(good)) % len(good)]
-        return Batch(
-            images=torch.from_numpy(images[source]).permute(0, 3, 1, 2),
-            labels=torch.from_numpy(labels[source]),
-            branch=None,
-            pair=None,
-            indices=torch.from_numpy(keys[source]),
-            broken=broken,
-        )
-
-
 def _quiet_worker(worker: int) -> None:
-    """One thread per worker: the workers are the parallelism."""
+    """One thread per worker, as the workers are the parallelism; signals are the main process's to answer."""
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches them too, while a checkpoint is written
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -8,7 +8,6 @@ file that each process opens for itself, so that a data set can be forked, pickl
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from facerec_cli.datasets.base import ClassNumbers, FaceDataset, class_names_bes
 from facerec_cli.datasets.decode import BrokenPhotoError
 from facerec_cli.datasets.lst import NameList
 from facerec_cli.datasets.positioned import PositionedFile
+from facerec_cli.datasets.recfiles import REBUILD, parse_index, read_property
 from facerec_cli.datasets.recordio import MAGIC, MAX_LENGTH, Header, read_record, scan, unpack
 from facerec_cli.errors import InputError
 
@@ -112,7 +112,7 @@ class RecDataset(FaceDataset):
         """Keys, ascending, and byte offsets of all records."""
         path = self.path.with_suffix(".idx")
         if path.is_file():
-            table = _parse_index(path)
+            table = parse_index(path)
             if len(table) == 0:
                 raise InputError(
                     f"{path} is empty.", hint="Delete it, and the index is rebuilt from the .rec."
@@ -120,7 +120,7 @@ class RecDataset(FaceDataset):
             table = table[_order(table[:, 0])]
             twice = np.flatnonzero(np.diff(table[:, 0]) == 0)
             if len(twice):
-                raise InputError(f"{path} lists record {table[twice[0], 0]} twice.", hint=_REBUILD)
+                raise InputError(f"{path} lists record {table[twice[0], 0]} twice.", hint=REBUILD)
             return np.ascontiguousarray(table[:, 0]), np.ascontiguousarray(table[:, 1])
         warnings.append(f"{path.name} is missing; the index was rebuilt by scanning {self.path.name}")
         offsets = cache.remember("offsets", [self.path], self._scan_offsets)
@@ -149,7 +149,7 @@ class RecDataset(FaceDataset):
             if head[0] != MAGIC:
                 raise InputError(
                     f"The index of {self.path} does not match: no record begins at byte {offset:,}.",
-                    hint=_REBUILD,
+                    hint=REBUILD,
                 )
         try:
             read_record(self._file, last)
@@ -183,7 +183,7 @@ class RecDataset(FaceDataset):
             raise InputError(
                 f"{self.path} should have records up to number {last - 1:,}, but its index ends at "
                 f"{int(keys[-1]):,}.",
-                hint=_REBUILD,
+                hint=REBUILD,
             )
         return True
 
@@ -254,7 +254,7 @@ class RecDataset(FaceDataset):
         if bad.any():
             raise InputError(
                 f"The index of {self.path} does not match: no record begins at byte {offsets[bad][0]:,}.",
-                hint=_REBUILD,
+                hint=REBUILD,
             )
         length, part, flag = words[at + 1] & MAX_LENGTH, words[at + 1] >> 29, words[at + 2]
         label = np.where(flag > 0, words[at + 8], words[at + 3]).view(np.float32)
@@ -306,58 +306,7 @@ class RecDataset(FaceDataset):
         return class_names_beside(self.path, count) or ClassNumbers(count)
 
 
-_REBUILD = "Delete the .idx, and the index is rebuilt from the .rec."
 _DAMAGED = "The file is damaged or was not copied to its end; fetch it again."
-
-
-@dataclass(frozen=True, slots=True)
-class Property:
-    """What a ``property`` file says: classes, photo size, and, in some, the number of photos."""
-
-    num_classes: int
-    width: int
-    height: int
-    photos: int | None
-
-
-def read_property(path: Path) -> Property | None:
-    """Read ``num_classes,112,112`` and, where there is one, the second line; None without a file.
-
-    Raises:
-        InputError: The file says something else.
-    """
-    if not path.is_file():
-        return None
-    lines = path.read_text(encoding="utf-8", errors="replace").split()
-    try:
-        num_classes, width, height = map(int, lines[0].split(","))
-        photos = int(lines[1]) if len(lines) > 1 else None
-    except (ValueError, IndexError) as fault:
-        raise InputError(
-            f"{path} is no property file.",
-            hint="Its first line is num_classes,width,height, e.g. 85742,112,112.",
-        ) from fault
-    if num_classes < 1:
-        raise InputError(f"{path} says {num_classes} classes.", hint="There must be at least one.")
-    return Property(num_classes, width, height, photos)
-
-
-def _parse_index(path: Path) -> NDArray[np.int64]:
-    """(N, 2) int64: key and byte offset of each line."""
-    data = path.read_bytes()
-    try:
-        if data.strip(b"0123456789\t\r\n ") or b"\x00" in data:
-            raise ValueError
-        numbers = np.fromstring(data, np.int64, sep=" ")
-        return numbers.reshape(data.rstrip().count(b"\n") + 1, 2) if len(numbers) else numbers.reshape(0, 2)
-    except (ValueError, DeprecationWarning) as fault:
-        for number, line in enumerate(data.split(b"\n"), 1):
-            words = line.split()
-            if words and (len(words) != 2 or not all(word.isdigit() for word in words)):
-                raise InputError(
-                    f"Line {number} of {path} is not `key<TAB>offset`.", hint=_REBUILD
-                ) from fault
-        raise InputError(f"{path} is no index.", hint=_REBUILD) from fault
 
 
 def _order(values: NDArray[np.int64]) -> NDArray[np.intp] | slice:

@@ -305,11 +305,15 @@ class _Pool:
         chosen = random.choice(len(eligible), min(people, len(eligible)), replace=False)
         who = eligible[np.resize(chosen, people)]
         count = self._count[who]
-        keys = random.random((people, each))
         offset = (
-            np.stack([_distinct(key, int(size)) for key, size in zip(keys, count, strict=True)])
-            if each > 2
-            else _one_or_two(keys, count)
+            _one_or_two(random.random((people, each)), count)
+            if each <= 2
+            else np.stack(
+                [
+                    np.resize(random.choice(size, min(each, size), replace=False), each)
+                    for size in count.tolist()
+                ]
+            )
         )
         chosen_photos: Ints = self._members[self._start[who][:, None] + offset].astype(np.int64)
         return chosen_photos
@@ -322,16 +326,6 @@ def _one_or_two(keys: NDArray[np.float64], count: NDArray[np.int64]) -> Ints:
         return first
     apart = 1 + (keys[:, 1:] * (count[:, None] - 1)).astype(np.int64)
     return np.concatenate([first, (first + apart) % count[:, None]], axis=1)
-
-
-def _distinct(keys: NDArray[np.float64], count: int) -> Ints:
-    """As many offsets below ``count`` as there are keys, each photo used before any is used twice."""
-    order: list[int] = []
-    left: list[int] = []
-    for key in keys:  # K is small: a draw without replacement, started again when a person runs out
-        left = left or list(range(count))
-        order.append(left.pop(int(key * len(left))))
-    return np.array(order, dtype=np.int64)
 
 
 SAMPLERS: Mapping[str, Callable[..., Shuffled]] = {
