@@ -89,7 +89,9 @@ def int8_weights(model: ModelProto, inputs: NDArray[Any]) -> ModelProto:
 def int8(model: ModelProto, inputs: NDArray[Any]) -> ModelProto:
     """Quantise weights (per channel) and activations, calibrated on ``inputs``.
 
-    Weights take seven of the eight bits, so that CPUs without VNNI cannot overflow their 16-bit sums.
+    Weights take seven of the eight bits, so that CPUs without VNNI cannot overflow their 16-bit sums. The
+    first two convolutions stay in float32 and ranges are moving averages over the crops: on SFace that
+    lifts the mean cosine from 0.989 to 0.994 (docs/export.md).
 
     Args:
         model: With PRelu nodes as they are: split ones would be rounded twice.
@@ -109,6 +111,9 @@ def int8(model: ModelProto, inputs: NDArray[Any]) -> ModelProto:
             reduce_range=True,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
+            op_types_to_quantize=["Conv", "Gemm"],
+            nodes_to_exclude=[node.name for node in model.graph.node if node.op_type == "Conv"][:2],
+            extra_options={"CalibMovingAverage": True, "CalibMovingAverageConstant": 0.01},
         )
         quantised = onnx.load(str(target))
     del quantised.graph.value_info[:]

@@ -1,0 +1,85 @@
+"""Rates that hold when recomputed, and a recommendation that follows from them."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from tiny_pack import write_tiny_pack
+
+from facerec_cli.bench import BenchRow, bench, median_rate, recommended
+from facerec_cli.errors import InputError, ModelError, UsageError
+
+
+def row(threads: int, batch: int, encode: float, pipeline: float | None = None) -> BenchRow:
+    return BenchRow(threads, batch, 1.0, 1.0, 1.0, encode, pipeline)
+
+
+def test_the_recommendation_takes_the_least_that_is_nearly_best() -> None:
+    rows = [row(1, 1, 50), row(1, 16, 60), row(2, 4, 98), row(2, 16, 100), row(4, 16, 99)]
+    assert recommended(rows) is rows[2]
+    assert recommended([row(1, 1, 90), row(1, 16, 100)]).batch == 16
+
+
+def test_the_pipeline_decides_where_it_was_measured() -> None:
+    rows = [row(1, 1, 500, 10), row(2, 8, 100, 20)]
+    assert recommended(rows) is rows[1]
+
+
+def test_a_rate_is_units_by_the_median_run() -> None:
+    naps = iter([0.2, 0.02, 0.02, 0.5, 0.02])  # the first warms up, one is disturbed
+    assert median_rate(lambda: time.sleep(next(naps)), 10, 0.3) == pytest.approx(500, rel=0.2)
+
+
+def test_a_run_longer_than_its_share_is_made_once() -> None:
+    runs: list[int] = []
+
+    def work() -> None:
+        runs.append(1)
+        time.sleep(0.05)
+
+    assert median_rate(work, 1, 0.01) == pytest.approx(20, rel=0.2)
+    assert len(runs) == 1
+
+
+def test_made_up_photos_measure_every_stage_but_the_whole(tmp_path: Path) -> None:
+    pack = write_tiny_pack(tmp_path)
+    report = bench((), pack, device="cpu", threads=(1, 2), batches=(2,), seconds=0.5)
+    assert [(r.threads, r.batch) for r in report.rows] == [(1, 2), (2, 2)]
+    for measured in report.rows:
+        assert min(measured.read, measured.detect, measured.align, measured.encode) > 0
+        assert measured.pipeline is None
+    assert report.best in report.rows
+    assert report.faces == 0 and report.size == (640, 480) and report.provider == "cpu"
+
+
+def test_photos_of_faces_measure_the_pipeline(tmp_path: Path, repository: Path) -> None:
+    photo = repository / "examples" / "photos" / "astronaut.jpg"
+    pack = write_tiny_pack(tmp_path)
+    report = bench([str(photo)], pack, device="cpu", threads=(1,), batches=(1,), seconds=0.5)
+    (measured,) = report.rows
+    assert measured.pipeline is not None and 0 < measured.pipeline < measured.read
+    assert report.faces == 1
+    assert report.document()["best"]["pipeline"] == measured.pipeline
+
+
+def test_photos_without_faces_are_refused(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "grey.png"), np.full((80, 80, 3), 90, np.uint8))
+    with pytest.raises(InputError, match="shows a face"):
+        bench([str(tmp_path / "grey.png")], seconds=0.1)
+
+
+@pytest.mark.parametrize(
+    "wrong", ({"threads": (0,)}, {"batches": (0,)}, {"batches": (5000,)}, {"seconds": 0.0})
+)
+def test_numbers_out_of_range(wrong: dict[str, object]) -> None:
+    with pytest.raises(UsageError, match="above 0"):
+        bench((), **wrong)  # type: ignore[arg-type]
+
+
+def test_an_unknown_model(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="no model"):
+        bench((), "nobody", seconds=0.1)
