@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -96,12 +96,24 @@ class Detector:
         score = self.spec.min_score if min_score is None else min_score
         side = max_side or DEFAULT_MAX_SIDE
         found = self._look([self._fit(image, side) for image in images], score)
-        empty = [row for row, faces in enumerate(found) if not faces]
-        if second_look and empty:
-            views = [self._close_up(images[row]) for row in empty]
-            for row, faces in zip(empty, self._look(views, score), strict=True):
-                found[row] = faces
+        if second_look:
+            self._retry(found, images, self._close_up, score)
+            shrunk = [image if max(image.shape) > side else None for image in images]
+            self._retry(found, shrunk, lambda image: self._fit(image, 2 * side), score)
         return [[face for face in faces if face.size >= min_size] for faces in found]
+
+    def _retry(
+        self,
+        found: list[list[Face]],
+        images: Sequence[Image | None],
+        view: Callable[[Image], _View],
+        min_score: float,
+    ) -> None:
+        """Search those photos that have no face yet in another way."""
+        empty = [(row, image) for row, image in enumerate(images) if image is not None and not found[row]]
+        faces = self._look([view(image) for _, image in empty], min_score)
+        for (row, _), seen in zip(empty, faces, strict=True):
+            found[row] = seen
 
     def _look(self, views: list[_View], min_score: float) -> list[list[Face]]:
         """Run the network over ``views``, those of one shape together."""
@@ -152,7 +164,7 @@ class Detector:
 
     def _close_up(self, image: Image) -> _View:
         """The photo small, with as much black around it: for faces that fill it, which detectors miss."""
-        side = _CLOSE_UP_SIDE
+        side = min(_CLOSE_UP_SIDE, min(self.input_size) // 2) if self.input_size else _CLOSE_UP_SIDE
         height, width = image.shape[:2]
         scale = side / max(height, width)
         new_width, new_height = max(1, round(width * scale)), max(1, round(height * scale))

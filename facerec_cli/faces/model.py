@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from facerec_cli.packs.network import check_encoder, inspect_network
 from facerec_cli.packs.resolve import DEFAULT_PACK, open_pack, pack_hash
 
 Image = NDArray[np.uint8]
+
+log = logging.getLogger("facerec")
 
 
 def model_hash(pack: ModelPack) -> str:
@@ -82,6 +85,11 @@ class FaceModel:
         )
         self._encoder = Network(pack.encoder_path, device=device, threads=threads)
         self.provider = self._encoder.device
+        if self._encoder.input_shape[0] == 1:
+            log.warning(
+                "%s takes one crop at a time, which is slow on a GPU; export it with a dynamic batch.",
+                pack.encoder_path,
+            )
         self._detector: Detector | None = None
         if detector:
             spec, path = _detector_of(pack)
@@ -102,8 +110,8 @@ class FaceModel:
     ) -> list[list[Face]]:
         """Find the faces of every photo, best score first.
 
-        A photo without a face is searched a second time, small and with a margin: detectors miss faces
-        that fill the photo.
+        A photo in which nothing is found is searched again, small and with a margin, for detectors miss
+        faces that fill the photo; then, if it was reduced, at twice the scale, for small faces.
 
         Args:
             images: (H, W, 3) uint8 BGR photos, of any sizes.

@@ -144,7 +144,6 @@ class Network:
         if len(ports) != 1:
             raise ModelError(f"{path} takes {len(ports)} inputs; a face network takes one.")
         self._input = ports[0].name
-        self._type = np.uint8 if "uint8" in ports[0].type else np.float32
         shape = ports[0].shape
         self.input_shape = tuple(n if isinstance(n, int) and n > 0 else None for n in shape)
         self.outputs = [port.name for port in self._session.get_outputs()]
@@ -156,7 +155,6 @@ class Network:
         if fixed and fixed > 1:
             raise ModelError(f"{self.path} takes exactly {fixed} photos at a time; export it with batch 'N'.")
         if fixed == 1:
-            log.warning("%s takes one photo at a time; a file with a dynamic batch can be faster.", self.path)
             return 1
         return _CPU_ROWS if self.device == "cpu" else None
 

@@ -45,7 +45,7 @@ def test_the_provider_is_reported_and_names_no_detector(tiny: FaceModel) -> None
 def test_a_fixed_batch_of_one_works_and_warns(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     pack = write_tiny_pack(tmp_path / "one", batch=1)
     model = open_model(pack, device="cpu", threads=2, detector=False)
-    assert "one photo at a time" in caplog.text
+    assert "one crop at a time" in caplog.text
     np.testing.assert_allclose(model.encode(crops(5)), expected(crops(5)), atol=2e-4)
 
 

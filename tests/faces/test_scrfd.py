@@ -94,6 +94,17 @@ def test_a_batch_gives_what_single_photos_give(tmp_path: Path) -> None:
         np.testing.assert_allclose(rows(detector.detect([one])[0]), rows(faces), rtol=1e-5, atol=1e-3)
 
 
+@pytest.mark.parametrize("size", [(320, 320), (96, 64)])
+def test_a_network_with_a_fixed_input(tmp_path: Path, size: tuple[int, int]) -> None:
+    path = scrfd(tmp_path / "det.onnx")
+    detector = Detector(spec(path, input_size=size), path, device="cpu", threads=1)
+    photos = [photo(256, 320), photo(64, 64), photo(800, 320), np.zeros((50, 700, 3), np.uint8)]
+    found = detector.detect(photos)
+    assert len(found) == 4 and len(found[2]) > 0
+    [again] = detector.detect(photos[2:3])
+    np.testing.assert_allclose(rows(again), rows(found[2]), rtol=1e-5)
+
+
 def test_small_faces_and_weak_ones_are_left_out(tmp_path: Path) -> None:
     path = scrfd(tmp_path / "det.onnx")
     detector = Detector(spec(path), path, device="cpu", threads=1)
