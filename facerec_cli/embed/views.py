@@ -91,9 +91,12 @@ class View:
 
 
 def open_view(photo: Photo, side: int) -> View:
-    """Decode a photo at the strongest reduction that leaves ``side`` pixels."""
+    """Decode a photo at the strongest reduction that leaves about ``side`` pixels.
+
+    A quarter less is taken for enough: the next finer step has four times the pixels to decode and hold.
+    """
     longer = max(photo.header.width, photo.header.height)
-    reduction = max(r for r in REDUCTIONS if r == 1 or longer >= side * r)
+    reduction = max(r for r in REDUCTIONS if r == 1 or longer >= 0.75 * side * r)
     with room_for(photo, reduction):
         image = photo.decode(reduction)
     return View(photo, image, reduction, 0, photo.upright_size(image))

@@ -69,16 +69,6 @@ class Photo:
     data: bytes
     header: Header
 
-    def reduction_for(self, side: int) -> int:
-        """The strongest reduction that leaves the longer side at least ``side`` pixels long.
-
-        Only JPEG gains from it: its decoder skips the work for the pixels that are left out.
-        """
-        if self.header.format != "jpeg":
-            return 1
-        longer = max(self.header.width, self.header.height)
-        return max(r for r in REDUCTIONS if r == 1 or longer >= side * r)
-
     def decode(self, reduction: int = 1) -> Image:
         """Decode the photo.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -131,3 +132,14 @@ def test_a_terminated_run_ends_with_130_and_says_how_to_go_on(repository: Path, 
     assert running.returncode == 130
     assert "of 600 photos are safe. Go on with the same command and --resume" in said
     assert "Traceback" not in said and not (tmp_path / "out.npy").exists()
+
+
+def test_the_example_of_the_documentation_runs(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = (repository / "docs" / "embed.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", page, flags=re.S)
+    monkeypatch.chdir(repository)
+    exec(compile(example, "embed.md", "exec"), {})
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 7 and all(line.endswith("(128,)") and " ok 0.9" in line for line in lines)
