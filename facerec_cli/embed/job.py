@@ -147,6 +147,10 @@ def embed_to_file(
     try:
         face_model, workers = _open(model, device, threads, settings)
         run = _describe_run(face_model, settings, photos)
+        if resume and not parts.exists() and crops is None and preview is None:
+            before = _finished(target, run)
+            if before is not None:  # the earlier run came to its end after all
+                return _summarise(target, (), face_model, before, len(photos), began)
         done = _prepare(parts, target, run, photos, resume=resume, overwrite=overwrite)
         step = run["shard_size"]
         if on_start is not None:
@@ -161,20 +165,8 @@ def embed_to_file(
         raise KeyboardInterrupt(_interrupted(parts, len(photos), settings)) from None
     except OSError as error:
         raise _write_error(error, target, parts) from error
-    written = [*result_files(target), *(path for path in (preview, crops) if path is not None)]
-    return Summary(
-        output=str(target),
-        files=tuple(map(str, written)),
-        model=face_model.pack.name,
-        model_sha256=face_model.hash,
-        provider=face_model.provider,
-        photos=len(photos),
-        embeddings=document["rows"],
-        embedding_size=document["embedding_size"],
-        statuses=document["statuses"],
-        resumed=min(done * step, len(photos)),
-        seconds=time.perf_counter() - began,
-    )
+    extra = [path for path in (preview, crops) if path is not None]
+    return _summarise(target, extra, face_model, document, min(done * step, len(photos)), began)
 
 
 def _open(
@@ -263,6 +255,37 @@ def _work(
                 gathered.append(result)
                 progress(index * step + len(gathered), len(photos))
             parts.write(index, make_shard(gathered, size=size, first=index * step, crops=crops))
+
+
+def _finished(output: Path, run: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The description of the result that is there, where it is the result of this very run."""
+    if not all(path.exists() for path in result_files(output)):
+        return None
+    before = read_description(output)
+    return before if before is not None and not _differences(before, run) else None
+
+
+def _summarise(
+    output: Path,
+    extra: Sequence[Path],
+    model: FaceModel,
+    document: Mapping[str, Any],
+    resumed: int,
+    began: float,
+) -> Summary:
+    return Summary(
+        output=str(output),
+        files=tuple(str(path) for path in (*result_files(output), *extra)),
+        model=model.pack.name,
+        model_sha256=model.hash,
+        provider=model.provider,
+        photos=document["inputs"]["count"],
+        embeddings=document["rows"],
+        embedding_size=document["embedding_size"],
+        statuses=document["statuses"],
+        resumed=resumed,
+        seconds=time.perf_counter() - began,
+    )
 
 
 def _describe_result(run: Mapping[str, Any], parts: Parts) -> dict[str, Any]:
