@@ -38,7 +38,6 @@ def url(tmp_path_factory: pytest.TempPathFactory, write_tar):
             members[f"{index:06d}.cls"] = str(source.labels[index]).encode()
             members[f"{index:06d}.png"] = source.read(index)
         write_tar(folder / f"s-{shard:02d}.tar", members)
-    (folder / "broken-00.tar").write_bytes(b"no tar" * 1000)
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Silent, directory=str(folder)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
@@ -101,7 +100,6 @@ def test_what_a_stream_cannot_do_is_refused(url):
         open_dataset(f"{url}/$(reboot).tar#classes=5&photos=5")
 
 
-@pytest.mark.parametrize("name", ["broken", "absent"])
-def test_a_shard_that_cannot_be_read_ends_the_run(url, name):
-    with pytest.raises(InputError, match="cannot be read"):
-        epoch(open_dataset(f"{url}/{name}-00.tar#classes=5&photos=50"))
+def test_a_shard_that_cannot_be_fetched_ends_the_run(url):
+    with pytest.raises(InputError, match=r"absent-00\.tar cannot be read"):
+        epoch(open_dataset(f"{url}/absent-00.tar#classes=5&photos=50"))
