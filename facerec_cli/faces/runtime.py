@@ -220,6 +220,8 @@ def _open(path: Path, device: str, threads: int) -> tuple[Any, str]:
     runtime = import_onnxruntime()
     available = runtime.get_available_providers()
     wanted = [name for name in _AUTO if PROVIDERS[name] in available] if device == "auto" else [device]
+    if device == "auto" and wanted == ["cpu"] and (advice := wheel_conflict()):
+        log.warning("Running on the CPU: %s", advice)
     for name in wanted:
         if PROVIDERS[name] not in available:
             raise ModelError(f"This ONNX Runtime has no {name} support.", hint=_advice(name))

@@ -168,6 +168,19 @@ def test_two_builds_of_onnxruntime(
     assert advice is None if expected is None else expected in str(advice)
 
 
+def test_auto_says_why_a_second_build_leaves_it_on_the_cpu(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = write_encoder(tmp_path / "tiny.onnx")
+    both = {"onnxruntime", "onnxruntime-gpu"}
+    monkeypatch.setattr(runtime, "_version", lambda name: "1.0" if name in both else None)
+    monkeypatch.setattr(
+        runtime.import_onnxruntime(), "get_available_providers", lambda: ["CPUExecutionProvider"]
+    )
+    assert Network(path, device="auto").device == "cpu"
+    assert "overwrite each other's files" in caplog.text
+
+
 @pytest.mark.parametrize("broken", ["missing", "empty folder"])
 def test_an_onnxruntime_that_is_not_whole(monkeypatch: pytest.MonkeyPatch, broken: str) -> None:
     import types
