@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,15 +69,22 @@ def stratified_folds(same: NDArray[np.bool_]) -> NDArray[np.int64] | None:
     return folds
 
 
-def between(lower: float, upper: float) -> float:
-    """A threshold that accepts ``upper`` and rejects ``lower``: their midpoint if floats have one."""
+def between(lower: float, upper: float, kind: type[np.floating[Any]] = np.float64) -> float:
+    """A threshold that accepts ``upper`` and rejects ``lower``: their midpoint, or ``upper`` without one.
+
+    Args:
+        lower: The highest score to reject.
+        upper: The lowest score to accept, or infinity.
+        kind: The type of the scores. The threshold is a number of that type, so that it parts the scores in
+            the same way whether they are compared in that type or in float64.
+    """
     if not np.isfinite(upper):
-        return float(np.nextafter(lower, np.inf))
-    middle = lower + (upper - lower) / 2
+        return float(np.nextafter(kind(lower), kind(np.inf)))
+    middle = float(kind(lower + (upper - lower) / 2))
     return middle if lower < middle <= upper else upper
 
 
-def best_threshold(scores: NDArray[np.float64], same: NDArray[np.bool_]) -> float:
+def best_threshold(scores: NDArray[Any], same: NDArray[np.bool_]) -> float:
     """The threshold with the most right answers when a pair is accepted if score >= threshold.
 
     Candidates are the midpoints between neighbouring distinct scores, one at the lowest score (accept all)
@@ -95,11 +103,12 @@ def best_threshold(scores: NDArray[np.float64], same: NDArray[np.bool_]) -> floa
     cut = int(best[(best.size - 1) // 2])
     if cut == 0:
         return float(scores[0])
-    return between(float(scores[cut - 1]), float(scores[cut]) if cut < scores.size else np.inf)
+    upper = float(scores[cut]) if cut < scores.size else np.inf
+    return between(float(scores[cut - 1]), upper, scores.dtype.type)
 
 
 def fold_accuracy(
-    scores: NDArray[np.float64],
+    scores: NDArray[Any],
     same: NDArray[np.bool_],
     failed: NDArray[np.bool_],
     folds: NDArray[np.int64],
@@ -107,7 +116,7 @@ def fold_accuracy(
     """Accuracy of each fold at the threshold that is best on all the others.
 
     Args:
-        scores: (P,) float64; ignored where ``failed``.
+        scores: (P,) float32 or float64; ignored where ``failed``.
         same: (P,) bool.
         failed: (P,) bool, pairs without a score.
         folds: (P,) int64, any numbers.

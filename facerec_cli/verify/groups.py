@@ -135,8 +135,9 @@ def group_rates(
     cell = a * count + b
     wrong = (scores >= threshold) != same
 
-    def table(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
-        return np.bincount(cell[mask], minlength=count * count).reshape(count, count)
+    def table(mask: NDArray[np.bool_]) -> list[list[int]]:
+        counts: list[list[int]] = np.bincount(cell[mask], minlength=count**2).reshape(count, count).tolist()
+        return counts
 
     def rate(i: int, j: int, errors: int, pairs: int, enough: float) -> GroupRate:
         low, high = wilson_interval(errors, pairs)
@@ -145,6 +146,6 @@ def group_rates(
 
     same_pairs, same_wrong = table(use & same), table(use & same & wrong)
     pairs, errors = table(use & ~same), table(use & ~same & wrong)
-    fnmr = [rate(i, i, same_wrong[i, i], same_pairs[i, i], MIN_SAME_PAIRS) for i in range(count)]
-    fmr = [rate(i, j, errors[i, j], pairs[i, j], 3 / far) for i in range(count) for j in range(i, count)]
+    fnmr = [rate(i, i, same_wrong[i][i], same_pairs[i][i], MIN_SAME_PAIRS) for i in range(count)]
+    fmr = [rate(i, j, errors[i][j], pairs[i][j], 3 / far) for i in range(count) for j in range(i, count)]
     return GroupReport(threshold, far, tuple(fnmr), tuple(fmr), unknown)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 WIDTH, HEIGHT = 520, 340
-_LEFT, _RIGHT, _TOP, _BOTTOM = 62, 14, 14, 48
+_LEFT, _RIGHT, _TOP, _BOTTOM = 74, 26, 14, 48
 
 Points = NDArray[np.float64]
 
@@ -56,7 +56,7 @@ def linear_axis(label: str, low: float, high: float, style: Callable[[float], st
     unit = 10.0 ** np.floor(np.log10(raw))
     step = float(unit * next(m for m in (1, 2, 2.5, 5, 10) if unit * m >= raw * 0.999))
     values = np.arange(np.ceil(low / step - 1e-9), np.floor(high / step + 1e-9) + 1) * step
-    return Axis(label, low, high, [(float(v), style(float(v))) for v in values])
+    return Axis(label, low, high, [(float(v), style(float(v) + 0.0)) for v in values])
 
 
 def plot(

@@ -169,7 +169,7 @@ def measure(
     elif fold is None:
         accuracy = "the list has no folds and is too small or too large to cut into ten"
     else:
-        accuracy = fold_accuracy(s.astype(np.float64), label, fail, fold)
+        accuracy = fold_accuracy(s, label, fail, fold)
     moments = (_moments(genuine), _moments(impostor))
     alike, unlike = _distributions(genuine, impostor, fars, bins=bins)
     return Measured(summarise(alike, unlike, pairs, moments, accuracy=accuracy, fars=fars), alike, unlike)
@@ -239,7 +239,7 @@ def operating_point(
     """TAR at ``far``; see :class:`OperatingPoint`.
 
     The threshold lies midway between the highest score that must be rejected and the next higher score of
-    either class, so that it tells apart the saved scores in float32 as in float64.
+    either class.
     """
     if impostor.size * far < 3 * (1 - 1e-12):
         needed = int(np.ceil(3 / far - 1e-6))
@@ -260,7 +260,7 @@ def operating_point(
         tar=accepted_same / genuine.size,
         low=low,
         high=high,
-        threshold=between(rejected, following),
+        threshold=between(rejected, following, kind),
         measured_far=accepted_different / impostor.size,
         tar_with_failures=accepted_same / pairs.same,
         accepted_same=accepted_same,

@@ -161,6 +161,8 @@ def _rows(path: Path, lines: Sequence[str]) -> Iterator[Row]:
     separator = next((s for s in "\t,;" if all(s in line for _, line in full[:200])), " ")
     if separator == "\t":
         full = [(number, line.strip("\t")) for number, line in full]
+    elif separator == " ":
+        full = [(number, line.replace("\t", " ")) for number, line in full]
     reader = csv.reader((line for _, line in full), delimiter=separator, skipinitialspace=True, strict=True)
     try:
         for (number, _), fields in zip(full, reader, strict=True):

@@ -1,0 +1,247 @@
+"""The command as a user runs it, on embeddings with a known answer and, where there is LFW, on photos."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from facerec_cli.cli import build_app
+from facerec_cli.verify.statistics import evaluate
+
+DIGEST = "5" * 64
+
+
+def run(*arguments: object, code: int = 0):
+    result = CliRunner().invoke(build_app(["verify"]), ["verify", *map(str, arguments)])
+    assert result.exit_code == code, result.output
+    return result
+
+
+@pytest.fixture(scope="module")
+def gallery(tmp_path_factory) -> Path:
+    """Forty people with four photos each, as vectors; a list of 480 pairs; groups."""
+    folder = tmp_path_factory.mktemp("gallery")
+    random = np.random.default_rng(0)
+    centres = random.normal(size=(40, 16))
+    vectors = np.repeat(centres, 4, axis=0) + 0.6 * random.normal(size=(160, 16))
+    names = [f"p{i // 4:02d}/{i % 4}.jpg" for i in range(160)]
+    with (folder / "e.csv").open("w", newline="") as lines:
+        table = csv.writer(lines)
+        table.writerow(("path", "row", "status", "reason"))
+        table.writerows((name, i, "ok", "") for i, name in enumerate(names))
+    np.save(folder / "e.npy", vectors.astype(np.float32))
+    document = {"model": {"name": "toy", "sha256": DIGEST}, "settings": {"flip": False}}
+    (folder / "e.json").write_text(json.dumps(document))
+    same = [(4 * p + a, 4 * p + b) for p in range(40) for a in range(4) for b in range(a + 1, 4)]
+    other = [tuple(random.choice(160, 2, replace=False)) for _ in range(600)]
+    other = [(a, b) for a, b in other if a // 4 != b // 4][:240]
+    lines = [f"{names[a]} {names[b]} 1" for a, b in same] + [f"{names[a]} {names[b]} 0" for a, b in other]
+    (folder / "list.txt").write_text("\n".join(lines) + "\n")
+    (folder / "groups.csv").write_text(
+        "person,group\n" + "".join(f"p{p:02d},{'old' if p % 3 else 'young'}\n" for p in range(40))
+    )
+    return folder
+
+
+def test_json_is_what_the_scores_say(gallery, tmp_path):
+    scores = tmp_path / "scores.csv"
+    arguments = ("--embeddings", gallery / "e.npy", "--json", "--scores", scores)
+    document = json.loads(run(gallery / "list.txt", *arguments).stdout)
+    with scores.open() as lines:
+        rows = list(csv.DictReader(lines))
+    score = np.array([float(row["score"]) for row in rows])
+    same = np.array([row["same"] == "1" for row in rows])
+    assert (document["pairs"], document["failures"]) == (480, 0)
+    assert document["model"]["sha256"] == DIGEST
+    expected = evaluate(score, same, folds=np.array([int(row["fold"]) for row in rows]))
+    assert document["accuracy"]["mean"] == expected.accuracy.mean
+    assert document["accuracy"]["standard_error"] == expected.accuracy.standard_error
+    assert document["auc"] == pytest.approx(expected.auc, abs=1e-12)
+    for point in document["tar_at_far"]:
+        assert {"far", "tar", "low", "high", "threshold", "measured_far", "measurable", "reason"} <= set(
+            point
+        )
+        if point["measurable"]:
+            assert point["tar"] == (score[same] >= point["threshold"]).mean()
+            assert point["measured_far"] == (score[~same] >= point["threshold"]).mean() <= point["far"]
+    assert [point["measurable"] for point in document["tar_at_far"]] == [False] * 4 + [False, True]
+
+
+def test_npz_scores_hold_the_same(gallery, tmp_path):
+    for name in ("s.csv", "s.npz"):
+        run(gallery / "list.txt", "--embeddings", gallery / "e.npy", "--scores", tmp_path / name)
+    with (tmp_path / "s.csv").open() as lines:
+        rows = list(csv.DictReader(lines))
+    with np.load(tmp_path / "s.npz") as columns:
+        assert [float(r["score"]) for r in rows] == columns["score"].astype(float).tolist()
+        assert [r["first"] for r in rows] == columns["names"][columns["first"]].tolist()
+
+
+def test_threshold_card(gallery, tmp_path):
+    card = tmp_path / "card.toml"
+    run(gallery / "list.txt", "--embeddings", gallery / "e.npy", "--save-threshold", card, "--far", 0.05)
+    from facerec_cli.verify.card import check_card, read_card
+
+    saved = read_card(card)
+    assert (saved.far, saved.model_sha256, saved.different_pairs) == (0.05, DIGEST, 240)
+    assert saved.measured_far <= 0.05
+    check_card(saved, model="toy", sha256=DIGEST, flip=False)
+    from facerec_cli.errors import ModelError
+
+    with pytest.raises(ModelError, match="--model"):
+        check_card(saved, model="other", sha256="6" * 64, flip=False)
+    with pytest.raises(ModelError, match="Leave --flip out"):
+        check_card(saved, model="toy", sha256=DIGEST, flip=True)
+
+
+def test_a_rate_that_cannot_be_measured_gives_no_card(gallery, tmp_path):
+    card = tmp_path / "card.toml"
+    arguments = ("--embeddings", gallery / "e.npy", "--save-threshold", card, "--far", 1e-4)
+    assert "needs 30,000" in run(gallery / "list.txt", *arguments, code=3).output
+    assert not card.exists()
+
+
+def test_groups_add_up(gallery):
+    arguments = ("--embeddings", gallery / "e.npy", "--by", gallery / "groups.csv", "--far", 0.1, "--json")
+    report = json.loads(run(gallery / "list.txt", *arguments).stdout)
+    groups, point = report["groups"], report["tar_at_far"][-1]
+    assert groups["threshold"] == point["threshold"]
+    assert sum(rate["pairs"] for rate in groups["fmr"]) == 240
+    assert sum(rate["errors"] for rate in groups["fmr"]) == point["accepted_different"]
+    assert sum(rate["errors"] for rate in groups["fnmr"]) == 240 - point["accepted_same"]
+    assert {(rate["group"], rate["other"]) for rate in groups["fmr"]} == {
+        ("old", "old"),
+        ("old", "young"),
+        ("young", "young"),
+    }
+
+
+def test_bootstrap_over_people_holds_the_value(gallery):
+    arguments = ("--embeddings", gallery / "e.npy", "--bootstrap", 200, "--json")
+    document = json.loads(run(gallery / "list.txt", *arguments).stdout)
+    (interval,) = document["bootstrap"]
+    tar = next(p["tar"] for p in document["tar_at_far"] if p["far"] == interval["far"])
+    assert interval["low"] <= tar <= interval["high"]
+    assert interval["high"] - interval["low"] > 0.001
+
+
+def test_report_is_one_file_with_every_part(gallery, tmp_path):
+    page = tmp_path / "report.html"
+    arguments = (
+        "--embeddings",
+        gallery / "e.npy",
+        "--report",
+        page,
+        "--by",
+        gallery / "groups.csv",
+        "--far",
+        0.1,
+    )
+    run(gallery / "list.txt", *arguments)
+    text = page.read_text("utf-8")
+    assert text.count("<svg") == 3
+    assert text.count('class="pair"') == 24
+    assert "old × young" in text
+    assert "not measurable with 240 different pairs" in text
+    assert not re.search(r'(src|href)="(?!data:)', text)
+
+
+def test_all_pairs_of_a_folder(gallery, tmp_path):
+    for i in range(160):
+        photo = tmp_path / "people" / f"p{i // 4:02d}" / f"{i % 4}.jpg"
+        photo.parent.mkdir(parents=True, exist_ok=True)
+        photo.write_bytes(b"never read")
+    arguments = (tmp_path / "people", "--all-pairs", "--embeddings", gallery / "e.npy", "--json")
+    document = json.loads(run(*arguments).stdout)
+    assert (document["pairs"], document["same_pairs"]) == (160 * 159 // 2, 240)
+    (tmp_path / "people" / "loose.jpg").write_bytes(b"x")
+    assert "one subfolder per person" in run(*arguments, code=3).stdout
+
+
+def test_many_pairs_are_streamed_with_the_same_figures(gallery, tmp_path, monkeypatch):
+    from facerec_cli.verify import verification
+
+    for i in range(160):
+        photo = tmp_path / "people" / f"p{i // 4:02d}" / f"{i % 4}.jpg"
+        photo.parent.mkdir(parents=True, exist_ok=True)
+        photo.write_bytes(b"never read")
+    arguments = (tmp_path / "people", "--all-pairs", "--embeddings", gallery / "e.npy", "--json")
+    listed = json.loads(run(*arguments).stdout)
+    monkeypatch.setattr(verification, "MAX_LISTED", 0)
+    streamed = json.loads(run(*arguments, "--report", tmp_path / "r.html").stdout)
+    for a, b in zip(listed["tar_at_far"], streamed["tar_at_far"], strict=True):
+        assert (a["tar"], a["measured_far"]) == (b["tar"], b["measured_far"])
+    assert streamed["eer"] == pytest.approx(listed["eer"], abs=1e-9)
+    assert streamed["accuracy"] is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["none.txt"], 3, "no pair list"),
+        (["a.jpg"], 2, "is one photo"),
+        (["a.jpg", "b.jpg", "c.jpg"], 2, "not 3 inputs"),
+        (["LIST", "--faces", "all"], 2, "center, largest"),
+        (["LIST", "--threshold", "0.3"], 2, "for two photos"),
+        (["LIST", "--far", "2"], 2, "between 0 and 1"),
+        (["LIST", "--embeddings", "none.npy"], 3, "no embeddings file"),
+        (["LIST", "--embeddings", "E", "--flip"], 2, "without it"),
+        (["LIST", "--embeddings", "E", "--model", "sface"], 4, "not with 'sface'"),
+        (["LIST", "--embeddings", "E", "--scores", "x.txt"], 2, ".csv or .npz"),
+        (["LIST", "--embeddings", "E", "--by", "none.csv"], 3, "table of groups"),
+    ],
+)
+def test_what_does_not_fit_is_refused(gallery, arguments, code, message):
+    places = {"LIST": gallery / "list.txt", "E": gallery / "e.npy"}
+    arguments = [places.get(a, a) for a in arguments]
+    far = ["--far", 0.1] if "--by" in arguments else []
+    result = run(*arguments, *far, "--json", code=code)
+    error = json.loads(result.stdout)["error"]
+    assert message in f"{error['message']} {error['hint']}"
+    assert error["exit_code"] == code
+
+
+# ---- with the default pack, on photos
+
+
+def test_two_photos(lfw, tmp_path):
+    ann, other = (lfw / "images" / name / f"{name}_0001.jpg" for name in ("Angela_Bassett", "Aaron_Eckhart"))
+    again = lfw / "images" / "Angela_Bassett" / "Angela_Bassett_0005.jpg"
+    same = json.loads(run(ann, again, "--json", "--threshold", 0.3).stdout)
+    different = json.loads(run(ann, other, "--json", "--threshold", 0.3).stdout)
+    assert (same["verdict"], different["verdict"]) == ("same", "different")
+    assert same["similarity"] > 0.5 > 0.2 > different["similarity"]
+    assert "same person: similarity" in run(ann, again, "--threshold", 0.3).stdout
+    blank = tmp_path / "blank.png"
+    import cv2
+
+    cv2.imwrite(str(blank), np.full((200, 200, 3), 128, np.uint8))
+    assert "no face was found" in run(ann, blank, "--threshold", 0.3, code=3).output
+    card = tmp_path / "card.toml"
+    card.write_text(
+        "version = 1\nthreshold = 0.3\nfar = 0.1\nmeasured_far = 0.1\ntar = 1.0\ndifferent_pairs = 9\n"
+        f'same_pairs = 9\ndata = "x"\nmodel = "toy"\nmodel_sha256 = "{DIGEST}"\n'
+        "flip = false\naligned = false\n"
+    )
+    assert "measured with the model 'toy'" in run(ann, again, "--threshold", card, code=4).output
+
+
+def test_photos_of_a_list_with_one_that_is_missing(lfw, tmp_path):
+    lines = (lfw / "pairs.txt").read_text().splitlines()
+    path = tmp_path / "pairs.txt"
+    some = [*lines[1:7], *lines[301:307], "Nobody_Here\t1\tNobody_Else\t1"]
+    path.write_text("\n".join(some) + "\n")
+    arguments = (path, "--root", lfw / "images", "--json")
+    first = json.loads(run(*arguments).stdout)
+    assert (first["pairs"], first["failures"], first["failed_photos"]["count"]) == (13, 1, 2)
+    assert first["failed_photos"]["by_status"] == {"missing": 2}
+    assert first["auc"] == 1.0
+    second = json.loads(run(*arguments).stdout)
+    assert second["auc"] == 1.0
+    assert second["d_prime"] == first["d_prime"]  # the very same vectors, from the cache

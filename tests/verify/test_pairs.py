@@ -1,0 +1,290 @@
+"""Reading lists: every format, recognised; every broken one, refused with its line."""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from facerec_cli.errors import InputError, UsageError
+from facerec_cli.verify.pairs import read_pairs, recognise
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    for name in ("ann/ann_0001.jpg", "ann/ann_0002.jpg", "bob/bob_0001.png", "a b/1.jpg"):
+        path = tmp_path / "images" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+    return tmp_path
+
+
+def write(folder: Path, text: str, name: str = "list.txt") -> Path:
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("header", ["1\t1\n", "1\n", ""])
+@pytest.mark.parametrize("gap", ["\t", " "])
+def test_lfw_lists(photos, header, gap):
+    path = write(photos, header + "ann\t1\t2\nann\t1\tbob\t1\n".replace("\t", gap))
+    pairs = read_pairs(path)
+    assert (pairs.format, pairs.same.tolist()) == ("lfw", [True, False])
+    names = [Path(image).name for image in pairs.images]
+    assert names == ["ann_0001.jpg", "ann_0002.jpg", "bob_0001.png"]  # suffixes may be mixed
+    assert pairs.identity.tolist() == [0, 0, 1]
+    assert pairs.fold is None
+
+
+def test_lfw_folds_follow_the_heading(lfw):
+    pairs = read_pairs(lfw / "pairs.txt")
+    assert len(pairs) == 6000
+    assert np.array_equal(pairs.fold, np.arange(6000) // 600)
+    assert np.array_equal(pairs.same, np.tile(np.repeat([True, False], 300), 10))
+    assert all(path.is_file() for path in pairs.images)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ann/ann_0001.jpg ann/ann_0002.jpg 1\nann/ann_0001.jpg bob/bob_0001.png 0\n",
+        "ann/ann_0001.jpg,ann/ann_0002.jpg,same\nann/ann_0001.jpg,bob/bob_0001.png,different\n",
+        "ann/ann_0001.jpg\tann/ann_0002.jpg\tTrue\r\nann/ann_0001.jpg\tbob/bob_0001.png\tFalse\r\n",
+        "\ufefffirst;second;label\nann/ann_0001.jpg;ann/ann_0002.jpg;1\nann/ann_0001.jpg;bob/bob_0001.png;0\n",
+        '"ann/ann_0001.jpg"  "ann/ann_0002.jpg" yes\n\n"ann/ann_0001.jpg" "bob/bob_0001.png" no\n',
+    ],
+)
+def test_labelled_lists(photos, text):
+    pairs = read_pairs(write(photos, text))
+    assert pairs.format == "labelled"
+    assert pairs.same.tolist() == [True, False]
+    assert (pairs.first.tolist(), pairs.second.tolist()) == ([0, 0], [1, 2])
+    assert all(path.is_file() for path in pairs.images)
+
+
+def test_quotes_hold_paths_with_spaces(photos):
+    pairs = read_pairs(write(photos, '"a b/1.jpg" ann/ann_0001.jpg 0\n'))
+    assert pairs.names == ("a b/1.jpg", "ann/ann_0001.jpg")
+
+
+def test_calfw_lists_take_two_lines_a_pair(photos):
+    text = "ann/ann_0001.jpg 3\nann/ann_0002.jpg 4\nann/ann_0001.jpg 0\nbob/bob_0001.png 0\n"
+    pairs = read_pairs(write(photos, text))
+    assert (pairs.format, pairs.same.tolist()) == ("calfw", [True, False])
+    with pytest.raises(InputError, match="one is missing"):
+        read_pairs(write(photos, text + "ann/ann_0001.jpg 1\n"))
+    with pytest.raises(InputError, match="line 1: the two lines"):
+        read_pairs(write(photos, "ann/ann_0001.jpg 0\nann/ann_0002.jpg 1\n"))
+
+
+def test_root_names_the_folder_and_is_named_when_photos_are_missing(photos, tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    path = write(elsewhere, "deep/x.jpg deep/y.jpg 1\n")
+    with pytest.raises(InputError, match=r"x\.jpg.*--root"):
+        read_pairs(path)
+    (photos / "deep").mkdir()
+    (photos / "deep" / "x.jpg").write_bytes(b"x")
+    pairs = read_pairs(path, root=photos)  # one of two is enough to go on
+    assert [p.is_file() for p in pairs.images] == [True, False]
+    with pytest.raises(InputError, match="--root is not there"):
+        read_pairs(path, root=tmp_path / "nowhere")
+
+
+def test_repeats_are_reported_and_counted(photos, caplog):
+    caplog.set_level("WARNING", logger="facerec")
+    line = "ann/ann_0001.jpg ann/ann_0002.jpg"
+    swapped = "ann/ann_0002.jpg ann/ann_0001.jpg"
+    same = "ann/ann_0001.jpg ann/ann_0001.jpg 1\n"
+    pairs = read_pairs(write(photos, f"{line} 1\n{swapped} 1\n{line} 0\n{same}"))
+    assert len(pairs) == 4
+    messages = [record.getMessage() for record in caplog.records]
+    assert "2 of 4 pairs repeat an earlier one; each is counted." in messages
+    assert "1 pairs are listed both as same and as different." in messages
+    assert "1 pairs compare a photo with itself." in messages
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "is empty"),
+        ("hello world out there\n", "first line is 'hello world out there'"),
+        ("a.jpg b.jpg\nc.jpg d.jpg\n", "without a label"),
+        ("a.jpg b.jpg 1\nc.jpg d.jpg 2\n", "line 2"),
+        ('a.jpg "b.jpg 1\n', "quote is not closed"),
+        ("my photo.jpg b.jpg 1\nc.jpg d.jpg 0\n", "double quotes"),
+    ],
+)
+def test_broken_lists_are_refused(photos, text, message):
+    with pytest.raises(InputError, match=message):
+        read_pairs(write(photos, text))
+
+
+def test_unknown_format_and_missing_list(tmp_path):
+    with pytest.raises(InputError, match="no pair list"):
+        read_pairs(tmp_path / "none.txt")
+    with pytest.raises(UsageError, match="Did you mean 'lfw'"):
+        read_pairs(write(tmp_path, "x"), "lwf")
+
+
+def test_a_binary_file_is_not_a_list(tmp_path):
+    (tmp_path / "photo.txt").write_bytes(b"\xff\xd8\xff\x00\x10JFIF\0")
+    with pytest.raises(InputError, match="binary file"):
+        recognise(tmp_path / "photo.txt")
+
+
+# ---- insightface .bin
+
+
+def test_a_real_bin(shared):
+    path = shared / "samples" / "small_lfw.bin"
+    if not path.is_file():
+        pytest.skip("needs ../shared/samples/small_lfw.bin")
+    pairs = read_pairs(path)
+    assert (pairs.format, len(pairs), pairs.aligned) == ("bin", 10, True)
+    assert all(image[:2] == b"\xff\xd8" for image in pairs.images)  # JPEG
+    assert pairs.same.all()
+
+
+@pytest.mark.parametrize("protocol", [0, 2, 4])
+def test_bins_of_bytes_and_of_arrays(tmp_path, protocol):
+    images = [b"one", np.frombuffer(b"two", np.uint8), b"one", b"\x80\xff"]
+    path = tmp_path / "set.bin"
+    path.write_bytes(pickle.dumps((images, [True, np.bool_(False)]), protocol=protocol))
+    pairs = read_pairs(path)
+    assert pairs.images == (b"one", b"two", b"\x80\xff")
+    assert (pairs.first.tolist(), pairs.second.tolist()) == ([0, 0], [1, 2])
+    assert pairs.same.tolist() == [True, False]
+
+
+def test_a_bin_of_python_2(tmp_path):
+    # What Python 2's pickle.dumps((['ab', 'cd'], [True]), 2) writes: str as SHORT_BINSTRING.
+    path = tmp_path / "old.bin"
+    path.write_bytes(b"\x80\x02]q\x00(U\x02abq\x01U\x02cdq\x02e]q\x03\x88a\x86q\x04.")
+    assert read_pairs(path).images == (b"ab", b"cd")
+
+
+class _Runs:
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self):
+        return os.system, (f"touch {self.mark}",)
+
+
+@pytest.mark.parametrize("protocol", [0, 2, 4])
+def test_a_pickle_that_runs_code_is_refused_and_does_not_run(tmp_path, protocol):
+    mark, path = tmp_path / "ran", tmp_path / "evil.bin"
+    path.write_bytes(pickle.dumps(([b"a", _Runs(mark)], [True]), protocol=protocol))
+    with pytest.raises(InputError, match=r"asks for (posix|nt)\.system"):
+        read_pairs(path)
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"\x80\x02cbuiltins\neval\n.",
+        b"\x80\x02cnumpy\nload\n.",
+        b"\x80\x02c__builtin__\nbytes\nM\xff\xff\x85R.",  # bytes(65535)
+        b"\x80\x02cnumpy\nndarray\nM\xff\xff\x85\x85R.",  # ndarray((65535,))
+        b"\x80\x02K\x00r\xff\xff\xff\x7f.",  # a memo of two thousand million entries
+        b"\x80\x02cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nM\xff\xff\x85U\x01b\x87R.",
+        b"\x80\x02P1\n.",
+    ],
+)
+def test_hostile_pickles_are_refused(tmp_path, payload):
+    path = tmp_path / "evil.bin"
+    path.write_bytes(payload)
+    with pytest.raises(InputError, match=r"evil\.bin"):
+        read_pairs(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (([b"a"], [True]), "1 images for 1 flags"),
+        (([b"a", "text"], [True]), "str, not encoded bytes"),
+        (([b"a", b"b"], [7]), "flag 7"),
+        ([1], "does not hold"),
+    ],
+)
+def test_other_pickles_are_not_sets(tmp_path, content, message):
+    path = tmp_path / "odd.bin"
+    path.write_bytes(pickle.dumps(content))
+    with pytest.raises(InputError, match=message):
+        read_pairs(path)
+
+
+def test_a_truncated_bin(tmp_path):
+    buffer = io.BytesIO()
+    pickle.dump(([b"a" * 100] * 2, [True]), buffer)
+    path = tmp_path / "cut.bin"
+    path.write_bytes(buffer.getvalue()[:60])
+    with pytest.raises(InputError, match="not a pickle of images"):
+        read_pairs(path)
+
+
+# ---- IJB
+
+
+@pytest.fixture
+def ijb(tmp_path: Path) -> Path:
+    folder = tmp_path / "IJBX"
+    (folder / "meta").mkdir(parents=True)
+    (folder / "loose_crop").mkdir()
+    for i in range(1, 5):
+        (folder / "loose_crop" / f"{i}.jpg").write_bytes(b"x")
+    write(
+        folder / "meta",
+        "1.jpg 10 1\n2.jpg 10 1\n3.jpg 10 2\n4.jpg 77 3\n1.jpg 77 4\n",
+        "ijbx_face_tid_mid.txt",
+    )
+    write(folder / "meta", "10 77 1\n77 10 0\n", "ijbx_template_pair_label.txt")
+    return folder
+
+
+def test_ijb_folders(ijb):
+    pairs = read_pairs(ijb)
+    assert (pairs.format, pairs.same.tolist()) == ("ijb", [True, False])
+    assert pairs.templates.names.tolist() == [10, 77]
+    assert pairs.templates.image.tolist() == [0, 1, 2, 3, 0]
+    assert all(path.is_file() for path in pairs.images)
+
+
+def test_templates_are_means_in_a_media_and_sums_over_media(ijb):
+    from facerec_cli.verify.ijb import pool
+
+    vectors = np.random.default_rng(0).normal(size=(4, 8)).astype(np.float32)
+    failed = np.array([False, False, False, True])
+    pooled = pool(vectors, failed, read_pairs(ijb).templates)
+    first = (vectors[0] + vectors[1]) / 2 + vectors[2]
+    assert pooled[0] == pytest.approx(first / np.linalg.norm(first), abs=1e-6)
+    assert pooled[1] == pytest.approx(vectors[0] / np.linalg.norm(vectors[0]), abs=1e-6)
+    assert not pool(vectors, np.ones(4, bool), read_pairs(ijb).templates).any()
+
+
+def test_ijb_files_that_do_not_fit(ijb):
+    labels = ijb / "meta" / "ijbx_template_pair_label.txt"
+    labels.write_text("10 78 1\n")
+    with pytest.raises(InputError, match="template 78"):
+        read_pairs(ijb)
+    labels.write_text("10 77 3\n")
+    with pytest.raises(InputError, match=r"template 0\|1"):
+        read_pairs(ijb)
+    labels.unlink()
+    with pytest.raises(InputError, match="no file named"):
+        read_pairs(ijb)
+
+
+def test_ijb_landmarks(ijb):
+    points = " ".join(str(v) for v in range(10))
+    write(ijb / "meta", "".join(f"{i}.jpg {points} 0.9\n" for i in range(1, 5)), "ijbx_name_5pts_score.txt")
+    landmarks = read_pairs(ijb).landmarks
+    assert landmarks.shape == (4, 5, 2)
+    assert landmarks[3, 4].tolist() == [8.0, 9.0]

@@ -1,0 +1,220 @@
+"""Vectors of photos: the cache, the second try, files of embeddings."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from facerec_cli.embed import EmbedOptions, PhotoResult
+from facerec_cli.embed.result import EmbeddedFace
+from facerec_cli.errors import InputError
+from facerec_cli.verify import gallery
+from facerec_cli.verify.cache import EmbeddingCache, content_key
+from facerec_cli.verify.vectorfile import match, read_vectors
+
+FACES = b"face"
+
+
+@dataclass
+class Pipeline:
+    """Stands for ``embed_photos``: photos that start with "face" have a face, "turned" ones after a turn."""
+
+    seen: int = 0
+
+    def __call__(self, sources, model, options, workers=None):
+        for source in sources:
+            self.seen += 1
+            content = source if isinstance(source, bytes) else Path(source).read_bytes()
+            if content.startswith(FACES) or (content.startswith(b"turned") and options.rotate == "auto"):
+                vector = np.zeros(4, np.float32)
+                vector[len(content) % 4] = 1
+                yield PhotoResult("p", "ok", faces=(EmbeddedFace(None, vector, 2.0),))
+            elif content.startswith(b"broken"):
+                yield PhotoResult("p", "unreadable", "not a photo")
+            else:
+                yield PhotoResult("p", "no_face", "no face was found")
+
+
+@pytest.fixture
+def pipeline(monkeypatch) -> Pipeline:
+    fake = Pipeline()
+    monkeypatch.setattr(gallery, "embed_photos", fake)
+    return fake
+
+
+def model(digest: str = "abc") -> SimpleNamespace:
+    encoder, detector = SimpleNamespace(embedding_size=4), SimpleNamespace(min_score=0.6)
+    pack = SimpleNamespace(name="fake", encoder=encoder, detector=detector)
+    return SimpleNamespace(pack=pack, hash=digest, provider="cpu")
+
+
+PHOTOS = [b"face1", b"turned", b"nobody", b"broken"]
+
+
+def test_what_comes_of_each_photo(pipeline):
+    made = gallery.embed_gallery(PHOTOS, model(), EmbedOptions(faces="center"))
+    assert made.failed.tolist() == [False, False, True, True]
+    assert made.reasons == {2: "no_face: no face was found", 3: "unreadable: not a photo"}
+    assert made.second_tries == 1
+    assert made.vectors[0].tolist() == [0, 1, 0, 0]
+
+
+def test_a_second_run_takes_everything_but_broken_photos_from_the_cache(pipeline, tmp_path):
+    options = EmbedOptions(faces="center")
+    runs = []
+    for _ in range(2):
+        cache = EmbeddingCache(tmp_path / "c" / "cache.sqlite")
+        runs.append(gallery.embed_gallery(PHOTOS, model(), options, cache=cache))
+        cache.close()
+        runs.append(pipeline.seen)
+    first, after_first, second, after_second = runs
+    assert np.array_equal(first.vectors, second.vectors)
+    assert first.reasons == second.reasons
+    assert (first.cached, second.cached) == (0, 3)
+    assert after_first == 4 + 2  # two without a face are tried twice
+    assert after_second == after_first + 1
+
+
+@pytest.mark.parametrize(
+    ("digest", "options"),
+    [("other", EmbedOptions(faces="center")), ("abc", EmbedOptions(faces="center", flip=True))],
+)
+def test_another_model_or_setting_does_not_meet_the_cache(pipeline, tmp_path, digest, options):
+    cache = EmbeddingCache(tmp_path / "cache.sqlite")
+    gallery.embed_gallery(PHOTOS[:1], model(), EmbedOptions(faces="center"), cache=cache)
+    again = gallery.embed_gallery(PHOTOS[:1], model(digest), options, cache=cache)
+    assert (again.cached, pipeline.seen) == (0, 2)
+    cache.close()
+
+
+def test_a_damaged_row_is_a_miss_and_a_damaged_file_is_replaced(tmp_path):
+    path = tmp_path / "cache.sqlite"
+    key = content_key(b"photo", b"settings")
+    cache = EmbeddingCache(path)
+    cache.put({key: np.ones(3, np.float32)})
+    cache.close()
+    base = sqlite3.connect(path)
+    with base:
+        base.execute("UPDATE embedding SET value = substr(value, 1, 9) || x'00000000'")
+    base.close()
+    cache = EmbeddingCache(path)
+    assert cache.get([key]) == {}
+    cache.close()
+    path.write_bytes(b"this is no database at all" * 100)
+    cache = EmbeddingCache(path)
+    cache.put({key: "no_face: x"})
+    assert cache.get([key]) == {key: "no_face: x"}
+    cache.close()
+
+
+def test_the_cache_is_bounded(tmp_path):
+    cache = EmbeddingCache(tmp_path / "cache.sqlite", max_bytes=10_000)
+    keys = [content_key(bytes([i]), b"") for i in range(100)]
+    cache.put({key: np.zeros(100, np.float32) for key in keys})  # 40 kB
+    cache.close()
+    cache = EmbeddingCache(tmp_path / "cache.sqlite")
+    assert 10 <= len(cache.get(keys)) <= 24
+    cache.close()
+
+
+def test_two_processes_share_the_cache(tmp_path):
+    one, two = (EmbeddingCache(tmp_path / "cache.sqlite") for _ in range(2))
+    one.put({b"a": np.ones(2, np.float32)})
+    two.put({b"b": np.ones(2, np.float32)})
+    assert set(one.get([b"a", b"b"])) == set(two.get([b"a", b"b"])) == {b"a", b"b"}
+    one.close()
+    two.close()
+
+
+# ---- files of embeddings
+
+
+def save(folder: Path, vectors: np.ndarray, rows: str | None = None, document: dict | None = None) -> Path:
+    path = folder / "e.npy"
+    np.save(path, vectors)
+    if rows is not None:
+        path.with_suffix(".csv").write_text(rows)
+    if document is not None:
+        path.with_suffix(".json").write_text(json.dumps(document))
+    return path
+
+
+VECTORS = np.array([[3, 0], [0, 2], [1, 1]], np.float64)
+TABLE = (
+    "path,row,face,status,reason\n"
+    "photos/ann/1.jpg,0,0,ok,\nphotos/bob/1.jpg,1,0,ok,\nphotos/x.jpg,,,no_face,none\n"
+)
+
+
+def test_photos_are_found_by_the_end_of_their_path(tmp_path):
+    document = {"model": {"name": "m", "sha256": "d"}, "settings": {"flip": True}}
+    file = read_vectors(save(tmp_path, VECTORS[:2], TABLE, document))
+    made = match(file, ["ann/1", "bob/1.jpg", "x.jpg", "who.jpg", "elsewhere/photos/ann/1.jpg"])
+    assert made.vectors[[0, 1, 4]].tolist() == [[1, 0], [0, 1], [1, 0]]
+    assert made.reasons == {2: "no_face: none", 3: "missing: not in the embeddings file"}
+    assert (made.model.sha256, made.settings) == ("d", {"flip": True})
+    with pytest.raises(InputError, match="fits several"):
+        match(file, ["1.jpg"])
+    with pytest.raises(InputError, match="none of the list's 1 photos"):
+        match(file, ["zoe.jpg"])
+
+
+def test_the_central_or_the_largest_of_several_faces_counts(tmp_path):
+    table = "path,row,x1,y1,x2,y2,width,height\np.jpg,0,0,0,50,50,100,100\np.jpg,1,45,45,55,55,100,100\n"
+    path = save(tmp_path, VECTORS[:2], table)
+    assert match(read_vectors(path, faces="center"), ["p.jpg"]).vectors.tolist() == [[0, 1]]
+    assert match(read_vectors(path, faces="largest"), ["p.jpg"]).vectors.tolist() == [[1, 0]]
+
+
+def test_a_plain_array_is_in_the_order_of_the_list(tmp_path):
+    file = read_vectors(save(tmp_path, VECTORS))
+    assert match(file, ["a", "b", "c"]).vectors[2] == pytest.approx([0.5**0.5] * 2)
+    with pytest.raises(InputError, match="3 rows, the list 2 photos"):
+        match(file, ["a", "b"])
+
+
+@pytest.mark.parametrize(
+    ("vectors", "message"),
+    [
+        (np.array([[1.0, np.nan]]), "first is row 0"),
+        (np.array([[1.0, 1], [0, 0]]), "row 1 is all zero"),
+        (np.ones(5), "shape"),
+        (np.ones((2, 2), int), "floats"),
+        (np.array([object()]), "cannot be read"),
+    ],
+)
+def test_unusable_arrays_are_refused(tmp_path, vectors, message):
+    with pytest.raises(InputError, match=message):
+        read_vectors(save(tmp_path, vectors))
+
+
+def test_a_table_of_another_run_is_refused(tmp_path):
+    with pytest.raises(InputError, match="3 rows, its table"):
+        read_vectors(save(tmp_path, VECTORS, TABLE))
+
+
+def test_npz_and_parquet_give_the_same(tmp_path):
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    np.savez(tmp_path / "e.npz", embeddings=VECTORS[:2].astype(np.float32))
+    (tmp_path / "e.csv").write_text(TABLE)
+    columns = {
+        "path": ["photos/ann/1.jpg", "photos/bob/1.jpg", "photos/x.jpg"],
+        "row": [0, 1, None],
+        "status": ["ok", "ok", "no_face"],
+        "reason": ["", "", "none"],
+        "embedding": pyarrow.array([[3, 0], [0, 2], None], pyarrow.list_(pyarrow.float32(), 2)),
+    }
+    table = pyarrow.table(columns).replace_schema_metadata({"facerec": json.dumps({"model": {"name": "m"}})})
+    parquet.write_table(table, tmp_path / "e.parquet")
+    names = ["ann/1.jpg", "bob/1.jpg", "x.jpg"]
+    one, two = (match(read_vectors(tmp_path / name), names) for name in ("e.npz", "e.parquet"))
+    assert np.array_equal(one.vectors, two.vectors)
+    assert one.reasons == two.reasons == {2: "no_face: none"}
+    assert two.model.name == "m"
