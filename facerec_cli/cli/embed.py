@@ -155,6 +155,8 @@ def embed(
         f"{summary.embeddings:,} faces x {summary.embedding_size} in {summary.output} "
         f"({summary.photos_per_second:,.1f} photos/s on {summary.provider})"
     )
-    console.result(f"also written: {', '.join(path for path in summary.files if path != summary.output)}")
+    beside = [path for path in summary.files if path != summary.output]
+    if beside:
+        console.result(f"also written: {', '.join(beside)}")
     if summary.fault:
         raise summary.fault
