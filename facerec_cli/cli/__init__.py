@@ -16,10 +16,11 @@ import typer
 
 # name -> (where its function or its group of commands is, the line that `facerec --help` shows)
 COMMANDS: Mapping[str, tuple[str, str]] = {
-    "data": (
-        "facerec_cli.cli.data:app",
-        "Look at training data, check it, convert it, align it, make verification sets of it.",
+    "embed": (
+        "facerec_cli.cli.embed:embed",
+        "Turn photos into embeddings: one row for every face, and a status for every photo.",
     ),
+    "verify": ("facerec_cli.cli.verify:verify", "Measure a model on labelled pairs, or compare two photos."),
     "train": (
         "facerec_cli.cli.train:train",
         "Train a face recognition network, or adapt one to your own photos.",
@@ -29,21 +30,17 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "Write a checkpoint as an ONNX file that is proved to compute the same.",
     ),
     "models": ("facerec_cli.cli.models:app", "List, show, add, pull, remove and check models."),
-    "doctor": (
-        "facerec_cli.cli.doctor:doctor",
-        "Say what works on this machine, and how to mend what does not.",
-    ),
-    "embed": (
-        "facerec_cli.cli.embed:embed",
-        "Turn photos into embeddings: one row for every face, and a status for every photo.",
-    ),
-    "verify": (
-        "facerec_cli.cli.verify:verify",
-        "Measure a model on labelled pairs, or compare two photos.",
+    "data": (
+        "facerec_cli.cli.data:app",
+        "Look at training data, check it, convert it, align it, make verification sets of it.",
     ),
     "bench": (
         "facerec_cli.cli.bench:bench",
         "Measure images a second on this machine, and recommend threads and batch size.",
+    ),
+    "doctor": (
+        "facerec_cli.cli.doctor:doctor",
+        "Say what works on this machine, and how to mend what does not.",
     ),
 }
 
