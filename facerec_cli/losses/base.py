@@ -19,8 +19,9 @@ from torch.distributed import ProcessGroup
 
 from facerec_cli import registry
 from facerec_cli.errors import InputError, UsageError
-from facerec_cli.losses.classifier import Classifier, Matmul
+from facerec_cli.losses.classifier import Classifier
 from facerec_cli.losses.distributed import gather, gather_rows, world
+from facerec_cli.losses.reductions import Matmul
 
 Terms = dict[str, Tensor]
 

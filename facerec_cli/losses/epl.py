@@ -95,11 +95,11 @@ class EPL(Loss):
     def rows(self, batch: LossInput) -> tuple[Tensor, Terms]:
         """Half the host loss on the proxies plus half that on the prototypes, of each row, (B,)."""
         x = unit(batch.embeddings)
-        if self.training:
-            self.update(x.detach(), batch.labels)
+        touched = self.update(x.detach(), batch.labels) if self.training else 0
         classes = self.classifier.classes(batch.labels, batch.step)
         cosine, proxies = self._host(classes, x, None)
         terms = {"target_cosine": cosine.mean(), "proxies": proxies.mean()}
+        terms["prototypes_touched"] = x.new_full((), touched)
         if batch.epoch < self.start_epoch:
             return proxies, terms
         cosine, prototypes = self._host(classes, x, self.prototypes)
@@ -130,14 +130,14 @@ class EPL(Loss):
         return cosine, cross_entropy(self.scale * target, others)
 
     @torch.no_grad()
-    def update(self, x: Tensor, labels: Tensor) -> None:
+    def update(self, x: Tensor, labels: Tensor) -> int:
         """Move the prototypes by unit rows ``x`` (B, D) of the global batch, one after the other.
 
         Rows of different classes do not meet, so all first rows of their classes are taken at once, then all
-        second rows, and so on.
+        second rows, and so on. Returns how many prototypes moved, over all processes.
         """
-        own = self.classifier.shard
-        for rows in _rounds(labels.cpu(), own):
+        own, on_cpu = self.classifier.shard, labels.cpu()
+        for rows in _rounds(on_cpu, own):
             rows = rows.to(x.device, non_blocking=True)
             y = labels.to(x.device)[rows] - own.start
             old, new = self.prototypes[y].to(x.dtype), x[rows]
@@ -148,6 +148,7 @@ class EPL(Loss):
                 f = f * self.seen[y, None]
             self.prototypes[y] = unit(f * old + (1 - f) * new).to(self.prototypes.dtype)
             self.seen[y] = True
+        return len(torch.unique(on_cpu))
 
 
 def _rounds(labels: Tensor, own: range) -> Iterator[Tensor]:

@@ -22,12 +22,14 @@ def angular(cosine: Tensor, margin: float | Tensor, gradient: MarginGradient = "
         gradient: ``exact``: that of the formula; ``straight_through``: that of the plain cosine, so that the
             margin moves the value only.
     """
-    margin = torch.as_tensor(margin, dtype=cosine.dtype, device=cosine.device)
+    # From a plain number a tensor would have to be copied to the GPU at every step.
+    trigonometry = torch if isinstance(margin, Tensor) else math
+    cos_m, sin_m = trigonometry.cos(margin), trigonometry.sin(margin)
     # sqrt has an infinite slope at 0: one step of rounding away from +-1 keeps the gradient finite.
     safe = cosine.clamp(-1 + 1e-7, 1 - 1e-7)
     sine = (1 - safe * safe).sqrt()
-    inside = safe * margin.cos() - sine * margin.sin()
-    moved = torch.where(safe > -margin.cos(), inside, safe - margin * margin.sin())
+    inside = safe * cos_m - sine * sin_m
+    moved = torch.where(safe > -cos_m, inside, safe - margin * sin_m)
     return straight_through(cosine, moved) if gradient == "straight_through" else moved
 
 
@@ -42,8 +44,3 @@ def cross_entropy(target: Tensor, others: Tensor) -> Tensor:
     -log(e^z / (e^z + e^o)) = -log sigmoid(z - o): no exponential of either, so no overflow at any scale.
     """
     return -logsigmoid(target - others)
-
-
-def log_inverse(classes: int, factor: float = 1.0) -> float:
-    """ln(factor * classes), where unified cross entropy starts its threshold."""
-    return math.log(factor * classes)

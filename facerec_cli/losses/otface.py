@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -185,11 +186,7 @@ def mine(cosine: Tensor, labels: Tensor, alpha: float, limit: int) -> Triplets:
     positive = same & ~torch.eye(size, dtype=torch.bool, device=labels.device)
     far, far_index = cosine.masked_fill(~positive, torch.inf).sort(1)
     near, near_index = cosine.masked_fill(same, -torch.inf).sort(1, descending=True)
-    places = torch.ones(size, size, dtype=torch.bool)
-    if limit:
-        place = torch.arange(1, size + 1)
-        places = place[:, None] * place <= limit
-    i, j = (index.to(cosine.device) for index in places.nonzero(as_tuple=True))
+    i, j = _places(size, limit, cosine.device)
     margins, kept = [], []
     step = max(1, _CANDIDATES // max(len(i), 1))
     for start in range(0, size, step):
@@ -210,3 +207,11 @@ def mine(cosine: Tensor, labels: Tensor, alpha: float, limit: int) -> Triplets:
         at, valid = at[valid], valid[valid]
     a, place = at // len(i), at % len(i)
     return Triplets(a, far_index[a, i[place]], near_index[a, j[place]], valid)
+
+
+@lru_cache(maxsize=8)
+def _places(size: int, limit: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Places (i, j) of two sorted lists that can hold one of the ``limit`` hardest triplets."""
+    place = torch.arange(1, size + 1)
+    i, j = (place[:, None] * place <= (limit or size * size)).nonzero(as_tuple=True)
+    return i.to(device), j.to(device)

@@ -221,3 +221,26 @@ def test_sample_depends_on_seed_and_step_and_keeps_the_batch() -> None:
     crowd = torch.arange(40)
     many = loss.classifier.classes(crowd, 0)
     assert many.index is not None and torch.equal(many.index, crowd)
+
+
+def test_reduced_precision_of_the_products_stays_near() -> None:
+    exact, gradient, _ = step(build("arcface"), batch())
+    rounded, near, _ = step(build("arcface", matmul="bfloat16"), batch())
+    assert float(rounded) == pytest.approx(float(exact), rel=0.02) and rounded != exact
+    assert torch.nn.functional.cosine_similarity(near.flatten(), gradient.flatten(), dim=0) > 0.999
+    with pytest.raises(UsageError, match="Known: float32, tf32, bfloat16"):
+        build("arcface", matmul="int8")
+
+
+@pytest.mark.parametrize("name", ["arcface", "curricularface", "sphereface2", "uniface"])
+def test_blocks_do_not_change_the_result(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = build(name).double()
+    again = build(name).double()
+    plain = replace(batch(), embeddings=batch().embeddings.double())
+    value, gradient, _ = step(whole, plain)
+    monkeypatch.setattr("facerec_cli.losses.reductions._BLOCK", {"cpu": 2 * B})
+    blocked, other, _ = step(again, plain)
+    torch.testing.assert_close(blocked, value)
+    torch.testing.assert_close(other, gradient)
+    for p, q in zip(whole.parameters(), again.parameters(), strict=True):
+        torch.testing.assert_close(q.grad, p.grad)

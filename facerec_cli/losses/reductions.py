@@ -1,0 +1,274 @@
+"""The passes over the class axis behind :class:`facerec_cli.losses.classifier.Classes`.
+
+Each keeps one (B, c) block for the way back, the cosines, and works on a few columns of it at a time;
+results and gradients of ``x`` are complete on every process, gradients of the class rows are those of this
+process's rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Literal
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.distributed import ProcessGroup
+
+from facerec_cli.losses.distributed import add_up, world
+
+Matmul = Literal["float32", "tf32", "bfloat16"]
+OfCosine = Callable[..., Tensor]
+
+# Cosines worked on at a time: about what stays in a CPU's cache, and few launches on a GPU.
+_BLOCK = {"cpu": 1 << 20, "cuda": 1 << 26}
+TINY = 1e-12
+
+
+def reduce(
+    kind: Literal["logsumexp", "sum"],
+    x: Tensor,
+    weight: Tensor,
+    position: Tensor,
+    function: OfCosine,
+    args: tuple[Tensor, ...],
+    matmul: Matmul,
+    group: ProcessGroup | None,
+) -> tuple[Tensor, Tensor]:
+    """Cosine with the own class, and ``kind`` of ``function(cosine, *args)`` over all others, both (B,).
+
+    Args:
+        kind: The reduction.
+        x: (B, D) unit rows, the same on all processes.
+        weight: (c, D) class rows of this process, any length.
+        position: (B,) row of ``weight`` that is the own class, -1 where another process has it.
+        function: Elementwise on a block of cosines.
+        args: Scalars or (B, 1) tensors, the same on all processes.
+        matmul: Precision of the products.
+        group: The processes.
+    """
+    found: tuple[Tensor, Tensor] = _Reduce.apply(x, weight, position, kind, function, matmul, group, *args)
+    return found
+
+
+def nearest(
+    x: Tensor, weight: Tensor, position: Tensor, k: int, matmul: Matmul, group: ProcessGroup | None
+) -> tuple[Tensor, Tensor]:
+    """Cosine with the own class (B,) and the ``k`` largest others (B, k); arguments as in :func:`reduce`."""
+    found: tuple[Tensor, Tensor] = _Nearest.apply(x, weight, position, k, matmul, group)
+    return found
+
+
+class _Reduce(torch.autograd.Function):
+    """Target cosine and a reduction over the other classes, keeping one (B, C) block: the cosines.
+
+    With G = dL/dcos / ||w||, the gradients are dL/dx = G W and dL/dw_j = sum_i G_ij (x_i - cos_ij w_j /
+    ||w_j||).
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor,
+        position: Tensor,
+        kind: str,
+        function: OfCosine,
+        matmul: Matmul,
+        group: ProcessGroup | None,
+        *args: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        cosine, inverse = _cosines(x, weight, matmul)
+        target = _at(cosine, position)
+        parts = []
+        for block in _blocks(cosine):
+            value = function(cosine[:, block], *args)
+            value = _put(value, position - block.start, -torch.inf if kind == "logsumexp" else 0.0)
+            parts.append(value.logsumexp(1) if kind == "logsumexp" else value.sum(1))
+        total = torch.stack(parts or [x.new_full((len(x),), -torch.inf if kind == "logsumexp" else 0.0)])
+        if kind == "logsumexp":
+            total = _logsumexp_over_processes(total.logsumexp(0), group)
+        else:
+            total = add_up(total.sum(0), group)
+        ctx.save_for_backward(x, weight, position, cosine, inverse, total, *args)
+        ctx.kind, ctx.function, ctx.matmul, ctx.group = kind, function, matmul, group
+        return add_up(target, group), total
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_target: Tensor, grad_total: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight, position, cosine, inverse, total, *args = ctx.saved_tensors
+        args = [a.detach().requires_grad_(n) for a, n in zip(args, ctx.needs_input_grad[7:], strict=True)]
+        wanted = [a for a in args if a.requires_grad]
+        grad_args = [torch.zeros_like(a) for a in wanted]
+        grad_x = torch.zeros_like(x)
+        grad_weight = torch.empty_like(weight) if ctx.needs_input_grad[1] else None
+        product = _Product(ctx.matmul)
+        with torch.autocast(x.device.type, enabled=False):
+            for block in _blocks(cosine):
+                here = position - block.start
+                with torch.enable_grad():
+                    c = cosine[:, block].detach().requires_grad_()
+                    value = ctx.function(c, *args)
+                pull = grad_total[:, None]
+                if ctx.kind == "logsumexp":
+                    pull = (value.detach() - total[:, None]).exp_()
+                    pull = _put(pull, here, 0.0).mul_(grad_total[:, None])
+                else:
+                    pull = _put(pull.expand_as(c).contiguous(), here, 0.0)
+                g, *found = torch.autograd.grad(value, (c, *wanted), pull)
+                for grad, more in zip(grad_args, found, strict=True):
+                    grad += more
+                g = _put(g, here, grad_target) * inverse[block]
+                rows = weight[block]
+                product.add(grad_x, g, rows)
+                if grad_weight is not None:
+                    radial = (g * cosine[:, block]).sum(0) * inverse[block]
+                    product.into(grad_weight[block], g.T, x)
+                    grad_weight[block].addcmul_(rows, radial[:, None], value=-1)
+        grad_x = add_up(grad_x, ctx.group)
+        shared = iter([add_up(grad, ctx.group) for grad in grad_args])
+        nothing = (None,) * 5  # position, kind, function, matmul, group
+        return grad_x, grad_weight, *nothing, *(next(shared) if a.requires_grad else None for a in args)
+
+
+class _Nearest(torch.autograd.Function):
+    """Target cosine and the k largest others; touches k + 1 rows of the matrix on the way back."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor,
+        position: Tensor,
+        k: int,
+        matmul: Matmul,
+        group: ProcessGroup | None,
+    ) -> tuple[Tensor, Tensor]:
+        cosine, inverse = _cosines(x, weight, matmul)
+        target = _at(cosine, position)
+        cosine = _put(cosine, position, -torch.inf)
+        values, index = cosine.topk(min(k, cosine.shape[1]), dim=1)
+        if values.shape[1] < k:
+            missing = k - values.shape[1]
+            values = torch.cat([values, values.new_full((len(x), missing), -torch.inf)], 1)
+            index = torch.cat([index, index.new_zeros(len(x), missing)], 1)
+        mine = torch.ones_like(values, dtype=torch.bool)
+        rank, size = world(group)
+        if group is not None:
+            every = [torch.empty_like(values) for _ in range(size)]
+            dist.all_gather(every, values.contiguous(), group=group)
+            values, place = torch.cat(every, 1).topk(k, dim=1)
+            mine = place // k == rank
+            index = index.gather(1, place % k)
+        ctx.save_for_backward(x, weight, position, inverse, target, values, index, mine & values.isfinite())
+        ctx.group = group
+        return add_up(target, group), values
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_target: Tensor, grad_values: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight, position, inverse, target, values, index, mine = ctx.saved_tensors
+        grad_x = torch.zeros_like(x)
+        grad_weight = torch.zeros_like(weight) if ctx.needs_input_grad[1] else None
+        if len(weight):
+            # Column 0 is the own class, the others those found; what is not ours gets weight zero.
+            index = torch.cat([position.clamp_min(0)[:, None], index], 1)
+            cosine = torch.cat([target[:, None], values], 1)
+            mine = torch.cat([(position >= 0)[:, None], mine], 1)
+            g = torch.cat([grad_target[:, None], grad_values], 1)
+            g = torch.where(mine, g, 0.0) * inverse[index]
+            cosine = torch.where(mine, cosine, 0.0)
+            for column in range(index.shape[1]):  # k is small; one column at a time keeps memory at B x D
+                at, gc = index[:, column], g[:, column, None]
+                rows = weight[at]
+                grad_x += gc * rows
+                if grad_weight is not None:
+                    radial = cosine[:, column, None] * inverse[at][:, None]
+                    grad_weight.index_add_(0, at, gc * (x - radial * rows))
+        return add_up(grad_x, ctx.group), grad_weight, None, None, None, None
+
+
+class _Product:
+    """Matrix products in the chosen precision, with float32 (or float64) results."""
+
+    def __init__(self, matmul: Matmul) -> None:
+        self.matmul = matmul
+
+    def _factors(self, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+        if self.matmul == "bfloat16" and a.dtype == torch.float32:
+            return a.bfloat16(), b.bfloat16()
+        return a, b
+
+    def of(self, a: Tensor, b: Tensor) -> Tensor:
+        x, y = self._factors(a, b)
+        if x.dtype != a.dtype:
+            return torch.mm(x, y, out_dtype=a.dtype) if a.is_cuda else (x @ y).to(a.dtype)
+        if self.matmul == "tf32" and a.is_cuda:
+            before = torch.backends.cuda.matmul.allow_tf32
+            torch.backends.cuda.matmul.allow_tf32 = True
+            try:
+                return a @ b
+            finally:
+                torch.backends.cuda.matmul.allow_tf32 = before
+        return a @ b
+
+    def add(self, into: Tensor, a: Tensor, b: Tensor) -> None:
+        if self.matmul == "float32":
+            into.addmm_(a, b)
+        else:
+            into += self.of(a, b)
+
+    def into(self, out: Tensor, a: Tensor, b: Tensor) -> None:
+        if self.matmul == "float32":
+            torch.mm(a, b, out=out)
+        else:
+            out.copy_(self.of(a, b))
+
+
+def _cosines(x: Tensor, weight: Tensor, matmul: Matmul) -> tuple[Tensor, Tensor]:
+    """Cosines (B, c) of unit rows with the rows of ``weight``, and the inverse lengths (c,) of the latter.
+
+    Scaling the B columns afterwards is cheaper than normalising the D columns of a large matrix before.
+    """
+    length = torch.linalg.vector_norm(weight, dim=1)
+    inverse = torch.where(length > TINY, 1 / length, 0.0)
+    return _Product(matmul).of(x, weight.T).mul_(inverse), inverse
+
+
+def _blocks(cosine: Tensor) -> Iterator[slice]:
+    """Slices over the classes of a size that suits the device; the same for all batches of one shape."""
+    rows, classes = cosine.shape
+    width = max(1, _BLOCK.get(cosine.device.type, 1 << 24) // max(rows, 1))
+    for start in range(0, classes, width):
+        yield slice(start, min(start + width, classes))
+
+
+def _at(block: Tensor, position: Tensor) -> Tensor:
+    """Entry ``position[i]`` of row i, 0 where that is outside the block."""
+    inside = (position >= 0) & (position < block.shape[1])
+    if not block.shape[1]:
+        return block.new_zeros(len(block))
+    at = block.gather(1, torch.where(inside, position, 0)[:, None])[:, 0]
+    return torch.where(inside, at, 0.0)
+
+
+def _put(block: Tensor, position: Tensor, value: float | Tensor) -> Tensor:
+    """Write ``value`` (or ``value[i]``) at entry ``position[i]`` of row i where that is inside the block."""
+    if not block.shape[1]:
+        return block
+    inside = (position >= 0) & (position < block.shape[1])
+    at = torch.where(inside, position, 0)[:, None]
+    old = block.gather(1, at)[:, 0]
+    return block.scatter_(1, at, torch.where(inside, value, old)[:, None])
+
+
+def _logsumexp_over_processes(local: Tensor, group: ProcessGroup | None) -> Tensor:
+    """Log-sum-exp over processes; a very small finite number where there is no class at all."""
+    lowest = torch.finfo(local.dtype).min / 4
+    if group is None:
+        return local.clamp_min(lowest)
+    largest = local.clamp_min(lowest)
+    dist.all_reduce(largest, op=dist.ReduceOp.MAX, group=group)
+    return largest + add_up((local - largest).exp(), group).clamp_min(torch.finfo(local.dtype).tiny).log()
