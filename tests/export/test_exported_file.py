@@ -125,14 +125,6 @@ def test_the_manifest_tells_where_the_network_comes_from(exported: ExportReport,
     assert pack.threshold is None
 
 
-def test_an_unstated_licence_is_said_plainly(tmp_path: Path, best: Path) -> None:
-    report = export(best, ExportOptions(output=tmp_path / "x.onnx"))
-    licence = open_pack(tmp_path / "x.onnx").licence
-    assert licence.weights == "unspecified" and not licence.commercial
-    assert "Nobody has stated" in licence.notice
-    assert not report.real_crops and "training data" in report.crops
-
-
 @pytest.mark.parametrize("position", (0.3, 0.9))
 def test_one_changed_byte_is_refused(tmp_path: Path, exported: ExportReport, position: float) -> None:
     from facerec_cli.errors import ModelError

@@ -1,0 +1,211 @@
+"""Everything that can be wrong with a checkpoint, a graph or a disk."""
+
+from __future__ import annotations
+
+import errno
+import pickle
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from made_checkpoint import write_checkpoint
+from numpy.typing import NDArray
+from onnx import numpy_helper
+
+from facerec_cli.backbones import Backbone, Preprocessing, build
+from facerec_cli.errors import InputError, ModelError, UsageError
+from facerec_cli.export import ExportOptions, ExportReport, GraphOptions, compress, export, parity
+from facerec_cli.export.files import sealed, workshop
+from facerec_cli.export.graph import ExportedNetwork, to_onnx
+from facerec_cli.packs.metadata import read_pack
+
+
+class Hostile:
+    """Touches a file when it is unpickled."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Path.touch, (self.mark,)
+
+
+def refused(path: Path, tmp_path: Path, **options: object) -> ModelError:
+    """The fault of exporting ``path``; nothing may be left behind."""
+    out = tmp_path / "out"
+    with pytest.raises(ModelError) as fault:
+        export(path, ExportOptions(output=out / "x.onnx", **options))  # type: ignore[arg-type]
+    assert not out.exists() or not any(out.iterdir())
+    return fault.value
+
+
+@pytest.mark.parametrize("content", (b"", b"hello", b"PK\x03\x04" + bytes(100), pickle.dumps({"a": 1})))
+def test_what_is_no_checkpoint(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "best.pt"
+    path.write_bytes(content)
+    assert str(path) in refused(path, tmp_path).message
+
+
+def test_a_missing_checkpoint(tmp_path: Path) -> None:
+    assert "no checkpoint" in refused(tmp_path / "best.pt", tmp_path).message
+    assert "no checkpoint" in refused(tmp_path / "backbone.pth", tmp_path, layout="tface").message
+
+
+def test_a_truncated_checkpoint(tmp_path: Path, best: Path) -> None:
+    content = best.read_bytes()
+    path = tmp_path / "best.pt"
+    for share in (0.1, 0.5, 0.99):
+        path.write_bytes(content[: int(len(content) * share)])
+        refused(path, tmp_path)
+
+
+@pytest.mark.parametrize("layout", ("", "arcface_torch"))
+def test_a_hostile_pickle_does_not_run(tmp_path: Path, layout: str) -> None:
+    mark = tmp_path / "pwned"
+    for protocol in (2, 5):
+        path = tmp_path / f"{protocol}.pt"
+        path.write_bytes(pickle.dumps(Hostile(mark), protocol))
+        refused(path, tmp_path, layout=layout)
+    torch.save({"format": "facerec-checkpoint", "x": Hostile(mark)}, tmp_path / "zip.pt")
+    refused(tmp_path / "zip.pt", tmp_path, layout=layout)
+    assert not mark.exists()
+
+
+def test_a_checkpoint_of_a_newer_version(tmp_path: Path, best: Path) -> None:
+    document = torch.load(best, weights_only=True)
+    torch.save({**document, "version": 99}, tmp_path / "new.pt")
+    fault = refused(tmp_path / "new.pt", tmp_path)
+    assert "newer" in fault.message and "pip install" in fault.hint
+
+
+def test_an_onnx_file_is_no_checkpoint(tmp_path: Path, exported: ExportReport) -> None:
+    fault = refused(exported.files[0].path, tmp_path)
+    assert "ONNX file already" in fault.message and "models add" in fault.hint
+
+
+def test_weights_that_are_not_numbers(tmp_path: Path) -> None:
+    backbone = build("mobilefacenet", 32, width=0.25)
+    torch.nn.init.constant_(backbone.fc.weight[3:4, 5:6], float("nan"))  # type: ignore[union-attr, index]
+    path = write_checkpoint(tmp_path / "best.pt", backbone, "mobilefacenet", "x", width=0.25)
+    assert "'fc.weight' hold numbers that are not finite" in refused(path, tmp_path).message
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({}, "where to"),
+        ({"output": Path("x.pt")}, ".onnx"),
+        ({"output": Path("x.onnx"), "far": 1e-3}, "--pairs"),
+        ({"output": Path("x.onnx"), "far": 2.0, "pairs": Path("p")}, "false accept rate"),
+        ({"output": Path("x.onnx"), "colour": "bgr"}, "other projects"),
+        ({"output": Path("x.onnx"), "layout": "adafase"}, "no checkpoint layout"),
+        ({"output": Path("x.onnx"), "forms": ("int8",)}, "calibrated on faces"),
+        ({"name": "sface"}, "already"),
+    ],
+)
+def test_options_that_do_not_fit(
+    tmp_path: Path, best: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, object], says: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match=says):
+        export(best, ExportOptions(**options))  # type: ignore[arg-type]
+    assert not any(tmp_path.iterdir())
+
+
+def test_nothing_is_replaced_unasked(tmp_path: Path, best: Path) -> None:
+    (tmp_path / "x_fp16.onnx").write_text("mine")
+    options = ExportOptions(output=tmp_path / "x.onnx", forms=("fp16",))
+    with pytest.raises(UsageError, match=r"x_fp16\.onnx exists") as fault:
+        export(best, options)
+    assert "--force" in fault.value.hint
+    assert [path.name for path in tmp_path.iterdir()] == ["x_fp16.onnx"]
+
+
+def test_crops_without_faces(tmp_path: Path, best: Path, crop_folder: Path) -> None:
+    with pytest.raises(InputError, match="No face was found") as fault:
+        export(best, ExportOptions(output=tmp_path / "x.onnx", crops=crop_folder))
+    assert "--aligned" in fault.value.hint
+
+
+def test_a_full_disk_leaves_nothing(
+    tmp_path: Path, exported: ExportReport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = onnx.load(str(exported.files[0].path))
+    old = tmp_path / "x.onnx"
+    old.write_text("the previous one")
+
+    def full(*given: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(ModelError, match="No space left"), workshop(old) as folder:
+        sealed(model, exported.files[0].pack, folder / "x.onnx")
+    assert [path.name for path in tmp_path.iterdir()] == ["x.onnx"]
+    assert old.read_text() == "the previous one"
+
+
+def spoiled(exported: ExportReport, position: float) -> tuple[onnx.ModelProto, str]:
+    """The exported graph with the weights of one convolution turned round, and that convolution's name."""
+    model = onnx.load(str(exported.files[0].path))
+    convolutions = [node for node in model.graph.node if node.op_type == "Conv"]
+    chosen = convolutions[int(len(convolutions) * position)]
+    (weights,) = (entry for entry in model.graph.initializer if entry.name == chosen.input[1])
+    weights.CopyFrom(numpy_helper.from_array(-numpy_helper.to_array(weights), weights.name))
+    return model, chosen.input[1]
+
+
+@pytest.mark.parametrize("position", (0.0, 0.5, 0.97))
+def test_a_graph_that_computes_something_else_is_refused_with_the_layer(
+    exported: ExportReport, mobile: Backbone, crops: NDArray[np.uint8], position: float
+) -> None:
+    model, weights = spoiled(exported, position)
+    encoder = exported.files[0].pack.encoder
+    with pytest.raises(ModelError, match="does not compute what the checkpoint does") as fault:
+        parity.check(mobile, Preprocessing(), model, encoder, crops[:7], GraphOptions())
+    convolution = weights.removeprefix("backbone.").removesuffix(".weight")
+    named = [name for name, _ in mobile.named_modules() if name == convolution]
+    if not named:  # folded weights have lost their name: find the convolution by its place
+        places = [name for name, module in mobile.named_modules() if isinstance(module, torch.nn.Conv2d)]
+        named = [places[int(len(places) * position)]]
+    assert f"'{named[0]}'" in fault.value.message or f"({named[0]})" in fault.value.message
+
+
+def test_wrong_preprocessing_is_no_parity(
+    exported: ExportReport, mobile: Backbone, crops: NDArray[np.uint8]
+) -> None:
+    import dataclasses
+
+    model = onnx.load(str(exported.files[0].path))
+    encoder = dataclasses.replace(exported.files[0].pack.encoder, colour="bgr")
+    with pytest.raises(ModelError, match="does not compute"):
+        parity.check(mobile, Preprocessing(), model, encoder, crops[:2], GraphOptions())
+
+
+def test_half_precision_overflow_is_noticed(exported: ExportReport) -> None:
+    model = onnx.load(str(exported.files[0].path))
+    entry = next(entry for entry in model.graph.initializer if len(entry.dims) == 4)
+    entry.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(entry) * 1e6, entry.name))
+    with pytest.raises(ModelError, match="half precision ends at 65504"):
+        compress.fp16(model, np.zeros((1, 3, 112, 112), np.float32))
+
+
+def test_a_metadata_edit_is_refused(tmp_path: Path, exported: ExportReport) -> None:
+    model = onnx.load(str(exported.files[0].path))
+    entry = next(entry for entry in model.metadata_props if entry.key == "facerec.manifest")
+    entry.value = entry.value.replace('"rgb"', '"bgr"')
+    onnx.save(model, str(tmp_path / "edited.onnx"))
+    with pytest.raises(ModelError, match="metadata was changed"):
+        read_pack(tmp_path / "edited.onnx")
+
+
+def test_an_unexportable_network(monkeypatch: pytest.MonkeyPatch, mobile: Backbone) -> None:
+    class Forked(ExportedNetwork):
+        def forward(self, crops: torch.Tensor) -> torch.Tensor:
+            if crops.sum() > 0:  # depends on the data
+                return crops
+            return super().forward(crops)
+
+    with pytest.raises(ModelError, match="cannot be exported"):
+        to_onnx(Forked(mobile, Preprocessing(), GraphOptions()), (112, 112))
