@@ -99,13 +99,16 @@ def prepare(recipe: Recipe, world: World, *, weights: bool = True) -> Parts:
     if recipe.run.channels_last:
         backbone = backbone.to(memory_format=torch.channels_last)
     freeze(backbone, recipe.backbone.freeze)
-    loss: Loss = kind(
-        dataset.num_classes,
-        backbone.embedding_size,
-        sample_rate=recipe.loss.sample_rate,
-        group=world.group,
-        **{"seed": recipe.run.seed, **settings},
-    )
+    try:
+        loss: Loss = kind(
+            dataset.num_classes,
+            backbone.embedding_size,
+            sample_rate=recipe.loss.sample_rate,
+            group=world.group,
+            **{"seed": recipe.run.seed, **settings},
+        )
+    except TypeError as fault:  # a setting whose default is None does not tell its type
+        raise UsageError(f"The loss {recipe.loss.name} cannot be built with {settings}: {fault}.") from fault
     loss = loss.to(world.device)
     loader = _loader(recipe, dataset, loss, world)
     if loader.steps < recipe.optimizer.accumulate:
@@ -171,6 +174,8 @@ def loss_settings(kind: type[Loss], recipe: Recipe) -> dict[str, Any]:
     known = kind.settings()
     common = {p: d.default for p, d in inspect.signature(Loss).parameters.items() if p in ("seed", "matmul")}
     settings = dict(recipe.loss.settings)
+    if kind.batches == "branches":  # as many as the data will have
+        settings.setdefault("branches", 1 + len(recipe.data.hard or recipe.data.degradations))
     for key, value in settings.items():
         if key not in known and key not in common:
             raise unknown_name(key, [*known, *common], f"setting of the loss {recipe.loss.name}")

@@ -114,3 +114,17 @@ def test_recipes_are_checked_without_torch():
     shipped, k = done.stdout.split()
     assert int(shipped) >= 4
     assert k == "6"
+
+
+def test_the_shipped_recipes_name_their_source_and_are_buildable():
+    from facerec_cli.registry import LOSSES, load
+    from facerec_cli.training.config import shipped_recipes
+    from facerec_cli.training.setup import loss_settings
+
+    for name, path in shipped_recipes().items():
+        recipe = read_recipe(name)
+        loss_settings(load(LOSSES, recipe.loss.name, "loss"), recipe)
+        text = path.read_text()
+        assert name == "adapt_sface" or (
+            "arXiv" in text and "Not reproduced here." in text.replace("\n# ", " ")
+        )
