@@ -259,9 +259,12 @@ def _show(outcome: Verification) -> None:
     rows += [(name.replace("_", " "), f"not measurable: {reason}") for name, reason in reasons.items()]
     for name, text in rows:
         console.result(f"{name}: {text}")
+    columns = ["FAR", "TAR", "95 % interval", "threshold", "measured FAR"]
+    if counts.failed_same:
+        columns.append("TAR, failures as errors")
     console.result_table(
-        [_point_row(point, counts.failed_same) for point in evaluation.tar_at_far],
-        columns=["FAR", "TAR", "95 % interval", "threshold", "measured FAR", "TAR, failures as errors"],
+        [_point_row(point)[: len(columns)] for point in evaluation.tar_at_far],
+        columns=columns,
         right=["FAR", "TAR", "threshold", "measured FAR", "TAR, failures as errors"],
     )
     if outcome.bootstrap:
@@ -274,17 +277,16 @@ def _show(outcome: Verification) -> None:
         _show_groups(outcome.groups)
 
 
-def _point_row(point: OperatingPoint, failed_same: int) -> tuple[str, ...]:
+def _point_row(point: OperatingPoint) -> tuple[str, ...]:
     if point.tar is None or point.low is None or point.high is None:
         return (_rate(point.far), "–", point.reason, "", "", "")
-    failures = f"{point.tar_with_failures:.2%}" if failed_same else ""
     return (
         _rate(point.far),
         f"{point.tar:.2%}",
         f"{point.low:.2%} – {point.high:.2%}",
         f"{point.threshold:.4f}",
         f"{point.measured_far:.2e}",
-        failures,
+        f"{point.tar_with_failures:.2%}",
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from html import escape
 
 import numpy as np
@@ -54,7 +55,7 @@ def linear_axis(label: str, low: float, high: float, style: Callable[[float], st
     """A linear axis with round grid lines."""
     raw = (high - low) / 5
     unit = 10.0 ** np.floor(np.log10(raw))
-    step = float(unit * next(m for m in (1, 2, 2.5, 5, 10) if unit * m >= raw * 0.999))
+    step = float(unit * next(m for m in (1, 2, 5, 10) if unit * m >= raw * 0.999))
     values = np.arange(np.ceil(low / step - 1e-9), np.floor(high / step + 1e-9) + 1) * step
     return Axis(label, low, high, [(float(v), style(float(v) + 0.0)) for v in values])
 
@@ -67,6 +68,7 @@ def plot(
     areas: Sequence[tuple[str, Points, Points]] = (),
     marks: Sequence[tuple[str, float, float, str]] = (),
     rules: Sequence[tuple[float, str]] = (),
+    width: int = WIDTH,
 ) -> str:
     """One plot as an ``<svg>`` element.
 
@@ -78,18 +80,20 @@ def plot(
         areas: The same, filled down to the horizontal axis.
         marks: (class, x, y, what it is) of single points.
         rules: (x, text) of dashed vertical lines.
+        width: Of the drawing, in its own units.
     """
+    across, up = partial(_x, width, x), partial(_y, y)
     parts = [
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">'
+        f'<svg viewBox="0 0 {width} {HEIGHT}" role="img" aria-label="{escape(title)}">'
         f"<title>{escape(title)}</title>"
     ]
-    bottom, right = HEIGHT - _BOTTOM, WIDTH - _RIGHT
+    bottom, right = HEIGHT - _BOTTOM, width - _RIGHT
     for value, text in x.ticks:
-        at = _x(x, np.array([value]))[0]
+        at = across(np.array([value]))[0]
         parts.append(f'<line class="grid" x1="{at:.1f}" y1="{_TOP}" x2="{at:.1f}" y2="{bottom}"/>')
         parts.append(f'<text x="{at:.1f}" y="{bottom + 17}" text-anchor="middle">{text}</text>')
     for value, text in y.ticks:
-        at = _y(y, np.array([value]))[0]
+        at = up(np.array([value]))[0]
         parts.append(f'<line class="grid" x1="{_LEFT}" y1="{at:.1f}" x2="{right}" y2="{at:.1f}"/>')
         parts.append(f'<text x="{_LEFT - 8}" y="{at + 4:.1f}" text-anchor="end">{text}</text>')
     middle = (_TOP + bottom) / 2
@@ -99,18 +103,18 @@ def plot(
         f'transform="rotate(-90 14 {middle})">{y.label}</text>'
     )
     for name, xs, ys in areas:
-        body = f"{_path(x, y, xs, ys)}V{bottom}H{_x(x, xs[:1])[0]:.1f}Z"
+        body = f"{_path(across(xs), up(ys))}V{bottom}H{across(xs[:1])[0]:.1f}Z"
         parts.append(f'<path class="area {name}" d="{body}"/>')
     for name, xs, ys in lines:
-        parts.append(f'<path class="line {name}" d="{_path(x, y, xs, ys)}"/>')
+        parts.append(f'<path class="line {name}" d="{_path(across(xs), up(ys))}"/>')
     for value, text in rules:
-        at = _x(x, np.array([value]))[0]
+        at = across(np.array([value]))[0]
         parts.append(
             f'<line class="rule" x1="{at:.1f}" y1="{_TOP}" x2="{at:.1f}" y2="{bottom}"/>'
             f'<text class="note" x="{at + 5:.1f}" y="{_TOP + 12}">{escape(text)}</text>'
         )
     for name, a, b, text in marks:
-        px, py = _x(x, np.array([a]))[0], _y(y, np.array([b]))[0]
+        px, py = across(np.array([a]))[0], up(np.array([b]))[0]
         parts.append(
             f'<circle class="mark {name}" cx="{px:.1f}" cy="{py:.1f}" r="4.5"><title>{escape(text)}</title>'
             "</circle>"
@@ -121,16 +125,16 @@ def plot(
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
-def _x(axis: Axis, values: Points) -> Points:
-    return _LEFT + axis.share(values) * (WIDTH - _LEFT - _RIGHT)
+def _x(width: int, axis: Axis, values: Points) -> Points:
+    return _LEFT + axis.share(values) * (width - _LEFT - _RIGHT)
 
 
 def _y(axis: Axis, values: Points) -> Points:
     return HEIGHT - _BOTTOM - axis.share(values) * (HEIGHT - _TOP - _BOTTOM)
 
 
-def _path(x: Axis, y: Axis, xs: Points, ys: Points) -> str:
+def _path(xs: Points, ys: Points) -> str:
     """The points joined, without those that would not be seen apart."""
-    px, py = np.round(_x(x, xs), 1), np.round(_y(y, ys), 1)
+    px, py = np.round(xs, 1), np.round(ys, 1)
     keep = np.concatenate(([True], (np.diff(px) != 0) | (np.diff(py) != 0)))
     return "M" + "L".join(f"{a:.1f},{b:.1f}" for a, b in zip(px[keep], py[keep], strict=True))

@@ -15,7 +15,7 @@ from facerec_cli.embed.shards import write_stream
 from facerec_cli.errors import InputError
 from facerec_cli.images import ImageError, read_image
 from facerec_cli.verify.distribution import Distribution
-from facerec_cli.verify.plots import linear_axis, log_axis, plot
+from facerec_cli.verify.plots import WIDTH, linear_axis, log_axis, plot
 from facerec_cli.verify.result import Verification
 
 HARDEST = 12  # pairs of each kind that are shown
@@ -135,7 +135,7 @@ def _plots(result: Verification) -> list[str]:
     return [
         f"<figure>{roc}<figcaption>ROC. Dots are the points of the table.</figcaption></figure>",
         f"<figure>{det}<figcaption>DET. On the dashed line both errors are equal.</figcaption></figure>",
-        f"<figure>{_histogram(result)}<figcaption><i class='key genuine'></i> same person "
+        f"<figure class='wide'>{_histogram(result)}<figcaption><i class='key genuine'></i> same person "
         "<i class='key impostor'></i> different people; each fills its own 100 %.</figcaption></figure>",
     ]
 
@@ -165,6 +165,7 @@ def _histogram(result: Verification) -> str:
             for name, height in zip(("impostor", "genuine"), heights, strict=True)
         ],
         rules=rules,
+        width=2 * WIDTH + 20,
     )
 
 
