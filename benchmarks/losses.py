@@ -24,6 +24,7 @@ from facerec_cli.losses.transport import descriptors, ground_cost, sinkhorn
 
 
 def clock(device: str) -> float:
+    """Seconds, once the device has done its work."""
     if device == "cuda":
         torch.cuda.synchronize()
     return time.perf_counter()
@@ -42,6 +43,7 @@ def measure(jobs: dict[str, Callable[[], None]], repeat: int, device: str) -> di
 
 
 def batch_of(args: argparse.Namespace, *, per_identity: int = 1) -> LossInput:
+    """Random embeddings and maps; every identity ``per_identity`` times."""
     generator = torch.Generator().manual_seed(0)
     identities = torch.randperm(args.classes, generator=generator)[: args.batch // per_identity]
     labels = identities.repeat_interleave(per_identity)
@@ -70,6 +72,7 @@ def step(loss: Loss, batch: LossInput) -> Callable[[], None]:
 
 
 def class_losses(args: argparse.Namespace) -> None:
+    """Losses over the class axis, three at a time: each holds a class matrix and its gradient."""
     batch = batch_of(args)
     names = args.losses or ["arcface", "cosface", "softmax", "npt", "epl", "curricularface", "uniface"]
     for first in range(0, len(names), 3):  # a few at a time: each holds a class matrix and its gradient
@@ -90,6 +93,7 @@ def class_losses(args: argparse.Namespace) -> None:
 
 
 def ddl_terms(args: argparse.Namespace) -> None:
+    """DDL's histograms and order term, without its host."""
     batch = batch_of(args)
     loss = DDL(2, args.size).to(args.device)
     arcface = registry.load(registry.LOSSES, "arcface", "loss")(args.classes, args.size).to(args.device)
@@ -103,6 +107,7 @@ def ddl_terms(args: argparse.Namespace) -> None:
 
 
 def transport(args: argparse.Namespace) -> None:
+    """OTFace's transport of at most 512 triplets, and the same in a loop over them."""
     batch = batch_of(args, per_identity=4)
     assert batch.feature_map is not None
     maps = batch.feature_map
@@ -131,12 +136,12 @@ def transport(args: argparse.Namespace) -> None:
 
     times = measure({"ours": ours, "loop": loop}, max(2, args.repeat // 3), args.device)
     print(f"| otface, transport of {len(triplets)} triplets | {1e3 * times['ours']:.1f} | |")
-    print(
-        f"| a loop over the triplets | {1e3 * times['loop']:.1f} | {times['loop'] / times['ours']:.1f}x ours |"
-    )
+    ratio = times["loop"] / times["ours"]
+    print(f"| a loop over the triplets | {1e3 * times['loop']:.1f} | {ratio:.1f}x ours |")
 
 
 def main() -> None:
+    """Parse and run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--classes", type=int, default=100_000)
     parser.add_argument("--batch", type=int, default=128)
