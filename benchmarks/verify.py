@@ -29,9 +29,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--n", type=int, default=13_233, help="vectors of the all-pairs part")
     parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--only", choices=("ijb", "all-pairs"), help="one part instead of both")
     arguments = parser.parse_args()
-    all_pairs(arguments.n, arguments.repeat)
-    ijb_size(arguments.repeat)
+    if arguments.only != "ijb":
+        all_pairs(arguments.n, arguments.repeat)
+    if arguments.only != "all-pairs":
+        ijb_size(arguments.repeat)
 
 
 def ijb_size(repeat: int) -> None:
