@@ -6,6 +6,7 @@ fails, and returns the exit code of the one that failed first.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -69,6 +70,11 @@ def launch(arguments: Sequence[str], processes: int) -> int:
             voice.close()
 
 
+def _let_end(child: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        child.wait(timeout=10)
+
+
 def _wait(children: list[subprocess.Popen[bytes]], voices: list[IO[bytes]]) -> int:
     """Wait for all; the first failure ends the others."""
     failed: int | None = None
@@ -77,7 +83,7 @@ def _wait(children: list[subprocess.Popen[bytes]], voices: list[IO[bytes]]) -> i
         for rank, child in enumerate(children):
             if failed is None and child.poll() not in (None, 0):
                 failed, deadline = rank, time.monotonic() + _PATIENCE
-                time.sleep(1.0)  # the others may be about to say the same
+                _let_end(children[0])  # it may be about to say the same
                 for other in children:
                     if other.poll() is None:
                         other.send_signal(signal.SIGTERM)
