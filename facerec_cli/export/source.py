@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -13,6 +14,8 @@ from facerec_cli.backbones import Backbone, Preprocessing, build
 from facerec_cli.errors import ModelError, UsageError
 from facerec_cli.packs.manifest import Provenance
 from facerec_cli.training import checkpoint
+
+log = logging.getLogger("facerec")
 
 # The parts of a recipe that say how a network was trained; the others name folders of the machine.
 _RECIPE_TABLES = ("loss", "optimizer", "schedule")
@@ -70,6 +73,10 @@ def open_source(
 
 
 def _ours(path: Path, data_name: str) -> Source:
+    last = path.with_name("last.pt")
+    if path.name == "best.pt" and not path.exists() and last.exists():
+        log.warning("the run watched no pairs (--eval), so it has no %s; exporting %s", path.name, last)
+        path = last
     backbone, info = checkpoint.load_backbone(path)
     data = data_name or _last_part(info.data)
     recipe = {key: info.recipe[key] for key in _RECIPE_TABLES if key in info.recipe}
