@@ -19,7 +19,7 @@ from facerec_cli.verify.pairs import PairList
 
 log = logging.getLogger("facerec")
 
-COUNT = 128  # crops to calibrate on; parity takes the first 32
+COUNT = 128  # crops to calibrate on and to compare files by
 
 Images = NDArray[np.uint8]
 T = TypeVar("T")
@@ -38,6 +38,14 @@ class CropSet:
     crops: Images
     origin: str
     real: bool
+
+    def some(self, count: int) -> CropSet:
+        """At most ``count`` of them, from all over the set."""
+        chosen = np.array(_spread(range(len(self.crops)), count))
+        return replace(self, crops=self.crops[chosen])
+
+    def __str__(self) -> str:
+        return f"{len(self.crops)} {self.origin}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +83,7 @@ def from_folder(folder: Path, preprocessing: Preprocessing, *, aligned: bool) ->
             f"No face was found in the {len(photos)} photos of {folder}.",
             hint="If they are aligned crops already, say --aligned.",
         )
-    return CropSet(crops, f"{len(crops)} crops of {folder}", real=True)
+    return CropSet(crops, f"crops of {folder.name or folder}", real=True)
 
 
 def from_training_data(spec: str, preprocessing: Preprocessing) -> CropSet | None:
@@ -92,7 +100,7 @@ def from_training_data(spec: str, preprocessing: Preprocessing) -> CropSet | Non
         log.debug("the training data cannot be used for the parity check: %s", fault)
         return None
     crops = np.stack([_fitted(image, preprocessing.size) for image in images])
-    return CropSet(crops, f"{len(crops)} crops of the training data", real=not spec.startswith("synthetic:"))
+    return CropSet(crops, "crops of the training data", real=not spec.startswith("synthetic:"))
 
 
 def generated(preprocessing: Preprocessing) -> CropSet:
@@ -101,7 +109,7 @@ def generated(preprocessing: Preprocessing) -> CropSet:
 
     dataset = SyntheticDataset(32, 1)
     crops = np.stack([_fitted(dataset.image(i)[..., ::-1], preprocessing.size) for i in range(len(dataset))])
-    return CropSet(crops, f"{len(crops)} generated crops, which show no faces", real=False)
+    return CropSet(crops, "generated crops, which show no faces", real=False)
 
 
 def from_pairs(

@@ -65,7 +65,7 @@ class ExportReport:
         files: The full file first.
         insightface: The file in insightface's layout, or None.
         parity: One row for each provider and batch size.
-        crops: Where the crops of parity and calibration are from.
+        crops: What parity was checked on.
         real_crops: Whether they show faces.
         torch: Verification by PyTorch on the pairs, where they were given.
         registered: Names in the registry.
@@ -114,6 +114,8 @@ def export(checkpoint: Path, options: ExportOptions, *, progress: Progress = sil
         )
     chosen = _crops(options, source, pairs)
 
+    few = chosen.some(_PARITY_CROPS)
+
     network = ExportedNetwork(source.backbone, source.preprocessing, options.graph)
     plain = to_onnx(network, source.preprocessing.size)
     model = _rewritten(plain, options)
@@ -123,7 +125,7 @@ def export(checkpoint: Path, options: ExportOptions, *, progress: Progress = sil
         source.preprocessing,
         model,
         encoder,
-        chosen.crops[:_PARITY_CROPS],
+        few.crops,
         options.graph,
         tolerance=options.tolerance,
     )
@@ -133,7 +135,7 @@ def export(checkpoint: Path, options: ExportOptions, *, progress: Progress = sil
         base = plain if form == "int8" else model  # split PRelu nodes would be rounded twice
         graphs[form] = compress.FORMS[form](base, calibration)
 
-    pack = _pack(source, options, name, encoder, rows, chosen.origin)
+    pack = _pack(source, options, name, encoder, rows, str(few))
     with workshop(place) as folder:
         made = _make_files(graphs, targets, pack, folder, source, options, chosen, pairs)
         moves = {folder / path.name: path for path in targets.values()}
@@ -151,9 +153,7 @@ def export(checkpoint: Path, options: ExportOptions, *, progress: Progress = sil
     if pairs is not None:
         vectors = parity.torch_embeddings(source.backbone, source.preprocessing, pairs.crops, options.graph)
         reference = verification(vectors, pairs, _fars(options))
-    return ExportReport(
-        files, foreign, tuple(rows), chosen.origin, chosen.real, reference, tuple(names.values())
-    )
+    return ExportReport(files, foreign, tuple(rows), str(few), chosen.real, reference, tuple(names.values()))
 
 
 def _crops(options: ExportOptions, source: Source, pairs: crops.PairCrops | None) -> crops.CropSet:
@@ -287,13 +287,13 @@ def _make_insightface(
 ) -> Path:
     """The recognition network in insightface's layout, held against PyTorch like the file itself."""
     changed, encoder = to_insightface(model, pack.encoder)
-    few = chosen.crops[:_PARITY_CROPS]
+    few = chosen.some(_PARITY_CROPS)
     parity.check(
         source.backbone,
         source.preprocessing,
         changed,
         encoder,
-        few,
+        few.crops,
         options.graph,
         tolerance=options.tolerance,
     )

@@ -159,3 +159,45 @@ def test_the_command_registers_and_measures(
     assert pack.licence.weights == "unspecified" and "Nobody has stated" in pack.licence.notice
     again = CliRunner().invoke(app, arguments)
     assert again.exit_code == 2 and "--force" in again.output
+
+
+def test_face_analysis_takes_the_folder_once_a_detector_lies_in_it(
+    tmp_path: Path, exported: ExportReport, crops: NDArray[np.uint8]
+) -> None:
+    app = pytest.importorskip("insightface.app", reason="needs the insightface package")
+    from types import SimpleNamespace
+
+    folder = tmp_path / "models" / "ours"
+    folder.mkdir(parents=True)
+    assert exported.insightface is not None
+    (folder / "ours.onnx").write_bytes(exported.insightface.read_bytes())
+    write_detector(folder / "det.onnx")
+    analysis = app.FaceAnalysis("ours", root=str(tmp_path), providers=["CPUExecutionProvider"])
+    assert set(analysis.models) == {"detection", "recognition"}
+    # A face whose landmarks are the template's: what insightface cuts is the crop itself.
+    from facerec_cli.faces import open_model
+    from facerec_cli.faces.align import template
+
+    landmarks = template("arcface", (112, 112)).astype(np.float32)
+    found = analysis.models["recognition"].get(crops[0], SimpleNamespace(kps=landmarks))
+    ours = open_model(exported.files[0].path, device="cpu", detector=False).encode(crops[:1])[0]
+    assert cosines(found[None], ours[None])[0] > 0.9999
+
+
+def write_detector(path: Path) -> None:
+    """The outside of an SCRFD, which is all that insightface looks at while loading."""
+    from onnx import TensorProto, helper
+
+    nodes, outputs = [], []
+    for i, width in enumerate([1] * 3 + [4] * 3 + [10] * 3):
+        name = f"out{i}"
+        nodes.append(helper.make_node("ReduceMean", ["input"], [f"m{i}"], keepdims=0))
+        nodes.append(helper.make_node("Expand", [f"m{i}", f"s{i}"], [name]))
+        outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, width]))
+    shapes = [
+        onnx.numpy_helper.from_array(np.array([1, width], np.int64), f"s{i}")
+        for i, width in enumerate([1] * 3 + [4] * 3 + [10] * 3)
+    ]
+    source = helper.make_tensor_value_info("input", TensorProto.FLOAT, [1, 3, 640, 640])
+    graph = helper.make_graph(nodes, "det", [source], outputs, shapes)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), str(path))
