@@ -145,14 +145,14 @@ class Loss(nn.Module, ABC):
         device = batch.embeddings.device
 
         def together(tensor: Tensor | None) -> Tensor | None:
-            return None if tensor is None else gather_rows(tensor.to(device), self.group)
+            return None if tensor is None else gather_rows(tensor.to(device, non_blocking=True), self.group)
 
         # Each process numbers its own pairs; make the numbers distinct before they meet.
         pair = None if batch.pair is None else torch.where(batch.pair < 0, -1, batch.pair * size + rank)
         return replace(
             batch,
             embeddings=gather(batch.embeddings, self.group),
-            labels=gather_rows(batch.labels.to(device), self.group),
+            labels=gather_rows(batch.labels.to(device, non_blocking=True), self.group),
             branch=together(batch.branch),
             pair=together(pair),
             target=together(batch.target),
@@ -222,7 +222,7 @@ def _in_full_precision(batch: LossInput) -> LossInput:
     device = batch.embeddings.device
 
     def cast(tensor: Tensor | None) -> Tensor | None:
-        return None if tensor is None else tensor.to(device, dtype)
+        return None if tensor is None else tensor.to(device, dtype, non_blocking=True)
 
     return replace(
         batch,

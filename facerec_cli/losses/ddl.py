@@ -108,7 +108,8 @@ class DDL(Loss):
         x = unit(batch.embeddings)
         cosine = x @ x.mT
         later = torch.ones_like(cosine, dtype=torch.bool).triu(1)
-        other = batch.labels.to(x.device)[:, None] != batch.labels.to(x.device)
+        labels = batch.labels.to(x.device, non_blocking=True)
+        other = labels[:, None] != labels
         together = (members[:, :, None] & members[:, None]).any(0)
 
         partner = (pair[:, None] == pair) & ~single & later
@@ -138,8 +139,8 @@ class DDL(Loss):
         """Which rows belong to each branch (K + 1, B), which are single photos (B,), pair numbers (B,)."""
         device = batch.embeddings.device
         nothing = torch.zeros(len(batch.embeddings), dtype=torch.int64, device=device)
-        branch = nothing if batch.branch is None else batch.branch.to(device)
-        pair = nothing - 1 if batch.pair is None else batch.pair.to(device)
+        branch = nothing if batch.branch is None else batch.branch.to(device, non_blocking=True)
+        pair = nothing - 1 if batch.pair is None else batch.pair.to(device, non_blocking=True)
         return branch == torch.arange(self.branches, device=device)[:, None], pair < 0, pair
 
     def _divergence(self, values: Tensor, members: Tensor) -> Tensor:

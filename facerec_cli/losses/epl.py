@@ -49,7 +49,8 @@ class EPL(Loss):
         replace_unseen: The first embedding of a class replaces its random prototype, instead of being mixed
             with it.
         margin_gradient: ``straight_through`` (default, the official code: its published numbers were trained
-            so) or ``exact``; matters for arcface only.
+            so) or ``exact``; matters for arcface only. The official code does not ask whether theta + m
+            passes pi; ``exact`` goes on there as ArcFace does, since its gradient would turn around.
         **common: See :class:`Loss`.
 
     The official code writes with an index, so that of two rows of one class the last writer wins, and loses
@@ -124,7 +125,8 @@ class EPL(Loss):
         cosine, others = classes.logsumexp(x, lambda c: self.scale * c, matrix=prototypes)
         target = adapt(cosine)
         if self.host == "arcface":
-            target = angular(target, self.margin, self.margin_gradient)
+            continued = self.margin_gradient == "exact"
+            target = angular(target, self.margin, self.margin_gradient, continued=continued)
         elif prototypes is None:
             target = target - self.margin
         return cosine, cross_entropy(self.scale * target, others)
@@ -137,9 +139,9 @@ class EPL(Loss):
         second rows, and so on. Returns how many prototypes moved, over all processes.
         """
         own, on_cpu = self.classifier.shard, labels.cpu()
-        for rows in _rounds(on_cpu, own):
-            rows = rows.to(x.device, non_blocking=True)
-            y = labels.to(x.device)[rows] - own.start
+        for turn in _rounds(on_cpu, own):
+            y = (on_cpu[turn] - own.start).to(x.device, non_blocking=True)
+            rows = turn.to(x.device, non_blocking=True)
             old, new = self.prototypes[y].to(x.dtype), x[rows]
             f = self.weighting((old * new).sum(1, keepdim=True))
             if self.clamp_weight:

@@ -13,14 +13,22 @@ MarginGradient = Literal["exact", "straight_through"]
 MARGIN_GRADIENTS = ("exact", "straight_through")
 
 
-def angular(cosine: Tensor, margin: float | Tensor, gradient: MarginGradient = "exact") -> Tensor:
-    """cos(theta + m), continued by cosine - m sin(m) where theta + m would pass pi (ArcFace, eq. 3).
+def angular(
+    cosine: Tensor,
+    margin: float | Tensor,
+    gradient: MarginGradient = "exact",
+    *,
+    continued: bool = True,
+) -> Tensor:
+    """cos(theta + m) (ArcFace, eq. 3), (B,).
 
     Args:
         cosine: (B,) cosines; rounding beyond [-1, 1] is clamped away.
         margin: m in radians, one or (B,).
         gradient: ``exact``: that of the formula; ``straight_through``: that of the plain cosine, so that the
             margin moves the value only.
+        continued: Where theta + m would pass pi, and cos(theta + m) begin to rise again, go on as
+            cosine - m sin(m).
     """
     # From a plain number a tensor would have to be copied to the GPU at every step.
     trigonometry = torch if isinstance(margin, Tensor) else math
@@ -29,7 +37,7 @@ def angular(cosine: Tensor, margin: float | Tensor, gradient: MarginGradient = "
     safe = cosine.clamp(-1 + 1e-7, 1 - 1e-7)
     sine = (1 - safe * safe).sqrt()
     inside = safe * cos_m - sine * sin_m
-    moved = torch.where(safe > -cos_m, inside, safe - margin * sin_m)
+    moved = torch.where(safe > -cos_m, inside, safe - margin * sin_m) if continued else inside
     return straight_through(cosine, moved) if gradient == "straight_through" else moved
 
 

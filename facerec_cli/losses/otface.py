@@ -24,11 +24,10 @@ class OTFace(Loss):
     """Margin softmax + weight * mean over active triplets of W(a, p) - W(a, n).
 
     OTFace: Hard Samples Guided Optimal Transport Loss for Deep Face Recognition, arXiv 2203.14461. Triplets
-        with
-    cos(a, n) - cos(a, p) > -alpha are mined among a process's own rows; W is the entropic transport cost
-    between the normalised columns of two feature maps, with uniform marginals; the hinge max(W(a, p) - W(a,
-    n), -beta) is averaged over the triplets where it is above 0, of all processes. The term reaches the
-    layers up to the feature map, not the embedding layer and not the class weights.
+    with cos(a, n) - cos(a, p) > -alpha are mined among a process's own rows; W is the entropic transport
+    cost between the normalised columns of two feature maps, with uniform marginals; the hinge
+    max(W(a, p) - W(a, n), -beta) is averaged over the triplets where it is above 0, of all processes. The
+    term reaches the layers up to the feature map, not the embedding layer and not the class weights.
 
     Args:
         num_classes: Classes C.
@@ -109,7 +108,8 @@ class OTFace(Loss):
             return host, terms
         transport = self._groups if self.variant == "group" else self._triplets
         x = unit(batch.embeddings.detach())
-        hinges, counted, mined = transport(x @ x.mT, batch.labels.to(x.device), batch.feature_map)
+        labels = batch.labels.to(x.device, non_blocking=True)
+        hinges, counted, mined = transport(x @ x.mT, labels, batch.feature_map)
         active = add_up(counted.sum(), self.group)
         total = sum_over_processes(torch.where(counted, hinges, 0.0).sum(), self.group)
         term = total / active.clamp_min(1)

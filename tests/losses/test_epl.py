@@ -94,6 +94,24 @@ def test_start_epoch(host: str) -> None:
     assert_close(late.detach(), (expected.detach() + terms["prototypes"]) / 2)
 
 
+def test_arcface_host_lets_the_angle_pass_pi() -> None:
+    """The official value is cos(theta + m) at any angle, its gradient that of the plain cosine."""
+    loss = build(host="arcface", margin=1.2, scale=4.0)
+    x = -loss.classifier.weight[:1].detach() + 0.1 * rows(n=1) * loss.classifier.weight.detach().std()
+    x.requires_grad_()
+    cosine = (normalize(x) @ normalize(loss.classifier.weight).T).detach()
+    assert cosine[0, 0] < -0.9  # theta + m is beyond pi
+    logits = 4 * torch.cat([(cosine[:, :1].acos() + 1.2).cos(), cosine[:, 1:]], 1)
+    value, _ = loss(LossInput(x, torch.tensor([0])))
+    assert_close(value, cross_entropy(logits, torch.tensor([0])))
+    (gradient,) = torch.autograd.grad(value, x)
+    pull = logits.softmax(1) - torch.eye(C, dtype=torch.float64)[:1]
+    (expected,) = torch.autograd.grad(
+        normalize(x) @ normalize(loss.classifier.weight.detach()).T, x, 4 * pull
+    )
+    assert_close(gradient, expected)
+
+
 def test_prototype_term_reaches_the_embeddings_only() -> None:
     loss = build().eval()
     x = rows().requires_grad_()
