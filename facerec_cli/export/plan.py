@@ -87,6 +87,16 @@ def target(options: ExportOptions) -> tuple[str, Path]:
         raise UsageError("--threshold is measured on pairs.", hint="Give a list of pairs with --pairs.")
     if options.far is not None and not 0 < options.far < 1:
         raise UsageError(f"--threshold {options.far:g} is not a false accept rate between 0 and 1.")
+    if options.insightface is not None and options.graph.uint8:
+        raise UsageError(
+            "insightface feeds float32 channels first, so --uint8 does not fit --insightface.",
+            hint="Export twice.",
+        )
+    if options.insightface is not None and options.insightface.absolute() == output.absolute().parent:
+        raise UsageError(
+            f"--insightface {options.insightface} is where the file itself goes.",
+            hint="Give it a folder of its own.",
+        )
     name = options.name or re.sub(r"[^A-Za-z0-9._-]+", "_", output.stem).strip("._-")[:64] or "model"
     return check_name(name), output.absolute()
 

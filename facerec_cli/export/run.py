@@ -113,9 +113,7 @@ def export(checkpoint: Path, options: ExportOptions, *, progress: Progress = sil
             progress=progress,
         )
     chosen = _crops(options, source, pairs)
-
     few = chosen.some(_PARITY_CROPS)
-
     network = ExportedNetwork(source.backbone, source.preprocessing, options.graph)
     plain = to_onnx(network, source.preprocessing.size)
     model = _rewritten(plain, options)
@@ -135,6 +133,10 @@ def export(checkpoint: Path, options: ExportOptions, *, progress: Progress = sil
         base = plain if form == "int8" else model  # split PRelu nodes would be rounded twice
         graphs[form] = compress.FORMS[form](base, calibration)
 
+    reference = None
+    if pairs is not None:
+        vectors = parity.torch_embeddings(source.backbone, source.preprocessing, pairs.crops, options.graph)
+        reference = verification(vectors, pairs, _fars(options))
     pack = _pack(source, options, name, encoder, rows, str(few))
     with workshop(place) as folder:
         made = _make_files(graphs, targets, pack, folder, source, options, chosen, pairs)
@@ -149,10 +151,6 @@ def export(checkpoint: Path, options: ExportOptions, *, progress: Progress = sil
         for file in made
     )
     _register(files, names, force=options.force)
-    reference = None
-    if pairs is not None:
-        vectors = parity.torch_embeddings(source.backbone, source.preprocessing, pairs.crops, options.graph)
-        reference = verification(vectors, pairs, _fars(options))
     return ExportReport(files, foreign, tuple(rows), str(few), chosen.real, reference, tuple(names.values()))
 
 

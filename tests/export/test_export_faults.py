@@ -103,6 +103,8 @@ def test_weights_that_are_not_numbers(tmp_path: Path) -> None:
         ({"output": Path("x.onnx"), "layout": "adafase"}, "no checkpoint layout"),
         ({"output": Path("x.onnx"), "forms": ("int8",)}, "calibrated on faces"),
         ({"name": "sface"}, "already"),
+        ({"output": Path("x.onnx"), "insightface": Path("z"), "graph": GraphOptions(uint8="rgb")}, "--uint8"),
+        ({"output": Path("x.onnx"), "insightface": Path()}, "where the file itself goes"),
     ],
 )
 def test_options_that_do_not_fit(
