@@ -73,7 +73,7 @@ def embed(
     rotate: Annotated[
         str,
         typer.Option(
-            help="auto: turn photos by 90, 180 and 270 degrees where no face is found.",
+            help="auto: also turn photos by 90, 180 and 270 degrees where no face is sure.",
             rich_help_panel=_PHOTOS,
         ),
     ] = "none",

@@ -27,6 +27,14 @@ from facerec_cli.images import ImageError, open_photo
 
 Source = str | os.PathLike[str] | bytes
 
+SURE = 0.9
+"""The detection score from which a photo is taken to be upright. Detectors find sideways and upside-down
+faces too, with a lower score and landmarks in the wrong places, and their embeddings are worth nothing. Of
+LFW's upright photos 1 % are below; of 150 that were turned, all."""
+
+TURN_GAIN = 0.02
+"""By how much a turned photo must score more than the upright one: of LFW's upright photos, none does."""
+
 
 def embed_photos(
     sources: Sequence[Source],
@@ -105,18 +113,19 @@ def _open(source: Source, options: EmbedOptions) -> _Work:
 
 
 def _find_faces(works: list[_Work], model: FaceModel, options: EmbedOptions) -> None:
-    """Fill in the faces of every photo; those without one are searched again, turned, if so wished."""
+    """Fill in the faces of every photo; where none is sure, it is searched again, turned, if so wished."""
     opened = [(work, work.view) for work in works if work.view is not None]
     for work, faces in zip(
         (w for w, _ in opened), _detect([v for _, v in opened], model, options), strict=True
     ):
         work.found = faces
     if options.rotate == "auto":
-        missed = [(work, view) for work, view in opened if not work.found]
-        turned = [(work, view.turned(degrees)) for work, view in missed for degrees in (90, 180, 270)]
+        doubtful = [(w, view) for w, view in opened if not w.found or w.found[0].score < SURE]
+        turned = [(work, view.turned(degrees)) for work, view in doubtful for degrees in (90, 180, 270)]
         found = _detect([view for _, view in turned], model, options)
         for (work, view), faces in zip(turned, found, strict=True):
-            if faces and (not work.found or faces[0].score > work.found[0].score):
+            gain = TURN_GAIN if work.found and work.view is not None and not work.view.rotation else 0
+            if faces and (not work.found or faces[0].score > work.found[0].score + gain):
                 work.found, work.view = faces, view
     for work, view in opened:
         if not work.found:

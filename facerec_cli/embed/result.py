@@ -28,7 +28,8 @@ class EmbedOptions:
         min_score: Threshold on the detection score, 0..1; None takes the pack's.
         min_size: Faces whose box's shorter side is below this many pixels of the photo are left out.
         max_side: Photos with a longer side are searched at a reduced scale of this many pixels.
-        rotate: "auto" searches a photo without a face again, turned by 90, 180 and 270 degrees.
+        rotate: "auto" searches a photo without a face, or with none whose score reaches 0.9, again, turned by
+            90, 180 and 270 degrees, and takes the turn whose best face has the highest score.
         aligned: The photos are face crops already: no detection, they are only brought to the pack's size.
         flip: Add the embedding of the mirrored crop before the length is made 1.
         batch_size: Photos that are worked on together, and crops per run of the network.

@@ -207,6 +207,7 @@ def _gallery(
     options = EmbedOptions(
         faces=settings.faces,  # type: ignore[arg-type]  # checked by VerifySettings
         min_score=settings.min_score,
+        rotate="auto",
         aligned=aligned,
         flip=settings.flip,
         batch_size=settings.batch_size,

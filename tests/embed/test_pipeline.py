@@ -147,6 +147,37 @@ def test_rotation_is_tried_only_on_request(dots: DotModel) -> None:
     assert (result.status, result.rotation) == ("ok", 180)
 
 
+class DoubtfulModel(DotModel):
+    """Finds sideways and upside-down faces too, as detectors do: with a low score and crossed landmarks."""
+
+    upright, lying = 0.95, 0.8
+
+    def _find(self, image: NDArray[np.uint8]) -> list[Face]:
+        right = super()._find(image)
+        if right:
+            return [Face(right[0].box, right[0].landmarks, self.upright)]
+        height, width = image.shape[:2]
+        wrong = face_points((width / 2, height / 2), 60)
+        return [Face(np.concatenate([wrong.min(axis=0), wrong.max(axis=0)]), wrong, self.lying)]
+
+
+@pytest.mark.parametrize(("upright", "lying", "turned"), [(0.95, 0.8, 90), (0.8, 0.79, 0), (0.95, 0.9, 0)])
+def test_a_face_that_is_found_lying_is_turned_if_it_then_scores_more(
+    upright: float, lying: float, turned: int
+) -> None:
+    model = DoubtfulModel()
+    model.upright, model.lying = upright, lying
+    photo = draw((200, 150), face_points((100, 75), 80))
+    lies = encoded(cv2.rotate(photo, cv2.ROTATE_90_COUNTERCLOCKWISE))
+    stands, result = embed_photos([encoded(photo), lies], model, EmbedOptions(rotate="auto"))
+    assert (stands.rotation, result.rotation) == (0, turned)
+    cosine = stands.faces[0].embedding @ result.faces[0].embedding
+    assert (cosine > 0.9999) == (turned == 90)
+    (result,) = embed_photos([lies], model)
+    assert result.rotation == 0 and result.faces[0].face is not None
+    assert result.faces[0].face.score == lying
+
+
 def test_the_turned_embedding_is_that_of_the_upright_photo(dots: DotModel) -> None:
     upright = draw((201, 150), face_points((100, 75), 80))
     turned = cv2.rotate(upright, cv2.ROTATE_90_CLOCKWISE)
