@@ -139,6 +139,7 @@ def embed_to_file(
     """
     settings, target = options or EmbedOptions(), Path(output)
     write = writer_for(target)
+    _check_places(target, crops, preview)
     began = time.perf_counter()
     parts = Parts(target.with_name(f"{target.name}.parts"))
     photos = find_images(inputs, exclude=[path for path in (crops, parts.folder) if path is not None])
@@ -167,6 +168,15 @@ def embed_to_file(
         raise _write_error(error, target, parts) from error
     extra = [path for path in (preview, crops) if path is not None]
     return _summarise(target, extra, face_model, document, min(done * step, len(photos)), began)
+
+
+def _check_places(output: Path, crops: Path | None, preview: Path | None) -> None:
+    """Refuse what cannot be written before any work is done."""
+    for path in (*result_files(output), *((preview,) if preview is not None else ())):
+        if path.is_dir():
+            raise UsageError(f"{path} is a folder; a file is to be written there.", hint="Name another file.")
+    if crops is not None and crops.exists() and not crops.is_dir():
+        raise UsageError(f"--crops {crops} is a file, not a folder.", hint="Name a folder.")
 
 
 def _open(
@@ -320,4 +330,5 @@ def _write_error(error: OSError, output: Path, parts: Parts) -> FacerecError:
             f"No space is left to write {where}.",
             hint=f"What is done is safe in {parts.folder}: free some space, then add --resume.",
         )
-    return InputError(f"{where} cannot be written: {error.strerror or error}.")
+    hint = "Name a place that you may write to."
+    return InputError(f"{where} cannot be written: {error.strerror or error}.", hint=hint)

@@ -51,6 +51,7 @@ def write_preview(path: Path, parts: Parts, document: Mapping[str, Any]) -> None
     shown = f"; the first {_LIMIT:,} are shown" if total > _LIMIT else ""
     title = f"{document['rows']:,} faces in {total:,} photos"
     model = f"{document['model']['name']} ({document['model']['sha256'][:12]})"
+    path.parent.mkdir(parents=True, exist_ok=True)
     with write_stream(path) as stream:
         stream.write(_HEAD.encode())
         stream.write(f"<h1>{title}</h1><p>{_text(model)}: {_text(counts)}{shown}</p><main>\n".encode())

@@ -28,9 +28,15 @@ _MANIFEST, _INPUTS = "run.json", "inputs.jsonl"
 
 
 @contextlib.contextmanager
-def write_stream(path: Path) -> Iterator[BinaryIO]:
-    """A file to write to that appears under its name only when the block ends well."""
-    handle, beside = tempfile.mkstemp(prefix=f".{path.name[:100]}.", suffix=".tmp", dir=path.parent)
+def write_stream(path: Path, folder: Path | None = None) -> Iterator[BinaryIO]:
+    """A file to write to that appears under its name only when the block ends well.
+
+    Args:
+        path: Where it appears.
+        folder: Where it is until then, in the same file system; beside ``path`` by default. What a kill
+            leaves there is the caller's to clear away.
+    """
+    handle, beside = tempfile.mkstemp(prefix=".facerec.", suffix=".tmp", dir=folder or path.parent)
     try:
         with os.fdopen(handle, "wb") as stream:
             yield stream

@@ -58,16 +58,19 @@ def read_description(output: Path) -> Mapping[str, Any] | None:
 
 def _write_npy(output: Path, parts: Parts, document: Mapping[str, Any]) -> None:
     _write_table(output.with_suffix(".csv"), parts)
-    _write_document(output.with_suffix(".json"), document)
-    with write_stream(output) as stream:
+    _write_document(output.with_suffix(".json"), parts, document)
+    with write_stream(output, parts.folder) as stream:
         _stream_embeddings(stream, parts, document)
 
 
 def _write_npz(output: Path, parts: Parts, document: Mapping[str, Any]) -> None:
     """The embeddings and, for each of them, path, face, box, landmarks, score and norm."""
     _write_table(output.with_suffix(".csv"), parts)
-    _write_document(output.with_suffix(".json"), document)
-    with write_stream(output) as stream, zipfile.ZipFile(stream, "w", allowZip64=True) as archive:
+    _write_document(output.with_suffix(".json"), parts, document)
+    with (
+        write_stream(output, parts.folder) as stream,
+        zipfile.ZipFile(stream, "w", allowZip64=True) as archive,
+    ):
         with archive.open(_member("embeddings"), "w", force_zip64=True) as member:
             _stream_embeddings(member, parts, document)
         longest = max((len(row["path"]) for row in _faces(parts)), default=1)
@@ -98,7 +101,7 @@ def _write_parquet(output: Path, parts: Parts, document: Mapping[str, Any]) -> N
     model = document["model"]
     metadata = {"facerec": _json(document), "model": model["name"], "model_sha256": model["sha256"]}
     schema = pa.schema(fields, metadata=metadata)
-    with write_stream(output) as stream, pa.parquet.ParquetWriter(stream, schema) as writer:
+    with write_stream(output, parts.folder) as stream, pa.parquet.ParquetWriter(stream, schema) as writer:
         row = 0
         for shard in parts.read():
             vectors = iter(shard.embeddings)
@@ -118,17 +121,20 @@ WRITERS: Mapping[str, Writer] = {".npy": _write_npy, ".npz": _write_npz, ".parqu
 
 def _write_table(path: Path, parts: Parts) -> None:
     """The rows as CSV; names that are not UTF-8 keep their bytes."""
-    with write_stream(path) as stream:
+    with write_stream(path, parts.folder) as stream:
         text = io.TextIOWrapper(stream, "utf-8", errors="surrogateescape", newline="")
         table = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
+        quoted = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n", quoting=csv.QUOTE_ALL)
         table.writeheader()
-        table.writerows(numbered(parts.read()))
+        for row in numbered(parts.read()):
+            # Before Python 3.13 a lone carriage return is not quoted, and would end the row for who reads it.
+            (quoted if "\r" in row["path"] else table).writerow(row)
         text.flush()
         text.detach()
 
 
-def _write_document(path: Path, document: Mapping[str, Any]) -> None:
-    with write_stream(path) as stream:
+def _write_document(path: Path, parts: Parts, document: Mapping[str, Any]) -> None:
+    with write_stream(path, parts.folder) as stream:
         stream.write(_json(document).encode() + b"\n")
 
 

@@ -12,13 +12,14 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 from dots import SIZE, DotModel
 
-from facerec_cli.embed import EmbedOptions, Summary, embed_to_file, job
+from facerec_cli.embed import EmbedOptions, Summary, embed_to_file, job, writers
 from facerec_cli.embed.shards import Parts
 from facerec_cli.errors import InputError, MissingExtraError, ModelError, PartialFailure, UsageError
 
@@ -108,7 +109,14 @@ def test_parquet_without_pyarrow_says_what_to_install(
 def test_odd_names_survive_in_the_table(opened: DotModel, album: Album, tmp_path: Path) -> None:
     folder = album(1)
     data = (folder / "0000.png").read_bytes()
-    names = ["with, comma.png", 'with "quotes".png', "new\nline.png", "写真 😀.png", "x" * 240 + ".png"]
+    names = [
+        "with, comma.png",
+        'with "quotes".png',
+        "new\nline.png",
+        "carriage\rreturn.png",
+        "写真 😀.png",
+        "x" * 240 + ".png",
+    ]
     for name in names:
         (folder / name).write_bytes(data)
     raw = os.fsencode(folder) + b"/caf\xe9.png"
@@ -271,6 +279,42 @@ def test_a_broken_model_leaves_no_result(opened: DotModel, album: Album, tmp_pat
     with pytest.raises(ModelError):
         embed_to_file([album(3)], tmp_path / "out.npy")
     assert not (tmp_path / "out.npy").exists()
+
+
+def test_unfinished_files_lie_among_the_parts_where_they_are_cleared_away(
+    opened: DotModel, album: Album, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kill while the results are put together must not leave half a table beside them for ever."""
+    seen: list[set[str]] = []
+    finish = writers._stream_embeddings
+
+    def look(*arguments: Any) -> None:
+        seen.append({path.name for path in tmp_path.iterdir()})
+        (unfinished,) = (tmp_path / "out.npy.parts").glob(".facerec.*.tmp")
+        assert unfinished.is_file()
+        finish(*arguments)
+
+    monkeypatch.setattr(writers, "_stream_embeddings", look)
+    embed_to_file([album(3)], tmp_path / "out.npy", options=SMALL)
+    assert seen == [{"photos", "out.csv", "out.json", "out.npy.parts"}]
+    assert {path.name for path in tmp_path.iterdir()} == {"photos", "out.csv", "out.json", "out.npy"}
+
+
+@pytest.mark.parametrize("where", ["output", "table", "preview", "crops"])
+def test_a_place_that_cannot_be_written_is_refused_before_any_work(
+    opened: DotModel, album: Album, tmp_path: Path, where: str
+) -> None:
+    folder, settings = album(2), {}
+    if where == "crops":
+        (tmp_path / "taken").write_text("mine")
+        settings = {"crops": tmp_path / "taken"}
+    elif where == "preview":
+        settings = {"preview": folder}
+    else:
+        (tmp_path / ("out.npy" if where == "output" else "out.csv")).mkdir()
+    with pytest.raises(UsageError, match=r"is a (folder|file)"):
+        embed_to_file([folder], tmp_path / "out.npy", options=SMALL, overwrite=True, **settings)  # type: ignore[arg-type]
+    assert opened.seen == [] and not (tmp_path / "out.npy.parts").exists()
 
 
 @pytest.mark.parametrize("name", ["out", "out.txt", "out.h5"])
