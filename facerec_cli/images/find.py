@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import glob
+import logging
 import os
 import sys
 from collections.abc import Iterable, Iterator
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from facerec_cli.errors import InputError
+
+log = logging.getLogger("facerec")
 
 # Plain strings and os.path throughout: they keep odd names as typed and are quick with a million files.
 
@@ -36,7 +39,9 @@ def find_images(
     * A folder gives the photos below it, in sorted order; other and hidden files are passed over. Links to
       folders are followed, each folder once.
     * ``.txt``, ``.lst`` and ``.list`` files are lists, one path a line (or ended by NUL bytes, as ``find
-      -print0`` writes); a relative path is looked up beside the list, then in the current folder.
+      -print0`` writes); a relative path is looked up beside the list, then in the current folder. A line
+      that names nothing as it stands is tried without blanks around it, without quotes around it, and with
+      Windows' backslashes turned.
     * ``-`` is such a list on standard input.
     * A name with ``*``, ``?`` or ``[`` that is no file is a pattern; ``**`` goes into folders.
     * Anything else is kept as it is, so that a missing file shows up in the results.
@@ -67,7 +72,7 @@ def find_images(
 def _expand(given: str, banned: set[str], stdin: BinaryIO | None) -> Iterator[str]:
     if given == "-":
         for line in _lines((stdin or sys.stdin.buffer).read()):
-            yield from _expand_entry(line, banned)
+            yield from _expand_entry(_meant(line, [""]), banned)
     elif Path(given).suffix.lower() in _LIST_SUFFIXES and os.path.isfile(given):
         yield from _listed(given, banned)
     else:
@@ -77,7 +82,13 @@ def _expand(given: str, banned: set[str], stdin: BinaryIO | None) -> Iterator[st
 def _expand_entry(given: str, banned: set[str]) -> Iterator[str]:
     """A file, a folder or a pattern."""
     if os.path.isdir(given):
-        yield from _walk(given, banned, set())
+        photos = _walk(given, banned, set())
+        first = next(photos, None)
+        if first is None:
+            log.warning("The folder %s has no photo in it.", given)
+        else:
+            yield first
+            yield from photos
     elif glob.has_magic(given) and not os.path.lexists(given):
         matches = sorted(glob.glob(given, recursive=True))
         for match in matches:
@@ -93,11 +104,20 @@ def _listed(path: str, banned: set[str]) -> Iterator[str]:
         data = Path(path).read_bytes()
     except OSError as error:
         raise InputError(f"The list {path} cannot be read: {error.strerror}.") from error
-    folder = os.path.dirname(path)
     for line in _lines(data):
-        beside = os.path.join(folder, line)
-        elsewhere = not os.path.lexists(beside) and os.path.lexists(line)
-        yield from _expand_entry(line if elsewhere else beside, banned)
+        yield from _expand_entry(_meant(line, [os.path.dirname(path), ""]), banned)
+
+
+def _meant(line: str, folders: list[str]) -> str:
+    """The path that a line of a list means; as it stands in the first folder where there is no such thing."""
+    bare = line.strip()
+    quoted = len(bare) > 2 and bare[0] == bare[-1] and bare[0] in "\"'"
+    plain = bare[1:-1] if quoted else bare
+    for name in dict.fromkeys((line, bare, plain, plain.replace("\\", "/"))):
+        for folder in folders:
+            if os.path.lexists(os.path.join(folder, name)):
+                return os.path.join(folder, name)
+    return os.path.join(folders[0], line if glob.has_magic(line) else plain)
 
 
 def _lines(data: bytes) -> Iterator[str]:

@@ -245,7 +245,8 @@ def _as_bgr8(image: Any) -> Image:
     """Bring decoded samples of any type and channel count to (H, W, 3) uint8."""
     if image.dtype != np.uint8:
         if np.issubdtype(image.dtype, np.floating):
-            values = np.nan_to_num(image.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
+            with np.errstate(over="ignore"):  # of float64, beyond float32: infinite, and so black
+                values = np.nan_to_num(image.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
             top = float(values.max(initial=0.0))
             # Floating samples carry no stated range: 0..1, 0..255 and 0..65535 are the ones in use.
             scale = 255.0 if top <= 1 else 1.0 if top <= 255 else 255 / max(65535.0, top)

@@ -63,6 +63,37 @@ def test_a_list_is_looked_up_beside_itself_and_then_here(tree: Path) -> None:
     assert find_images(["lists/all.txt"]) == expected
 
 
+def test_lines_of_a_list_may_be_quoted_padded_or_from_windows(tree: Path) -> None:
+    (tree / "two words.jpg").write_bytes(b"x")
+    (tree / " odd .jpg").write_bytes(b"x")
+    (tree / "back\\slash.jpg").write_bytes(b"x")
+    lines = [
+        '"two words.jpg"',
+        "  photos/b.jpg \t",
+        "photos\\sub\\c.webp",
+        "back\\slash.jpg",
+        " odd .jpg",
+        "'gone.jpg'",
+    ]
+    expected = [
+        "two words.jpg",
+        "photos/b.jpg",
+        "photos/sub/c.webp",
+        "back\\slash.jpg",
+        " odd .jpg",
+        "gone.jpg",
+    ]
+    (tree / "all.txt").write_text("\n".join(lines))
+    assert find_images(["all.txt"]) == expected
+    assert find_images(["-"], stdin=io.BytesIO("\n".join(lines).encode())) == expected
+
+
+def test_a_folder_without_photos_is_warned_of(tree: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tree / "none").mkdir()
+    assert find_images(["none", "photos/b.jpg"]) == ["photos/b.jpg"]
+    assert [record.getMessage() for record in caplog.records] == ["The folder none has no photo in it."]
+
+
 def test_standard_input_is_a_list(tree: Path) -> None:
     stream = io.BytesIO(b"photos/b.jpg\nphotos/none.jpg\n")
     assert find_images(["-"], stdin=stream) == ["photos/b.jpg", "photos/none.jpg"]

@@ -96,6 +96,14 @@ def test_every_kind_comes_out_as_8_bit_bgr(kind: str) -> None:
 
 
 @pytest.mark.skipif(tuple(map(int, cv2.__version__.split(".")[:2])) < (4, 11), reason="OpenCV without GIF")
+@pytest.mark.filterwarnings("error")
+def test_values_beyond_float32_are_no_reason_to_warn() -> None:
+    image = np.full((8, 8), 0.5)
+    image[0, 0] = 1e300
+    decoded = read_image(cv2.imencode(".tiff", image)[1].tobytes())
+    assert decoded[0, 0].tolist() == [0, 0, 0] and decoded[4, 4].tolist() == [128, 128, 128]
+
+
 def test_a_gif_gives_its_first_frame() -> None:
     frames = [rgb(), Image.new("RGB", (WIDTH, HEIGHT))]
     image = read_image(pillow(frames[0], "GIF", save_all=True, append_images=frames[1:]))
