@@ -9,6 +9,7 @@ import typer
 
 from facerec_cli.cli import console
 from facerec_cli.cli.model_options import pack_overrides
+from facerec_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from facerec_cli.packs.bare import PackOverrides
@@ -169,6 +170,7 @@ def verify(
     from facerec_cli.verify.settings import VerifySettings
     from facerec_cli.verify.verification import verify as run
 
+    _check_files(inputs, scores, report, save_threshold, all_pairs=all_pairs)
     settings = VerifySettings(
         model=None if model is None else open_pack(model, overrides=overrides),
         device=device,
@@ -206,15 +208,28 @@ def verify(
         from facerec_cli.verify.report import write_report
 
         write_report(outcome, report)
-    if json_output:
-        console.result_json(to_document(outcome))
-    else:
+    if not json_output:
         _show(outcome)
     if save_threshold is not None:
         save_card(outcome.card(), save_threshold)
+    if json_output:  # last, so that stdout has one document: the results or an error
+        console.result_json(to_document(outcome))
     for path in (scores, report, save_threshold):
         if path is not None:
             console.note(f"written: {path}")
+
+
+def _check_files(
+    inputs: list[Path], scores: Path | None, report: Path | None, card: Path | None, *, all_pairs: bool
+) -> None:
+    """Refuse files that cannot be written before any work is done."""
+    for flag, path in (("--scores", scores), ("--report", report), ("--save-threshold", card)):
+        if path is not None and len(inputs) == 2 and not all_pairs:
+            raise UsageError(f"{flag} is for lists of pairs; two photos give one similarity.")
+        if path is not None and path.is_dir():
+            raise UsageError(f"{flag} {path} is a folder.", hint="Name a file.")
+    if scores is not None and scores.suffix.lower() not in (".csv", ".npz"):
+        raise UsageError(f"--scores {scores} does not end in .csv or .npz.")
 
 
 def _show_verdict(verdict: Verdict) -> None:

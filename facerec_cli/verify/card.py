@@ -47,6 +47,7 @@ class ThresholdCard:
 def save_card(card: ThresholdCard, path: Path) -> None:
     """Write ``card`` as TOML; the file is there whole or not at all."""
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with write_stream(path) as stream:
             stream.write(tomli_w.dumps({"version": 1, **asdict(card)}).encode())
     except OSError as error:

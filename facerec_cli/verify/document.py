@@ -83,6 +83,7 @@ def write_scores(result: Verification, path: Path) -> None:
         names = np.array(result.names)
     fold = np.full(len(pairs), -1) if result.fold is None else result.fold
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with write_stream(path) as stream:
             if path.suffix.lower() == ".npz":
                 np.savez_compressed(
@@ -98,12 +99,15 @@ def write_scores(result: Verification, path: Path) -> None:
                 return
             text = io.TextIOWrapper(stream, "utf-8", errors="surrogateescape", newline="")
             table = csv.writer(text, lineterminator="\n")
+            quoted = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)
             table.writerow(("first", "second", "same", "fold", "score", "failed"))
             columns = (pairs.first, pairs.second, pairs.same, fold, scores.astype(np.float64), failed)
             for a, b, same, number, score, fault in zip(*(c.tolist() for c in columns), strict=True):
                 folded = "" if number < 0 else number
                 value = "" if fault else repr(score)
-                table.writerow((names[a], names[b], int(same), folded, value, int(fault)))
+                # Before Python 3.13 a lone carriage return in a name is not quoted.
+                rows = quoted if "\r" in names[a] + names[b] else table
+                rows.writerow((names[a], names[b], int(same), folded, value, int(fault)))
             text.flush()
             text.detach()
     except OSError as error:

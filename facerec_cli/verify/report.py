@@ -44,6 +44,7 @@ def write_report(result: Verification, path: Path) -> None:
         InputError: The file cannot be written.
     """
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with write_stream(path) as stream:
             stream.write(render(result).encode())
     except OSError as error:

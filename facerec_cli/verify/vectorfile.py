@@ -201,8 +201,13 @@ def _read_numpy(path: Path) -> Content:
                 if "embeddings" not in loaded:
                     raise InputError(f"{str(path)!r} has no array called embeddings, only {list(loaded)}.")
                 vectors = loaded["embeddings"]
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{str(path)!r} cannot be read as a NumPy file: {error}.") from error
+    except OSError as error:
+        raise InputError(f"{str(path)!r} cannot be read: {error.strerror or error}.") from error
+    except (ValueError, EOFError, zipfile.BadZipFile) as error:  # NumPy's own words advise to unpickle it
+        raise InputError(
+            f"{str(path)!r} is not a NumPy file of plain numbers, or is cut short.",
+            hint="Pickled objects are not read, because they can run code; save the array with numpy.save.",
+        ) from error
     table, about = path.with_suffix(".csv"), path.with_suffix(".json")
     rows: list[dict[str, Any]] | None = None
     if table.is_file():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
 from pathlib import Path
 
@@ -107,6 +108,26 @@ def test_a_rate_that_cannot_be_measured_gives_no_card(gallery, tmp_path):
     assert not card.exists()
 
 
+def test_results_may_go_to_folders_that_are_not_there_yet(gallery, tmp_path):
+    files = [tmp_path / name for name in ("s/x.csv", "r/x.html", "t/x.toml")]
+    arguments = ("--scores", files[0], "--report", files[1], "--save-threshold", files[2], "--far", 0.1)
+    run(gallery / "list.txt", "--embeddings", gallery / "e.npy", *arguments)
+    assert all(path.is_file() for path in files)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such names on Windows")
+def test_a_carriage_return_in_a_name_does_not_break_the_scores(tmp_path):
+    names = ["p/a\r.jpg", "p/b.jpg", "q/c.jpg"]
+    for name in names:
+        (tmp_path / "people" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "people" / name).write_bytes(b"")
+    np.save(tmp_path / "e.npy", np.random.default_rng(0).normal(size=(3, 4)))
+    scores = tmp_path / "s.csv"
+    run(tmp_path / "people", "--all-pairs", "--embeddings", tmp_path / "e.npy", "--scores", scores)
+    with scores.open(newline="") as stream:
+        assert [row["first"] for row in csv.DictReader(stream)] == [names[0], names[0], names[1]]
+
+
 def test_groups_add_up(gallery):
     arguments = ("--embeddings", gallery / "e.npy", "--by", gallery / "groups.csv", "--far", 0.1, "--json")
     report = json.loads(run(gallery / "list.txt", *arguments).stdout)
@@ -194,6 +215,9 @@ def test_many_pairs_are_streamed_with_the_same_figures(gallery, tmp_path, monkey
         (["LIST", "--embeddings", "E", "--flip"], 2, "without it"),
         (["LIST", "--embeddings", "E", "--model", "sface"], 4, "not with 'sface'"),
         (["LIST", "--embeddings", "E", "--scores", "x.txt"], 2, ".csv or .npz"),
+        (["LIST", "--embeddings", "none.npy", "--report", "."], 2, "is a folder"),
+        (["a.jpg", "b.jpg", "--report", "x.html"], 2, "for lists of pairs"),
+        (["LIST", "--embeddings", "E", "--far", "1e-6", "--save-threshold", "no.toml"], 3, "not measurable"),
         (["LIST", "--embeddings", "E", "--by", "none.csv"], 3, "table of groups"),
     ],
 )

@@ -186,7 +186,7 @@ def test_a_plain_array_is_in_the_order_of_the_list(tmp_path):
         (np.array([[1.0, 1], [0, 0]]), "row 1 is all zero"),
         (np.ones(5), "shape"),
         (np.ones((2, 2), int), "floats"),
-        (np.array([object()]), "cannot be read"),
+        (np.array([object()]), "plain numbers"),
     ],
 )
 def test_unusable_arrays_are_refused(tmp_path, vectors, message):
