@@ -27,7 +27,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     ),
     "export": (
         "facerec_cli.cli.export:export",
-        "Write a checkpoint as an ONNX file that is proved to compute the same.",
+        "Write a checkpoint as an ONNX file that carries its manifest and is proved to compute the same.",
     ),
     "models": ("facerec_cli.cli.models:app", "List, show, add, pull, remove and check models."),
     "data": (
