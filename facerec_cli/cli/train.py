@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -149,7 +148,7 @@ def train(
     if find_spec("torch") is None:
         raise MissingExtraError("torch", extra="train", purpose="facerec train")
     from facerec_cli.training.config import compose
-    from facerec_cli.training.launch import is_child, launch
+    from facerec_cli.training.launch import is_child, is_restarted, launch
 
     flags = {
         "data.path": data,
@@ -181,7 +180,7 @@ def train(
         recipe=recipe,
         flags=flags,
         assignments=assignments or (),
-        resume_from=Path(out) if resume and out else None,
+        resume=resume or is_restarted(),
     )
     wanted = gpus or processes or 1
     if wanted > 1 and not dry_run and not is_child():

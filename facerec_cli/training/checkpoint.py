@@ -125,7 +125,10 @@ def read(path: Path, *, mmap: bool = True) -> dict[str, Any]:
     document = read_tensors(path, mmap=mmap)
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise ModelError(f"{path} is not a checkpoint of facerec.", hint="Give last.pt or best.pt of a run.")
-    if document["version"] > VERSION:
+    version = document.get("version")
+    if not isinstance(version, int):
+        raise ModelError(f"{path} is no complete checkpoint: its version is {version!r}.")
+    if version > VERSION:
         raise ModelError(
             f"{path} was written by a newer facerec ({document.get('facerec', 'unknown')}).",
             hint="Update: pip install -U 'facerec-cli[train]'",

@@ -310,7 +310,7 @@ def compose(
     recipe: str | None = None,
     flags: Mapping[str, Any] | None = None,
     assignments: Sequence[str] = (),
-    resume_from: Path | None = None,
+    resume: bool = False,
 ) -> Recipe:
     """The settings of a run: a resumed run's own, then a recipe, then flags, then ``--set``.
 
@@ -318,20 +318,24 @@ def compose(
         recipe: File, or name of one that ships with facerec.
         flags: Key to value; None and empty lists are flags that were not given.
         assignments: ``key=value`` each.
-        resume_from: Folder of the run to go on with; its ``recipe.toml`` is the start if it is there.
+        resume: Start from ``recipe.toml`` in the run's folder, if it is there.
 
     Raises:
         InputError: A recipe cannot be read or has an unknown key.
         UsageError: A flag or an assignment does not fit.
     """
-    chosen = Recipe()
-    if resume_from is not None and (resume_from / "recipe.toml").is_file():
-        chosen = read_recipe(str(resume_from / "recipe.toml"))
-    if recipe is not None:
-        chosen = read_recipe(recipe, chosen)
-    for key, value in (flags or {}).items():
-        if value is not None and value != []:
-            chosen = changed(chosen, key, value)
-    for assignment in assignments:
-        chosen = assigned(chosen, assignment)
+
+    def laid_over(base: Recipe) -> Recipe:
+        chosen = base if recipe is None else read_recipe(recipe, base)
+        for key, value in (flags or {}).items():
+            if value is not None and value != []:
+                chosen = changed(chosen, key, value)
+        for assignment in assignments:
+            chosen = assigned(chosen, assignment)
+        return chosen
+
+    chosen = laid_over(Recipe())
+    saved = Path(chosen.run.out) / "recipe.toml"
+    if resume and chosen.run.out and saved.is_file():
+        chosen = laid_over(read_recipe(str(saved)))
     return chosen

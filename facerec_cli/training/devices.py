@@ -12,6 +12,7 @@ import torch
 import torch.distributed as dist
 
 from facerec_cli.errors import ModelError, UsageError
+from facerec_cli.training.launch import is_restarted
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +70,12 @@ def join_world(device: str) -> Iterator[World]:
     if chosen.type == "cuda":
         torch.cuda.set_device(chosen)
     torch.set_flush_denormal(True)  # a CPU computes with denormal numbers a hundred times slower
-    restarted = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
     if size == 1:
-        yield World(0, 1, chosen, None, restarted)
+        yield World(0, 1, chosen, None, is_restarted())
         return
     dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo", timeout=timedelta(minutes=30))
     try:
-        yield World(rank, size, chosen, dist.group.WORLD, restarted)
+        yield World(rank, size, chosen, dist.group.WORLD, is_restarted())
     finally:
         dist.destroy_process_group()
 

@@ -72,5 +72,11 @@ def is_out_of_memory(fault: BaseException) -> bool:
     )
 
 
+def has_lost_process(fault: BaseException) -> bool:
+    """Whether ``fault`` says that another process of the run is gone."""
+    signs = ("closed by peer", "reset by peer", "Broken pipe", "Connection refused", "remote process")
+    return any(sign in str(fault) for sign in signs)
+
+
 def _half(parts: Parts) -> bool:
     return parts.dtype == torch.float16

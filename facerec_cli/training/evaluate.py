@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import cv2
@@ -169,10 +170,17 @@ def to_input(images: Tensor, preprocessing: Preprocessing, *, channels_last: boo
     """(B, 3, S, S) uint8 RGB to what the network wants, on the device that ``images`` is on."""
     if preprocessing.colour == "bgr":
         images = images.flip(1)
-    mean = torch.tensor(preprocessing.mean, device=images.device).view(1, 3, 1, 1)
-    std = torch.tensor(preprocessing.std, device=images.device).view(1, 3, 1, 1)
+    mean, std = _mean_and_std(preprocessing, images.device)
     layout = torch.channels_last if channels_last else torch.contiguous_format
     return ((images.float() - mean) / std).contiguous(memory_format=layout)
+
+
+@lru_cache(maxsize=8)
+def _mean_and_std(preprocessing: Preprocessing, device: torch.device) -> tuple[Tensor, Tensor]:
+    """(1, 3, 1, 1) each, made once: copying them to a GPU makes the CPU wait for all it was given to do."""
+    values = (preprocessing.mean, preprocessing.std)
+    mean, std = (torch.tensor(value, device=device).view(1, 3, 1, 1) for value in values)
+    return mean, std
 
 
 def _embed_shared(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from facerec_cli.training.config import BackboneSettings
 
 logger = logging.getLogger("facerec")
 FRESH_SIZE = 512
+_WRAPPED = re.compile(r"^(module\.|_orig_mod\.)+")  # what DistributedDataParallel and torch.compile add
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +125,7 @@ def _from_arcface_torch(path: Path, document: Any) -> Start:
     if isinstance(document, dict) and isinstance(document.get("state_dict_backbone"), dict):
         document = document["state_dict_backbone"]  # its full training checkpoint
     if isinstance(document, dict) and all(isinstance(v, Tensor) for v in document.values()):
-        state = {key.removeprefix("module."): value for key, value in document.items()}
+        state = {_WRAPPED.sub("", key): value for key, value in document.items()}
         for name in BACKBONES:
             with torch.device("meta"):
                 shapes = {k: v.shape for k, v in build(name, _width(state)).state_dict().items()}

@@ -18,12 +18,19 @@ from collections.abc import Sequence
 from types import FrameType
 from typing import IO
 
+from facerec_cli.errors import TrainingError
+
 _PATIENCE = 120.0  # seconds that the others may take to save after one has ended
 
 
 def is_child() -> bool:
     """Whether this process was started by :func:`launch` or torchrun."""
     return "WORLD_SIZE" in os.environ
+
+
+def is_restarted() -> bool:
+    """Whether torchrun has started this process again after a failure."""
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
 
 
 def launch(arguments: Sequence[str], processes: int) -> int:
@@ -79,23 +86,27 @@ def _wait(children: list[subprocess.Popen[bytes]], voices: list[IO[bytes]]) -> i
     """Wait for all; the first failure ends the others."""
     failed: int | None = None
     deadline = float("inf")
-    while any(child.poll() is None for child in children):
-        for rank, child in enumerate(children):
-            if failed is None and child.poll() not in (None, 0):
-                failed, deadline = rank, time.monotonic() + _PATIENCE
-                _let_end(children[0])  # it may be about to say the same
-                for other in children:
-                    if other.poll() is None:
-                        other.send_signal(signal.SIGTERM)
+    while True:
+        codes = [child.poll() for child in children]
+        if failed is None and any(codes):
+            failed = next(rank for rank, code in enumerate(codes) if code)
+            deadline = time.monotonic() + _PATIENCE
+            _let_end(children[0])  # it may be about to say the same
+            for child in children:
+                if child.poll() is None:
+                    child.send_signal(signal.SIGTERM)
+        if None not in codes:
+            break
         if time.monotonic() > deadline:
             for child in children:
                 child.kill()
         time.sleep(0.1)
     if failed is None:
         return 0
-    code = children[0].returncode
-    if failed and code in (0, -signal.SIGTERM, -signal.SIGKILL):
+    code, first = children[0].returncode, children[failed].returncode
+    # A fault of the recipe is said by all alike; a lost connection is what the others say of one's own fault.
+    if failed and (code != first or code == TrainingError.exit_code):
         voices[failed].seek(0)
         sys.stderr.write(voices[failed].read().decode(errors="replace"))
-        code = children[failed].returncode
+        code = first
     return 128 - code if code < 0 else code

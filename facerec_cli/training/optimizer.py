@@ -90,8 +90,13 @@ def load_state_by_name(
     names = {parameter: name for name, parameter in parameters.items()}
     document = optimizer.state_dict()
     order = [p for group in optimizer.param_groups for p in group["params"]]
-    document["state"] = {i: saved[names[p]] for i, p in enumerate(order) if names[p] in saved}
+    document["state"] = {i: _copied(saved[names[p]]) for i, p in enumerate(order) if names[p] in saved}
     optimizer.load_state_dict(document)
+
+
+def _copied(state: Mapping[str, Any]) -> dict[str, Any]:
+    """What was read from a checkpoint lies in its file until it is copied, and the file will be replaced."""
+    return {key: value.clone() if isinstance(value, Tensor) else value for key, value in state.items()}
 
 
 def _norm(parameters: Iterable[nn.Parameter]) -> Tensor:

@@ -52,7 +52,7 @@ class Records:
             return
         write_text(self.out / RECIPE, tomli_w.dumps(to_document(recipe)))
         with (self.out / METRICS).open("ab") as file:
-            file.truncate(offset)
+            file.truncate(min(offset, file.tell()))  # cutting beyond the end would append zeros
 
     def metrics(self, record: dict[str, Any]) -> int:
         """Append one record; returns the length of the file."""

@@ -178,13 +178,16 @@ def restore(parts: Parts, path: Path, world: World) -> Progress:
 def share_buffers(parts: Parts, world: World) -> None:
     """Give all processes the first one's batch statistics, so that they evaluate and save one network."""
     if world.group is not None:
-        for buffer in parts.backbone.buffers():
+        averaged = () if parts.average is None else parts.average.module.buffers()
+        for buffer in (*parts.backbone.buffers(), *averaged):
             dist.broadcast(buffer, 0)
 
 
-def is_finite(parts: Parts) -> bool:
-    """Whether all trained weights are finite."""
-    return all(bool(torch.isfinite(p).all()) for p in parts.parameters.values())
+def is_finite(parts: Parts, progress: Progress) -> bool:
+    """Whether a checkpoint would hold finite numbers only, BN statistics and prototypes, too."""
+    state = (*parts.backbone.state_dict().values(), *parts.loss.state_dict().values())
+    found = [t.isfinite().all().cpu() for t in (*progress.sums.values(), *state) if t.is_floating_point()]
+    return bool(torch.stack(found).all())
 
 
 def _describe(parts: Parts, progress: Progress) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from facerec_cli.errors import TrainingError, UsageError
 from facerec_cli.losses.base import LossInput
 from facerec_cli.training.config import Recipe
 from facerec_cli.training.devices import World, join_world
-from facerec_cli.training.diagnose import cause_of, is_out_of_memory, out_of_memory
+from facerec_cli.training.diagnose import cause_of, has_lost_process, is_out_of_memory, out_of_memory
 from facerec_cli.training.evaluate import best_metric, evaluate_pairs, to_input
 from facerec_cli.training.interruption import Interruption
 from facerec_cli.training.optimizer import clip_gradients, set_rate
@@ -75,6 +75,11 @@ def train(
             progress = restore(parts, out / LAST, world) if resuming else Progress()
             return _run(parts, progress, out, world, interruption, observer if world.first else unobserved)
         except (RuntimeError, MemoryError) as fault:
+            if world.group is not None and has_lost_process(fault):
+                raise TrainingError(
+                    "Another process of this run has ended, so this one cannot go on.",
+                    hint="Its own message says why. --resume goes on from the last checkpoint.",
+                ) from fault
             if not is_out_of_memory(fault):
                 raise
             now = recipe if parts is None else parts.recipe
@@ -133,6 +138,12 @@ def _run(
 
                 epoch_done = progress.step % per_epoch == 0 or progress.step == steps
                 every = recipe.run.checkpoint_every
+                due = epoch_done or (every > 0 and progress.step % every == 0)
+                stop = progress.step < steps and _must_stop(interruption, progress, world)
+                if (due or stop) and world.any(not is_finite(parts, progress)):
+                    progress = _not_finite(parts, progress, last_batch, rate, out, world, observer)
+                    records.start(recipe, progress.offset)
+                    break
                 if (
                     epoch_done
                     and parts.sets
@@ -140,8 +151,6 @@ def _run(
                 ):
                     _evaluate(parts, progress, out, world, records, observer)
                     clock, clocked = time.monotonic(), progress.step
-                due = epoch_done or (every > 0 and progress.step % every == 0)
-                stop = progress.step < steps and _must_stop(interruption, progress, world)
                 if due or stop:
                     saved = _save(parts, progress, out, world, observer)
                 if stop:
@@ -231,13 +240,7 @@ def _evaluate(
 
 
 def _save(parts: Parts, progress: Progress, out: Path, world: World, observer: Observer) -> Path:
-    """Write ``last.pt``, but never over a good one with weights that are not finite."""
-    if world.any(not is_finite(parts)):
-        raise TrainingError(
-            f"The weights are not finite after step {progress.step}; the last checkpoint before is kept.",
-            hint=f"Go on from it with a lower rate: --resume --on-nan rollback, or start with --lr "
-            f"{(parts.recipe.optimizer.lr or 0) / 10:.2g}.",
-        )
+    """Write ``last.pt``."""
     path = save_last(parts, progress, out, world)
     observer(Saved(path, progress.step))
     return path

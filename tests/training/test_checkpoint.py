@@ -41,6 +41,14 @@ def test_load_backbone_rebuilds_the_network_and_says_where_it_comes_from(tmp_pat
     assert [p.name for p in tmp_path.iterdir()] == ["best.pt"]
 
 
+@pytest.mark.parametrize("version", [None, "1"])
+def test_a_version_that_is_no_number_is_refused(tmp_path, version):
+    header = {**checkpoint.header("0.1"), "version": version}
+    checkpoint.write(tmp_path / "odd.pt", header)
+    with pytest.raises(ModelError, match="version"):
+        checkpoint.read(tmp_path / "odd.pt")
+
+
 def test_a_hostile_pickle_is_refused_and_runs_nothing(tmp_path):
     from pathlib import Path
 

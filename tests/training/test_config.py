@@ -95,6 +95,17 @@ def test_flags_overrule_the_recipe_and_set_overrules_flags(tmp_path):
     assert (recipe.optimizer.lr, recipe.optimizer.clip, recipe.run.seed) == (0.2, 2.0, 3)
 
 
+def test_a_resumed_run_starts_from_what_it_had_decided(tmp_path):
+    """Wherever its folder is named: torchrun restarts a program with the flags that it had."""
+    (tmp_path / "recipe.toml").write_text("[optimizer]\nlr = 0.3\n[run]\nbatch_size = 8\n")
+    recipe = tmp_path / "given.toml"
+    recipe.write_text(f"[run]\nout = {str(tmp_path)!r}\nbatch_size = 16\n")
+    resumed = compose(recipe=str(recipe), resume=True)
+    assert (resumed.optimizer.lr, resumed.run.batch_size) == (0.3, 16)
+    assert compose(recipe=str(recipe)).optimizer.lr is None
+    assert compose(flags={"run.out": str(tmp_path / "new")}, resume=True).optimizer.lr is None
+
+
 def test_every_key_can_be_set_and_is_in_the_document():
     document = to_document(Recipe())
     open_keys = {f"{t}.{k}" for t in document for k in document[t]}

@@ -44,7 +44,7 @@ def test_sface_preprocessing_is_what_its_manifest_says():
     )
 
 
-@pytest.mark.parametrize("prefix", ["", "module."])
+@pytest.mark.parametrize("prefix", ["", "module.", "module._orig_mod."])
 def test_insightfaces_backbone_pth_is_known_by_its_layers(tmp_path, prefix):
     torch.manual_seed(0)
     network = build("iresnet18", 64)

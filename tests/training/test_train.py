@@ -172,6 +172,81 @@ def test_rollback_goes_on_with_half_the_rate(small, tmp_path, monkeypatch):
     assert [r["step"] for r in records] == list(range(1, 9))
 
 
+def test_rollback_also_where_it_shows_between_two_logs(small, tmp_path, monkeypatch):
+    """A checkpoint that is due finds what is not finite before it writes, and is no harder a stop."""
+    from facerec_cli.training import train as module
+
+    clip, calls = module.clip_gradients, []
+
+    def explode(parameters, *rest):
+        calls.append(1)
+        if len(calls) == 6:
+            next(iter(parameters.values())).grad.fill_(float("nan"))
+        return clip(parameters, *rest)
+
+    monkeypatch.setattr(module, "clip_gradients", explode)
+    seen = []
+    recipe = small(tmp_path / "run", run__on_nan="rollback", run__log_every=7, run__checkpoint_every=2)
+    outcome = train(recipe, observer=lambda e: seen.append(e) if isinstance(e, RolledBack) else None)
+    assert [(e.step, e.lr_scale) for e in seen] == [(4, 0.5)]
+    assert outcome.steps == 8
+    assert all(np.isfinite(losses(tmp_path / "run")))
+
+
+def test_prototypes_and_sums_that_are_not_finite_are_no_checkpoint(small, tmp_path):
+    from facerec_cli.training.devices import join_world
+    from facerec_cli.training.setup import prepare
+    from facerec_cli.training.state import Progress, is_finite
+
+    with join_world("cpu") as world:
+        parts = prepare(small(tmp_path / "run", loss__name="epl"), world)
+    assert is_finite(parts, Progress())
+    assert not is_finite(parts, Progress(sums={"loss": torch.tensor(float("nan"))}))
+    parts.loss.prototypes[3, 1] = float("inf")
+    assert not is_finite(parts, Progress())
+
+
+def test_all_processes_share_the_average_s_batch_statistics_too(small, tmp_path, monkeypatch):
+    import dataclasses
+
+    from facerec_cli.training import state
+    from facerec_cli.training.devices import join_world
+    from facerec_cli.training.setup import prepare
+
+    with join_world("cpu") as world:
+        parts = prepare(small(tmp_path / "run", optimizer__ema=0.9), world)
+    monkeypatch.setattr(state.dist, "broadcast", lambda tensor, source: tensor.fill_(7 + source))
+    state.share_buffers(parts, dataclasses.replace(world, size=2, group=object()))
+    for network in (parts.backbone, parts.average.module):
+        buffers = list(network.buffers())
+        assert buffers
+        assert all(bool((buffer == 7).all()) for buffer in buffers)
+
+
+def test_a_resumed_run_keeps_nothing_in_the_file_that_it_will_replace(small, tmp_path):
+    from facerec_cli.training.devices import join_world
+    from facerec_cli.training.setup import prepare
+    from facerec_cli.training.state import restore
+
+    train(small(tmp_path / "run", schedule__steps=2))
+    with join_world("cpu") as world:
+        parts = prepare(small(tmp_path / "run", schedule__steps=2), world, weights=False)
+        restore(parts, tmp_path / "run" / "last.pt", world)
+    held = [state["momentum_buffer"] for state in parts.optimizer.state.values()]
+    assert len(held) == len(parts.parameters)
+    assert [t.untyped_storage().filename for t in [*held, *parts.parameters.values()]] == [None] * 2 * len(
+        held
+    )
+
+
+def test_a_metrics_file_shorter_than_the_checkpoint_says_is_not_filled_up(small, tmp_path, stop_at):
+    with pytest.raises(KeyboardInterrupt):
+        train(small(tmp_path / "run"), observer=stop_at(4))
+    (tmp_path / "run" / "metrics.jsonl").unlink()
+    train(small(tmp_path / "run"), resume=True)
+    assert len(losses(tmp_path / "run")) == 2  # steps 6 and 8
+
+
 @pytest.mark.parametrize(
     ("settings", "kind", "message"),
     [
