@@ -47,8 +47,11 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
 
 def build_app(loaded: Iterable[str] = COMMANDS) -> typer.Typer:
     """The program, with the commands in ``loaded`` imported and the others known by name and help only."""
+    from facerec_cli.cli.front import Front
+
     app = typer.Typer(
         name="facerec",
+        cls=Front,
         help="Train face recognition models on hard samples, export them to ONNX, embed photos, "
         "and verify pairs with an error rate you can trust.",
         no_args_is_help=True,
@@ -72,6 +75,9 @@ def build_app(loaded: Iterable[str] = COMMANDS) -> typer.Typer:
 
 def main() -> None:
     """Run the program; the entry point of the console script."""
+    from facerec_cli.cli.console import prepare_streams
+
+    prepare_streams()
     first = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
     completing = any(name.endswith("FACEREC_COMPLETE") for name in os.environ)
     build_app(COMMANDS if completing else [first])()

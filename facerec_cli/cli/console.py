@@ -14,14 +14,14 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
-from facerec_cli.errors import EXIT_BUG, EXIT_INTERRUPTED, FacerecError
+from facerec_cli.errors import EXIT_BUG, EXIT_INTERRUPTED, FacerecError, InputError
 from facerec_cli.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -40,14 +40,54 @@ def _console(*, stderr: bool) -> Console:
     return Console(file=stream, width=width, highlight=False, soft_wrap=not stream.isatty())
 
 
+def prepare_streams() -> None:
+    """Make stdout and stderr fit to print any name on, whatever the shell has set or closed.
+
+    A closed descriptor would be given to the next file that is opened, and what a library prints would land
+    in it. A character that the terminal lacks, and a byte of a name that is no text, are shown as an escape.
+    """
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115
+        elif stream.errors == "strict" and hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    """Results that cannot be written are the user's to mend; noticed here, not at the end of the process."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise InputError(f"The results cannot be written to standard output: {error.strerror}.") from error
+
+
 def result(text: str) -> None:
     """Print a line of result on stdout, as it is."""
-    sys.stdout.write(text + "\n")
+    with _writing():
+        sys.stdout.write(text + "\n")
 
 
 def result_json(document: Mapping[str, Any] | Sequence[Any]) -> None:
     """Print one JSON document on stdout; NaN and infinity, which JSON lacks, must be None by now."""
-    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except (
+        UnicodeEncodeError
+    ):  # a terminal that is not UTF-8, or a name that is not: JSON has escapes for both
+        text = json.dumps(document, indent=2, allow_nan=False)
+    with _writing():
+        sys.stdout.write(text + "\n")
 
 
 def result_table(
@@ -69,7 +109,8 @@ def result_table(
         table.add_column(column, justify="right" if column in right else "left", overflow="fold")
     for row in rows:
         table.add_row(*(escape(str(cell)) for cell in row))
-    _console(stderr=False).print(table)
+    with _writing():
+        _console(stderr=False).print(table)
 
 
 def note(text: str) -> None:
@@ -223,5 +264,6 @@ def _end(fault: BaseException, *, as_json: bool) -> NoReturn:
         console.print(escape(hint))
     if as_json:
         error = {"kind": kind, "message": message, "hint": hint, "exit_code": code}
-        result_json({"error": error})
+        with suppress(OSError, InputError):  # where stdout itself is the fault
+            result_json({"error": error})
     raise typer.Exit(code)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
 import subprocess
 import sys
 
@@ -72,6 +74,33 @@ def test_json_reports_the_fault_as_a_document_too() -> None:
         "error": {"kind": "ModelError", "message": "bad [file].", "hint": "Mend it.", "exit_code": 4}
     }
     assert "bad [file]." in done.stderr, "brackets in a message are text, not markup"
+
+
+VERIFY = "import sys; sys.argv[0] = 'facerec'; from facerec_cli.cli import main; main()"
+
+
+def _program(*arguments: str, shell: str, **variables: str) -> subprocess.CompletedProcess[bytes]:
+    quoted = shlex.join([sys.executable, "-c", VERIFY, *arguments])
+    environment = {**os.environ, **variables}
+    return subprocess.run(["sh", "-c", quoted + shell], capture_output=True, env=environment, timeout=120)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a POSIX shell")
+@pytest.mark.parametrize("encoding", ["ascii", "utf-8", "utf-8:surrogateescape"])
+def test_any_name_can_be_printed_and_json_stays_json(encoding: str) -> None:
+    name = os.fsdecode("é写".encode() + b"\xff")
+    done = _program("models", "add", name, "--json", shell="", PYTHONIOENCODING=encoding, PYTHONUTF8="0")
+    assert done.returncode == 4 and b"Traceback" not in done.stderr
+    assert name in json.loads(done.stdout.decode())["error"]["message"]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")  # noqa: PTH110
+@pytest.mark.parametrize(("shell", "code"), [(" >/dev/full", 3), (" >&-", 0), (" >&- 2>&-", 0)])
+@pytest.mark.parametrize("arguments", [["list"], ["list", "--json"]])
+def test_a_stdout_that_takes_nothing_is_no_fault_of_ours(arguments: list[str], shell: str, code: int) -> None:
+    done = _program("models", *arguments, shell=shell)
+    assert done.returncode == code and b"Traceback" not in done.stderr
+    assert (b"cannot be written to standard output" in done.stderr) == (code == 3)
 
 
 def test_output_into_a_pipe_has_no_colour_codes() -> None:
