@@ -1,0 +1,44 @@
+"""What ``facerec --help`` shows: the commands in the order of a model's life, and how to begin.
+
+Typer's own rich help imports a Markdown renderer that is not needed here and takes as long as all the rest.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from typer.core import TyperGroup
+
+EXAMPLES = (
+    ("facerec verify a.jpg b.jpg", "one person or two?"),
+    ("facerec embed photos/ -o embeddings.npy", "photos to vectors"),
+    ("facerec verify pairs.txt --report report.html", "how good is the model?"),
+)
+
+
+class Front(TyperGroup):
+    """The group of all commands, with a help page of its own."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Print the page; ``formatter`` stays empty, as with Typer's own rich help."""
+        console = Console(highlight=False)
+        console.print(f"\n[bold]Usage:[/bold] {ctx.command_path} COMMAND [OPTIONS] ...\n\n{self.help}\n")
+        console.print(
+            _table("Commands", [(n, c.short_help or c.help or "") for n, c in self.commands.items()])
+        )
+        options = [(", ".join(p.opts), getattr(p, "help", None) or "") for p in self.get_params(ctx)]
+        console.print(_table("Options", options))
+        console.print(_table("To begin with", EXAMPLES))
+        console.print(f"[bold]{ctx.command_path} COMMAND --help[/bold] says everything about a command.")
+
+
+def _table(title: str, rows: list[tuple[str, str]] | tuple[tuple[str, str], ...]) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE, show_header=False)
+    table.add_column(style="cyan", no_wrap=True)
+    table.add_column()
+    for name, text in rows:
+        table.add_row(name, " ".join(text.split("\n\n")[0].split()))
+    return table
