@@ -6,6 +6,7 @@ import logging
 import math
 import signal
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import cv2
@@ -36,6 +37,8 @@ class Batch(NamedTuple):
         pair: (B,) int64, -1 single, else the id that two photos share; None unless there are branches.
         indices: (B,) int64, photo numbers in the data set (of the replacement, where one was broken).
         broken: Per broken photo its number and what is wrong with it.
+        clean: (B, 3, S, S) uint8 RGB, the same photos mirrored and cut out the same way but not made hard;
+            None unless the sampler is "degraded".
     """
 
     images: torch.Tensor
@@ -44,6 +47,7 @@ class Batch(NamedTuple):
     pair: torch.Tensor | None
     indices: torch.Tensor
     broken: list[tuple[int, str]]
+    clean: torch.Tensor | None = None
 
 
 class Loader:
@@ -131,7 +135,7 @@ def build_loader(
     Args:
         dataset: From ``open_dataset`` (or ``join_datasets`` for ``--hard-data``).
         batch_size: Rows per rank; every batch has exactly that many.
-        sampler: "shuffled", "identities" or "branches": ``Loss.batches``.
+        sampler: "shuffled", "identities", "branches" or "degraded": ``Loss.batches``.
         seed: Fixes order and augmentation.
         rank: This process.
         world_size: All processes.
@@ -139,10 +143,11 @@ def build_loader(
         prefetch: Batches each worker prepares ahead.
         image_size: Side of the photos in pixels; others are resized to it.
         augment: Probabilities; None: flip half of the photos.
-        degradations: For "branches" without hard data: one hard branch each.
+        degradations: For "branches" without hard data: one hard branch each; for "degraded": to draw from.
         pin_memory: Page-locked batches for a faster copy to a GPU; None: where CUDA is there.
         max_broken: Part of all photos that may be unreadable before the run stops.
-        **settings: Of the sampler: ``share``, ``per_identity`` (identities), ``singles`` (branches).
+        **settings: Of the sampler: ``share``, ``per_identity`` (identities), ``singles`` (branches),
+            ``clean`` (degraded).
 
     Raises:
         UsageError: An unknown sampler or degradation, or a batch size that cannot hold the layout.
@@ -171,6 +176,8 @@ def build_loader(
 
         stream = StreamBatches(fetch, dataset, order)
         return Loader(dataset, order.steps, stream.opener(options), max_broken)
+    if sampler == "degraded":
+        settings = {"degradations": len(degradations), **settings}
     if sampler == "branches":
         settings = {"group": getattr(dataset, "group", None), "degradations": len(degradations), **settings}
     order = SAMPLERS[sampler](
@@ -216,6 +223,7 @@ class Fetch:
         self.size = size
         self.augment = augment
         self.degradations = degradations
+        self._geometry = replace(augment, lowres=0.0, photometric=0.0, occlusion=0.0)
 
     def __getitem__(self, plan: Plan) -> Batch | FacerecError:
         """The batch; or the error that ends the run, which a worker could only raise with its traceback."""
@@ -229,6 +237,8 @@ class Fetch:
         count = len(layout.indices)
         numbers = uniform_rows(self.seed, plan.epoch, plan.step, plan.global_size)[plan.rows]
         images = np.empty((count, self.size, self.size, 3), np.uint8)
+        # Degraded without branches: a teacher looks at the same photos as they were.
+        clean = np.empty_like(images) if layout.degradation is not None and layout.branch is None else None
         broken: list[tuple[int, str]] = []
         good = np.ones(count, bool)
         for row, index in enumerate(layout.indices):
@@ -238,6 +248,8 @@ class Fetch:
                 broken.append((int(index), fault.message))
                 good[row] = False
                 continue
+            if clean is not None:
+                clean[row] = self._geometry(image, numbers[row])
             hard = 0 if layout.degradation is None else layout.degradation[row]
             if hard:
                 image = degradation(self.degradations[hard - 1])(image, numbers[row, _OWN:])
@@ -246,6 +258,7 @@ class Fetch:
         if broken:
             source = self._replacements(plan, good)
             images, indices = images[source], indices[source]
+            clean = None if clean is None else clean[source]
         return Batch(
             images=torch.from_numpy(images).permute(0, 3, 1, 2),
             labels=torch.from_numpy(self.dataset.labels[indices]),
@@ -253,6 +266,7 @@ class Fetch:
             pair=None if layout.pair is None else torch.from_numpy(layout.pair),
             indices=torch.from_numpy(indices),
             broken=broken,
+            clean=None if clean is None else torch.from_numpy(clean).permute(0, 3, 1, 2),
         )
 
     def _photo(self, index: int) -> NDArray[np.uint8]:

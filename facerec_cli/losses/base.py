@@ -80,7 +80,7 @@ class Loss(nn.Module, ABC):
 
     needs_classes: ClassVar[bool] = True  # whether it has class weights of its own
     needs_feature_map: ClassVar[bool] = False
-    batches: ClassVar[Literal["shuffled", "identities", "branches"]] = "shuffled"
+    batches: ClassVar[Literal["shuffled", "identities", "branches", "degraded"]] = "shuffled"
 
     def __init__(
         self,

@@ -14,9 +14,10 @@ from facerec_cli.losses.classifier import unit
 class Distill(Loss):
     """1 - cos(x, target): the plain baseline that hard-sample losses have to beat.
 
-    The target is, for example, the embedding of the clean crop by the network before fine-tuning, while the
-    batch shows the degraded crop. For vectors of length one this is half the squared distance that
-    Hinton-style feature distillation (FitNets, arXiv 1412.6550) minimises. It has no classes and no settings.
+    In ``facerec train --init`` the target is the embedding of the clean crop by the network before
+    fine-tuning, while the batch shows the degraded crop. For vectors of length one this is half the squared
+    distance that Hinton-style feature distillation (FitNets, arXiv 1412.6550) minimises. It has no classes
+    and no settings.
 
     Args:
         num_classes: Not used.
@@ -25,6 +26,7 @@ class Distill(Loss):
     """
 
     needs_classes = False
+    batches = "degraded"
 
     def __init__(self, num_classes: int, embedding_size: int, **common: Any) -> None:
         super().__init__(num_classes, embedding_size, **common)

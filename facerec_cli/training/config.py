@@ -37,17 +37,19 @@ class DataSettings:
     identity_share: float = 0.5
     photos_per_identity: int = 4
     singles: float = 1 / 3
+    clean: float = 0.25
     flip: float = 0.5
     crop: float = 0.0
     lowres: float = 0.0
     photometric: float = 0.0
     occlusion: float = 0.0
     workers: int | None = None
+    max_broken: float = 0.01
 
 
 @dataclass(frozen=True, slots=True)
 class BackboneSettings:
-    """The network. ``init``: a checkpoint of ours, ``sface``, or insightface's ``backbone.pth``."""
+    """The network. ``init``: a checkpoint of ours, ``sface``, or another project's (``adaface:FILE``)."""
 
     name: str | None = None
     embedding_size: int | None = None
@@ -149,6 +151,7 @@ _LEAST: Mapping[str, float] = {
     "schedule.steps": 0,
     "schedule.warmup": 0, "optimizer.accumulate": 1, "optimizer.clip": 0, "optimizer.weight_decay": 0,
     "backbone.embedding_size": 1, "evaluate.every": 1, "run.seed": 0, "data.workers": 0, "optimizer.ema": 0,
+    "data.max_broken": 0,
 }  # fmt: skip
 
 

@@ -21,7 +21,7 @@ from facerec_cli.training import defaults
 from facerec_cli.training.config import Recipe
 from facerec_cli.training.devices import World, number_format
 from facerec_cli.training.evaluate import PairSet, open_pair_sets
-from facerec_cli.training.initial import make_backbone, open_start
+from facerec_cli.training.initial import Start, make_backbone, open_start
 from facerec_cli.training.optimizer import build_optimizer, named_parameters
 from facerec_cli.training.report import Plan
 
@@ -42,6 +42,7 @@ class Parts:
         optimizer: Over ``parameters``.
         scaler: Of fp16; disabled otherwise.
         average: Running average of the backbone, or None.
+        teacher: The network as it was before, frozen, where the loss asks for targets; or None.
         sets: Pairs to watch.
         dtype: Of autocast.
         plan: To show.
@@ -58,6 +59,7 @@ class Parts:
     optimizer: torch.optim.Optimizer
     scaler: Any
     average: Any
+    teacher: Backbone | None
     sets: list[PairSet]
     dtype: torch.dtype
     plan: Plan
@@ -79,14 +81,18 @@ def prepare(recipe: Recipe, world: World, *, weights: bool = True) -> Parts:
     dataset = open_data(recipe)
     dtype = number_format(recipe.run.precision, world.device)
     gpu = world.device.type != "cpu"
-    wanted = recipe.backbone if weights else replace(recipe.backbone, init="")
+    pretrained, distils = bool(recipe.backbone.init), kind.batches == "degraded"
+    resolved = recipe.backbone.name is not None  # by the run that is gone on with
+    wanted = recipe.backbone if weights or distils or not resolved else replace(recipe.backbone, init="")
     start = open_start(wanted, defaults.default_backbone(gpu=gpu))
+    if distils:
+        require_teacher(recipe, start)
     recipe = replace(recipe, backbone=replace(recipe.backbone, settings=start.settings))
     facts = defaults.Facts(
         images=len(dataset),
         backbone=start.backbone,
         embedding_size=start.embedding_size,
-        pretrained=start.state is not None,
+        pretrained=pretrained,
         gpu=gpu,
         processes=world.size,
         cores=max(len(os.sched_getaffinity(0)) // world.size, 1) if hasattr(os, "sched_getaffinity") else 4,
@@ -129,6 +135,7 @@ def prepare(recipe: Recipe, world: World, *, weights: bool = True) -> Parts:
         optimizer=build_optimizer(recipe.optimizer, parameters),
         scaler=_scaler(dtype, world),
         average=_average(backbone, recipe.optimizer.ema),
+        teacher=_teacher(start, backbone) if distils else None,
         sets=sets,
         dtype=dtype,
         plan=_plan(recipe, dataset, backbone, loss, loader, world, dtype, sets),
@@ -157,12 +164,38 @@ def open_data(recipe: Recipe) -> FaceDataset:
 def loss_class(name: str) -> type[Loss]:
     """The loss of that name."""
     kind: type[Loss] = load(LOSSES, name, "loss")
-    if name == "distill":
-        raise UsageError(
-            "distill needs a target embedding for each photo, which facerec train does not make.",
-            hint="Call the loss from Python, or choose another --loss.",
-        )
     return kind
+
+
+def require_teacher(recipe: Recipe, start: Start) -> None:
+    """Refuse a distillation that has nothing to learn from.
+
+    Raises:
+        UsageError: There are no weights to start from, they have another width, or hard photos are given.
+    """
+    if start.state is None:
+        raise UsageError(
+            f"{recipe.loss.name} pulls photos made hard to what the network thought of them before, so it "
+            "needs a trained one.",
+            hint="Add --init sface, or a checkpoint.",
+        )
+    if recipe.backbone.embedding_size not in (None, start.embedding_size):
+        raise UsageError(
+            f"{recipe.loss.name} keeps the embedding size of --init, {start.embedding_size}.",
+            hint="Leave --embedding-size out.",
+        )
+    if recipe.data.hard:
+        raise UsageError(
+            f"{recipe.loss.name} makes its hard photos from --data, so that it knows the clean ones.",
+            hint="Leave --hard-data out; data.degradations names what is done to the photos.",
+        )
+
+
+def _teacher(start: Start, backbone: Backbone) -> Backbone:
+    """The network of ``--init`` on the same device, never trained."""
+    teacher = make_backbone(start, start.embedding_size).requires_grad_(False).eval()
+    first = next(backbone.parameters())
+    return teacher.to(first.device)
 
 
 def loss_settings(kind: type[Loss], recipe: Recipe) -> dict[str, Any]:
@@ -238,6 +271,7 @@ def _loader(recipe: Recipe, dataset: FaceDataset, loss: Loss, world: World) -> L
         "shuffled": {},
         "identities": {"share": data.identity_share, "per_identity": data.photos_per_identity},
         "branches": {"singles": data.singles},
+        "degraded": {"clean": data.clean},
     }[loss.batches]
     return build_loader(
         dataset,
@@ -249,6 +283,7 @@ def _loader(recipe: Recipe, dataset: FaceDataset, loss: Loss, world: World) -> L
         workers=data.workers or 0,
         augment=Augment(data.flip, data.crop, data.lowres, data.photometric, data.occlusion),
         degradations=data.degradations,
+        max_broken=data.max_broken,
         pin_memory=world.device.type == "cuda",
         **sampler,
     )

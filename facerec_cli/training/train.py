@@ -195,6 +195,7 @@ def _step(
         with contextlib.nullcontext() if alone else parts.network.no_sync():  # type: ignore[operator]
             with torch.autocast(world.device.type, parts.dtype, enabled=parts.dtype != torch.float32):
                 embeddings, feature_map = parts.network(images)
+            target = _target(parts, batch, world)
             loss, terms = parts.loss(
                 LossInput(
                     embeddings,
@@ -202,6 +203,7 @@ def _step(
                     feature_map if parts.loss.needs_feature_map else None,
                     branch=batch.branch,
                     pair=batch.pair,
+                    target=target,
                     epoch=epoch,
                     step=progress.step * recipe.optimizer.accumulate + part,
                 )
@@ -218,6 +220,17 @@ def _step(
     if parts.average is not None:
         parts.average.update_parameters(parts.backbone)
     return batch
+
+
+@torch.no_grad()
+def _target(parts: Parts, batch: Batch, world: World) -> torch.Tensor | None:
+    """What the network before fine-tuning makes of the clean photos, (B, D)."""
+    if parts.teacher is None or batch.clean is None:
+        return None
+    clean = batch.clean.to(world.device, non_blocking=True)
+    with torch.autocast(world.device.type, parts.dtype, enabled=parts.dtype != torch.float32):
+        found: torch.Tensor = parts.teacher(to_input(clean, parts.teacher.preprocessing)).embeddings
+    return found
 
 
 def _evaluate(

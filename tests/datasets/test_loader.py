@@ -28,12 +28,12 @@ def batches(dataset, *, epoch=0, start=0, **settings):
 def assert_same(ones, others):
     assert len(ones) == len(others) > 0
     for one, other in zip(ones, others, strict=True):
-        for name in ("images", "labels", "branch", "pair", "indices"):
+        for name in ("images", "labels", "branch", "pair", "indices", "clean"):
             left, right = getattr(one, name), getattr(other, name)
             assert (left is None and right is None) or torch.equal(left, right)
 
 
-@pytest.mark.parametrize("sampler", ["shuffled", "identities", "branches"])
+@pytest.mark.parametrize("sampler", ["shuffled", "identities", "branches", "degraded"])
 def test_workers_and_resuming_change_nothing(sampler):
     dataset = SyntheticDataset(6, 8)
     alone = batches(dataset, sampler=sampler, augment=EVERYTHING)
@@ -152,6 +152,24 @@ def test_hard_branches_are_degraded_easy_photos():
     assert abs(brightness[1] - brightness[0]) < 5
     for index, image, branch in zip(batch.indices, batch.images, batch.branch, strict=True):
         assert (branch == 0) == torch.equal(image, easy[int(index)])
+
+
+def test_degraded_photos_come_with_their_clean_selves():
+    """Mirrored alike; a part stays as it is; the rest is what the named degradations make of it."""
+    dataset = SyntheticDataset(6, 8)
+    names = ("lowres", "dark")
+    found = batches(dataset, sampler="degraded", degradations=names, clean=0.3, augment=Augment(flip=0.5))
+    plain = batches(dataset, sampler="shuffled", augment=Augment(flip=0.5))
+    same = torch.cat([(b.images == b.clean).flatten(1).all(1) for b in found])
+    for hard, easy in zip(found, plain, strict=True):
+        torch.testing.assert_close(hard.clean, easy.images, rtol=0, atol=0)
+    assert 0.1 < same.float().mean() < 0.55
+    brightness = torch.cat(
+        [b.images.float().mean((1, 2, 3)) / b.clean.float().mean((1, 2, 3)) for b in found]
+    )
+    dark = brightness < 0.5
+    assert dark.any()
+    assert (~same & ~dark).any()
 
 
 def test_hard_data_of_the_same_people(tmp_path: Path):

@@ -29,7 +29,7 @@ def _one_thread():
     torch.set_num_threads(1)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def small():
     def make(out, **settings) -> Recipe:
         recipe = Recipe()

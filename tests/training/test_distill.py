@@ -1,0 +1,86 @@
+"""Distillation: the network of --init, frozen, tells what a photo made hard should look like."""
+
+import json
+
+import pytest
+import torch
+
+from facerec_cli.errors import UsageError
+from facerec_cli.training import checkpoint
+from facerec_cli.training.devices import join_world
+from facerec_cli.training.evaluate import to_input
+from facerec_cli.training.setup import prepare
+from facerec_cli.training.train import _target, plan, train
+
+
+@pytest.fixture(scope="module")
+def before(tmp_path_factory, small):
+    out = tmp_path_factory.mktemp("before")
+    train(small(out, schedule__steps=4))
+    return out / "last.pt"
+
+
+@pytest.fixture
+def distil(small, tmp_path, before):
+    def make(name="run", **settings):
+        given = {"loss__name": "distill", "backbone__init": str(before), "run__log_every": 1, **settings}
+        return small(tmp_path / name, **given)
+
+    return make
+
+
+def losses(out):
+    return [json.loads(line)["loss"] for line in (out / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_photos_that_stay_clean_have_nothing_to_learn(distil, tmp_path):
+    train(distil(data__clean=1.0, schedule__steps=1, optimizer__lr=1e-9))
+    assert losses(tmp_path / "run") == pytest.approx([0.0], abs=1e-6)
+
+
+def test_photos_made_hard_are_pulled_to_their_clean_selves(distil, tmp_path):
+    train(distil(data__clean=0.0, schedule__steps=16, optimizer__lr=0.1, run__log_every=4))
+    found = losses(tmp_path / "run")
+    assert found[0] > 0.001
+    assert found[-1] < 0.9 * found[0]
+
+
+def test_the_teacher_is_the_network_of_init_and_never_moves(distil, tmp_path, before):
+    with join_world("cpu") as world:
+        parts = prepare(distil(), world)
+        batch = next(parts.loader.epoch(0))
+        target = _target(parts, batch, world)
+    original, _ = checkpoint.load_backbone(before)
+    with torch.no_grad():
+        expected = original.eval()(to_input(batch.clean, original.preprocessing)).embeddings
+    torch.testing.assert_close(target, expected)
+    assert not any(p.requires_grad for p in parts.teacher.parameters())
+    assert not torch.equal(batch.images, batch.clean)
+    trained = {id(p) for p in parts.parameters.values()}
+    assert not any(id(p) in trained for p in parts.teacher.parameters())
+
+
+def test_a_stopped_distillation_goes_on_bit_for_bit(distil, tmp_path, stop_at):
+    train(distil("whole"))
+    with pytest.raises(KeyboardInterrupt):
+        train(distil("parts"), observer=stop_at(3))
+    train(distil("parts"), resume=True)
+    assert (tmp_path / "parts" / "metrics.jsonl").read_bytes() == (
+        tmp_path / "whole" / "metrics.jsonl"
+    ).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"backbone__init": ""}, "--init sface"),
+        ({"backbone__embedding_size": 16}, "keeps the embedding size"),
+        ({"data__hard": ["synthetic:12:6"]}, "--hard-data"),
+        ({"data__degradations": []}, r"data\.degradations"),
+        ({"data__degradations": ["lowress"]}, "lowres"),
+        ({"data__clean": 1.5}, r"data\.clean"),
+    ],
+)
+def test_what_cannot_be_distilled_is_refused(distil, settings, message):
+    with pytest.raises(UsageError, match=message):
+        plan(distil(**settings))
