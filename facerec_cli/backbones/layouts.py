@@ -156,7 +156,7 @@ def _state_dict(document: Any, where: str) -> dict[str, Tensor]:
 
 def _network_keys(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:
     """Drop wrappers' prefixes and whatever does not belong to the network."""
-    stripped = {re.sub(r"^((module|model|net|backbone)\.)+", "", key): key for key in state}
+    stripped = {re.sub(r"^((module|_orig_mod|model|net|backbone)\.)+", "", key): key for key in state}
     foreign = [
         old for new, old in stripped.items() if re.match(r"(head|classifier|loss|optimi[sz]er)\b", new)
     ]

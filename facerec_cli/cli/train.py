@@ -59,7 +59,7 @@ def train(
         str | None,
         _option(
             "--init",
-            help="Start from a checkpoint, from sface, or insightface's backbone.pth.",
+            help="Start from a checkpoint, sface, or another project's network (adaface:FILE).",
             panel=NETWORK,
         ),
     ] = None,

@@ -1,26 +1,23 @@
-"""Where weights come from: fresh, a checkpoint of ours, the embedded SFace, insightface's backbone.pth."""
+"""Where weights come from: fresh, a checkpoint of ours, the embedded SFace, another project's checkpoint."""
 
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from facerec_cli.backbones import Backbone, build
+from facerec_cli.backbones.layouts import LAYOUTS, convert
 from facerec_cli.errors import ModelError, UsageError
-from facerec_cli.registry import BACKBONES
 from facerec_cli.training import checkpoint
 from facerec_cli.training.config import BackboneSettings
 
 logger = logging.getLogger("facerec")
 FRESH_SIZE = 512
-_WRAPPED = re.compile(r"^(module\.|_orig_mod\.)+")  # what DistributedDataParallel and torch.compile add
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +38,9 @@ class Start:
 
 
 def open_start(settings: BackboneSettings, default: str) -> Start:
-    """Find what ``--init`` means.
+    """Find what ``--init`` means: a file, a folder of a run, a pack, or ``LAYOUT:FILE``.
+
+    Naming the layout (a key of ``layouts.LAYOUTS``) matters where the channel order is not RGB, as AdaFace's.
 
     Args:
         settings: The recipe's backbone table.
@@ -55,7 +54,11 @@ def open_start(settings: BackboneSettings, default: str) -> Start:
         size = settings.embedding_size or FRESH_SIZE
         return Start(settings.name or default, size, dict(settings.settings))
     path = Path(settings.init)
-    start = _from_file(path) if path.exists() else _from_pack(settings.init)
+    layout, _, file = settings.init.partition(":")
+    if layout in LAYOUTS and not path.exists():
+        start = _from_file(Path(file), layout)
+    else:
+        start = _from_file(path) if path.exists() else _from_pack(settings.init)
     if settings.name not in (None, start.backbone):
         raise UsageError(
             f"--init {settings.init} holds {start.backbone}, not {settings.name}.",
@@ -101,43 +104,31 @@ def _from_pack(name: str) -> Start:
     if pack.name != "sface":
         raise ModelError(
             f"--init {name}: of the packs only sface can be trained further.",
-            hint="Use --init sface, a checkpoint of facerec train, or insightface's backbone.pth.",
+            hint="Use --init sface, a checkpoint of facerec train, or one of arcface_torch, TFace, AdaFace "
+            "or CVLface (adaface:FILE).",
         )
     return Start("sface", pack.encoder.embedding_size, {"bn": False}, load_onnx(pack.encoder_path))
 
 
-def _from_file(path: Path) -> Start:
+def _from_file(path: Path, layout: str = "") -> Start:
     if path.suffix == ".onnx":
         raise ModelError(
             f"--init {path}: an ONNX file holds no trainable network.",
-            hint="Use --init sface, a checkpoint of facerec train, or insightface's backbone.pth.",
+            hint="Use --init sface, a checkpoint of facerec train, or one of arcface_torch, TFace, AdaFace "
+            "or CVLface (adaface:FILE).",
         )
     path = checkpoint.find(path)
     document = checkpoint.read_tensors(path)
     if isinstance(document, dict) and document.get("format") == checkpoint.FORMAT:
         backbone, info = checkpoint.load_backbone(path)
         return Start(info.backbone, info.embedding_size, dict(info.settings), backbone.state_dict())
-    return _from_arcface_torch(path, document)
+    return _from_project(path, layout, document)
 
 
-def _from_arcface_torch(path: Path, document: Any) -> Start:
-    """A bare state dict with arcface_torch's names; the network is known by its layers."""
-    if isinstance(document, dict) and isinstance(document.get("state_dict_backbone"), dict):
-        document = document["state_dict_backbone"]  # its full training checkpoint
-    if isinstance(document, dict) and all(isinstance(v, Tensor) for v in document.values()):
-        state = {_WRAPPED.sub("", key): value for key, value in document.items()}
-        for name in BACKBONES:
-            with torch.device("meta"):
-                shapes = {k: v.shape for k, v in build(name, _width(state)).state_dict().items()}
-            if {k: v.shape for k, v in state.items()} == shapes:
-                return Start(name, _width(state), {}, state)
-    raise ModelError(
-        f"{path} holds no network that facerec knows.",
-        hint="It must be a checkpoint of facerec train or a state dict of insightface's arcface_torch "
-        f"(iresnet18 to iresnet200). Backbones: {', '.join(BACKBONES)}.",
-    )
-
-
-def _width(state: Mapping[str, Tensor]) -> int:
-    bias = state.get("features.bias")
-    return FRESH_SIZE if bias is None else len(bias)
+def _from_project(path: Path, layout: str, document: Any) -> Start:
+    """A state dict of an improved residual network, of any project that ``backbones.layouts`` knows."""
+    found = convert(document, layout, where=str(path))
+    state = found.state
+    if found.colour == "bgr":  # training photos are RGB: turn the first kernels instead of every photo
+        state["conv1.weight"] = state["conv1.weight"].flip(1)
+    return Start(found.backbone, found.embedding_size, {}, state)

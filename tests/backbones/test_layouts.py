@@ -164,3 +164,21 @@ def test_every_layout_says_its_colour() -> None:
     assert {name: layout.colour for name, layout in LAYOUTS.items()} == {
         "arcface_torch": "rgb", "tface": "rgb", "adaface": "bgr", "cvlface": "rgb"
     }  # fmt: skip
+
+
+def test_training_starts_from_them_and_turns_bgr(tmp_path):
+    """The trainer feeds RGB: a network of AdaFace's sees with its first kernels turned around."""
+    from facerec_cli.training.config import BackboneSettings
+    from facerec_cli.training.initial import make_backbone, open_start
+
+    state = ir_state()
+    torch.save({"state_dict": {f"model.{key}": value for key, value in state.items()}}, tmp_path / "ada.ckpt")
+    crops = torch.randn(2, 3, 112, 112, generator=torch.Generator().manual_seed(1))
+    for layout, seen in (("tface:", crops), ("adaface:", crops.flip(1)), ("", crops)):
+        start = open_start(BackboneSettings(init=f"{layout}{tmp_path / 'ada.ckpt'}"), "mobilefacenet")
+        assert (start.backbone, start.embedding_size) == ("iresnet18", D)
+        network = make_backbone(start, D).eval()
+        with torch.no_grad():
+            torch.testing.assert_close(
+                network(crops).embeddings, ir_forward(state, seen), rtol=1e-4, atol=1e-4
+            )

@@ -104,5 +104,5 @@ def test_onnx_and_foreign_weights_are_refused_with_what_works(tmp_path):
     with pytest.raises(ModelError, match=r"no trainable network.*--init sface"):
         open_start(BackboneSettings(init=str(tmp_path / "model.onnx")), "mobilefacenet")
     torch.save({"conv.weight": torch.zeros(2)}, tmp_path / "other.pth")
-    with pytest.raises(ModelError, match="no network that facerec knows"):
+    with pytest.raises(ModelError, match="no improved residual network that is known here"):
         open_start(BackboneSettings(init=str(tmp_path / "other.pth")), "mobilefacenet")
