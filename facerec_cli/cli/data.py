@@ -33,9 +33,9 @@ Seed = Annotated[int, typer.Option(help="Fixes the draw.", min=0)]
 
 
 def _open(data: str) -> FaceDataset:
-    from facerec_cli.datasets import open_dataset
+    from facerec_cli.datasets import open_stored
 
-    dataset = open_dataset(data)
+    dataset = open_stored(data)
     for warning in dataset.warnings:
         console.warn(warning)
     return dataset

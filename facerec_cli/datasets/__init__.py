@@ -16,8 +16,9 @@ from pathlib import Path
 from facerec_cli.datasets.base import FaceDataset, require_photos
 from facerec_cli.datasets.decode import BrokenPhotoError
 from facerec_cli.datasets.joined import join_datasets
+from facerec_cli.errors import InputError
 
-__all__ = ["BrokenPhotoError", "FaceDataset", "detect_format", "join_datasets", "open_dataset"]
+__all__ = ["BrokenPhotoError", "FaceDataset", "detect_format", "join_datasets", "open_dataset", "open_stored"]
 
 
 def detect_format(spec: str | Path) -> str:
@@ -47,3 +48,18 @@ def open_dataset(spec: str | Path) -> FaceDataset:
     opener = load(DATASETS, detect_format(spec), "data set format").open
     dataset: FaceDataset = opener(str(spec))
     return require_photos(dataset)
+
+
+def open_stored(spec: str | Path) -> FaceDataset:
+    """Open training photos that are at hand in any order, which a stream's are not.
+
+    Raises:
+        InputError: As in :func:`open_dataset`, or it is a stream.
+        UsageError: The spec cannot be understood.
+    """
+    dataset = open_dataset(spec)
+    if dataset.format == "stream":
+        raise InputError(
+            f"{spec} is a stream and can only be trained on.", hint="Copy the shards to a disk first."
+        )
+    return dataset

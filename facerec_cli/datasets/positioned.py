@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 _BINARY = getattr(os, "O_BINARY", 0)
+_SEEK = threading.Lock()  # where reading moves a position (Windows), threads take turns
 
 
 class PositionedFile:
@@ -16,9 +18,9 @@ class PositionedFile:
     """
 
     def __init__(self, path: Path) -> None:
+        self._process, self._descriptor = -1, -1
         self.path = path
         self.size = path.stat().st_size
-        self._process, self._descriptor = -1, -1
 
     def __call__(self, offset: int, size: int) -> bytes:
         """Up to ``size`` bytes from ``offset`` on."""
@@ -26,8 +28,9 @@ class PositionedFile:
             self._process, self._descriptor = os.getpid(), os.open(self.path, os.O_RDONLY | _BINARY)
         if hasattr(os, "pread"):
             return os.pread(self._descriptor, size, offset)
-        os.lseek(self._descriptor, offset, os.SEEK_SET)
-        return os.read(self._descriptor, size)
+        with _SEEK:
+            os.lseek(self._descriptor, offset, os.SEEK_SET)
+            return os.read(self._descriptor, size)
 
     def __getstate__(self) -> dict[str, object]:
         return {"path": self.path, "size": self.size, "_process": -1, "_descriptor": -1}

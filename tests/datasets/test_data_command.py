@@ -37,6 +37,14 @@ def test_info(people: Path):
     assert "112 x 112 (16)" in facerec("info", people)
 
 
+@pytest.mark.parametrize("command", [["info"], ["check"], ["split", "-o", "here"], ["pairs", "-o", "p.txt"]])
+def test_a_stream_is_refused_before_it_is_looked_at(tmp_path: Path, command: list[str]):
+    stream = "https://localhost/s-{00..03}.tar#classes=10&photos=100"
+    result = CliRunner().invoke(build_app(["data"]), ["data", command[0], stream, *command[1:]])
+    assert result.exit_code == InputError.exit_code
+    assert "is a stream and can only be trained on" in result.output
+
+
 def test_check_of_good_data_is_silent_about_it(people: Path):
     report = json.loads(facerec("check", people, "--json"))
     assert report["problems"] == 0

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import struct
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ import pytest
 
 from facerec_cli.datasets import open_dataset
 from facerec_cli.datasets.convert import convert
+from facerec_cli.datasets.positioned import PositionedFile
 from facerec_cli.datasets.recordio import MAGIC_BYTES, frame, pack
 from facerec_cli.errors import FacerecError, InputError, UsageError
 
@@ -164,6 +167,17 @@ def test_rec_is_pickled_without_its_open_file(people: Path, tmp_path: Path):
     again = pickle.loads(pickle.dumps(dataset))
     assert again.read(5) == dataset.read(5)
     assert again.name(5) == dataset.name(5)
+
+
+def test_threads_share_a_file_where_reading_moves_its_position(tmp_path: Path, monkeypatch):
+    """As on Windows, which has no ``pread``."""
+    monkeypatch.delattr(os, "pread", raising=False)
+    path = tmp_path / "numbers"
+    path.write_bytes(np.arange(20_000, dtype="<u4").tobytes())
+    file = PositionedFile(path)
+    with ThreadPoolExecutor(8) as threads:
+        found = list(threads.map(lambda i: int.from_bytes(file(4 * i, 4), "little"), range(20_000)))
+    assert found == list(range(20_000))
 
 
 def test_real_rec_of_im2rec(shared: Path):
