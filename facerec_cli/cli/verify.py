@@ -30,6 +30,7 @@ def verify(
             metavar="LIST | FOLDER | PHOTO PHOTO",
             help="A list of labelled pairs, a folder (IJB files, or with --all-pairs), or two photos.",
             show_default=False,
+            readable=False,  # that a file may not be read is said as for every other fault of it
         ),
     ],
     format: Annotated[
@@ -56,6 +57,7 @@ def verify(
         Path | None,
         typer.Option(
             help="Vectors of `facerec embed` (.npy, .npz, .parquet) instead of photos.",
+            readable=False,
             rich_help_panel=_PAIRS,
         ),
     ] = None,
@@ -133,6 +135,7 @@ def verify(
         Path | None,
         typer.Option(
             help="Error rates per group at one threshold: a CSV of `path or person,group`.",
+            readable=False,
             rich_help_panel=_RESULT,
         ),
     ] = None,

@@ -18,7 +18,7 @@ from facerec_cli.embed.pipeline import embed_photos
 from facerec_cli.embed.preview import write_preview
 from facerec_cli.embed.result import STATUSES, EmbedOptions
 from facerec_cli.embed.rows import make_shard
-from facerec_cli.embed.shards import Parts, describe_changes, digest_inputs
+from facerec_cli.embed.shards import Parts, alone, describe_changes, digest_inputs
 from facerec_cli.embed.writers import read_description, result_files, writer_for
 from facerec_cli.errors import FacerecError, InputError, PartialFailure, UsageError
 from facerec_cli.faces import FaceModel, open_model
@@ -146,22 +146,23 @@ def embed_to_file(
     if not photos:
         raise InputError("No photo was found.", hint="Name photos, folders with photos, or a list of them.")
     try:
-        face_model, workers = _open(model, device, threads, settings)
-        run = _describe_run(face_model, settings, photos)
-        if resume and not parts.exists() and crops is None and preview is None:
-            before = _finished(target, run)
-            if before is not None:  # the earlier run came to its end after all
-                return _summarise(target, (), face_model, before, len(photos), began)
-        done = _prepare(parts, target, run, photos, resume=resume, overwrite=overwrite)
-        step = run["shard_size"]
-        if on_start is not None:
-            on_start(face_model, len(photos), min(done * step, len(photos)))
-        _work(parts, photos, face_model, settings, workers, done, step, crops, progress)
-        document = _describe_result(run, parts)
-        if preview is not None:
-            write_preview(preview, parts, document)
-        write(target, parts, document)
-        parts.remove()
+        with alone(target):
+            face_model, workers = _open(model, device, threads, settings)
+            run = _describe_run(face_model, settings, photos)
+            if resume and not parts.exists() and crops is None and preview is None:
+                before = _finished(target, run)
+                if before is not None:  # the earlier run came to its end after all
+                    return _summarise(target, (), face_model, before, len(photos), began)
+            done = _prepare(parts, target, run, photos, resume=resume, overwrite=overwrite)
+            step = run["shard_size"]
+            if on_start is not None:
+                on_start(face_model, len(photos), min(done * step, len(photos)))
+            _work(parts, photos, face_model, settings, workers, done, step, crops, progress)
+            document = _describe_result(run, parts)
+            if preview is not None:
+                write_preview(preview, parts, document)
+            write(target, parts, document)
+            parts.remove()
     except KeyboardInterrupt:
         raise KeyboardInterrupt(_interrupted(parts, len(photos), settings)) from None
     except OSError as error:

@@ -7,6 +7,7 @@ meets the same batches as one that was never interrupted, and its results are th
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import json
 import os
@@ -23,8 +24,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec_cli.errors import InputError, UsageError
+from facerec_cli.packs.files import exclusive
 
 _MANIFEST, _INPUTS = "run.json", "inputs.jsonl"
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)  # what some network folders say
 
 
 @contextlib.contextmanager
@@ -49,6 +52,31 @@ def write_stream(path: Path, folder: Path | None = None) -> Iterator[BinaryIO]:
     except BaseException:
         Path(beside).unlink(missing_ok=True)
         raise
+
+
+@contextlib.contextmanager
+def alone(output: Path) -> Iterator[None]:
+    """Keep every other process from writing to ``output`` meanwhile.
+
+    Raises:
+        UsageError: Another process is at it.
+    """
+    lock = output.with_name(f".{output.name}.lock")
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(exclusive(lock))
+        except BlockingIOError as error:
+            raise UsageError(
+                f"Another facerec is writing {output} now.", hint="Wait for it to end, or choose another -o."
+            ) from error
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):  # Windows keeps files that are open
+                lock.unlink()
 
 
 @dataclass(frozen=True, slots=True)

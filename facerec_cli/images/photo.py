@@ -209,8 +209,12 @@ def _read(path: str) -> bytes:
     try:
         found = Path(path).stat()
         if not stat.S_ISREG(found.st_mode):
-            kind = "a folder" if stat.S_ISDIR(found.st_mode) else "a device, pipe or socket"
-            raise ImageError("unreadable", f"{kind}, not a file", name=path)
+            if stat.S_ISDIR(found.st_mode):
+                effective = os.access in os.supports_effective_ids
+                sealed = not os.access(path, os.R_OK | os.X_OK, effective_ids=effective)
+                reason = "a folder that may not be opened" if sealed else "a folder, not a file"
+                raise ImageError("unreadable", reason, name=path)
+            raise ImageError("unreadable", "a device, pipe or socket, not a file", name=path)
         if found.st_size > MAX_BYTES:
             reason = f"a file of {found.st_size:,} bytes, more than the limit of {MAX_BYTES:,}"
             raise ImageError("too_large", reason, name=path)

@@ -19,8 +19,8 @@ import numpy as np
 import pytest
 from dots import SIZE, DotModel
 
-from facerec_cli.embed import EmbedOptions, Summary, embed_to_file, job, writers
-from facerec_cli.embed.shards import Parts
+from facerec_cli.embed import EmbedOptions, Summary, embed_to_file, job, shards, writers
+from facerec_cli.embed.shards import Parts, alone
 from facerec_cli.errors import InputError, MissingExtraError, ModelError, PartialFailure, UsageError
 
 Album = Callable[[int], Path]
@@ -281,6 +281,27 @@ def test_a_broken_model_leaves_no_result(opened: DotModel, album: Album, tmp_pat
     assert not (tmp_path / "out.npy").exists()
 
 
+def test_two_at_once_do_not_write_one_result(opened: DotModel, album: Album, tmp_path: Path) -> None:
+    folder, out = album(3), tmp_path / "out.npy"
+    with alone(out):
+        for settings in ({}, {"resume": True}, {"overwrite": True}):
+            with pytest.raises(UsageError, match="Another facerec is writing"):
+                embed_to_file([folder], out, options=SMALL, **settings)  # type: ignore[arg-type]
+        embed_to_file([folder], tmp_path / "other.npy", options=SMALL)
+    embed_to_file([folder], out, options=SMALL)
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_folders_without_locks_do_as_well(
+    opened: DotModel, album: Album, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(shards, "exclusive", refuse)
+    assert embed_to_file([album(3)], tmp_path / "out.npy", options=SMALL).embeddings == 3
+
+
 def test_unfinished_files_lie_among_the_parts_where_they_are_cleared_away(
     opened: DotModel, album: Album, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -296,7 +317,7 @@ def test_unfinished_files_lie_among_the_parts_where_they_are_cleared_away(
 
     monkeypatch.setattr(writers, "_stream_embeddings", look)
     embed_to_file([album(3)], tmp_path / "out.npy", options=SMALL)
-    assert seen == [{"photos", "out.csv", "out.json", "out.npy.parts"}]
+    assert seen == [{"photos", ".out.npy.lock", "out.csv", "out.json", "out.npy.parts"}]
     assert {path.name for path in tmp_path.iterdir()} == {"photos", "out.csv", "out.json", "out.npy"}
 
 

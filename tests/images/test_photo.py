@@ -275,6 +275,7 @@ def test_a_file_without_permission_is_unreadable(tmp_path: Path) -> None:
     path = tmp_path / "secret.jpg"
     path.write_bytes(JPEG)
     path.chmod(0)
+    (tmp_path / "sealed").mkdir(0)
     for folder in (tmp_path, *list(tmp_path.parents)[:2]):
         folder.chmod(0o755)
     root = os.geteuid() == 0
@@ -283,10 +284,14 @@ def test_a_file_without_permission_is_unreadable(tmp_path: Path) -> None:
     try:
         with pytest.raises(ImageError) as caught:
             open_photo(path)
+        with pytest.raises(ImageError) as sealed:
+            open_photo(tmp_path / "sealed")
     finally:
         if root:
             os.seteuid(0)
+        (tmp_path / "sealed").chmod(0o700)
     assert (caught.value.status, caught.value.reason) == ("unreadable", "permission denied")
+    assert (sealed.value.status, sealed.value.reason) == ("unreadable", "a folder that may not be opened")
 
 
 @pytest.mark.parametrize(

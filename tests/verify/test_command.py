@@ -231,6 +231,15 @@ def test_what_does_not_fit_is_refused(gallery, arguments, code, message):
     assert error["exit_code"] == code
 
 
+def test_a_file_that_may_not_be_read_is_an_input_error(gallery, tmp_path, monkeypatch):
+    """Typer would call it a misuse of the command line, and say nothing in JSON."""
+    monkeypatch.setattr(os, "access", lambda *arguments, **settings: False)
+    (tmp_path / "a.jpg").write_text("no photo")
+    for arguments in ([tmp_path / "a.jpg"] * 2, [gallery / "list.txt", "--embeddings", tmp_path / "a.jpg"]):
+        error = json.loads(run(*arguments, "--json", code=3).stdout)["error"]
+        assert error["kind"] == "InputError"
+
+
 # ---- with the default pack, on photos
 
 
