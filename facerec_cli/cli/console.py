@@ -31,10 +31,13 @@ _PIPE_WIDTH = 160  # a table in a pipe must not be cut at 80 columns
 
 _quiet = False
 _debug = False
+_live: Console | None = None  # what draws a bar or a view, and so has to print everything else above it
 
 
 def _console(*, stderr: bool) -> Console:
     """A console on the stream of this moment, so that tests and pipes can replace it."""
+    if stderr and _live is not None:
+        return _live
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() or "COLUMNS" in os.environ else _PIPE_WIDTH
     return Console(file=stream, width=width, highlight=False, soft_wrap=not stream.isatty())
@@ -125,6 +128,17 @@ def warn(text: str) -> None:
 
 
 @contextmanager
+def _drawing() -> Iterator[Console]:
+    """The console of stderr, which all notes go through while something is drawn there."""
+    global _live
+    _live = _console(stderr=True)
+    try:
+        yield _live
+    finally:
+        _live = None
+
+
+@contextmanager
 def progress_bar(description: str, *, unit: str = "photos") -> Iterator[Progress]:
     """A bar with count, rate and time left on stderr; nothing when quiet or not on a terminal."""
     if _quiet or not sys.stderr.isatty():
@@ -160,7 +174,7 @@ def progress_bar(description: str, *, unit: str = "photos") -> Iterator[Progress
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with RichProgress(*columns, console=_console(stderr=True), transient=True) as bar:
+    with _drawing() as drawn, RichProgress(*columns, console=drawn, transient=True) as bar:
         task = bar.add_task(escape(description), total=None)
 
         def update(done: int, total: int | None = None) -> None:
@@ -177,7 +191,7 @@ def live_view() -> Iterator[Callable[[RenderableType], None] | None]:
         return
     from rich.live import Live
 
-    with Live(console=_console(stderr=True), refresh_per_second=4) as live:
+    with _drawing() as drawn, Live(console=drawn, refresh_per_second=4) as live:
         yield live.update
 
 

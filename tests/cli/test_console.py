@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -101,6 +103,25 @@ def test_a_stdout_that_takes_nothing_is_no_fault_of_ours(arguments: list[str], s
     done = _program("models", *arguments, shell=shell)
     assert done.returncode == code and b"Traceback" not in done.stderr
     assert (b"cannot be written to standard output" in done.stderr) == (code == 3)
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_notes_stand_above_the_bar_on_lines_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    from facerec_cli.cli import console
+
+    terminal = _Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    with console.progress_bar("Working") as progress:
+        progress(1, 3)
+        console.note("a note")
+    assert re.search(r"\x1b\[2Ka note *\n", terminal.getvalue()), "the bar's line is erased first"
+    console.note("later")
+    assert terminal.getvalue().endswith("later\n")
 
 
 def test_output_into_a_pipe_has_no_colour_codes() -> None:
