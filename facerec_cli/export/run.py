@@ -202,11 +202,9 @@ def _pack(
     rows: list[parity.ParityRow],
     origin: str,
 ) -> ModelPack:
-    worst = max(rows, key=lambda row: row.agreement.largest_distance)
     facts = {
         "exporter": f"torch {torch.__version__.partition('+')[0]}, torch.export, opset {OPSET}",
-        "parity": f"smallest cosine {worst.agreement.smallest_cosine:.9f} and largest difference "
-        f"{max(row.agreement.largest_difference for row in rows):.3g} to PyTorch on {origin}",
+        "parity": _told([row.agreement for row in rows], origin),
         "flip": "inside the graph" if options.graph.flip else "not in the graph",
     }
     return ModelPack(
@@ -222,6 +220,14 @@ def _pack(
         provenance=source.provenance,
         encoder=encoder,
         training={**source.facts, **facts},
+    )
+
+
+def _told(found: list[parity.Agreement], origin: str) -> str:
+    """Agreement with PyTorch, the worst of some runs, as the manifest says it."""
+    return (
+        f"smallest cosine {min(one.smallest_cosine for one in found):.9f} and largest difference "
+        f"{max(one.largest_difference for one in found):.3g} to PyTorch on {origin}"
     )
 
 
@@ -252,9 +258,12 @@ def _make_files(
         opened = sealed(graph, own, path)
         model = open_model(opened, device="cpu", detector=False)
         measured = measure(model, reference, chosen.crops, pairs, _fars(options))
+        if form != FULL:  # what was proved of the full file says nothing of this one
+            told = {**own.training, "parity": _told([measured.agreement], chosen.origin)}
+            own = dataclasses.replace(own, training=told)
         card = _threshold(measured.verification, options, pairs)
-        if card is not None:
-            opened = sealed(graph, dataclasses.replace(own, threshold=card), path)
+        opened = sealed(graph, dataclasses.replace(own, threshold=card), path)
+        measured = dataclasses.replace(measured, size=path.stat().st_size)
         made.append(ExportedFile(form, path, opened, measured))
     return made
 

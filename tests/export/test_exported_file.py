@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import cv2
@@ -123,6 +124,14 @@ def test_the_manifest_tells_where_the_network_comes_from(exported: ExportReport,
     assert pack.training["checkpoint_sha256"] == sha256_of(best)
     assert pack.encoder.sha256 == sha256_of(exported.files[0].path)
     assert pack.threshold is None
+
+
+def test_each_form_tells_its_own_agreement_with_pytorch(exported: ExportReport) -> None:
+    for file in exported.files:
+        (cosine,) = re.findall(r"smallest cosine ([\d.]+)", file.pack.training["parity"])
+        assert float(cosine) == pytest.approx(file.measured.agreement.smallest_cosine, abs=2e-6)
+        assert file.measured.size == file.path.stat().st_size
+    assert file.measured.agreement.smallest_cosine < 0.99999  # 8 bits cost something
 
 
 @pytest.mark.parametrize("position", (0.3, 0.9))
