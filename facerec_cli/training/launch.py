@@ -108,5 +108,7 @@ def _wait(children: list[subprocess.Popen[bytes]], voices: list[IO[bytes]]) -> i
     if failed and (code != first or code == TrainingError.exit_code):
         voices[failed].seek(0)
         sys.stderr.write(voices[failed].read().decode(errors="replace"))
+        if first < 0:
+            sys.stderr.write(f"Process {failed} was ended from outside by signal {-first}.\n")
         code = first
     return 128 - code if code < 0 else code

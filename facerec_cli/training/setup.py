@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import warnings
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -298,12 +299,14 @@ def _wrapped(backbone: Backbone, recipe: Recipe, world: World) -> nn.Module:
     if recipe.run.compile:
         network = torch.compile(network)  # type: ignore[assignment]
     if world.group is not None and any(p.requires_grad for p in backbone.parameters()):
-        network = nn.parallel.DistributedDataParallel(
-            network,
-            device_ids=[world.device] if world.device.type == "cuda" else None,
-            broadcast_buffers=False,  # each process keeps its own batch statistics between checkpoints
-            gradient_as_bucket_view=True,
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # newer versions of torch rename broadcast_buffers
+            network = nn.parallel.DistributedDataParallel(
+                network,
+                device_ids=[world.device] if world.device.type == "cuda" else None,
+                broadcast_buffers=False,  # each process keeps its own batch statistics between checkpoints
+                gradient_as_bucket_view=True,
+            )
     return network
 
 

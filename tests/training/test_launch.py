@@ -38,6 +38,7 @@ class Child:
         ((7, 7), 7, "the cause"),
         ((None, 3), 3, "the cause"),  # was still waiting for it
         ((3, None), 3, ""),
+        ((7, -9), 137, "the causeProcess 1 was ended from outside by signal 9.\n"),
     ],
 )
 def test_the_process_that_failed_first_is_heard(monkeypatch, capsys, codes, code, said):
