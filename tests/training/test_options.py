@@ -1,0 +1,68 @@
+"""Options that reach other rooms: hard photos of one's own, broken photos, TensorBoard."""
+
+import json
+import sys
+
+import cv2
+import numpy as np
+import pytest
+
+from facerec_cli.datasets import open_dataset
+from facerec_cli.errors import InputError, MissingExtraError
+from facerec_cli.training.train import plan, train
+
+
+def write_people(folder, people, photos, change=lambda image: image):
+    data = open_dataset(f"synthetic:{people}:{photos}")
+    for i in range(len(data)):
+        path = folder / f"p{int(data.labels[i])}" / f"{i}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(path), change(np.ascontiguousarray(data.image(i)[..., ::-1])))
+    return str(folder)
+
+
+def test_hard_photos_of_ones_own_are_the_hard_branch(small, tmp_path):
+    easy = write_people(tmp_path / "easy", 8, 3)
+    hard = write_people(tmp_path / "far", 8, 2, lambda image: cv2.GaussianBlur(image, (0, 0), 4))
+    recipe = small(
+        tmp_path / "run",
+        loss__name="ddl",
+        data__path=easy,
+        data__hard=[hard],
+        schedule__steps=3,
+        run__log_every=1,
+    )
+    found = plan(recipe)
+    assert (found.images, found.classes) == (8 * 3 + 8 * 2, 8)
+    train(recipe)
+    records = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert len(records) == 3
+    assert np.isfinite([r["loss"] for r in records]).all()
+
+
+def test_how_many_broken_photos_are_put_up_with_is_a_setting(small, tmp_path):
+    crops = write_people(tmp_path / "crops", 6, 4)
+    for name in ("p0/0.png", "p3/12.png"):
+        (tmp_path / "crops" / name).write_bytes(b"no photo")
+    settings = {"data__path": crops, "schedule__steps": 4, "run__batch_size": 12}
+    with pytest.raises(InputError, match=r"cannot be read, more than the 1\.00%"):
+        train(small(tmp_path / "strict", **settings))
+    assert train(small(tmp_path / "lenient", data__max_broken=0.1, **settings)).broken == 2
+
+
+def test_tensorboard_gets_what_the_metrics_file_gets(small, tmp_path):
+    pytest.importorskip("tensorboard", reason="the extra tensorboard is not installed")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    train(small(tmp_path / "run", run__tensorboard=True))
+    events = EventAccumulator(str(tmp_path / "run" / "tensorboard")).Reload()
+    records = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert [(e.step, pytest.approx(e.value)) for e in events.Scalars("loss")] == [
+        (r["step"], r["loss"]) for r in records
+    ]
+
+
+def test_tensorboard_that_is_not_installed_is_named(small, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(MissingExtraError, match="tensorboard"):
+        train(small(tmp_path / "run", run__tensorboard=True))
