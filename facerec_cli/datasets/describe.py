@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import combinations, islice
+from itertools import islice
 from typing import Any
 
 import cv2
@@ -142,7 +143,6 @@ def check(
     equal = _equal_groups(digests, good)
     across = [group for group in equal if len(set(dataset.labels[group].tolist())) > 1]
     within = sum(len(group) - len(set(dataset.labels[group].tolist())) for group in equal)
-    seen = {tuple(pair) for group in equal for pair in combinations(group, 2)}
     pairs = _near_pairs(hashes, good) if near else []
     return Report(
         photos=len(dataset),
@@ -154,7 +154,7 @@ def check(
         near=[
             (dataset.name(a), dataset.name(b))
             for a, b in pairs
-            if dataset.labels[a] != dataset.labels[b] and (a, b) not in seen
+            if dataset.labels[a] != dataset.labels[b] and digests[a] != digests[b]  # else it is in `across`
         ],
         overlap=_overlap(dataset, digests, hashes, good, against, near),
         warnings=dataset.warnings,
@@ -224,35 +224,40 @@ def _overlap(
     against: Sequence[tuple[str, bytes]],
     near: bool,
 ) -> list[tuple[str, str]]:
-    if not against:
+    if not against or not len(good):
         return []
-    by_digest = {bytes(digests[index]): int(index) for index in good[::-1]}
-    by_band: list[dict[int, list[int]]] = [{} for _ in range(_BANDS)]
+    order = good[np.argsort(digests[good], kind="stable")]
+    wanted = np.array([_digest(data) for _, data in against], "S16")
+    place = order[np.searchsorted(digests[order], wanted).clip(max=len(order) - 1)]
+    found = {number: int(place[number]) for number in np.flatnonzero(digests[place] == wanted).tolist()}
     if near:
-        for index in good.tolist():
-            for band, value in enumerate(hashes[index].tolist()):
-                by_band[band].setdefault(value, []).append(index)
-    found: list[tuple[str, str]] = []
-    for name, data in against:
-        equal = by_digest.get(_digest(data))
-        if equal is None and near:
-            equal = _nearest(hashes, by_band, data, name)
-        if equal is not None:
-            found.append((dataset.name(equal), name))
-    return found
+        found |= _nearest(hashes, good, {n: data for n, (_, data) in enumerate(against) if n not in found})
+    return [(dataset.name(found[number]), against[number][0]) for number in sorted(found)]
 
 
 def _nearest(
-    hashes: NDArray[np.uint32], by_band: list[dict[int, list[int]]], data: bytes, name: str
-) -> int | None:
-    try:
-        own = perceptual_hash(decode_rgb(data, name))
-    except InputError:
-        return None  # the evaluation set's own faults are `facerec verify`'s to tell
-    for band, value in enumerate(own.tolist()):
-        candidates = np.array(by_band[band].get(value, ())[:_CROWD], np.int64)
-        if len(candidates):
+    hashes: NDArray[np.uint32], good: NDArray[np.int64], photos: Mapping[int, bytes]
+) -> dict[int, int]:
+    """For each encoded photo that nearly equals one of the data set, which one.
+
+    One band is sorted at a time, so that millions of photos need no table of their own.
+    """
+    left: dict[int, NDArray[np.uint32]] = {}
+    for number, data in photos.items():
+        # The evaluation set's own faults are `facerec verify`'s to tell.
+        with contextlib.suppress(InputError):
+            left[number] = perceptual_hash(decode_rgb(data, str(number)))
+    found: dict[int, int] = {}
+    for band in range(_BANDS):
+        order = good[np.argsort(hashes[good, band], kind="stable")]
+        values = hashes[order, band]
+        for number, own in list(left.items()):
+            start, end = (int(np.searchsorted(values, own[band], side)) for side in ("left", "right"))
+            candidates = order[start : min(end, start + _CROWD)]
+            if not len(candidates):
+                continue
             apart = _bits_apart(hashes[candidates], own)
             if apart.min() <= _NEAR_BITS:
-                return int(candidates[apart.argmin()])
-    return None
+                found[number] = int(candidates[apart.argmin()])
+                del left[number]
+    return found

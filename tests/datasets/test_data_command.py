@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 
 from facerec_cli.cli import build_app
 from facerec_cli.datasets import open_dataset
-from facerec_cli.datasets.describe import perceptual_hash
-from facerec_cli.datasets.evaluation import draw_pairs
+from facerec_cli.datasets.describe import check, perceptual_hash
+from facerec_cli.datasets.evaluation import draw_pairs, open_evaluation
 from facerec_cli.datasets.synthetic import SyntheticDataset
 from facerec_cli.errors import InputError
 from facerec_cli.verify.pairs import read_pairs
@@ -71,6 +71,19 @@ def test_check_finds_each_fault(people: Path, tmp_path: Path):
     text = facerec("check", people, code=5)
     assert "broken photos: bob/truncated.jpg: bob/truncated.jpg is truncated." in text
     assert json.loads(facerec("check", people, "--json", "--no-near", code=5))["near"] == []
+
+
+def test_overlap_is_found_though_a_photo_was_saved_again(people: Path, tmp_path: Path):
+    smooth = [cv2.GaussianBlur(SyntheticDataset(9).image(i), (0, 0), 3) for i in (3, 170)]
+    cv2.imwrite(str(people / "bob" / "known.png"), smooth[0])
+    (tmp_path / "test" / "x").mkdir(parents=True)
+    for name, photo in zip(("again.jpg", "other.jpg"), smooth, strict=True):
+        cv2.imwrite(str(tmp_path / "test" / "x" / name), photo, [cv2.IMWRITE_JPEG_QUALITY, 70])
+    found = check(open_dataset(people), against=open_evaluation(str(tmp_path / "test"))).overlap
+    assert found == [("bob/known.png", "x/again.jpg")]
+    assert not check(
+        open_dataset(people), against=open_evaluation(str(tmp_path / "test")), near=False
+    ).overlap
 
 
 def test_check_finds_overlap_with_an_evaluation_set(people: Path, tmp_path: Path):

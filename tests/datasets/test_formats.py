@@ -10,11 +10,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from facerec_cli.datasets import open_dataset
+from facerec_cli.datasets.augment import Augment
 from facerec_cli.datasets.convert import convert
+from facerec_cli.datasets.loader import Fetch
 from facerec_cli.datasets.positioned import PositionedFile
 from facerec_cli.datasets.recordio import MAGIC_BYTES, frame, pack
+from facerec_cli.datasets.samplers import Shuffled
 from facerec_cli.errors import FacerecError, InputError, UsageError
 
 NAMES = ["alice", "bob", "d.v", "site/eve", "Ελένη"]
@@ -167,6 +171,21 @@ def test_rec_is_pickled_without_its_open_file(people: Path, tmp_path: Path):
     again = pickle.loads(pickle.dumps(dataset))
     assert again.read(5) == dataset.read(5)
     assert again.name(5) == dataset.name(5)
+
+
+@pytest.mark.parametrize("kind", ["folder", "rec", "list", "tar", "synthetic"])
+def test_what_workers_get_can_be_pickled(people: Path, tmp_path: Path, kind: str):
+    """As macOS and Windows, which spawn workers, do; the copy reads the same photos."""
+    target = {"rec": "x.rec", "list": "x.txt", "tar": "x.tar"}
+    if kind in target:
+        convert(open_dataset(people), tmp_path / target[kind], kind)
+    spec = tmp_path / target[kind] if kind in target else people if kind == "folder" else "synthetic:4:4"
+    dataset = open_dataset(spec)
+    order = Shuffled(dataset.labels, 4)
+    fetch = Fetch(dataset, 0, 112, Augment(), ())
+    before, after = fetch[order.plan(0, 1)], pickle.loads(pickle.dumps(fetch))[order.plan(0, 1)]
+    assert torch.equal(before.images, after.images)
+    assert torch.equal(before.labels, after.labels)
 
 
 def test_threads_share_a_file_where_reading_moves_its_position(tmp_path: Path, monkeypatch):
