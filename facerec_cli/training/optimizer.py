@@ -1,16 +1,17 @@
-"""The optimiser, its parameter groups, clipping, and its state by parameter name."""
+"""The optimiser, its parameter groups, clipping over processes, and its state by parameter name."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 
 from facerec_cli.errors import UsageError
 from facerec_cli.training.config import OptimizerSettings
+from facerec_cli.training.devices import World
 
 
 def named_parameters(backbone: nn.Module, loss: nn.Module) -> dict[str, nn.Parameter]:
@@ -53,17 +54,28 @@ def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
         group["lr"] = rate * group["lr_factor"]
 
 
-def clip_gradients(parameters: Mapping[str, nn.Parameter], limit: float) -> Tensor:
-    """Scale the network's gradient to at most the length ``limit``; 0 only measures.
+def clip_gradients(
+    parameters: Mapping[str, nn.Parameter], split: frozenset[str], limit: float, world: World
+) -> Tensor:
+    """Scale all gradients so that their common length is at most ``limit``; 0 only measures.
 
-    As in insightface's arcface_torch the class weights are left alone: their gradient is the longer one at
-    first, as they start short, and would choke the network's. It is also the same on all processes.
+    Class weights are split over the processes, so their part of the length is added up over them; without
+    that each process would scale the shared network differently and the copies would drift apart.
 
     Returns:
         The length before scaling, a scalar on the device; no wait for the GPU.
     """
-    network = [p for name, p in parameters.items() if name.startswith("backbone.")]
-    return torch.nn.utils.clip_grad_norm_(network, limit or math.inf)
+    shared = _norm(p for name, p in parameters.items() if name not in split)
+    own = _norm(p for name, p in parameters.items() if name in split)
+    squares = own.square()
+    if world.group is not None and split:
+        dist.all_reduce(squares)
+    length = (shared.square() + squares.to(shared.device)).sqrt()
+    if limit > 0:
+        factor = torch.clamp(limit / (length + 1e-6), max=1.0)
+        grads = [p.grad for p in parameters.values() if p.grad is not None]
+        torch._foreach_mul_(grads, factor)
+    return length
 
 
 def state_by_name(optimizer: torch.optim.Optimizer, parameters: Mapping[str, nn.Parameter]) -> dict[str, Any]:
@@ -85,3 +97,8 @@ def load_state_by_name(
 def _copied(state: Mapping[str, Any]) -> dict[str, Any]:
     """What was read from a checkpoint lies in its file until it is copied, and the file will be replaced."""
     return {key: value.clone() if isinstance(value, Tensor) else value for key, value in state.items()}
+
+
+def _norm(parameters: Iterable[nn.Parameter]) -> Tensor:
+    grads = [p.grad for p in parameters if p.grad is not None]
+    return torch.nn.utils.get_total_norm(grads) if grads else torch.zeros(())

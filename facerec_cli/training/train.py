@@ -211,7 +211,7 @@ def _step(
             parts.scaler.scale(loss / recipe.optimizer.accumulate).backward()
         progress.note({"loss": loss, **terms})
     parts.scaler.unscale_(parts.optimizer)
-    length = clip_gradients(parts.parameters, recipe.optimizer.clip)
+    length = clip_gradients(parts.parameters, parts.split, recipe.optimizer.clip, world)
     if not parts.scaler.is_enabled():  # fp16 overflows now and then, and its scaler skips those steps
         progress.note({"grad_norm": length})
     parts.scaler.step(parts.optimizer)
