@@ -97,7 +97,7 @@ class Summary:
 
 
 def embed_to_file(
-    inputs: Iterable[str | Path],
+    inputs: str | Path | Iterable[str | Path],
     output: str | Path,
     *,
     model: str | Path | ModelPack = "sface",

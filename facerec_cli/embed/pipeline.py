@@ -37,7 +37,7 @@ TURN_GAIN = 0.02
 
 
 def embed_photos(
-    sources: Sequence[Source],
+    sources: Source | Sequence[Source],
     model: FaceModel,
     options: EmbedOptions | None = None,
     *,
@@ -47,7 +47,8 @@ def embed_photos(
     """Detect, align and embed the faces of photos.
 
     Args:
-        sources: Paths or encoded images. ``images.find_images`` makes paths from folders, lists and patterns.
+        sources: Paths or encoded images, or a single one. ``images.find_images`` makes paths from
+            folders, lists and patterns.
         model: An opened model (``faces.open_model``).
         options: What to embed and how.
         workers: Batches under way at a time; None takes one more than there are cores.
@@ -59,6 +60,8 @@ def embed_photos(
     Raises:
         ModelError: The model fails, or gives values that are not finite.
     """
+    if isinstance(sources, str | bytes | os.PathLike):
+        sources = [sources]
     settings = options or EmbedOptions()
     step = settings.batch_size
     batches = (sources[start : start + step] for start in range(0, len(sources), step))

@@ -29,7 +29,7 @@ _LIST_SUFFIXES = frozenset([".txt", ".lst", ".list"])
 
 
 def find_images(
-    inputs: Iterable[str | os.PathLike[str]],
+    inputs: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
     *,
     exclude: Iterable[str | os.PathLike[str]] = (),
     stdin: BinaryIO | None = None,
@@ -47,7 +47,7 @@ def find_images(
     * Anything else is kept as it is, so that a missing file shows up in the results.
 
     Args:
-        inputs: What the user named.
+        inputs: What the user named; a single name does as well.
         exclude: Folders that are passed over (where results are written).
         stdin: What ``-`` reads; standard input by default.
 
@@ -57,6 +57,8 @@ def find_images(
     Raises:
         InputError: A list cannot be read.
     """
+    if isinstance(inputs, str | os.PathLike):  # or its characters would be searched, "/" among them
+        inputs = [inputs]
     banned = {os.path.abspath(path) for path in exclude}
     seen: set[str] = set()
     found: list[str] = []

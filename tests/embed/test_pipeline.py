@@ -38,6 +38,12 @@ def test_every_source_gives_a_result_in_order(dots: DotModel, album: Callable[[i
         assert (result.width, result.height) == (160, 150)
 
 
+def test_a_single_source_is_one_photo(dots: DotModel, album: Callable[[int], Path]) -> None:
+    (path,) = album(1).iterdir()
+    for source in (path, str(path), path.read_bytes()):
+        assert [result.status for result in embed_photos(source, dots)] == ["ok"]
+
+
 def test_threads_and_batches_do_not_change_the_result(dots: DotModel, album: Callable[[int], Path]) -> None:
     paths = [str(path) for path in sorted(album(23).iterdir())]
 

@@ -37,6 +37,11 @@ def test_a_folder_gives_its_photos_in_a_stable_order(tree: Path) -> None:
     assert find_images([Path("photos")]) == expected
 
 
+def test_a_single_name_is_not_taken_for_its_characters(tree: Path) -> None:
+    assert find_images("photos/b.jpg") == ["photos/b.jpg"]
+    assert find_images(Path("photos")) == find_images(["photos"])
+
+
 def test_a_named_file_is_kept_whatever_it_is(tree: Path) -> None:
     named = ["photos/f.mp4", "photos/.hidden.jpg", "photos/none.jpg"]
     assert find_images(named) == named
