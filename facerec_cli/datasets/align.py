@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 from facerec_cli.datasets.base import FaceDataset
 from facerec_cli.datasets.convert import named
 from facerec_cli.datasets.evaluation import write_at_once
+from facerec_cli.datasets.folder import ALIGNMENT_TABLE as TABLE
 from facerec_cli.errors import InputError, UsageError
 from facerec_cli.progress import Progress, silent
 
 if TYPE_CHECKING:
     from facerec_cli.faces import Face, FaceModel
 
-TABLE = "alignment.tsv"
 _BATCH = 16
 _JPEG_QUALITY = 95
 

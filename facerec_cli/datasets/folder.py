@@ -16,6 +16,8 @@ from facerec_cli.datasets.base import FaceDataset
 from facerec_cli.datasets.decode import BrokenPhotoError
 from facerec_cli.errors import InputError
 
+ALIGNMENT_TABLE = "alignment.tsv"  # written beside the people by `facerec data align`
+
 PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
 
 
@@ -86,7 +88,7 @@ class FolderDataset(FaceDataset):
 
 
 def _walk(root: Path) -> Iterator[tuple[str, list[str], int, bool]]:
-    """Per folder: its path relative to the root, its photos, how many other files, has no subfolder."""
+    """Per folder: its path relative to the root, its photos, how many files not of ours, has no subfolder."""
     seen: set[tuple[int, int]] = set()  # links may lead in a circle
     for folder, subfolders, files in os.walk(root, onerror=_raise, followlinks=True):
         place = Path(folder).stat()
@@ -99,7 +101,8 @@ def _walk(root: Path) -> Iterator[tuple[str, list[str], int, bool]]:
         photos = [name for name in visible if is_photo_name(name)]
         relative = Path(folder).relative_to(root).as_posix()
         person = "" if relative == "." else relative
-        yield person, photos, len(visible) - len(photos), not subfolders
+        ours = not person and ALIGNMENT_TABLE in visible
+        yield person, photos, len(visible) - len(photos) - ours, not subfolders
 
 
 def _raise(fault: OSError) -> None:

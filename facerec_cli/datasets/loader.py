@@ -310,5 +310,7 @@ def _quiet_worker(worker: int) -> None:
     """One thread per worker, as the workers are the parallelism; signals are the main process's to answer."""
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches them too, while a checkpoint is written
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    # Ctrl-C, and the SIGTERM of `timeout`, systemd or a cluster, reach the whole process group while the main
+    # process has a step to finish and a checkpoint to write. A worker ends by itself when that one ends.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import logging
+import multiprocessing
 import os
+import signal
 from pathlib import Path
 
 import cv2
@@ -136,6 +139,25 @@ class Deadly(SyntheticDataset):
 def test_a_worker_that_dies_is_told_readably():
     with pytest.raises(TrainingError, match="process that reads photos died"):
         list(build_loader(Deadly(2, 20), batch_size=10, workers=1).epoch(0))
+
+
+def test_workers_outlive_a_signal_to_the_whole_process_group_but_not_the_loader():
+    """As `timeout` and clusters send it: the main process still has a step to finish, so workers have to live."""
+    loader = build_loader(SyntheticDataset(6, 60), batch_size=10, workers=2)
+    others = set(multiprocessing.active_children())
+    iterator = loader.epoch(0)
+    next(iterator)
+    workers = set(multiprocessing.active_children()) - others
+    assert len(workers) == 2
+    for worker in workers:
+        os.kill(worker.pid, signal.SIGINT)
+        os.kill(worker.pid, signal.SIGTERM)
+    assert len(list(iterator)) == 35
+    del iterator, loader
+    gc.collect()
+    for worker in workers:
+        worker.join(10)
+        assert worker.exitcode == 0
 
 
 def test_hard_branches_are_degraded_easy_photos():
