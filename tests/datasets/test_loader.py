@@ -142,7 +142,7 @@ def test_a_worker_that_dies_is_told_readably():
 
 
 def test_workers_outlive_a_signal_to_the_whole_process_group_but_not_the_loader():
-    """As `timeout` and clusters send it: the main process still has a step to finish, so workers have to live."""
+    """As `timeout` and clusters send it: the main process has a step to finish and needs its workers."""
     loader = build_loader(SyntheticDataset(6, 60), batch_size=10, workers=2)
     others = set(multiprocessing.active_children())
     iterator = loader.epoch(0)
