@@ -54,7 +54,7 @@ def pair_list(folder, people=6):
 
 @pytest.mark.parametrize("loss", TRAINED)
 def test_every_loss_falls(small, tmp_path, loss):
-    train(small(tmp_path / "run", loss__name=loss, schedule__steps=12, run__log_every=3))
+    train(small(tmp_path / "run", loss__name=loss, schedule__steps=12, run__log_every=3, optimizer__lr=0.02))
     found = losses(tmp_path / "run")
     assert len(found) == 4
     assert found[-1] < found[0], found
