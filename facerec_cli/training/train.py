@@ -32,7 +32,16 @@ from facerec_cli.training.report import (
 )
 from facerec_cli.training.schedule import factor
 from facerec_cli.training.setup import Parts, prepare, seed_step, train_mode
-from facerec_cli.training.state import LAST, Progress, is_finite, restore, save_best, save_last, share_buffers
+from facerec_cli.training.state import (
+    BEST,
+    LAST,
+    Progress,
+    is_finite,
+    restore,
+    save_best,
+    save_last,
+    share_buffers,
+)
 
 _ROLLBACKS = 3
 _LISTEN = 10  # steps between questions whether another process was told to stop, on GPUs
@@ -159,12 +168,14 @@ def _run(
                         f"go on with: facerec train --resume --out {out}"
                     )
 
+    if not parts.sets:  # nothing has judged the network, so the last one is the one to export
+        share_buffers(parts, world)
+        save_best(parts, progress, out, world)
     records.close()
     curve = draw_curve(out) if world.first else None
-    best = out / "best.pt"
     return Outcome(
         out=out,
-        checkpoint=best if best.exists() else out / LAST,
+        checkpoint=out / BEST,
         steps=progress.step,
         best=progress.best,
         best_name=recipe.evaluate.best,

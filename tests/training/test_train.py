@@ -94,6 +94,15 @@ def test_accumulation_takes_the_mean_over_its_batches(small, tmp_path):
     assert len(losses(tmp_path / "run")) == 4
 
 
+def test_without_pairs_to_watch_the_last_network_is_the_one_to_export(small, tmp_path):
+    outcome = train(small(tmp_path / "run", schedule__steps=3))
+    assert outcome.checkpoint == tmp_path / "run" / "best.pt"
+    best, info = checkpoint.load_backbone(outcome.checkpoint)
+    assert info.step == 3
+    last = checkpoint.read(tmp_path / "run" / "last.pt")["backbone"]["state"]
+    assert all(torch.equal(value, last[name]) for name, value in best.state_dict().items())
+
+
 def test_evaluation_names_the_best_checkpoint(small, tmp_path):
     pairs = pair_list(tmp_path / "crops")
     seen = []
