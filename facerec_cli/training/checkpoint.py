@@ -66,7 +66,7 @@ class CheckpointInfo:
     sha256: str
 
 
-def load_backbone(path: Path) -> tuple[Backbone, CheckpointInfo]:
+def load_backbone(path: Path | str) -> tuple[Backbone, CheckpointInfo]:
     """Rebuild the network of a checkpoint, on the CPU, in evaluation mode.
 
     Args:
@@ -75,7 +75,7 @@ def load_backbone(path: Path) -> tuple[Backbone, CheckpointInfo]:
     Raises:
         ModelError: The file is missing, damaged, not a checkpoint of ours, or of a newer version.
     """
-    path = find(path)
+    path = find(Path(path))
     document = read(path)
     try:
         saved = document["backbone"]

@@ -29,7 +29,7 @@ def test_load_backbone_rebuilds_the_network_and_says_where_it_comes_from(tmp_pat
     torch.manual_seed(0)
     backbone = build("mobilefacenet", 16, width=0.125).eval()
     checkpoint.write(tmp_path / "best.pt", document(backbone))
-    again, info = checkpoint.load_backbone(tmp_path)  # the folder is enough
+    again, info = checkpoint.load_backbone(str(tmp_path))  # the folder is enough
     images = torch.rand(2, 3, 112, 112)
     with torch.no_grad():
         assert torch.equal(again(images).embeddings, backbone(images).embeddings)
