@@ -162,8 +162,8 @@ def align(
     json_output: Json = False,
 ) -> None:
     """Cut one aligned face out of each photo; alignment.tsv says what became of every photo."""
-    from facerec_cli.datasets.align import TABLE
     from facerec_cli.datasets.align import align as align_dataset
+    from facerec_cli.datasets.folder import ALIGNMENT_TABLE
     from facerec_cli.errors import PartialFailure
     from facerec_cli.faces import open_model
     from facerec_cli.images import quiet_decoders
@@ -181,9 +181,11 @@ def align(
             raise typer.Exit(PartialFailure.exit_code)
         return
     told = ", ".join(f"{count:,} {status}" for status, count in statuses.most_common())
-    console.result(f"{len(dataset):,} photos: {told}; see {target / TABLE}")
+    console.result(f"{len(dataset):,} photos: {told}; see {target / ALIGNMENT_TABLE}")
     if without:
-        raise PartialFailure(f"{without:,} photos gave no crop.", hint=f"{target / TABLE} says why.")
+        raise PartialFailure(
+            f"{without:,} photos gave no crop.", hint=f"{target / ALIGNMENT_TABLE} says why."
+        )
 
 
 @app.command("bin")

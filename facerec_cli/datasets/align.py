@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from facerec_cli.datasets.base import FaceDataset
 from facerec_cli.datasets.convert import named
 from facerec_cli.datasets.evaluation import write_at_once
-from facerec_cli.datasets.folder import ALIGNMENT_TABLE as TABLE
+from facerec_cli.datasets.folder import ALIGNMENT_TABLE
 from facerec_cli.errors import InputError, UsageError
 from facerec_cli.progress import Progress, silent
 
@@ -93,7 +93,7 @@ def align(
                 faces = next(found)
                 outcomes.append(_cut(source.name(index), image, faces, pick, model, target, crop))
             progress(len(outcomes), len(source))
-    _write_table(outcomes, target / TABLE)
+    _write_table(outcomes, target / ALIGNMENT_TABLE)
     return Counter(outcome.status for outcome in outcomes)
 
 
