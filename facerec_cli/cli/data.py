@@ -188,6 +188,12 @@ def align(
         )
 
 
+def _tell_pairs(drawn: int, wanted: int, folds: int, output: Path) -> None:
+    if drawn + 2 * folds <= wanted:  # less is lost by rounding to whole folds
+        console.warn(f"{wanted:,} pairs were asked for; these photos give no more in equal halves")
+    console.result(f"{drawn:,} pairs, half of them of one person, in {output}")
+
+
 @app.command("bin")
 @console.command
 def make_bin(
@@ -204,7 +210,7 @@ def make_bin(
     drawn = draw_pairs(dataset.labels, pairs, folds=folds, seed=seed)
     with console.progress_bar("Writing", unit="pairs") as progress:
         write_bin(dataset, drawn, output, progress)
-    console.result(f"{len(drawn.same):,} pairs, half of them of one person, in {output}")
+    _tell_pairs(len(drawn.same), pairs, folds, output)
 
 
 @app.command("pairs")
@@ -222,7 +228,7 @@ def make_pairs(
     dataset = _open(data)
     drawn = draw_pairs(dataset.labels, pairs, folds=folds, seed=seed)
     write_pairs(dataset, drawn, output)
-    console.result(f"{len(drawn.same):,} pairs, half of them of one person, in {output}")
+    _tell_pairs(len(drawn.same), pairs, folds, output)
 
 
 @app.command()

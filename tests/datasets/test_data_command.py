@@ -108,6 +108,24 @@ def test_convert_there_and_back(people: Path, tmp_path: Path):
     facerec("convert", people, tmp_path / "x" / "train.rec", code=2)
 
 
+def test_fewer_pairs_than_asked_for_are_told(people: Path, tmp_path: Path):
+    for pairs, told in ((23, False), (2000, True)):
+        arguments = [
+            "data",
+            "pairs",
+            str(people),
+            "-o",
+            str(tmp_path / "p.txt"),
+            "--pairs",
+            str(pairs),
+            "--folds",
+            "2",
+        ]
+        result = CliRunner().invoke(build_app(["data"]), arguments)
+        assert result.exit_code == 0
+        assert ("2,000 pairs were asked for" in result.stderr) is told
+
+
 def test_pairs_and_bin_are_balanced_and_read_back(people: Path, tmp_path: Path):
     facerec("pairs", people, "-o", tmp_path / "p.txt", "--pairs", 20, "--folds", 5)
     listed = read_pairs(tmp_path / "p.txt")
