@@ -7,9 +7,6 @@ from dataclasses import dataclass, replace
 from facerec_cli.errors import UsageError
 from facerec_cli.training.config import Recipe
 
-# Their gradient is not multiplied with a softmax scale of 64, so they need a larger step to move as fast.
-_UNSCALED = {"npt": 4.0}
-
 
 @dataclass(frozen=True, slots=True)
 class Facts:
@@ -44,7 +41,7 @@ def resolve(recipe: Recipe, facts: Facts) -> Recipe:
 
     * batch: 256 on a GPU, 64 on a CPU, over all processes; never more than a quarter of the data.
     * learning rate: SGD 0.1 per 512 rows (insightface's), not under 0.1; AdamW 5e-4 per 512 rows, not
-      under 1e-4; a tenth for fine-tuning; more for losses without a scale.
+      under 1e-4; a tenth for fine-tuning.
     * epochs: 20 (5 for fine-tuning), more on small data so that there are about 3,000 (500) steps.
     * warm-up: a tenth of the run, at most 2 epochs on large data.
 
@@ -103,8 +100,7 @@ def resolve(recipe: Recipe, facts: Facts) -> Recipe:
 def _rate(recipe: Recipe, facts: Facts, rows: int) -> float:
     base, least = (0.1, 0.1) if recipe.optimizer.name == "sgd" else (5e-4, 1e-4)
     rate = max(base * rows / 512, least) * (0.1 if facts.pretrained else 1.0)
-    factor = _UNSCALED.get(recipe.loss.name, 1.0) if recipe.optimizer.name == "sgd" else 1.0
-    return float(f"{rate * factor:.3g}")
+    return float(f"{rate:.3g}")
 
 
 def _workers(facts: Facts) -> int:
