@@ -88,13 +88,9 @@ class Loader:
             except StopIteration:
                 return
             except RuntimeError as fault:
-                if "DataLoader worker" not in str(fault):
-                    raise
-                raise TrainingError(
-                    f"A process that reads photos died ({str(fault).splitlines()[0]}).",
-                    hint="Most often memory ran out: use fewer --workers, or a smaller --batch-size. "
-                    "In a container, also enlarge /dev/shm.",
-                ) from fault
+                if lost := lost_reader(fault):
+                    raise lost from fault
+                raise
             if isinstance(batch, FacerecError):
                 raise batch
             self._note_broken(batch.broken)
@@ -111,6 +107,20 @@ class Loader:
                 f"{self._max_broken:.2%} that are allowed. The first: {next(iter(self.broken.values()))}",
                 hint="List them with `facerec data check`, then fetch them again or remove them.",
             )
+
+
+def lost_reader(fault: BaseException) -> TrainingError | None:
+    """The error for a photo-reading process that is gone, if ``fault`` says so.
+
+    PyTorch raises it from a signal handler, so in whatever the main process is doing at that moment.
+    """
+    if "DataLoader worker" not in str(fault):
+        return None
+    return TrainingError(
+        f"A process that reads photos died ({str(fault).splitlines()[0]}).",
+        hint="Most often memory ran out: use fewer --workers, or a smaller --batch-size. "
+        "In a container, also enlarge /dev/shm.",
+    )
 
 
 def build_loader(

@@ -10,12 +10,17 @@ from pathlib import Path
 
 import torch
 
-from facerec_cli.datasets.loader import Batch
+from facerec_cli.datasets.loader import Batch, lost_reader
 from facerec_cli.errors import TrainingError, UsageError
 from facerec_cli.losses.base import LossInput
 from facerec_cli.training.config import Recipe
 from facerec_cli.training.devices import World, join_world
-from facerec_cli.training.diagnose import cause_of, has_lost_process, is_out_of_memory, out_of_memory
+from facerec_cli.training.diagnose import (
+    cause_of,
+    has_lost_process,
+    is_out_of_memory,
+    out_of_memory,
+)
 from facerec_cli.training.evaluate import best_metric, evaluate_pairs, to_input
 from facerec_cli.training.interruption import Interruption
 from facerec_cli.training.optimizer import clip_gradients, set_rate
@@ -89,6 +94,8 @@ def train(
                     "Another process of this run has ended, so this one cannot go on.",
                     hint="Its own message says why. --resume goes on from the last checkpoint.",
                 ) from fault
+            if lost := lost_reader(fault):
+                raise lost from fault
             if not is_out_of_memory(fault):
                 raise
             now = recipe if parts is None else parts.recipe

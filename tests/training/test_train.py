@@ -331,3 +331,12 @@ def test_a_plan_knows_parameters_steps_and_memory_of_classes(small, tmp_path):
     assert found.class_parameters == 12 * 32
     assert found.memory["classes"] == 12 * 12 * 32  # 12 C D bytes under SGD
     assert not (tmp_path / "run").exists()
+
+
+def test_a_reader_killed_during_a_step_is_told_like_one_killed_between_steps(small, tmp_path, monkeypatch):
+    def killed(*arguments):
+        raise RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed.")
+
+    monkeypatch.setattr("facerec_cli.training.train._step", killed)
+    with pytest.raises(TrainingError, match="reads photos died.*fewer --workers"):
+        train(small(tmp_path / "run"))
