@@ -338,5 +338,5 @@ def test_a_reader_killed_during_a_step_is_told_like_one_killed_between_steps(sma
         raise RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed.")
 
     monkeypatch.setattr("facerec_cli.training.train._step", killed)
-    with pytest.raises(TrainingError, match="reads photos died.*fewer --workers"):
+    with pytest.raises(TrainingError, match=r"reads photos died.*fewer --workers"):
         train(small(tmp_path / "run"))
