@@ -39,10 +39,12 @@ def default_backbone(*, gpu: bool) -> str:
 def resolve(recipe: Recipe, facts: Facts) -> Recipe:
     """Fill in every setting that ``recipe`` leaves open.
 
-    * batch: 256 on a GPU, 64 on a CPU, over all processes; never more than a quarter of the data.
+    * batch: 256 on a GPU, 64 on a CPU (16 for fine-tuning there, where the network is the larger one), over
+      all processes; never more than a quarter of the data.
     * learning rate: SGD 0.1 per 512 rows (insightface's), not under 0.1; AdamW 5e-4 per 512 rows, not
-      under 1e-4; a tenth for fine-tuning.
-    * epochs: 20 (5 for fine-tuning), more on small data so that there are about 3,000 (500) steps.
+      under 1e-4; a fiftieth (AdamW: a tenth) for fine-tuning.
+    * epochs: 20 (3 for fine-tuning), more on small data so that there are about 3,000 (fine-tuning: 500, on a
+      CPU 100) steps.
     * warm-up: a tenth of the run, at most 2 epochs on large data.
 
     Raises:
@@ -50,7 +52,8 @@ def resolve(recipe: Recipe, facts: Facts) -> Recipe:
     """
     batch = recipe.run.batch_size
     if batch is None:
-        batch = min(256 if facts.gpu else 64, max(8, facts.images // 4))
+        largest = 256 if facts.gpu else 16 if facts.pretrained else 64
+        batch = min(largest, max(8, facts.images // 4))
         batch = max(batch // facts.processes, 2) * facts.processes
     if batch % facts.processes:
         raise UsageError(
@@ -68,7 +71,7 @@ def resolve(recipe: Recipe, facts: Facts) -> Recipe:
     per_epoch = max(facts.images // rows, 1)
     epochs, steps = recipe.schedule.epochs, recipe.schedule.steps
     if epochs is None:
-        least, wanted = (5, 500) if facts.pretrained else (20, 3000)
+        least, wanted = (3, 500 if facts.gpu else 100) if facts.pretrained else (20, 3000)
         epochs = max(least, -(-wanted // per_epoch)) if not steps else -(-steps // per_epoch)
         epochs = min(epochs, 10 * least) if not steps else epochs
     total = (steps or epochs * per_epoch) / per_epoch  # in epochs
@@ -98,8 +101,9 @@ def resolve(recipe: Recipe, facts: Facts) -> Recipe:
 
 
 def _rate(recipe: Recipe, facts: Facts, rows: int) -> float:
-    base, least = (0.1, 0.1) if recipe.optimizer.name == "sgd" else (5e-4, 1e-4)
-    rate = max(base * rows / 512, least) * (0.1 if facts.pretrained else 1.0)
+    sgd = recipe.optimizer.name == "sgd"
+    base, least, tuning = (0.1, 0.1, 0.02) if sgd else (5e-4, 1e-4, 0.1)
+    rate = max(base * rows / 512, least) * (tuning if facts.pretrained else 1.0)
     return float(f"{rate:.3g}")
 
 
