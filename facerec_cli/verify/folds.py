@@ -76,10 +76,13 @@ def between(lower: float, upper: float, kind: type[np.floating[Any]] = np.float6
         lower: The highest score to reject.
         upper: The lowest score to accept, or infinity.
         kind: The type of the scores. The threshold is a number of that type, so that it parts the scores in
-            the same way whether they are compared in that type or in float64.
+            the same way whether they are compared in that type or in float64. Above the highest score it is
+            never a denormal number: where those are flushed to zero, as in a process that has trained or
+            exported a network, it would not be above a score of 0.
     """
     if not np.isfinite(upper):
-        return float(np.nextafter(kind(lower), kind(np.inf)))
+        above, normal = float(np.nextafter(kind(lower), kind(np.inf))), float(np.finfo(kind).tiny)
+        return above if abs(above) >= normal else normal
     middle = float(kind(lower + (upper - lower) / 2))
     return middle if lower < middle <= upper else upper
 

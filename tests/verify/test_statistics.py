@@ -10,7 +10,7 @@ from sklearn.metrics import roc_auc_score, roc_curve
 
 from facerec_cli.errors import InputError
 from facerec_cli.verify.distribution import accepted_at_most
-from facerec_cli.verify.folds import best_threshold, stratified_folds
+from facerec_cli.verify.folds import best_threshold, between, stratified_folds
 from facerec_cli.verify.statistics import evaluate, wilson_interval
 
 FARS = (0.9, 0.5, 0.3, 0.1, 0.05)
@@ -198,3 +198,13 @@ def test_millions_of_scores_equal_scikit_learn():
     assert result.auc == pytest.approx(roc_auc_score(same, scores), abs=1e-12)
     for point in result.tar_at_far[1:]:
         assert point.tar == tpr[fpr <= point.far].max()
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+@pytest.mark.parametrize("highest", [-1.0, -1e-45, 0.0, 1e-45, 0.5])
+def test_above_the_highest_score_lies_a_normal_number(highest, kind):
+    """ONNX Runtime and torch can make a process flush denormal numbers; 0 must stay below the threshold."""
+    threshold = between(highest, np.inf, kind)
+    assert threshold > highest
+    assert abs(threshold) >= np.finfo(kind).tiny
+    assert kind(threshold) == threshold
