@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -320,7 +321,9 @@ def _quiet_worker(worker: int) -> None:
     """One thread per worker, as the workers are the parallelism; signals are the main process's to answer."""
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
-    # Ctrl-C, and the SIGTERM of `timeout`, systemd or a cluster, reach the whole process group while the main
-    # process has a step to finish and a checkpoint to write. A worker ends by itself when that one ends.
+    # Ctrl-C and the SIGTERM of `timeout` reach the whole process group while the main process has a step to
+    # finish and a checkpoint to write, so a worker leaves the group. SIGTERM itself keeps its meaning: it is
+    # how Python ends the workers that are left when the main process exits, and then it waits for them.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if hasattr(os, "setpgrp"):  # not on Windows
+        os.setpgrp()

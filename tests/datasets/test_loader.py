@@ -7,6 +7,8 @@ import logging
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -141,23 +143,35 @@ def test_a_worker_that_dies_is_told_readably():
         list(build_loader(Deadly(2, 20), batch_size=10, workers=1).epoch(0))
 
 
-def test_workers_outlive_a_signal_to_the_whole_process_group_but_not_the_loader():
-    """As `timeout` and clusters send it: the main process has a step to finish and needs its workers."""
+@pytest.mark.skipif(not hasattr(os, "setpgrp"), reason="Windows has no process groups")
+def test_a_signal_to_the_whole_process_group_passes_the_workers_by():
+    """As `timeout` and a terminal send it: the main process has a step to finish and needs its workers."""
     loader = build_loader(SyntheticDataset(6, 60), batch_size=10, workers=2)
     others = set(multiprocessing.active_children())
     iterator = loader.epoch(0)
     next(iterator), next(iterator)  # one from each worker, so that both have come up
     workers = set(multiprocessing.active_children()) - others
     assert len(workers) == 2
+    assert all(os.getpgid(worker.pid) != os.getpgid(0) for worker in workers)
     for worker in workers:
         os.kill(worker.pid, signal.SIGINT)
-        os.kill(worker.pid, signal.SIGTERM)
     assert len(list(iterator)) == 34
     del iterator, loader
     gc.collect()
     for worker in workers:
         worker.join(10)
         assert worker.exitcode == 0
+
+
+def test_a_program_that_leaves_an_epoch_half_read_ends():
+    code = """
+from facerec_cli.datasets.loader import build_loader
+from facerec_cli.datasets.synthetic import SyntheticDataset
+iterator = build_loader(SyntheticDataset(6, 60), batch_size=10, workers=2).epoch(0)
+next(iterator)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
 
 
 def test_hard_branches_are_degraded_easy_photos():
