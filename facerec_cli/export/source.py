@@ -75,7 +75,7 @@ def open_source(
 def _ours(path: Path, data_name: str) -> Source:
     last = path.with_name("last.pt")
     if path.name == "best.pt" and not path.exists() and last.exists():
-        log.warning("the run watched no pairs (--eval), so it has no %s; exporting %s", path.name, last)
+        log.warning("the run has not finished and has no %s yet; exporting %s", path.name, last)
         path = last
     backbone, info = checkpoint.load_backbone(path)
     data = data_name or _last_part(info.data)

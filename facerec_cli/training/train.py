@@ -15,12 +15,7 @@ from facerec_cli.errors import TrainingError, UsageError
 from facerec_cli.losses.base import LossInput
 from facerec_cli.training.config import Recipe
 from facerec_cli.training.devices import World, join_world
-from facerec_cli.training.diagnose import (
-    cause_of,
-    has_lost_process,
-    is_out_of_memory,
-    out_of_memory,
-)
+from facerec_cli.training.diagnose import cause_of, has_lost_process, is_out_of_memory, out_of_memory
 from facerec_cli.training.evaluate import best_metric, evaluate_pairs, to_input
 from facerec_cli.training.interruption import Interruption
 from facerec_cli.training.optimizer import clip_gradients, set_rate

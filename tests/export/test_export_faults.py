@@ -213,7 +213,7 @@ def test_an_unexportable_network(monkeypatch: pytest.MonkeyPatch, mobile: Backbo
         to_onnx(Forked(mobile, Preprocessing(), GraphOptions()), (112, 112))
 
 
-def test_a_run_that_watched_no_pairs_gives_its_last(
+def test_an_unfinished_run_gives_its_last(
     tmp_path: Path, best: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     from facerec_cli.export.source import open_source
@@ -222,4 +222,4 @@ def test_a_run_that_watched_no_pairs_gives_its_last(
     with caplog.at_level("WARNING", "facerec"):
         source = open_source(tmp_path / "best.pt")
     assert source.facts["backbone"] == "mobilefacenet"
-    assert "watched no pairs" in caplog.text
+    assert "has not finished" in caplog.text
