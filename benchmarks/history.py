@@ -17,7 +17,7 @@ import platform
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -171,7 +171,6 @@ def draw(lines: Sequence[Comparison], target: Path = PICTURE) -> None:
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
     figure, (left, right) = plt.subplots(
         1, 2, figsize=(12, 1.1 + 0.34 * len(lines)), dpi=110, sharey=True, width_ratios=[2.2, 1]
@@ -191,14 +190,17 @@ def draw(lines: Sequence[Comparison], target: Path = PICTURE) -> None:
         [f"{line.benchmark}: {line.name} against {line.peer}" for line in lines],
         fontsize=8,
     )
-    left.invert_yaxis()
     left.set_xscale("log")
+    left.xaxis.set_major_formatter("{x:g}×")
     left.margins(x=0.12)
+    left.set_ylim(len(lines) - 0.4, -0.6)
     left.axvline(1, color="black", linewidth=0.8)
     left.set_xlabel("times better than the peer in the last run", fontsize=9)
-    locator = AutoDateLocator(minticks=2, maxticks=6)  # type: ignore[no-untyped-call]
-    right.xaxis.set_major_locator(locator)
-    right.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+    times = sorted(time for line in lines for time in line.when)
+    margin = max(0.05 * (times[-1] - times[0]), timedelta(hours=1))
+    right.set_xlim(times[0] - margin, times[-1] + margin)
+    ends = [times[0], times[-1]] if times[0].date() != times[-1].date() else [times[0]]
+    right.set_xticks(ends, [f"{time:%Y-%m-%d}" for time in ends])
     right.set_xlabel("change since the first run (a full row: twice or half)", fontsize=9)
     for axes in (left, right):
         axes.tick_params(length=0, labelsize=8)
