@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from facerec_cli.errors import InputError, UsageError
+from facerec_cli.datasets.people import People
+from facerec_cli.errors import UsageError
 
 Ints = NDArray[np.int64]
 
@@ -125,11 +126,7 @@ class Identities(Shuffled):
     A person with fewer than K photos repeats some; people with a single photo come in the rest only.
 
     Args:
-        labels: (N,) int64, class of each photo.
-        batch_size: Rows per rank.
-        seed: Not negative.
-        rank: This process.
-        world_size: All processes.
+        labels, batch_size, seed, rank, world_size: As of :class:`Shuffled`.
         share: Part of the batch that is P x K, 0..1.
         per_identity: K.
     """
@@ -159,7 +156,7 @@ class Identities(Shuffled):
             )
         self.per_identity = per_identity
         self.people = people * world_size
-        self._pool = _Pool(labels, np.arange(len(labels)), "the data set")
+        self._pool = People(labels, np.arange(len(labels)), "the data set")
         self._pool.require_pairs()
         grouped = people * per_identity
         self._rest = (batch_size - grouped) * world_size
@@ -179,11 +176,7 @@ class Branches(Shuffled):
     sets of their own (``group``).
 
     Args:
-        labels: (N,) int64, class of each photo.
-        batch_size: Rows per rank.
-        seed: Not negative.
-        rank: This process.
-        world_size: All processes.
+        labels, batch_size, seed, rank, world_size: As of :class:`Shuffled`.
         degradations: How many hard branches are made by degrading the easy rows.
         group: (N,) integers, 0 for easy photos, k for photos of hard group k; None: no hard data.
         singles: Part of each branch that is singles, 0..1; the rest is pairs.
@@ -218,11 +211,11 @@ class Branches(Shuffled):
         self._singles[0] += batch_size - per_branch * self.branches  # the easy branch takes what is left
         self._pairs = pairs
         self._pools = [
-            _Pool(
+            People(
                 labels, np.flatnonzero(group == number), f"hard group {number}" if number else "the data set"
             )
             if group is not None
-            else _Pool(labels, np.arange(len(labels)), "the data set")
+            else People(labels, np.arange(len(labels)), "the data set")
             for number in range(self.branches if group is not None else 1)
         ]
         for pool, count in zip(self._pools, self._singles, strict=False):
@@ -272,11 +265,7 @@ class Degraded(Shuffled):
     """Shuffled photos, most of them made hard with a degradation drawn at random (distillation).
 
     Args:
-        labels: (N,) int64, class of each photo.
-        batch_size: Rows per rank.
-        seed: Not negative.
-        rank: This process.
-        world_size: All processes.
+        labels, batch_size, seed, rank, world_size: As of :class:`Shuffled`.
         degradations: How many there are to draw from.
         clean: Part of the photos that stay as they are, 0..1, so that the network does not forget those.
     """
@@ -304,66 +293,6 @@ class Degraded(Shuffled):
         kinds = 1 + random.integers(self._degradations, size=self.global_size)
         kinds[random.random(self.global_size) < self._clean] = 0
         return Layout(self._shuffled(epoch, step, self.global_size), degradation=kinds)
-
-
-class _Pool:
-    """Photos that a branch may draw from, grouped by person."""
-
-    def __init__(self, labels: Ints, members: NDArray[np.intp], what: str) -> None:
-        own = labels[members]
-        self._members = members[np.argsort(own, kind="stable")].astype(np.int32)
-        counts = np.bincount(own)
-        starts = np.cumsum(counts) - counts
-        present = np.flatnonzero(counts)
-        self._count, self._start = counts[present], starts[present]
-        self._paired = np.flatnonzero(self._count >= 2)
-        self._what = what
-
-    @property
-    def photos(self) -> int:
-        return len(self._members)
-
-    def require_pairs(self) -> None:
-        if len(self._paired) == 0:
-            raise InputError(
-                f"No person in {self._what} has two photos, so there are no same-person pairs to learn from.",
-                hint="Use a loss with shuffled batches (arcface, npt, epl), or data with more photos each.",
-            )
-
-    def require_people(self, count: int) -> None:
-        if len(self._count) < count:
-            raise InputError(
-                f"A batch needs one photo each of {count} people, but {self._what} has {len(self._count)}.",
-                hint="Lower --batch-size or the share of singles.",
-            )
-
-    def pick(self, random: np.random.Generator, people: int, each: int) -> Ints:
-        """(people, each) int64: ``each`` photos of different people; repeats only where there are too few."""
-        eligible = self._paired if each > 1 else np.arange(len(self._count))
-        chosen = random.choice(len(eligible), min(people, len(eligible)), replace=False)
-        who = eligible[np.resize(chosen, people)]
-        count = self._count[who]
-        offset = (
-            _one_or_two(random.random((people, each)), count)
-            if each <= 2
-            else np.stack(
-                [
-                    np.resize(random.choice(size, min(each, size), replace=False), each)
-                    for size in count.tolist()
-                ]
-            )
-        )
-        chosen_photos: Ints = self._members[self._start[who][:, None] + offset].astype(np.int64)
-        return chosen_photos
-
-
-def _one_or_two(keys: NDArray[np.float64], count: NDArray[np.int64]) -> Ints:
-    """Different offsets below ``count``, one or two a row, without a loop."""
-    first = (keys[:, :1] * count[:, None]).astype(np.int64)
-    if keys.shape[1] == 1:
-        return first
-    apart = 1 + (keys[:, 1:] * (count[:, None] - 1)).astype(np.int64)
-    return np.concatenate([first, (first + apart) % count[:, None]], axis=1)
 
 
 SAMPLERS: Mapping[str, Callable[..., Shuffled]] = {

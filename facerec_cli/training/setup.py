@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 import warnings
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from facerec_cli.backbones import Backbone
 from facerec_cli.datasets import FaceDataset, open_dataset
@@ -17,12 +16,15 @@ from facerec_cli.datasets.augment import Augment
 from facerec_cli.datasets.loader import Loader, build_loader
 from facerec_cli.errors import InputError, UsageError
 from facerec_cli.losses.base import Loss
-from facerec_cli.registry import LOSSES, load, unknown_name
 from facerec_cli.training import defaults
 from facerec_cli.training.config import Recipe
 from facerec_cli.training.devices import World, number_format
+from facerec_cli.training.distillation import make_teacher, require_teacher
 from facerec_cli.training.evaluate import PairSet, open_pair_sets
-from facerec_cli.training.initial import Start, make_backbone, open_start
+from facerec_cli.training.freezing import freeze
+from facerec_cli.training.initial import make_backbone, open_start
+from facerec_cli.training.loss_settings import loss_class, loss_settings
+from facerec_cli.training.memory import available_memory, estimate_memory
 from facerec_cli.training.optimizer import build_optimizer, named_parameters
 from facerec_cli.training.report import Plan
 
@@ -136,7 +138,7 @@ def prepare(recipe: Recipe, world: World, *, weights: bool = True) -> Parts:
         optimizer=build_optimizer(recipe.optimizer, parameters),
         scaler=_scaler(dtype, world),
         average=_average(backbone, recipe.optimizer.ema),
-        teacher=_teacher(start, backbone) if distils else None,
+        teacher=make_teacher(start, backbone) if distils else None,
         sets=sets,
         dtype=dtype,
         plan=_plan(recipe, dataset, backbone, loss, loader, world, dtype, sets),
@@ -160,95 +162,6 @@ def open_data(recipe: Recipe) -> FaceDataset:
             hint="Training needs at least two people, with a folder each.",
         )
     return dataset
-
-
-def loss_class(name: str) -> type[Loss]:
-    """The loss of that name."""
-    kind: type[Loss] = load(LOSSES, name, "loss")
-    return kind
-
-
-def require_teacher(recipe: Recipe, start: Start) -> None:
-    """Refuse a distillation that has nothing to learn from.
-
-    Raises:
-        UsageError: There are no weights to start from, they have another width, or hard photos are given.
-    """
-    if start.state is None:
-        raise UsageError(
-            f"{recipe.loss.name} pulls photos made hard to what the network thought of them before, so it "
-            "needs a trained one.",
-            hint="Add --init sface, or a checkpoint.",
-        )
-    if recipe.backbone.embedding_size not in (None, start.embedding_size):
-        raise UsageError(
-            f"{recipe.loss.name} keeps the embedding size of --init, {start.embedding_size}.",
-            hint="Leave --embedding-size out.",
-        )
-    if recipe.data.hard:
-        raise UsageError(
-            f"{recipe.loss.name} makes its hard photos from --data, so that it knows the clean ones.",
-            hint="Leave --hard-data out; data.degradations names what is done to the photos.",
-        )
-
-
-def _teacher(start: Start, backbone: Backbone) -> Backbone:
-    """The network of ``--init`` on the same device, never trained."""
-    teacher = make_backbone(start, start.embedding_size).requires_grad_(False).eval()
-    first = next(backbone.parameters())
-    return teacher.to(first.device)
-
-
-def loss_settings(kind: type[Loss], recipe: Recipe) -> dict[str, Any]:
-    """Check the loss's own settings against its signature.
-
-    Raises:
-        UsageError: One is unknown, or its type differs from the default's.
-    """
-    known = kind.settings()
-    common = {p: d.default for p, d in inspect.signature(Loss).parameters.items() if p in ("seed", "matmul")}
-    settings = dict(recipe.loss.settings)
-    if kind.batches == "branches":  # as many as the data will have
-        settings.setdefault("branches", 1 + len(recipe.data.hard or recipe.data.degradations))
-    for key, value in settings.items():
-        if key not in known and key not in common:
-            raise unknown_name(key, [*known, *common], f"setting of the loss {recipe.loss.name}")
-        default = known.get(key, common.get(key))
-        if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
-            settings[key] = value = float(value)
-        if default is not None and type(value) is not type(default):
-            raise UsageError(
-                f"loss.{key} = {value!r} does not fit.",
-                hint=f"Its default is {default!r}; give the same kind.",
-            )
-    return settings
-
-
-def freeze(backbone: Backbone, names: tuple[str, ...]) -> None:
-    """Take modules out of training; ``all`` takes the whole backbone.
-
-    Raises:
-        UsageError: There is no such module.
-    """
-    modules = dict(backbone.named_modules())
-    for name in names:
-        if name != "all" and name not in modules:
-            top = [key for key in modules if key and key.count(".") <= 1]
-            raise unknown_name(name, [*top, "all"], "module to freeze")
-        modules["" if name == "all" else name].requires_grad_(False)
-
-
-def train_mode(backbone: Backbone, recipe: Recipe) -> None:
-    """Switch to training; frozen modules, and with ``freeze_bn`` every BN, keep their statistics."""
-    backbone.train()
-    names = ["" if name == "all" else name for name in recipe.backbone.freeze]
-    frozen = [backbone.get_submodule(name) for name in names]
-    for module in (m for part in frozen for m in part.modules()):
-        module.eval()
-    if recipe.backbone.freeze_bn:
-        for module in backbone.modules():
-            if isinstance(module, nn.modules.batchnorm._BatchNorm):
-                module.eval()
 
 
 def seed_step(seed: int, rank: int, step: int) -> None:
@@ -348,7 +261,7 @@ def _plan(
     shard = sum(t.numel() for name, t in loss.state_dict().items() if name in split)
     memory = estimate_memory(recipe, backbone, loss, world, dtype)
     warnings = list(dataset.warnings)
-    available = _available(world.device)
+    available = available_memory(world.device)
     if available is not None and sum(memory.values()) > available:
         warnings.append(
             "the estimate is more than what is free; lower --batch-size, or use --sample-rate 0.1"
@@ -370,60 +283,3 @@ def _plan(
         evaluation={one.name: len(one.same) for one in sets},
         warnings=tuple(warnings),
     )
-
-
-def estimate_memory(
-    recipe: Recipe, backbone: Backbone, loss: Loss, world: World, dtype: torch.dtype
-) -> dict[str, int]:
-    """Bytes of one process: weights with gradient and optimiser, class weights with theirs, logits, maps.
-
-    Class weights with gradient and momentum take 12 C D / P bytes under SGD, logits and their gradient
-    8 B r C / P for each class matrix that the loss looks at.
-    """
-    copies = 3 if recipe.optimizer.name == "sgd" else 4  # weight, gradient, one or two moments
-    trained = sum(p.numel() for p in backbone.parameters() if p.requires_grad)
-    fixed = sum(t.numel() for t in backbone.state_dict().values()) - trained
-    split = loss.sharded_names()
-    weights = sum(p.numel() for name, p in loss.named_parameters() if name in split)
-    buffers = sum(t.numel() for name, t in loss.state_dict().items() if name in split) - weights
-    batch = recipe.run.batch_size or 0
-    matrices = 0 if not weights else 1 + buffers / weights
-    own_classes = weights / max(loss.embedding_size, 1)
-    return {
-        "network": 4 * (copies * trained + fixed) + (4 * (trained + fixed) if recipe.optimizer.ema else 0),
-        "classes": 4 * (copies * weights + buffers),
-        "logits": round(8 * batch * recipe.loss.sample_rate * own_classes * matrices),
-        "activations": _activations(backbone) * (batch // world.size) * dtype.itemsize,
-    }
-
-
-def _activations(backbone: Backbone) -> int:
-    """Values that one photo leaves behind for the way back: the outputs of all innermost modules."""
-    count = 0
-
-    def note(module: nn.Module, inputs: Any, output: Any) -> None:
-        nonlocal count
-        count += output.numel() if isinstance(output, Tensor) else 0
-
-    leaves = [m for m in backbone.modules() if not list(m.children())]
-    hooks = [m.register_forward_hook(note) for m in leaves]
-    mode = {module: module.training for module in backbone.modules()}
-    device = next(backbone.parameters()).device
-    try:
-        backbone.eval()
-        with torch.no_grad():
-            backbone(torch.zeros(1, 3, 112, 112, device=device))
-    finally:
-        for hook in hooks:
-            hook.remove()
-        for module, training in mode.items():
-            module.training = training
-    return count
-
-
-def _available(device: torch.device) -> int | None:
-    if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
-    if device.type == "cpu" and "SC_AVPHYS_PAGES" in getattr(os, "sysconf_names", {}):
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return None

@@ -11,15 +11,18 @@ from pathlib import Path
 import torch
 
 from facerec_cli.datasets.loader import Batch, lost_reader
-from facerec_cli.errors import TrainingError, UsageError
+from facerec_cli.errors import TrainingError
 from facerec_cli.losses.base import LossInput
 from facerec_cli.training.config import Recipe
 from facerec_cli.training.devices import World, join_world
 from facerec_cli.training.diagnose import cause_of, has_lost_process, is_out_of_memory, out_of_memory
+from facerec_cli.training.distillation import target_of
 from facerec_cli.training.evaluate import best_metric, evaluate_pairs, to_input
+from facerec_cli.training.folder import open_folder
+from facerec_cli.training.freezing import train_mode
 from facerec_cli.training.interruption import Interruption
 from facerec_cli.training.optimizer import clip_gradients, set_rate
-from facerec_cli.training.records import RECIPE, Records, draw_curve
+from facerec_cli.training.records import Records, draw_curve
 from facerec_cli.training.report import (
     Evaluated,
     Logged,
@@ -31,7 +34,7 @@ from facerec_cli.training.report import (
     unobserved,
 )
 from facerec_cli.training.schedule import factor
-from facerec_cli.training.setup import Parts, prepare, seed_step, train_mode
+from facerec_cli.training.setup import Parts, prepare, seed_step
 from facerec_cli.training.state import (
     BEST,
     LAST,
@@ -76,7 +79,7 @@ def train(
     """
     with join_world(recipe.run.device) as world, Interruption() as interruption:
         resume = resume or world.restarted
-        out = _open_folder(recipe.run.out, world, resume=resume, force=force)
+        out = open_folder(recipe.run.out, world, resume=resume, force=force)
         resuming = resume and (out / LAST).exists()
         parts: Parts | None = None
         try:
@@ -208,7 +211,7 @@ def _step(
         with contextlib.nullcontext() if alone else parts.network.no_sync():  # type: ignore[operator]
             with torch.autocast(world.device.type, parts.dtype, enabled=parts.dtype != torch.float32):
                 embeddings, feature_map = parts.network(images)
-            target = _target(parts, batch, world)
+            target = target_of(parts.teacher, batch, world, parts.dtype)
             loss, terms = parts.loss(
                 LossInput(
                     embeddings,
@@ -233,17 +236,6 @@ def _step(
     if parts.average is not None:
         parts.average.update_parameters(parts.backbone)
     return batch
-
-
-@torch.no_grad()
-def _target(parts: Parts, batch: Batch, world: World) -> torch.Tensor | None:
-    """What the network before fine-tuning makes of the clean photos, (B, D)."""
-    if parts.teacher is None or batch.clean is None:
-        return None
-    clean = batch.clean.to(world.device, non_blocking=True)
-    with torch.autocast(world.device.type, parts.dtype, enabled=parts.dtype != torch.float32):
-        found: torch.Tensor = parts.teacher(to_input(clean, parts.teacher.preprocessing)).embeddings
-    return found
 
 
 def _evaluate(
@@ -294,30 +286,3 @@ def _must_stop(interruption: Interruption, progress: Progress, world: World) -> 
     if world.group is not None and world.device.type == "cuda" and progress.step % _LISTEN:
         return False
     return world.any(interruption.wanted)
-
-
-def _open_folder(out: str, world: World, *, resume: bool, force: bool) -> Path:
-    if not out:
-        raise UsageError("There is no folder to write to.", hint="Give --out runs/NAME.")
-    folder = Path(out)
-    taken = (folder / RECIPE).exists() or (folder / LAST).exists()
-    if taken and not resume and not force:
-        raise UsageError(
-            f"{out} holds a run already.",
-            hint="Go on with --resume, write over it with --force, or choose another --out.",
-        )
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(f"{out} is a file.", hint="Choose another --out.")
-    world.barrier()  # all have looked before one writes
-    if world.first:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as fault:
-            raise UsageError(
-                f"{out} cannot be made: {fault.strerror}.", hint="Choose another --out."
-            ) from fault
-        if force and not resume:
-            for old in [*folder.glob("*.pt"), *folder.glob("*.jsonl")]:
-                old.unlink()
-    world.barrier()
-    return folder

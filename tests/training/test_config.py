@@ -130,7 +130,7 @@ def test_recipes_are_checked_without_torch():
 def test_the_shipped_recipes_name_their_source_and_are_buildable():
     from facerec_cli.registry import LOSSES, load
     from facerec_cli.training.config import shipped_recipes
-    from facerec_cli.training.setup import loss_settings
+    from facerec_cli.training.loss_settings import loss_settings
 
     for name, path in shipped_recipes().items():
         recipe = read_recipe(name)

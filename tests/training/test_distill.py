@@ -8,9 +8,10 @@ import torch
 from facerec_cli.errors import UsageError
 from facerec_cli.training import checkpoint
 from facerec_cli.training.devices import join_world
+from facerec_cli.training.distillation import target_of
 from facerec_cli.training.evaluate import to_input
 from facerec_cli.training.setup import prepare
-from facerec_cli.training.train import _target, plan, train
+from facerec_cli.training.train import plan, train
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +50,7 @@ def test_the_teacher_is_the_network_of_init_and_never_moves(distil, tmp_path, be
     with join_world("cpu") as world:
         parts = prepare(distil(), world)
         batch = next(parts.loader.epoch(0))
-        target = _target(parts, batch, world)
+        target = target_of(parts.teacher, batch, world, parts.dtype)
     original, _ = checkpoint.load_backbone(before)
     with torch.no_grad():
         expected = original.eval()(to_input(batch.clean, original.preprocessing)).embeddings
