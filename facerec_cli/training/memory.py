@@ -15,12 +15,18 @@ from facerec_cli.training.devices import World
 
 
 def estimate_memory(
-    recipe: Recipe, backbone: Backbone, loss: Loss, world: World, dtype: torch.dtype
+    recipe: Recipe,
+    backbone: Backbone,
+    loss: Loss,
+    world: World,
+    dtype: torch.dtype,
+    teacher: Backbone | None = None,
 ) -> dict[str, int]:
     """Bytes of one process: weights with gradient and optimiser, class weights with theirs, logits, maps.
 
     Class weights with gradient and momentum take 12 C D / P bytes under SGD, logits and their gradient
-    8 B r C / P for each class matrix that the loss looks at.
+    8 B r C / P for each class matrix that the loss looks at. A teacher keeps no maps for the way back, so it
+    adds its weights only.
     """
     copies = 3 if recipe.optimizer.name == "sgd" else 4  # weight, gradient, one or two moments
     trained = sum(p.numel() for p in backbone.parameters() if p.requires_grad)
@@ -31,12 +37,15 @@ def estimate_memory(
     batch = recipe.run.batch_size or 0
     matrices = 0 if not weights else 1 + buffers / weights
     own_classes = weights / max(loss.embedding_size, 1)
-    return {
+    estimate = {
         "network": 4 * (copies * trained + fixed) + (4 * (trained + fixed) if recipe.optimizer.ema else 0),
         "classes": 4 * (copies * weights + buffers),
         "logits": round(8 * batch * recipe.loss.sample_rate * own_classes * matrices),
         "activations": _activations(backbone) * (batch // world.size) * dtype.itemsize,
     }
+    if teacher is not None:
+        estimate["teacher"] = sum(t.nbytes for t in teacher.state_dict().values())
+    return estimate
 
 
 def available_memory(device: torch.device) -> int | None:

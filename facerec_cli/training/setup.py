@@ -126,6 +126,7 @@ def prepare(recipe: Recipe, world: World, *, weights: bool = True) -> Parts:
             hint="Lower optimizer.accumulate or --batch-size.",
         )
     parameters = named_parameters(backbone, loss)
+    teacher = make_teacher(start, backbone) if distils else None
     return Parts(
         recipe=recipe,
         dataset=dataset,
@@ -138,10 +139,10 @@ def prepare(recipe: Recipe, world: World, *, weights: bool = True) -> Parts:
         optimizer=build_optimizer(recipe.optimizer, parameters),
         scaler=_scaler(dtype, world),
         average=_average(backbone, recipe.optimizer.ema),
-        teacher=make_teacher(start, backbone) if distils else None,
+        teacher=teacher,
         sets=sets,
         dtype=dtype,
-        plan=_plan(recipe, dataset, backbone, loss, loader, world, dtype, sets),
+        plan=_plan(recipe, dataset, backbone, teacher, loss, loader, world, dtype, sets),
     )
 
 
@@ -249,6 +250,7 @@ def _plan(
     recipe: Recipe,
     dataset: FaceDataset,
     backbone: Backbone,
+    teacher: Backbone | None,
     loss: Loss,
     loader: Loader,
     world: World,
@@ -259,7 +261,7 @@ def _plan(
     steps = recipe.schedule.steps or (recipe.schedule.epochs or 1) * per_epoch
     split = loss.sharded_names()
     shard = sum(t.numel() for name, t in loss.state_dict().items() if name in split)
-    memory = estimate_memory(recipe, backbone, loss, world, dtype)
+    memory = estimate_memory(recipe, backbone, loss, world, dtype, teacher)
     warnings = list(dataset.warnings)
     available = available_memory(world.device)
     if available is not None and sum(memory.values()) > available:

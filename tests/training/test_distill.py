@@ -61,6 +61,13 @@ def test_the_teacher_is_the_network_of_init_and_never_moves(distil, tmp_path, be
     assert not any(id(p) in trained for p in parts.teacher.parameters())
 
 
+def test_the_estimate_of_memory_counts_the_teacher(distil, tmp_path, before):
+    found = plan(distil()).memory
+    network, _ = checkpoint.load_backbone(before)
+    assert found["teacher"] == sum(t.nbytes for t in network.state_dict().values())
+    assert "teacher" not in plan(distil("plain", loss__name="arcface")).memory
+
+
 def test_a_stopped_distillation_goes_on_bit_for_bit(distil, tmp_path, stop_at):
     train(distil("whole"))
     with pytest.raises(KeyboardInterrupt):
