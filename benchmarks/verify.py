@@ -1,43 +1,62 @@
 """Verification statistics at scale, beside scikit-learn and the way of the usual IJB script.
 
-    python benchmarks/verify.py              # 15.7 million scores, all pairs of 13,233 vectors
-    python benchmarks/verify.py --n 100000   # all pairs of so many vectors instead
+    python benchmarks/verify.py                         # 15.7 million scores, all pairs of 13,233 vectors
+    python benchmarks/verify.py --only all-pairs --n 100000 --size 512
+    python benchmarks/verify.py --json FILE             # and append the figures to a history
 
-Every figure comes from this run: the times are medians, the peers run beside ours on the same scores, and
-the answers are compared before any time is printed.
+Every figure comes from this run: the times are medians of interleaved rounds, the peers run beside ours on
+the same scores, and the answers are compared before any time is printed. Peak memory is that of our part
+alone, with what it was given.
 """
 
 from __future__ import annotations
 
 import argparse
-import resource
-import statistics
 import time
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import sklearn
+from history import record
+from measuring import forget_peak, medians, memory, peak_memory
 from sklearn.metrics import auc, roc_curve
 
 from facerec_cli.verify.allpairs import evaluate_all_pairs
 from facerec_cli.verify.statistics import DEFAULT_FARS, evaluate
 
 PAIRS, GENUINE = 15_658_489, 19_557  # IJB-C
+PEER_UP_TO = 20_000  # vectors whose whole matrix fits an ordinary machine's memory
+
+Rows = list[dict[str, Any]]
 
 
 def main() -> None:
     """Run both parts and print their tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--n", type=int, default=13_233, help="vectors of the all-pairs part")
-    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--size", type=int, default=128, help="numbers in each of them")
+    parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--only", choices=("ijb", "all-pairs"), help="one part instead of both")
+    parser.add_argument("--json", type=Path, help="append the figures to this file")
     arguments = parser.parse_args()
-    if arguments.only != "ijb":
-        all_pairs(arguments.n, arguments.repeat)
-    if arguments.only != "all-pairs":
-        ijb_size(arguments.repeat)
+    parts: dict[str, tuple[Callable[[], Rows], dict[str, Any]]] = {
+        "all-pairs": (
+            lambda: all_pairs(arguments.n, arguments.size, arguments.repeat),
+            {"vectors": arguments.n, "size": arguments.size},
+        ),
+        "ijb": (lambda: ijb_size(arguments.repeat), {"scores": PAIRS, "same": GENUINE}),
+    }
+    for name, (part, about) in parts.items():
+        if arguments.only in (None, name):
+            rows = part()
+            if arguments.json:
+                about |= {"repeat": arguments.repeat, "scikit-learn": sklearn.__version__}
+                record(f"verify {name}", rows, about, arguments.json)
 
 
-def ijb_size(repeat: int) -> None:
+def ijb_size(repeat: int) -> Rows:
     """All figures on as many scores as IJB-C has pairs."""
     random = np.random.default_rng(0)
     same = np.zeros(PAIRS, bool)
@@ -45,22 +64,33 @@ def ijb_size(repeat: int) -> None:
     scores = random.normal(0, 0.07, PAIRS).astype(np.float32)
     scores[same] = random.normal(0.6, 0.16, GENUINE)
 
+    forget_peak()
+    before = memory()
     ours = evaluate(scores, same)
+    peak = peak_memory()
     fpr, tpr, _ = roc_curve(same, scores, drop_intermediate=False)
     for point in ours.tar_at_far:
         assert point.tar == tpr[fpr <= point.far].max(), "ours differs from scikit-learn"
     assert ours.auc is not None
     assert abs(ours.auc - auc(fpr, tpr)) < 1e-9
 
-    rows = [
-        ("facerec: TAR at 6 FARs, EER, AUC, d'", median(lambda: evaluate(scores, same), repeat)),
-        ("scikit-learn roc_curve", median(lambda: roc_curve(same, scores), repeat)),
-        ("IJB script's way (roc_curve, nearest point)", median(lambda: ijb_script(scores, same), repeat)),
-        ("sort everything in NumPy", median(lambda: sort_everything(scores, same), repeat)),
-    ]
-    print(f"\n{PAIRS:,} scores, {GENUINE:,} of same pairs")
-    for name, seconds in rows:
-        print(f"  {name:45s} {seconds:8.2f} s {seconds / rows[0][1]:7.1f} x ours")
+    name, peer = "facerec: TAR at 6 FARs, EER, AUC, d'", "scikit-learn roc_curve"
+    times = medians(
+        {
+            name: lambda: evaluate(scores, same),
+            peer: lambda: roc_curve(same, scores),
+            "IJB script's way (roc_curve, nearest point)": lambda: ijb_script(scores, same),
+            "sort everything in NumPy": lambda: sort_everything(scores[same], scores[~same]),
+        },
+        repeat,
+    )
+    print(f"\n{PAIRS:,} scores, {GENUINE:,} of same pairs; median of {repeat} interleaved rounds")
+    for way, seconds in times.items():
+        print(f"  {way:45s} {seconds:8.2f} s {seconds / times[name]:7.1f} x ours")
+    print(f"  peak memory of ours {peak:,.0f} MB, {before:,.0f} MB before it began")
+    rows: Rows = [{"name": way, "value": seconds, "unit": "s"} for way, seconds in times.items()]
+    rows[0]["peer"] = peer
+    return [*rows, {"name": "peak memory", "value": peak, "unit": "MB"}]
 
 
 def ijb_script(scores: np.ndarray, same: np.ndarray) -> list[float]:
@@ -70,38 +100,62 @@ def ijb_script(scores: np.ndarray, same: np.ndarray) -> list[float]:
     return [float(tpr[np.argmin(np.abs(fpr - far))]) for far in DEFAULT_FARS]
 
 
-def sort_everything(scores: np.ndarray, same: np.ndarray) -> list[float]:
+def sort_everything(genuine: np.ndarray, impostor: np.ndarray) -> list[float]:
     """TAR at the FARs alone, by sorting both classes."""
-    genuine, impostor = np.sort(scores[same]), np.sort(scores[~same])
+    genuine, impostor = np.sort(genuine), np.sort(impostor)
     cuts = [impostor[impostor.size - 1 - int(far * impostor.size)] for far in DEFAULT_FARS]
     return [1 - np.searchsorted(genuine, cut, side="right") / genuine.size for cut in cuts]
 
 
-def all_pairs(n: int, repeat: int) -> None:
-    """Exact statistics of all pairs of ``n`` vectors of 128 numbers, about 2.3 a person as in LFW."""
+def all_pairs(n: int, size: int, repeat: int) -> Rows:
+    """Exact statistics of all pairs of ``n`` vectors, about 2.3 a person as in LFW."""
     random = np.random.default_rng(1)
     people = random.integers(0, int(n / 2.3), n)
-    vectors = random.normal(size=(people.max() + 1, 128))[people] + 1.1 * random.normal(size=(n, 128))
-    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
-    seconds = median(lambda: evaluate_all_pairs(vectors, people), repeat if n < 50_000 else 1)
-    result = evaluate_all_pairs(vectors, people).evaluation if n < 50_000 else None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    centres = random.normal(size=(people.max() + 1, size)).astype(np.float32)
+    vectors = random.normal(size=(n, size)).astype(np.float32)
+    vectors *= 1.1
+    vectors += centres[people]
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     count = n * (n - 1) // 2
-    print(f"all pairs of {n:,} vectors of 128: {count:,} pairs")
-    print(f"  {seconds:.1f} s, {count / seconds / 1e6:.0f} million pairs/s, peak memory {peak:.0f} MB")
-    if result is not None:
-        rates = ", ".join(f"{p.far:g}: {p.tar:.4f}" for p in result.tar_at_far if p.tar is not None)
-        print(f"  TAR at FAR {rates}; AUC within {result.auc_error:.1e}")
+    forget_peak()
+    before = memory()
+    start = time.perf_counter()
+    result = evaluate_all_pairs(vectors, people).evaluation
+    times = {"facerec": time.perf_counter() - start}
+    peak = peak_memory()
+    if n <= PEER_UP_TO:
+        theirs = whole_matrix(vectors, people)
+        for point, tar in zip(result.tar_at_far, theirs, strict=True):
+            assert point.tar == tar, "ours differs from the whole matrix sorted"
+        times = medians(
+            {
+                "facerec": lambda: evaluate_all_pairs(vectors, people),
+                "whole matrix in NumPy, sorted": lambda: whole_matrix(vectors, people),
+            },
+            repeat,
+        )
+    print(f"\nall pairs of {n:,} vectors of {size}: {count:,} pairs")
+    rows: Rows = []
+    for way, seconds in times.items():
+        rate = count / seconds
+        print(f"  {way:30s} {seconds:8.1f} s {rate / 1e6:8.0f} million pairs/s")
+        rows.append({"name": way, "value": rate, "unit": "pairs/s"})
+    if len(rows) > 1:
+        rows[0]["peer"] = rows[1]["name"]
+    print(f"  peak memory of ours {peak:,.0f} MB, {before:,.0f} MB before it began")
+    rates = ", ".join(f"{p.far:g}: {p.tar:.4f}" for p in result.tar_at_far if p.tar is not None)
+    print(f"  TAR at FAR {rates}; AUC within {result.auc_error:.1e}")
+    return [*rows, {"name": "peak memory", "value": peak, "unit": "MB"}]
 
 
-def median(work: Callable[[], object], repeat: int) -> float:
-    """Median seconds of ``repeat`` calls."""
-    times = []
-    for _ in range(repeat):
-        start = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
+def whole_matrix(vectors: np.ndarray, people: np.ndarray) -> list[float]:
+    """All scores at once, as one would write it first; the order of people is ours, for equal rounding."""
+    order = np.argsort(people, kind="stable")
+    x, who = vectors[order], people[order]
+    upper = np.triu(np.ones((len(x), len(x)), bool), 1)
+    scores = (x @ x.T)[upper]
+    same = (who[:, None] == who)[upper]
+    return sort_everything(scores[same], scores[~same])
 
 
 if __name__ == "__main__":
