@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from facerec_cli.backbones.base import Backbone, BackboneOutput
+from facerec_cli.backbones.prelu import PReLU
 
 _EPS = 1e-5
 _STAGES = (64, 128, 256, 512)
@@ -22,7 +23,7 @@ class _Block(nn.Module):
         self.bn1 = nn.BatchNorm2d(channels_in, eps=_EPS)
         self.conv1 = nn.Conv2d(channels_in, channels, 3, 1, 1, bias=False)
         self.bn2 = nn.BatchNorm2d(channels, eps=_EPS)
-        self.prelu = nn.PReLU(channels)
+        self.prelu = PReLU(channels)
         self.conv2 = nn.Conv2d(channels, channels, 3, stride, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(channels, eps=_EPS)
         self.downsample: nn.Module | None = None
@@ -50,7 +51,7 @@ class IResNet(Backbone):
         super().__init__(embedding_size)
         self.conv1 = nn.Conv2d(3, 64, 3, 1, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(64, eps=_EPS)
-        self.prelu = nn.PReLU(64)
+        self.prelu = PReLU(64)
         channels_in = 64
         for i, (channels, depth) in enumerate(zip(_STAGES, depths, strict=True), 1):
             blocks = [

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from facerec_cli.backbones.base import Backbone, BackboneOutput
+from facerec_cli.backbones.prelu import PReLU
 
 # expansion, channels, repeats, stride of the first
 _BOTTLENECKS = ((2, 64, 5, 2), (4, 128, 1, 2), (2, 128, 6, 1), (4, 128, 1, 2), (2, 128, 2, 1))
@@ -19,7 +20,7 @@ def _conv(
         nn.Conv2d(channels_in, channels, kernel, stride, padding, groups=groups, bias=False),
         nn.BatchNorm2d(channels),
     ]
-    return nn.Sequential(*layers, *([nn.PReLU(channels)] if act else []))
+    return nn.Sequential(*layers, *([PReLU(channels)] if act else []))
 
 
 class _Bottleneck(nn.Module):

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from facerec_cli.backbones.base import Backbone, BackboneOutput, Preprocessing
+from facerec_cli.backbones.prelu import PReLU
 from facerec_cli.errors import ModelError
 
 # channels and stride of each depthwise-separable unit, conv_2 .. conv_14
@@ -34,7 +35,7 @@ class _Unit(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(channels_in, channels, kernel, stride, kernel // 2, groups=groups, bias=not bn)
         self.bn = nn.BatchNorm2d(channels, eps=1e-3) if bn else nn.Identity()
-        self.act = nn.PReLU(channels)
+        self.act = PReLU(channels)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.act(self.bn(self.conv(x)))  # type: ignore[no-any-return]
