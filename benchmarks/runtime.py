@@ -29,7 +29,8 @@ import onnxruntime
 from onnx import numpy_helper
 
 from facerec_cli.faces.graph import rewrite_prelu
-from facerec_cli.faces.runtime import Network, default_threads
+from facerec_cli.faces.network import Network
+from facerec_cli.faces.runtime import default_threads
 from facerec_cli.packs.resolve import open_pack
 
 BATCH = 16
@@ -127,7 +128,7 @@ def ways(path: Path, crops: np.ndarray, threads: int) -> dict[str, Way]:
         "  PReLU rewritten": in_batches(rewritten),
         "  one thread a call, two crops": side_by_side(str(path)),
         "facerec (both)": lambda: np.concatenate(
-            [out[0] for _, out in network.run(len(batch), lambda rows: batch[rows])]
+            [out[0] for _, out in network.run(len(batch), lambda rows, _: batch[rows])]
         ),
     }
     opencv = opencv_dnn(path, batch, threads)

@@ -99,7 +99,8 @@ def _opencv() -> Finding:
 
 def _runtime() -> list[Finding]:
     """ONNX Runtime: which packages are installed, which of them is imported, and what it can start."""
-    from facerec_cli.faces.runtime import PROVIDERS, wheel_conflict
+    from facerec_cli.faces.providers import PROVIDERS
+    from facerec_cli.faces.runtime import wheel_conflict
 
     wheels = _installed(_RUNTIME_WHEELS)
     shown = ", ".join(f"{name} {version}" for name, version in wheels.items())
@@ -163,7 +164,7 @@ def probe(device: str) -> None:
     """Run a small convolution on ``device`` and end the process with 0 if the numbers are right."""
     import numpy as np
 
-    from facerec_cli.faces.runtime import Network
+    from facerec_cli.faces.network import Network
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "probe.onnx"
@@ -171,7 +172,7 @@ def probe(device: str) -> None:
         try:
             network = Network(path, device=device)
             image = np.arange(2 * 3 * 4 * 4, dtype=np.float32).reshape(2, 3, 4, 4)
-            calls = network.run(2, lambda rows: image[rows])
+            calls = network.run(2, lambda rows, _: image[rows])
             found = np.concatenate([outputs[0] for _, outputs in calls])
             if not np.allclose(found.reshape(2, 4, 4), image.sum(axis=1), rtol=1e-2):
                 raise ModelError(f"{device} computes wrong numbers.")

@@ -100,7 +100,7 @@ def test_a_provider_that_crashes_is_broken(monkeypatch):
 
 
 def test_a_provider_that_computes_wrong_numbers_is_found(monkeypatch, capsys):
-    from facerec_cli.faces.runtime import Network
+    from facerec_cli.faces.network import Network
 
     real = Network.run
     monkeypatch.setattr(

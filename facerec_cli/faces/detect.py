@@ -15,7 +15,7 @@ from facerec_cli.errors import InputError, ModelError
 from facerec_cli.faces.candidates import Candidates, best
 from facerec_cli.faces.encode import planes
 from facerec_cli.faces.face import Face
-from facerec_cli.faces.runtime import Network
+from facerec_cli.faces.network import Empty, Network
 from facerec_cli.packs.manifest import DetectorSpec
 from facerec_cli.registry import DETECTORS, load
 
@@ -56,7 +56,7 @@ class Detector:
     Args:
         spec: The manifest's detector table.
         path: Its ONNX file.
-        device: See ``runtime.Network``.
+        device: See ``network.Network``.
         threads: Likewise.
 
     Raises:
@@ -123,9 +123,10 @@ class Detector:
             shapes.setdefault(view.canvas.shape, []).append(row)
         for (height, width, _), rows in shapes.items():
 
-            def batch(span: slice, rows: list[int] = rows) -> NDArray[np.float32]:
+            def batch(span: slice, empty: Empty, rows: list[int] = rows) -> NDArray[np.float32]:
                 canvases = [views[row].canvas for row in rows[span]]
-                return planes(canvases, colour=self.spec.colour, mean=self.spec.mean, std=self.spec.std)
+                spec = self.spec
+                return planes(canvases, colour=spec.colour, mean=spec.mean, std=spec.std, empty=empty)
 
             runs = self.network.run(len(rows), batch, one_by_one=not self.decoder.batched)
             for span, outputs in runs:

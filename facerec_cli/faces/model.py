@@ -14,7 +14,7 @@ from facerec_cli.faces.align import similarity, template, warp
 from facerec_cli.faces.detect import Detector
 from facerec_cli.faces.encode import network_input
 from facerec_cli.faces.face import Face
-from facerec_cli.faces.runtime import Network
+from facerec_cli.faces.network import Network
 from facerec_cli.packs.manifest import DetectorSpec, ModelPack
 from facerec_cli.packs.network import check_encoder, inspect_network
 from facerec_cli.packs.resolve import DEFAULT_PACK, open_pack, pack_hash
@@ -173,7 +173,7 @@ class FaceModel:
         out = np.empty((len(crops), self.embedding_size), np.float32)
         spec = self.pack.encoder
         runs = self._encoder.run(
-            len(crops), lambda span: network_input(crops[span], spec), batch_size=batch_size
+            len(crops), lambda span, empty: network_input(crops[span], spec, empty), batch_size=batch_size
         )
         for span, (embeddings, *_) in runs:
             if embeddings.shape != out[span].shape:

@@ -149,12 +149,12 @@ def test_onnxruntime_keeps_a_rewritten_network_in_its_blocked_layout(tmp_path: P
 
 
 def test_the_loader_applies_it_and_results_stay(tmp_path: Path) -> None:
-    from facerec_cli.faces.runtime import Network
+    from facerec_cli.faces.network import Network
 
     path = mobilefacenet(tmp_path / "m.onnx")
     batch = np.random.default_rng(0).standard_normal((5, 3, 112, 112)).astype(np.float32)
     expected = onnxruntime.InferenceSession(str(path)).run(None, {"input": batch})[0]
-    runs = Network(path, device="cpu", threads=2).run(5, lambda span: batch[span])
+    runs = Network(path, device="cpu", threads=2).run(5, lambda span, _: batch[span])
     found = np.concatenate([outputs[0] for _, outputs in runs])
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5 * np.abs(expected).max())
 

@@ -14,13 +14,15 @@ from tiny_pack import write_encoder, write_tiny_pack
 
 from facerec_cli.errors import ModelError, UsageError
 from facerec_cli.faces import open_model, runtime
-from facerec_cli.faces.runtime import Network, default_threads, wheel_conflict
+from facerec_cli.faces.network import Network
+from facerec_cli.faces.providers import PROVIDERS
+from facerec_cli.faces.runtime import default_threads, wheel_conflict
 
 
 @pytest.mark.parametrize("device", ["cuda", "tensorrt", "coreml", "openvino"])
 def test_a_device_that_is_not_there_is_an_error_and_never_the_cpu(tmp_path: Path, device: str) -> None:
     path = write_encoder(tmp_path / "tiny.onnx")
-    if runtime.PROVIDERS[device] in runtime.import_onnxruntime().get_available_providers():
+    if PROVIDERS[device] in runtime.import_onnxruntime().get_available_providers():
         pytest.skip(f"this ONNX Runtime has {device}")
     with pytest.raises(ModelError, match=f"no {device} support") as caught:
         Network(path, device=device)
@@ -56,6 +58,65 @@ def test_a_provider_that_does_not_start_is_reported(tmp_path: Path, monkeypatch:
         Network(path, device="cuda")
     network = Network(path, device="auto")
     assert network.device == "cpu"
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, str]]]:
+    """What sessions are asked for where all providers are offered; they run on the CPU all the same."""
+    module = runtime.import_onnxruntime()
+    real, seen = module.InferenceSession, []
+
+    class Session:
+        def __init__(self, content: object, options: object, providers: list[tuple[str, dict]]) -> None:
+            seen.extend(providers)
+            self.session = real(content, options, providers=["CPUExecutionProvider"])
+            self.get_providers = lambda: [providers[0][0], "CPUExecutionProvider"]
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(self.session, name)
+
+    monkeypatch.setattr(module, "get_available_providers", lambda: list(PROVIDERS.values()))
+    monkeypatch.setattr(module, "InferenceSession", Session)
+    return seen
+
+
+def test_tensorrt_keeps_engines_for_each_file_and_computes_in_float32(
+    tmp_path: Path, asked: list[tuple[str, dict[str, str]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FACEREC_HOME", str(tmp_path / "home"))
+    paths = [write_encoder(tmp_path / "one.onnx"), write_encoder(tmp_path / "two.onnx", batch=1)]
+    assert [Network(path, device="tensorrt").device for path in (*paths, paths[0])] == ["tensorrt"] * 3
+    engines = [options for name, options in asked if name == PROVIDERS["tensorrt"]]
+    assert {options["trt_fp16_enable"] for options in engines} == {"False"}
+    folders = [Path(options["trt_engine_cache_path"]) for options in engines]
+    assert folders[0] == folders[2] != folders[1]  # the same graph with other weights needs another engine
+    assert all(folder.is_dir() and (tmp_path / "home") in folder.parents for folder in folders)
+    assert [name for name, _ in asked[:2]] == [PROVIDERS["tensorrt"], PROVIDERS["cuda"]]
+
+
+def test_tensorrt_runs_without_a_cache_where_the_home_cannot_be_written(
+    tmp_path: Path,
+    asked: list[tuple[str, dict[str, str]]],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    (tmp_path / "home").write_text("a file")
+    monkeypatch.setenv("FACEREC_HOME", str(tmp_path / "home"))
+    Network(write_encoder(tmp_path / "one.onnx"), device="tensorrt")
+    assert asked[0][1] == {"trt_fp16_enable": "False"}
+    assert "built again" in caplog.text
+
+
+def test_gpus_get_bound_inputs_and_whole_batches(
+    tmp_path: Path, asked: list[tuple[str, dict[str, str]]]
+) -> None:
+    network = Network(write_encoder(tmp_path / "one.onnx"), device="auto")
+    assert network.device == "cuda"
+    assert asked[0][1]["cudnn_conv_algo_search"] == "HEURISTIC" and asked[0][1]["use_tf32"] == "0"
+    zeros = np.zeros((20, 3, 112, 112), np.float32)
+    spans = [span for span, _ in network.run(20, lambda rows, _: zeros[rows])]
+    assert spans == [slice(0, 16), slice(16, 20)]
+    assert network._binding() is network._binding()
 
 
 def make(kind: str, folder: Path) -> Path:
@@ -136,14 +197,14 @@ def test_a_file_that_was_exchanged_is_refused(tmp_path: Path) -> None:
 def test_an_input_that_the_network_refuses_is_an_error(tmp_path: Path) -> None:
     network = Network(write_encoder(tmp_path / "tiny.onnx"), device="cpu", threads=1)
     with pytest.raises(ModelError, match="failed on an input"):
-        network.run(1, lambda span: np.zeros((1, 3, 50, 50), np.float32))
+        network.run(1, lambda span, _: np.zeros((1, 3, 50, 50), np.float32))
 
 
 def test_the_callers_arithmetic_is_left_alone(tmp_path: Path) -> None:
     """ONNX Runtime's flushing of denormal numbers must reach the networks' threads only."""
     network = Network(write_encoder(tmp_path / "tiny.onnx"), device="cpu", threads=2)
     tiny = np.full(4, 1e-40, np.float32)
-    network.run(4, lambda span: np.zeros((1, 3, 112, 112), np.float32))
+    network.run(4, lambda span, _: np.zeros((1, 3, 112, 112), np.float32))
     assert (tiny * np.float32(0.5)).sum() > 0
 
 

@@ -1,0 +1,165 @@
+"""One network on one device, called from many threads.
+
+On a CPU a network runs on one thread per call and several calls run side by side. For the light networks of
+face recognition that is faster than one call on all cores: the activations of one or two photos stay in a
+core's cache, and there is nothing to wait for between layers. ``benchmarks/runtime.py`` measures it.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from facerec_cli.errors import ModelError, UsageError
+from facerec_cli.faces.binding import Binding
+from facerec_cli.faces.providers import faults, first_line, open_session
+from facerec_cli.faces.runtime import default_threads, import_onnxruntime
+
+_ROWS = {"cpu": 2}  # most rows of one call, where fewer are faster; see benchmarks/runtime.py
+_BOUND = ("cuda", "tensorrt")  # devices whose inputs are bound in page-locked memory
+
+# Sessions are made, and their threads started, by a thread of their own: ONNX Runtime makes whoever creates
+# the first session of a process flush denormal numbers, and threads inherit that from their parent. The
+# caller's arithmetic is not ours to change; the networks' threads are.
+_starter = ThreadPoolExecutor(1, "facerec-starter")
+
+
+def _restart_starter() -> None:
+    global _starter
+    _starter = ThreadPoolExecutor(1, "facerec-starter")
+
+
+if hasattr(os, "register_at_fork"):  # a forked child has no threads
+    os.register_at_fork(after_in_child=_restart_starter)
+
+
+# Makes an array to write an input to: numpy.empty, or memory that the device reads directly.
+Empty = Callable[[tuple[int, ...], DTypeLike], NDArray[Any]]
+
+
+class Network:
+    """One ONNX file on one device. :meth:`run` may be called from several threads.
+
+    Args:
+        path: The ONNX file.
+        device: One of ``providers.DEVICES``.
+        threads: CPU threads; None takes :func:`default_threads`.
+        bind: Whether inputs are bound (:class:`Binding`) instead of handed over; None does so on GPUs.
+
+    Attributes:
+        device: What it really runs on, a key of ``providers.PROVIDERS``.
+        input_shape: None where a dimension is not fixed.
+        outputs: Names of the outputs.
+        ranks: Number of dimensions of each output; 0 where the file does not say.
+
+    Raises:
+        UsageError: Unknown device, or fewer than one thread.
+        ModelError: The file or the device cannot be used.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        device: str = "auto",
+        threads: int | None = None,
+        bind: bool | None = None,
+    ) -> None:
+        if threads is not None and threads < 1:
+            raise UsageError(f"threads must be at least 1, not {threads}.")
+        self.path = path
+        self.threads = threads or default_threads()
+        self._session, self.device, self._pool = _starter.submit(_start, path, device, self.threads).result()
+        ports = self._session.get_inputs()
+        if len(ports) != 1:
+            raise ModelError(f"{path} takes {len(ports)} inputs; a face network takes one.")
+        self._input = ports[0].name
+        shape = ports[0].shape
+        self.input_shape = tuple(n if isinstance(n, int) and n > 0 else None for n in shape)
+        self.outputs = [port.name for port in self._session.get_outputs()]
+        self.ranks = [len(port.shape or ()) for port in self._session.get_outputs()]
+        self.rows = self._rows_of_a_call()
+        self._bind = self.device in _BOUND if bind is None else bind
+        self._bindings = threading.local()
+
+    def _rows_of_a_call(self) -> int | None:
+        fixed = self.input_shape[0] if self.input_shape else None
+        if fixed and fixed > 1:
+            raise ModelError(f"{self.path} takes exactly {fixed} photos at a time; export it with batch 'N'.")
+        return 1 if fixed == 1 else _ROWS.get(self.device)
+
+    def run(
+        self,
+        count: int,
+        make: Callable[[slice, Empty], NDArray[Any]],
+        *,
+        batch_size: int = 16,
+        one_by_one: bool = False,
+    ) -> list[tuple[slice, list[NDArray[np.float32]]]]:
+        """Run the network over ``count`` rows, in as many calls as the device likes.
+
+        Args:
+            count: Rows in all.
+            make: Gives the input for a range of rows; called on the thread that runs it. The array that its
+                second argument makes is the cheapest to pass on, but any will do.
+            batch_size: Most rows of one call.
+            one_by_one: Whether the outputs have no batch axis.
+
+        Returns:
+            For every call, in order, its rows and the outputs.
+
+        Raises:
+            ModelError: ONNX Runtime refuses the input or fails.
+        """
+        rows = 1 if one_by_one else max(1, min(batch_size, self.rows or batch_size))
+        spans = [slice(start, min(start + rows, count)) for start in range(0, count, rows)]
+
+        def call(span: slice) -> tuple[slice, list[NDArray[np.float32]]]:
+            if not self._bind:
+                return span, self._call(make(span, np.empty), self._plain)
+            binding = self._binding()
+            return span, self._call(make(span, binding.empty), binding.run)
+
+        if self._pool is None:
+            return [call(span) for span in spans]
+        return list(self._pool.map(call, spans))
+
+    def _binding(self) -> Binding:
+        """The binding of this thread."""
+        if not hasattr(self._bindings, "own"):
+            self._bindings.own = Binding(self._session, page_locked=self.device in _BOUND)
+        own: Binding = self._bindings.own
+        return own
+
+    def _plain(self, batch: NDArray[Any]) -> list[NDArray[np.float32]]:
+        outputs: list[NDArray[np.float32]] = self._session.run(None, {self._input: batch})
+        return outputs
+
+    def _call(
+        self, batch: NDArray[Any], run: Callable[[NDArray[Any]], list[NDArray[np.float32]]]
+    ) -> list[NDArray[np.float32]]:
+        try:
+            return run(batch)
+        except faults(import_onnxruntime()) as fault:
+            raise ModelError(
+                f"{self.path} failed on an input of {batch.shape}: {first_line(fault)}",
+                hint="Lower the batch size if memory ran out." if self.device != "cpu" else "",
+            ) from fault
+
+
+def _start(path: Path, device: str, threads: int) -> tuple[Any, str, ThreadPoolExecutor | None]:
+    """A session, the device that it runs on and, on a CPU, the threads that call it."""
+    session, device = open_session(path, device, threads)
+    if device != "cpu":
+        return session, device, None
+    pool = ThreadPoolExecutor(threads, "facerec-network")
+    started = threading.Barrier(threads)
+    list(pool.map(lambda _: started.wait(), range(threads)))  # all of them now, by this thread
+    return session, device, pool
