@@ -153,8 +153,8 @@ def align(
     model: Annotated[str, typer.Option("--model", "-m", help="Whose detector and template.")] = "sface",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
     faces: Annotated[
-        str, typer.Option(help="Which face of a photo with several: largest or center.")
-    ] = "largest",
+        str, typer.Option(help="Which face of a photo with several: main, center or largest.")
+    ] = "main",
     max_side: Annotated[
         int, typer.Option(help="Photos with a longer side are searched at this scale.", min=32)
     ] = 1024,
@@ -172,7 +172,7 @@ def align(
     opened = open_model(model, device=device)
     with quiet_decoders(), console.progress_bar("Aligning") as progress:
         statuses = align_dataset(
-            dataset, target, opened, choose=faces, resume=resume, max_side=max_side, progress=progress
+            dataset, target, opened, faces=faces, resume=resume, max_side=max_side, progress=progress
         )
     without = len(dataset) - statuses["ok"] - statuses["kept"]
     if json_output:

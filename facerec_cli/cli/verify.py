@@ -90,10 +90,10 @@ def verify(
     faces: Annotated[
         str,
         typer.Option(
-            help="Which face of a list's photo is compared: center or largest (two photos: the largest).",
+            help="Which face of a photo with several is compared: main, center or largest.",
             rich_help_panel=_PHOTOS,
         ),
-    ] = "center",
+    ] = "main",
     min_score: Annotated[
         float | None,
         typer.Option(help="Least detection score.", show_default="the pack's", rich_help_panel=_PHOTOS),
@@ -239,7 +239,8 @@ def _show_verdict(verdict: Verdict) -> None:
     used = verdict.threshold
     for face in verdict.photos:
         if face.faces > 1:
-            console.note(f"{face.photo} has {face.faces} faces; the largest is compared")
+            box = ", ".join(f"{value:.0f}" for value in face.box or ())
+            console.note(f"{face.photo} has {face.faces} faces; the one at {box} is compared (--faces)")
     answer = "same person" if verdict.same else "different people"
     console.result(f"{answer}: similarity {verdict.similarity:.4f}, threshold {used.value:.4f}")
     stands = "; nobody measured what it stands for"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -21,6 +21,7 @@ from facerec_cli.datasets.convert import named
 from facerec_cli.datasets.evaluation import write_at_once
 from facerec_cli.datasets.folder import ALIGNMENT_TABLE
 from facerec_cli.errors import InputError, UsageError
+from facerec_cli.faces.choice import RULES, choose
 from facerec_cli.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def align(
     target: Path,
     model: FaceModel,
     *,
-    choose: str = "largest",
+    faces: str = "main",
     resume: bool = False,
     max_side: int = 1024,
     progress: Progress = silent,
@@ -65,7 +66,7 @@ def align(
         source: Photos, most often a folder per person.
         target: A new folder; with ``resume`` one of an earlier run, whose crops are kept.
         model: Gives the detector and the crop's template and size.
-        choose: Which face of several: "largest", or "center" (the nearest to the middle).
+        faces: Which face of several: one of ``faces.choice.RULES``.
         resume: Go on in a target that exists.
         max_side: Photos with a longer side are searched at a reduced scale.
         progress: Told of the photos done.
@@ -73,9 +74,8 @@ def align(
     Returns:
         How many photos have each status.
     """
-    pick = _PICK.get(choose)
-    if pick is None:
-        raise UsageError(f"--faces {choose} is not one of {', '.join(_PICK)}.")
+    if faces not in RULES:
+        raise UsageError(f"--faces {faces} is not one of {', '.join(RULES)}.")
     if target.exists() and any(target.iterdir()) and not resume:
         raise UsageError(f"{target} exists.", hint="Name another folder, or go on with --resume.")
     target.mkdir(parents=True, exist_ok=True)
@@ -90,8 +90,7 @@ def align(
                 if isinstance(image, str):
                     outcomes.append(Outcome(source.name(index), image, crop=crop if image == "kept" else ""))
                     continue
-                faces = next(found)
-                outcomes.append(_cut(source.name(index), image, faces, pick, model, target, crop))
+                outcomes.append(_cut(source.name(index), image, next(found), faces, model, target, crop))
             progress(len(outcomes), len(source))
     _write_table(outcomes, target / ALIGNMENT_TABLE)
     return Counter(outcome.status for outcome in outcomes)
@@ -120,14 +119,14 @@ def _cut(
     photo: str,
     image: NDArray[np.uint8],
     faces: list[Face],
-    pick: Callable[[list[Face], NDArray[np.uint8]], Face],
+    rule: str,
     model: FaceModel,
     target: Path,
     crop: str,
 ) -> Outcome:
     if not faces:
         return Outcome(photo, "no_face")
-    face = pick(faces, image)
+    face = faces[choose([one.box for one in faces], (image.shape[1], image.shape[0]), rule)]
     try:
         aligned = model.align(image, face)
     except InputError:  # landmarks that are no triangle
@@ -136,18 +135,6 @@ def _cut(
     assert done
     write_at_once(target / crop, data.tobytes())
     return Outcome(photo, "ok", len(faces), float(face.score), crop)
-
-
-def _largest(faces: list[Face], image: NDArray[np.uint8]) -> Face:
-    return max(faces, key=lambda face: face.area)
-
-
-def _central(faces: list[Face], image: NDArray[np.uint8]) -> Face:
-    middle = np.array([image.shape[1], image.shape[0]]) / 2
-    return min(faces, key=lambda face: float(np.hypot(*((face.box[:2] + face.box[2:]) / 2 - middle))))
-
-
-_PICK: dict[str, Callable[[list[Face], NDArray[np.uint8]], Face]] = {"largest": _largest, "center": _central}
 
 
 def _write_table(outcomes: list[Outcome], path: Path) -> None:

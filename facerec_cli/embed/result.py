@@ -12,7 +12,7 @@ from facerec_cli.errors import UsageError
 from facerec_cli.faces import Face
 from facerec_cli.images import MAX_PIXELS
 
-FacePolicy = Literal["all", "largest", "center"]
+FacePolicy = Literal["all", "main", "center", "largest"]
 RotatePolicy = Literal["none", "auto"]
 
 STATUSES = ("ok", "no_face", "missing", "empty", "unreadable", "too_large")
@@ -24,7 +24,7 @@ class EmbedOptions:
     """What decides the embeddings of a photo, besides the model.
 
     Attributes:
-        faces: Which faces of a photo are embedded: all, the largest, or the one nearest to the centre.
+        faces: Which faces of a photo are embedded: all, or one, by a rule of ``faces.choice``.
         min_score: Threshold on the detection score, 0..1; None takes the pack's.
         min_size: Faces whose box's shorter side is below this many pixels of the photo are left out.
         max_side: Photos with a longer side are searched at a reduced scale of this many pixels.

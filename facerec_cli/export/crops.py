@@ -167,7 +167,7 @@ def _cut(
                 found[at] = result.faces[0].crop
             progress(at + 1, len(photos))
 
-    options = EmbedOptions(faces="center", rotate="auto", aligned=aligned)
+    options = EmbedOptions(faces="main", rotate="auto", aligned=aligned)
     with quiet_decoders():
         search(list(range(len(photos))), options)
         if not aligned:

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from facerec_cli.embed import EmbedOptions, embed_photos
-from facerec_cli.embed.result import EmbeddedFace
+from facerec_cli.embed.result import EmbeddedFace, PhotoResult
 from facerec_cli.errors import InputError, UsageError
 from facerec_cli.faces import FaceModel
+from facerec_cli.faces.choice import choose
 from facerec_cli.verify.card import check_card, read_card
 from facerec_cli.verify.settings import VerifySettings, open_for
 
@@ -78,7 +79,7 @@ def verify_photos(
     *,
     threshold: str | float | None = None,
 ) -> Verdict:
-    """Compare the largest face of each of two photos.
+    """Compare one face of each of two photos; ``settings.faces`` says which.
 
     Args:
         first: A photo.
@@ -110,7 +111,7 @@ def verify_photos(
             if result.status == "no_face":
                 hint = "Lower --min-score, or give --aligned if it is a face crop that fills the photo."
             raise InputError(f"{result.name}: {result.reason}.", hint=hint)
-        face = max(result.faces, key=_area)
+        face = _chosen(result, chosen.faces)
         faces.append(face)
         place = face.face
         described.append(
@@ -134,8 +135,9 @@ def verify_photos(
     )
 
 
-def _area(face: EmbeddedFace) -> float:
-    return 0.0 if face.face is None else face.face.area
+def _chosen(photo: PhotoResult, rule: str) -> EmbeddedFace:
+    boxes = [found.face.box for found in photo.faces if found.face is not None]
+    return photo.faces[choose(boxes, (photo.width, photo.height), rule) if boxes else 0]
 
 
 def _threshold(given: str | float | None, model: FaceModel, *, flip: bool) -> UsedThreshold:

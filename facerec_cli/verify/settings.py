@@ -9,6 +9,7 @@ from pathlib import Path
 
 from facerec_cli.errors import UsageError
 from facerec_cli.faces import FaceModel, open_model
+from facerec_cli.faces.choice import RULES
 from facerec_cli.faces.runtime import default_threads
 from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.progress import Progress, silent
@@ -34,7 +35,7 @@ class VerifySettings:
         device: As for ``facerec embed``.
         threads: CPU threads; None takes all cores.
         batch_size: Photos and crops worked on together.
-        faces: Which face of a photo is compared: center or largest.
+        faces: Which face of a photo is compared: one of ``faces.choice.RULES``.
         min_score: Least detection score; None takes the pack's.
         flip: Add the embedding of the mirrored crop.
         aligned: The photos are aligned crops; None leaves it to the list's format.
@@ -50,7 +51,7 @@ class VerifySettings:
     device: str = "auto"
     threads: int | None = None
     batch_size: int = 16
-    faces: str = "center"
+    faces: str = "main"
     min_score: float | None = None
     flip: bool = False
     aligned: bool | None = None
@@ -62,8 +63,10 @@ class VerifySettings:
     bootstrap: int = 0
 
     def __post_init__(self) -> None:
-        if self.faces not in ("center", "largest"):
-            raise UsageError(f"--faces {self.faces} is not one of center, largest: a pair compares one face.")
+        if self.faces not in RULES:
+            raise UsageError(
+                f"--faces {self.faces} is not one of {', '.join(RULES)}: a pair compares one face."
+            )
         if self.bootstrap < 0:
             raise UsageError(f"--bootstrap {self.bootstrap} is below 0.")
         for far in (*self.fars, *((self.far,) if self.far is not None else ())):

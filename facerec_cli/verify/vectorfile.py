@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec_cli.errors import InputError, MissingExtraError
+from facerec_cli.faces.choice import choose
 from facerec_cli.images import IMAGE_SUFFIXES
 from facerec_cli.verify.gallery import Gallery, ModelInfo
 
@@ -39,12 +40,12 @@ class VectorFile:
     reasons: dict[str, str]
 
 
-def read_vectors(path: Path, *, faces: str = "center") -> VectorFile:
+def read_vectors(path: Path, *, faces: str = "main") -> VectorFile:
     """Read ``.npy`` (with the table of ``facerec embed`` beside it, or alone), ``.npz`` or ``.parquet``.
 
     Args:
         path: The file.
-        faces: Which of several faces of a photo counts, center or largest.
+        faces: Which of several faces of a photo counts, one of ``faces.choice.RULES``.
 
     Raises:
         InputError: Not such a file, not two-dimensional, NaN or zero vectors, or a table that does not fit.
@@ -156,36 +157,35 @@ def _unit(vectors: NDArray[Any], path: Path) -> NDArray[np.float32]:
 
 
 def _photos(
-    rows: list[dict[str, Any]], count: int, path: Path, faces: str
+    rows: list[dict[str, Any]], count: int, path: Path, rule: str
 ) -> tuple[dict[str, int | None], dict[str, str]]:
     """One row per photo from a table with a row per face."""
     photos: dict[str, int | None] = {}
     reasons: dict[str, str] = {}
-    best: dict[str, float] = {}
+    found: dict[str, list[dict[str, Any]]] = {}
     for entry in rows:
         name = str(entry["path"])
+        photos.setdefault(name, None)
         if entry.get("row") in (None, ""):
-            photos.setdefault(name, None)
             reasons[name] = f"{entry.get('status') or 'no_face'}: {entry.get('reason') or 'no embedding'}"
             continue
         row = int(entry["row"])
         if not 0 <= row < count:
             raise InputError(f"The table of {str(path)!r} names row {row}, but the array has {count} rows.")
-        rank = _rank(entry, faces)
-        if name not in best or rank < best[name]:
-            best[name], photos[name] = rank, row
+        found.setdefault(name, []).append(entry)
+    for name, entries in found.items():
+        photos[name] = int(_chosen(entries, rule)["row"])
     return photos, reasons
 
 
-def _rank(entry: dict[str, Any], faces: str) -> float:
-    """Smaller is preferred: distance from the centre, or minus the area."""
+def _chosen(faces: list[dict[str, Any]], rule: str) -> dict[str, Any]:
+    """The face of a photo that counts; without boxes the first, they are in the order of their scores."""
     try:
-        x1, y1, x2, y2, width, height = (float(entry[k]) for k in ("x1", "y1", "x2", "y2", "width", "height"))
+        boxes = [[float(face[key]) for key in ("x1", "y1", "x2", "y2")] for face in faces]
+        size = float(faces[0]["width"]), float(faces[0]["height"])
     except (KeyError, TypeError, ValueError):
-        return float(entry.get("face") or 0)  # no boxes: the faces are in order of score
-    if faces == "largest":
-        return -(x2 - x1) * (y2 - y1)
-    return float(np.hypot((x1 + x2 - width) / 2, (y1 + y2 - height) / 2))
+        return min(faces, key=lambda face: float(face.get("face") or 0))
+    return faces[choose(boxes, size, rule)]
 
 
 Content = tuple[NDArray[Any], list[dict[str, Any]] | None, dict[str, Any]]

@@ -208,7 +208,7 @@ def test_many_pairs_are_streamed_with_the_same_figures(gallery, tmp_path, monkey
         (["none.txt"], 3, "no pair list"),
         (["a.jpg"], 2, "is one photo"),
         (["a.jpg", "b.jpg", "c.jpg"], 2, "not 3 inputs"),
-        (["LIST", "--faces", "all"], 2, "center, largest"),
+        (["LIST", "--faces", "all"], 2, "main, center, largest"),
         (["LIST", "--threshold", "0.3"], 2, "for two photos"),
         (["LIST", "--far", "2"], 2, "between 0 and 1"),
         (["LIST", "--embeddings", "none.npy"], 3, "no embeddings file"),

@@ -165,11 +165,16 @@ def test_photos_are_found_by_the_end_of_their_path(tmp_path):
         match(file, ["zoe.jpg"])
 
 
-def test_the_central_or_the_largest_of_several_faces_counts(tmp_path):
+def test_the_main_central_or_largest_of_several_faces_counts(tmp_path):
     table = "path,row,x1,y1,x2,y2,width,height\np.jpg,0,0,0,50,50,100,100\np.jpg,1,45,45,55,55,100,100\n"
     path = save(tmp_path, VECTORS[:2], table)
     assert match(read_vectors(path, faces="center"), ["p.jpg"]).vectors.tolist() == [[0, 1]]
     assert match(read_vectors(path, faces="largest"), ["p.jpg"]).vectors.tolist() == [[1, 0]]
+    assert match(read_vectors(path), ["p.jpg"]).vectors.tolist() == [[1, 0]]
+    path = save(tmp_path, VECTORS[:2], table.replace("45,45,55,55", "35,35,65,65"))
+    assert match(read_vectors(path), ["p.jpg"]).vectors.tolist() == [[0, 1]]
+    path = save(tmp_path, VECTORS[:2], "path,row,face\np.jpg,0,1\np.jpg,1,0\n")  # no boxes: by score
+    assert match(read_vectors(path), ["p.jpg"]).vectors.tolist() == [[0, 1]]
 
 
 def test_a_plain_array_is_in_the_order_of_the_list(tmp_path):
