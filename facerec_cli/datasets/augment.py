@@ -22,7 +22,7 @@ Row = NDArray[np.float64]
 
 COLUMNS = 40  # uniform numbers a row of the batch may use
 _PER_OPERATION = 7
-_STREAM = 2  # apart from the samplers' random streams
+_STREAM, _KINDS = 2, 3  # apart from the samplers' random streams and from each other
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +73,24 @@ class Augment:
 def uniform_rows(seed: int, epoch: int, step: int, count: int) -> NDArray[np.float64]:
     """(count, COLUMNS) float64 uniform numbers of one global batch."""
     return np.random.default_rng([seed, _STREAM, epoch, step]).random((count, COLUMNS))
+
+
+def random_kinds(
+    seed: int, epoch: int, step: int, count: int, *, share: float, kinds: int
+) -> NDArray[np.int64]:
+    """(count,) which rows of a global batch are made hard: 0 as it is, k = with the k-th of ``kinds``.
+
+    Args:
+        seed: Of the run.
+        epoch: 0-based.
+        step: 0-based within the epoch.
+        count: Rows of the global batch.
+        share: Part of the rows that is made hard, 0..1.
+        kinds: Degradations to draw from.
+    """
+    random = np.random.default_rng([seed, _KINDS, epoch, step])
+    drawn = 1 + random.integers(kinds, size=count)
+    return np.where(random.random(count) < share, drawn, 0)
 
 
 def crop(image: Image, u: Row) -> Image:

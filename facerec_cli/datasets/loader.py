@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Sampler
 
-from facerec_cli.datasets.augment import Augment, degradation, uniform_rows
+from facerec_cli.datasets.augment import Augment, degradation, random_kinds, uniform_rows
 from facerec_cli.datasets.base import FaceDataset
 from facerec_cli.datasets.samplers import SAMPLERS, Plan, Shuffled
 from facerec_cli.datasets.stream import TarStream
@@ -39,7 +39,7 @@ class Batch(NamedTuple):
         indices: (B,) int64, photo numbers in the data set (of the replacement, where one was broken).
         broken: Per broken photo its number and what is wrong with it.
         clean: (B, 3, S, S) uint8 RGB, the same photos mirrored and cut out the same way but not made hard;
-            None unless the sampler is "degraded".
+            None unless asked for.
     """
 
     images: torch.Tensor
@@ -137,6 +137,8 @@ def build_loader(
     image_size: int = 112,
     augment: Augment | None = None,
     degradations: Sequence[str] = ("lowres",),
+    degraded: float = 0.0,
+    keep_clean: bool = False,
     pin_memory: bool | None = None,
     max_broken: float = 0.01,
     **settings: Any,
@@ -146,7 +148,7 @@ def build_loader(
     Args:
         dataset: From ``open_dataset`` (or ``join_datasets`` for ``--hard-data``).
         batch_size: Rows per rank; every batch has exactly that many.
-        sampler: "shuffled", "identities", "branches" or "degraded": ``Loss.batches``.
+        sampler: "shuffled", "identities" or "branches": ``Loss.batches``.
         seed: Fixes order and augmentation.
         rank: This process.
         world_size: All processes.
@@ -154,11 +156,13 @@ def build_loader(
         prefetch: Batches each worker prepares ahead.
         image_size: Side of the photos in pixels; others are resized to it.
         augment: Probabilities; None: flip half of the photos.
-        degradations: For "branches" without hard data: one hard branch each; for "degraded": to draw from.
+        degradations: What makes photos hard. "branches" without hard data has one hard branch each.
+        degraded: Part of the photos that is made hard with one of them at random, 0..1; "branches" makes its
+            own choice.
+        keep_clean: Whether batches carry the photos as they were before they were made hard, too.
         pin_memory: Page-locked batches for a faster copy to a GPU; None: where CUDA is there.
         max_broken: Part of all photos that may be unreadable before the run stops.
-        **settings: Of the sampler: ``share``, ``per_identity`` (identities), ``singles`` (branches),
-            ``clean`` (degraded).
+        **settings: Of the sampler: ``share``, ``per_identity`` (identities), ``singles`` (branches).
 
     Raises:
         UsageError: An unknown sampler or degradation, or a batch size that cannot hold the layout.
@@ -168,7 +172,13 @@ def build_loader(
         raise unknown_name(sampler, dict(SAMPLERS), "sampler")
     for name in degradations:
         degradation(name)
-    fetch = Fetch(dataset, seed, image_size, augment or Augment(), tuple(degradations))
+    if not 0 <= degraded <= 1:
+        raise UsageError(f"data.degraded = {degraded} is not a part.", hint="Give a number from 0 to 1.")
+    if degraded and not degradations:
+        raise UsageError("There is no way to make photos hard.", hint="Name one in data.degradations.")
+    fetch = Fetch(
+        dataset, seed, image_size, augment or Augment(), tuple(degradations), degraded, keep_clean=keep_clean
+    )
     options: dict[str, Any] = {
         "batch_size": None,  # one item is a whole batch, built by one worker: nothing has to be collated
         "num_workers": workers,
@@ -187,8 +197,6 @@ def build_loader(
 
         stream = StreamBatches(fetch, dataset, order)
         return Loader(dataset, order.steps, stream.opener(options), max_broken)
-    if sampler == "degraded":
-        settings = {"degradations": len(degradations), **settings}
     if sampler == "branches":
         settings = {"group": getattr(dataset, "group", None), "degradations": len(degradations), **settings}
     order = SAMPLERS[sampler](
@@ -227,13 +235,23 @@ class Fetch:
     """Builds the batch of a plan; lives in the workers."""
 
     def __init__(
-        self, dataset: FaceDataset, seed: int, size: int, augment: Augment, degradations: tuple[str, ...]
+        self,
+        dataset: FaceDataset,
+        seed: int,
+        size: int,
+        augment: Augment,
+        degradations: tuple[str, ...],
+        degraded: float = 0.0,
+        *,
+        keep_clean: bool = False,
     ) -> None:
         self.dataset = dataset
         self.seed = seed
         self.size = size
         self.augment = augment
         self.degradations = degradations
+        self.degraded = degraded
+        self.keep_clean = keep_clean
         self._geometry = replace(augment, lowres=0.0, photometric=0.0, occlusion=0.0)
 
     def __getitem__(self, plan: Plan) -> Batch | FacerecError:
@@ -248,23 +266,22 @@ class Fetch:
         count = len(layout.indices)
         numbers = uniform_rows(self.seed, plan.epoch, plan.step, plan.global_size)[plan.rows]
         images = np.empty((count, self.size, self.size, 3), np.uint8)
-        # Degraded without branches: a teacher looks at the same photos as they were.
-        clean = np.empty_like(images) if layout.degradation is not None and layout.branch is None else None
+        kinds = self.kinds(plan.epoch, plan.step, plan.global_size)[plan.rows]
+        if layout.branch is not None:  # branches say themselves what is hard
+            kinds = np.zeros_like(kinds) if layout.degradation is None else layout.degradation
+        clean = np.empty_like(images) if self.keep_clean else None
         broken: list[tuple[int, str]] = []
         good = np.ones(count, bool)
         for row, index in enumerate(layout.indices):
             try:
-                image = self._photo(int(index))
+                image = self.photo(int(index))
             except InputError as fault:
                 broken.append((int(index), fault.message))
                 good[row] = False
                 continue
             if clean is not None:
-                clean[row] = self._geometry(image, numbers[row])
-            hard = 0 if layout.degradation is None else layout.degradation[row]
-            if hard:
-                image = degradation(self.degradations[hard - 1])(image, numbers[row, _OWN:])
-            images[row] = self.augment(image, numbers[row])
+                clean[row] = self.unseen(image, numbers[row])
+            images[row] = self.seen(image, numbers[row], kinds[row])
         indices = layout.indices
         if broken:
             source = self._replacements(plan, good)
@@ -280,7 +297,24 @@ class Fetch:
             clean=None if clean is None else torch.from_numpy(clean).permute(0, 3, 1, 2),
         )
 
-    def _photo(self, index: int) -> NDArray[np.uint8]:
+    def kinds(self, epoch: int, step: int, count: int) -> NDArray[np.int64]:
+        """(count,) which rows of a global batch are made hard, and how; see ``augment.random_kinds``."""
+        return random_kinds(
+            self.seed, epoch, step, count, share=self.degraded, kinds=max(len(self.degradations), 1)
+        )
+
+    def seen(self, image: NDArray[np.uint8], numbers: NDArray[np.float64], kind: int) -> NDArray[np.uint8]:
+        """The photo as the network sees it, made hard in the way ``kind`` and augmented."""
+        if kind:
+            image = degradation(self.degradations[kind - 1])(image, numbers[_OWN:])
+        return self.augment(image, numbers)
+
+    def unseen(self, image: NDArray[np.uint8], numbers: NDArray[np.float64]) -> NDArray[np.uint8]:
+        """The same photo, mirrored and cut out the same way, with nothing done to its quality."""
+        return self._geometry(image, numbers)
+
+    def photo(self, index: int) -> NDArray[np.uint8]:
+        """(S, S, 3) uint8 RGB, as it is in the data set."""
         return self.resized(self.dataset.image(index))
 
     def resized(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -59,7 +59,9 @@ class StreamBatches(IterableDataset[Any]):
     def _batch(self, step: int, samples: Iterator[tuple[str, bytes, int]]) -> Batch:
         order, fetch = self.order, self.fetch
         numbers = uniform_rows(order.seed, self.epoch, step, order.global_size)
+        kinds = fetch.kinds(self.epoch, step, order.global_size)
         images = np.empty((order.batch_size, fetch.size, fetch.size, 3), np.uint8)
+        clean = np.empty_like(images) if fetch.keep_clean else None
         labels = np.empty(order.batch_size, np.int64)
         keys = np.empty(order.batch_size, np.int64)
         broken: list[tuple[int, str]] = []
@@ -71,7 +73,10 @@ class StreamBatches(IterableDataset[Any]):
                 broken.append((int(keys[row]), fault.message))
                 keys[row] = -1
                 continue
-            images[row] = fetch.augment(image, numbers[order.rank * order.batch_size + row])
+            place = order.rank * order.batch_size + row
+            images[row] = fetch.seen(image, numbers[place], kinds[place])
+            if clean is not None:
+                clean[row] = fetch.unseen(image, numbers[place])
         good = np.flatnonzero(keys >= 0)
         if len(good) == 0:
             raise InputError(f"All {len(keys)} photos of a batch are unreadable.", hint="Check the shards.")
@@ -84,4 +89,5 @@ class StreamBatches(IterableDataset[Any]):
             pair=None,
             indices=torch.from_numpy(keys[source]),
             broken=broken,
+            clean=None if clean is None else torch.from_numpy(clean[source]).permute(0, 3, 1, 2),
         )

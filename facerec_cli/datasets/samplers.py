@@ -261,43 +261,8 @@ class Branches(Shuffled):
         )
 
 
-class Degraded(Shuffled):
-    """Shuffled photos, most of them made hard with a degradation drawn at random (distillation).
-
-    Args:
-        labels, batch_size, seed, rank, world_size: As of :class:`Shuffled`.
-        degradations: How many there are to draw from.
-        clean: Part of the photos that stay as they are, 0..1, so that the network does not forget those.
-    """
-
-    def __init__(
-        self,
-        labels: Ints,
-        batch_size: int,
-        *,
-        seed: int = 0,
-        rank: int = 0,
-        world_size: int = 1,
-        degradations: int = 1,
-        clean: float = 0.25,
-    ) -> None:
-        super().__init__(labels, batch_size, seed=seed, rank=rank, world_size=world_size)
-        if degradations < 1:
-            raise UsageError("There is no way to make photos hard.", hint="Name one in data.degradations.")
-        if not 0 <= clean <= 1:
-            raise UsageError(f"data.clean = {clean} is not a part.", hint="Give a number from 0 to 1.")
-        self._degradations, self._clean = degradations, clean
-
-    def _layout(self, epoch: int, step: int) -> Layout:
-        random = self._random(epoch, step)
-        kinds = 1 + random.integers(self._degradations, size=self.global_size)
-        kinds[random.random(self.global_size) < self._clean] = 0
-        return Layout(self._shuffled(epoch, step, self.global_size), degradation=kinds)
-
-
 SAMPLERS: Mapping[str, Callable[..., Shuffled]] = {
     "shuffled": Shuffled,
     "identities": Identities,
     "branches": Branches,
-    "degraded": Degraded,
 }

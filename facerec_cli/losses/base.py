@@ -80,7 +80,8 @@ class Loss(nn.Module, ABC):
 
     needs_classes: ClassVar[bool] = True  # whether it has class weights of its own
     needs_feature_map: ClassVar[bool] = False
-    batches: ClassVar[Literal["shuffled", "identities", "branches", "degraded"]] = "shuffled"
+    needs_target: ClassVar[bool] = False
+    batches: ClassVar[Literal["shuffled", "identities", "branches"]] = "shuffled"
 
     def __init__(
         self,
@@ -116,6 +117,17 @@ class Loss(nn.Module, ABC):
             for path, module in self.named_modules()
             for name in getattr(module, "split_by_class", ())
         )
+
+    def own_classes(self) -> range:
+        """The classes whose weights this process holds; none where the loss has no class weights."""
+        return next((m.shard for m in self.modules() if isinstance(m, Classifier)), range(0))
+
+    @torch.no_grad()
+    def start_at(self, means: Tensor) -> None:
+        """Start the class weights at unit rows ``means``, (len(own_classes()), D)."""
+        for module in self.modules():
+            if isinstance(module, Classifier):
+                module.weight.copy_(means)
 
     def forward(self, batch: LossInput) -> tuple[Tensor, Terms]:
         """The loss of the global batch, scalar, and its terms to log, detached scalars.

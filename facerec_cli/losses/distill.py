@@ -26,7 +26,7 @@ class Distill(Loss):
     """
 
     needs_classes = False
-    batches = "degraded"
+    needs_target = True
 
     def __init__(self, num_classes: int, embedding_size: int, **common: Any) -> None:
         super().__init__(num_classes, embedding_size, **common)

@@ -93,6 +93,13 @@ class EPL(Loss):
             start = math.log(10 * num_classes * self.classifier.sample_rate)
             self.bias = nn.Parameter(torch.tensor(start))
 
+    @torch.no_grad()
+    def start_at(self, means: Tensor) -> None:
+        """See :meth:`Loss.start_at`; the prototypes start there as well."""
+        super().start_at(means)
+        self.prototypes.copy_(means)
+        self.seen.fill_(True)
+
     def rows(self, batch: LossInput) -> tuple[Tensor, Terms]:
         """Half the host loss on the proxies plus half that on the prototypes, of each row, (B,)."""
         x = unit(batch.embeddings)

@@ -37,7 +37,7 @@ class DataSettings:
     identity_share: float = 0.5
     photos_per_identity: int = 4
     singles: float = 1 / 3
-    clean: float = 0.25
+    degraded: float | None = None
     flip: float = 0.5
     crop: float = 0.0
     lowres: float = 0.0
@@ -61,10 +61,16 @@ class BackboneSettings:
 
 @dataclass(frozen=True, slots=True)
 class LossSettings:
-    """The loss; ``settings`` go to its constructor."""
+    """The loss; ``settings`` go to its constructor.
+
+    ``class_weights``: ``random``, or ``means`` of what the network of ``--init`` makes of each person.
+    ``distill``: weight of the distill term beside the loss.
+    """
 
     name: str = "arcface"
     sample_rate: float = 1.0
+    class_weights: str | None = None
+    distill: float = 0.0
     settings: dict[str, Any] = field(default_factory=dict)
 
 
@@ -142,6 +148,7 @@ class Recipe:
 CHOICES: Mapping[str, tuple[str, ...]] = {
     "optimizer.name": ("sgd", "adamw"),
     "schedule.name": ("constant", "step", "polynomial", "cosine"),
+    "loss.class_weights": ("random", "means"),
     "run.precision": ("auto", "fp32", "bf16", "fp16"),
     "run.on_nan": ("stop", "rollback"),
 }
@@ -151,7 +158,7 @@ _LEAST: Mapping[str, float] = {
     "schedule.steps": 0,
     "schedule.warmup": 0, "optimizer.accumulate": 1, "optimizer.clip": 0, "optimizer.weight_decay": 0,
     "backbone.embedding_size": 1, "evaluate.every": 1, "run.seed": 0, "data.workers": 0, "optimizer.ema": 0,
-    "data.max_broken": 0,
+    "data.max_broken": 0, "data.degraded": 0, "loss.distill": 0,
 }  # fmt: skip
 
 

@@ -7,6 +7,9 @@ from dataclasses import dataclass, replace
 from facerec_cli.errors import UsageError
 from facerec_cli.training.config import Recipe
 
+PHOTOS_OF_EACH = 4
+"""Photos of a person whose mean a class weight starts at: more cost as much each and move the mean little."""
+
 
 @dataclass(frozen=True, slots=True)
 class Facts:
@@ -17,6 +20,9 @@ class Facts:
         backbone: The network that will be trained.
         embedding_size: Of the weights it starts from.
         pretrained: Whether it starts from weights.
+        classes: People to tell apart.
+        streamed: Whether the photos come in the order of their shards only.
+        needs_target: Whether the loss is about photos made hard.
         gpu: Whether it runs on a GPU.
         processes: How many share the batch.
         cores: CPU cores of a process.
@@ -26,6 +32,9 @@ class Facts:
     backbone: str
     embedding_size: int
     pretrained: bool
+    classes: int
+    streamed: bool
+    needs_target: bool
     gpu: bool
     processes: int
     cores: int
@@ -46,6 +55,9 @@ def resolve(recipe: Recipe, facts: Facts) -> Recipe:
     * epochs: 20 (3 for fine-tuning), more on small data so that there are about 3,000 (fine-tuning: 500, on a
       CPU 100) steps.
     * warm-up: a tenth of the run, at most 2 epochs on large data.
+    * class weights: for fine-tuning the means of up to four photos of each person, if those are no more
+      photos than the run will train on; else random.
+    * photos made hard: three quarters for distillation, none for other losses.
 
     Raises:
         UsageError: The batch cannot be split over the processes, or is larger than the data.
@@ -95,9 +107,34 @@ def resolve(recipe: Recipe, facts: Facts) -> Recipe:
             log_every=recipe.run.log_every or min(50 if facts.gpu else 10, max(per_epoch // 2, 1)),
         ),
         data=replace(
-            recipe.data, workers=_workers(facts) if recipe.data.workers is None else recipe.data.workers
+            recipe.data,
+            workers=_workers(facts) if recipe.data.workers is None else recipe.data.workers,
+            degraded=(0.75 if facts.needs_target else 0.0)
+            if recipe.data.degraded is None
+            else recipe.data.degraded,
+        ),
+        loss=replace(
+            recipe.loss, class_weights=_class_weights(recipe, facts, photos=round(total * per_epoch) * rows)
         ),
     )
+
+
+def _class_weights(recipe: Recipe, facts: Facts, photos: int) -> str:
+    obstacle = (
+        "there are no weights to start from (--init)"
+        if not facts.pretrained
+        else "the embedding size is not that of --init"
+        if recipe.backbone.embedding_size not in (None, facts.embedding_size)
+        else "a stream of tar shards cannot be looked up"
+        if facts.streamed
+        else ""
+    )
+    if recipe.loss.class_weights == "means" and obstacle:
+        raise UsageError(
+            f"Class weights cannot start at means: {obstacle}.", hint="Leave out loss.class_weights."
+        )
+    affordable = not obstacle and min(facts.images, PHOTOS_OF_EACH * facts.classes) <= photos
+    return recipe.loss.class_weights or ("means" if affordable else "random")
 
 
 def _rate(recipe: Recipe, facts: Facts, rows: int) -> float:

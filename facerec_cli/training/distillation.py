@@ -1,4 +1,7 @@
-"""The teacher of a distillation: the network of ``--init`` as it was, frozen, on the clean photos."""
+"""The teacher of a distillation: the network of ``--init`` as it was, frozen, on the clean photos.
+
+It serves the ``distill`` loss, and any other loss beside which ``loss.distill`` puts that term.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,12 @@ from facerec_cli.training.config import Recipe
 from facerec_cli.training.devices import World
 from facerec_cli.training.evaluate import to_input
 from facerec_cli.training.initial import Start, make_backbone
+from facerec_cli.training.loss_settings import loss_class
+
+
+def distils(recipe: Recipe) -> bool:
+    """Whether a run needs a teacher."""
+    return loss_class(recipe.loss.name).needs_target or recipe.loss.distill > 0
 
 
 def require_teacher(recipe: Recipe, start: Start) -> None:
@@ -21,18 +30,18 @@ def require_teacher(recipe: Recipe, start: Start) -> None:
     """
     if start.state is None:
         raise UsageError(
-            f"{recipe.loss.name} pulls photos made hard to what the network thought of them before, so it "
-            "needs a trained one.",
+            "Distillation pulls photos made hard to what the network thought of them before, so it needs a "
+            "trained one.",
             hint="Add --init sface, or a checkpoint.",
         )
     if recipe.backbone.embedding_size not in (None, start.embedding_size):
         raise UsageError(
-            f"{recipe.loss.name} keeps the embedding size of --init, {start.embedding_size}.",
+            f"Distillation keeps the embedding size of --init, {start.embedding_size}.",
             hint="Leave --embedding-size out.",
         )
     if recipe.data.hard:
         raise UsageError(
-            f"{recipe.loss.name} makes its hard photos from --data, so that it knows the clean ones.",
+            "Distillation makes its hard photos from --data, so that it knows the clean ones.",
             hint="Leave --hard-data out; data.degradations names what is done to the photos.",
         )
 

@@ -14,12 +14,15 @@ from facerec_cli.backbones import Backbone
 from facerec_cli.datasets import FaceDataset, open_dataset
 from facerec_cli.datasets.augment import Augment
 from facerec_cli.datasets.loader import Loader, build_loader
+from facerec_cli.datasets.stream import TarStream
 from facerec_cli.errors import InputError, UsageError
 from facerec_cli.losses.base import Loss
+from facerec_cli.losses.distill import Distill
 from facerec_cli.training import defaults
+from facerec_cli.training.class_means import start_classes
 from facerec_cli.training.config import Recipe
 from facerec_cli.training.devices import World, number_format
-from facerec_cli.training.distillation import make_teacher, require_teacher
+from facerec_cli.training.distillation import distils, make_teacher, require_teacher
 from facerec_cli.training.evaluate import PairSet, open_pair_sets
 from facerec_cli.training.freezing import freeze
 from facerec_cli.training.initial import make_backbone, open_start
@@ -45,7 +48,8 @@ class Parts:
         optimizer: Over ``parameters``.
         scaler: Of fp16; disabled otherwise.
         average: Running average of the backbone, or None.
-        teacher: The network as it was before, frozen, where the loss asks for targets; or None.
+        teacher: The network as it was before, frozen, where there is a distillation; or None.
+        distill: The distill term beside the loss, or None.
         sets: Pairs to watch.
         dtype: Of autocast.
         plan: To show.
@@ -63,6 +67,7 @@ class Parts:
     scaler: Any
     average: Any
     teacher: Backbone | None
+    distill: Loss | None
     sets: list[PairSet]
     dtype: torch.dtype
     plan: Plan
@@ -84,11 +89,11 @@ def prepare(recipe: Recipe, world: World, *, weights: bool = True) -> Parts:
     dataset = open_data(recipe)
     dtype = number_format(recipe.run.precision, world.device)
     gpu = world.device.type != "cpu"
-    pretrained, distils = bool(recipe.backbone.init), kind.batches == "degraded"
+    pretrained, taught = bool(recipe.backbone.init), distils(recipe)
     resolved = recipe.backbone.name is not None  # by the run that is gone on with
-    wanted = recipe.backbone if weights or distils or not resolved else replace(recipe.backbone, init="")
+    wanted = recipe.backbone if weights or taught or not resolved else replace(recipe.backbone, init="")
     start = open_start(wanted, defaults.default_backbone(gpu=gpu))
-    if distils:
+    if taught:
         require_teacher(recipe, start)
     recipe = replace(recipe, backbone=replace(recipe.backbone, settings=start.settings))
     facts = defaults.Facts(
@@ -96,6 +101,9 @@ def prepare(recipe: Recipe, world: World, *, weights: bool = True) -> Parts:
         backbone=start.backbone,
         embedding_size=start.embedding_size,
         pretrained=pretrained,
+        classes=dataset.num_classes,
+        streamed=isinstance(dataset, TarStream),
+        needs_target=kind.needs_target,
         gpu=gpu,
         processes=world.size,
         cores=max(len(os.sched_getaffinity(0)) // world.size, 1) if hasattr(os, "sched_getaffinity") else 4,
@@ -119,6 +127,8 @@ def prepare(recipe: Recipe, world: World, *, weights: bool = True) -> Parts:
     except TypeError as fault:  # a setting whose default is None does not tell its type
         raise UsageError(f"The loss {recipe.loss.name} cannot be built with {settings}: {fault}.") from fault
     loss = loss.to(world.device)
+    if weights and recipe.loss.class_weights == "means":
+        start_classes(loss, backbone, dataset, defaults.PHOTOS_OF_EACH)
     loader = _loader(recipe, dataset, loss, world)
     if loader.steps < recipe.optimizer.accumulate:
         raise UsageError(
@@ -126,7 +136,7 @@ def prepare(recipe: Recipe, world: World, *, weights: bool = True) -> Parts:
             hint="Lower optimizer.accumulate or --batch-size.",
         )
     parameters = named_parameters(backbone, loss)
-    teacher = make_teacher(start, backbone) if distils else None
+    teacher = make_teacher(start, backbone) if taught else None
     return Parts(
         recipe=recipe,
         dataset=dataset,
@@ -140,6 +150,9 @@ def prepare(recipe: Recipe, world: World, *, weights: bool = True) -> Parts:
         scaler=_scaler(dtype, world),
         average=_average(backbone, recipe.optimizer.ema),
         teacher=teacher,
+        distill=Distill(dataset.num_classes, backbone.embedding_size, group=world.group)
+        if recipe.loss.distill
+        else None,
         sets=sets,
         dtype=dtype,
         plan=_plan(recipe, dataset, backbone, teacher, loss, loader, world, dtype, sets),
@@ -186,7 +199,6 @@ def _loader(recipe: Recipe, dataset: FaceDataset, loss: Loss, world: World) -> L
         "shuffled": {},
         "identities": {"share": data.identity_share, "per_identity": data.photos_per_identity},
         "branches": {"singles": data.singles},
-        "degraded": {"clean": data.clean},
     }[loss.batches]
     return build_loader(
         dataset,
@@ -198,6 +210,8 @@ def _loader(recipe: Recipe, dataset: FaceDataset, loss: Loss, world: World) -> L
         workers=data.workers or 0,
         augment=Augment(data.flip, data.crop, data.lowres, data.photometric, data.occlusion),
         degradations=data.degradations,
+        degraded=data.degraded or 0.0,
+        keep_clean=distils(recipe),
         max_broken=data.max_broken,
         pin_memory=world.device.type == "cuda",
         **sampler,

@@ -212,18 +212,20 @@ def _step(
             with torch.autocast(world.device.type, parts.dtype, enabled=parts.dtype != torch.float32):
                 embeddings, feature_map = parts.network(images)
             target = target_of(parts.teacher, batch, world, parts.dtype)
-            loss, terms = parts.loss(
-                LossInput(
-                    embeddings,
-                    batch.labels,
-                    feature_map if parts.loss.needs_feature_map else None,
-                    branch=batch.branch,
-                    pair=batch.pair,
-                    target=target,
-                    epoch=epoch,
-                    step=progress.step * recipe.optimizer.accumulate + part,
-                )
+            given = LossInput(
+                embeddings,
+                batch.labels,
+                feature_map if parts.loss.needs_feature_map else None,
+                branch=batch.branch,
+                pair=batch.pair,
+                target=target,
+                epoch=epoch,
+                step=progress.step * recipe.optimizer.accumulate + part,
             )
+            loss, terms = parts.loss(given)
+            if parts.distill is not None:
+                pull, _ = parts.distill(given)
+                loss, terms = loss + recipe.loss.distill * pull, {**terms, "distill": pull.detach()}
             parts.scaler.scale(loss / recipe.optimizer.accumulate).backward()
         progress.note({"loss": loss, **terms})
     parts.scaler.unscale_(parts.optimizer)

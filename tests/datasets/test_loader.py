@@ -38,12 +38,13 @@ def assert_same(ones, others):
             assert (left is None and right is None) or torch.equal(left, right)
 
 
-@pytest.mark.parametrize("sampler", ["shuffled", "identities", "branches", "degraded"])
+@pytest.mark.parametrize("sampler", ["shuffled", "identities", "branches"])
 def test_workers_and_resuming_change_nothing(sampler):
     dataset = SyntheticDataset(6, 8)
-    alone = batches(dataset, sampler=sampler, augment=EVERYTHING)
-    assert_same(alone, batches(dataset, sampler=sampler, augment=EVERYTHING, workers=2))
-    assert_same(alone[2:], batches(dataset, sampler=sampler, augment=EVERYTHING, start=2))
+    given = {"sampler": sampler, "augment": EVERYTHING, "degraded": 0.5, "keep_clean": True}
+    alone = batches(dataset, **given)
+    assert_same(alone, batches(dataset, **given, workers=2))
+    assert_same(alone[2:], batches(dataset, **given, start=2))
     first = alone[0]
     assert first.images.shape == (12, 3, 112, 112)
     assert first.images.dtype == torch.uint8
@@ -194,7 +195,7 @@ def test_degraded_photos_come_with_their_clean_selves():
     """Mirrored alike; a part stays as it is; the rest is what the named degradations make of it."""
     dataset = SyntheticDataset(6, 8)
     names = ("lowres", "dark")
-    found = batches(dataset, sampler="degraded", degradations=names, clean=0.3, augment=Augment(flip=0.5))
+    found = batches(dataset, degradations=names, degraded=0.7, keep_clean=True, augment=Augment(flip=0.5))
     plain = batches(dataset, sampler="shuffled", augment=Augment(flip=0.5))
     same = torch.cat([(b.images == b.clean).flatten(1).all(1) for b in found])
     for hard, easy in zip(found, plain, strict=True):

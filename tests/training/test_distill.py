@@ -35,12 +35,12 @@ def losses(out):
 
 
 def test_photos_that_stay_clean_have_nothing_to_learn(distil, tmp_path):
-    train(distil(data__clean=1.0, schedule__steps=1, optimizer__lr=1e-9))
+    train(distil(data__degraded=0.0, schedule__steps=1, optimizer__lr=1e-9))
     assert losses(tmp_path / "run") == pytest.approx([0.0], abs=1e-6)
 
 
 def test_photos_made_hard_are_pulled_to_their_clean_selves(distil, tmp_path):
-    train(distil(data__clean=0.0, schedule__steps=16, optimizer__lr=0.1, run__log_every=4))
+    train(distil(data__degraded=1.0, schedule__steps=16, optimizer__lr=0.1, run__log_every=4))
     found = losses(tmp_path / "run")
     assert found[0] > 0.001
     assert found[-1] < 0.9 * found[0]
@@ -86,9 +86,22 @@ def test_a_stopped_distillation_goes_on_bit_for_bit(distil, tmp_path, stop_at):
         ({"data__hard": ["synthetic:12:6"]}, "--hard-data"),
         ({"data__degradations": []}, r"data\.degradations"),
         ({"data__degradations": ["lowress"]}, "lowres"),
-        ({"data__clean": 1.5}, r"data\.clean"),
+        ({"data__degraded": 1.5}, r"data\.degraded"),
     ],
 )
 def test_what_cannot_be_distilled_is_refused(distil, settings, message):
     with pytest.raises(UsageError, match=message):
         plan(distil(**settings))
+
+
+def test_a_distill_term_beside_another_loss_has_its_weight(distil, tmp_path):
+    """Of each branch, also those that DDL makes itself."""
+    for name, loss in (("arcface", "arcface"), ("ddl", "ddl")):
+        given = {"loss__name": loss, "data__degraded": 1.0, "loss__distill": 2.0, "schedule__steps": 1}
+        train(distil(name, **given))
+        first = json.loads((tmp_path / name / "metrics.jsonl").read_text().splitlines()[0])
+        train(distil(f"{name}-alone", **given | {"loss__distill": 0.0}))
+        alone = json.loads((tmp_path / f"{name}-alone" / "metrics.jsonl").read_text().splitlines()[0])
+        assert first["distill"] > 1e-4
+        assert first["loss"] == pytest.approx(alone["loss"] + 2 * first["distill"], rel=1e-5)
+        assert "distill" not in alone

@@ -1,0 +1,83 @@
+"""Class weights that start where the network of ``--init`` puts each person, for fine-tuning.
+
+With random class weights the first steps of a fine-tuning pull all photos towards random directions, and undo
+what the network knows. This is weight imprinting (Qi et al., CVPR 2018, arXiv 1712.07136).
+"""
+
+from __future__ import annotations
+
+import logging
+from itertools import pairwise
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from facerec_cli.backbones import Backbone
+from facerec_cli.datasets import FaceDataset
+from facerec_cli.datasets.augment import Augment
+from facerec_cli.datasets.loader import Fetch
+from facerec_cli.errors import InputError
+from facerec_cli.losses.base import Loss
+from facerec_cli.losses.classifier import unit
+from facerec_cli.training.evaluate import embed
+
+logger = logging.getLogger("facerec")
+
+_CHUNK = 256  # photos in memory at a time
+
+
+@torch.no_grad()
+def class_means(backbone: Backbone, dataset: FaceDataset, classes: range, each: int) -> Tensor:
+    """The unit mean of the unit embeddings of some photos of each class.
+
+    Args:
+        backbone: As it starts, on the device where it will run.
+        dataset: In random access.
+        classes: Consecutive classes.
+        each: Photos of one class at most, evenly spread over those there are.
+
+    Returns:
+        (len(classes), D) float32 on the backbone's device; a class without a readable photo has a zero row.
+    """
+    order = np.argsort(dataset.labels, kind="stable")
+    bounds = np.searchsorted(dataset.labels[order], np.arange(classes.start, classes.stop + 1))
+    chosen = [
+        (order[np.linspace(first, last - 1, min(each, last - first)).astype(np.int64)], place)
+        for place, (first, last) in enumerate(pairwise(bounds))
+        if last > first
+    ]
+    device = next(backbone.parameters()).device
+    sums = torch.zeros(len(classes), backbone.embedding_size, device=device)
+    if not chosen:
+        return sums
+    photos = np.concatenate([rows for rows, _ in chosen])
+    places = np.concatenate([np.full(len(rows), place) for rows, place in chosen])
+    fetch = Fetch(dataset, 0, 112, Augment(), ())
+    for start in range(0, len(photos), _CHUNK):
+        crops, kept = [], []
+        rows = slice(start, start + _CHUNK)
+        for photo, place in zip(photos[rows].tolist(), places[rows].tolist(), strict=True):
+            try:
+                crops.append(fetch.photo(photo))
+            except InputError:  # the loader tells of broken photos
+                continue
+            kept.append(place)
+        if kept:
+            found = unit(embed(backbone, np.stack(crops), device, flip=False, dtype=torch.float32)).to(device)
+            sums.index_add_(0, torch.tensor(kept, device=device), found)
+    return unit(sums)
+
+
+def start_classes(loss: Loss, backbone: Backbone, dataset: FaceDataset, each: int) -> None:
+    """Start this process's class weights at :func:`class_means`; a class without one keeps its random row."""
+    classes = loss.own_classes()
+    if not classes:
+        return
+    means = class_means(backbone, dataset, classes, each)
+    lacking = (means == 0).all(1)
+    if lacking.any():
+        fresh = torch.randn(means.shape, generator=torch.Generator().manual_seed(0)).to(means.device)
+        means = torch.where(lacking[:, None], unit(fresh), means)
+    loss.start_at(means)
+    logger.info("class weights start at the means of up to %d photos of each person", each)
