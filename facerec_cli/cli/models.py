@@ -188,7 +188,10 @@ def check(
 def card(
     model: Ref,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write the card here instead of printing it.")
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="Write the card to this file instead of printing it; - prints it."
+        ),
     ] = None,
     json_output: Json = False,
 ) -> None:
@@ -198,6 +201,8 @@ def card(
     from facerec_cli.packs.store import open_pack
 
     text = model_card(open_pack(model))
+    if output == Path("-"):
+        output = None
     if output:
         write_atomic(output, text.encode())
         note(f"wrote {output}")

@@ -1,22 +1,19 @@
 """A model card in Markdown: what the manifest says, and what was measured.
 
-Evaluations are the documents that ``facerec verify --json`` prints, kept as ``evaluations/*.json`` in the
-pack's folder. A card never states a figure that no program measured.
+A card never states a figure that no program measured.
 """
 
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from facerec_cli.packs.document import EVALUATIONS
+from facerec_cli.packs.evaluations import read_evaluations
 from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.packs.resolve import pack_hash
-
-log = logging.getLogger("facerec")
 
 NOT_MEASURED = "not measured"
 TOO_FEW = "not measurable with so few pairs"
@@ -33,30 +30,6 @@ def model_card(pack: ModelPack) -> str:
         _LIMITS,
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def read_evaluations(pack: ModelPack) -> list[tuple[str, dict[str, Any]]]:
-    """The evaluations stored beside the pack, by file name.
-
-    Unreadable ones, and those that were made with another model, are left out and named in the log.
-    """
-    found = []
-    identity = pack_hash(pack)
-    for path in sorted((pack.folder / EVALUATIONS).glob("*.json")):
-        try:
-            document = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as fault:
-            log.warning("%s is left out of the card: %s", path, fault)
-            continue
-        if not isinstance(document, dict):
-            log.warning("%s is left out of the card: it is not what `facerec verify --json` prints.", path)
-            continue
-        measured = (document.get("model") or {}).get("sha256")
-        if measured and measured != identity:
-            log.warning("%s is left out of the card: it was measured with another model.", path)
-            continue
-        found.append((path.stem, document))
-    return found
 
 
 def _facts(pack: ModelPack) -> str:

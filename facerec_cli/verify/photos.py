@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,12 @@ from facerec_cli.embed.result import EmbeddedFace, PhotoResult
 from facerec_cli.errors import InputError, UsageError
 from facerec_cli.faces import FaceModel
 from facerec_cli.faces.choice import choose
+from facerec_cli.packs.evaluations import threshold_with_flip
+from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.verify.card import check_card, read_card
 from facerec_cli.verify.settings import VerifySettings, open_for
+
+log = logging.getLogger("facerec")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +28,8 @@ class UsedThreshold:
 
     Attributes:
         value: Accept when cosine >= value.
-        source: For a person: "card FILE", "the model's default", "given".
+        source: For a person: "card FILE", "the model's default", "the model's evaluation with --flip" or
+            "given".
         far: The false accept rate that it stands for, or None where nobody measured it.
         data: What it was measured on, "" where unknown.
         different_pairs: With how many different pairs.
@@ -85,7 +91,8 @@ def verify_photos(
         first: A photo.
         second: The other.
         settings: How.
-        threshold: A cosine, or the path of a threshold card; None takes the model's default.
+        threshold: A cosine, or the path of a threshold card; None takes the model's default; with
+            ``flip`` that of the pack's evaluation with flip, if it has one.
 
     Raises:
         InputError: A photo cannot be read or has no face.
@@ -142,15 +149,7 @@ def _chosen(photo: PhotoResult, rule: str) -> EmbeddedFace:
 
 def _threshold(given: str | float | None, model: FaceModel, *, flip: bool) -> UsedThreshold:
     if given is None:
-        default = model.pack.threshold
-        if default is None:
-            raise UsageError(
-                f"The model {model.pack.name!r} has no default threshold.",
-                hint="Give --threshold a cosine, or a card as `facerec verify LIST --save-threshold` makes.",
-            )
-        return UsedThreshold(
-            default.value, "the model's default", default.far, default.data, default.impostor_pairs
-        )
+        return _default_threshold(model.pack, flip=flip)
     try:
         value = float(given)
     except ValueError:
@@ -160,3 +159,23 @@ def _threshold(given: str | float | None, model: FaceModel, *, flip: bool) -> Us
     if not -1 <= value <= 1:
         raise UsageError(f"--threshold {given} is not a cosine between -1 and 1.")
     return UsedThreshold(value, "given")
+
+
+def _default_threshold(pack: ModelPack, *, flip: bool) -> UsedThreshold:
+    default = pack.threshold
+    if default is None:
+        raise UsageError(
+            f"The model {pack.name!r} has no default threshold.",
+            hint="Give --threshold a cosine, or a card as `facerec verify LIST --save-threshold` makes.",
+        )
+    source = "the model's default"
+    if flip:
+        measured = threshold_with_flip(pack, default.far)
+        if measured is None:
+            log.warning(
+                "the model's threshold was measured without --flip, which shifts scores a little; "
+                "measure one with it: facerec verify LIST --flip --save-threshold card.toml"
+            )
+        else:
+            default, source = measured, "the model's evaluation with --flip"
+    return UsedThreshold(default.value, source, default.far, default.data, default.impostor_pairs)

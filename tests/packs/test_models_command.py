@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -180,6 +181,8 @@ def test_a_card_shows_the_evaluations_beside_the_pack(facerec, tiny, tmp_path):
     assert "| Data | pairs.txt |" in done.stdout and "50.00 %" not in done.stdout
     facerec("card", "tiny", "-o", tmp_path / "card.md")
     assert (tmp_path / "card.md").read_text() == done.stdout
+    assert facerec("card", "tiny", "-o", "-").stdout == done.stdout
+    assert not Path("-").exists()
 
 
 @pytest.mark.parametrize("words", ["embed", "verify", "models add", "models show"])

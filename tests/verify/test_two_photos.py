@@ -1,0 +1,69 @@
+"""Two photos: which threshold judges them."""
+
+import json
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from facerec_cli.cli import build_app
+from facerec_cli.packs.document import write_manifest
+from facerec_cli.packs.manifest import Threshold
+from facerec_cli.packs.resolve import pack_hash
+
+
+@pytest.fixture
+def pack(tiny_pack):
+    """The tiny pack with a threshold of 0.4 that was measured without flip."""
+    made = replace(tiny_pack, threshold=Threshold(0.4, 0.001, "pairs; no flip", 3000))
+    write_manifest(made)
+    return made
+
+
+@pytest.fixture
+def verify(pack, tmp_path):
+    cv2.imwrite(str(tmp_path / "face.png"), np.full((112, 112, 3), 200, np.uint8))
+
+    def run(*flags):
+        words = ["verify", *[str(tmp_path / "face.png")] * 2, "--aligned", "-m", str(pack.folder), *flags]
+        done = CliRunner().invoke(build_app(["verify"]), [*words, "--json"])
+        assert done.exit_code == 0, done.output
+        return json.loads(done.stdout)["threshold"], done.stderr
+
+    return run
+
+
+def test_a_threshold_without_flip_is_not_used_for_flip_in_silence(verify):
+    threshold, told = verify()
+    assert (threshold["value"], threshold["source"], told) == (0.4, "the model's default", "")
+    threshold, told = verify("--flip")
+    assert threshold["value"] == 0.4
+    assert "measured without --flip" in told and "--save-threshold" in told
+    assert verify("--flip", "--threshold", "0.2")[1] == ""
+
+
+def test_the_pack_s_evaluation_with_flip_gives_the_threshold_for_flip(verify, pack):
+    evaluation = {
+        "model": {"sha256": pack_hash(pack)},
+        "source": "LFW",
+        "settings": {"flip": False},
+        "different_pairs": 2999,
+        "tar_at_far": [{"far": 0.01, "threshold": 0.1}, {"far": 0.001, "threshold": 0.31}],
+    }
+    folder = pack.folder / "evaluations"
+    folder.mkdir()
+    (folder / "a.json").write_text(json.dumps(evaluation))
+    assert "without --flip" in verify("--flip")[1]  # that one has no flip either
+    (folder / "b.json").write_text(json.dumps({**evaluation, "settings": {"flip": True}}))
+    threshold, told = verify("--flip")
+    assert told == ""
+    assert threshold == {
+        "value": 0.31,
+        "source": "the model's evaluation with --flip",
+        "far": 0.001,
+        "data": "LFW, flip",
+        "different_pairs": 2999,
+    }
+    assert verify()[0]["value"] == 0.4
