@@ -7,8 +7,8 @@
 
 The step is the trainer's own, on batches that its own loader makes from made-up photos; it is timed by hooks
 of network, loss and optimiser. With several processes (gloo on a CPU) every second step leaves out the
-exchange of gradients; what is then missing is its cost. arcface_torch runs in the same processes, its steps between
-ours, on the same batch. All times are medians. Reading and decoding photos is measured by ``data.py``.
+exchange of gradients; what is then missing is its cost. arcface_torch runs in the same processes, its steps
+between ours, on the same batch. All times are medians. Reading and decoding photos is measured by ``data.py``.
 """
 
 from __future__ import annotations
