@@ -25,6 +25,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "facerec_cli.cli.train:train",
         "Train a face recognition network, or adapt one to your own photos.",
     ),
+    "study": (
+        "facerec_cli.cli.study:study",
+        "Compare losses on your own photos: train each with several seeds, judge by people never trained on.",
+    ),
     "export": (
         "facerec_cli.cli.export:export",
         "Write a checkpoint as an ONNX file that carries its manifest and is proved to compute the same.",

@@ -44,26 +44,94 @@ def bootstrap_tar(
         seed: Of the random numbers; the same seed gives the same intervals.
         progress: Told the rounds done.
     """
-    order = np.argsort(-scores[~same], kind="stable")
-    impostor = scores[~same][order]
-    one, two = (side[~same][order] for side in people)
-    genuine, owner = scores[same], people[0][same]
-    count = int(max(side.max() for side in people)) + 1
-    random = np.random.default_rng(seed)
-    rates = np.full((rounds, len(fars)), np.nan)
-    for r in range(rounds):
-        weight = np.bincount(random.integers(0, count, count), minlength=count)
-        accepted = np.cumsum(weight[one] * weight[two])
-        own = weight[owner]
-        if accepted[-1] and own.sum():
-            allowed = np.floor(np.asarray(fars) * accepted[-1] * (1 + 1e-12))
-            first_rejected = impostor[np.searchsorted(accepted, allowed, side="right")]
-            rates[r] = [(own[genuine > s]).sum() / own.sum() for s in first_rejected]
-        progress(r + 1, rounds)
+    if not fars:
+        return ()
+    rates = resampled_tar(scores, same, people, fars=fars, rounds=rounds, seed=seed, progress=progress)
     low, high = np.nanpercentile(rates, [2.5, 97.5], axis=0)
     return tuple(
         BootstrapInterval(far, float(a), float(b)) for far, a, b in zip(fars, low, high, strict=True)
     )
+
+
+def resampled_tar(
+    scores: NDArray[np.float32],
+    same: NDArray[np.bool_],
+    people: tuple[NDArray[np.int64], NDArray[np.int64]],
+    *,
+    fars: Sequence[float],
+    rounds: int,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> NDArray[np.float64]:
+    """TAR at each FAR in each round of :func:`bootstrap_tar`, (rounds, F); NaN where nobody was left.
+
+    The people drawn depend on the seed only, so the rounds of two models on the same pairs are paired: the
+    spread of their difference is that of the models' difference, without what the people have in common.
+    """
+    negative = scores[~same]
+    one, two = (side[~same] for side in people)
+    genuine, owner = scores[same], people[0][same]
+    count = int(max(side.max() for side in people)) + 1
+    # Only the highest scores can be thresholds; a draw that would need more of them gets all.
+    most = max(fars)
+    tail = _Tail(negative, one, two, min(len(negative), round(4 * most * len(negative)) + 1000))
+    everything: _Tail | None = None
+    total = _Total(one, two, count)
+    random = np.random.default_rng(seed)
+    rates = np.full((rounds, len(fars)), np.nan)
+    for r in range(rounds):
+        weight = np.bincount(random.integers(0, count, count), minlength=count)
+        whole = total(weight)
+        own = weight[owner]
+        if whole and own.sum():
+            allowed = np.floor(np.asarray(fars) * whole * (1 + 1e-12))
+            found = tail.first_rejected(weight, allowed)
+            if found is None:
+                everything = everything or _Tail(negative, one, two, len(negative))
+                found = everything.first_rejected(weight, allowed)
+                assert found is not None
+            rates[r] = [(own[genuine > s]).sum() / own.sum() for s in found]
+        progress(r + 1, rounds)
+    return rates
+
+
+class _Tail:
+    """The highest scores of different pairs, from high to low, with their two people."""
+
+    def __init__(
+        self, scores: NDArray[np.float32], one: NDArray[np.int64], two: NDArray[np.int64], keep: int
+    ) -> None:
+        chosen = np.arange(len(scores))
+        if keep < len(scores):
+            chosen = np.flatnonzero(scores >= np.partition(scores, -keep)[-keep])
+        order = chosen[np.argsort(-scores[chosen], kind="stable")]
+        self.scores, self.one, self.two = scores[order], one[order], two[order]
+
+    def first_rejected(
+        self, weight: NDArray[np.int64], allowed: NDArray[np.float64]
+    ) -> NDArray[np.float32] | None:
+        """For each allowed weight of accepted pairs the first score beyond it; None if it is not here."""
+        accepted = np.cumsum(weight[self.one] * weight[self.two])
+        if not len(accepted) or accepted[-1] <= allowed.max():
+            return None
+        rejected: NDArray[np.float32] = self.scores[np.searchsorted(accepted, allowed, side="right")]
+        return rejected
+
+
+class _Total:
+    """The weight of all different pairs, by a table of how many each two people have if it is small."""
+
+    def __init__(self, one: NDArray[np.int64], two: NDArray[np.int64], count: int) -> None:
+        self.one, self.two = one, two
+        self.table: NDArray[np.float64] | None = None
+        if count <= 3000:
+            pairs = np.bincount(one * count + two, minlength=count * count)
+            self.table = pairs.reshape(count, count).astype(np.float64)
+
+    def __call__(self, weight: NDArray[np.int64]) -> int:
+        if self.table is None:
+            return int((weight[self.one] * weight[self.two]).sum())
+        return round(float(weight @ self.table @ weight))
 
 
 def people_of(

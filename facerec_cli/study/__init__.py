@@ -1,0 +1,16 @@
+"""A study: losses x seeds on one set of photos, judged on easy and hard photos of people never trained on.
+
+::
+
+    protocol.py    what a STUDY.toml says, typed and checked
+    split.py       who is trained on, who chooses settings, who is tested; nobody twice
+    conditions.py  the test's degradations, fixed per photo
+    crops.py       the photos as aligned crops, made once
+    subsets.py     which pairs are compared: easy, hard, naturally hard
+    judge.py       what a network makes of the photos that judge it
+    interpolate.py how far to go from the first weights to the trained ones
+    run.py         one arm with one seed: train, interpolate, embed
+    conduct.py     all of them, in parallel processes, going on where an earlier call stopped
+    compare.py     means and intervals over seeds and people
+    tables.py, report.py   the results as tables, Markdown and HTML
+"""

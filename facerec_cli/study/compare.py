@@ -1,0 +1,242 @@
+"""What the embeddings of all runs say: figures of each, means over seeds, differences with intervals.
+
+Two kinds of chance: the interval of an arm's mean is Student's over its seeds. Differences between arms come
+from a bootstrap that draws the test people and, in the same round, each arm's seeds with replacement; both
+arms see the same people, so what makes a draw easy for both cancels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facerec_cli.progress import Progress, silent
+from facerec_cli.study.crops import read_crops
+from facerec_cli.study.judge import PAIRS
+from facerec_cli.study.prepare import Prepared
+from facerec_cli.study.protocol import Protocol
+from facerec_cli.study.run import BEFORE, EMBEDDINGS, Job
+from facerec_cli.study.subsets import Pairs, make_pairs
+from facerec_cli.verify.bootstrap import resampled_tar
+from facerec_cli.verify.statistics import evaluate
+
+Rows = NDArray[np.float64]
+# 97.5 % points of Student's t for 1 to 9 degrees of freedom; for more the last one, a little too wide.
+_T = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
+_CURVE = np.logspace(-5, 0, 61)
+_BINS = np.linspace(-0.5, 1.0, 61)
+_SHOWN = 12
+
+
+def compare(
+    protocol: Protocol, prepared: Prepared, jobs: Sequence[Job], progress: Progress = silent
+) -> dict[str, Any]:
+    """Measure every run and compare the arms; the result is plain values for JSON.
+
+    Args:
+        protocol: What was asked.
+        prepared: What the runs shared.
+        jobs: Finished runs.
+        progress: Told of the runs measured.
+    """
+    materials, test = prepared.materials, protocol.test
+    people = np.unique(np.array(materials.judged.people), return_inverse=True)[1].astype(np.int64)
+    crops = read_crops(materials.crops, materials.judged.paths)
+    pairs = {name: make_pairs(name, people, crops, test.natural) for name in test.subsets}
+    runs: list[dict[str, Any]] = []
+    curves: dict[str, dict[str, list[Rows]]] = {}
+    spread: dict[str, dict[str, list[tuple[Rows, Rows]]]] = {}
+    scores: dict[str, list[NDArray[np.float32]]] = {}
+    rounds: dict[tuple[str, int, str], Rows] = {}
+    for done, job in enumerate(jobs, 1):
+        with np.load(job.folder / EMBEDDINGS) as found:
+            rows = {name: found[name] for name in found.files}
+        record = job.record() or {}
+        figures = {}
+        for name, own in pairs.items():
+            own_scores = own.scores(rows)
+            figures[name] = _figures(own_scores, own.same, test.fars)
+            rounds[job.arm, job.seed, name] = resampled_tar(
+                own_scores,
+                own.same,
+                (people[own.first], people[own.second]),
+                fars=measurable(test.fars, own),
+                rounds=test.rounds,
+            )
+            curves.setdefault(name, {}).setdefault(job.arm, []).append(_curve(own_scores, own.same))
+            spread.setdefault(name, {}).setdefault(job.arm, []).append(_histograms(own_scores, own.same))
+            if name == _hardest_subset(test.subsets):
+                scores.setdefault(job.arm, []).append(own_scores[own.same])
+        kept = ("interpolate", "steps", "seconds", "seconds_training", "validation", "recipe")
+        facts = {key: record[key] for key in kept if key in record}
+        facts.get("recipe", {}).get("run", {}).pop("out", None)
+        facts.get("recipe", {}).get("data", {}).pop("path", None)
+        runs.append(
+            {
+                "arm": job.arm,
+                "seed": job.seed,
+                **facts,
+                "accuracy": _accuracy(prepared, rows),
+                "subsets": figures,
+            }
+        )
+        progress(done, len(jobs))
+    arms = {job.arm: None for job in jobs}
+    subsets: dict[str, dict[str, Any]] = {
+        name: {
+            "photos": len(people),
+            "people": int(people.max()) + 1,
+            "same": int(own.same.sum()),
+            "different": int((~own.same).sum()),
+            "fars": list(measurable(test.fars, own)),
+        }
+        for name, own in pairs.items()
+    }
+    return {
+        "protocol": protocol.document(),
+        "parts": prepared.counts,
+        "subsets": subsets,
+        "pairs": {"same": int(prepared.pairs.same.sum()), "different": int((~prepared.pairs.same).sum())},
+        "runs": runs,
+        "arms": {arm: _summary([run for run in runs if run["arm"] == arm]) for arm in arms},
+        "differences": {
+            reference: {
+                arm: {
+                    name: _differences(rounds, runs, arm, reference, name, subsets[name]["fars"])
+                    for name in test.subsets
+                }
+                for arm in arms
+                if arm not in (reference, BEFORE)
+            }
+            for reference in (BEFORE, protocol.study.baseline)
+            if reference in arms
+        },
+        "curves": {
+            "far": _CURVE.tolist(),
+            "tar": {n: {arm: _mean(c) for arm, c in by.items()} for n, by in curves.items()},
+        },
+        "similarities": {
+            "edges": _BINS.tolist(),
+            "shares": {
+                name: {
+                    arm: {"same": _mean([h[0] for h in own]), "different": _mean([h[1] for h in own])}
+                    for arm, own in by.items()
+                }
+                for name, by in spread.items()
+            },
+        },
+        "hardest": _hardest(prepared, pairs[_hardest_subset(test.subsets)], scores),
+    }
+
+
+def measurable(fars: Sequence[float], pairs: Pairs) -> tuple[float, ...]:
+    """The rates that there are enough different pairs for: three over the rate."""
+    different = int((~pairs.same).sum())
+    return tuple(far for far in fars if far * different >= 3)
+
+
+def interval_over_seeds(values: Sequence[float]) -> dict[str, Any]:
+    """Mean with Student's 95 % interval; no interval for one seed."""
+    mean = float(np.mean(values))
+    if len(values) < 2:
+        return {"mean": mean, "seeds": list(values)}
+    half = _T[min(len(values) - 2, len(_T) - 1)] * float(np.std(values, ddof=1)) / np.sqrt(len(values))
+    return {"mean": mean, "half": float(half), "seeds": list(values)}
+
+
+def _figures(scores: NDArray[np.float32], same: NDArray[np.bool_], fars: Sequence[float]) -> dict[str, Any]:
+    found = evaluate(scores, same, fars=fars)
+    tar = {f"{point.far:g}": point.tar for point in found.tar_at_far if point.tar is not None}
+    return {"tar": tar, "eer": found.eer, "auc": found.auc, "d_prime": found.d_prime}
+
+
+def _accuracy(prepared: Prepared, rows: Mapping[str, NDArray[np.float32]]) -> float | None:
+    """Ten-fold accuracy on the pair list."""
+    pairs = prepared.pairs
+    units = rows[PAIRS]
+    scores = np.einsum("pd,pd->p", units[pairs.first], units[pairs.second])
+    found = evaluate(scores, pairs.same, folds=pairs.fold, fars=(0.1,)).accuracy
+    return None if found is None else found.mean
+
+
+def _summary(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Means over the seeds of one arm."""
+    subsets: dict[str, Any] = {}
+    for name, first in runs[0]["subsets"].items():
+        own = [run["subsets"][name] for run in runs]
+        subsets[name] = {
+            "tar": {far: interval_over_seeds([one["tar"][far] for one in own]) for far in first["tar"]},
+            **{key: interval_over_seeds([one[key] for one in own]) for key in ("eer", "auc")},
+        }
+    accuracies = [run["accuracy"] for run in runs if run["accuracy"] is not None]
+    return {"subsets": subsets, "accuracy": interval_over_seeds(accuracies) if accuracies else None}
+
+
+def _differences(
+    rounds: Mapping[tuple[str, int, str], Rows],
+    runs: Sequence[Mapping[str, Any]],
+    arm: str,
+    reference: str,
+    subset: str,
+    fars: Sequence[float],
+) -> dict[str, dict[str, float]]:
+    """FAR -> mean difference of TAR and its 95 % interval over people and seeds."""
+    random = np.random.default_rng(0)
+    sides, means = [], []
+    for name in (arm, reference):
+        own = [run for run in runs if run["arm"] == name]
+        table = np.stack([rounds[name, run["seed"], subset] for run in own])  # (S, R, F)
+        drawn = random.integers(0, len(own), (len(own), table.shape[1]))
+        sides.append(table[drawn, np.arange(table.shape[1])].mean(axis=0))
+        means.append([np.mean([run["subsets"][subset]["tar"][f"{far:g}"] for run in own]) for far in fars])
+    low, high = np.nanpercentile(sides[0] - sides[1], [2.5, 97.5], axis=0)
+    return {
+        f"{far:g}": {"mean": float(a - b), "low": float(x), "high": float(y)}
+        for far, a, b, x, y in zip(fars, *means, low, high, strict=True)
+    }
+
+
+def _curve(scores: NDArray[np.float32], same: NDArray[np.bool_]) -> Rows:
+    """TAR at each FAR of ``_CURVE``; NaN below one different pair."""
+    impostor = np.sort(scores[~same])[::-1]
+    allowed = np.floor(_CURVE * len(impostor) * (1 + 1e-12)).astype(int)
+    genuine = scores[same]
+    rates = [
+        np.nan if k == 0 else 1.0 if k >= len(impostor) else float((genuine > impostor[k]).mean())
+        for k in allowed
+    ]
+    return np.array(rates)
+
+
+def _histograms(scores: NDArray[np.float32], same: NDArray[np.bool_]) -> tuple[Rows, Rows]:
+    kinds = (np.histogram(np.clip(scores[kind], -0.5, 1.0), _BINS)[0] / kind.sum() for kind in (same, ~same))
+    one, two = kinds
+    return one, two
+
+
+def _mean(rows: Sequence[Rows]) -> list[float | None]:
+    return [None if np.isnan(value) else round(float(value), 6) for value in np.mean(rows, axis=0)]
+
+
+def _hardest_subset(subsets: Sequence[str]) -> str:
+    return "natural" if "natural" in subsets else subsets[0]
+
+
+def _hardest(
+    prepared: Prepared, pairs: Pairs, scores: Mapping[str, Sequence[NDArray[np.float32]]]
+) -> list[dict[str, Any]]:
+    """The same pairs that the first arm (the untouched network, if there is one) likes least."""
+    means = {arm: np.mean(own, axis=0) for arm, own in scores.items()}
+    first, second = pairs.first[pairs.same], pairs.second[pairs.same]
+    paths = prepared.materials.judged.paths
+    order = np.argsort(next(iter(means.values())), kind="stable")[:_SHOWN]
+    return [
+        {
+            "photos": [paths[first[i]], paths[second[i]]],
+            "scores": {arm: float(own[i]) for arm, own in means.items()},
+        }
+        for i in order
+    ]

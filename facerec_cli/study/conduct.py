@@ -1,0 +1,252 @@
+"""A whole study: prepare, estimate, run what is not there yet, compare, report."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from facerec_cli.datasets.evaluation import write_at_once
+from facerec_cli.errors import FacerecError, InputError, TrainingError, UsageError
+from facerec_cli.progress import Progress, silent
+from facerec_cli.study.judge import embed_speed
+from facerec_cli.study.prepare import make_jobs, prepare
+from facerec_cli.study.protocol import Protocol
+from facerec_cli.study.run import BEFORE, Job, perform
+from facerec_cli.study.subsets import conditions_of
+from facerec_cli.training.config import changed, to_document
+
+RESULTS, MARKER = "results.json", "study.json"
+_PROBE_STEPS = 4
+
+Steps = Callable[[str, str], AbstractContextManager[Progress]]
+
+
+def _unseen(description: str, unit: str) -> AbstractContextManager[Progress]:
+    return nullcontext(silent)
+
+
+def _unheard(text: str) -> None:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Studied:
+    """How a study ended.
+
+    Attributes:
+        results: What ``results.json`` holds.
+        files: What was written for the reader.
+    """
+
+    results: dict[str, Any]
+    files: tuple[Path, ...]
+
+
+def conduct(
+    protocol: Protocol,
+    out: Path,
+    *,
+    crops: Path | None = None,
+    resume: bool = False,
+    jobs: int = 1,
+    only: Sequence[str] = (),
+    dry_run: bool = False,
+    tell: Callable[[str], None] = _unheard,
+    steps: Steps = _unseen,
+) -> Studied | None:
+    """Run a study, or go on with it.
+
+    Args:
+        protocol: What to do.
+        out: Folder for everything.
+        crops: Where aligned crops are kept; several studies may share it. None: in ``out``.
+        resume: Go on in a folder that holds a study; finished runs with the same settings are kept.
+        jobs: Runs at the same time, each in a process with its part of the cores.
+        only: Arms to train; others are compared as far as they are finished.
+        dry_run: Stop after the estimate.
+        tell: Is told what happens, in sentences.
+        steps: Opens a progress bar for a description and a unit.
+
+    Returns:
+        The results; None after a dry run.
+
+    Raises:
+        FacerecError: The study cannot start, or a run failed; the finished ones are kept.
+        KeyboardInterrupt: It was told to stop.
+    """
+    if jobs < 1:
+        raise UsageError(f"--jobs {jobs} is not possible.", hint="It must be at least 1.")
+    for name in only:
+        if name not in protocol.arms:
+            raise UsageError(f"There is no arm {name!r}.", hint=f"The study has {', '.join(protocol.arms)}.")
+    import torch
+
+    _check_recipes(protocol)
+    _open_folder(protocol, out, resume=resume)
+    with steps("crops", "photos") as progress:
+        prepared = prepare(protocol, out, crops=crops or out / "crops", progress=progress)
+    for part, count in prepared.counts.items():
+        tell(
+            f"{part}: " + ", ".join(f"{number:,} {what.replace('_', ' ')}" for what, number in count.items())
+        )
+    threads = max(1, torch.get_num_threads() // jobs)
+    every = make_jobs(protocol, prepared.materials, out, threads=threads)
+    wanted = [job for job in every if not only or job.arm in (*only, BEFORE)]
+    left = [job for job in wanted if job.record() is None]
+    tell(f"{len(wanted) - len(left)} of {len(wanted)} runs are finished")
+    if left:
+        tell(estimate(left, out / ".probe", jobs))
+    if dry_run:
+        return None
+    with steps("runs", "runs") as progress:
+        _perform_all(left, jobs, tell, progress)
+    finished = [job for job in every if job.record() is not None]
+    missing = [name for name in protocol.arms if name not in {job.arm for job in finished}]
+    if protocol.study.baseline in missing:
+        raise InputError(
+            f"The baseline {protocol.study.baseline} has no finished run to compare with.",
+            hint="Run it with --resume --only, or set study.baseline.",
+        )
+    for name in missing:
+        tell(f"{name} has no finished run and is left out")
+    from facerec_cli.study.compare import compare
+
+    with steps("comparing", "runs") as progress:
+        results = compare(protocol, prepared, finished, progress)
+    text = json.dumps(results, indent=1, ensure_ascii=False, allow_nan=False)
+    results = json.loads(text)  # what a reader of the file gets
+    write_at_once(out / RESULTS, text.encode("utf-8", "surrogateescape"))
+    from facerec_cli.study.report import write_reports
+
+    reports = write_reports(results, out, prepared.materials.crops)
+    return Studied(results, (out / RESULTS, out / "split.json", *reports))
+
+
+def estimate(left: Sequence[Job], probe: Path, jobs: int) -> str:
+    """Measure a few steps and embeddings, and say how long the runs that are left will take."""
+    import torch
+
+    from facerec_cli.training.train import plan
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(left[0].threads or before)
+    try:
+        trained = [job for job in left if job.arm != BEFORE]
+        materials = left[0].materials
+        photos = len(materials.judged.paths) * len(conditions_of(materials.subsets)) + len(materials.pairs)
+        weights = left[0].settings.interpolate
+        if left[0].recipe.backbone.init and weights != (1.0,):
+            own = len(materials.validation.paths) * len(conditions_of(left[0].settings.subsets))
+            photos += own * (1 + len(weights))
+        judging = photos / embed_speed(left[0].recipe, materials)
+        if not trained:
+            return f"one network is left to judge, about {_minutes(judging)}"
+        counts = [plan(job.full_recipe()).steps for job in trained]
+        short = changed(trained[0].recipe, "schedule.steps", _PROBE_STEPS)
+        step = replace(trained[0], folder=probe, recipe=short).train() / _PROBE_STEPS
+    finally:
+        torch.set_num_threads(before)
+        shutil.rmtree(probe, ignore_errors=True)
+    seconds = (sum(counts) * step + len(left) * judging) / jobs
+    return (
+        f"{len(left)} runs are left, {min(counts)} to {max(counts)} steps of about {step:.2f} s and "
+        f"{_minutes(judging)} of judging each: about {_minutes(seconds)} with {jobs} at a time"
+    )
+
+
+def _perform_all(left: Sequence[Job], jobs: int, tell: Callable[[str], None], progress: Progress) -> None:
+    """Do all jobs; a failing one does not keep the others from being done."""
+    failed: list[tuple[Job, FacerecError]] = []
+    began = time.monotonic()
+    for done, (job, outcome) in enumerate(_in_turn(left) if jobs == 1 else _at_once(left, jobs), 1):
+        if isinstance(outcome, FacerecError):
+            failed.append((job, outcome))
+            tell(f"{job.arm}, seed {job.seed} failed: {outcome}")
+        else:
+            share = outcome.get("interpolate", 1.0)
+            went = "" if share == 1.0 else f", taken {share:g} of the way"
+            minutes = _minutes((time.monotonic() - began) / done * (len(left) - done))
+            tell(f"{job.arm}, seed {job.seed}: {outcome['seconds']:.0f} s{went}; {minutes} to go")
+        progress(done, len(left))
+    if failed:
+        job, fault = failed[0]
+        first = f"{job.arm} with seed {job.seed}"
+        raise TrainingError(
+            f"{len(failed)} of {len(left)} runs failed, {first} first: {fault.message}",
+            hint=f"{fault.hint} The others are finished and kept; go on with --resume.".strip(),
+        )
+
+
+def _in_turn(left: Sequence[Job]) -> Iterator[tuple[Job, dict[str, Any] | FacerecError]]:
+    for job in left:
+        try:
+            yield job, perform(job)
+        except FacerecError as fault:
+            yield job, fault
+
+
+def _at_once(left: Sequence[Job], jobs: int) -> Iterator[tuple[Job, dict[str, Any] | FacerecError]]:
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
+        futures = {pool.submit(_outcome, job): job for job in left}
+        try:
+            for future in as_completed(futures):
+                yield futures[future], future.result()
+        except BrokenProcessPool as fault:
+            raise TrainingError(
+                "A process of the study ended without a word.",
+                hint="Most often memory ran out: use fewer --jobs, then go on with --resume.",
+            ) from fault
+        except BaseException:
+            for child in multiprocessing.active_children():  # a training saves and stops
+                child.terminate()
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _outcome(job: Job) -> dict[str, Any] | FacerecError:
+    try:
+        return perform(job)
+    except FacerecError as fault:  # returned, as a hint is lost where an exception is sent by its arguments
+        return TrainingError(fault.message, hint=fault.hint)
+
+
+def _check_recipes(protocol: Protocol) -> None:
+    """Refuse a loss's unknown setting before anything is done."""
+    from facerec_cli.training.loss_settings import loss_class, loss_settings
+
+    for name, recipe in protocol.arms.items():
+        try:
+            loss_settings(loss_class(recipe.loss.name), recipe)
+        except UsageError as fault:
+            raise InputError(f"[arms.{name}]: {fault.message}", hint=fault.hint) from fault
+
+
+def _open_folder(protocol: Protocol, out: Path, *, resume: bool) -> None:
+    marker = out / MARKER
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"{out} is a file.", hint="Choose another --out.")
+    if marker.is_file() and not resume:
+        raise UsageError(
+            f"{out} holds a study.", hint="Go on with it with --resume, or choose another --out."
+        )
+    document = protocol.document() | {"arms": {n: to_document(r) for n, r in protocol.arms.items()}}
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        write_at_once(marker, json.dumps(document, indent=1).encode())
+    except OSError as fault:
+        raise UsageError(
+            f"{out} cannot be written: {fault.strerror}.", hint="Choose another --out."
+        ) from fault
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"

@@ -1,0 +1,118 @@
+"""What a network makes of the photos that judge it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facerec_cli.study.conditions import apply
+from facerec_cli.study.crops import read_crops
+from facerec_cli.study.materials import Materials, Photos
+from facerec_cli.study.subsets import Pairs, conditions_of, make_pairs
+from facerec_cli.training.config import Recipe
+from facerec_cli.verify.statistics import evaluate
+
+if TYPE_CHECKING:
+    import torch
+
+    from facerec_cli.backbones import Backbone
+
+PAIRS = "pairs"  # key of the embeddings of the pair list's photos, clean
+
+Rows = NDArray[np.float32]
+
+
+class Judge:
+    """Judges networks by some photos under some conditions: subset -> TAR.
+
+    Args:
+        crops: Folder of the crops.
+        photos: Which of them.
+        subsets: What is compared.
+        device: Where the networks run.
+    """
+
+    def __init__(self, crops: Path, photos: Photos, subsets: Sequence[str], device: torch.device) -> None:
+        images = read_crops(crops, photos.paths)
+        people = np.array(photos.people)
+        self.device = device
+        self.images = {name: apply(name, images, photos.paths) for name in conditions_of(subsets)}
+        self.pairs = {name: make_pairs(name, people, images, 0.2) for name in subsets}
+
+    def __call__(self, network: Backbone) -> dict[str, float]:
+        """TAR of each subset at :func:`far_for` its pairs."""
+        rows = {name: embed_crops(network, self.device, images) for name, images in self.images.items()}
+        return {name: _tar(pairs, rows) for name, pairs in self.pairs.items()}
+
+
+def far_for(pairs: Pairs) -> float:
+    """The lowest FAR of 1e-3, 1e-2 and 1e-1 that accepts ten different pairs."""
+    different = int((~pairs.same).sum())
+    return next((far for far in (1e-3, 1e-2) if far * different >= 10), 1e-1)
+
+
+def embed_photos(network: Backbone, device: torch.device, materials: Materials) -> dict[str, Rows]:
+    """Unit rows of the judged photos under each condition, and of the pair list's photos."""
+    photos = materials.judged
+    crops = read_crops(materials.crops, photos.paths)
+    found = {
+        name: embed_crops(network, device, apply(name, crops, photos.paths))
+        for name in conditions_of(materials.subsets)
+    }
+    if materials.pairs:
+        known = {path: row for row, path in enumerate(photos.paths)}
+        others = [path for path in materials.pairs if path not in known]
+        rows = dict(
+            zip(others, embed_crops(network, device, read_crops(materials.crops, others)), strict=True)
+        )
+        both = [found["clean"][known[path]] if path in known else rows[path] for path in materials.pairs]
+        found[PAIRS] = np.stack(both)
+    return found
+
+
+def embed_speed(recipe: Recipe, materials: Materials) -> float:
+    """Crops a second of the network that a recipe starts from, measured on a few."""
+    network, device = first_network(recipe), device_of(recipe)
+    crops = read_crops(materials.crops, materials.judged.paths[:32])
+    embed_crops(network, device, crops)
+    began = time.monotonic()
+    embed_crops(network, device, crops)
+    return len(crops) / (time.monotonic() - began)
+
+
+def embed_crops(network: Backbone, device: torch.device, crops: NDArray[np.uint8]) -> Rows:
+    """(N, D) unit rows."""
+    import torch
+
+    from facerec_cli.training.evaluate import embed
+
+    rows = embed(network.to(device), crops, device, flip=False, dtype=torch.float32).numpy()
+    unit: Rows = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+    return unit
+
+
+def first_network(recipe: Recipe) -> Backbone:
+    """The network that the arms start from."""
+    import torch
+
+    from facerec_cli.training.initial import make_backbone, open_start
+
+    start = open_start(recipe.backbone, recipe.backbone.name or "mobilefacenet")
+    return make_backbone(start, start.embedding_size).eval().to(memory_format=torch.channels_last)
+
+
+def device_of(recipe: Recipe) -> torch.device:
+    """The device of a recipe."""
+    from facerec_cli.training.devices import choose_device
+
+    return choose_device(recipe.run.device)
+
+
+def _tar(pairs: Pairs, rows: Mapping[str, Rows]) -> float:
+    point = evaluate(pairs.scores(rows), pairs.same, fars=(far_for(pairs),)).tar_at_far[0]
+    return point.tar or 0.0

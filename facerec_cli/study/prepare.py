@@ -1,0 +1,228 @@
+"""What a study needs before the first run: the split, the crops, the lists, the jobs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facerec_cli.datasets import FaceDataset, open_stored
+from facerec_cli.datasets.evaluation import draw_pairs, write_at_once
+from facerec_cli.datasets.folder import is_photo_name
+from facerec_cli.errors import InputError
+from facerec_cli.progress import Progress, silent
+from facerec_cli.study.crops import cut_crops
+from facerec_cli.study.materials import Materials, Photos
+from facerec_cli.study.protocol import Protocol
+from facerec_cli.study.run import BEFORE, Job
+from facerec_cli.study.split import Split, split_people
+
+_DRAWN = 6000  # pairs, where there is no list: as many as LFW's
+
+
+@dataclass(frozen=True, slots=True)
+class PairTable:
+    """Pairs whose people are all judged.
+
+    Attributes:
+        crops: M crops.
+        first: (P,) int64 into ``crops``.
+        second: (P,) int64.
+        same: (P,) bool.
+        fold: (P,) int64, or None.
+    """
+
+    crops: tuple[str, ...]
+    first: NDArray[np.int64]
+    second: NDArray[np.int64]
+    same: NDArray[np.bool_]
+    fold: NDArray[np.int64] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A study that can be run.
+
+    Attributes:
+        split: Who is where.
+        materials: What the runs share.
+        pairs: For the accuracy.
+        counts: People and photos of each part that are used.
+    """
+
+    split: Split
+    materials: Materials
+    pairs: PairTable
+    counts: dict[str, dict[str, int]]
+
+
+def prepare(protocol: Protocol, out: Path, *, crops: Path, progress: Progress = silent) -> Prepared:
+    """Split the people, cut the crops, write ``split.json`` and the list to train on.
+
+    Raises:
+        InputError: The data or the pair list cannot serve.
+    """
+    dataset = open_stored(protocol.study.data)
+    split, test, validation = protocol.split, protocol.test, protocol.validation
+    wanted = {
+        "train": (split.photos, split.photos_each),
+        "validation": (validation.photos, validation.photos_each),
+        "test": (test.photos, test.photos_each),
+    }
+    if protocol.study.judge == "validation":  # a search sees as many of them as the verdict would see
+        wanted["validation"] = (max(test.photos, validation.photos), wanted["validation"][1])
+    parts = split_people(dataset, split, wanted)
+    judged = protocol.study.judge
+    listed = None
+    if protocol.study.pairs:
+        listed = _listed_pairs(dataset, protocol.study.pairs, parts.people[judged])
+    used = [parts.photos["train"], parts.photos["validation"], parts.photos[judged]]
+    used += [] if listed is None else [listed[0]]
+    found = cut_crops(
+        dataset,
+        np.concatenate(used),
+        crops,
+        aligned=protocol.study.aligned,
+        faces=protocol.study.faces,
+        progress=progress,
+    )
+    text = json.dumps(parts.document(dataset, split.seed), indent=1, ensure_ascii=False)
+    write_at_once(out / "split.json", text.encode("utf-8", "surrogateescape"))
+    train = out / "lists" / "train.txt"
+    rows = [(found[i], int(dataset.labels[i])) for i in parts.photos["train"].tolist() if i in found]
+    _write_list(train, crops, rows, dataset.class_names)
+    photos = {part: _photos(parts.photos[part], dataset, found) for part in ("validation", judged)}
+    pairs = _drawn_pairs(photos[judged]) if listed is None else _pair_table(*listed, found)
+    materials = Materials(
+        crops=crops,
+        train=train,
+        train_hash=hashlib.sha256(repr(rows).encode("utf-8", "surrogateescape")).hexdigest(),
+        judged=photos[judged],
+        validation=photos["validation"],
+        pairs=pairs.crops,
+        subsets=protocol.test.subsets,
+        natural=protocol.test.natural,
+    )
+    counts = {
+        part: {"people": len(parts.people[part]), "photos": len(own)}
+        for part, own in (
+            ("train", rows),
+            ("validation", photos["validation"].paths),
+            (judged, photos[judged].paths),
+        )
+    }
+    counts["train"]["people_trained"] = len({label for _, label in rows})
+    for part, own in photos.items():
+        counts[part]["people_compared"] = len(set(own.people))
+    return Prepared(parts, materials, pairs, counts)
+
+
+def make_jobs(
+    protocol: Protocol,
+    materials: Materials,
+    out: Path,
+    *,
+    only: Sequence[str] = (),
+    threads: int | None = None,
+) -> list[Job]:
+    """The runs: the untouched network first, then seed by seed all arms, so that early ends compare."""
+    first = next(iter(protocol.arms.values()))
+    wanted = [(name, recipe) for name, recipe in protocol.arms.items() if not only or name in only]
+    jobs = [(BEFORE, 0, first)] if protocol.init else []
+    jobs += [(name, seed, recipe) for seed in protocol.study.seeds for name, recipe in wanted]
+    return [
+        Job(name, seed, recipe, out / "runs" / f"{name}-{seed}", protocol.validation, materials, threads)
+        for name, seed, recipe in jobs
+    ]
+
+
+def _photos(rows: NDArray[np.int64], dataset: FaceDataset, found: Mapping[int, str]) -> Photos:
+    kept = [i for i in rows.tolist() if i in found]
+    people = [int(dataset.labels[i]) for i in kept]
+    if len(set(people)) < 2 or len(set(people)) == len(people):
+        raise InputError(
+            f"{len(kept)} of {len(rows)} photos to compare give a crop: too few for pairs of both kinds.",
+            hint="Give more photos with a visible face, or raise test.photos and validation.photos.",
+        )
+    return Photos(tuple(found[i] for i in kept), tuple(people))
+
+
+def _write_list(target: Path, crops: Path, rows: Sequence[tuple[str, int]], names: Sequence[str]) -> None:
+    """A list to train on, its people numbered without gaps."""
+    root = PurePosixPath(Path(os.path.relpath(crops.resolve(), target.parent.resolve())).as_posix())
+    people = sorted({label for _, label in rows})
+    number = {label: i for i, label in enumerate(people)}
+    lines = "".join(f"{root / path}\t{number[label]}\n" for path, label in rows)
+    titles = "".join(f"{names[label]}\n" for label in people)
+    write_at_once(target.with_suffix(".classes.txt"), titles.encode("utf-8", "surrogateescape"))
+    write_at_once(target, lines.encode("utf-8", "surrogateescape"))
+
+
+def _drawn_pairs(photos: Photos) -> PairTable:
+    pairs = draw_pairs(np.array(photos.people), _DRAWN)
+    return PairTable(photos.paths, pairs.first, pairs.second, pairs.same, None)
+
+
+Listed = tuple[
+    NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_], NDArray[np.int64] | None
+]
+
+
+def _listed_pairs(dataset: FaceDataset, path: str, people: Sequence[str]) -> Listed:
+    """The pairs of a list whose two people are judged: photo numbers, first, second, same, fold."""
+    from facerec_cli.verify.pairs import read_pairs
+
+    pairs = read_pairs(Path(path), images=False)
+    if pairs.templates is not None:
+        raise InputError(f"{path} compares templates.", hint="Give a list of pairs of photos.")
+    names = [_stem(dataset.name(i)) for i in range(len(dataset))]
+    number = {name: i for i, name in enumerate(names)}
+    number |= {"/".join(name.split("/")[-2:]): i for i, name in enumerate(names)}
+    photo = np.array([number.get(_stem(name), -1) for name in pairs.names], np.int64)
+    if (photo < 0).all():
+        raise InputError(
+            f"None of the photos of {path} is in {dataset.spec}; the first is {pairs.names[0]!r}.",
+            hint="The list must name the photos as the data does, or leave pairs out of [study].",
+        )
+    judged = np.isin(np.array(dataset.class_names)[dataset.labels], list(people))
+    fine = (photo >= 0) & judged[photo]
+    kept = fine[pairs.first] & fine[pairs.second]
+    first, second = photo[pairs.first[kept]], photo[pairs.second[kept]]
+    same = pairs.same[kept]
+    if not same.any() or same.all():
+        raise InputError(
+            f"{int(kept.sum())} of {len(pairs)} pairs of {path} are of two judged people: too few.",
+            hint="Leave pairs out of [study], and pairs of the test people are drawn.",
+        )
+    used, index = np.unique(np.concatenate([first, second]), return_inverse=True)
+    half = len(first)
+    return used, index[:half], index[half:], same, None if pairs.fold is None else pairs.fold[kept]
+
+
+def _pair_table(
+    photo: NDArray[np.int64],
+    first: NDArray[np.int64],
+    second: NDArray[np.int64],
+    same: NDArray[np.bool_],
+    fold: NDArray[np.int64] | None,
+    found: Mapping[int, str],
+) -> PairTable:
+    """Without the photos that gave no crop."""
+    there = np.array([int(i) in found for i in photo])
+    kept = there[first] & there[second]
+    number = np.cumsum(there) - 1
+    crops = tuple(found[int(i)] for i in photo[there])
+    return PairTable(
+        crops, number[first[kept]], number[second[kept]], same[kept], None if fold is None else fold[kept]
+    )
+
+
+def _stem(name: str) -> str:
+    name = name.replace("\\", "/")
+    return name.rpartition(".")[0] if is_photo_name(name) else name

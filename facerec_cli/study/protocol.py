@@ -1,0 +1,271 @@
+"""What a STUDY.toml says, typed, and checked without importing torch.
+
+::
+
+    [study]       data, pairs, aligned, faces, seeds, baseline, judge
+    [split]       who is trained on and who is tested
+    [test]        the photos, subsets and rates of the verdict
+    [validation]  what is chosen on the validation people: how far to go from the first weights
+    [recipe.*]    tables of a training recipe, for all arms
+    [arms.NAME.*] the same for one arm; its loss is NAME unless it says otherwise
+
+Paths are as the shell sees them from the current folder.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+
+from facerec_cli.errors import InputError
+from facerec_cli.faces.choice import RULES
+from facerec_cli.registry import LOSSES
+from facerec_cli.study.conditions import CONDITIONS
+from facerec_cli.training.config import Recipe, parse_recipe
+
+#: Clean photos against each other, then hard ones; "natural" are the least alike same pairs of clean photos.
+SUBSETS = (
+    "clean clean", "clean px16", "px16 px16", "clean px24", "clean motion", "clean mask", "clean sunglasses",
+    "clean dark", "natural",
+)  # fmt: skip
+Settings = TypeVar("Settings")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class StudySettings:
+    """What is compared, on which photos.
+
+    Attributes:
+        name: Title of the report.
+        data: Photos with names: a folder per person, .rec, list or tar.
+        pairs: A list of pairs of these photos; those of two test people give the accuracy. "": drawn.
+        aligned: Whether the photos are aligned crops of 112 x 112 already.
+        faces: Which face of several: main, center or largest.
+        seeds: Each arm is trained once with each.
+        baseline: The arm that the others are compared with.
+        judge: "test", or "validation" to search for settings without a look at the test people.
+    """
+
+    name: str = "study"
+    data: str = ""
+    pairs: str = ""
+    aligned: bool = False
+    faces: str = "main"
+    seeds: tuple[int, ...] = (0, 1, 2)
+    baseline: str = "arcface"
+    judge: str = "test"
+
+
+@dataclass(frozen=True, slots=True)
+class SplitSettings:
+    """Parts of the people; the rest is tested. ``photos_each`` and ``photos`` (0: all) bound the training."""
+
+    seed: int = 0
+    train: float = 0.6
+    validation: float = 0.1
+    photos_each: int = 20
+    photos: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TestSettings:
+    """``photos`` in all, ``photos_each`` of a person at most; ``rounds`` of the bootstrap over people."""
+
+    __test__ = False  # no test case of pytest's
+
+    photos: int = 1000
+    photos_each: int = 3
+    subsets: tuple[str, ...] = SUBSETS
+    natural: float = 0.2
+    fars: tuple[float, ...] = (1e-4, 1e-3, 1e-2)
+    far: float = 1e-3
+    rounds: int = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class ValidationSettings:
+    """Which of w0 + a (w1 - w0) is taken, by the validation people (WiSE-FT, arXiv 2109.01903).
+
+    Attributes:
+        photos: Photos of validation people.
+        photos_each: Of one person at most.
+        interpolate: Values of a; of those that lose no more than ``clean_loss`` on clean pairs, the best on
+            the hard ones, else the one that loses least. (1.0,) takes the network as trained.
+        subsets: What is measured for that; the first is the clean one.
+        clean_loss: TAR on clean pairs that may be lost against the first weights, 0..1.
+    """
+
+    photos: int = 300
+    photos_each: int = 3
+    interpolate: tuple[float, ...] = (1.0,)
+    subsets: tuple[str, ...] = ("clean clean", "clean px16", "clean mask", "clean dark")
+    clean_loss: float = 0.001
+
+
+@dataclass(frozen=True, slots=True)
+class Protocol:
+    """A study; ``arms`` are the recipes by name."""
+
+    study: StudySettings
+    split: SplitSettings = field(default_factory=SplitSettings)
+    test: TestSettings = field(default_factory=TestSettings)
+    validation: ValidationSettings = field(default_factory=ValidationSettings)
+    arms: Mapping[str, Recipe] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def init(self) -> str:
+        """Where the weights of all arms start, "" for fresh ones."""
+        return next(iter(self.arms.values())).backbone.init
+
+    def document(self) -> dict[str, dict[str, Any]]:
+        """The settings other than the arms', for JSON."""
+        tables = ("study", "split", "test", "validation")
+        return {name: dataclasses.asdict(getattr(self, name)) for name in tables}
+
+
+def read_protocol(path: Path) -> Protocol:
+    """Read and check a STUDY.toml.
+
+    Raises:
+        InputError: It cannot be read, has an unknown key (the message has the nearest one), or does not fit.
+    """
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as fault:
+        raise InputError(f"{path} cannot be read as TOML: {fault}.") from fault
+    return parse_protocol(document, str(path))
+
+
+def parse_protocol(document: Mapping[str, Any], where: str) -> Protocol:
+    """The protocol in ``document``; ``where`` names its file in messages.
+
+    Raises:
+        InputError: As in :func:`read_protocol`.
+    """
+    known = ("study", "split", "test", "validation", "recipe", "arms")
+    for table, values in document.items():
+        if table not in known:
+            raise InputError(f"{where}: there is no table [{table}].", hint=_guess(table, known))
+        if not isinstance(values, Mapping):
+            raise InputError(f"{where}: {table} is not a table.", hint=f"Write [{table}] above its settings.")
+    protocol = Protocol(
+        study=_table(StudySettings, document.get("study", {}), f"{where}: [study]"),
+        split=_table(SplitSettings, document.get("split", {}), f"{where}: [split]"),
+        test=_table(TestSettings, document.get("test", {}), f"{where}: [test]"),
+        validation=_table(ValidationSettings, document.get("validation", {}), f"{where}: [validation]"),
+        arms=MappingProxyType(_arms(document, where)),
+    )
+    _check(protocol, where)
+    return protocol
+
+
+def _arms(document: Mapping[str, Any], where: str) -> dict[str, Recipe]:
+    common = parse_recipe(document.get("recipe", {}), f"{where}: [recipe]")
+    arms = {}
+    for name, tables in document.get("arms", {}).items():
+        if not _NAME.fullmatch(name):
+            raise InputError(
+                f"{where}: an arm cannot be called {name!r}.", hint="Use letters, digits, - and _."
+            )
+        if not isinstance(tables, Mapping):
+            raise InputError(f"{where}: arms.{name} is not a table.", hint=f"Write [arms.{name}.loss].")
+        recipe = parse_recipe(tables, f"{where}: [arms.{name}]", common)
+        if "name" not in tables.get("loss", {}) and (
+            name in LOSSES or "loss" not in document.get("recipe", {})
+        ):
+            recipe = dataclasses.replace(recipe, loss=dataclasses.replace(recipe.loss, name=name))
+        if recipe.loss.name not in LOSSES:
+            raise InputError(
+                f"{where}: [arms.{name}]: there is no loss {recipe.loss.name!r}.",
+                hint=f"{_guess(recipe.loss.name, tuple(LOSSES))} An arm is named after its loss, or has "
+                f'[arms.{name}.loss] name = "...".',
+            )
+        arms[name] = recipe
+    return arms
+
+
+def _check(protocol: Protocol, where: str) -> None:
+    """Refuse what cannot give a result."""
+    study, split, test, validation = protocol.study, protocol.split, protocol.test, protocol.validation
+    if not study.data:
+        raise InputError(f"{where}: [study] has no data.", hint='Add data = "photos/", a folder per person.')
+    if not protocol.arms:
+        raise InputError(f"{where} has no arms.", hint="Add [arms.arcface] and one table for each loss.")
+    if study.baseline not in protocol.arms:
+        raise InputError(
+            f"{where}: the baseline {study.baseline!r} is not an arm.",
+            hint=f"Add [arms.{study.baseline}], or set baseline to one of: {', '.join(protocol.arms)}.",
+        )
+    if len({recipe.backbone.init for recipe in protocol.arms.values()}) > 1:
+        raise InputError(
+            f"{where}: the arms start from different weights.", hint="Set init in [recipe.backbone]."
+        )
+    for table, own, names in (("test", test.subsets, 1), ("validation", validation.subsets, 2)):
+        for subset in own:
+            parts = ["clean", "clean"] if subset == "natural" else subset.split(" ")
+            for part in parts:
+                if part not in CONDITIONS or len(parts) != 2:
+                    raise InputError(
+                        f"{where}: [{table}]: {subset!r} is no subset.",
+                        hint=f'Write natural, or two of {", ".join(CONDITIONS)}: "clean px16". '
+                        + _guess(part, tuple(CONDITIONS)),
+                    )
+        if len(own) < names or len(set(own)) < len(own):
+            raise InputError(f"{where}: [{table}]: subsets = {list(own)} has too few, or one twice.")
+    bounds: Sequence[tuple[bool, str]] = (
+        (bool(study.seeds) and len(set(study.seeds)) == len(study.seeds), "study.seeds must differ"),
+        (all(seed >= 0 for seed in (*study.seeds, split.seed)), "seeds must not be negative"),
+        (study.judge in ("test", "validation"), "study.judge is test or validation"),
+        (study.faces in RULES, f"study.faces is one of {', '.join(RULES)}"),
+        (split.train > 0 < split.validation, "split.train and split.validation must be above 0"),
+        (split.train + split.validation < 1, "split.train and split.validation must leave people to test"),
+        (split.photos_each >= 2 and split.photos >= 0, "split.photos_each must be at least 2"),
+        (min(test.photos_each, validation.photos_each) >= 2, "photos_each must be at least 2"),
+        (min(test.photos, validation.photos) >= 8, "photos must be at least 8"),
+        (0 < test.natural <= 1, "test.natural is a part, above 0 and at most 1"),
+        (bool(test.fars) and all(0 < far < 1 for far in test.fars), "test.fars must lie between 0 and 1"),
+        (test.far in test.fars, "test.far must be one of test.fars"),
+        (test.rounds >= 100, "test.rounds must be at least 100"),
+        (all(0 < a <= 1 for a in validation.interpolate), "validation.interpolate lies in (0, 1]"),
+        (bool(validation.interpolate), "validation.interpolate must not be empty"),
+    )
+    for fits, message in bounds:
+        if not fits:
+            raise InputError(f"{where}: {message}.")
+
+
+def _table(kind: type[Settings], values: Mapping[str, Any], where: str) -> Settings:
+    """``kind`` with ``values`` over its defaults."""
+    types = get_type_hints(kind)
+    given = {}
+    for key, value in values.items():
+        if key not in types:
+            raise InputError(f"{where}: there is no setting {key!r}.", hint=_guess(key, tuple(types)))
+        given[key] = _typed(f"{where} {key}", types[key], value)
+    return kind(**given)
+
+
+def _typed(where: str, kind: Any, value: Any) -> Any:
+    if get_origin(kind) is tuple:
+        values = value if isinstance(value, list) else [value]
+        return tuple(_typed(where, get_args(kind)[0], one) for one in values)
+    if kind is float and type(value) is int:
+        return float(value)
+    if type(value) is not kind:
+        words = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+        raise InputError(f"{where} = {value!r} does not fit.", hint=f"It must be {words[kind]}.")
+    return value
+
+
+def _guess(name: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name, known, 1, 0.4)
+    guess = f"Did you mean {near[0]!r}? " if near else ""
+    return f"{guess}Known: {', '.join(known)}."

@@ -1,0 +1,132 @@
+"""One arm with one seed: train, go part of the way back to the first weights if that is better, embed.
+
+A finished run is known by a hash of everything that it depends on, so that a study goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from facerec_cli import __version__
+from facerec_cli.datasets.evaluation import write_at_once
+from facerec_cli.study.interpolate import chosen_network
+from facerec_cli.study.judge import device_of, embed_photos, first_network
+from facerec_cli.study.materials import Materials
+from facerec_cli.study.protocol import ValidationSettings
+from facerec_cli.training.config import Recipe, changed, to_document
+
+BEFORE = "before"  # the arm that is not trained: the network of --init as it is
+RECORD, EMBEDDINGS = "run.json", "embeddings.npz"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One arm with one seed.
+
+    Attributes:
+        arm: Its name, or ``BEFORE``.
+        seed: Its seed.
+        recipe: What to train.
+        folder: Where its files go.
+        settings: How the interpolation is chosen.
+        materials: What is shared.
+        threads: CPU threads; None: all.
+    """
+
+    arm: str
+    seed: int
+    recipe: Recipe
+    folder: Path
+    settings: ValidationSettings
+    materials: Materials
+    threads: int | None
+
+    def full_recipe(self) -> Recipe:
+        """The recipe with its data, seed and folder."""
+        recipe = changed(self.recipe, "data.path", str(self.materials.train))
+        return changed(changed(recipe, "run.out", str(self.folder)), "run.seed", self.seed)
+
+    def training_key(self) -> str:
+        """Hash of what the training depends on."""
+        recipe = to_document(self.full_recipe())
+        del recipe["run"]["out"], recipe["data"]["path"]
+        return _hash([__version__, recipe, self.materials.train_hash])
+
+    def key(self) -> str:
+        """Hash of what the embeddings depend on."""
+        shared = dataclasses.asdict(self.materials)
+        del shared["crops"], shared["train"]
+        return _hash([self.training_key(), self.arm, shared, dataclasses.asdict(self.settings)])
+
+    def record(self) -> dict[str, Any] | None:
+        """What the finished run wrote; None where it is not finished, or belongs to other settings."""
+        try:
+            found: dict[str, Any] = json.loads((self.folder / RECORD).read_text("utf-8"))
+        except (OSError, ValueError):
+            return None
+        return found if found.get("key") == self.key() and (self.folder / EMBEDDINGS).is_file() else None
+
+    def train(self) -> float:
+        """Train, or go on; returns seconds, also of a training that an earlier call finished."""
+        from facerec_cli.training.train import train
+
+        key, done = self.training_key(), self.folder / "trained.json"
+        if done.is_file() and (self.folder / "best.pt").is_file():
+            found = json.loads(done.read_text("utf-8"))
+            if found["key"] == key:
+                return float(found["seconds"])
+        self.folder.mkdir(parents=True, exist_ok=True)
+        begun = self.folder / "training.key"
+        same = begun.is_file() and begun.read_text() == key
+        write_at_once(begun, key.encode())
+        seconds = train(self.full_recipe(), resume=same, force=not same).seconds
+        (self.folder / "last.pt").unlink(missing_ok=True)  # best.pt has the network; the rest is large
+        write_at_once(done, json.dumps({"key": key, "seconds": seconds}).encode())
+        return seconds
+
+
+def perform(job: Job) -> dict[str, Any]:
+    """Do one job, or return what it wrote when it was done before.
+
+    Raises:
+        FacerecError: The training cannot start or go on.
+        KeyboardInterrupt: It was told to stop; it can be gone on with.
+    """
+    done = job.record()
+    if done is not None:
+        return done
+    import torch
+
+    if job.threads:
+        torch.set_num_threads(job.threads)
+    began = time.monotonic()
+    record: dict[str, Any] = {"key": job.key(), "arm": job.arm, "seed": job.seed}
+    if job.arm == BEFORE:
+        network = first_network(job.recipe)
+    else:
+        record["seconds_training"] = job.train()
+        network, facts = chosen_network(job.recipe, job.folder, job.settings, job.materials)
+        record |= facts
+    found = embed_photos(network, device_of(job.recipe), job.materials)
+    job.folder.mkdir(parents=True, exist_ok=True)
+    beside = job.folder / f".{EMBEDDINGS}"
+    with beside.open("wb") as stream:
+        np.savez(stream, **found)  # type: ignore[arg-type]
+    beside.replace(job.folder / EMBEDDINGS)
+    record["seconds"] = time.monotonic() - began
+    write_at_once(job.folder / RECORD, json.dumps(record, indent=1).encode())
+    return record
+
+
+def _hash(values: Sequence[Any]) -> str:
+    text = json.dumps(values, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

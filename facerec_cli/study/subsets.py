@@ -1,0 +1,97 @@
+"""Which pairs are compared: all pairs of the photos under two conditions, or the naturally hardest ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+NATURAL = "natural"
+_CELL, _DIRECTIONS = 8, 9
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """Pairs of photos, each side under a condition of its own.
+
+    Attributes:
+        conditions: Of the first and the second side.
+        first: (P,) int32.
+        second: (P,) int32.
+        same: (P,) bool.
+    """
+
+    conditions: tuple[str, str]
+    first: NDArray[np.int32]
+    second: NDArray[np.int32]
+    same: NDArray[np.bool_]
+
+    def scores(self, embeddings: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float32]:
+        """(P,) cosines; ``embeddings`` holds (N, D) rows of length one for each condition."""
+        one, two = (embeddings[name] for name in self.conditions)
+        gram: NDArray[np.float32] = one @ two.T
+        return gram[self.first, self.second]
+
+
+def conditions_of(subsets: Sequence[str]) -> tuple[str, ...]:
+    """The conditions that photos are needed under, each once, the clean one first."""
+    parts = [part for subset in subsets if subset != NATURAL for part in subset.split(" ")]
+    return tuple(dict.fromkeys(["clean", *parts]))
+
+
+def make_pairs(subset: str, people: NDArray[np.int64], crops: NDArray[np.uint8], natural: float) -> Pairs:
+    """All pairs of different photos, both ways round where the two sides differ.
+
+    Args:
+        subset: Two conditions, or ``natural``: all clean different pairs, and those of the clean same pairs
+            that are least alike by a descriptor that knows no faces (:func:`gradients`).
+        people: (N,) int64.
+        crops: (N, 112, 112, 3) uint8 RGB, clean.
+        natural: What part of the same pairs those are.
+    """
+    one, two = ("clean", "clean") if subset == NATURAL else subset.split(" ")
+    count = len(people)
+    if one == two:
+        first, second = np.triu_indices(count, 1)
+    else:
+        first, second = np.nonzero(~np.eye(count, dtype=bool))
+    same = people[first] == people[second]
+    if subset == NATURAL:
+        rows = np.flatnonzero(same)
+        looks = gradients(crops)
+        alike = np.einsum("pd,pd->p", looks[first[rows]], looks[second[rows]])
+        kept = rows[np.argsort(alike, kind="stable")[: max(1, round(natural * len(rows)))]]
+        chosen = np.union1d(np.flatnonzero(~same), kept)
+        first, second, same = first[chosen], second[chosen], same[chosen]
+    return Pairs((one, two), first.astype(np.int32), second.astype(np.int32), same)
+
+
+def gradients(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Histograms of oriented gradients (Dalal and Triggs 2005), (N, D) rows of length one.
+
+    Cells of 8 x 8 pixels, nine unsigned directions, blocks of 2 x 2 cells normalised with a clip at 0.2. It
+    is not learnt, so none of the networks under test decides which pairs count as hard.
+    """
+    rows = []
+    for crop in crops:
+        grey = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY).astype(np.float32)
+        dx, dy = cv2.Sobel(grey, cv2.CV_32F, 1, 0, ksize=1), cv2.Sobel(grey, cv2.CV_32F, 0, 1, ksize=1)
+        length = np.hypot(dx, dy)
+        direction = ((np.arctan2(dy, dx) % np.pi) * (_DIRECTIONS / np.pi)).astype(int) % _DIRECTIONS
+        side = grey.shape[0] // _CELL
+        cell = np.arange(grey.shape[0]) // _CELL
+        index = (cell[:, None] * side + cell[None, :]) * _DIRECTIONS + direction
+        cells = np.bincount(index.ravel(), length.ravel(), side * side * _DIRECTIONS)
+        cells = cells.reshape(side, side, _DIRECTIONS)
+        corners = (cells[:-1, :-1], cells[1:, :-1], cells[:-1, 1:], cells[1:, 1:])
+        blocks = _normalised(np.minimum(_normalised(np.concatenate(corners, axis=2)), 0.2))
+        rows.append((blocks / np.linalg.norm(blocks)).ravel())
+    return np.stack(rows).astype(np.float32)
+
+
+def _normalised(blocks: NDArray[np.float64]) -> NDArray[np.float64]:
+    unit: NDArray[np.float64] = blocks / (np.linalg.norm(blocks, axis=2, keepdims=True) + 1e-3)
+    return unit

@@ -1,0 +1,184 @@
+"""The results of a study as tables of text; Markdown and HTML show the same ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+_BEFORE = "before"
+_WORDS = {
+    "clean": "clean",
+    "px16": "16 px",
+    "px24": "24 px",
+    "motion": "motion blur",
+    "mask": "mask",
+    "sunglasses": "sunglasses",
+    "dark": "low light",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table.
+
+    Attributes:
+        title: What it shows.
+        head: Titles of the columns.
+        rows: Cells, as many as ``head`` in each row.
+        note: How to read it.
+    """
+
+    title: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    note: str = ""
+
+    def markdown(self) -> str:
+        """The table in Markdown, without title and note."""
+        lines = [self.head, tuple("---" for _ in self.head), *self.rows]
+        return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def subset_words(name: str) -> str:
+    """``clean px16`` as a heading: "clean, 16 px"."""
+    if name == "natural":
+        return "natural"
+    one, two = name.split(" ")
+    return _WORDS[one] if one == two == "clean" else f"{_WORDS[one]}, {_WORDS[two]}"
+
+
+def tables(results: Mapping[str, Any]) -> list[Table]:
+    """All tables of a study's results (see ``compare.compare``)."""
+    protocol = results["protocol"]
+    far = f"{protocol['test']['far']:g}"
+    fars = [f"{f:g}" for f in protocol["test"]["fars"]]
+    found = [_rates(results, far)]
+    found += [
+        _differences(results, reference, far)
+        for reference in results["differences"]
+        if results["differences"][reference]
+    ]
+    found += [_rates(results, other) for other in fars if other != far and _measured(results, other)]
+    found += [_errors(results), _runs(results), _subsets(results)]
+    return found
+
+
+def _measured(results: Mapping[str, Any], far: str) -> list[str]:
+    return [n for n, s in results["subsets"].items() if far in {f"{f:g}" for f in s["fars"]}]
+
+
+def _rates(results: Mapping[str, Any], far: str) -> Table:
+    names = _measured(results, far)
+    rows = [
+        (_arm(arm), *(_mean(own["subsets"][name]["tar"][far]) for name in names))
+        for arm, own in results["arms"].items()
+    ]
+    return Table(
+        f"TAR at FAR {far}, %",
+        ("", *map(subset_words, names)),
+        tuple(rows),
+        "Mean over the seeds ± half of Student's 95 % interval over the seeds.",
+    )
+
+
+def _differences(results: Mapping[str, Any], reference: str, far: str) -> Table:
+    names = _measured(results, far)
+    rows = [
+        (_arm(arm), *(_difference(own[name][far]) for name in names))
+        for arm, own in results["differences"][reference].items()
+    ]
+    other = "the network before training" if reference == _BEFORE else reference
+    return Table(
+        f"TAR at FAR {far}, points more than {other}",
+        ("", *map(subset_words, names)),
+        tuple(rows),
+        "Difference of the means, and its 95 % interval from a bootstrap over the people and the seeds; "
+        "bold: the interval does not hold 0.",
+    )
+
+
+def _errors(results: Mapping[str, Any]) -> Table:
+    names = list(results["subsets"])
+    rows = []
+    for arm, own in results["arms"].items():
+        accuracy = "–" if own["accuracy"] is None else _mean(own["accuracy"], 2)
+        rows.append((_arm(arm), accuracy, *(_mean(own["subsets"][name]["eer"]) for name in names)))
+    pairs = results["pairs"]
+    return Table(
+        "Accuracy and equal error rates, %",
+        ("", "accuracy, clean pairs", *(f"EER {subset_words(name)}" for name in names)),
+        tuple(rows),
+        f"Accuracy: ten-fold, {pairs['same']:,} same and {pairs['different']:,} different clean pairs.",
+    )
+
+
+def _runs(results: Mapping[str, Any]) -> Table:
+    rows = []
+    for run in results["runs"]:
+        trained = run.get("seconds_training")
+        rows.append(
+            (
+                _arm(run["arm"]),
+                str(run["seed"]) if trained is not None else "–",
+                f"{run['steps']:,}" if "steps" in run else "–",
+                f"{run['interpolate']:g}" if "interpolate" in run else "–",
+                "–" if trained is None else f"{trained / 60:.1f}",
+            )
+        )
+    return Table(
+        "Runs",
+        ("", "seed", "steps", "a", "minutes of training"),
+        tuple(rows),
+        "a: how far from the first weights to the trained ones, chosen on the validation people.",
+    )
+
+
+def _subsets(results: Mapping[str, Any]) -> Table:
+    rows = tuple(
+        (
+            subset_words(name),
+            f"{own['photos']:,}",
+            f"{own['people']:,}",
+            f"{own['same']:,}",
+            f"{own['different']:,}",
+        )
+        for name, own in results["subsets"].items()
+    )
+    return Table("What was compared", ("subset", "photos", "people", "same pairs", "different pairs"), rows)
+
+
+def _arm(name: str) -> str:
+    return "before training" if name == _BEFORE else name
+
+
+def _mean(value: Mapping[str, Any], digits: int = 1) -> str:
+    half = f" ± {100 * value['half']:.{digits}f}" if "half" in value else ""
+    return f"{100 * value['mean']:.{digits}f}{half}"
+
+
+def _difference(value: Mapping[str, float]) -> str:
+    text = f"{100 * value['mean']:+.1f}"
+    text = f"**{text}**" if value["low"] > 0 or value["high"] < 0 else text
+    return f"{text} ({100 * value['low']:+.1f} to {100 * value['high']:+.1f})"
+
+
+def markdown(results: Mapping[str, Any]) -> str:
+    """The report in Markdown."""
+    parts = [f"# {results['protocol']['study']['name']}", *facts(results)]
+    for table in tables(results):
+        parts += [f"## {table.title}", table.markdown(), *([table.note] if table.note else [])]
+    return "\n\n".join(parts) + "\n"
+
+
+def facts(results: Mapping[str, Any]) -> Sequence[str]:
+    """What was done, in sentences."""
+    protocol, counts = results["protocol"], results["parts"]
+    judge = protocol["study"]["judge"]
+    train, judged = counts["train"], counts[judge]
+    seeds = len(protocol["study"]["seeds"])
+    return [
+        f"Trained on {train['photos']:,} photos of {train['people_trained']:,} people; judged by "
+        f"{judged['photos']:,} photos of {judged['people_compared']:,} other people ({judge} part). "
+        f"{seeds} {'seed' if seeds == 1 else 'seeds'} an arm. Nobody is in two parts; split.json names all.",
+    ]

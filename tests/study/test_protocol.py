@@ -1,0 +1,74 @@
+"""What a STUDY.toml may say, and what each mistake is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from facerec_cli.errors import InputError
+from facerec_cli.study.protocol import parse_protocol, read_protocol
+
+
+def document(**tables):
+    return {"study": {"data": "photos"}, "arms": {"arcface": {}, "npt": {}}} | tables
+
+
+def test_arms_share_the_recipe_and_are_named_after_their_loss():
+    protocol = parse_protocol(
+        document(
+            recipe={"optimizer": {"lr": 0.01}, "loss": {"scale": 32.0}},
+            arms={"arcface": {}, "small": {"loss": {"name": "npt", "k": 2}, "optimizer": {"lr": 1}}},
+        ),
+        "x.toml",
+    )
+    assert list(protocol.arms) == ["arcface", "small"]
+    one, two = protocol.arms.values()
+    assert (one.loss.name, one.optimizer.lr, one.loss.settings) == ("arcface", 0.01, {"scale": 32.0})
+    assert (two.loss.name, two.optimizer.lr, two.loss.settings) == ("npt", 1.0, {"scale": 32.0, "k": 2})
+
+
+@pytest.mark.parametrize(
+    ("tables", "message", "hint"),
+    [
+        ({"stdy": {}}, "no table [stdy]", "'study'"),
+        ({"study": {"data": "x", "sedes": [1]}}, "no setting 'sedes'", "'seeds'"),
+        ({"study": {"data": "x", "seeds": [1, 1]}}, "must differ", ""),
+        ({"study": {"data": "x", "seeds": ["a"]}}, "does not fit", "whole number"),
+        ({"study": {"data": "x", "judge": "train"}}, "judge is", ""),
+        ({"study": {"data": "x", "faces": "big"}}, "faces is one of", ""),
+        ({"study": {}}, "no data", "folder per person"),
+        ({"study": {"data": "x", "baseline": "cosface"}}, "baseline 'cosface' is not an arm", "arcface, npt"),
+        ({"arms": {}}, "no arms", ""),
+        ({"arms": {"arcface": {}, "arcfce": {}}}, "no loss 'arcfce'", "'arcface'"),
+        ({"arms": {"arcface": {"optimiser": {"lr": 1.0}}}}, "no setting 'optimiser.lr'", "optimizer.lr"),
+        ({"arms": {"arcface": {}, "../x": {}}}, "cannot be called", ""),
+        ({"arms": {"arcface": {}, "npt": {"backbone": {"init": "sface"}}}}, "different weights", ""),
+        ({"recipe": {"schedule": {"stps": 3}}}, "no setting 'schedule.stps'", "schedule.steps"),
+        ({"test": {"subsets": ["clean", "clean px17"]}}, "no subset", ""),
+        ({"test": {"subsets": ["clean px17"]}}, "'clean px17' is no subset", "px16"),
+        ({"test": {"far": 0.5}}, "one of test.fars", ""),
+        ({"test": {"photos": 2}}, "at least 8", ""),
+        ({"split": {"train": 0.9, "validation": 0.1}}, "leave people to test", ""),
+        ({"validation": {"interpolate": [0.0]}}, "(0, 1]", ""),
+    ],
+)
+def test_mistakes_are_named(tables, message, hint):
+    with pytest.raises(InputError) as fault:
+        parse_protocol(document(**tables), "x.toml")
+    assert message in fault.value.message and fault.value.message.startswith("x.toml")
+    assert hint in fault.value.hint
+
+
+def test_no_toml(tmp_path):
+    for path in (tmp_path / "absent.toml", tmp_path / "broken.toml"):
+        if path.name == "broken.toml":
+            path.write_text("[study\n")
+        with pytest.raises(InputError, match="cannot be read as TOML"):
+            read_protocol(path)
+
+
+@pytest.mark.parametrize("path", sorted((Path(__file__).parents[2] / "examples" / "studies").glob("*.toml")))
+def test_shipped_studies_can_be_read(path):
+    protocol = read_protocol(path)
+    assert protocol.study.baseline in protocol.arms

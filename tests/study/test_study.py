@@ -1,0 +1,202 @@
+"""Whole studies of drawn people: what is written, what is kept, what goes on, what is refused."""
+
+from __future__ import annotations
+
+import json
+import re
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from facerec_cli.cli import build_app
+from facerec_cli.study.conduct import conduct
+from facerec_cli.study.protocol import read_protocol
+from facerec_cli.study.tables import tables
+from facerec_cli.verify.statistics import evaluate
+
+
+@pytest.fixture(scope="module")
+def run():
+    runner = CliRunner()
+
+    def call(*words):
+        return runner.invoke(build_app(["study"]), ["study", *map(str, words)])
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def finished(people, tmp_path_factory):
+    """A finished study: (folder, results)."""
+    from conftest import STUDY
+
+    out = tmp_path_factory.mktemp("study")
+    path = out / "study.toml"
+    path.write_text(STUDY.format(data=people.as_posix(), seed=0))
+    done = conduct(read_protocol(path), out / "out")
+    return out / "out", done.results, path
+
+
+def test_what_is_written(finished):
+    out, results, _ = finished
+    assert results == json.loads((out / "results.json").read_text())
+    assert list(results["arms"]) == ["arcface", "npt", "twice"]
+    assert [(r["arm"], r["seed"]) for r in results["runs"]] == [
+        (arm, seed) for seed in (0, 1) for arm in ("arcface", "npt", "twice")
+    ]
+    assert results["runs"][2]["recipe"]["loss"]["k"] == 2 and results["runs"][0]["steps"] == 2
+    html, text = (out / "report.html").read_text(), (out / "report.md").read_text()
+    assert (
+        html.count("<svg") == 9 and "data:image/png;base64," in html and "http" not in html.split("<svg")[0]
+    )
+    for table in tables(results):
+        assert table.markdown() in text
+        assert all(len(row) == len(table.head) for row in table.rows)
+
+
+def test_nobody_is_in_two_parts_and_nobody_judged_was_trained_on(finished):
+    out, results, _ = finished
+    split = json.loads((out / "split.json").read_text())
+    names = [name for part in split["people"].values() for name in part]
+    assert len(names) == len(set(names)) == 30
+    trained = {line.split("/")[-2] for line in (out / "lists" / "train.txt").read_text().splitlines()}
+    assert trained <= set(split["people"]["train"])
+    assert len(trained) == results["parts"]["train"]["people_trained"]
+    for pair in results["hardest"]:
+        assert {photo.split("/")[0] for photo in pair["photos"]} <= set(split["people"]["test"])
+
+
+def test_figures_are_those_of_verify_on_the_saved_embeddings(finished):
+    out, results, _ = finished
+    run = results["runs"][4]
+    with np.load(out / "runs" / f"{run['arm']}-{run['seed']}" / "embeddings.npz") as found:
+        clean, small = found["clean"], found["px16"]
+    people = np.array(
+        [p.split("/")[0] for p in json.loads((out / "split.json").read_text())["photos"]["test"]]
+    )
+    assert np.linalg.norm(clean, axis=1) == pytest.approx(1.0, abs=1e-5)
+    a, b = np.nonzero(~np.eye(len(people), dtype=bool))
+    expected = evaluate((clean @ small.T)[a, b], people[a] == people[b], fars=(0.1,))
+    assert run["subsets"]["clean px16"]["eer"] == pytest.approx(expected.eer)
+    assert run["subsets"]["clean px16"]["tar"]["0.1"] == pytest.approx(expected.tar_at_far[0].tar)
+    mean = np.mean([r["subsets"]["natural"]["eer"] for r in results["runs"] if r["arm"] == "npt"])
+    assert results["arms"]["npt"]["subsets"]["natural"]["eer"]["mean"] == pytest.approx(mean)
+    difference = results["differences"]["arcface"]["npt"]["clean clean"]["0.1"]
+    assert difference["low"] <= difference["mean"] + 0.2 and difference["low"] <= difference["high"]
+
+
+def test_a_finished_run_is_kept_and_a_changed_one_is_done_again(finished, tmp_path):
+    out, results, path = finished
+    stamps = {p: p.stat().st_mtime_ns for p in out.glob("runs/*/embeddings.npz")}
+    changed = tmp_path / "changed.toml"
+    changed.write_text(path.read_text().replace("k = 2", "k = 3"))
+    said = []
+    again = conduct(read_protocol(changed), out, resume=True, tell=said.append)
+    assert "4 of 6 runs are finished" in said
+    for place, stamp in stamps.items():
+        assert (place.stat().st_mtime_ns == stamp) == ("twice" not in str(place))
+    assert again.results["runs"][0] == results["runs"][0]
+    assert again.results["runs"][2]["recipe"]["loss"]["k"] == 3
+    conduct(read_protocol(path), out, resume=True)
+
+
+def test_two_at_a_time_give_the_same(finished, tmp_path):
+    _, results, path = finished
+    text = path.read_text().replace("seeds = [0, 1]", "seeds = [1]").replace("[arms.twice.loss]", "[x]")
+    single = tmp_path / "single.toml"
+    single.write_text(text[: text.index("[x]")])
+    found = conduct(read_protocol(single), tmp_path / "out", jobs=2).results
+    assert [r["subsets"] for r in found["runs"]] == [r["subsets"] for r in results["runs"][3:5]]
+
+
+def test_the_search_judges_by_validation_people(study_file, tmp_path):
+    path = study_file()
+    path.write_text(path.read_text().replace("aligned = true", 'aligned = true\njudge = "validation"'))
+    results = conduct(read_protocol(path), tmp_path / "out", only=["arcface"]).results
+    split = json.loads((tmp_path / "out" / "split.json").read_text())
+    judged = {photo.split("/")[0] for pair in results["hardest"] for photo in pair["photos"]}
+    assert judged and judged <= set(split["people"]["validation"])
+    assert list(results["arms"]) == ["arcface"]
+
+
+def test_interpolation_from_a_checkpoint(study_file, finished, tmp_path):
+    from facerec_cli.training.checkpoint import load_backbone
+
+    out, _, _ = finished
+    start = out / "runs" / "arcface-0" / "best.pt"
+    path = study_file()
+    text = path.read_text().replace('name = "mobilefacenet"', f'init = "{start.as_posix()}"')
+    text = re.sub(r"width = .*\nembedding_size = .*\n", "", text)
+    text = text.replace(
+        "[validation]", '[validation]\ninterpolate = [0.5]\nsubsets = ["clean clean", "clean px16"]'
+    )
+    path.write_text(text)
+    results = conduct(read_protocol(path), tmp_path / "out", only=["arcface"]).results
+    assert list(results["arms"]) == ["before", "arcface"]
+    assert set(results["differences"]) == {"before", "arcface"}
+    run = results["runs"][1]
+    assert run["interpolate"] == 0.5 and set(run["validation"]) == {"0", "0.5"}
+    folder = tmp_path / "out" / "runs" / "arcface-0"
+    first, last, chosen = (
+        load_backbone(p)[0].state_dict() for p in (start, folder / "best.pt", folder / "chosen.pt")
+    )
+    for name, value in chosen.items():
+        if value.is_floating_point():
+            assert value.allclose((first[name] + last[name]) / 2, atol=1e-6)
+    assert any(not first[name].equal(last[name]) for name in first)
+
+
+def test_faults_are_told(study_file, run, tmp_path):
+    path = study_file()
+    taken = tmp_path / "file"
+    taken.write_text("")
+    for words, message in (
+        ((path, "--out", taken), "is a file"),
+        ((path, "--out", "/proc/x"), "cannot be written"),
+        ((path, "--out", tmp_path / "o", "--only", "epl"), "no arm 'epl'"),
+        ((tmp_path / "none.toml", "--out", tmp_path / "o"), "cannot be read"),
+    ):
+        done = run(*words)
+        assert done.exit_code in (2, 3) and message in " ".join(done.stderr.split()), done.stderr
+    text = path.read_text()
+    for old, new, message in (
+        ("aligned = true\n", 'aligned = true\npairs = "absent.txt"\n', "no pair list 'absent.txt'"),
+        ("k = 2", "kk = 2", "setting of the loss npt 'kk'"),
+        ("aligned = true", "", "give a crop"),
+        ("train = 0.5", "train = 0.79", "people with two photos or more"),
+    ):
+        path.write_text(text.replace(old, new))
+        done = run(path, "--out", tmp_path / new.strip().replace(" ", "").replace("\n", "-"))
+        assert done.exit_code == 3 and message in " ".join(done.stderr.split()), (message, done.stderr)
+
+
+def test_a_folder_with_a_study_is_not_written_over(finished, run):
+    out, _, path = finished
+    done = run(path, "--out", out)
+    assert done.exit_code == 2 and "holds a study" in done.stderr and "--resume" in done.stderr
+
+
+def test_dry_run_says_how_long_and_trains_nothing(study_file, run, tmp_path):
+    done = run(study_file(), "--out", tmp_path / "out", "--dry-run")
+    assert done.exit_code == 0, done.stderr
+    assert "6 runs are left" in done.stderr
+    assert not (tmp_path / "out" / "runs").exists() and not (tmp_path / "out" / ".probe").exists()
+
+
+def test_pairs_of_a_list_count_only_if_both_people_are_judged(study_file, finished, tmp_path):
+    out, _, _ = finished
+    people = json.loads((out / "split.json").read_text())["people"]
+    test = [p for p in people["test"] if int(p[-2:]) % 4][:4]
+    lines = [f"{p}/0.png\t{p}/1.png\t1" for p in test]
+    lines += [f"{a}/0.png\t{b}/0.png\t0" for a, b in pairwise(test)]
+    leak = people["train"][1]
+    lines += [f"{leak}/0.png\t{test[0]}/0.png\t0", f"{leak}/0.png\t{leak}/1.png\t1"]
+    (tmp_path / "pairs.txt").write_text("\n".join(lines) + "\n")
+    path = study_file()
+    path.write_text(
+        path.read_text().replace("aligned = true", f'aligned = true\npairs = "{tmp_path / "pairs.txt"}"')
+    )
+    results = conduct(read_protocol(path), tmp_path / "out", only=["arcface"]).results
+    assert results["pairs"] == {"same": 4, "different": 3}
