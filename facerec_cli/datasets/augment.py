@@ -160,11 +160,19 @@ def dark(image: Image, u: Row) -> Image:
     return _to_uint8(image * np.float32(gain) + noise * np.float32(2 + 6 * u[2]))
 
 
+def mixed(image: Image, u: Row) -> Image:
+    """One of the four others, so that one hard branch (ddl) or one name has them all."""
+    kinds = (lowres, blur, occlusion, dark)
+    number = int(u[0] * len(kinds))
+    return kinds[number](image, np.array([u[0] * len(kinds) - number, *u[1:]]))
+
+
 DEGRADATIONS: Mapping[str, Callable[[Image, Row], Image]] = {
     "lowres": lowres,
     "blur": blur,
     "occlusion": occlusion,
     "dark": dark,
+    "mixed": mixed,
 }
 
 

@@ -213,7 +213,7 @@ def test_hard_data_of_the_same_people(tmp_path: Path):
     easy, hard = SyntheticDataset(8, 6), SyntheticDataset(9, 3)
     joined = join_datasets(easy, [hard])
     assert (len(joined), joined.num_classes) == (48 + 27, 9)
-    assert "1 people of the hard data" in joined.warnings[-1]
+    assert "1 person of the hard data" in joined.warnings[-1]
     np.testing.assert_array_equal(joined.image(48 + 5), hard.image(5))
     assert joined.labels[48 + 5] == hard.labels[5]
     batch = next(iter(build_loader(joined, batch_size=20, sampler="branches").epoch(0)))
@@ -239,7 +239,7 @@ def test_uniform_rows_are_the_batchs_own():
     assert rows.max() < 1
 
 
-@pytest.mark.parametrize("name", sorted(DEGRADATIONS))
+@pytest.mark.parametrize("name", sorted(set(DEGRADATIONS) - {"mixed"}))
 def test_degradations_do_what_they_say(name):
     # Fine detail on a bright ground, so that each loss of detail, area or light can be measured.
     image = np.random.default_rng(0).integers(100, 256, (112, 112, 3), dtype=np.uint8)
@@ -261,6 +261,16 @@ def test_degradations_do_what_they_say(name):
             assert detail(hard) < 0.5 * detail(image)
             assert abs(hard.mean() - image.mean()) < 8
     np.testing.assert_array_equal(image, kept)
+
+
+def test_mixed_is_one_of_the_others_each_with_its_own_whole_range():
+    image = np.random.default_rng(0).integers(0, 256, (112, 112, 3), dtype=np.uint8)
+    row = np.random.default_rng(1).random(7)
+    for number, name in enumerate(["lowres", "blur", "occlusion", "dark"]):
+        for rest in (0.25, 0.75):
+            own = degradation(name)(image, np.array([rest, *row[1:]]))
+            mixed = degradation("mixed")(image, np.array([(number + rest) / 4, *row[1:]]))
+            np.testing.assert_array_equal(mixed, own)
 
 
 @pytest.mark.parametrize("name", ["flip", "crop", "lowres", "photometric", "occlusion"])
