@@ -20,6 +20,7 @@ from facerec_cli.datasets.loader import Fetch
 from facerec_cli.errors import InputError
 from facerec_cli.losses.base import Loss
 from facerec_cli.losses.classifier import unit
+from facerec_cli.training.defaults import PHOTOS_OF_EACH
 from facerec_cli.training.evaluate import embed
 
 logger = logging.getLogger("facerec")
@@ -69,15 +70,44 @@ def class_means(backbone: Backbone, dataset: FaceDataset, classes: range, each: 
     return unit(sums)
 
 
-def start_classes(loss: Loss, backbone: Backbone, dataset: FaceDataset, each: int) -> None:
-    """Start this process's class weights at :func:`class_means`; a class without one keeps its random row."""
+def read_means(path: str, people: int, width: int) -> Tensor:
+    """(people, width) float32 from a ``.npy`` that :func:`class_means` was saved to.
+
+    Raises:
+        InputError: It cannot be read, or has another shape.
+    """
+    try:
+        means = np.load(path, allow_pickle=False)
+    except (OSError, ValueError) as fault:
+        raise InputError(f"{path} cannot be read as .npy: {fault}.") from fault
+    if means.shape != (people, width) or means.dtype.kind != "f" or not np.isfinite(means).all():
+        raise InputError(
+            f"{path} holds {means.dtype} {means.shape}, not means of {people} people with {width} values.",
+            hint="It belongs to other data or another network; leave out loss.class_weights.",
+        )
+    return torch.from_numpy(means.astype(np.float32))
+
+
+def start_classes(loss: Loss, backbone: Backbone, dataset: FaceDataset, source: str) -> None:
+    """Start this process's class weights at means; a class without one keeps a random direction.
+
+    Args:
+        loss: With class weights or without.
+        backbone: As it starts.
+        dataset: What will be trained on.
+        source: "means" to make them, or a ``.npy`` of the means of all classes.
+    """
     classes = loss.own_classes()
     if not classes:
         return
-    means = class_means(backbone, dataset, classes, each)
+    if source == "means":
+        means = class_means(backbone, dataset, classes, PHOTOS_OF_EACH)
+    else:
+        means = read_means(source, dataset.num_classes, backbone.embedding_size)[classes.start : classes.stop]
+        means = unit(means.to(next(backbone.parameters()).device))
     lacking = (means == 0).all(1)
     if lacking.any():
         fresh = torch.randn(means.shape, generator=torch.Generator().manual_seed(0)).to(means.device)
         means = torch.where(lacking[:, None], unit(fresh), means)
     loss.start_at(means)
-    logger.info("class weights start at the means of up to %d photos of each person", each)
+    logger.info("class weights start at means: %s", source)

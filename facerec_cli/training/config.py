@@ -63,7 +63,8 @@ class BackboneSettings:
 class LossSettings:
     """The loss; ``settings`` go to its constructor.
 
-    ``class_weights``: ``random``, or ``means`` of what the network of ``--init`` makes of each person.
+    ``class_weights``: ``random``, ``means`` of what the network of ``--init`` makes of each person, or a
+    ``.npy`` of such means, (people, D), that several runs share.
     ``distill``: weight of the distill term beside the loss.
     """
 
@@ -148,7 +149,6 @@ class Recipe:
 CHOICES: Mapping[str, tuple[str, ...]] = {
     "optimizer.name": ("sgd", "adamw"),
     "schedule.name": ("constant", "step", "polynomial", "cosine"),
-    "loss.class_weights": ("random", "means"),
     "run.precision": ("auto", "fp32", "bf16", "fp16"),
     "run.on_nan": ("stop", "rollback"),
 }

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from facerec_cli.datasets.synthetic import SyntheticDataset
-from facerec_cli.errors import UsageError
+from facerec_cli.errors import InputError, UsageError
 from facerec_cli.training import checkpoint
 from facerec_cli.training.class_means import class_means
 from facerec_cli.training.devices import join_world
@@ -85,3 +85,25 @@ def test_a_stopped_run_goes_on_without_looking_at_the_photos_again(
     train(recipe("parts"), resume=True)
     whole, parts = (tmp_path / name / "metrics.jsonl" for name in ("whole", "parts"))
     assert whole.read_bytes() == parts.read_bytes()
+
+
+def test_means_are_read_from_a_file_that_fits(small, tmp_path, before):
+    path = tmp_path / "means.npy"
+
+    def prepared():
+        recipe = small(tmp_path / "run", backbone__init=str(before), loss__class_weights=str(path))
+        with join_world("cpu") as world:
+            return prepare(recipe, world)
+
+    with pytest.raises(InputError, match="cannot be read"):
+        prepared()
+    with join_world("cpu") as world:
+        parts = prepare(small(tmp_path / "run", backbone__init=str(before)), world)
+        people, width = parts.dataset.num_classes, parts.loss.embedding_size
+    means = np.random.default_rng(0).normal(size=(people, width)).astype(np.float32)
+    np.save(path, means[:-1])
+    with pytest.raises(InputError, match="not means of"):
+        prepared()
+    np.save(path, means)
+    unit = means / np.linalg.norm(means, axis=1, keepdims=True)
+    np.testing.assert_allclose(prepared().loss.classifier.weight.detach().numpy(), unit, rtol=1e-5)
