@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from facerec_cli.errors import UsageError
 from facerec_cli.training.config import Recipe
+from facerec_cli.wording import counted
 
 PHOTOS_OF_EACH = 4
 """Photos of a person whose mean a class weight starts at: more cost as much each and move the mean little."""
@@ -76,7 +77,7 @@ def resolve(recipe: Recipe, facts: Facts) -> Recipe:
         raise UsageError("Each process needs at least 2 rows.", hint="Raise --batch-size.")
     if batch > facts.images:
         raise UsageError(
-            f"--batch-size {batch} is larger than the data, {facts.images} photos.",
+            f"--batch-size {batch} is larger than the data, {counted(facts.images, 'photo')}.",
             hint=f"Use --batch-size {max(facts.images // 2, 2)} or less, or more data.",
         )
     rows = batch * recipe.optimizer.accumulate
@@ -129,12 +130,17 @@ def _class_weights(recipe: Recipe, facts: Facts, photos: int) -> str:
         if facts.streamed
         else ""
     )
-    if recipe.loss.class_weights == "means" and obstacle:
+    wanted = recipe.loss.class_weights
+    if wanted not in (None, "random", "means") and not wanted.endswith(".npy"):
+        raise UsageError(
+            f"loss.class_weights cannot be {wanted!r}.", hint="Known: random, means, or a .npy file of means."
+        )
+    if wanted == "means" and obstacle:
         raise UsageError(
             f"Class weights cannot start at means: {obstacle}.", hint="Leave out loss.class_weights."
         )
     affordable = not obstacle and min(facts.images, PHOTOS_OF_EACH * facts.classes) <= photos
-    return recipe.loss.class_weights or ("means" if affordable else "random")
+    return wanted or ("means" if affordable else "random")
 
 
 def _rate(recipe: Recipe, facts: Facts, rows: int) -> float:

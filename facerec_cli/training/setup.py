@@ -30,6 +30,7 @@ from facerec_cli.training.loss_settings import loss_class, loss_settings
 from facerec_cli.training.memory import available_memory, estimate_memory
 from facerec_cli.training.optimizer import build_optimizer, named_parameters
 from facerec_cli.training.report import Plan
+from facerec_cli.wording import counted
 
 
 @dataclass(slots=True)
@@ -127,12 +128,13 @@ def prepare(recipe: Recipe, world: World, *, weights: bool = True) -> Parts:
     except TypeError as fault:  # a setting whose default is None does not tell its type
         raise UsageError(f"The loss {recipe.loss.name} cannot be built with {settings}: {fault}.") from fault
     loss = loss.to(world.device)
-    if weights and recipe.loss.class_weights == "means":
-        start_classes(loss, backbone, dataset, defaults.PHOTOS_OF_EACH)
+    if weights and recipe.loss.class_weights != "random":
+        start_classes(loss, backbone, dataset, recipe.loss.class_weights or "means")
     loader = _loader(recipe, dataset, loss, world)
     if loader.steps < recipe.optimizer.accumulate:
         raise UsageError(
-            f"An epoch has {loader.steps} batches, fewer than accumulate {recipe.optimizer.accumulate}.",
+            f"An epoch has {counted(loader.steps, 'batch', 'batches')}, fewer than accumulate "
+            f"{recipe.optimizer.accumulate}.",
             hint="Lower optimizer.accumulate or --batch-size.",
         )
     parameters = named_parameters(backbone, loss)
