@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from facerec_cli.cli import console
+from facerec_cli.wording import counted, people
 
 if TYPE_CHECKING:
     from facerec_cli.datasets import FaceDataset
@@ -113,7 +114,7 @@ def check(
         ("repeated photos of one person", f"{report.within:,}"),
         ("people with one photo", f"{report.single:,}"),
     ]
-    console.result_table(rows, columns=("found", "count"), title=f"{data}: {report.photos:,} photos")
+    console.result_table(rows, columns=("found", "count"), title=f"{data}: {counted(report.photos, 'photo')}")
     for what, names in lists.items():
         for name in names[:_SHOWN]:
             console.result(f"{what}: {name}")
@@ -142,7 +143,9 @@ def convert(
     dataset = _open(data)
     with console.progress_bar("Writing") as progress:
         written = convert_dataset(dataset, target, to, progress=progress)
-    console.result(f"{len(dataset):,} photos of {dataset.num_classes:,} people as {written} in {target}")
+    console.result(
+        f"{counted(len(dataset), 'photo')} of {people(dataset.num_classes)} as {written} in {target}"
+    )
 
 
 @app.command()
@@ -181,10 +184,10 @@ def align(
             raise typer.Exit(PartialFailure.exit_code)
         return
     told = ", ".join(f"{count:,} {status}" for status, count in statuses.most_common())
-    console.result(f"{len(dataset):,} photos: {told}; see {target / ALIGNMENT_TABLE}")
+    console.result(f"{counted(len(dataset), 'photo')}: {told}; see {target / ALIGNMENT_TABLE}")
     if without:
         raise PartialFailure(
-            f"{without:,} photos gave no crop.", hint=f"{target / ALIGNMENT_TABLE} says why."
+            f"{counted(without, 'photo')} gave no crop.", hint=f"{target / ALIGNMENT_TABLE} says why."
         )
 
 
@@ -252,5 +255,5 @@ def split(
     if json_output:
         console.result_json({side: {"people": a, "photos": b} for side, (a, b) in sides.items()})
         return
-    for side, (people, photos) in sides.items():
-        console.result(f"{output / f'{side}.txt'}: {photos:,} photos of {people:,} people")
+    for side, (persons, photos) in sides.items():
+        console.result(f"{output / f'{side}.txt'}: {counted(photos, 'photo')} of {people(persons)}")

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from facerec_cli.cli.console import live_view, note, result, result_json, result_table, warn
+from facerec_cli.wording import counted, people
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -48,7 +49,7 @@ def plan_rows(plan: Plan) -> list[tuple[str, str]]:
     free = "" if plan.available is None else f"; {_bytes(plan.available)} free"
     places = f"{plan.processes} x " if plan.processes > 1 else ""
     rows = [
-        ("data", f"{recipe.data.path}: {plan.images:,} photos of {plan.classes:,} people"),
+        ("data", f"{recipe.data.path}: {counted(plan.images, 'photo')} of {people(plan.classes)}"),
         (
             "network",
             f"{backbone.name}, D {backbone.embedding_size}, {plan.parameters:,} parameters{frozen}, {start}",
@@ -67,7 +68,9 @@ def plan_rows(plan: Plan) -> list[tuple[str, str]]:
         ("memory", f"about {_bytes(total)} a process ({parts}){free}"),
     ]
     if plan.evaluation:
-        rows.append(("evaluation", ", ".join(f"{name} ({n:,} pairs)" for name, n in plan.evaluation.items())))
+        rows.append(
+            ("evaluation", ", ".join(f"{name} ({counted(n, 'pair')})" for name, n in plan.evaluation.items()))
+        )
     if recipe.run.out:
         rows.append(("folder", recipe.run.out))
     return rows
@@ -84,7 +87,7 @@ def show_outcome(outcome: Outcome) -> None:
     """The end of a run: how good, where, and what to type next."""
     note(f"{outcome.steps:,} steps, {_duration(outcome.seconds)}")
     if outcome.broken:
-        warn(f"{outcome.broken:,} photos could not be read and were replaced")
+        warn(f"{counted(outcome.broken, 'photo')} could not be read, so others were taken")
     for name, value in outcome.last.items():
         if name.endswith("/accuracy") or "/tar@" in name:
             before = f" (before training {outcome.first[name]:.2%})" if name in outcome.first else ""

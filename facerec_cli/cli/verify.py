@@ -10,6 +10,7 @@ import typer
 from facerec_cli.cli import console
 from facerec_cli.cli.model_options import pack_overrides
 from facerec_cli.errors import UsageError
+from facerec_cli.wording import counted
 
 if TYPE_CHECKING:
     from facerec_cli.packs.bare import PackOverrides
@@ -247,7 +248,7 @@ def _show_verdict(verdict: Verdict) -> None:
     if used.far is not None:
         stands = f", which accepts {_rate(used.far)} of different people on {used.data}"
         if used.different_pairs:
-            stands += f" ({used.different_pairs:,} pairs)"
+            stands += f" ({counted(used.different_pairs, 'pair')})"
     console.result(f"threshold: {used.source}{stands}")
     console.note(f"model {verdict.model} on {verdict.provider}")
 
@@ -256,11 +257,11 @@ def _show(outcome: Verification) -> None:
     evaluation, gallery = outcome.evaluation, outcome.gallery
     counts = evaluation.pairs
     console.result(
-        f"{counts.total:,} pairs ({counts.same:,} same, {counts.different:,} different), "
-        f"{len(outcome.names):,} photos, model {gallery.model.name or 'unknown'}"
+        f"{counted(counts.total, 'pair')} ({counts.same:,} same, {counts.different:,} different), "
+        f"{counted(len(outcome.names), 'photo')}, model {gallery.model.name or 'unknown'}"
     )
-    failures = f"{len(gallery.reasons):,} photos without an embedding"
-    console.result(f"failures to enrol: {failures}, {counts.failed:,} pairs left out")
+    failures = f"{counted(len(gallery.reasons), 'photo')} without an embedding"
+    console.result(f"failures to enrol: {failures}, {counted(counts.failed, 'pair')} left out")
     accuracy = evaluation.accuracy
     rows: list[tuple[str, str]] = []
     if accuracy is not None:

@@ -73,6 +73,9 @@ def align(
 
     Returns:
         How many photos have each status.
+
+    Raises:
+        KeyboardInterrupt: With a message that says how to go on.
     """
     if faces not in RULES:
         raise UsageError(f"--faces {faces} is not one of {', '.join(RULES)}.")
@@ -80,6 +83,25 @@ def align(
         raise UsageError(f"{target} exists.", hint="Name another folder, or go on with --resume.")
     target.mkdir(parents=True, exist_ok=True)
     outcomes: list[Outcome] = []
+    try:
+        _cut_all(source, target, model, faces, max_side, outcomes, progress)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"interrupted; the crops in {target} are kept. Go on with the same command and --resume"
+        ) from None
+    _write_table(outcomes, target / ALIGNMENT_TABLE)
+    return Counter(outcome.status for outcome in outcomes)
+
+
+def _cut_all(
+    source: FaceDataset,
+    target: Path,
+    model: FaceModel,
+    rule: str,
+    max_side: int,
+    outcomes: list[Outcome],
+    progress: Progress,
+) -> None:
     with ThreadPoolExecutor(4) as threads:
         for group in _groups(named(source), _BATCH):
             crops = [(index, str(PurePosixPath(name).with_suffix(".jpg"))) for index, name in group]
@@ -90,10 +112,8 @@ def align(
                 if isinstance(image, str):
                     outcomes.append(Outcome(source.name(index), image, crop=crop if image == "kept" else ""))
                     continue
-                outcomes.append(_cut(source.name(index), image, next(found), faces, model, target, crop))
+                outcomes.append(_cut(source.name(index), image, next(found), rule, model, target, crop))
             progress(len(outcomes), len(source))
-    _write_table(outcomes, target / ALIGNMENT_TABLE)
-    return Counter(outcome.status for outcome in outcomes)
 
 
 def _groups(items: Iterator[tuple[int, str]], size: int) -> Iterator[list[tuple[int, str]]]:

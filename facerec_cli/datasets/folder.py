@@ -15,6 +15,7 @@ import numpy as np
 from facerec_cli.datasets.base import FaceDataset
 from facerec_cli.datasets.decode import BrokenPhotoError
 from facerec_cli.errors import InputError
+from facerec_cli.wording import counted
 
 ALIGNMENT_TABLE = "alignment.tsv"  # written beside the people by `facerec data align`
 
@@ -58,11 +59,11 @@ class FolderDataset(FaceDataset):
         self.labels = np.repeat(np.arange(len(people), dtype=np.int64), counts)
         self.empty_people, self.stray_files, self.loose_photos = empty, stray, loose
         said = (
-            (empty, "folders hold no photo and are left out"),
-            (stray, "files are no photos and are left out"),
-            (loose, "photos lie outside the people's folders and are left out"),
+            (empty, "folder without a photo", "folders without a photo"),
+            (stray, "file that is no photo", "files that are no photos"),
+            (loose, "photo outside the people's folders", "photos outside the people's folders"),
         )
-        self.warnings = tuple(f"{count:,} {text}" for count, text in said if count)
+        self.warnings = tuple(f"left out: {counted(*one)}" for one in said if one[0])
 
     @classmethod
     def open(cls, spec: str) -> FolderDataset:
@@ -70,7 +71,7 @@ class FolderDataset(FaceDataset):
         dataset = cls(Path(spec))
         if len(dataset) == 0 and dataset.loose_photos:
             raise InputError(
-                f"{spec} holds {dataset.loose_photos:,} photos but no folder per person.",
+                f"{spec} holds {counted(dataset.loose_photos, 'photo')} but no folder per person.",
                 hint="Put each person's photos into a folder of their own, or give a list of `path label`.",
             )
         return dataset

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from facerec_cli.datasets.base import FaceDataset
+from facerec_cli.wording import people
 
 
 class JoinedDataset(FaceDataset):
@@ -31,7 +32,7 @@ class JoinedDataset(FaceDataset):
         self.labels = np.concatenate(labels)
         self.group = np.repeat(np.arange(len(parts)), np.diff(self._starts))
         added = len(number_of) - parts[0].num_classes
-        more = (f"{added:,} people of the hard data are not in {parts[0].spec} and become new classes",)
+        more = (f"new classes: {people(added)} of the hard data, not in {parts[0].spec}",)
         self.warnings = tuple(warning for part in parts for warning in part.warnings) + (
             more if added else ()
         )

@@ -16,6 +16,7 @@ from facerec_cli.backbones import Preprocessing
 from facerec_cli.errors import FacerecError, InputError, UsageError
 from facerec_cli.progress import Progress, silent
 from facerec_cli.verify.pairs import PairList
+from facerec_cli.wording import counted
 
 log = logging.getLogger("facerec")
 
@@ -80,7 +81,7 @@ def from_folder(folder: Path, preprocessing: Preprocessing, *, aligned: bool) ->
     crops, _ = _cut(photos, preprocessing, aligned=aligned)
     if not len(crops):
         raise InputError(
-            f"No face was found in the {len(photos)} photos of {folder}.",
+            f"No face was found in {folder} ({counted(len(photos), 'photo')}).",
             hint="If they are aligned crops already, say --aligned.",
         )
     return CropSet(crops, f"crops of {folder.name or folder}", real=True)

@@ -9,6 +9,7 @@ from facerec_cli.errors import TrainingError
 from facerec_cli.training.config import Recipe
 from facerec_cli.training.evaluate import to_input
 from facerec_cli.training.setup import Parts
+from facerec_cli.wording import counted
 
 
 @torch.no_grad()
@@ -28,7 +29,7 @@ def cause_of(parts: Parts, images: Tensor, rate: float) -> tuple[str, str]:
     if broken:
         scaled = f", after gradients grew past what {recipe.run.precision} holds" if _half(parts) else ""
         return (
-            f"weights are not finite any more ({broken[0]} and {len(broken) - 1} others){scaled}: "
+            f"weights are not finite any more ({broken[0]} and {counted(len(broken) - 1, 'other')}){scaled}: "
             f"the learning rate {rate:g} is too high",
             f"Use --lr {rate / 10:.2g}, a longer --warmup, or --set optimizer.clip=1.",
         )

@@ -17,6 +17,7 @@ from facerec_cli.faces import Face, FaceModel
 from facerec_cli.images import ImageError, read_image
 from facerec_cli.progress import Progress, silent
 from facerec_cli.verify.cache import EmbeddingCache, Entry, content_key
+from facerec_cli.wording import counted
 
 #: A photo without a face at the pack's detection score is searched again, also turned, at this part of it.
 SECOND_TRY = 0.5
@@ -76,6 +77,9 @@ def embed_gallery(
         cache: Where to look first and to keep what is new.
         workers: Threads.
         progress: Told the photos done.
+
+    Raises:
+        KeyboardInterrupt: With a message that says what is kept.
     """
     settings = json.dumps(
         [1, model.hash, model.provider, _deciding(options), SECOND_TRY], sort_keys=True
@@ -96,8 +100,15 @@ def embed_gallery(
             known = cache.get(list(keys.values()))
         missing = [i for i in chunk if keys.get(i, b"") not in known]
         progress(start + len(chunk) - len(missing), len(images))
-        made, retried = _embed(images, missing, model, options, landmarks, workers, len(images), progress)
-        second += retried
+        made: dict[int, Entry] = {}
+        try:
+            second += _embed(images, missing, made, model, options, landmarks, workers, progress)
+        except KeyboardInterrupt:
+            done = {keys[i]: entry for i, entry in made.items() if i in keys and not isinstance(entry, str)}
+            if cache is not None:
+                cache.put(done)
+            ready = start + len(chunk) - len(missing) + len(done)
+            raise KeyboardInterrupt(_interrupted(ready, len(images), kept=cache is not None)) from None
         fresh: dict[bytes, Entry] = {}
         for i in chunk:
             entry = known[keys[i]] if keys.get(i, b"") in known else made[i]
@@ -124,6 +135,14 @@ def embed_gallery(
     )
 
 
+def _interrupted(done: int, total: int, *, kept: bool) -> str:
+    if not kept:
+        return "interrupted; nothing is kept without the cache"
+    return (
+        f"interrupted; {done:,} of {counted(total, 'photo')} are in the cache: the same command goes on there"
+    )
+
+
 def _deciding(options: EmbedOptions) -> dict[str, Any]:
     """The options on which a vector depends."""
     return {name: value for name, value in asdict(options).items() if name != "batch_size"}
@@ -141,17 +160,18 @@ def _content(image: Path | bytes) -> bytes | None:
 def _embed(
     images: Sequence[Path | bytes],
     wanted: Sequence[int],
+    entries: dict[int, Entry],
     model: FaceModel,
     options: EmbedOptions,
     landmarks: NDArray[np.float32] | None,
     workers: int | None,
-    total: int,
     progress: Progress,
-) -> tuple[dict[int, Entry], int]:
-    """Entries of the wanted photos, and how many took a second try."""
+) -> int:
+    """Fill in the entries of the wanted photos; return how many took a second try."""
     if landmarks is not None:
-        return _embed_by_landmarks(images, wanted, model, options, landmarks), 0
-    entries: dict[int, Entry] = {}
+        _embed_by_landmarks(images, wanted, entries, model, options, landmarks)
+        return 0
+    total = len(images)
     before = wanted[0] if wanted else 0
     for done, (i, result) in enumerate(
         zip(wanted, embed_photos([images[i] for i in wanted], model, options, workers=workers), strict=True),
@@ -161,14 +181,14 @@ def _embed(
         progress(min(total, before + done), total)
     again = [i for i in wanted if _is_no_face(entries[i])]
     if not again or options.aligned:
-        return entries, 0
+        return 0
     score = options.min_score if options.min_score is not None else _pack_score(model)
     patient = replace(options, rotate="auto", min_score=SECOND_TRY * score)
     for i, result in zip(
         again, embed_photos([images[i] for i in again], model, patient, workers=workers), strict=True
     ):
         entries[i] = _entry(result)
-    return entries, sum(not _is_no_face(entries[i]) for i in again)
+    return sum(not _is_no_face(entries[i]) for i in again)
 
 
 def _entry(result: PhotoResult) -> Entry:
@@ -188,12 +208,12 @@ def _pack_score(model: FaceModel) -> float:
 def _embed_by_landmarks(
     images: Sequence[Path | bytes],
     wanted: Sequence[int],
+    entries: dict[int, Entry],
     model: FaceModel,
     options: EmbedOptions,
     landmarks: NDArray[np.float32],
-) -> dict[int, Entry]:
+) -> None:
     """Align by given landmarks, as IJB's protocol does."""
-    entries: dict[int, Entry] = {}
     for start in range(0, len(wanted), options.batch_size):
         crops, rows = [], []
         for i in wanted[start : start + options.batch_size]:
@@ -213,4 +233,3 @@ def _embed_by_landmarks(
         if not np.isfinite(norms).all() or not norms.all():
             raise ModelError(f"The model {model.pack.name} gave an embedding that is not finite or all zero.")
         entries.update(zip(rows, raw / norms, strict=True))
-    return entries

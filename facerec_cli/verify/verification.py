@@ -2,36 +2,28 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from facerec_cli.embed import EmbedOptions
-from facerec_cli.errors import InputError, ModelError, UsageError
-from facerec_cli.faces import model_hash
+from facerec_cli.errors import InputError, UsageError
 from facerec_cli.images import IMAGE_SUFFIXES, find_images
-from facerec_cli.packs.manifest import ModelPack
-from facerec_cli.packs.resolve import open_pack
 from facerec_cli.progress import Progress
 from facerec_cli.verify.allpairs import evaluate_all_pairs
 from facerec_cli.verify.bootstrap import BootstrapInterval, bootstrap_tar, people_of
-from facerec_cli.verify.cache import EmbeddingCache, cache_path
 from facerec_cli.verify.folds import stratified_folds
-from facerec_cli.verify.gallery import Gallery, embed_gallery
 from facerec_cli.verify.groups import GroupReport, group_rates, read_groups
 from facerec_cli.verify.ijb import pool
 from facerec_cli.verify.pairs import PairList, photo_table, read_pairs
 from facerec_cli.verify.photos import Verdict, verify_photos
 from facerec_cli.verify.result import Verification
 from facerec_cli.verify.scoring import score_pairs
-from facerec_cli.verify.settings import Steps, VerifySettings, no_steps, open_for
+from facerec_cli.verify.settings import Steps, VerifySettings, no_steps
+from facerec_cli.verify.sources import embeddings_are_kept, open_gallery
 from facerec_cli.verify.statistics import MAX_PAIRS_FOR_FOLDS, Evaluation, OperatingPoint, measure
-from facerec_cli.verify.vectorfile import match, read_vectors
-
-log = logging.getLogger("facerec")
+from facerec_cli.wording import counted
 
 #: Up to this many pairs of a folder are listed one by one, which scores files, groups and pictures need.
 MAX_LISTED = 2_000_000
@@ -108,7 +100,9 @@ def verify_folder(
     images = [Path(path) for path in find_images([root])]
     names = tuple(str(PurePosixPath(image.relative_to(root).as_posix())) for image in images)
     if len(names) < 2:
-        raise InputError(f"The folder {str(folder)!r} has {len(names)} photos; comparing takes two.")
+        raise InputError(
+            f"The folder {str(folder)!r} has {counted(len(names), 'photo')}; comparing takes two."
+        )
     loose = next((name for name in names if "/" not in name), None)
     if loose is not None:
         raise InputError(
@@ -124,8 +118,8 @@ def verify_folder(
     if chosen.groups or chosen.bootstrap:
         raise UsageError(f"--by and --bootstrap take at most {MAX_LISTED:,} pairs; this folder has more.")
     with steps("Embedding", "photos") as progress:
-        gallery = _gallery(tuple(images), names, chosen, progress, aligned=False)
-    with steps("Comparing", "pairs") as progress:
+        gallery = open_gallery(tuple(images), names, chosen, progress, aligned=False)
+    with embeddings_are_kept(chosen), steps("Comparing", "pairs") as progress:
         result = evaluate_all_pairs(
             gallery.vectors, identity, failed=gallery.failed, fars=chosen.all_fars, progress=progress
         )
@@ -149,7 +143,7 @@ def verify_folder(
 def _measure(source: str, pairs: PairList, settings: VerifySettings, steps: Steps) -> Verification:
     """Vectors, scores, figures of a list."""
     with steps("Embedding", "photos") as progress:
-        gallery = _gallery(pairs.images, pairs.names, settings, progress, of=pairs, aligned=pairs.aligned)
+        gallery = open_gallery(pairs.images, pairs.names, settings, progress, of=pairs, aligned=pairs.aligned)
     vectors, unusable = gallery.vectors, gallery.failed
     if pairs.templates is not None:
         vectors = pool(vectors, unusable, pairs.templates)
@@ -158,10 +152,11 @@ def _measure(source: str, pairs: PairList, settings: VerifySettings, steps: Step
     if failed.all():
         reason = next(iter(gallery.reasons.values()), "no embedding")
         raise InputError(
-            f"None of the {len(pairs):,} pairs can be scored: {len(gallery.reasons):,} photos have no "
-            f"embedding, the first ({pairs.names[next(iter(gallery.reasons))]}) because: {reason}."
+            f"None of the {len(pairs):,} pairs can be scored. Without an embedding: "
+            f"{counted(len(gallery.reasons), 'photo')}, the first "
+            f"({pairs.names[next(iter(gallery.reasons))]}) because: {reason}."
         )
-    with steps("Scoring", "pairs") as progress:
+    with embeddings_are_kept(settings), steps("Scoring", "pairs") as progress:
         scores = score_pairs(vectors, pairs.first, pairs.second, progress=progress)
     fold = pairs.fold
     if fold is None and len(pairs) <= MAX_PAIRS_FOR_FOLDS:
@@ -185,86 +180,9 @@ def _measure(source: str, pairs: PairList, settings: VerifySettings, steps: Step
     if settings.groups is not None:
         result = replace(result, groups=_group_report(result, settings))
     if settings.bootstrap:
-        with steps("Bootstrap", "rounds") as progress:
+        with embeddings_are_kept(settings), steps("Bootstrap", "rounds") as progress:
             result = replace(result, bootstrap=_bootstrap(result, settings.bootstrap, progress))
     return result
-
-
-def _gallery(
-    images: Sequence[Path | bytes],
-    names: tuple[str, ...],
-    settings: VerifySettings,
-    progress: Progress,
-    *,
-    of: PairList | None = None,
-    aligned: bool,
-) -> Gallery:
-    """Vectors from the file that the user names, or from the photos."""
-    if settings.embeddings is not None:
-        return _from_file(settings.embeddings, names, settings, of)
-    aligned = settings.aligned if settings.aligned is not None else aligned
-    model, workers = open_for(settings, aligned=aligned)
-    options = EmbedOptions(
-        faces=settings.faces,  # type: ignore[arg-type]  # checked by VerifySettings
-        min_score=settings.min_score,
-        rotate="auto",
-        aligned=aligned,
-        flip=settings.flip,
-        batch_size=settings.batch_size,
-    )
-    cache = EmbeddingCache(cache_path()) if settings.cache else None
-    try:
-        gallery = embed_gallery(
-            images,
-            model,
-            options,
-            landmarks=None if of is None or aligned else of.landmarks,
-            cache=cache,
-            workers=workers,
-            progress=progress,
-        )
-    finally:
-        if cache is not None:
-            cache.close()
-    if gallery.reasons:
-        first = next(iter(gallery.reasons))
-        log.warning(
-            "%d of %d photos have no embedding, the first %s: %s",
-            len(gallery.reasons),
-            len(images),
-            names[first],
-            gallery.reasons[first],
-        )
-    return gallery
-
-
-def _from_file(path: Path, names: tuple[str, ...], settings: VerifySettings, of: PairList | None) -> Gallery:
-    file = read_vectors(path, faces=settings.faces)
-    rows = of.templates.image if of is not None and of.templates is not None else None
-    if file.photos is None and rows is not None and len(file.vectors) == len(rows):
-        # A row for each line of the tid_mid file, as the published scripts store them.
-        vectors = np.zeros((len(names), file.vectors.shape[1]), np.float32)
-        vectors[rows] = file.vectors
-        gallery = Gallery(vectors, np.zeros(len(names), bool), {}, file.model, file.settings)
-    else:
-        gallery = match(file, names)
-    if settings.model is not None:
-        pack = settings.model if isinstance(settings.model, ModelPack) else open_pack(settings.model)
-        digest = model_hash(pack)
-        if not file.model.sha256:
-            raise ModelError(
-                f"{str(path)!r} does not say which model made it, so --model cannot be checked.",
-                hint="Leave --model out, or keep the .json of `facerec embed` beside the embeddings.",
-            )
-        if file.model.sha256 != digest:
-            raise ModelError(
-                f"{str(path)!r} was made with the model {file.model.name!r} ({file.model.sha256[:12]}), not "
-                f"with {pack.name!r} ({digest[:12]}).",
-                hint="Embed the photos with this model, or leave --model out.",
-            )
-    if settings.flip and not file.settings.get("flip", False):
-        raise UsageError(f"--flip was given, but {str(path)!r} was embedded without it or does not say.")
-    return gallery
 
 
 def _choose_point(evaluation: Evaluation, far: float | None) -> OperatingPoint | None:

@@ -207,3 +207,14 @@ def test_align_gives_a_row_for_every_photo(lfw: Path, tmp_path: Path):
     facerec("align", source, tmp_path / "out", code=2)
     again = json.loads(facerec("align", source, tmp_path / "out", "--resume", "--json", code=5))
     assert again["statuses"] == {"kept": photos - 2, "unreadable": 1, "no_face": 1}
+
+
+def test_an_interrupted_align_says_how_to_go_on(monkeypatch, tmp_path: Path):
+    from facerec_cli.datasets import align
+
+    def interrupted(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(align, "_cut_all", interrupted)
+    with pytest.raises(KeyboardInterrupt, match="--resume"):
+        align.align(SyntheticDataset(4), tmp_path / "out", model=None)  # type: ignore[arg-type]

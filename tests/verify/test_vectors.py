@@ -81,6 +81,26 @@ def test_a_second_run_takes_everything_but_broken_photos_from_the_cache(pipeline
     assert after_second == after_first + 1
 
 
+@pytest.mark.parametrize("kept", [True, False])
+def test_an_interruption_keeps_what_is_done_and_says_so(pipeline, tmp_path, kept):
+    cache = EmbeddingCache(tmp_path / "cache.sqlite") if kept else None
+    photos = [b"face%d" % i for i in range(10)]
+
+    def interrupted_after_three(done: int, total: int) -> None:
+        if done == 3:
+            raise KeyboardInterrupt
+
+    options = EmbedOptions(faces="main")
+    with pytest.raises(
+        KeyboardInterrupt, match="3 of 10 photos are in the cache" if kept else "nothing is kept"
+    ):
+        gallery.embed_gallery(photos, model(), options, cache=cache, progress=interrupted_after_three)
+    if cache is not None:
+        assert gallery.embed_gallery(photos, model(), options, cache=cache).cached == 3
+        assert pipeline.seen == 3 + 7
+        cache.close()
+
+
 @pytest.mark.parametrize(
     ("digest", "options"),
     [("other", EmbedOptions(faces="center")), ("abc", EmbedOptions(faces="center", flip=True))],

@@ -1,0 +1,119 @@
+"""Where a list's vectors come from: its photos, by a model, or a file of ``facerec embed``."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from facerec_cli.embed import EmbedOptions
+from facerec_cli.errors import ModelError, UsageError
+from facerec_cli.faces import model_hash
+from facerec_cli.packs.manifest import ModelPack
+from facerec_cli.packs.resolve import open_pack
+from facerec_cli.progress import Progress
+from facerec_cli.verify.cache import EmbeddingCache, cache_path
+from facerec_cli.verify.gallery import Gallery, embed_gallery
+from facerec_cli.verify.pairs import PairList
+from facerec_cli.verify.settings import VerifySettings, open_for
+from facerec_cli.verify.vectorfile import match, read_vectors
+from facerec_cli.wording import counted
+
+log = logging.getLogger("facerec")
+
+
+@contextmanager
+def embeddings_are_kept(settings: VerifySettings) -> Iterator[None]:
+    """Work on finished embeddings that says, when it is interrupted, whether they have to be made again.
+
+    Raises:
+        KeyboardInterrupt: With a message.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        if settings.embeddings is not None or not settings.cache:
+            raise
+        raise KeyboardInterrupt(
+            "interrupted; all embeddings are in the cache, so the same command only has to compare them"
+        ) from None
+
+
+def open_gallery(
+    images: Sequence[Path | bytes],
+    names: tuple[str, ...],
+    settings: VerifySettings,
+    progress: Progress,
+    *,
+    of: PairList | None = None,
+    aligned: bool,
+) -> Gallery:
+    """Vectors from the file that the user names, or from the photos."""
+    if settings.embeddings is not None:
+        return _from_file(settings.embeddings, names, settings, of)
+    aligned = settings.aligned if settings.aligned is not None else aligned
+    model, workers = open_for(settings, aligned=aligned)
+    options = EmbedOptions(
+        faces=settings.faces,  # type: ignore[arg-type]  # checked by VerifySettings
+        min_score=settings.min_score,
+        rotate="auto",
+        aligned=aligned,
+        flip=settings.flip,
+        batch_size=settings.batch_size,
+    )
+    cache = EmbeddingCache(cache_path()) if settings.cache else None
+    try:
+        gallery = embed_gallery(
+            images,
+            model,
+            options,
+            landmarks=None if of is None or aligned else of.landmarks,
+            cache=cache,
+            workers=workers,
+            progress=progress,
+        )
+    finally:
+        if cache is not None:
+            cache.close()
+    if gallery.reasons:
+        first = next(iter(gallery.reasons))
+        log.warning(
+            "without an embedding: %s of %d, the first %s: %s",
+            counted(len(gallery.reasons), "photo"),
+            len(images),
+            names[first],
+            gallery.reasons[first],
+        )
+    return gallery
+
+
+def _from_file(path: Path, names: tuple[str, ...], settings: VerifySettings, of: PairList | None) -> Gallery:
+    file = read_vectors(path, faces=settings.faces)
+    rows = of.templates.image if of is not None and of.templates is not None else None
+    if file.photos is None and rows is not None and len(file.vectors) == len(rows):
+        # A row for each line of the tid_mid file, as the published scripts store them.
+        vectors = np.zeros((len(names), file.vectors.shape[1]), np.float32)
+        vectors[rows] = file.vectors
+        gallery = Gallery(vectors, np.zeros(len(names), bool), {}, file.model, file.settings)
+    else:
+        gallery = match(file, names)
+    if settings.model is not None:
+        pack = settings.model if isinstance(settings.model, ModelPack) else open_pack(settings.model)
+        digest = model_hash(pack)
+        if not file.model.sha256:
+            raise ModelError(
+                f"{str(path)!r} does not say which model made it, so --model cannot be checked.",
+                hint="Leave --model out, or keep the .json of `facerec embed` beside the embeddings.",
+            )
+        if file.model.sha256 != digest:
+            raise ModelError(
+                f"{str(path)!r} was made with the model {file.model.name!r} ({file.model.sha256[:12]}), not "
+                f"with {pack.name!r} ({digest[:12]}).",
+                hint="Embed the photos with this model, or leave --model out.",
+            )
+    if settings.flip and not file.settings.get("flip", False):
+        raise UsageError(f"--flip was given, but {str(path)!r} was embedded without it or does not say.")
+    return gallery
