@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from facerec_cli.errors import InputError
+from facerec_cli.images.remote import is_url, list_url
 
 log = logging.getLogger("facerec")
 
@@ -44,6 +45,7 @@ def find_images(
       Windows' backslashes turned.
     * ``-`` is such a list on standard input.
     * A name with ``*``, ``?`` or ``[`` that is no file is a pattern; ``**`` goes into folders.
+    * A URL (``s3://bucket/photos``, see ``images.remote``) is a photo, or a folder whose photos are listed.
     * Anything else is kept as it is, so that a missing file shows up in the results.
 
     Args:
@@ -82,8 +84,10 @@ def _expand(given: str, banned: set[str], stdin: BinaryIO | None) -> Iterator[st
 
 
 def _expand_entry(given: str, banned: set[str]) -> Iterator[str]:
-    """A file, a folder or a pattern."""
-    if os.path.isdir(given):
+    """A file, a folder, a pattern or a URL."""
+    if is_url(given):
+        yield from _expand_url(given)
+    elif os.path.isdir(given):
         photos = _walk(given, banned, set())
         first = next(photos, None)
         if first is None:
@@ -101,6 +105,24 @@ def _expand_entry(given: str, banned: set[str]) -> Iterator[str]:
         yield given
 
 
+def _expand_url(given: str) -> Iterator[str]:
+    if _is_photo(given):
+        yield given
+        return
+    listed = list_url(given)
+    if listed is None:
+        yield given
+    elif photos := [url for url in listed if _is_photo(url)]:
+        yield from photos
+    else:
+        log.warning("The folder %s has no photo in it.", given)
+
+
+def _is_photo(url: str) -> bool:
+    name = url.partition("?")[0].rpartition("/")[2]
+    return not name.startswith(".") and os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
+
+
 def _listed(path: str, banned: set[str]) -> Iterator[str]:
     try:
         data = Path(path).read_bytes()
@@ -113,6 +135,8 @@ def _listed(path: str, banned: set[str]) -> Iterator[str]:
 def _meant(line: str, folders: list[str]) -> str:
     """The path that a line of a list means; as it stands in the first folder where there is no such thing."""
     bare = line.strip()
+    if is_url(bare):
+        return bare
     quoted = len(bare) > 2 and bare[0] == bare[-1] and bare[0] in "\"'"
     plain = bare[1:-1] if quoted else bare
     for name in dict.fromkeys((line, bare, plain, plain.replace("\\", "/"))):

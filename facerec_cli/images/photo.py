@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from facerec_cli.errors import InputError
 from facerec_cli.images.headers import Header, read_header
+from facerec_cli.images.remote import is_url, read_url
 
 MAX_PIXELS = 200_000_000
 """The largest photo that is decoded: as many pixels as the largest phone cameras give."""
@@ -135,7 +136,7 @@ def open_photo(source: str | os.PathLike[str] | bytes, *, max_pixels: int = MAX_
     """Read an encoded photo and check its header; no pixel is decoded yet.
 
     Args:
-        source: A path, or the encoded bytes.
+        source: A path, a URL (see ``images.remote``), or the encoded bytes.
         max_pixels: Photos with more pixels than this are refused.
 
     Raises:
@@ -206,6 +207,8 @@ def quiet_decoders() -> Iterator[None]:
 
 def _read(path: str) -> bytes:
     """The bytes of a regular file, or the ImageError that says why not."""
+    if is_url(path):
+        return _fetch(path)
     try:
         found = Path(path).stat()
         if not stat.S_ISREG(found.st_mode):
@@ -229,6 +232,19 @@ def _read(path: str) -> bytes:
             raise ImageError("missing", reason, name=path) from error
         status = "missing" if error.errno == errno.ENAMETOOLONG else "unreadable"
         raise ImageError(status, (error.strerror or str(error)).lower(), name=path) from error
+
+
+def _fetch(url: str) -> bytes:
+    """The same for a URL."""
+    try:
+        data = read_url(url, MAX_BYTES)
+    except FileNotFoundError as error:
+        raise ImageError("missing", "no such file", name=url) from error
+    except OSError as error:
+        raise ImageError("unreadable", f"it cannot be fetched: {error}", name=url) from error
+    if data is None:
+        raise ImageError("too_large", f"more than the limit of {MAX_BYTES:,} bytes", name=url)
+    return data
 
 
 def shrink(image: Image, reduction: int) -> Image:
