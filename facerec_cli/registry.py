@@ -18,6 +18,11 @@ DETECTORS: Mapping[str, str] = {
     "yunet": "facerec_cli.faces.yunet:YuNet",
 }
 
+ENGINES: Mapping[str, str] = {
+    "local": "facerec_cli.embed.local:LocalEngine",
+    "ray": "facerec_cli.embed.ray:RayEngine",
+}
+
 LOSSES: Mapping[str, str] = {
     "adaface": "facerec_cli.losses.adaface:AdaFace",
     "arcface": "facerec_cli.losses.arcface:ArcFace",

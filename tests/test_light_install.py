@@ -8,7 +8,18 @@ import sys
 
 import facerec_cli
 
-HEAVY = ("torch", "torchvision", "timm", "ot", "insightface", "pyarrow", "matplotlib", "webdataset")
+HEAVY = (
+    "torch",
+    "torchvision",
+    "timm",
+    "ot",
+    "insightface",
+    "pyarrow",
+    "matplotlib",
+    "webdataset",
+    "ray",
+    "fsspec",
+)
 TORCH_ROOMS = (
     "facerec_cli.losses",
     "facerec_cli.backbones",

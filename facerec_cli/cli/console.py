@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import functools
 import inspect
+import io
 import json
 import logging
 import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stdout, suppress
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
@@ -181,6 +182,22 @@ def progress_bar(description: str, *, unit: str = "photos") -> Iterator[Progress
             bar.update(task, completed=done, total=total)
 
         yield update
+
+
+class _Log(io.TextIOBase):
+    """A stream whose lines go to the log."""
+
+    def write(self, text: str) -> int:
+        for line in text.splitlines():
+            logging.getLogger("facerec").debug(line)
+        return len(text)
+
+
+@contextmanager
+def stray_prints() -> Iterator[None]:
+    """Keep what libraries print off stdout, which carries results; ``--verbose`` shows it on stderr."""
+    with redirect_stdout(_Log()):
+        yield
 
 
 @contextmanager

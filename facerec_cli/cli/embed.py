@@ -11,7 +11,7 @@ from facerec_cli.cli import console
 from facerec_cli.cli.model_options import pack_overrides
 
 if TYPE_CHECKING:
-    from facerec_cli.faces import FaceModel
+    from facerec_cli.embed.engine import Opened
     from facerec_cli.packs.bare import PackOverrides
 
 _PHOTOS, _MODEL, _RESULT = "Photos and faces", "Model and machine", "Results"
@@ -24,15 +24,20 @@ def embed(
         list[str],
         typer.Argument(
             metavar="INPUT...",
-            help="Photos, folders (searched below), lists of paths (.txt), quoted patterns, or - for a "
-            "list on standard input.",
+            help="Photos, folders (searched below), URLs of either, lists of paths (.txt), quoted patterns, "
+            "or - for a list on standard input.",
             show_default=False,
         ),
     ],
     output: Annotated[
-        Path,
-        typer.Option("--output", "-o", help="Where to: .npy, .npz or .parquet.", rich_help_panel=_RESULT),
-    ] = Path("embeddings.npy"),
+        str,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Where to: .npy, .npz or .parquet; a folder/ or URL gets Parquet shards.",
+            rich_help_panel=_RESULT,
+        ),
+    ] = "embeddings.npy",
     model: Annotated[
         str,
         typer.Option("--model", "-m", help="A pack's name, folder or ONNX file.", rich_help_panel=_MODEL),
@@ -49,6 +54,36 @@ def embed(
         int,
         typer.Option(help="Photos and crops worked on together.", rich_help_panel=_MODEL),
     ] = 16,
+    engine: Annotated[
+        str,
+        typer.Option(help="local: this process; ray: workers on a Ray cluster.", rich_help_panel=_MODEL),
+    ] = "local",
+    address: Annotated[
+        str | None,
+        typer.Option(
+            help="The Ray cluster: auto, HOST:PORT or ray://HOST:PORT.",
+            show_default="one on this machine",
+            rich_help_panel=_MODEL,
+        ),
+    ] = None,
+    actors: Annotated[
+        int | None,
+        typer.Option(
+            help="Workers on the cluster, each with --threads CPUs.",
+            show_default="as many as fit",
+            min=1,
+            rich_help_panel=_MODEL,
+        ),
+    ] = None,
+    actor_gpus: Annotated[
+        float | None,
+        typer.Option(
+            help="GPUs of a worker; 0.25 lets four share one.",
+            show_default="1 on a GPU, else 0",
+            min=0,
+            rich_help_panel=_MODEL,
+        ),
+    ] = None,
     faces: Annotated[
         str,
         typer.Option(help="Which faces of a photo: all, largest or center.", rich_help_panel=_PHOTOS),
@@ -112,15 +147,22 @@ def embed(
 ) -> None:
     """Turn photos into embeddings: one row for every face, and a status for every photo."""
     from facerec_cli.embed import EmbedOptions, embed_to_file
+    from facerec_cli.errors import UsageError
     from facerec_cli.images import quiet_decoders
     from facerec_cli.packs.resolve import open_pack
+    from facerec_cli.registry import ENGINES, load
 
-    def started(opened: FaceModel, photos: int, done: int) -> None:
-        console.note(f"{photos:,} photos, model {opened.pack.name} on {opened.provider}")
+    def started(opened: Opened, photos: int, done: int) -> None:
+        where = f"{opened.provider}, {opened.workers}" if opened.workers else opened.provider
+        console.note(f"{photos:,} photos, model {opened.pack.name} on {where}")
         if done:
             console.note(f"{done:,} of them were done by the interrupted run")
 
-    with quiet_decoders(), console.progress_bar("Embedding") as progress:
+    worker = load(ENGINES, engine, "engine")
+    settings = {"address": address, "actors": actors, "actor_gpus": actor_gpus}
+    if engine != "ray" and any(value is not None for value in settings.values()):
+        raise UsageError("--address, --actors and --actor-gpus are for --engine ray.")
+    with quiet_decoders(), console.stray_prints(), console.progress_bar("Embedding") as progress:
         summary = embed_to_file(
             inputs,
             output,
@@ -137,6 +179,7 @@ def embed(
                 batch_size=batch_size,
             ),
             threads=threads,
+            engine=worker(**settings) if engine == "ray" else worker(),
             resume=resume,
             overwrite=force,
             crops=crops,

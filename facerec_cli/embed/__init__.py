@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from facerec_cli.embed.job import Summary, embed_to_file
+from facerec_cli.embed.job import embed_to_file
 from facerec_cli.embed.pipeline import embed_photos
 from facerec_cli.embed.result import STATUSES, EmbeddedFace, EmbedOptions, PhotoResult
+from facerec_cli.embed.summary import Summary
 
 __all__ = [
     "STATUSES",

@@ -115,11 +115,8 @@ class Parts:
         with write_stream(self.folder / _MANIFEST) as stream:
             stream.write(json.dumps(run, indent=2).encode())
 
-    def resume(self, run: Mapping[str, Any], inputs: Sequence[str]) -> int:
+    def resume(self, run: Mapping[str, Any], inputs: Sequence[str]) -> None:
         """Check that an interrupted run was asked the same thing.
-
-        Returns:
-            How many shards are done.
 
         Raises:
             UsageError: Something that decides the result differs; the message says what.
@@ -137,22 +134,27 @@ class Parts:
                 hint="Give the same settings as before, or start over with --force.",
             )
         self._check_inputs(inputs)
-        return self.count()
 
     def count(self) -> int:
-        """How many shards are done; they are done in order."""
-        done = 0
-        while self._shard_path(done).is_file():
-            done += 1
-        return done
+        """How many shards are done; an engine may do them in any order."""
+        return len(list(self.folder.glob("*.npz")))
 
-    def write(self, index: int, shard: Shard) -> None:
-        """Store a shard, whole and flushed to the disk."""
+    def missing(self, count: int) -> list[int]:
+        """Which of ``count`` shards are not done."""
+        return [index for index in range(count) if not self._shard_path(index).is_file()]
+
+    @staticmethod
+    def pack(shard: Shard) -> bytes:
+        """A shard as it is stored."""
         lines = "\n".join(json.dumps(row, separators=(",", ":")) for row in shard.rows).encode("ascii")
         content = io.BytesIO()
         np.savez(content, embeddings=shard.embeddings, rows=np.frombuffer(lines, np.uint8))
+        return content.getvalue()
+
+    def store(self, index: int, content: bytes) -> None:
+        """Store a packed shard, whole and flushed to the disk."""
         with write_stream(self._shard_path(index)) as stream:
-            stream.write(content.getbuffer())
+            stream.write(content)
 
     def read(self) -> Iterator[Shard]:
         """All shards in order, one in memory at a time."""
@@ -220,7 +222,7 @@ def digest_inputs(inputs: Sequence[str]) -> str:
 
 
 def _signatures(inputs: Sequence[str]) -> Iterator[str]:
-    """One line of JSON per input: its name, size and time of its last change in nanoseconds."""
+    """One line of JSON per input: its name and, for a file, size and time of last change in nanoseconds."""
     for path in inputs:
         try:
             state = os.stat(path)  # noqa: PTH116 - a million times

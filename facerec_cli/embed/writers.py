@@ -7,15 +7,15 @@ import io
 import json
 import zipfile
 from collections.abc import Callable, Iterable, Mapping
-from importlib import import_module
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
+from facerec_cli.embed.parquet import import_pyarrow, schema_of, table_of
 from facerec_cli.embed.rows import BOX, COLUMNS, LANDMARKS, numbered
 from facerec_cli.embed.shards import Parts, write_stream
-from facerec_cli.errors import MissingExtraError, UsageError
+from facerec_cli.errors import UsageError
 
 Writer = Callable[[Path, Parts, Mapping[str, Any]], None]
 
@@ -32,7 +32,7 @@ def writer_for(output: Path) -> Writer:
         known = ", ".join(WRITERS)
         raise UsageError(f"{output} does not end in a known format.", hint=f"Use one of {known}.")
     if suffix == ".parquet":
-        _pyarrow()
+        import_pyarrow()
     return WRITERS[suffix]
 
 
@@ -47,7 +47,7 @@ def read_description(output: Path) -> Mapping[str, Any] | None:
     """What a finished result says about its run; None where it says nothing that can be read."""
     try:
         if output.suffix.lower() == ".parquet":
-            metadata = _pyarrow().parquet.read_schema(output).metadata or {}
+            metadata = import_pyarrow().parquet.read_schema(output).metadata or {}
             document = json.loads(metadata[b"facerec"])
         else:
             document = json.loads(output.with_suffix(".json").read_bytes())
@@ -91,29 +91,13 @@ def _write_npz(output: Path, parts: Parts, document: Mapping[str, Any]) -> None:
 
 
 def _write_parquet(output: Path, parts: Parts, document: Mapping[str, Any]) -> None:
-    pa = _pyarrow()
-    floats = ("score", "norm", *BOX, *LANDMARKS)
-    text, whole = ("path", "status", "reason", "crop"), ("row", "face", "rotation", "width", "height")
-    kinds = {name: pa.float32() for name in floats} | {name: pa.string() for name in text}
-    kinds |= {name: pa.int64() for name in whole}
-    size = document["embedding_size"]
-    fields = [(name, kinds[name]) for name in COLUMNS] + [("embedding", pa.list_(pa.float32(), size))]
-    model = document["model"]
-    metadata = {"facerec": _json(document), "model": model["name"], "model_sha256": model["sha256"]}
-    schema = pa.schema(fields, metadata=metadata)
+    pa = import_pyarrow()
+    schema = schema_of(document, document["embedding_size"], numbered=True)
     with write_stream(output, parts.folder) as stream, pa.parquet.ParquetWriter(stream, schema) as writer:
         row = 0
         for shard in parts.read():
-            vectors = iter(shard.embeddings)
-            records = [{**dict.fromkeys(COLUMNS), **record} for record in shard.rows]
-            for record in records:
-                record |= {name: _utf8(record[name]) for name in text}
-                record["embedding"] = None
-                if record["face"] is not None:
-                    record |= {"row": row, "embedding": next(vectors)}
-                    row += 1
-            columns = [pa.array([r[f.name] for r in records], f.type) for f in schema]
-            writer.write_table(pa.Table.from_arrays(columns, schema=schema))
+            writer.write_table(table_of(shard, schema, row))
+            row += len(shard.embeddings)
 
 
 WRITERS: Mapping[str, Writer] = {".npy": _write_npy, ".npz": _write_npz, ".parquet": _write_parquet}
@@ -160,19 +144,3 @@ def _faces(parts: Parts) -> Iterable[dict[str, Any]]:
 
 def _json(document: Mapping[str, Any]) -> str:
     return json.dumps(document, indent=2)
-
-
-def _utf8(text: str | None) -> str | None:
-    """Parquet holds UTF-8 only: other bytes of a name are shown in hexadecimal."""
-    return (
-        None if text is None else text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    )
-
-
-def _pyarrow() -> Any:
-    try:
-        module = import_module("pyarrow")
-        import_module("pyarrow.parquet")
-    except ImportError as error:
-        raise MissingExtraError("pyarrow", extra="parquet", purpose="Writing .parquet") from error
-    return module

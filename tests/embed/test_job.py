@@ -148,15 +148,15 @@ def test_a_run_that_failed_half_way_goes_on_to_the_same_bytes(
     folder = album(45)
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     run_to(whole, [folder], crops=whole / "crops")
-    write = Parts.write
+    store = Parts.store
 
-    def interrupt(self: Parts, index: int, shard: object) -> None:
+    def interrupt(self: Parts, index: int, content: bytes) -> None:
         if index == 3:
             raise KeyboardInterrupt
-        write(self, index, shard)  # type: ignore[arg-type]
+        store(self, index, content)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Parts, "write", interrupt)
+        patch.setattr(Parts, "store", interrupt)
         with pytest.raises(KeyboardInterrupt, match=r"24 of 45 photos are safe.*--resume"):
             run_to(cut, [folder], crops=cut / "crops")
     assert [path.name for path in cut.iterdir() if path.is_file()] == []
@@ -180,11 +180,11 @@ def test_resume_refuses_another_run_and_says_what_differs(
 ) -> None:
     folder, out = album(20), tmp_path / "out.npy"
 
-    def interrupt(self: Parts, index: int, shard: object) -> None:
+    def interrupt(self: Parts, index: int, content: bytes) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(Parts, "write", interrupt)
+        patch.setattr(Parts, "store", interrupt)
         with pytest.raises(KeyboardInterrupt):
             embed_to_file([folder], out, options=SMALL)
 

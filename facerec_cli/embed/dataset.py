@@ -1,0 +1,186 @@
+"""A result as a folder of Parquet shards, on a disk or in an object store.
+
+Every shard is a file of its own, ``part-000000.parquet``, written by whoever embedded it, so nothing has to
+pass through one machine. The name follows from the photos' order: a shard that is made again, after a lost
+machine or an interruption, replaces itself, and no row is lost or doubled. ``_facerec.json`` says what the
+run was asked and, once the folder is whole, what came of it.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+from facerec_cli.embed.files import differences
+from facerec_cli.embed.parquet import import_pyarrow, schema_of, table_of
+from facerec_cli.embed.result import STATUSES
+from facerec_cli.embed.shards import Shard, alone, write_stream
+from facerec_cli.errors import InputError, UsageError
+from facerec_cli.images.remote import is_url, locate
+
+_ABOUT = "_facerec.json"  # readers of Parquet pass over names with an underscore
+_READERS = 16
+
+
+class ParquetFolder:
+    """The destination of ``-o embeddings/`` and of ``-o s3://bucket/embeddings``; see ``Destination``.
+
+    Args:
+        path: A folder or its URL.
+    """
+
+    shared = True
+
+    def __init__(self, path: str) -> None:
+        import_pyarrow()
+        local = path.removeprefix("file://")
+        self.path = path
+        self.working: Path | str = path if is_url(local) else Path(local)
+        # Absolute, for a cluster's machines have other working folders.
+        self._place = path if is_url(local) else f"file://{Path(local).absolute()}"
+        self._about: dict[str, Any] = {}
+        self.files: tuple[str, ...] = (self._name(_ABOUT), path)
+
+    def check(self) -> None:
+        """Refuse a file of that name."""
+        files, folder = locate(self._place)
+        if files.get_file_info(folder).is_file:
+            raise UsageError(f"{self.path} is a file; a folder of shards is to be written there.")
+
+    def alone(self) -> AbstractContextManager[None]:
+        """Keep other processes of this machine away; object stores have no locks."""
+        return alone(self.working) if isinstance(self.working, Path) else nullcontext()
+
+    def begun(self) -> bool:
+        """Whether a run was begun here and not finished."""
+        before = self._read_about()
+        return before is not None and "rows" not in before
+
+    def finished(self, run: Mapping[str, Any], *, resume: bool) -> Mapping[str, Any] | None:
+        """The description of this very run's result, with or without ``resume``: no shard is made anew."""
+        before = self._read_about()
+        return None if before is None or "rows" not in before or differences(before, run) else before
+
+    def prepare(
+        self, run: Mapping[str, Any], photos: Sequence[str], *, resume: bool, overwrite: bool
+    ) -> None:
+        """Begin or take up; with ``overwrite`` the shards that are there go first."""
+        self._about = dict(run)
+        before = self._read_about()
+        if not overwrite:
+            changed = differences(before, run) if before is not None else ""
+            if before is not None and "rows" in before:
+                raise UsageError(
+                    f"{self.path} holds the result of another run: {changed}.",
+                    hint="Choose another -o, or replace it with --force.",
+                )
+            if before is not None and resume and not changed:
+                return
+            if before is not None:
+                raise UsageError(
+                    f"An interrupted run is in {self.path}"
+                    + (f", of another kind: {changed}." if resume else "."),
+                    hint="Start over with --force." if resume else "Go on with --resume, or use --force.",
+                )
+            if self._shards():
+                raise UsageError(
+                    f"{self.path} has Parquet shards of unknown origin.", hint="Name another folder."
+                )
+        files, folder = locate(self._place)
+        if before is not None:
+            files.delete_file(self._path(_ABOUT))  # first: half a folder must not look whole
+        for path in self._shards().values():
+            files.delete_file(path)
+        files.create_dir(folder)
+        self._put(_ABOUT, json.dumps(run, indent=2).encode())
+
+    def missing(self, count: int) -> list[int]:
+        """Which of ``count`` shards are still to be made."""
+        there = self._shards()
+        return [index for index in range(count) if index not in there]
+
+    def pack(self, shard: Shard) -> bytes:
+        """A shard as a Parquet file, with its counts in the metadata."""
+        counts = Counter(row["status"] for row in shard.rows if row.get("face", 0) == 0)
+        schema = schema_of(self._about, shard.embeddings.shape[1], numbered=False)
+        counted = json.dumps({"rows": len(shard.embeddings), "statuses": counts})
+        schema = schema.with_metadata({**schema.metadata, b"shard": counted.encode()})
+        content = io.BytesIO()
+        import_pyarrow().parquet.write_table(table_of(shard, schema), content)
+        return content.getvalue()
+
+    def store(self, index: int, content: bytes) -> None:
+        """Store a packed shard under its number."""
+        self._put(f"part-{index:06d}.parquet", content)
+
+    def finish(
+        self, run: Mapping[str, Any], versions: Mapping[str, str], preview: Path | None
+    ) -> Mapping[str, Any]:
+        """Read what every shard says of itself, and declare the folder whole."""
+        if preview is not None:
+            raise UsageError("--preview needs a result in one file.", hint="Use -o embeddings.parquet.")
+        rows = 0
+        counts: Counter[str] = Counter()
+        with ThreadPoolExecutor(_READERS, "facerec-shards") as pool:
+            for counted in pool.map(self._counts, self._shards().values()):
+                rows += counted["rows"]
+                counts.update(counted["statuses"])
+        statuses = {status: counts[status] for status in STATUSES if counts[status]}
+        document = {**run, "rows": rows, "statuses": statuses, "versions": versions}
+        self._put(_ABOUT, json.dumps(document, indent=2).encode())
+        return document
+
+    def _counts(self, path: str) -> dict[str, Any]:
+        pa = import_pyarrow()
+        files, _ = locate(self._place)
+        try:
+            metadata = pa.parquet.read_schema(path, filesystem=files).metadata
+            counted: dict[str, Any] = json.loads(metadata[b"shard"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InputError(
+                f"The shard {path} is damaged: {error}.", hint="Delete it, and go on with --resume."
+            ) from error
+        return counted
+
+    def _shards(self) -> dict[int, str]:
+        """The shards that are there, by number."""
+        pa = import_pyarrow()
+        files, folder = locate(self._place)
+        listed = files.get_file_info(pa.fs.FileSelector(folder, allow_not_found=True))
+        found = {}
+        for entry in listed:
+            number = entry.base_name.removeprefix("part-").removesuffix(".parquet")
+            if number.isdecimal() and entry.base_name == f"part-{int(number):06d}.parquet":
+                found[int(number)] = entry.path
+        return dict(sorted(found.items()))
+
+    def _read_about(self) -> dict[str, Any] | None:
+        files, _ = locate(self._place)
+        try:
+            with files.open_input_file(self._path(_ABOUT)) as stream:
+                document = json.loads(stream.read())
+        except (OSError, ValueError):
+            return None
+        return document if isinstance(document, dict) else None
+
+    def _put(self, name: str, content: bytes) -> None:
+        """Write a file that appears whole: renamed into place on a disk, at once in an object store."""
+        files, folder = locate(self._place)
+        if files.type_name == "local":
+            with write_stream(Path(folder) / name) as stream:
+                stream.write(content)
+            return
+        with files.open_output_stream(self._path(name)) as stream:
+            stream.write(content)
+
+    def _path(self, name: str) -> str:
+        return f"{locate(self._place)[1].rstrip('/')}/{name}"
+
+    def _name(self, name: str) -> str:
+        return f"{self.path.rstrip('/')}/{name}"

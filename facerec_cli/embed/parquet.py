@@ -1,0 +1,78 @@
+"""Rows and vectors as Parquet: one schema for the single file and for a folder of shards."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
+from facerec_cli.embed.rows import BOX, COLUMNS, LANDMARKS
+from facerec_cli.embed.shards import Shard
+from facerec_cli.errors import MissingExtraError
+
+_TEXT = ("path", "status", "reason", "crop")
+_WHOLE = ("row", "face", "rotation", "width", "height")
+_FLOATS = ("score", "norm", *BOX, *LANDMARKS)
+
+
+def import_pyarrow() -> Any:
+    """The pyarrow module, with Parquet.
+
+    Raises:
+        MissingExtraError: It is not installed.
+    """
+    try:
+        module = import_module("pyarrow")
+        import_module("pyarrow.parquet")
+    except ImportError as error:
+        raise MissingExtraError("pyarrow", extra="parquet", purpose="Writing .parquet") from error
+    return module
+
+
+def schema_of(document: Mapping[str, Any], size: int, *, numbered: bool) -> Any:
+    """The columns of the table and ``embedding``, with the run's description as metadata.
+
+    Args:
+        document: The run's description.
+        size: D.
+        numbered: Whether there is a column ``row``, the number among all faces, which a shard cannot know.
+    """
+    pa = import_pyarrow()
+    kinds = {name: pa.float32() for name in _FLOATS} | {name: pa.string() for name in _TEXT}
+    kinds |= {name: pa.int64() for name in _WHOLE}
+    columns = [name for name in COLUMNS if numbered or name != "row"]
+    fields = [(name, kinds[name]) for name in columns] + [("embedding", pa.list_(pa.float32(), size))]
+    model = document["model"]
+    about = {
+        "facerec": json.dumps(document, indent=2),
+        "model": model["name"],
+        "model_sha256": model["sha256"],
+    }
+    return pa.schema(fields, metadata=about)
+
+
+def table_of(shard: Shard, schema: Any, first: int = 0) -> Any:
+    """A shard as a table.
+
+    Args:
+        shard: The rows and vectors.
+        schema: Of :func:`schema_of`.
+        first: Number of its first face among all.
+    """
+    pa = import_pyarrow()
+    records = [{**dict.fromkeys(COLUMNS), "embedding": None, **record} for record in shard.rows]
+    faces = iter(enumerate(shard.embeddings, first))
+    for record in records:
+        record |= {name: _utf8(record[name]) for name in _TEXT}
+        if record["face"] is not None:
+            record["row"], record["embedding"] = next(faces)
+    columns = [pa.array([record[field.name] for record in records], field.type) for field in schema]
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def _utf8(text: str | None) -> str | None:
+    """Parquet holds UTF-8 only: other bytes of a name are shown in hexadecimal."""
+    return (
+        None if text is None else text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    )

@@ -1,0 +1,298 @@
+"""The engine of a cluster: shards embedded by a pool of Ray actors, with Ray Data in charge of them.
+
+What travels is small: paths to the actors, packed shards back (nothing, where an actor stores them itself);
+photos are read where they are embedded. A shard's content and name follow from the photos alone, so whatever
+Ray runs again after a lost machine replaces what was there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import signal
+import socket
+import threading
+import warnings
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from facerec_cli.embed.engine import Opened, Work
+from facerec_cli.embed.ray_worker import Order, ShardEmbedder, portable, versions
+from facerec_cli.embed.result import EmbedOptions
+from facerec_cli.errors import FacerecError, MissingExtraError, UsageError
+from facerec_cli.faces.model import model_hash
+from facerec_cli.faces.runtime import default_threads
+from facerec_cli.images.remote import is_url
+from facerec_cli.packs.manifest import ModelPack
+from facerec_cli.packs.resolve import open_pack
+
+log = logging.getLogger("facerec")
+
+_REACH = 10  # seconds to wait for a cluster's port
+_MOST_BLOCKS = 4096  # of a data set: what Ray Data and its object table carry easily
+_RESTARTS = 50  # of a worker that died: a photo that kills its worker must not do so for ever
+_THREADS = 4  # of a worker on the CPU, at most
+_STORE = 512 << 20  # bytes of the object store of a Ray that is started here
+
+
+class RayEngine:
+    """Runs on a Ray cluster, or on a Ray that it starts on this machine.
+
+    Args:
+        address: "auto" for the cluster that this machine belongs to, ``HOST:PORT`` of its head,
+            ``ray://HOST:PORT`` through its client server; None starts a Ray here and ends it afterwards.
+        actors: How many workers at most; None takes as many as the cluster has room for.
+        actor_gpus: GPUs that a worker takes, a fraction where several share one; None takes 1 where the
+            device is a GPU, else 0.
+    """
+
+    _pack: ModelPack
+    _device: str
+    _threads: int
+    _files: Any
+
+    def __init__(
+        self, address: str | None = None, actors: int | None = None, actor_gpus: float | None = None
+    ) -> None:
+        if actors is not None and actors < 1:
+            raise UsageError(f"--actors {actors} is below 1.")
+        if actor_gpus is not None and not (0 <= actor_gpus <= 1 or actor_gpus == int(actor_gpus)):
+            raise UsageError(f"--actor-gpus {actor_gpus} is neither a fraction nor a whole number.")
+        self._address = address
+        self._actors = actors
+        self._gpus = actor_gpus
+        self._connected = False
+
+    def start(
+        self, model: str | Path | ModelPack, device: str, threads: int | None, options: EmbedOptions
+    ) -> Opened:
+        """Connect, see how many workers there is room for, and send the model's files to the cluster.
+
+        Raises:
+            MissingExtraError: Ray is not installed.
+            FacerecError: The cluster cannot be reached, or has other versions.
+            UsageError: No machine of the cluster has room for a worker.
+            ModelError: The model cannot be used.
+        """
+        ray = import_ray()
+        pack = model if isinstance(model, ModelPack) else open_pack(model)
+        self._connect(ray)
+        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        if device == "auto":
+            device = "cuda" if self._gpus != 0 and any(node.get("GPU") for node in nodes) else "cpu"
+        if self._gpus is None:
+            self._gpus = 0 if device in ("cpu", "openvino", "coreml") else 1
+        largest = max((int(node.get("CPU", 0)) for node in nodes), default=0)
+        cores = max(1, min(_THREADS, largest)) if threads is None else threads
+        room = sum(workers_of(node, cores, self._gpus) for node in nodes)
+        if room < 1:
+            raise UsageError(
+                f"No machine of the cluster has {cores} CPUs and {self._gpus:g} GPUs for a worker.",
+                hint="Lower --threads or --actor-gpus; `ray status` shows what there is.",
+            )
+        self._actors = min(self._actors or room, room)
+        travelling, files = portable(pack)
+        self._threads = cores
+        self._pack, self._files = travelling, ray.put(files)
+        where = (
+            f"{_count(self._actors, 'worker')} of {_count(cores, 'thread')}, {_count(len(nodes), 'machine')}"
+        )
+        self._device = device
+        return Opened(pack, model_hash(pack), device, where)
+
+    def run(self, work: Work) -> None:
+        """Have the actors make the shards, and store what comes back."""
+        done = work.done
+        work.progress(done, len(work.photos))
+        if not work.shards:
+            return
+        ray = import_ray()
+        sample = next((name for name in work.photos if not is_url(name) and os.path.exists(name)), None)  # noqa: PTH110
+        order = Order(
+            self._pack,
+            self._device,
+            self._threads,
+            work.options,
+            work.destination,
+            str(Path.cwd()),
+            sample,
+            versions(),
+            self._files,
+        )
+        try:
+            for row in self._results(ray, work, order):
+                raise_fault(row["fault"])
+                if not work.destination.shared:
+                    work.destination.store(row["shard"], row["content"])
+                done += row["photos"]
+                work.progress(done, len(work.photos))
+        except ray.exceptions.RayError as error:
+            raise lost(error) from error
+
+    def close(self) -> None:
+        """Leave the cluster, or end the Ray that was started here."""
+        if self._connected:
+            import_ray().shutdown()
+            self._connected = False
+
+    def _results(self, ray: Any, work: Work, order: Order) -> Iterator[dict[str, Any]]:
+        data = import_module("ray.data")
+        logging.getLogger("ray.data").setLevel(logging.ERROR)
+        context = data.DataContext.get_current()
+        context.enable_progress_bars = False
+        context.print_on_execution_start = False
+        orders = [{"shard": index, "photos": json.dumps(list(work.inputs(index)))} for index in work.shards]
+        blocks = data.from_items(orders, override_num_blocks=min(len(orders), _MOST_BLOCKS))
+        assert self._actors is not None
+        pool = data.ActorPoolStrategy(
+            min_size=1,
+            max_size=self._actors,
+            initial_size=self._actors,
+            max_tasks_in_flight_per_actor=2,  # the next shard is there when one is done
+        )
+        with warnings.catch_warnings():  # Ray 2.60 announces another way to say the last two, and lacks it
+            warnings.simplefilter("ignore", DeprecationWarning)
+            shards = blocks.map_batches(
+                ShardEmbedder,
+                fn_constructor_args=[order],
+                batch_size=1,
+                batch_format="pyarrow",
+                compute=pool,
+                num_cpus=order.threads,
+                num_gpus=self._gpus or None,
+                max_restarts=_RESTARTS,
+                max_task_retries=-1,  # each attempt to reach a lost machine counts as one
+            )
+        rows: Iterator[dict[str, Any]] = iter(shards.iter_rows())
+        return rows
+
+    def _connect(self, ray: Any) -> None:
+        if ray.is_initialized():  # the caller's own; it stays
+            return
+        logging.getLogger("ray").setLevel(logging.ERROR)
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        settings: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+        if self._address is None:
+            settings |= {"num_cpus": default_threads(), "include_dashboard": False}
+            settings |= {"address": "local", "object_store_memory": _STORE}
+        else:
+            check_reachable(self._address)
+            settings["address"] = self._address
+        try:
+            with _signals_kept():
+                ray.init(**settings)
+        except (ConnectionError, RuntimeError, ValueError, ImportError, SystemExit) as error:
+            raise FacerecError(
+                f"No connection to a Ray cluster at {self._address or 'this machine'}: {_brief(error)}",
+                hint="Start one with `ray start --head`, with the same versions of Python and Ray as here.",
+            ) from error
+        self._connected = True
+
+
+def import_ray() -> Any:
+    """The ray module.
+
+    Raises:
+        MissingExtraError: It is not installed.
+    """
+    try:
+        return import_module("ray")
+    except ImportError as error:
+        raise MissingExtraError("ray", extra="ray", purpose="--engine ray") from error
+
+
+def workers_of(resources: dict[str, float], threads: int, gpus: float) -> int:
+    """How many workers a machine has room for.
+
+    Args:
+        resources: What Ray says the machine has.
+        threads: CPUs of a worker.
+        gpus: GPUs of a worker; of a fraction, only whole workers share a GPU.
+    """
+    room = int(resources.get("CPU", 0) // threads)
+    if gpus > 0:
+        there = resources.get("GPU", 0)
+        room = min(room, int(there) * int(1 / gpus + 1e-9) if gpus < 1 else int(there // gpus))
+    return room
+
+
+def check_reachable(address: str) -> None:
+    """Refuse an address where nothing listens; Ray itself would wait for minutes.
+
+    Raises:
+        UsageError: Not an address.
+        FacerecError: Nothing answers there.
+    """
+    if address == "auto":
+        address = os.environ.get("RAY_ADDRESS") or "auto"
+    if address == "auto":
+        return  # Ray looks for it among this machine's processes
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdecimal():
+        raise UsageError(
+            f"--address {address} is neither auto, HOST:PORT nor ray://HOST:PORT.",
+            hint="`ray start --head` prints the address.",
+        )
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_REACH).close()
+    except (OSError, OverflowError) as error:
+        raise FacerecError(
+            f"No Ray cluster answers at {address}: {error}.",
+            hint="`ray start --head` starts one and prints its address; ray:// takes its client's port.",
+        ) from error
+
+
+def raise_fault(described: str) -> None:
+    """Raise the fault that a worker met, as if it had happened here.
+
+    Raises:
+        FacerecError: What the worker said.
+    """
+    if described:
+        fault = json.loads(described)
+        error = FacerecError(fault["message"], hint=fault["hint"])
+        error.exit_code = fault["exit_code"]
+        raise error
+
+
+def lost(error: Exception) -> FacerecError:
+    """What a fault of Ray means to a user."""
+    text = str(error)
+    if "No module named 'facerec_cli" in text:
+        return FacerecError(
+            "facerec is not installed on a machine of the cluster.",
+            hint="Install it there in the same version: pip install 'facerec-cli[ray]'",
+        )
+    return FacerecError(
+        f"The cluster gave up: {_brief(error)}",
+        hint="What is done is safe; go on with --resume. A worker that dies again and again lacks memory "
+        "(fewer --threads, a smaller --batch-size) or met a photo that its decoder does not survive.",
+    )
+
+
+def _brief(error: BaseException) -> str:
+    if isinstance(error, SystemExit):
+        return "it did not answer."
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[-1] if lines else type(error).__name__)[:300]
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+@contextlib.contextmanager
+def _signals_kept() -> Iterator[None]:
+    """Ray takes SIGTERM for itself; the program's own way to end stays."""
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "SIGTERM"):
+        yield
+        return
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
