@@ -11,7 +11,7 @@ from facerec_cli.cli import console
 
 if TYPE_CHECKING:
     from facerec_cli.export.measure import Verification
-    from facerec_cli.export.run import ExportedFile, ExportReport
+    from facerec_cli.export.result import ExportedFile, ExportReport
 
 _GRAPH, _FORMS = "What the graph does", "Smaller forms, written beside the file and measured"
 _MEASURE, _TERMS, _IMPORT = "Crops and pairs to measure on", "What the file says of itself", "Other projects"

@@ -9,15 +9,11 @@ import typer
 
 from facerec_cli.cli import console
 from facerec_cli.cli.model_options import pack_overrides
+from facerec_cli.cli.verify_view import show, show_verdict
 from facerec_cli.errors import UsageError
-from facerec_cli.wording import counted
 
 if TYPE_CHECKING:
     from facerec_cli.packs.bare import PackOverrides
-    from facerec_cli.verify.groups import GroupReport
-    from facerec_cli.verify.photos import Verdict
-    from facerec_cli.verify.result import Verification
-    from facerec_cli.verify.statistics import OperatingPoint
 
 _PAIRS, _PHOTOS, _MODEL, _RESULT = "Pairs", "Photos and faces", "Model and machine", "Results"
 
@@ -204,7 +200,7 @@ def verify(
         if json_output:
             console.result_json(outcome.document())
         else:
-            _show_verdict(outcome)
+            show_verdict(outcome)
         return
     if scores is not None:
         write_scores(outcome, scores)
@@ -213,7 +209,7 @@ def verify(
 
         write_report(outcome, report)
     if not json_output:
-        _show(outcome)
+        show(outcome)
     if save_threshold is not None:
         save_card(outcome.card(), save_threshold)
     if json_output:  # last, so that stdout has one document: the results or an error
@@ -234,94 +230,3 @@ def _check_files(
             raise UsageError(f"{flag} {path} is a folder.", hint="Name a file.")
     if scores is not None and scores.suffix.lower() not in (".csv", ".npz"):
         raise UsageError(f"--scores {scores} does not end in .csv or .npz.")
-
-
-def _show_verdict(verdict: Verdict) -> None:
-    used = verdict.threshold
-    for face in verdict.photos:
-        if face.faces > 1:
-            box = ", ".join(f"{value:.0f}" for value in face.box or ())
-            console.note(f"{face.photo} has {face.faces} faces; the one at {box} is compared (--faces)")
-    answer = "same person" if verdict.same else "different people"
-    console.result(f"{answer}: similarity {verdict.similarity:.4f}, threshold {used.value:.4f}")
-    stands = "; nobody measured what it stands for"
-    if used.far is not None:
-        stands = f", which accepts {_rate(used.far)} of different people on {used.data}"
-        if used.different_pairs:
-            stands += f" ({counted(used.different_pairs, 'pair')})"
-    console.result(f"threshold: {used.source}{stands}")
-    console.note(f"model {verdict.model} on {verdict.provider}")
-
-
-def _show(outcome: Verification) -> None:
-    evaluation, gallery = outcome.evaluation, outcome.gallery
-    counts = evaluation.pairs
-    console.result(
-        f"{counted(counts.total, 'pair')} ({counts.same:,} same, {counts.different:,} different), "
-        f"{counted(len(outcome.names), 'photo')}, model {gallery.model.name or 'unknown'}"
-    )
-    failures = f"{counted(len(gallery.reasons), 'photo')} without an embedding"
-    console.result(f"failures to enrol: {failures}, {counted(counts.failed, 'pair')} left out")
-    accuracy = evaluation.accuracy
-    rows: list[tuple[str, str]] = []
-    if accuracy is not None:
-        text = f"{accuracy.mean:.2%} ± {accuracy.standard_error:.2%} ({len(accuracy.folds)} folds)"
-        if counts.failed:
-            text += f"; {accuracy.mean_with_failures:.2%} with failures as errors"
-        rows.append(("accuracy", text))
-    reasons = evaluation.not_measurable
-    figures = (
-        ("EER", evaluation.eer, ".3%"),
-        ("AUC", evaluation.auc, ".6f"),
-        ("d'", evaluation.d_prime, ".3f"),
-    )
-    rows += [(name, format(value, style)) for name, value, style in figures if value is not None]
-    rows += [(name.replace("_", " "), f"not measurable: {reason}") for name, reason in reasons.items()]
-    for name, text in rows:
-        console.result(f"{name}: {text}")
-    columns = ["FAR", "TAR", "95 % interval", "threshold", "measured FAR"]
-    if counts.failed_same:
-        columns.append("TAR, failures as errors")
-    console.result_table(
-        [_point_row(point)[: len(columns)] for point in evaluation.tar_at_far],
-        columns=columns,
-        right=["FAR", "TAR", "threshold", "measured FAR", "TAR, failures as errors"],
-    )
-    if outcome.bootstrap:
-        console.result_table(
-            [(_rate(b.far), f"{b.low:.2%} – {b.high:.2%}") for b in outcome.bootstrap],
-            columns=["FAR", "95 % interval of TAR over people (bootstrap)"],
-            right=["FAR"],
-        )
-    if outcome.groups is not None:
-        _show_groups(outcome.groups)
-
-
-def _point_row(point: OperatingPoint) -> tuple[str, ...]:
-    if point.tar is None or point.low is None or point.high is None:
-        return (_rate(point.far), "–", point.reason, "", "", "")
-    return (
-        _rate(point.far),
-        f"{point.tar:.2%}",
-        f"{point.low:.2%} – {point.high:.2%}",
-        f"{point.threshold:.4f}",
-        f"{point.measured_far:.2e}",
-        f"{point.tar_with_failures:.2%}",
-    )
-
-
-def _show_groups(report: GroupReport) -> None:
-    console.result(f"groups at the threshold {report.threshold:.4f} (FAR {_rate(report.far)} over all pairs)")
-    rows = []
-    for kind, rates in (("FNMR", report.fnmr), ("FMR", report.fmr)):
-        for rate in rates:
-            name = rate.group if rate.group == rate.other else f"{rate.group} × {rate.other}"
-            value = "–" if rate.rate is None else f"{rate.rate:.3%}"
-            note = "" if rate.enough else "too few pairs"
-            rows.append((kind, name, value, f"{rate.low:.3%} – {rate.high:.3%}", f"{rate.pairs:,}", note))
-    columns = ["rate", "group", "value", "95 % interval", "pairs", "note"]
-    console.result_table(rows, columns=columns, right=["value", "pairs"])
-
-
-def _rate(far: float) -> str:
-    return f"{far:g}" if far >= 1e-4 else f"{far:.0e}".replace("e-0", "e-")

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from facerec_cli.datasets.augment import uniform_rows
 from facerec_cli.datasets.decode import decode_rgb
-from facerec_cli.datasets.loader import Batch, Fetch
+from facerec_cli.datasets.loader_fetch import Batch, Fetch
 from facerec_cli.datasets.samplers import Shuffled
 from facerec_cli.datasets.stream import TarStream
 from facerec_cli.errors import FacerecError, InputError

@@ -7,7 +7,6 @@ files move to their places, so a fault anywhere leaves nothing behind and nothin
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +18,7 @@ from facerec_cli.export import compress, crops, parity
 from facerec_cli.export.files import move, sealed, workshop
 from facerec_cli.export.graph import OPSET, ExportedNetwork, GraphOptions, to_onnx
 from facerec_cli.export.insightface import to_insightface
-from facerec_cli.export.measure import FARS, Measurement, Verification, measure, threshold, verification
+from facerec_cli.export.measure import FARS, Verification, measure, threshold, verification
 from facerec_cli.export.plan import (
     FULL,
     ExportOptions,
@@ -29,6 +28,7 @@ from facerec_cli.export.plan import (
     suffixed,
     target,
 )
+from facerec_cli.export.result import ExportedFile, ExportReport
 from facerec_cli.export.source import Source, open_source
 from facerec_cli.faces.encode import network_input
 from facerec_cli.packs.manifest import EncoderSpec, Licence, ModelPack, Threshold
@@ -38,46 +38,6 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
 _PARITY_CROPS = 32
-
-
-@dataclass(frozen=True, slots=True)
-class ExportedFile:
-    """A file that was written.
-
-    Attributes:
-        form: "fp32" or a key of ``compress.FORMS``.
-        path: Where it is.
-        pack: What it says of itself.
-        measured: What it costs and is worth.
-    """
-
-    form: str
-    path: Path
-    pack: ModelPack
-    measured: Measurement
-
-
-@dataclass(frozen=True, slots=True)
-class ExportReport:
-    """What an export did.
-
-    Attributes:
-        files: The full file first.
-        insightface: The file in insightface's layout, or None.
-        parity: One row for each provider and batch size.
-        crops: What parity was checked on.
-        real_crops: Whether they show faces.
-        torch: Verification by PyTorch on the pairs, where they were given.
-        registered: Names in the registry.
-    """
-
-    files: tuple[ExportedFile, ...]
-    insightface: Path | None
-    parity: tuple[parity.ParityRow, ...]
-    crops: str
-    real_crops: bool
-    torch: Verification | None
-    registered: tuple[str, ...]
 
 
 def export(checkpoint: Path, options: ExportOptions, *, progress: Progress = silent) -> ExportReport:

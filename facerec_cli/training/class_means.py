@@ -16,7 +16,7 @@ from torch import Tensor
 from facerec_cli.backbones import Backbone
 from facerec_cli.datasets import FaceDataset
 from facerec_cli.datasets.augment import Augment
-from facerec_cli.datasets.loader import Fetch
+from facerec_cli.datasets.loader_fetch import Fetch
 from facerec_cli.errors import InputError
 from facerec_cli.losses.base import Loss
 from facerec_cli.losses.classifier import unit

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import torch
 
-from facerec_cli.datasets.loader import Batch, lost_reader
+from facerec_cli.datasets.loader import lost_reader
+from facerec_cli.datasets.loader_fetch import Batch
 from facerec_cli.errors import TrainingError
 from facerec_cli.losses.base import LossInput
 from facerec_cli.training.config import Recipe

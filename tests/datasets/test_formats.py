@@ -15,7 +15,7 @@ import torch
 from facerec_cli.datasets import open_dataset
 from facerec_cli.datasets.augment import Augment
 from facerec_cli.datasets.convert import convert
-from facerec_cli.datasets.loader import Fetch
+from facerec_cli.datasets.loader_fetch import Fetch
 from facerec_cli.datasets.positioned import PositionedFile
 from facerec_cli.datasets.recordio import MAGIC_BYTES, frame, pack
 from facerec_cli.datasets.samplers import Shuffled
