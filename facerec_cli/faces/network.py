@@ -19,7 +19,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from facerec_cli.errors import ModelError, UsageError
 from facerec_cli.faces.binding import Binding
-from facerec_cli.faces.providers import faults, first_line, open_session
+from facerec_cli.faces.providers import faults, first_line, open_sessions
 from facerec_cli.faces.runtime import default_threads, import_onnxruntime
 
 _ROWS = {"cpu": 2}  # most rows of one call, where fewer are faster; see benchmarks/runtime.py
@@ -76,15 +76,17 @@ class Network:
             raise UsageError(f"threads must be at least 1, not {threads}.")
         self.path = path
         self.threads = threads or default_threads()
-        self._session, self.device, self._pool = _starter.submit(_start, path, device, self.threads).result()
+        sessions, self.device, self._pool = _starter.submit(_start, path, device, self.threads).result()
+        self._session = sessions[0]
+        self._head: Any = sessions[1] if len(sessions) > 1 else None
         ports = self._session.get_inputs()
         if len(ports) != 1:
             raise ModelError(f"{path} takes {len(ports)} inputs; a face network takes one.")
         self._input = ports[0].name
         shape = ports[0].shape
         self.input_shape = tuple(n if isinstance(n, int) and n > 0 else None for n in shape)
-        self.outputs = [port.name for port in self._session.get_outputs()]
-        self.ranks = [len(port.shape or ()) for port in self._session.get_outputs()]
+        self.outputs = [port.name for port in sessions[-1].get_outputs()]
+        self.ranks = [len(port.shape or ()) for port in sessions[-1].get_outputs()]
         self.rows = self._rows_of_a_call()
         self._bind = self.device in _BOUND if bind is None else bind
         self._bindings = threading.local()
@@ -119,7 +121,7 @@ class Network:
             ModelError: ONNX Runtime refuses the input or fails.
         """
         rows = 1 if one_by_one else max(1, min(batch_size, self.rows or batch_size))
-        spans = [slice(start, min(start + rows, count)) for start in range(0, count, rows)]
+        spans = _spans(count, rows)
 
         def call(span: slice) -> tuple[slice, list[NDArray[np.float32]]]:
             if not self._bind:
@@ -129,7 +131,15 @@ class Network:
 
         if self._pool is None:
             return [call(span) for span in spans]
-        return list(self._pool.map(call, spans))
+        found = list(self._pool.map(call, spans))
+        if self._head is None:
+            return found
+
+        def finish(part: slice) -> tuple[slice, list[NDArray[np.float32]]]:
+            features = np.concatenate([out for _, (out,) in found[part]])
+            return slice(found[part][0][0].start, found[part][-1][0].stop), self._call(features, self._finish)
+
+        return list(self._pool.map(finish, _spans(len(found), max(1, batch_size // rows))))
 
     def _binding(self) -> Binding:
         """The binding of this thread."""
@@ -140,6 +150,10 @@ class Network:
 
     def _plain(self, batch: NDArray[Any]) -> list[NDArray[np.float32]]:
         outputs: list[NDArray[np.float32]] = self._session.run(None, {self._input: batch})
+        return outputs
+
+    def _finish(self, features: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        outputs: list[NDArray[np.float32]] = self._head.run(None, {self._head.get_inputs()[0].name: features})
         return outputs
 
     def _call(
@@ -154,12 +168,16 @@ class Network:
             ) from fault
 
 
-def _start(path: Path, device: str, threads: int) -> tuple[Any, str, ThreadPoolExecutor | None]:
-    """A session, the device that it runs on and, on a CPU, the threads that call it."""
-    session, device = open_session(path, device, threads)
+def _spans(count: int, size: int) -> list[slice]:
+    return [slice(start, min(start + size, count)) for start in range(0, count, size)]
+
+
+def _start(path: Path, device: str, threads: int) -> tuple[list[Any], str, ThreadPoolExecutor | None]:
+    """The sessions of a network, the device that they run on and, on a CPU, the threads that call them."""
+    sessions, device = open_sessions(path, device, threads)
     if device != "cpu":
-        return session, device, None
+        return sessions, device, None
     pool = ThreadPoolExecutor(threads, "facerec-network")
     started = threading.Barrier(threads)
     list(pool.map(lambda _: started.wait(), range(threads)))  # all of them now, by this thread
-    return session, device, pool
+    return sessions, device, pool

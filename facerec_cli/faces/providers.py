@@ -32,8 +32,10 @@ _WHERE = {
 _WHERE["tensorrt"] = f"{_WHERE['cuda']} && pip install tensorrt"
 
 
-def open_session(path: Path, device: str, threads: int) -> tuple[Any, str]:
-    """An ``onnxruntime.InferenceSession`` and the device that it really runs on.
+def open_sessions(path: Path, device: str, threads: int) -> tuple[list[Any], str]:
+    """A network's ``onnxruntime.InferenceSession`` and the device that it really runs on.
+
+    On a CPU there may be two: the network without its last layer, and that layer (see ``head``).
 
     Args:
         path: The ONNX file.
@@ -54,9 +56,9 @@ def open_session(path: Path, device: str, threads: int) -> tuple[Any, str]:
     for name in wanted:
         if PROVIDERS[name] not in available:
             raise ModelError(f"This ONNX Runtime has no {name} support.", hint=_advice(name))
-        session = _session(runtime, path, name, threads)
-        if session.get_providers()[0] == PROVIDERS[name]:
-            return session, name
+        sessions = _sessions(runtime, path, name, threads)
+        if sessions[0].get_providers()[0] == PROVIDERS[name]:
+            return sessions, name
         if device != "auto":
             raise ModelError(f"{name} could not be started on this machine.", hint=_advice(name))
         log.warning("%s could not be started on this machine; running on the CPU. %s", name, _advice(name))
@@ -99,7 +101,7 @@ def _advice(device: str) -> str:
     return "CoreML comes with onnxruntime on macOS only." if device == "coreml" else ""
 
 
-def _session(runtime: Any, path: Path, device: str, threads: int) -> Any:
+def _sessions(runtime: Any, path: Path, device: str, threads: int) -> list[Any]:
     options = runtime.SessionOptions()
     options.log_severity_level = 4  # faults are raised; warnings about graphs are of no use to a user
     options.intra_op_num_threads = 1 if device == "cpu" else threads
@@ -107,38 +109,42 @@ def _session(runtime: Any, path: Path, device: str, threads: int) -> Any:
     options.add_session_config_entry("session.set_denormal_as_zero", "1")
     if device in ("cuda", "tensorrt") and hasattr(runtime, "preload_dlls"):
         runtime.preload_dlls()  # CUDA and cuDNN from pip's own packages
-    content = _content(path, device)
+    contents = _contents(path, device)
     wanted = [device]
     if device == "tensorrt" and PROVIDERS["cuda"] in runtime.get_available_providers():
         wanted.append("cuda")  # for what TensorRT does not cover
     providers = [(PROVIDERS[name], provider_options(name, path)) for name in wanted]
     try:
-        return runtime.InferenceSession(content, options, providers=providers)
+        return [runtime.InferenceSession(content, options, providers=providers) for content in contents]
     except faults(runtime) as fault:
         raise ModelError(f"{path} cannot be run: {first_line(fault)}") from fault
 
 
-def _content(path: Path, device: str) -> bytes | str:
-    """What ONNX Runtime gets: the file's name, or its content where the graph is better rewritten."""
+def _contents(path: Path, device: str) -> list[bytes] | list[str]:
+    """What ONNX Runtime gets: the file's name, or graphs where its own is better rewritten."""
     try:
         size = path.stat().st_size
     except OSError as fault:
         raise ModelError(f"{path} cannot be read: {fault.strerror}.") from fault
     if device != "cpu" or size > _MAX_REWRITTEN or not _blocked_layout():
-        return str(path)
+        return [str(path)]
     import onnx
     from google.protobuf.message import DecodeError
 
     from facerec_cli.faces.graph import rewrite_prelu
+    from facerec_cli.faces.head import split_head
 
     try:
         model = onnx.load(str(path), load_external_data=False)
     except DecodeError as fault:
         raise ModelError(f"{path} is not an ONNX file, or it is cut short.") from fault
     if any(entry.data_location == onnx.TensorProto.EXTERNAL for entry in model.graph.initializer):
-        return str(path)  # its weights lie beside it and are found by its name
+        return [str(path)]  # its weights lie beside it and are found by its name
     rewritten = rewrite_prelu(model)
-    return str(path) if rewritten is model else bytes(rewritten.SerializeToString())
+    parts = split_head(rewritten)
+    if parts is None and rewritten is model:
+        return [str(path)]
+    return [bytes(part.SerializeToString()) for part in parts or [rewritten]]
 
 
 def _blocked_layout() -> bool:
