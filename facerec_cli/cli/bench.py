@@ -77,5 +77,10 @@ def _show(report: BenchReport) -> None:
     )
     best = report.best
     console.result(f"recommended: --threads {best.threads} --batch-size {best.batch}")
+    if best.pipeline is not None and report.provider == "cpu":
+        console.note(
+            f"The stages share the cores: one after the other they would make {best.bound:,.1f} images a "
+            f"second; the whole pipeline makes {100 * best.pipeline / best.bound:.0f} % of that."
+        )
     if best.pipeline is None:
         console.note("Chosen by the encoder alone; name some photos of faces to measure the whole pipeline.")
