@@ -9,8 +9,10 @@
     subsets.py     which pairs are compared: easy, hard, naturally hard
     judge.py       what a network makes of the photos that judge it
     interpolate.py how far to go from the first weights to the trained ones
+    start.py       what runs from the same first weights share: class means, the first judgement
     run.py         one arm with one seed: train, interpolate, embed
     conduct.py     all of them, in parallel processes, going on where an earlier call stopped
+    estimate.py    how long it will take
     compare.py     means and intervals over seeds and people
     tables.py, report.py   the results as tables, Markdown and HTML
 """

@@ -4,28 +4,26 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from facerec_cli.datasets.evaluation import write_at_once
 from facerec_cli.errors import FacerecError, InputError, TrainingError, UsageError
 from facerec_cli.progress import Progress, silent
-from facerec_cli.study.judge import embed_speed
+from facerec_cli.study.estimate import estimate, in_words
 from facerec_cli.study.prepare import make_jobs, prepare
 from facerec_cli.study.protocol import Protocol
 from facerec_cli.study.run import BEFORE, Job, perform
-from facerec_cli.study.subsets import conditions_of
-from facerec_cli.training.config import changed, to_document
+from facerec_cli.study.start import share_start
+from facerec_cli.training.config import to_document
 
 RESULTS, MARKER = "results.json", "study.json"
-_PROBE_STEPS = 4
 
 Steps = Callable[[str, str], AbstractContextManager[Progress]]
 
@@ -107,6 +105,8 @@ def conduct(
         tell(estimate(left, out / ".probe", jobs))
     if dry_run:
         return None
+    if left:
+        left = share_start(left, out)
     with steps("runs", "runs") as progress:
         _perform_all(left, jobs, tell, progress)
     finished = [job for job in every if job.record() is not None]
@@ -131,38 +131,6 @@ def conduct(
     return Studied(results, (out / RESULTS, out / "split.json", *reports))
 
 
-def estimate(left: Sequence[Job], probe: Path, jobs: int) -> str:
-    """Measure a few steps and embeddings, and say how long the runs that are left will take."""
-    import torch
-
-    from facerec_cli.training.train import plan
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(left[0].threads or before)
-    try:
-        trained = [job for job in left if job.arm != BEFORE]
-        materials = left[0].materials
-        photos = len(materials.judged.paths) * len(conditions_of(materials.subsets)) + len(materials.pairs)
-        weights = left[0].settings.interpolate
-        if left[0].recipe.backbone.init and weights != (1.0,):
-            own = len(materials.validation.paths) * len(conditions_of(left[0].settings.subsets))
-            photos += own * (1 + len(weights))
-        judging = photos / embed_speed(left[0].recipe, materials)
-        if not trained:
-            return f"one network is left to judge, about {_minutes(judging)}"
-        counts = [plan(job.full_recipe()).steps for job in trained]
-        short = changed(trained[0].recipe, "schedule.steps", _PROBE_STEPS)
-        step = replace(trained[0], folder=probe, recipe=short).train() / _PROBE_STEPS
-    finally:
-        torch.set_num_threads(before)
-        shutil.rmtree(probe, ignore_errors=True)
-    seconds = (sum(counts) * step + len(left) * judging) / jobs
-    return (
-        f"{len(left)} runs are left, {min(counts)} to {max(counts)} steps of about {step:.2f} s and "
-        f"{_minutes(judging)} of judging each: about {_minutes(seconds)} with {jobs} at a time"
-    )
-
-
 def _perform_all(left: Sequence[Job], jobs: int, tell: Callable[[str], None], progress: Progress) -> None:
     """Do all jobs; a failing one does not keep the others from being done."""
     failed: list[tuple[Job, FacerecError]] = []
@@ -174,7 +142,7 @@ def _perform_all(left: Sequence[Job], jobs: int, tell: Callable[[str], None], pr
         else:
             share = outcome.get("interpolate", 1.0)
             went = "" if share == 1.0 else f", taken {share:g} of the way"
-            minutes = _minutes((time.monotonic() - began) / done * (len(left) - done))
+            minutes = in_words((time.monotonic() - began) / done * (len(left) - done))
             tell(f"{job.arm}, seed {job.seed}: {outcome['seconds']:.0f} s{went}; {minutes} to go")
         progress(done, len(left))
     if failed:
@@ -246,7 +214,3 @@ def _open_folder(protocol: Protocol, out: Path, *, resume: bool) -> None:
         raise UsageError(
             f"{out} cannot be written: {fault.strerror}.", hint="Choose another --out."
         ) from fault
-
-
-def _minutes(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"

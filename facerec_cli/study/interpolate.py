@@ -58,7 +58,7 @@ def chosen_network(
         }
 
     judge = Judge(materials.crops, materials.validation, settings.subsets, device_of(recipe))
-    tried = {"0": judge(before)}
+    tried = {"0": dict(materials.first or judge(before))}
     for a in settings.interpolate:
         network.load_state_dict(mixed(a))
         tried[f"{a:g}"] = judge(network)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +33,8 @@ class Materials:
         pairs: Crops of the pair list.
         subsets: Of the verdict.
         natural: Part of the same pairs that is naturally hard.
+        means: ``.npy`` of the means that class weights start at, once it is made (``start.py``).
+        first: What the validation says of the network before training, once it is known.
     """
 
     crops: Path
@@ -42,3 +45,5 @@ class Materials:
     pairs: tuple[str, ...]
     subsets: tuple[str, ...]
     natural: float
+    means: Path | None = None
+    first: Mapping[str, float] | None = None

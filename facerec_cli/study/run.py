@@ -55,6 +55,12 @@ class Job:
         recipe = changed(self.recipe, "data.path", str(self.materials.train))
         return changed(changed(recipe, "run.out", str(self.folder)), "run.seed", self.seed)
 
+    def recipe_to_train(self) -> Recipe:
+        """:meth:`full_recipe`, with the file of means where the study has made them."""
+        recipe, means = self.full_recipe(), self.materials.means
+        shared = means is not None and starts_at_means(recipe)
+        return changed(recipe, "loss.class_weights", str(means)) if shared else recipe
+
     def training_key(self) -> str:
         """Hash of what the training depends on."""
         recipe = to_document(self.full_recipe())
@@ -64,7 +70,8 @@ class Job:
     def key(self) -> str:
         """Hash of what the embeddings depend on."""
         shared = dataclasses.asdict(self.materials)
-        del shared["crops"], shared["train"]
+        for known in ("crops", "train", "means", "first"):  # where files are, and what follows from the rest
+            del shared[known]
         return _hash([self.training_key(), self.arm, shared, dataclasses.asdict(self.settings)])
 
     def record(self) -> dict[str, Any] | None:
@@ -88,7 +95,7 @@ class Job:
         begun = self.folder / "training.key"
         same = begun.is_file() and begun.read_text() == key
         write_at_once(begun, key.encode())
-        seconds = train(self.full_recipe(), resume=same, force=not same).seconds
+        seconds = train(self.recipe_to_train(), resume=same, force=not same).seconds
         (self.folder / "last.pt").unlink(missing_ok=True)  # best.pt has the network; the rest is large
         write_at_once(done, json.dumps({"key": key, "seconds": seconds}).encode())
         return seconds
@@ -116,6 +123,8 @@ def perform(job: Job) -> dict[str, Any]:
         record["seconds_training"] = job.train()
         network, facts = chosen_network(job.recipe, job.folder, job.settings, job.materials)
         record |= facts
+        if job.materials.means and starts_at_means(job.recipe):
+            record["recipe"]["loss"]["class_weights"] = "means"  # not the file that they were kept in
     found = embed_photos(network, device_of(job.recipe), job.materials)
     job.folder.mkdir(parents=True, exist_ok=True)
     beside = job.folder / f".{EMBEDDINGS}"
@@ -125,6 +134,14 @@ def perform(job: Job) -> dict[str, Any]:
     record["seconds"] = time.monotonic() - began
     write_at_once(job.folder / RECORD, json.dumps(record, indent=1).encode())
     return record
+
+
+def starts_at_means(recipe: Recipe) -> bool:
+    """Whether an arm's class weights start at the means: where it says so, or leaves it open."""
+    return bool(recipe.backbone.init) and (
+        recipe.loss.class_weights == "means"
+        or (recipe.loss.class_weights is None and recipe.backbone.embedding_size is None)
+    )
 
 
 def _hash(values: Sequence[Any]) -> str:

@@ -26,6 +26,7 @@ _FREE = frozenset(
     for table, keys in {
         "data": ("path", "hard", "workers"),
         "backbone": ("init",),
+        "loss": ("class_weights",),  # where they started; the checkpoint has where they are
         "run": ("out", "device", "log_every", "checkpoint_every", "on_nan", "tensorboard", "compile"),
         "evaluate": ("sets", "every", "flip", "best"),
     }.items()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 from itertools import pairwise
 
 import numpy as np
@@ -11,8 +12,9 @@ import pytest
 from typer.testing import CliRunner
 
 from facerec_cli.cli import build_app
+from facerec_cli.errors import InputError
 from facerec_cli.study.conduct import conduct
-from facerec_cli.study.protocol import read_protocol
+from facerec_cli.study.protocol import parse_protocol, read_protocol
 from facerec_cli.study.tables import tables
 from facerec_cli.verify.statistics import evaluate
 
@@ -142,10 +144,63 @@ def test_interpolation_from_a_checkpoint(study_file, finished, tmp_path):
     first, last, chosen = (
         load_backbone(p)[0].state_dict() for p in (start, folder / "best.pt", folder / "chosen.pt")
     )
+    means = list((tmp_path / "out" / "start").glob("means-*.npy"))
+    assert len(means) == 1 and str(means[0]) in (folder / "recipe.toml").read_text()
+    assert run["recipe"]["loss"]["class_weights"] == "means"
+    assert np.linalg.norm(np.load(means[0]), axis=1) == pytest.approx(1.0, abs=1e-5)
     for name, value in chosen.items():
         if value.is_floating_point():
             assert value.allclose((first[name] + last[name]) / 2, atol=1e-6)
     assert any(not first[name].equal(last[name]) for name in first)
+
+
+def test_what_runs_share_is_made_once_and_is_what_a_run_would_make(people, finished, tmp_path):
+    import torch
+
+    from facerec_cli.study.prepare import make_jobs, prepare
+    from facerec_cli.study.start import share_start
+    from facerec_cli.training.config import changed
+    from facerec_cli.training.devices import World
+    from facerec_cli.training.setup import prepare as set_up
+
+    out, _, path = finished
+    text = path.read_text().replace('name = "mobilefacenet"', f'init = "{out / "runs/arcface-0/best.pt"}"')
+    text = re.sub(r"width = .*\nembedding_size = .*\n", "", text)
+    text = text.replace("[validation]", "[validation]\ninterpolate = [0.5]")
+    text += '\n[arms.apart.loss]\nname = "arcface"\nclass_weights = "random"\n'
+    protocol = parse_protocol(tomllib.loads(text), "x")
+    prepared = prepare(protocol, tmp_path, crops=tmp_path / "crops")
+    jobs = make_jobs(protocol, prepared.materials, tmp_path)
+    shared = share_start(jobs, tmp_path)
+    files = {p: p.stat().st_mtime_ns for p in (tmp_path / "start").iterdir()}
+    assert len(files) == 2
+    assert share_start(jobs, tmp_path) == shared
+    assert files == {p: p.stat().st_mtime_ns for p in (tmp_path / "start").iterdir()}
+    assert [job.key() for job in jobs] == [job.key() for job in shared]
+    assert set(shared[0].materials.first) == set(protocol.validation.subsets)
+    by_arm = {job.arm: job for job in shared}
+    recipe = changed(jobs[1].full_recipe(), "loss.class_weights", "means")
+    alone = set_up(recipe, World(0, 1, torch.device("cpu"), None, False))
+    assert jobs[1].arm == "arcface"
+    weight = alone.loss.classifier.weight.detach()
+    assert np.load(by_arm["arcface"].materials.means) == pytest.approx(
+        (weight / weight.norm(dim=1, keepdim=True)).numpy(), abs=1e-6
+    )
+    assert str(by_arm["arcface"].materials.means) == by_arm["arcface"].recipe_to_train().loss.class_weights
+    assert by_arm["apart"].recipe_to_train().loss.class_weights == "random"
+
+
+def test_each_of_several_runs_has_its_part_of_the_cores(study_file, tmp_path, monkeypatch):
+    import torch
+
+    from facerec_cli.study import conduct as module
+
+    seen = []
+    monkeypatch.setattr(module, "_at_once", lambda left, jobs: seen.extend(left) or iter(()))
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 9)
+    with pytest.raises(InputError, match="no finished run"):
+        conduct(read_protocol(study_file()), tmp_path / "out", jobs=4)
+    assert {job.threads for job in seen} == {2}
 
 
 def test_faults_are_told(study_file, run, tmp_path):
