@@ -14,5 +14,5 @@
     conduct.py     all of them, in parallel processes, going on where an earlier call stopped
     estimate.py    how long it will take
     compare.py     means and intervals over seeds and people
-    tables.py, report.py   the results as tables, Markdown and HTML
+    tables.py, figures.py, report.py   the results as tables and curves, Markdown and HTML
 """
