@@ -8,13 +8,14 @@
 The step is the trainer's own, on batches that its own loader makes from made-up photos; it is timed by hooks
 of network, loss and optimiser. With several processes (gloo on a CPU) every second step leaves out the
 exchange of gradients; what is then missing is its cost. arcface_torch runs in the same processes, its steps
-between ours, on the same batch. All times are medians. Reading and decoding photos is measured by ``data.py``.
+between ours, on the same batch. All times are medians. Reading and decoding is measured by ``data.py``.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import itertools
 import json
 import os
@@ -25,7 +26,7 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -152,10 +153,17 @@ def open_parts(network: str, loss: str, batch: int, world: World, wanted: argpar
     return prepare(compose(flags=flags), world)
 
 
+def endless(parts: Parts) -> Generator[Batch]:
+    """Epoch after epoch; closing it ends the loader's processes."""
+    for epoch in itertools.count():
+        with contextlib.closing(parts.loader.epoch(epoch)) as batches:  # type: ignore[type-var]
+            yield from batches
+
+
 def breakdown(network: str, loss: str, batch: int, world: World, wanted: argparse.Namespace) -> list[Row]:
     """The median of each phase in ms; with several processes also without the exchange of gradients."""
     parts = open_parts(network, loss, batch, world, wanted)
-    batches = itertools.chain.from_iterable(parts.loader.epoch(epoch) for epoch in itertools.count())
+    batches = endless(parts)
     steps = Steps(parts, world, batches)
     taken: dict[bool, list[dict[str, float]]] = {True: [], False: []}
     exchanges = (True, False) if world.group is not None else (True,)
@@ -166,6 +174,7 @@ def breakdown(network: str, loss: str, batch: int, world: World, wanted: argpars
                 laps = steps()
             if turn >= WARM_UP:
                 taken[exchanged].append(laps)
+    batches.close()
     times = {phase: 1e3 * statistics.median(laps[phase] for laps in taken[True]) for phase in PHASES}
     times["step"] = 1e3 * statistics.median(sum(laps.values()) for laps in taken[True])
     if len(exchanges) > 1:
@@ -233,6 +242,7 @@ def child(wanted: argparse.Namespace) -> None:
     with join_world(wanted.device) as world:
         for loss in wanted.losses:
             rows += breakdown(network, loss, batch, world, wanted)
+            gc.collect()  # the hooks hold on to the network, and the loader's processes to copies of it
         if wanted.arcface_torch:
             rows += beside_arcface_torch(network, batch, world, wanted)
         if world.first:

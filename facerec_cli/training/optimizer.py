@@ -40,7 +40,8 @@ def build_optimizer(
                 groups.append({"params": chosen, "weight_decay": weight_decay, "lr_factor": rate})
     if not groups:
         raise UsageError("Nothing is left to train.", hint="Freeze less.")
-    fused = all(p.is_cuda for p in parameters.values())
+    # One pass over weights, gradients and moments; without it a CPU also needs a copy of all gradients.
+    fused = all(p.is_cuda or p.is_cpu for p in parameters.values())
     if settings.name == "adamw":
         return torch.optim.AdamW(groups, lr=0.0, betas=(settings.momentum, 0.999), fused=fused)
     return torch.optim.SGD(
