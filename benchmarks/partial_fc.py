@@ -40,8 +40,8 @@ def expected(classes: int, size: int, batch: int, sample_rate: float, processes:
     """Peak bytes of the class weights in one process, under SGD with momentum in float32.
 
     Weights, gradient and momentum take 12 C D / P. With all classes the cosines of the batch, 4 B C / P, are
-    alive while the gradient of the weights is made. With a sample of c = max(r C / P, B) classes they are gone
-    by then, but the sample's own gradient, 4 c D, which is added into the whole one, is there.
+    alive while the gradient of the weights is made. With a sample of c = max(r C / P, B) classes they are
+    gone by then, but the sample's own gradient, 4 c D, which is added into the whole one, is there.
     """
     own = classes / processes
     part = min(own, max(sample_rate * own, batch))
