@@ -6,10 +6,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
-from face_networks import Graph, mobilefacenet
-from onnx.external_data_helper import convert_model_to_external_data
 from tiny_pack import write_encoder, write_tiny_pack
 
 from facerec_cli.errors import ModelError, UsageError
@@ -117,72 +114,6 @@ def test_gpus_get_bound_inputs_and_whole_batches(
     spans = [span for span, _ in network.run(20, lambda rows, _: zeros[rows])]
     assert spans == [slice(0, 16), slice(16, 20)]
     assert network._binding() is network._binding()
-
-
-def make(kind: str, folder: Path) -> Path:
-    path = folder / "bad.onnx"
-    if kind == "garbage":
-        path.write_bytes(b"GIF89a" + bytes(range(256)) * 20)
-    elif kind == "empty":
-        path.write_bytes(b"")
-    elif kind == "cut short":
-        path.write_bytes(write_encoder(folder / "whole.onnx").read_bytes()[:-300])
-    elif kind == "external data missing":
-        model = onnx.load(mobilefacenet(folder / "whole.onnx"))
-        convert_model_to_external_data(model, location="bad.data", size_threshold=0)
-        onnx.save(model, str(path))
-        (folder / "bad.data").unlink()
-    elif kind == "custom operator":
-        model = onnx.load(write_encoder(path))
-        model.graph.node[0].domain = "my.company"
-        model.opset_import.append(onnx.helper.make_opsetid("my.company", 1))
-        onnx.save(model, str(path))
-    elif kind == "two inputs":
-        model = onnx.load(write_encoder(path))
-        model.graph.input.append(onnx.helper.make_tensor_value_info("more", 1, [1]))
-        onnx.save(model, str(path))
-    elif kind == "wrong rank":
-        graph = Graph(0)
-        graph.add("Relu", "input", name="embedding")
-        onnx.save(graph.model(["n", 4], {"embedding": ["n", 4]}), str(path))
-    elif kind == "four colours":
-        model = onnx.load(write_encoder(path))
-        model.graph.input[0].type.tensor_type.shape.dim[1].dim_value = 4
-        onnx.save(model, str(path))
-    elif kind == "batch of eight":
-        write_encoder(path, batch=8)
-    elif kind == "another embedding size":
-        model = onnx.load(write_encoder(path))
-        model.graph.output[0].type.tensor_type.shape.dim[1].dim_value = 5
-        onnx.save(model, str(path))
-    return path
-
-
-REASONS = {
-    "missing": "does not exist|There is no",
-    "garbage": "not an ONNX file",
-    "empty": "empty|not an ONNX file",
-    "cut short": "not an ONNX file|cut short",
-    "external data missing": "bad.data|second file|weights",
-    "custom operator": "my.company",
-    "two inputs": "not a face recognition network|2 inputs",
-    "wrong rank": "not a face recognition network",
-    "four colours": "not a face recognition network",
-    "batch of eight": "exactly 8",
-    "another embedding size": "5 numbers a face, not 4",
-}
-
-
-@pytest.mark.parametrize("kind", REASONS)
-def test_a_file_that_cannot_be_used_is_named_with_the_reason(tmp_path: Path, kind: str) -> None:
-    from dataclasses import replace
-
-    pack = write_tiny_pack(tmp_path / "tiny")
-    path = make(kind, tmp_path)
-    pack = replace(pack, folder=path.parent, encoder=replace(pack.encoder, file=path.name, sha256=""))
-    with pytest.raises(ModelError, match=REASONS[kind]) as caught:
-        open_model(pack, device="cpu", threads=1, detector=False)
-    assert "bad.onnx" in caught.value.message
 
 
 def test_a_file_that_was_exchanged_is_refused(tmp_path: Path) -> None:
