@@ -74,6 +74,8 @@ class View:
 
     def move(self, points: Points, other: View) -> Points:
         """Carry (N, 2) points from this view to another of the same turn; pixel centres stay on centres."""
+        if other.reduction == self.reduction:
+            return points
         upright = _turn_back(points, self.rotation, self.image)
         scaled = (upright + 0.5) * (self.reduction / other.reduction) - 0.5
         return _turn_points(scaled, other.rotation, other.image)
@@ -121,10 +123,11 @@ def rms_spread(points: NDArray[np.floating]) -> float:
 
 def _turn_back(points: Points, degrees: int, turned: Image) -> Points:
     """Carry points of a photo that was turned clockwise to the photo before."""
+    if degrees == 0:
+        return points
     height, width = turned.shape[:2]
     x, y = points[:, 0], points[:, 1]
     before = {
-        0: (x, y),
         90: (y, width - 1 - x),
         180: (width - 1 - x, height - 1 - y),
         270: (height - 1 - y, x),
@@ -134,10 +137,11 @@ def _turn_back(points: Points, degrees: int, turned: Image) -> Points:
 
 def _turn_points(points: Points, degrees: int, turned: Image) -> Points:
     """The way back from :func:`_turn_back`."""
+    if degrees == 0:
+        return points
     height, width = turned.shape[:2]
     x, y = points[:, 0], points[:, 1]
     after = {
-        0: (x, y),
         90: (width - 1 - y, x),
         180: (width - 1 - x, height - 1 - y),
         270: (y, height - 1 - x),
