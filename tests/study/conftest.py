@@ -7,6 +7,9 @@ import numpy as np
 import pytest
 import torch
 
+from facerec_cli.study.conduct import conduct
+from facerec_cli.study.protocol import read_protocol
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread():
@@ -83,3 +86,13 @@ def study_file(people, tmp_path):
         return path
 
     return make
+
+
+@pytest.fixture(scope="session")
+def finished(people, tmp_path_factory):
+    """A finished study: (folder, results, its STUDY.toml)."""
+    out = tmp_path_factory.mktemp("study")
+    path = out / "study.toml"
+    path.write_text(STUDY.format(data=people.as_posix(), seed=0))
+    done = conduct(read_protocol(path), out / "out")
+    return out / "out", done.results, path

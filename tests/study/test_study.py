@@ -29,18 +29,6 @@ def run():
     return call
 
 
-@pytest.fixture(scope="module")
-def finished(people, tmp_path_factory):
-    """A finished study: (folder, results)."""
-    from conftest import STUDY
-
-    out = tmp_path_factory.mktemp("study")
-    path = out / "study.toml"
-    path.write_text(STUDY.format(data=people.as_posix(), seed=0))
-    done = conduct(read_protocol(path), out / "out")
-    return out / "out", done.results, path
-
-
 def test_what_is_written(finished):
     out, results, _ = finished
     assert results == json.loads((out / "results.json").read_text())

@@ -1,0 +1,134 @@
+"""Fill the tables of docs/study.md from the results in docs/study/.
+
+    python docs/study.py                                  # fill the tables; a test asks for it
+    python docs/study.py take runs/lfw_finetune finetune  # first copy a finished study here, draw its curves
+
+A table stands in the page between ``<!-- finetune: its title -->`` and ``<!-- end -->``; ``facts`` stands for
+the sentences above a report's tables, ``settings`` for how the arms' recipes differ.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterator
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from facerec_cli.study.figures import colours_of, det, roc, similarities, style_of
+from facerec_cli.study.tables import facts, tables
+from facerec_cli.verify.plots import HEIGHT, WIDTH
+
+PAGE = Path(__file__).with_name("study.md")
+DATA = Path(__file__).with_name("study")
+BLOCK = re.compile(r"(<!-- (\w+): (.+?) -->\n)(.*?)(<!-- end -->)", re.S)
+_SHOWN = ("clean clean", "clean px16")  # in the figures: an easy and a hard subset
+_STYLE = (
+    "text { fill: #5b6675; font: 12px system-ui, sans-serif; } .axis { font-size: 13px; } "
+    ".grid { stroke: #8884; } .line { fill: none; stroke-width: 2; } .area { stroke-width: 1.4; }"
+)
+
+
+def take(folder: Path, name: str) -> None:
+    """Copy the results of the study in ``folder``, without what its figures show, and draw those."""
+    results = json.loads((folder / "results.json").read_text("utf-8"))
+    split = json.loads((folder / "split.json").read_text("utf-8"))
+    DATA.mkdir(exist_ok=True)
+    kept = DATA / "split.json"  # studies with the same photos share it
+    if kept.is_file() and json.loads(kept.read_text("utf-8")) != split:
+        kept = DATA / f"{name}_split.json"
+    kept.write_text(_line(split) + "\n", "utf-8")
+    for subset in _SHOWN:
+        figures = {
+            "roc": roc(results, subset),
+            "det": det(results, subset),
+            "pairs": similarities(results, subset),
+        }
+        for kind, figure in figures.items():
+            if figure:
+                file = DATA / f"{name}_{kind}_{subset.replace(' ', '_')}.svg"
+                file.write_text(_alone(figure, list(results["arms"])), "utf-8")
+    for drawn in ("curves", "similarities", "hardest"):
+        del results[drawn]
+    (DATA / f"{name}.json").write_text(_text(results), "utf-8")
+
+
+def render(page: str) -> str:
+    """The page with every table as the results have it."""
+    known: dict[str, Any] = {}
+
+    def filled(match: re.Match[str]) -> str:
+        head, name, title, _, end = match.groups()
+        if name not in known:
+            known[name] = json.loads((DATA / f"{name}.json").read_text("utf-8"))
+        return f"{head}{_block(known[name], title)}\n{end}"
+
+    return BLOCK.sub(filled, page)
+
+
+def _block(results: dict[str, Any], title: str) -> str:
+    if title == "facts":
+        return "\n".join(facts(results))
+    if title == "settings":
+        return "\n".join(_settings(results))
+    for table in tables(results):
+        if table.title == title:
+            return table.markdown() + (f"\n\n{table.note}" if table.note else "")
+    raise SystemExit(f"There is no table {title!r}; known: {', '.join(t.title for t in tables(results))}.")
+
+
+def _settings(results: dict[str, Any]) -> Iterator[str]:
+    """A table of the settings that differ between the arms."""
+    recipes: dict[str, dict[str, Any]] = {}
+    for run in results["runs"]:
+        if "recipe" in run:
+            recipe = run["recipe"]
+            flat = {f"{table}.{key}": value for table in recipe for key, value in recipe[table].items()}
+            recipes.setdefault(run["arm"], flat).pop("run.seed", None)
+    keys = dict.fromkeys(key for recipe in recipes.values() for key in recipe)
+    differ = [key for key in keys if len({json.dumps(recipe.get(key)) for recipe in recipes.values()}) > 1]
+    yield "| | settings that are not the same for all arms |"
+    yield "| --- | --- |"
+    for arm, recipe in recipes.items():
+        own = [f"`{key} = {json.dumps(recipe[key])}`" for key in differ if key in recipe]
+        yield f"| {arm} | {', '.join(own) or '–'} |"
+
+
+def _alone(figure: str, arms: list[str]) -> str:
+    """A figure as a file of its own, with its style and the arms' names above it."""
+    at, names = 74.0, []
+    for arm, colour in colours_of(arms).items():
+        names.append(f'<text x="{at:.0f}" y="-6" style="fill: {colour}">{escape(arm)}</text>')
+        at += 7.5 * len(arm) + 14
+    width = max(WIDTH, round(at))
+    opening = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 -22 {width} {HEIGHT + 22}"'
+    figure = re.sub(r'^<svg viewBox="[^"]*"', opening, figure)
+    style = f"<style>{_STYLE} {style_of(arms)}</style>"
+    return figure.replace("</title>", f"</title>{style}{''.join(names)}", 1) + "\n"
+
+
+def _text(results: dict[str, Any]) -> str:
+    """JSON with a line for each run and each arm, so that changes can be read."""
+    parts = []
+    for key, value in results.items():
+        if isinstance(value, dict):
+            inner = [f"  {json.dumps(k)}: {_line(v)}" for k, v in value.items()]
+            parts.append(f" {json.dumps(key)}: {{\n" + ",\n".join(inner) + "\n }")
+        else:
+            parts.append(f" {json.dumps(key)}: [\n" + ",\n".join(f"  {_line(v)}" for v in value) + "\n ]")
+    return "{\n" + ",\n".join(parts) + "\n}\n"
+
+
+def _line(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["take"] and len(sys.argv) == 4:
+        take(Path(sys.argv[2]), sys.argv[3])
+    elif len(sys.argv) > 1:
+        raise SystemExit(__doc__)
+    PAGE.write_text(render(PAGE.read_text("utf-8")), "utf-8")
+    print(f"wrote {PAGE}", file=sys.stderr)
