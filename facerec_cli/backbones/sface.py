@@ -23,7 +23,8 @@ _UNITS = (
     (512, 1), (512, 1), (512, 1), (512, 1), (1024, 2), (1024, 1),
 )  # fmt: skip
 
-_INPUT_SCALE = 128.0
+INPUT_SCALE = 128.0
+"""What the network divides by after it has subtracted 127.5."""
 
 
 class _Unit(nn.Module):
@@ -72,7 +73,7 @@ class SFace(Backbone):
 
     def forward(self, images: Tensor) -> BackboneOutput:
         """Embed ``images`` (B, 3, 112, 112) RGB on the 0..255 scale; the published graph scales inside."""
-        x = self.body((images - 127.5) / _INPUT_SCALE)  # (B, 1024, 7, 7)
+        x = self.body((images - 127.5) / INPUT_SCALE)  # (B, 1024, 7, 7)
         flat = torch.flatten(self.dropout(self.bn1(x)), 1)
         with torch.autocast(flat.device.type, enabled=False):
             embeddings = self.fc1(self.pre_fc1(flat.to(self.pre_fc1.weight.dtype)))
@@ -105,7 +106,7 @@ def load_onnx(path: Path) -> dict[str, Tensor]:
         model = onnx.load(str(path))
     except Exception as fault:  # onnx raises protobuf's own errors, and OSError
         raise ModelError(f"{path} cannot be read as ONNX: {fault}.") from fault
-    names = _tensor_names(model.graph)
+    names = tensor_names(model.graph)
     shapes = {key: value.shape for key, value in SFace(bn=False).state_dict().items()}
     if names.keys() - {"scale"} != shapes.keys():
         odd = sorted(names.keys() ^ shapes.keys())
@@ -118,12 +119,12 @@ def load_onnx(path: Path) -> dict[str, Tensor]:
     values = dict(zip(made, session.run(made, {session.get_inputs()[0].name: image}), strict=True))
     values |= {n: onnx.numpy_helper.to_array(stored[n]) for n in names.values() if n in stored}
     tensors = {key: torch.tensor(values[name], dtype=torch.float32) for key, name in names.items()}
-    tensors["body.conv_1.conv.weight"] *= _INPUT_SCALE  # the pack's first convolution contains it
+    tensors["body.conv_1.conv.weight"] *= INPUT_SCALE  # the pack's first convolution contains it
     tensors["pre_fc1.weight"] = tensors["pre_fc1.weight"] * tensors.pop("scale")  # (128, 50176) * (50176,)
     return {key: tensors[key].reshape(shape) for key, shape in shapes.items()}
 
 
-def _tensor_names(graph: Any) -> dict[str, str]:
+def tensor_names(graph: Any) -> dict[str, str]:
     """Where the graph keeps each entry of the state dict, and the scale of the flattened map.
 
     A PReLU is a x + (1 - a) relu(x) there, the products written as BatchNormalization nodes; the first of

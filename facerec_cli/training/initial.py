@@ -101,13 +101,15 @@ def _from_pack(name: str) -> Start:
     from facerec_cli.packs.resolve import open_pack
 
     pack = open_pack(name)
-    if pack.name != "sface":
+    try:
+        state = load_onnx(pack.encoder_path)
+    except ModelError as fault:
         raise ModelError(
-            f"--init {name}: of the packs only sface can be trained further.",
+            f"--init {name}: of the packs only those with SFace's network can be trained further.",
             hint="Use --init sface, a checkpoint of facerec train, or one of arcface_torch, TFace, AdaFace "
             "or CVLface (adaface:FILE).",
-        )
-    return Start("sface", pack.encoder.embedding_size, {"bn": False}, load_onnx(pack.encoder_path))
+        ) from fault
+    return Start("sface", pack.encoder.embedding_size, {"bn": False}, state)
 
 
 def _from_file(path: Path, layout: str = "") -> Start:

@@ -1,0 +1,273 @@
+"""Build the pack ``sface-hard`` from a run of the fine-tuning study.
+
+    facerec study examples/studies/lfw_finetune.toml --out runs/lfw_finetune
+    python models/build_sface_hard.py runs/lfw_finetune distill-0 --measure runs/lfw_finetune/crops
+    python models/build_sface_hard.py runs/lfw_finetune distill-0 --photos ../shared/lfw/images
+
+The first call of the program writes nothing: it tells, on the crops of the study's test people, how far each
+way to store the weights is from the trained network. The second writes ``facerec_cli/packs/sface-hard/`` and
+measures it on pairs of those people. See models/README.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from facerec_cli.backbones.sface import INPUT_SCALE, tensor_names
+from facerec_cli.datasets.evaluation import draw_pairs
+from facerec_cli.packs.document import EVALUATIONS, write_manifest
+from facerec_cli.packs.files import sha256_of
+from facerec_cli.packs.manifest import Licence, ModelPack, Provenance, Threshold
+from facerec_cli.packs.metadata import seal
+from facerec_cli.packs.resolve import open_pack
+from facerec_cli.verify.statistics import evaluate
+
+NAME = "sface-hard"
+PACK = Path(__file__).resolve().parents[1] / "facerec_cli" / "packs" / NAME
+FILE = "sface_hard.onnx"
+STORAGES = ("int8", "float16", "float32")
+PAIRS = 6000
+
+Array = NDArray[np.float64]
+
+
+def build(state: Mapping[str, Array], base: onnx.ModelProto, storage: str = "int8") -> onnx.ModelProto:
+    """The graph of the embedded pack's network with other weights.
+
+    Args:
+        state: State dict of ``SFace(128, bn=False)``.
+        base: ``sface.onnx``; it is not changed.
+        storage: "int8": blocks as in ``base``, and where a block's weights have not moved its very bytes;
+            "float16" or "float32".
+    """
+    model = onnx.ModelProto()
+    model.CopyFrom(base)
+    del model.metadata_props[:]
+    stored = {entry.name: entry for entry in model.graph.initializer}
+    names = tensor_names(model.graph)
+    columns = numpy_helper.to_array(stored[names.pop("scale")]).astype(np.float64)
+    for key, name in names.items():
+        value = state[key].astype(np.float64)
+        if key == "body.conv_1.conv.weight":
+            value = value / INPUT_SCALE  # the graph's first convolution contains it
+        if key == "pre_fc1.weight":
+            value = value / columns
+        if name in stored:
+            _set(stored[name], value)
+            if name.endswith(".left.scale"):  # a PReLU is a x + (1 - a) relu(x) there
+                _set(stored[name.replace(".left.", ".right.")], 1 - value)
+        elif storage == "int8":
+            _set_blocks([stored[f"{name}.{part}"] for part in ("q", "zero", "scale")], value)
+        else:
+            _store_whole(model.graph, name, value, storage)
+    return model
+
+
+def _set(entry: onnx.TensorProto, value: NDArray[np.generic]) -> None:
+    old = numpy_helper.to_array(entry)
+    entry.CopyFrom(numpy_helper.from_array(value.reshape(old.shape).astype(old.dtype), entry.name))
+
+
+def _set_blocks(entries: list[onnx.TensorProto], value: Array) -> None:
+    """8 bits over the range of each block: (q - zero) * scale."""
+    q, zero, scale = (numpy_helper.to_array(entry) for entry in entries)
+    blocks = value.reshape(q.shape)
+    known = (q.astype(np.float64) - zero) * scale
+    still = (np.abs(known - blocks) <= 1e-3 * scale).all(axis=-1, keepdims=True)
+    low, high = blocks.min(-1, keepdims=True), blocks.max(-1, keepdims=True)
+    step = np.maximum((high - low) / 255, np.finfo(np.float32).tiny)
+    fresh = np.clip(np.rint((blocks - low) / step) - 128, -128, 127)
+    _set(entries[0], np.where(still, q, fresh))
+    _set(entries[1], np.where(still, zero, -128 - low / step))
+    _set(entries[2], np.where(still, scale, step))
+
+
+def _store_whole(graph: onnx.GraphProto, name: str, value: Array, storage: str) -> None:
+    """Put a plain array where 8-bit blocks were unpacked."""
+    shape = next(numpy_helper.to_array(i) for i in graph.initializer if i.name == f"{name}.shape")
+    parts = {f"{name}.{part}" for part in ("q", "zero", "scale", "shape", "float", "centred", "blocks")}
+    for entry in [i for i in graph.initializer if i.name in parts]:
+        graph.initializer.remove(entry)
+    for node in [n for n in graph.node if n.output[0] in parts or n.output[0] == name]:
+        graph.node.remove(node)
+    value = value.reshape(shape)
+    if storage == "float32":
+        graph.initializer.append(numpy_helper.from_array(value.astype(np.float32), name))
+        return
+    graph.initializer.append(numpy_helper.from_array(value.astype(np.float16), f"{name}.f16"))
+    graph.node.insert(0, helper.make_node("Cast", [f"{name}.f16"], [name], to=TensorProto.FLOAT))
+
+
+def read_state(checkpoint: Path) -> dict[str, Array]:
+    """The network of a run."""
+    from facerec_cli.training.checkpoint import load_backbone
+
+    network, info = load_backbone(checkpoint)
+    if info.backbone != "sface":
+        raise SystemExit(f"{checkpoint} holds {info.backbone}, not a fine-tuned sface.")
+    return {name: value.double().numpy() for name, value in network.state_dict().items()}
+
+
+def find_checkpoint(run: Path) -> Path:
+    """What the study judged: the chosen point between first and trained weights, or the trained ones."""
+    found = next((run / name for name in ("chosen.pt", "best.pt") if (run / name).is_file()), None)
+    if found is None:
+        raise SystemExit(f"{run} holds no network of a finished run.")
+    return found
+
+
+def describe(base: ModelPack, folder: Path, study: Path, run: Path) -> ModelPack:
+    """The manifest, without the file's sha256."""
+    record = json.loads((run / "run.json").read_text("utf-8"))
+    recipe, taken = record["recipe"], record["interpolate"]
+    made_hard = ", ".join(recipe["data"]["degradations"])
+    return replace(
+        base,
+        name=NAME,
+        description="SFace fine-tuned for small, blurred, covered and dark faces; docs/study.md has its cost",
+        folder=folder,
+        licence=Licence(
+            code="Apache-2.0",
+            weights="Apache-2.0, research data",
+            commercial=False,
+            files=("LICENSE.sface",),
+            notice="Weights: SFace (Apache-2.0, OpenCV Zoo), changed by fine-tuning on photos of Labeled "
+            "Faces in the Wild. That set was collected for research and its photos belong to others; nobody "
+            "has settled what that means for weights, so do not use them commercially without advice. The "
+            "same fine-tuning on photos of your own: facerec train --init sface.",
+        ),
+        provenance=Provenance(
+            source="the embedded pack sface, fine-tuned with "
+            "facerec study examples/studies/lfw_finetune.toml, "
+            f"run {run.name}, and written by models/build_sface_hard.py",
+            training_data="Labeled Faces in the Wild, deep-funneled: the training people of "
+            "docs/study/split.json, after what sface was trained on, which is unknown",
+            paper=f"{base.provenance.paper}; interpolation of weights: arXiv:2109.01903",
+        ),
+        encoder=replace(base.encoder, file=FILE, sha256=""),
+        detector=None,
+        threshold=threshold(study, run),
+        training={
+            "loss": recipe["loss"]["name"],
+            "seed": str(record["seed"]),
+            "steps": f"{record['steps']} of {recipe['run']['batch_size']} photos",
+            "photos_made_hard": f"{recipe['data']['degraded']:g} of them: {made_hard}",
+            "interpolation": f"{taken:g} of the way from sface to the trained weights",
+            "checkpoint_sha256": sha256_of(find_checkpoint(run)),
+        },
+    )
+
+
+def people_of_test(study: Path) -> tuple[list[str], NDArray[np.int64]]:
+    """Names and person numbers of the photos that the study was judged by."""
+    photos = json.loads((study / "split.json").read_text("utf-8"))["photos"]["test"]
+    names = [photo.rpartition("/")[0] for photo in photos]
+    return photos, np.unique(names, return_inverse=True)[1].astype(np.int64)
+
+
+def threshold(study: Path, run: Path, far: float = 1e-3) -> Threshold:
+    """The cosine that accepts ``far`` of all different clean pairs of the test people."""
+    _, people = people_of_test(study)
+    with np.load(run / "embeddings.npz") as found:
+        rows = found["clean"]
+    if len(rows) != len(people):
+        raise SystemExit("Some test photos gave no crop: the embeddings cannot be told apart by split.json.")
+    first, second = np.triu_indices(len(people), 1)
+    same = people[first] == people[second]
+    point = evaluate((rows @ rows.T)[first, second], same, fars=(far,)).tar_at_far[0]
+    assert point.threshold is not None
+    data = f"all pairs of {len(people)} LFW photos of {people.max() + 1} people not trained on, no flip"
+    return Threshold(round(point.threshold, 3), far, data, int((~same).sum()))
+
+
+def measure(state: Mapping[str, Array], base: onnx.ModelProto, study: Path, crops: Path, count: int) -> None:
+    """Print, for each storage, the size and how far embeddings and scores are from the float32 graph's."""
+    import onnxruntime
+
+    from facerec_cli.study.crops import read_crops
+
+    photos, _ = people_of_test(study)
+    paths = [str(Path(photo).with_suffix(".jpg")) for photo in photos[:count]]
+    images = read_crops(crops, paths).transpose(0, 3, 1, 2).astype(np.float32)
+    rows = {}
+    for storage in reversed(STORAGES):
+        content = build(state, base, storage).SerializeToString()
+        session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+        found = np.concatenate([session.run(None, {"input": part})[0] for part in np.array_split(images, 8)])
+        rows[storage] = found / np.linalg.norm(found, axis=1, keepdims=True)
+        cosines = (rows[storage] * rows["float32"]).sum(1)
+        change = np.abs(rows[storage] @ rows[storage].T - rows["float32"] @ rows["float32"].T)
+        print(
+            f"{storage:8} {len(content):>11,} bytes; cosine to float32: mean {cosines.mean():.6f}, "
+            f"least {cosines.min():.6f}; a score changes by {change.mean():.5f}, at most {change.max():.5f}"
+        )
+
+
+def write(folder: Path, study: Path, run: Path, storage: str) -> ModelPack:
+    """Write the pack."""
+    base = open_pack("pack:sface")
+    folder.mkdir(parents=True, exist_ok=True)
+    model = build(read_state(find_checkpoint(run)), onnx.load(str(base.encoder_path)), storage)
+    onnx.checker.check_model(model, full_check=True)
+    (folder / FILE).write_bytes(model.SerializeToString(deterministic=True))
+    shutil.copyfile(base.folder / "LICENSE.sface", folder / "LICENSE.sface")
+    pack = describe(base, folder, study, run)
+    pack = replace(pack, encoder=seal(pack.encoder_path, pack).encoder)
+    write_manifest(pack)
+    return pack
+
+
+def verify(pack: ModelPack, study: Path, photos: Path) -> None:
+    """Measure the pack on pairs of the test people, and keep what ``facerec verify`` prints."""
+    names, people = people_of_test(study)
+    pairs = draw_pairs(people, PAIRS)
+    rows = zip(pairs.first.tolist(), pairs.second.tolist(), pairs.same.tolist(), strict=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / "LFW people not trained on.txt"
+        path.write_text("".join(f"{names[a]}\t{names[b]}\t{int(same)}\n" for a, b, same in rows))
+        command = [sys.executable, "-m", "facerec_cli", "verify", str(path), "--root", str(photos)]
+        command += ["--model", str(pack.folder), "--no-cache", "--json"]
+        printed = subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
+    target = pack.folder / EVALUATIONS / "lfw_heldout.json"
+    target.parent.mkdir(exist_ok=True)
+    target.write_bytes(printed)
+    found = json.loads(printed)
+    print(f"{target}: accuracy {found['accuracy']['mean']:.4f} on {found['pairs']:,} pairs")
+
+
+def main() -> None:
+    """Measure the ways to store the weights, or write the pack and measure it."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("study", type=Path, help="folder of the finished study")
+    parser.add_argument("run", help="which run: distill-0")
+    parser.add_argument("--storage", choices=STORAGES, default="int8")
+    parser.add_argument("--measure", type=Path, metavar="CROPS", help="compare the storages, write nothing")
+    parser.add_argument("--photos", type=Path, help="the photos of the study, to measure the pack on")
+    parser.add_argument("--out", type=Path, default=PACK, help="folder of the pack")
+    arguments = parser.parse_args()
+    run = arguments.study / "runs" / arguments.run
+    if arguments.measure:
+        base = onnx.load(str(open_pack("pack:sface").encoder_path))
+        measure(read_state(find_checkpoint(run)), base, arguments.study, arguments.measure, 200)
+        return
+    pack = write(arguments.out, arguments.study, run, arguments.storage)
+    print(f"{pack.encoder_path}  {pack.encoder_path.stat().st_size:,} bytes  sha256 {pack.encoder.sha256}")
+    if arguments.photos:
+        verify(pack, arguments.study, arguments.photos)
+
+
+if __name__ == "__main__":
+    main()

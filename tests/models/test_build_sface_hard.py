@@ -1,0 +1,158 @@
+"""A fine-tuned SFace becomes an embedded pack: the same graph with other weights, beside the default."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+
+from facerec_cli.backbones.sface import SFace, load_onnx
+from facerec_cli.packs import resolve
+from facerec_cli.packs.card import model_card
+from facerec_cli.packs.catalogue import catalogue
+from facerec_cli.packs.resolve import open_pack
+from facerec_cli.training.config import BackboneSettings
+from facerec_cli.training.initial import open_start
+
+
+@pytest.fixture(scope="module")
+def program(repository: Path) -> ModuleType:
+    path = repository / "models" / "build_sface_hard.py"
+    spec = importlib.util.spec_from_file_location("build_sface_hard", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["build_sface_hard"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def first() -> dict[str, torch.Tensor]:
+    """The weights of the default pack."""
+    return load_onnx(open_pack("pack:sface").encoder_path)
+
+
+@pytest.fixture(scope="module")
+def tuned(first: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """They, moved a little from the third unit on."""
+    random = torch.Generator().manual_seed(0)
+    return {
+        name: value
+        if name.startswith(("body.conv_1.", "body.conv_2"))
+        else value + 0.02 * value.std() * torch.randn(value.shape, generator=random)
+        for name, value in first.items()
+    }
+
+
+def numpy_of(state: dict[str, torch.Tensor]) -> dict[str, np.ndarray]:
+    return {name: value.double().numpy() for name, value in state.items()}
+
+
+def base() -> onnx.ModelProto:
+    return onnx.load(str(open_pack("pack:sface").encoder_path))
+
+
+def weights(model: onnx.ModelProto) -> dict[str, bytes]:
+    return {entry.name: onnx.numpy_helper.to_array(entry).tobytes() for entry in model.graph.initializer}
+
+
+def test_the_same_weights_give_the_same_bytes(
+    program: ModuleType, first: dict[str, torch.Tensor], tuned: dict[str, torch.Tensor]
+) -> None:
+    was = weights(base())
+    same = weights(program.build(numpy_of(first), base()))
+    blocks = [name for name in was if name.endswith((".q", ".zero", ".scale", ".slope"))]
+    assert len(blocks) > 80 and all(same[name] == was[name] for name in blocks if ".prelu" not in name)
+    moved = {
+        name for name, value in weights(program.build(numpy_of(tuned), base())).items() if value != was[name]
+    }
+    assert "conv_3_conv2d.weight.q" in moved and "embedding.weight.q" in moved
+    assert not [name for name in moved if name.startswith(("conv_1_", "conv_2_"))]
+
+
+@pytest.mark.parametrize(("storage", "least"), [("float32", 0.999999), ("float16", 0.99999), ("int8", 0.998)])
+def test_the_graph_computes_what_was_trained(
+    program: ModuleType,
+    first: dict[str, torch.Tensor],
+    tuned: dict[str, torch.Tensor],
+    storage: str,
+    least: float,
+) -> None:
+    images = torch.rand(4, 3, 112, 112, generator=torch.Generator().manual_seed(1)) * 255
+    rows = {}
+    for name, state in (("first", first), ("tuned", tuned)):
+        network = SFace(bn=False).eval()
+        network.load_state_dict(state)
+        with torch.no_grad():
+            rows[name] = network(images).embeddings.numpy()
+    model = program.build(numpy_of(tuned), base(), storage)
+    onnx.checker.check_model(model, full_check=True)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    (found,) = session.run(None, {"input": images.numpy()})
+
+    def cosines(one: np.ndarray, two: np.ndarray) -> np.ndarray:
+        return (one * two).sum(1) / np.linalg.norm(one, axis=1) / np.linalg.norm(two, axis=1)
+
+    assert cosines(found, rows["tuned"]).min() > least
+    assert cosines(found, rows["first"]).max() < 0.997  # it is not the network that it came from
+
+
+def test_the_pack_is_found_beside_the_default_one(
+    program: ModuleType, tuned: dict[str, torch.Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study, random = tmp_path / "study", np.random.default_rng(0)
+    run = study / "runs" / "distill-0"
+    run.mkdir(parents=True)
+    (run / "chosen.pt").write_bytes(b"a checkpoint")
+    monkeypatch.setattr(program, "read_state", lambda path: numpy_of(tuned))
+    recipe = {
+        "loss": {"name": "distill"},
+        "run": {"batch_size": 32},
+        "data": {"degraded": 0.5, "degradations": ["lowres", "dark"]},
+    }
+    record = {"recipe": recipe, "interpolate": 0.5, "seed": 0, "steps": 80}
+    (run / "run.json").write_text(json.dumps(record))
+    photos = [f"person {person}/{photo}.jpg" for person in range(60) for photo in range(3)]
+    (study / "split.json").write_text(json.dumps({"photos": {"test": photos}}))
+    centres = np.repeat(random.normal(size=(60, 128)), 3, axis=0)
+    rows = centres + random.normal(size=centres.shape)
+    np.savez(run / "embeddings.npz", clean=rows / np.linalg.norm(rows, axis=1, keepdims=True))
+
+    room = tmp_path / "packs"
+    default = open_pack("pack:sface")
+    room.mkdir()
+    (room / "sface").symlink_to(default.folder)
+    written = program.write(room / program.NAME, study, run, "int8")
+    monkeypatch.setattr(resolve, "embedded_packs", lambda: room)
+    pack = open_pack("sface-hard")
+    assert pack.encoder.sha256 == written.encoder.sha256 and pack.detector is None
+    assert open_pack().name == "sface"
+    assert [(e.name, e.status, e.commercial) for e in catalogue()][:2] == [
+        ("sface", "embedded", True),
+        ("sface-hard", "embedded", False),
+    ]
+    unit = np.load(run / "embeddings.npz")["clean"]
+    scores = (unit @ unit.T)[np.arange(180)[:, None] // 3 != np.arange(180) // 3]
+    assert pack.threshold is not None and pack.threshold.impostor_pairs == scores.size // 2
+    assert (scores > pack.threshold.value).mean() == pytest.approx(1e-3, abs=2e-4)
+    card = model_card(pack)
+    for text in (
+        "Labeled Faces in the Wild",
+        "research",
+        "50",
+        "0.5 of the way",
+        "Commercial use | not allowed",
+    ):
+        assert text in card
+    start = open_start(BackboneSettings(init="sface-hard"), "")
+    assert start.backbone == "sface" and start.state is not None
+    change = start.state["pre_fc1.weight"] - tuned["pre_fc1.weight"]
+    assert change.abs().max() < 0.02 * tuned["pre_fc1.weight"].abs().max()
