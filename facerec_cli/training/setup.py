@@ -19,7 +19,6 @@ from facerec_cli.errors import InputError, UsageError
 from facerec_cli.losses.base import Loss
 from facerec_cli.losses.distill import Distill
 from facerec_cli.training import defaults
-from facerec_cli.training.class_means import start_classes
 from facerec_cli.training.config import Recipe
 from facerec_cli.training.devices import World, number_format
 from facerec_cli.training.distillation import distils, make_teacher, require_teacher
@@ -128,8 +127,6 @@ def prepare(recipe: Recipe, world: World, *, weights: bool = True) -> Parts:
     except TypeError as fault:  # a setting whose default is None does not tell its type
         raise UsageError(f"The loss {recipe.loss.name} cannot be built with {settings}: {fault}.") from fault
     loss = loss.to(world.device)
-    if weights and recipe.loss.class_weights != "random":
-        start_classes(loss, backbone, dataset, recipe.loss.class_weights or "means")
     loader = _loader(recipe, dataset, loss, world)
     if loader.steps < recipe.optimizer.accumulate:
         raise UsageError(

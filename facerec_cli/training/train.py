@@ -14,6 +14,7 @@ from facerec_cli.datasets.loader import lost_reader
 from facerec_cli.datasets.loader_fetch import Batch
 from facerec_cli.errors import TrainingError
 from facerec_cli.losses.base import LossInput
+from facerec_cli.training.class_means import start_classes
 from facerec_cli.training.config import Recipe
 from facerec_cli.training.devices import World, join_world
 from facerec_cli.training.diagnose import cause_of, has_lost_process, is_out_of_memory, out_of_memory
@@ -85,7 +86,7 @@ def train(
         parts: Parts | None = None
         try:
             parts = prepare(recipe, world, weights=not resuming)
-            progress = restore(parts, out / LAST, world) if resuming else Progress()
+            progress = restore(parts, out / LAST, world) if resuming else begin(parts)
             return _run(parts, progress, out, world, interruption, observer if world.first else unobserved)
         except (RuntimeError, MemoryError) as fault:
             if world.group is not None and has_lost_process(fault):
@@ -99,6 +100,14 @@ def train(
                 raise
             now = recipe if parts is None else parts.recipe
             raise out_of_memory(now, 0 if parts is None else parts.dataset.num_classes, fault) from fault
+
+
+def begin(parts: Parts) -> Progress:
+    """The state before the first step, with the class weights where the recipe wants them to start."""
+    source = parts.recipe.loss.class_weights
+    if source not in (None, "random"):
+        start_classes(parts.loss, parts.backbone, parts.dataset, source)
+    return Progress()
 
 
 def _run(

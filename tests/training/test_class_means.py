@@ -11,7 +11,7 @@ from facerec_cli.training.class_means import class_means
 from facerec_cli.training.devices import join_world
 from facerec_cli.training.evaluate import embed
 from facerec_cli.training.setup import prepare
-from facerec_cli.training.train import plan, train
+from facerec_cli.training.train import begin, plan, train
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +45,7 @@ def test_every_loss_with_classes_starts_there_when_it_is_fine_tuned(loss, small,
     recipe = small(tmp_path / "run", loss__name=loss, backbone__init=str(before), schedule__steps=40)
     with join_world("cpu") as world:
         parts = prepare(recipe, world)
+        begin(parts)
     assert parts.recipe.loss.class_weights == "means"
     network, _ = checkpoint.load_backbone(before)
     means = class_means(network, parts.dataset, range(parts.dataset.num_classes), 4)
@@ -81,7 +82,7 @@ def test_a_stopped_run_goes_on_without_looking_at_the_photos_again(
     train(recipe("whole"))
     with pytest.raises(KeyboardInterrupt):
         train(recipe("parts"), observer=stop_at(10))
-    monkeypatch.setattr("facerec_cli.training.setup.start_classes", None)
+    monkeypatch.setattr("facerec_cli.training.train.start_classes", None)
     train(recipe("parts"), resume=True)
     whole, parts = (tmp_path / name / "metrics.jsonl" for name in ("whole", "parts"))
     assert whole.read_bytes() == parts.read_bytes()
@@ -93,7 +94,9 @@ def test_means_are_read_from_a_file_that_fits(small, tmp_path, before):
     def prepared():
         recipe = small(tmp_path / "run", backbone__init=str(before), loss__class_weights=str(path))
         with join_world("cpu") as world:
-            return prepare(recipe, world)
+            parts = prepare(recipe, world)
+            begin(parts)
+            return parts
 
     with pytest.raises(InputError, match="cannot be read"):
         prepared()
