@@ -12,7 +12,7 @@ from facerec_cli.study.subsets import conditions_of
 from facerec_cli.training.config import changed
 from facerec_cli.training.defaults import PHOTOS_OF_EACH
 
-_STEPS = 4  # the first of them is not counted: it is slower than the others
+_STEPS = 3  # the first of them is not counted: it is slower than the others
 
 
 def estimate(left: Sequence[Job], probe: Path, jobs: int) -> str:
