@@ -2,25 +2,36 @@
 
     python benchmarks/losses.py [--classes 100000] [--batch 128] [--size 512] [--device cpu]
 
-OTFace's transport is also timed against a loop over its triplets, DDL's terms against ArcFace's whole loss.
-Prints a Markdown table; every row is the median of ``--repeat`` forward and backward passes, interleaved so
-that a busy machine slows all rows alike.
+Where pytorch-metric-learning is installed its losses run beside ours on the same embeddings and weights, and
+its triplet miner beside OTFace's; values and triplets are compared before any time is printed. OTFace's
+transport is also timed against a loop over its triplets, DDL's terms against ArcFace's whole loss. Prints a
+Markdown table; every row is the median of ``--repeat`` forward and backward passes, interleaved so that a busy
+machine slows all rows alike.
 """
 
 from __future__ import annotations
 
 import argparse
-import statistics
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
 
 import torch
+from history import record
+from measuring import medians
+from torch import nn
 
 from facerec_cli import registry
 from facerec_cli.losses import Loss, LossInput
 from facerec_cli.losses.ddl import DDL
-from facerec_cli.losses.otface import OTFace, mine
+from facerec_cli.losses.otface import OTFace, Triplets, mine
 from facerec_cli.losses.transport import descriptors, ground_cost, sinkhorn
+
+Row = dict[str, Any]
 
 
 def clock(device: str) -> float:
@@ -30,16 +41,16 @@ def clock(device: str) -> float:
     return time.perf_counter()
 
 
-def measure(jobs: dict[str, Callable[[], None]], repeat: int, device: str) -> dict[str, float]:
-    """Median seconds of each job, the jobs taken in turn."""
-    times: dict[str, list[float]] = {name: [] for name in jobs}
-    for turn in range(repeat + 1):
-        for name, job in jobs.items():
-            start = clock(device)
-            job()
-            if turn:  # the first is a warm-up
-                times[name].append(clock(device) - start)
-    return {name: statistics.median(values) for name, values in times.items()}
+def measure(jobs: Mapping[str, Callable[[], object]], repeat: int, device: str) -> dict[str, float]:
+    """Median seconds of each job, the jobs taken in turn after a warm-up."""
+    medians(jobs, 1)
+    return medians(jobs, repeat, lambda: clock(device))
+
+
+def shown(name: str, seconds: float, remark: str = "") -> Row:
+    """Print a line of the table and return it as a row of the history."""
+    print(f"| {name} | {1e3 * seconds:.1f} | {remark} |", flush=True)
+    return {"name": name, "value": 1e3 * seconds, "unit": "ms"}
 
 
 def batch_of(args: argparse.Namespace, *, per_identity: int = 1) -> LossInput:
@@ -71,42 +82,104 @@ def step(loss: Loss, batch: LossInput) -> Callable[[], None]:
     return run
 
 
-def class_losses(args: argparse.Namespace) -> None:
+def class_losses(args: argparse.Namespace) -> list[Row]:
     """Losses over the class axis, three at a time: each holds a class matrix and its gradient."""
     batch = batch_of(args)
     names = args.losses or ["arcface", "cosface", "softmax", "npt", "epl", "curricularface", "uniface"]
-    for first in range(0, len(names), 3):  # a few at a time: each holds a class matrix and its gradient
+    rows = []
+    for first in range(0, len(names), 3):
         group = ["arcface", *[n for n in names[first : first + 3] if n != "arcface"]]
-        jobs = {}
-        for name in group:
-            loss = registry.load(registry.LOSSES, name, "loss")(args.classes, args.size).to(args.device)
-            jobs[name] = step(loss, batch)
+        jobs = {name: step(load(name)(args.classes, args.size).to(args.device), batch) for name in group}
         if "epl" in group:
-            kind = registry.load(registry.LOSSES, "epl", "loss")
-            jobs["epl (host arcface)"] = step(
-                kind(args.classes, args.size, host="arcface").to(args.device), batch
-            )
+            host = load("epl")(args.classes, args.size, host="arcface").to(args.device)
+            jobs["epl (host arcface)"] = step(host, batch)
         times = measure(jobs, args.repeat, args.device)
         for name, seconds in times.items():
             if name != "arcface" or not first:
-                print(f"| {name} | {1e3 * seconds:.1f} | {seconds / times['arcface']:.2f} |")
+                rows.append(shown(name, seconds, f"{seconds / times['arcface']:.2f}"))
+    return rows
 
 
-def ddl_terms(args: argparse.Namespace) -> None:
+def beside_metric_learning(args: argparse.Namespace) -> list[Row]:
+    """pytorch-metric-learning's losses of the same formula on the same weights."""
+    if not find_spec("pytorch_metric_learning"):
+        print("| pytorch-metric-learning is not installed | | |")
+        return []
+    from pytorch_metric_learning import losses
+
+    batch = batch_of(args)
+    labels = batch.labels.to(args.device)
+    theirs = {
+        "arcface": lambda: losses.ArcFaceLoss(args.classes, args.size, margin=math.degrees(0.5), scale=64),
+        "cosface": lambda: losses.CosFaceLoss(args.classes, args.size, margin=0.4, scale=64),
+        "softmax": lambda: losses.NormalizedSoftmaxLoss(args.classes, args.size, temperature=1 / 64),
+    }
+    rows: list[Row] = []
+    for name, make in theirs.items():
+        own, other = load(name)(args.classes, args.size).to(args.device), make().to(args.device)
+        other.W.data.copy_(own.classifier.weight.detach().T)
+        # Ours takes labels that stayed on the CPU; the embeddings are those of the other losses.
+        value, _ = own(batch)
+        torch.testing.assert_close(other(batch.embeddings, labels), value, rtol=1e-4, atol=1e-4)
+
+        def run(other: nn.Module = other) -> None:
+            other.zero_grad(set_to_none=True)
+            other(batch.embeddings.detach().requires_grad_(), labels).backward()
+
+        times = measure({"ours": step(own, batch), "theirs": run}, args.repeat, args.device)
+        rows += beside(name, times)
+    return rows
+
+
+def beside(name: str, times: Mapping[str, float]) -> list[Row]:
+    """Two rows: ours, and pytorch-metric-learning's with the ratio."""
+    ours = shown(f"{name}, beside pytorch-metric-learning", times["ours"])
+    ratio = f"{times['theirs'] / times['ours']:.1f}x ours"
+    theirs = shown(f"pytorch-metric-learning's {name}", times["theirs"], ratio)
+    return [ours | {"peer": theirs["name"]}, theirs]
+
+
+def mining(args: argparse.Namespace) -> list[Row]:
+    """All triplets whose negative is nearer than their positive, as pytorch-metric-learning finds them."""
+    if not find_spec("pytorch_metric_learning"):
+        return []
+    from pytorch_metric_learning.distances import CosineSimilarity
+    from pytorch_metric_learning.miners import TripletMarginMiner
+
+    batch = batch_of(args, per_identity=4)
+    embeddings, labels = batch.embeddings, batch.labels.to(args.device)
+    miner = TripletMarginMiner(margin=0.0, type_of_triplets="hard", distance=CosineSimilarity())
+
+    def ours(limit: int = 0) -> Triplets:
+        unit = torch.nn.functional.normalize(embeddings)
+        return mine(unit @ unit.mT, labels, 0.0, limit)
+
+    found, known = ours(), miner(embeddings, labels)
+    assert set(zip(*(x.tolist() for x in found[:3]), strict=True)) == set(
+        zip(*(x.tolist() for x in known), strict=True)
+    ), "other triplets"
+    jobs = {"ours": ours, "theirs": lambda: miner(embeddings, labels), "512": lambda: ours(512)}
+    times = measure(jobs, 3 * args.repeat, args.device)
+    name = f"mining all {len(found.anchor):,} hard triplets of {len(labels)} rows"
+    hardest = shown("mining the 512 hardest of them", times["512"])
+    return [*beside(name, times), hardest]
+
+
+def ddl_terms(args: argparse.Namespace) -> list[Row]:
     """DDL's histograms and order term, without its host."""
     batch = batch_of(args)
     loss = DDL(2, args.size).to(args.device)
-    arcface = registry.load(registry.LOSSES, "arcface", "loss")(args.classes, args.size).to(args.device)
+    arcface = load("arcface")(args.classes, args.size).to(args.device)
 
     def terms() -> None:
         embeddings = batch.embeddings.detach().requires_grad_()
         loss.distribution(LossInput(**{**vars(batch), "embeddings": embeddings}))[0].backward()
 
     times = measure({"arcface": step(arcface, batch), "ddl": terms}, args.repeat, args.device)
-    print(f"| ddl, its own terms | {1e3 * times['ddl']:.1f} | {times['ddl'] / times['arcface']:.3f} |")
+    return [shown("ddl, its own terms", times["ddl"], f"{times['ddl'] / times['arcface']:.3f}")]
 
 
-def transport(args: argparse.Namespace) -> None:
+def transport(args: argparse.Namespace) -> list[Row]:
     """OTFace's transport of at most 512 triplets, and the same in a loop over them."""
     batch = batch_of(args, per_identity=4)
     assert batch.feature_map is not None
@@ -135,9 +208,14 @@ def transport(args: argparse.Namespace) -> None:
         (hinge.sum() / (hinge > 0).sum().clamp_min(1)).backward()
 
     times = measure({"ours": ours, "loop": loop}, max(2, args.repeat // 3), args.device)
-    print(f"| otface, transport of {len(triplets)} triplets | {1e3 * times['ours']:.1f} | |")
-    ratio = times["loop"] / times["ours"]
-    print(f"| a loop over the triplets | {1e3 * times['loop']:.1f} | {ratio:.1f}x ours |")
+    batched = shown(f"otface, transport of {len(triplets)} triplets", times["ours"])
+    slow = shown("a loop over the triplets", times["loop"], f"{times['loop'] / times['ours']:.1f}x ours")
+    return [batched | {"peer": slow["name"]}, slow]
+
+
+def load(name: str) -> Any:
+    """The class of a loss."""
+    return registry.load(registry.LOSSES, name, "loss")
 
 
 def main() -> None:
@@ -149,14 +227,27 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--repeat", type=int, default=7)
     parser.add_argument("--losses", nargs="*", help="names of the registry")
-    parser.add_argument("--only", choices=["classes", "ddl", "transport"])
+    parser.add_argument("--only", choices=list(PARTS))
+    parser.add_argument("--json", type=Path, help="append the figures to this file")
     args = parser.parse_args()
     print(f"torch {torch.__version__}, {args.device}, {torch.get_num_threads()} threads, B {args.batch}, ")
     print(f"C {args.classes}, D {args.size}, float32, median of {args.repeat}\n")
     print("| loss, forward and backward | ms | relative to arcface |\n|---|---|---|")
-    for name, part in {"classes": class_losses, "ddl": ddl_terms, "transport": transport}.items():
-        if args.only in (None, name):
-            part(args)
+    rows = [row for name, part in PARTS.items() if args.only in (None, name) for row in part(args)]
+    if args.json:
+        about = {key: getattr(args, key) for key in ("classes", "batch", "size", "device", "repeat")}
+        if find_spec("pytorch_metric_learning"):
+            about["pytorch-metric-learning"] = metadata.version("pytorch-metric-learning")
+        record("losses", rows, about, args.json)
+
+
+PARTS = {
+    "classes": class_losses,
+    "peers": beside_metric_learning,
+    "mining": mining,
+    "ddl": ddl_terms,
+    "transport": transport,
+}
 
 
 if __name__ == "__main__":

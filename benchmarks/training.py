@@ -49,7 +49,7 @@ from facerec_cli.training.train import _step
 PHASES = (
     "data", "input", "forward", "loss forward", "loss backward", "backward", "clip", "optimizer", "other",
 )  # fmt: skip
-BATCHES = {"mobilefacenet": 32, "iresnet18": 16, "iresnet50": 8}  # over all processes
+BATCHES = {"mobilefacenet": 16, "iresnet18": 16, "iresnet50": 8}  # over all processes
 WARM_UP = 2
 
 Row = dict[str, Any]
@@ -212,12 +212,12 @@ def beside_arcface_torch(network: str, batch: int, world: World, wanted: argpars
     return [rows[0] | {"peer": rows[1]["name"]}, rows[1]]
 
 
-def in_processes(arguments: list[str], count: int) -> list[Row]:
+def in_processes(arguments: list[str], count: int, threads: int) -> list[Row]:
     """Run this program again in ``count`` processes that know each other; the rows of the first."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
-    shared |= {"WORLD_SIZE": str(count), "OMP_NUM_THREADS": str(max((os.cpu_count() or 1) // count, 1))}
+    shared |= {"WORLD_SIZE": str(count), "OMP_NUM_THREADS": str(threads)}
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder, "rows.json")
         children = [
@@ -276,6 +276,7 @@ def main() -> None:
     parser.add_argument("--sample-rate", type=float, default=1.0)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--threads", type=int, help="of each process; by default its part of the cores")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--arcface-torch", type=Path, help="recognition/arcface_torch of insightface")
     parser.add_argument("--json", type=Path, help="append the figures to this file")
@@ -284,14 +285,15 @@ def main() -> None:
     if wanted.rows:
         child(wanted)
         return
+    wanted.threads = wanted.threads or max((os.cpu_count() or 1) // wanted.processes, 1)
     for network in wanted.networks:
         arguments = [*sys.argv[1:], "--networks", network]
-        rows = in_processes(arguments, wanted.processes)
+        rows = in_processes(arguments, wanted.processes, wanted.threads)
         show(rows)
         if wanted.json:
             about = {
                 key: getattr(wanted, key)
-                for key in ("classes", "sample_rate", "device", "processes", "rounds")
+                for key in ("classes", "sample_rate", "device", "processes", "threads", "rounds")
             }
             record(f"training {network}", rows, about, wanted.json)
 
