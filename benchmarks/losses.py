@@ -5,8 +5,8 @@
 Where pytorch-metric-learning is installed its losses run beside ours on the same embeddings and weights, and
 its triplet miner beside OTFace's; values and triplets are compared before any time is printed. OTFace's
 transport is also timed against a loop over its triplets, DDL's terms against ArcFace's whole loss. Prints a
-Markdown table; every row is the median of ``--repeat`` forward and backward passes, interleaved so that a busy
-machine slows all rows alike.
+Markdown table; every row is the median of ``--repeat`` forward and backward passes, interleaved so that a
+busy machine slows all rows alike.
 """
 
 from __future__ import annotations
