@@ -62,6 +62,8 @@ def render(page: str) -> str:
     def filled(match: re.Match[str]) -> str:
         head, name, title, _, end = match.groups()
         if name not in known:
+            if not (DATA / f"{name}.json").is_file():
+                return f"{head}Not run yet.\n{end}"
             known[name] = json.loads((DATA / f"{name}.json").read_text("utf-8"))
         return f"{head}{_block(known[name], title)}\n{end}"
 
