@@ -14,14 +14,14 @@ import os
 import signal
 import socket
 import threading
-import warnings
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from facerec_cli.embed.engine import Opened, Work
-from facerec_cli.embed.ray_worker import Order, ShardEmbedder, portable, versions
+from facerec_cli.embed.ray_pool import shards_done, shards_done_there
+from facerec_cli.embed.ray_worker import Order, portable, versions
 from facerec_cli.embed.result import EmbedOptions
 from facerec_cli.errors import FacerecError, MissingExtraError, UsageError
 from facerec_cli.faces.model import model_hash
@@ -33,8 +33,6 @@ from facerec_cli.packs.resolve import open_pack
 log = logging.getLogger("facerec")
 
 _REACH = 10  # seconds to wait for a cluster's port
-_MOST_BLOCKS = 4096  # of a data set: what Ray Data and its object table carry easily
-_RESTARTS = 50  # of a worker that died: a photo that kills its worker must not do so for ever
 _THREADS = 4  # of a worker on the CPU, at most
 _STORE = 512 << 20  # bytes of the object store of a Ray that is started here
 
@@ -123,8 +121,12 @@ class RayEngine:
             versions(),
             self._files,
         )
+        shards = [{"shard": index, "photos": json.dumps(list(work.inputs(index)))} for index in work.shards]
+        outside = self._address is not None and self._address.startswith("ray://")
+        made = shards_done_there if outside else shards_done
+        assert self._actors is not None and self._gpus is not None
         try:
-            for row in self._results(ray, work, order):
+            for row in made(shards, order, self._actors, self._gpus):
                 raise_fault(row["fault"])
                 if not work.destination.shared:
                     work.destination.store(row["shard"], row["content"])
@@ -138,37 +140,6 @@ class RayEngine:
         if self._connected:
             import_ray().shutdown()
             self._connected = False
-
-    def _results(self, ray: Any, work: Work, order: Order) -> Iterator[dict[str, Any]]:
-        data = import_module("ray.data")
-        logging.getLogger("ray.data").setLevel(logging.ERROR)
-        context = data.DataContext.get_current()
-        context.enable_progress_bars = False
-        context.print_on_execution_start = False
-        orders = [{"shard": index, "photos": json.dumps(list(work.inputs(index)))} for index in work.shards]
-        blocks = data.from_items(orders, override_num_blocks=min(len(orders), _MOST_BLOCKS))
-        assert self._actors is not None
-        pool = data.ActorPoolStrategy(
-            min_size=1,
-            max_size=self._actors,
-            initial_size=self._actors,
-            max_tasks_in_flight_per_actor=2,  # the next shard is there when one is done
-        )
-        with warnings.catch_warnings():  # Ray 2.60 announces another way to say the last two, and lacks it
-            warnings.simplefilter("ignore", DeprecationWarning)
-            shards = blocks.map_batches(
-                ShardEmbedder,
-                fn_constructor_args=[order],
-                batch_size=1,
-                batch_format="pyarrow",
-                compute=pool,
-                num_cpus=order.threads,
-                num_gpus=self._gpus or None,
-                max_restarts=_RESTARTS,
-                max_task_retries=-1,  # each attempt to reach a lost machine counts as one
-            )
-        rows: Iterator[dict[str, Any]] = iter(shards.iter_rows())
-        return rows
 
     def _connect(self, ray: Any) -> None:
         if ray.is_initialized():  # the caller's own; it stays
@@ -188,7 +159,8 @@ class RayEngine:
         except (ConnectionError, RuntimeError, ValueError, ImportError, SystemExit) as error:
             raise FacerecError(
                 f"No connection to a Ray cluster at {self._address or 'this machine'}: {_brief(error)}",
-                hint="Start one with `ray start --head`, with the same versions of Python and Ray as here.",
+                hint="It needs the same Python and Ray as here, and its token where it asks for one "
+                "(RAY_AUTH_MODE=token, RAY_AUTH_TOKEN). `ray start --head` starts one.",
             ) from error
         self._connected = True
 

@@ -36,12 +36,16 @@ def cluster() -> Iterator[Any]:
     """A head without CPUs for workers to be lost with it, and one node; tests add the one that they kill."""
     from ray.cluster_utils import Cluster
 
+    patch = pytest.MonkeyPatch()
+    patch.setenv("RAY_AUTH_MODE", "disabled")  # or Ray leaves a token in the home folder
+    patch.setenv("RAY_worker_niceness", "0")  # or a busy machine starves the workers
     node = {"num_cpus": 1, "object_store_memory": 80 << 20}
     started = Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
     try:
         yield started
     finally:
         started.shutdown()
+        patch.undo()
 
 
 @pytest.fixture(scope="module")
