@@ -35,13 +35,19 @@ _debug = False
 _live: Console | None = None  # what draws a bar or a view, and so has to print everything else above it
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Leave it to :func:`_end`, as for every other result; rich would end with code 1."""
+        raise BrokenPipeError
+
+
 def _console(*, stderr: bool) -> Console:
     """A console on the stream of this moment, so that tests and pipes can replace it."""
     if stderr and _live is not None:
         return _live
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() or "COLUMNS" in os.environ else _PIPE_WIDTH
-    return Console(file=stream, width=width, highlight=False, soft_wrap=not stream.isatty())
+    return _Console(file=stream, width=width, highlight=False, soft_wrap=not stream.isatty())
 
 
 def prepare_streams() -> None:

@@ -3,6 +3,7 @@
 # ruff: noqa: PTH100, PTH112, PTH113, PTH116, PTH118, PTH120, PTH122, PTH207
 from __future__ import annotations
 
+import codecs
 import glob
 import logging
 import os
@@ -147,6 +148,9 @@ def _meant(line: str, folders: list[str]) -> str:
 
 
 def _lines(data: bytes) -> Iterator[str]:
+    if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):  # PowerShell's and Notepad's
+        yield from filter(str.strip, data.decode("utf-16", errors="replace").splitlines())
+        return
     parts = data.split(b"\0") if b"\0" in data else data.removeprefix(b"\xef\xbb\xbf").splitlines()
     for part in parts:
         if part.strip():

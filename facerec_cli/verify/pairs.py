@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from facerec_cli.errors import InputError
 from facerec_cli.registry import unknown_name
+from facerec_cli.wording import counted
 
 log = logging.getLogger("facerec")
 
@@ -130,7 +131,7 @@ def recognise(path: Path) -> str:
     Raises:
         InputError: It is none of them; the message shows the first line and names the formats.
     """
-    from facerec_cli.verify.textlists import recognise_text
+    from facerec_cli.verify.textlists import encoding_of, recognise_text
 
     if path.is_dir():
         return "ijb"
@@ -143,12 +144,13 @@ def recognise(path: Path) -> str:
         raise InputError(f"The pair list {str(path)!r} is empty.")
     if head[:1] == b"\x80" or path.suffix == ".bin":
         return "bin"
-    if b"\0" in head:
+    encoding = encoding_of(head)
+    if b"\0" in head and encoding != "utf-16":
         raise InputError(
             f"{str(path)!r} is not a list of pairs but a binary file.",
             hint=f"Known formats: {', '.join(FORMATS)}; `facerec verify` takes one list or two photos.",
         )
-    return recognise_text(path, head.decode("utf-8-sig", errors="replace"), whole=len(head) < 65536)
+    return recognise_text(path, head.decode(encoding, errors="replace"), whole=len(head) < 65536)
 
 
 def photo_table(names: Iterable[str]) -> tuple[tuple[str, ...], NDArray[np.int64]]:
@@ -181,6 +183,9 @@ def _find_photos(
     best = max(choices, key=hits)
     found = [complete(image, *best) if isinstance(image, Path) else image for image in images]
     if not hits(best) and not any(isinstance(f, Path) and f.is_file() for f in found):
+        turned = tuple(Path(str(i).replace("\\", "/")) if isinstance(i, Path) else i for i in images)
+        if turned != images:  # the list comes from Windows
+            return _find_photos(turned, patterns, base, root)
         expected = complete(listed[0], roots[0], patterns[0])
         raise InputError(
             f"None of the {len(listed):,} photos of the list is there; the first would be {str(expected)!r}.",
@@ -205,9 +210,9 @@ def _warn_of_repeats(pairs: PairList) -> None:
     repeated = int(np.count_nonzero(key[1:] == key[:-1]))
     agreeing = int(np.count_nonzero(labelled[1:] == labelled[:-1]))
     if repeated:
-        log.warning("%d of %d pairs repeat an earlier one; each is counted.", repeated, len(pairs))
+        log.warning("%s of %d repeated; each is counted", counted(repeated, "pair"), len(pairs))
     if repeated > agreeing:
-        log.warning("%d pairs are listed both as same and as different.", repeated - agreeing)
+        log.warning("listed both as same and as different: %s", counted(repeated - agreeing, "pair"))
     alone = int(np.count_nonzero(low == high))
     if alone:
-        log.warning("%d pairs compare a photo with itself.", alone)
+        log.warning("a photo is compared with itself in %s", counted(alone, "pair"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import re
 from collections.abc import Iterator, Sequence
@@ -24,6 +25,7 @@ _SUFFIXES = (".jpg", ".png", ".jpeg", ".JPG", ".pgm", ".ppm", ".bmp", ".webp", "
 #: ``name/name_0001.jpg`` as in LFW, then flat folders and other suffixes.
 _LFW_PATTERNS = tuple(place + suffix for suffix in _SUFFIXES for place in ("{stem}", "{name}"))
 _INTEGER = re.compile(r"\d+")
+_COMMENT = re.compile(r"#(\s|$)")
 
 Row = tuple[int, list[str]]
 
@@ -34,6 +36,8 @@ def recognise_text(path: Path, head: str, *, whole: bool) -> str:
     if not whole:
         lines = lines[:-1]
     rows = [fields for _, fields in _rows(path, lines[:200])]
+    if not rows:
+        raise InputError(f"The pair list {str(path)!r} has no pair in it.")
     body = rows[1:] if _is_lfw_header(rows[0]) else rows
     shapes = {_shape(fields) for fields in body}
     if body and shapes <= {"nii"}:
@@ -95,14 +99,15 @@ def read_lfw(path: Path) -> tuple[PairList, Sequence[str]]:
 
 
 def read_labelled(path: Path) -> tuple[PairList, Sequence[str]]:
-    """``path path label``; a first line whose label is none is taken as a heading."""
+    """``path path label``; a first line without paths whose label is not like the others is a heading."""
     sides: list[str] = []
     same: list[bool] = []
-    for line, fields in _rows(path, _text(path).splitlines()):
+    rows = list(_rows(path, _text(path).splitlines()))
+    if rows and _is_labelled_heading([fields for _, fields in rows[:200]]):
+        del rows[0]
+    for line, fields in rows:
         label = LABELS.get(fields[2].strip().lower()) if len(fields) == 3 else None
         if label is None:
-            if not same and len(fields) == 3 and not any(Path(f).suffix for f in fields[:2]):
-                continue  # a heading
             raise _broken(path, line, fields, "`path path label` with a label such as 0, 1, same, different")
         sides += [fields[0], fields[1]]
         same.append(label)
@@ -144,9 +149,15 @@ def read_calfw(path: Path) -> tuple[PairList, Sequence[str]]:
     return pairs, ("{stem}",)
 
 
+def encoding_of(head: bytes) -> str:
+    """UTF-8, or UTF-16 where a list begins as PowerShell and Notepad write it."""
+    return "utf-16" if head[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
+
+
 def _text(path: Path) -> str:
     try:
-        return path.read_text("utf-8-sig")
+        content = path.read_bytes()
+        return content.decode(encoding_of(content))
     except UnicodeDecodeError as error:
         raise InputError(
             f"{str(path)!r} is not UTF-8 text (byte {error.start}).", hint="Save the list as UTF-8."
@@ -156,8 +167,9 @@ def _text(path: Path) -> str:
 
 
 def _rows(path: Path, lines: Sequence[str]) -> Iterator[Row]:
-    """(line number, fields) of each line that is not blank; one separator for the whole list."""
-    full = [(number, line.strip(" \r\n")) for number, line in enumerate(lines, 1) if line.strip()]
+    """(line number, fields) of each line but blank ones and comments (``# ...``); one separator for all."""
+    stripped = ((number, line.strip(" \r\n")) for number, line in enumerate(lines, 1))
+    full = [(number, line) for number, line in stripped if line.strip() and not _COMMENT.match(line)]
     separator = next((s for s in "\t,;" if all(s in line for _, line in full[:200])), " ")
     if separator == "\t":
         full = [(number, line.strip("\t")) for number, line in full]
@@ -181,6 +193,17 @@ def _shape(fields: list[str]) -> str:
 
 def _is_lfw_header(fields: list[str]) -> bool:
     return len(fields) in (1, 2) and all(_INTEGER.fullmatch(field) for field in fields)
+
+
+def _is_labelled_heading(rows: Sequence[list[str]]) -> bool:
+    """``first,second,label``; and ``first,second,same`` above numbers, though "same" is a label elsewhere."""
+    first = rows[0]
+    if len(first) != 3 or any(Path(field).suffix for field in first[:2]):
+        return False
+    if first[2].lower() not in LABELS:
+        return True
+    words = [len(fields) == 3 and fields[2].isalpha() for fields in rows]
+    return words[0] and len(rows) > 1 and not any(words[1:])
 
 
 def _broken(path: Path, line: int, fields: list[str], wanted: str) -> InputError:

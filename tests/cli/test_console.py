@@ -105,6 +105,17 @@ def test_a_stdout_that_takes_nothing_is_no_fault_of_ours(arguments: list[str], s
     assert (b"cannot be written to standard output" in done.stderr) == (code == 3)
 
 
+@pytest.mark.parametrize("arguments", [["list"], ["list", "--json"]])
+def test_a_reader_that_has_gone_is_no_fault(arguments: list[str]) -> None:
+    """As of `facerec models list | head -1`; rich would end with code 1 for a table."""
+    command = [sys.executable, "-c", VERIFY, "models", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as program:
+        assert program.stdout is not None and program.stderr is not None
+        program.stdout.close()
+        told = program.stderr.read()
+    assert program.returncode == 0 and b"rror" not in told
+
+
 class _Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True

@@ -99,6 +99,11 @@ def test_a_folder_without_photos_is_warned_of(tree: Path, caplog: pytest.LogCapt
     assert [record.getMessage() for record in caplog.records] == ["The folder none has no photo in it."]
 
 
+def test_a_list_may_be_utf_16_as_powershell_writes_it(tree: Path) -> None:
+    (tree / "all.txt").write_bytes("photos\\b.jpg\r\n\r\nphotos\\größe.jpg\r\n".encode("utf-16"))
+    assert find_images(["all.txt"]) == ["photos/b.jpg", "photos\\größe.jpg"]
+
+
 def test_standard_input_is_a_list(tree: Path) -> None:
     stream = io.BytesIO(b"photos/b.jpg\nphotos/none.jpg\n")
     assert find_images(["-"], stdin=stream) == ["photos/b.jpg", "photos/none.jpg"]

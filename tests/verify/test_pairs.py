@@ -56,6 +56,8 @@ def test_lfw_folds_follow_the_heading(lfw):
         "ann/ann_0001.jpg,ann/ann_0002.jpg,same\nann/ann_0001.jpg,bob/bob_0001.png,different\n",
         "ann/ann_0001.jpg\tann/ann_0002.jpg\tTrue\r\nann/ann_0001.jpg\tbob/bob_0001.png\tFalse\r\n",
         "\ufefffirst;second;label\nann/ann_0001.jpg;ann/ann_0002.jpg;1\nann/ann_0001.jpg;bob/bob_0001.png;0\n",
+        "one,two,same\nann/ann_0001.jpg,ann/ann_0002.jpg,1\nann/ann_0001.jpg,bob/bob_0001.png,0\n",
+        "# mine\n#\nann/ann_0001.jpg ann/ann_0002.jpg 1\n# hard\nann/ann_0001.jpg bob/bob_0001.png 0\n",
         '"ann/ann_0001.jpg"  "ann/ann_0002.jpg" yes\n\n"ann/ann_0001.jpg" "bob/bob_0001.png" no\n',
     ],
 )
@@ -65,6 +67,20 @@ def test_labelled_lists(photos, text):
     assert pairs.same.tolist() == [True, False]
     assert (pairs.first.tolist(), pairs.second.tolist()) == ([0, 0], [1, 2])
     assert all(path.is_file() for path in pairs.images)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be"])
+def test_lists_that_windows_wrote(photos, encoding):
+    text = "images\\ann\\ann_0001.jpg\timages\\a b\\1.jpg\t0\r\n"
+    mark = "\ufeff" if encoding == "utf-16-be" else ""
+    (photos / "list.txt").write_bytes((mark + text).encode(encoding))
+    pairs = read_pairs(photos / "list.txt")
+    assert [path.is_file() for path in pairs.images] == [True, True]
+
+
+def test_a_name_that_begins_with_a_hash_is_no_comment(photos):
+    (photos / "images" / "#1.jpg").write_bytes(b"x")
+    assert read_pairs(write(photos, "#1.jpg ann/ann_0001.jpg 0\n")).names[0] == "#1.jpg"
 
 
 def test_quotes_hold_paths_with_spaces(photos):
@@ -104,15 +120,17 @@ def test_repeats_are_reported_and_counted(photos, caplog):
     pairs = read_pairs(write(photos, f"{line} 1\n{swapped} 1\n{line} 0\n{same}"))
     assert len(pairs) == 4
     messages = [record.getMessage() for record in caplog.records]
-    assert "2 of 4 pairs repeat an earlier one; each is counted." in messages
-    assert "1 pairs are listed both as same and as different." in messages
-    assert "1 pairs compare a photo with itself." in messages
+    assert "2 pairs of 4 repeated; each is counted" in messages
+    assert "listed both as same and as different: 1 pair" in messages
+    assert "a photo is compared with itself in 1 pair" in messages
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("", "is empty"),
+        ("# nothing but a comment\n", "has no pair"),
+        ("one,two,same\n", "none of the|None of the"),
         ("hello world out there\n", "first line is 'hello world out there'"),
         ("a.jpg b.jpg\nc.jpg d.jpg\n", "without a label"),
         ("a.jpg b.jpg 1\nc.jpg d.jpg 2\n", "line 2"),
