@@ -5,6 +5,7 @@
     python benchmarks/data.py augment   # each operation, per photo; torchvision v2 beside ours
     python benchmarks/data.py loader    # photos/s by source and number of workers
     python benchmarks/data.py           # all of them
+    python benchmarks/data.py decode augment loader --json FILE   # and append the figures to a history
 
 ``FACE_PHOTO=path.jpg`` names the photo that is decoded (resized to 112 x 112 first); without it a synthetic
 one serves. Medians of repeated runs; the machine's name and the versions are printed first.
@@ -12,6 +13,7 @@ one serves. Medians of repeated runs; the machine's name and the versions are pr
 
 from __future__ import annotations
 
+import argparse
 import io
 import os
 import platform
@@ -22,9 +24,11 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
+from history import record
 
 from facerec_cli.datasets import augment, open_dataset
 from facerec_cli.datasets.convert import write_rec
@@ -35,16 +39,25 @@ from facerec_cli.datasets.synthetic import SyntheticDataset
 MS1M_PHOTOS, MS1M_PEOPLE = 5_822_653, 85_742
 
 
+ROWS: list[dict[str, Any]] = []  # what --json writes
+
+
 def main() -> None:
     """Run what the command line names."""
-    wanted = sys.argv[1:] or ["open", "decode", "augment", "loader"]
+    parts = {"open": bench_open, "decode": bench_decode, "augment": bench_augment, "loader": bench_loader}
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("parts", nargs="*", choices=[*parts, []], help="all of them by default")
+    parser.add_argument("--json", type=Path, help="append the figures to this file")
+    wanted = parser.parse_args()
     print(
         f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, "
         f"OpenCV {cv2.__version__}"
     )
-    for name in wanted:
+    for name in wanted.parts or list(parts):
         print(f"\n{name}")
-        {"open": bench_open, "decode": bench_decode, "augment": bench_augment, "loader": bench_loader}[name]()
+        parts[name]()
+    if wanted.json:
+        record("data", ROWS, {"parts": wanted.parts or list(parts)}, wanted.json)
 
 
 def bench_open() -> None:
@@ -192,6 +205,9 @@ def bench_loader() -> None:
             seconds = time.perf_counter() - start
             alone = "reading" if name == ".rec" else "drawing"
             print(f"  {name}: {alone} alone {len(dataset) / seconds:,.0f} photos/s")
+            ROWS.append(
+                {"name": f"{name}: {alone} alone", "value": len(dataset) / seconds, "unit": "photos/s"}
+            )
             for workers in (0, 1, 2):
                 for label, chosen in (("flip", Augment()), ("all augmentations at 0.2", everything)):
                     loader = build_loader(dataset, batch_size=128, workers=workers, augment=chosen)
@@ -200,6 +216,8 @@ def bench_loader() -> None:
                     count = sum(len(batch.images) for batch in loader.epoch(1))
                     rate = count / (time.perf_counter() - start)
                     print(f"    {workers} workers, {label}: {rate:,.0f} photos/s")
+                    about = f"{name}, {workers} workers, {label}"
+                    ROWS.append({"name": about, "value": rate, "unit": "photos/s"})
 
 
 class JpegPhotos(SyntheticDataset):
@@ -238,6 +256,7 @@ def table(functions: dict[str, Callable[[], object]], seconds: float = 0.3, roun
             times[name].append((time.process_time() - start) / count * 1e6)
     for name, values in times.items():
         print(f"    {name:30} {statistics.median(values):9.1f} us")
+        ROWS.append({"name": name, "value": statistics.median(values), "unit": "us"})
 
 
 if __name__ == "__main__":
