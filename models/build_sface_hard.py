@@ -38,20 +38,21 @@ from facerec_cli.verify.statistics import evaluate
 NAME = "sface-hard"
 PACK = Path(__file__).resolve().parents[1] / "facerec_cli" / "packs" / NAME
 FILE = "sface_hard.onnx"
-STORAGES = ("int8", "float16", "float32")
+STORAGES = ("mixed", "int8", "float16", "float32")
 PAIRS = 6000
 
 Array = NDArray[np.float64]
 
 
-def build(state: Mapping[str, Array], base: onnx.ModelProto, storage: str = "int8") -> onnx.ModelProto:
+def build(state: Mapping[str, Array], base: onnx.ModelProto, storage: str = "mixed") -> onnx.ModelProto:
     """The graph of the embedded pack's network with other weights.
 
     Args:
         state: State dict of ``SFace(128, bn=False)``.
         base: ``sface.onnx``; it is not changed.
         storage: "int8": blocks as in ``base``, and where a block's weights have not moved its very bytes;
-            "float16" or "float32".
+            "float16" or "float32"; "mixed": int8 for the last layer, which is two thirds of the weights and
+            takes it without harm, and for layers that have not moved, float16 for the others.
     """
     model = onnx.ModelProto()
     model.CopyFrom(base)
@@ -69,10 +70,11 @@ def build(state: Mapping[str, Array], base: onnx.ModelProto, storage: str = "int
             _set(stored[name], value)
             if name.endswith(".left.scale"):  # a PReLU is a x + (1 - a) relu(x) there
                 _set(stored[name.replace(".left.", ".right.")], 1 - value)
-        elif storage == "int8":
-            _set_blocks([stored[f"{name}.{part}"] for part in ("q", "zero", "scale")], value)
-        else:
-            _store_whole(model.graph, name, value, storage)
+            continue
+        moved = _set_blocks([stored[f"{name}.{part}"] for part in ("q", "zero", "scale")], value)
+        blocks = storage == "int8" or (storage == "mixed" and (not moved or key == "pre_fc1.weight"))
+        if not blocks:
+            _store_whole(model.graph, name, value, "float32" if storage == "float32" else "float16")
     return model
 
 
@@ -81,8 +83,8 @@ def _set(entry: onnx.TensorProto, value: NDArray[np.generic]) -> None:
     entry.CopyFrom(numpy_helper.from_array(value.reshape(old.shape).astype(old.dtype), entry.name))
 
 
-def _set_blocks(entries: list[onnx.TensorProto], value: Array) -> None:
-    """8 bits over the range of each block: (q - zero) * scale."""
+def _set_blocks(entries: list[onnx.TensorProto], value: Array) -> bool:
+    """8 bits over the range of each block, (q - zero) * scale; returns whether any block has moved."""
     q, zero, scale = (numpy_helper.to_array(entry) for entry in entries)
     blocks = value.reshape(q.shape)
     known = (q.astype(np.float64) - zero) * scale
@@ -93,6 +95,7 @@ def _set_blocks(entries: list[onnx.TensorProto], value: Array) -> None:
     _set(entries[0], np.where(still, q, fresh))
     _set(entries[1], np.where(still, zero, -128 - low / step))
     _set(entries[2], np.where(still, scale, step))
+    return not still.all()
 
 
 def _store_whole(graph: onnx.GraphProto, name: str, value: Array, storage: str) -> None:
@@ -253,7 +256,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("study", type=Path, help="folder of the finished study")
     parser.add_argument("run", help="which run: distill-0")
-    parser.add_argument("--storage", choices=STORAGES, default="int8")
+    parser.add_argument("--storage", choices=STORAGES, default="mixed")
     parser.add_argument("--measure", type=Path, metavar="CROPS", help="compare the storages, write nothing")
     parser.add_argument("--photos", type=Path, help="the photos of the study, to measure the pack on")
     parser.add_argument("--out", type=Path, default=PACK, help="folder of the pack")

@@ -68,17 +68,21 @@ def test_the_same_weights_give_the_same_bytes(
     program: ModuleType, first: dict[str, torch.Tensor], tuned: dict[str, torch.Tensor]
 ) -> None:
     was = weights(base())
-    same = weights(program.build(numpy_of(first), base()))
+    same = weights(program.build(numpy_of(first), base(), "int8"))
     blocks = [name for name in was if name.endswith((".q", ".zero", ".scale", ".slope"))]
     assert len(blocks) > 80 and all(same[name] == was[name] for name in blocks if ".prelu" not in name)
     moved = {
-        name for name, value in weights(program.build(numpy_of(tuned), base())).items() if value != was[name]
+        name
+        for name, value in weights(program.build(numpy_of(tuned), base(), "int8")).items()
+        if value != was[name]
     }
     assert "conv_3_conv2d.weight.q" in moved and "embedding.weight.q" in moved
     assert not [name for name in moved if name.startswith(("conv_1_", "conv_2_"))]
 
 
-@pytest.mark.parametrize(("storage", "least"), [("float32", 0.999999), ("float16", 0.99999), ("int8", 0.998)])
+@pytest.mark.parametrize(
+    ("storage", "least"), [("float32", 0.999999), ("float16", 0.99999), ("mixed", 0.9999), ("int8", 0.998)]
+)
 def test_the_graph_computes_what_was_trained(
     program: ModuleType,
     first: dict[str, torch.Tensor],
@@ -94,6 +98,10 @@ def test_the_graph_computes_what_was_trained(
         with torch.no_grad():
             rows[name] = network(images).embeddings.numpy()
     model = program.build(numpy_of(tuned), base(), storage)
+    if storage == "mixed":
+        kinds = {entry.name: entry.data_type for entry in model.graph.initializer}
+        assert kinds["embedding.weight.q"] == kinds["conv_2_conv2d.weight.q"] == onnx.TensorProto.INT8
+        assert kinds["conv_3_conv2d.weight.f16"] == onnx.TensorProto.FLOAT16
     onnx.checker.check_model(model, full_check=True)
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     (found,) = session.run(None, {"input": images.numpy()})
@@ -130,7 +138,7 @@ def test_the_pack_is_found_beside_the_default_one(
     default = open_pack("pack:sface")
     room.mkdir()
     (room / "sface").symlink_to(default.folder)
-    written = program.write(room / program.NAME, study, run, "int8")
+    written = program.write(room / program.NAME, study, run, "mixed")
     monkeypatch.setattr(resolve, "embedded_packs", lambda: room)
     pack = open_pack("sface-hard")
     assert pack.encoder.sha256 == written.encoder.sha256 and pack.detector is None
