@@ -10,9 +10,10 @@ from datetime import timedelta
 
 import torch
 import torch.distributed as dist
+from torch.distributed.rendezvous import rendezvous
 
 from facerec_cli.errors import ModelError, UsageError
-from facerec_cli.training.launch import is_restarted
+from facerec_cli.training.launch import is_restarted, restarts
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +74,23 @@ def join_world(device: str) -> Iterator[World]:
     if size == 1:
         yield World(0, 1, chosen, None, is_restarted())
         return
-    dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo", timeout=timedelta(minutes=30))
+    _meet("nccl" if chosen.type == "cuda" else "gloo", rank, size)
     try:
         yield World(rank, size, chosen, dist.group.WORLD, is_restarted())
     finally:
         dist.destroy_process_group()
+
+
+def _meet(backend: str, rank: int, size: int) -> None:
+    """Let the processes find each other.
+
+    torchrun's store outlives the processes that it restarts. Under the same keys the new ones would find the
+    addresses of those that are gone, and fail if they look before they are overwritten.
+    """
+    timeout = timedelta(minutes=30)
+    store, _, _ = next(rendezvous("env://", rank, size, timeout=timeout))
+    store = dist.PrefixStore(f"start-{restarts()}", store)  # type: ignore[attr-defined]
+    dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=timeout)
 
 
 def choose_device(wanted: str, local_rank: int = 0, *, several: bool = False) -> torch.device:

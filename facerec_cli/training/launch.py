@@ -28,9 +28,14 @@ def is_child() -> bool:
     return "WORLD_SIZE" in os.environ
 
 
+def restarts() -> int:
+    """How often torchrun has started this process again after a failure."""
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
+
+
 def is_restarted() -> bool:
     """Whether torchrun has started this process again after a failure."""
-    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
+    return restarts() > 0
 
 
 def launch(arguments: Sequence[str], processes: int) -> int:
