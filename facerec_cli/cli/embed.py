@@ -9,6 +9,7 @@ import typer
 
 from facerec_cli.cli import console
 from facerec_cli.cli.model_options import pack_overrides
+from facerec_cli.wording import counted
 
 if TYPE_CHECKING:
     from facerec_cli.embed.engine import Opened
@@ -86,7 +87,7 @@ def embed(
     ] = None,
     faces: Annotated[
         str,
-        typer.Option(help="Which faces of a photo: all, largest or center.", rich_help_panel=_PHOTOS),
+        typer.Option(help="Which faces of a photo: all, main, center or largest.", rich_help_panel=_PHOTOS),
     ] = "all",
     min_score: Annotated[
         float | None,
@@ -154,7 +155,7 @@ def embed(
 
     def started(opened: Opened, photos: int, done: int) -> None:
         where = f"{opened.provider}, {opened.workers}" if opened.workers else opened.provider
-        console.note(f"{photos:,} photos, model {opened.pack.name} on {where}")
+        console.note(f"{counted(photos, 'photo')}, model {opened.pack.name} on {where}")
         if done:
             console.note(f"{done:,} of them were done by the interrupted run")
 
@@ -193,10 +194,13 @@ def embed(
             raise typer.Exit(summary.fault.exit_code)
         return
     statuses = ", ".join(f"{count:,} {status}" for status, count in summary.statuses.items())
-    console.result(f"{summary.photos:,} photos: {statuses}")
+    # A run that was finished already says so; it has no speed.
+    speed = f"{summary.photos_per_second:,.1f} photos/s on {summary.provider}"
+    if summary.resumed >= summary.photos > 0:
+        speed = "finished before, nothing was left to do"
+    console.result(f"{counted(summary.photos, 'photo')}: {statuses}")
     console.result(
-        f"{summary.embeddings:,} faces x {summary.embedding_size} in {summary.output} "
-        f"({summary.photos_per_second:,.1f} photos/s on {summary.provider})"
+        f"{counted(summary.embeddings, 'face')} x {summary.embedding_size} in {summary.output} ({speed})"
     )
     beside = [path for path in summary.files if path != summary.output]
     if beside:

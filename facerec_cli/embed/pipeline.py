@@ -22,6 +22,7 @@ from facerec_cli.embed.views import View, best_reduction, open_view, rms_spread,
 from facerec_cli.errors import ModelError
 from facerec_cli.faces import Face, FaceModel
 from facerec_cli.faces.align import template
+from facerec_cli.faces.choice import choose
 from facerec_cli.faces.runtime import default_threads
 from facerec_cli.images import ImageError, open_photo
 
@@ -152,11 +153,8 @@ def _detect(views: list[View], model: FaceModel, options: EmbedOptions) -> list[
 def _choose(faces: list[Face], view: View, options: EmbedOptions) -> list[Face]:
     if options.faces == "all" or len(faces) < 2:
         return faces
-    if options.faces == "largest":
-        return [max(faces, key=lambda face: face.area)]
     height, width = view.image.shape[:2]
-    middle = np.array([width, height]) / 2
-    return [min(faces, key=lambda face: float(np.hypot(*(face.box[:2] / 2 + face.box[2:] / 2 - middle))))]
+    return [faces[choose([face.box for face in faces], (width, height), options.faces)]]
 
 
 def _cut(work: _Work, model: FaceModel) -> list[NDArray[np.uint8]]:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from facerec_cli.errors import FacerecError, InputError, PartialFailure
+from facerec_cli.wording import counted
 
 _GOOD = frozenset(["ok", "no_face"])
 
@@ -55,9 +56,11 @@ class Summary:
         kinds = ", ".join(f"{count} {status}" for status, count in bad.items())
         hint = f"The column reason of the table says why: {self.files[0]}"
         if sum(bad.values()) == self.photos:
-            return InputError(f"None of the {self.photos} inputs could be read ({kinds}).", hint=hint)
+            return InputError(
+                f"None of the {counted(self.photos, 'input')} could be read ({kinds}).", hint=hint
+            )
         return PartialFailure(
-            f"{sum(bad.values())} of {self.photos} inputs could not be read ({kinds}).", hint=hint
+            f"{sum(bad.values())} of {counted(self.photos, 'input')} could not be read ({kinds}).", hint=hint
         )
 
     def document(self) -> dict[str, Any]:

@@ -212,6 +212,7 @@ class CrowdModel(DotModel):
         (EmbedOptions(), [0.9, 0.8, 0.7]),
         (EmbedOptions(faces="largest"), [0.8]),
         (EmbedOptions(faces="center"), [0.9]),
+        (EmbedOptions(faces="main"), [0.9]),
         (EmbedOptions(min_size=13), [0.9, 0.8]),
         (EmbedOptions(min_size=50), [0.8]),
         (EmbedOptions(min_size=71), []),
