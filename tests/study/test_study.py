@@ -147,7 +147,7 @@ def test_what_runs_share_is_made_once_and_is_what_a_run_would_make(people, finis
 
     from facerec_cli.study.prepare import make_jobs, prepare
     from facerec_cli.study.start import share_start
-    from facerec_cli.training.config import changed
+    from facerec_cli.training.class_means import start_classes
     from facerec_cli.training.devices import World
     from facerec_cli.training.setup import prepare as set_up
 
@@ -167,9 +167,9 @@ def test_what_runs_share_is_made_once_and_is_what_a_run_would_make(people, finis
     assert [job.key() for job in jobs] == [job.key() for job in shared]
     assert set(shared[0].materials.first) == set(protocol.validation.subsets)
     by_arm = {job.arm: job for job in shared}
-    recipe = changed(jobs[1].full_recipe(), "loss.class_weights", "means")
-    alone = set_up(recipe, World(0, 1, torch.device("cpu"), None, False))
     assert jobs[1].arm == "arcface"
+    alone = set_up(jobs[1].full_recipe(), World(0, 1, torch.device("cpu"), None, False))
+    start_classes(alone.loss, alone.backbone, alone.dataset, "means")  # as a run would
     weight = alone.loss.classifier.weight.detach()
     assert np.load(by_arm["arcface"].materials.means) == pytest.approx(
         (weight / weight.norm(dim=1, keepdim=True)).numpy(), abs=1e-6
