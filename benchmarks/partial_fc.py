@@ -39,13 +39,17 @@ Row = dict[str, Any]
 def expected(classes: int, size: int, batch: int, sample_rate: float, processes: int = 1) -> float:
     """Peak bytes of the class weights in one process, under SGD with momentum in float32.
 
-    Weights, gradient and momentum take 12 C D / P. With all classes the cosines of the batch, 4 B C / P, are
-    alive while the gradient of the weights is made. With a sample of c = max(r C / P, B) classes they are
-    gone by then, but the sample's own gradient, 4 c D, which is added into the whole one, is there.
+    c = max(r C / P, min(B, C / P)) classes take part; B counts the rows of all processes. Weights, gradient
+    and momentum take 12 C D / P. With all classes the cosines, 4 B c, are alive while the gradient is made.
+    With a sample they are gone by then, but its own gradient, 4 c D, which is added into the whole one, is
+    there; or else the peak is a moment before, when there are its rows, their gradient and the cosines, but no
+    whole one.
     """
     own = classes / processes
     part = min(own, max(sample_rate * own, batch))
-    return 12 * own * size + (4 * part * size if sample_rate < 1 else 4 * batch * own)
+    if part == own:
+        return 12 * own * size + 4 * batch * own
+    return max(12 * own * size + 4 * part * size, 8 * own * size + 8 * part * size + 4 * batch * part)
 
 
 def dry_run(loss: ArcFace, size: int, batch: int, sample_rate: float) -> int:
