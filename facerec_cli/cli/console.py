@@ -14,8 +14,10 @@ import logging
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout, suppress
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
@@ -259,12 +261,34 @@ def _configure(*, quiet: bool, verbose: bool, debug: bool) -> None:
     logger.handlers = [_StderrHandler()]
     logger.propagate = False
     # A kill from outside ends like Ctrl-C: what is under way is left resumable and the code is 130.
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not where a shell said to ignore it
+        signal.signal(signal.SIGINT, _interrupt)
     if hasattr(signal, "SIGTERM"):
         signal.signal(signal.SIGTERM, _interrupt)
 
 
-def _interrupt(number: int, frame: object) -> NoReturn:
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Raise KeyboardInterrupt, but not where Python would only print it and go on: then try again soon.
+
+    Signals are answered between any two lines, also of ``__del__`` and of the weak reference's callback that
+    ends every import, and exceptions do not leave those.
+    """
+    while frame is not None:
+        code = frame.f_code
+        if code.co_name == "__del__" or (code.co_name == "cb" and "importlib" in code.co_filename):
+            again = threading.Timer(0.01, _send_to_main_thread, (number,))
+            again.daemon = True
+            again.start()
+            return
+        frame = frame.f_back
     raise KeyboardInterrupt
+
+
+def _send_to_main_thread(number: int) -> None:
+    if hasattr(signal, "pthread_kill"):  # wakes it where it waits
+        signal.pthread_kill(threading.main_thread().ident or 0, number)
+    else:
+        signal.raise_signal(number)
 
 
 class _StderrHandler(logging.Handler):

@@ -138,3 +138,38 @@ def test_notes_stand_above_the_bar_on_lines_of_their_own(monkeypatch: pytest.Mon
 def test_output_into_a_pipe_has_no_colour_codes() -> None:
     done = _run("raise errors.InputError('it broke.')")
     assert "\x1b[" not in done.stderr + done.stdout
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
+@pytest.mark.parametrize("number", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("place", ["__del__", "cb"])
+def test_an_interrupt_is_not_lost_in_a_callback_whose_exceptions_python_swallows(place, number):
+    """``__del__``, and the callback that importlib leaves on every module's lock."""
+    program = f"""
+import signal, sys, time, weakref
+from facerec_cli.cli import console
+console._configure(quiet=False, verbose=False, debug=False)
+class Thing:
+    pass
+def swallowing(*given):
+    signal.raise_signal(signal.{number})
+    for _ in range(1000):
+        pass
+if {place!r} == "__del__":
+    exec("def __del__(self):\\n    swallowing()", globals())
+    Thing.__del__ = __del__
+    thing = Thing()
+else:
+    exec(compile("def cb(given):\\n    swallowing()", "<frozen importlib._bootstrap>", "exec"), globals())
+    thing = Thing()
+    kept = weakref.ref(thing, cb)
+try:
+    del thing
+    time.sleep(20)
+    print("lost")
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.returncode) == ("interrupted\n", 0), done.stderr
+    assert "Exception ignored" not in done.stderr
