@@ -42,7 +42,7 @@ def expected(classes: int, size: int, batch: int, sample_rate: float, processes:
     c = max(r C / P, min(B, C / P)) classes take part; B counts the rows of all processes. Weights, gradient
     and momentum take 12 C D / P. With all classes the cosines, 4 B c, are alive while the gradient is made.
     With a sample they are gone by then, but its own gradient, 4 c D, which is added into the whole one, is
-    there; or else the peak is a moment before, when there are its rows, their gradient and the cosines, but no
+    there; or else the peak is a moment before, with its rows, their gradient and the cosines, but without the
     whole one.
     """
     own = classes / processes
