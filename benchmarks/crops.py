@@ -9,10 +9,12 @@ it is the embedding of the small photo before it was put there, against a crop f
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
 import cv2
 import numpy as np
+from history import record
 from numpy.typing import NDArray
 
 from facerec_cli.embed import EmbedOptions, embed_photos
@@ -36,6 +38,16 @@ def embed(model: FaceModel, crop: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 def main() -> None:
     """Print both tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--json", type=Path, help="append the figures to this file")
+    wanted = parser.parse_args()
+    rows: list[dict[str, object]] = []
+
+    def show(name: str, plain: float, own: float) -> None:
+        print(f"{name:14} {plain:10.3f} {own:8.3f}")
+        rows.append({"name": f"{name}, one sample or reduced", "value": float(plain), "unit": "cosine"})
+        rows.append({"name": f"{name}, facerec", "value": float(own), "unit": "cosine"})
+
     model, points = open_model(), template("arcface", (112, 112))
     print(f"{'large face':14} {'one sample':>10} {'facerec':>8}")
     for name in ("biden", "obama-1", "obama-2", "obama-3"):
@@ -45,7 +57,7 @@ def main() -> None:
         best = embed(model, cv2.resize(fine, (112, 112), interpolation=cv2.INTER_AREA))
         plain = embed(model, model.align(photo, face))
         lossless = cv2.imencode(".png", photo)[1].tobytes()
-        print(f"{name:14} {plain @ best:10.3f} {ours(model, lossless) @ best:8.3f}")
+        show(f"large {name}", plain @ best, ours(model, lossless) @ best)
     print(f"\n{'small face':14} {'reduced':>10} {'facerec':>8}")
     for name in ("biden", "obama-1", "obama-2"):
         photo = cv2.imread(str(PHOTOS / f"{name}.jpg"))
@@ -61,7 +73,9 @@ def main() -> None:
         )
         (face, *_) = model.detect([reduced], max_side=1024)[0]
         plain = embed(model, model.align(reduced, face))
-        print(f"{name:14} {plain @ best:10.3f} {ours(model, jpeg.tobytes()) @ best:8.3f}")
+        show(f"small {name}", plain @ best, ours(model, jpeg.tobytes()) @ best)
+    if wanted.json:
+        record("crops", rows, {}, wanted.json)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import torch
+from history import record
 from torch import nn
 
 from facerec_cli.backbones import Preprocessing, build
@@ -26,6 +27,7 @@ from facerec_cli.export.parity import compare, open_session
 from facerec_cli.faces.graph import rewrite_prelu
 
 BATCH, ROUNDS = 8, 7
+ROWS: list[dict[str, object]] = []  # what --json writes
 
 
 def main() -> None:
@@ -33,6 +35,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("backbones", nargs="*", default=["mobilefacenet", "iresnet18", "sface"])
     parser.add_argument("--photos", type=Path)
+    parser.add_argument("--json", type=Path, help="append the figures to this file")
     given = parser.parse_args()
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
@@ -42,6 +45,9 @@ def main() -> None:
         exporters(name)
     if given.photos:
         forms(given.photos)
+    if given.json:
+        about = {"backbones": given.backbones, "batch": BATCH, "rounds": ROUNDS, "threads": 1}
+        record("export", ROWS, about, given.json)
 
 
 def exporters(name: str) -> None:
@@ -71,6 +77,7 @@ def exporters(name: str) -> None:
             f"{name:14} {key:12} {len(model.graph.node):6} {model.ByteSize() / 1e6:6.1f} {seconds:13.1f} "
             f"{distance:18.1e} {rates[key]:10.1f}"
         )
+        ROWS.append({"name": f"{name}, {key}", "value": rates[key], "unit": "images/s"})
 
 
 def torchscript(network: nn.Module, inputs: torch.Tensor) -> onnx.ModelProto:
@@ -118,6 +125,7 @@ def forms(photos: Path) -> None:
         smallest = compare(reference, found).smallest_cosine
         size = models[form].ByteSize() / 1e6
         print(f"{form:13} {size:6.1f} {smallest:17.5f} {mean:13.5f} {rates[form]:10.1f}")
+        ROWS.append({"name": f"SFace, {form}", "value": rates[form], "unit": "images/s"})
 
 
 def speeds(sessions: dict[str, object], inputs: np.ndarray) -> dict[str, float]:

@@ -13,6 +13,9 @@ import statistics
 import subprocess
 import sys
 import time
+from pathlib import Path
+
+from history import record
 
 PEER = [sys.executable, "-c", "import typer, rich"]
 OURS = [sys.executable, "-m", "facerec_cli", "--help"]
@@ -29,7 +32,9 @@ def main() -> None:
     """Measure and print one line each."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=15)
-    runs = parser.parse_args().runs
+    parser.add_argument("--json", type=Path, help="append the figures to this file")
+    wanted = parser.parse_args()
+    runs = wanted.runs
     seconds(PEER), seconds(OURS)  # warm the file cache
     pairs = [(seconds(PEER), seconds(OURS)) for _ in range(runs)]
     peer, ours = (statistics.median(column) for column in zip(*pairs, strict=True))
@@ -37,6 +42,12 @@ def main() -> None:
     print(f"import typer, rich   {peer * 1000:7.0f} ms (median of {runs})")
     print(f"facerec --help       {ours * 1000:7.0f} ms (median of {runs})")
     print(f"ratio                {ratio:7.2f}   (median of the ratios, pair by pair)")
+    if wanted.json:
+        rows = [
+            {"name": "facerec --help", "value": 1e3 * ours, "unit": "ms", "peer": "import typer, rich"},
+            {"name": "import typer, rich", "value": 1e3 * peer, "unit": "ms"},
+        ]
+        record("startup", rows, {"runs": runs}, wanted.json)
 
 
 if __name__ == "__main__":
