@@ -173,7 +173,7 @@ def draw(lines: Sequence[Comparison], target: Path = PICTURE) -> None:
     import matplotlib.pyplot as plt
 
     figure, (left, right) = plt.subplots(
-        1, 2, figsize=(12, 1.1 + 0.34 * len(lines)), dpi=110, sharey=True, width_ratios=[2.2, 1]
+        1, 2, figsize=(12, 1.1 + 0.42 * len(lines)), dpi=110, sharey=True, width_ratios=[2.2, 1]
     )
     for y, line in enumerate(lines):
         last = line.ratios[-1]
@@ -187,8 +187,8 @@ def draw(lines: Sequence[Comparison], target: Path = PICTURE) -> None:
         right.plot(line.when, moved, "o-", color=colour, markersize=3.5, linewidth=1)
     left.set_yticks(
         range(len(lines)),
-        [f"{line.benchmark}: {line.name} against {line.peer}" for line in lines],
-        fontsize=8,
+        [f"{line.benchmark}: {line.name}\nagainst {line.peer}" for line in lines],
+        fontsize=7,
     )
     left.set_xscale("log")
     left.xaxis.set_major_formatter("{x:g}×")
@@ -203,7 +203,7 @@ def draw(lines: Sequence[Comparison], target: Path = PICTURE) -> None:
     right.set_xticks(ends, [f"{time:%Y-%m-%d}" for time in ends])
     right.set_xlabel("change since the first run (a full row: twice or half)", fontsize=9)
     for axes in (left, right):
-        axes.tick_params(length=0, labelsize=8)
+        axes.tick_params(length=0)
         for side in ("top", "right", "left"):
             axes.spines[side].set_visible(False)
     target.parent.mkdir(parents=True, exist_ok=True)
