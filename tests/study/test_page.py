@@ -47,8 +47,9 @@ def shown(value: float) -> set[str]:
 
 
 def written(page: str) -> Iterator[tuple[str, str]]:
-    """(line, number) of the tables' numbers, but for names such as "16 px"; elsewhere of all with a decimal."""
-    page = re.sub(r"(?m)^    .*$|```.*?```|`[^`]*`|\]\([^)]*\)|<!--.*?-->|arXiv:?\s?\d+\.\d+|\b\d+ px\b", " ", page)
+    """(line, number) of the tables' numbers, and of all with a decimal point elsewhere; 16 px is a name."""
+    page = re.sub(r"\b\d+ px\b", " ", page)
+    page = re.sub(r"(?m)^    .*$|```.*?```|`[^`]*`|\]\([^)]*\)|<!--.*?-->|arXiv:?\s?\d+\.\d+", " ", page)
     for line in page.splitlines():
         for number in NUMBER.findall(line):
             plain = number.lstrip("+-").rstrip(",")
