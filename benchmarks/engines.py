@@ -57,8 +57,7 @@ def measure(runs: dict[str, Run], photos: Sequence[str], rounds: int, folder: Pa
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for turn in range(rounds):
         for number, (name, run) in enumerate(runs.items()):
-            target = folder / f"{turn}-{number}-{len(photos)}"
-            target.mkdir()
+            target = Path(tempfile.mkdtemp(prefix=f"{turn}-{number}-", dir=folder))
             began = time.perf_counter()
             run(photos, str(target / "out.npy"))
             seconds[name].append(time.perf_counter() - began)
