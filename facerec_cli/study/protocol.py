@@ -22,13 +22,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, get_type_hints
 
-from facerec_cli.errors import InputError
+from facerec_cli.errors import InputError, UsageError
 from facerec_cli.faces.choice import RULES
 from facerec_cli.registry import LOSSES
 from facerec_cli.study.conditions import CONDITIONS
-from facerec_cli.training.config import Recipe, parse_recipe
+from facerec_cli.training.config import Recipe, checked, parse_recipe
 
 #: Clean photos against each other, then hard ones; "natural" are the least alike same pairs of clean photos.
 SUBSETS = (
@@ -249,20 +249,11 @@ def _table(kind: type[Settings], values: Mapping[str, Any], where: str) -> Setti
     for key, value in values.items():
         if key not in types:
             raise InputError(f"{where}: there is no setting {key!r}.", hint=_guess(key, tuple(types)))
-        given[key] = _typed(f"{where} {key}", types[key], value)
+        try:
+            given[key] = checked(f"{where} {key}", types[key], value)
+        except UsageError as fault:
+            raise InputError(fault.message, hint=fault.hint) from fault
     return kind(**given)
-
-
-def _typed(where: str, kind: Any, value: Any) -> Any:
-    if get_origin(kind) is tuple:
-        values = value if isinstance(value, list) else [value]
-        return tuple(_typed(where, get_args(kind)[0], one) for one in values)
-    if kind is float and type(value) is int:
-        return float(value)
-    if type(value) is not kind:
-        words = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
-        raise InputError(f"{where} = {value!r} does not fit.", hint=f"It must be {words[kind]}.")
-    return value
 
 
 def _guess(name: str, known: Sequence[str]) -> str:

@@ -248,7 +248,7 @@ def changed(recipe: Recipe, key: str, value: Any) -> Recipe:
     section = getattr(recipe, table)
     kinds = get_type_hints(type(section))
     if name in kinds and name != "settings":
-        section = replace(section, **{name: _checked(key, kinds[name], value)})
+        section = replace(section, **{name: checked(key, kinds[name], value)})
     else:  # a setting of the loss or backbone; its signature checks it once that is imported
         section = replace(section, settings={**section.settings, name: value})
     return replace(recipe, **{table: section})
@@ -296,13 +296,18 @@ def _nearest(key: str, known: list[str]) -> str:
     return short.get(near[0], near[0]) if near else known[0]
 
 
-def _checked(key: str, kind: Any, value: Any) -> Any:
+def checked(key: str, kind: Any, value: Any) -> Any:
+    """``value`` as the type ``kind`` of a setting: int becomes float, one value a tuple of it.
+
+    Raises:
+        UsageError: It does not fit; ``key`` names the setting.
+    """
     if get_origin(kind) is UnionType:
         kind = get_args(kind)[0]
     if get_origin(kind) is tuple:
         item = get_args(kind)[0]
         values = value if isinstance(value, list | tuple) else [value]
-        return tuple(_checked(key, item, one) for one in values)
+        return tuple(checked(key, item, one) for one in values)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     if type(value) is not kind:
