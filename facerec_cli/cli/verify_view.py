@@ -95,10 +95,11 @@ def _show_groups(report: GroupReport) -> None:
     rows = []
     for kind, rates in (("FNMR", report.fnmr), ("FMR", report.fmr)):
         for rate in rates:
-            name = rate.group if rate.group == rate.other else f"{rate.group} × {rate.other}"
             value = "–" if rate.rate is None else f"{rate.rate:.3%}"
             note = "" if rate.enough else "too few pairs"
-            rows.append((kind, name, value, f"{rate.low:.3%} – {rate.high:.3%}", f"{rate.pairs:,}", note))
+            rows.append(
+                (kind, rate.label, value, f"{rate.low:.3%} – {rate.high:.3%}", f"{rate.pairs:,}", note)
+            )
     columns = ["rate", "group", "value", "95 % interval", "pairs", "note"]
     console.result_table(rows, columns=columns, right=["value", "pairs"])
 

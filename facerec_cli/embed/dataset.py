@@ -107,9 +107,8 @@ class ParquetFolder:
 
     def pack(self, shard: Shard) -> bytes:
         """A shard as a Parquet file, with its counts in the metadata."""
-        counts = Counter(row["status"] for row in shard.rows if row.get("face", 0) == 0)
         schema = schema_of(self._about, shard.embeddings.shape[1], numbered=False)
-        counted = json.dumps({"rows": len(shard.embeddings), "statuses": counts})
+        counted = json.dumps({"rows": len(shard.embeddings), "statuses": shard.statuses()})
         schema = schema.with_metadata({**schema.metadata, b"shard": counted.encode()})
         content = io.BytesIO()
         import_pyarrow().parquet.write_table(table_of(shard, schema), content)

@@ -104,7 +104,7 @@ class ResultFile:
         counts: Counter[str] = Counter()
         for shard in self._parts.read():
             rows += len(shard.embeddings)
-            counts.update(row["status"] for row in shard.rows if row.get("face", 0) == 0)
+            counts.update(shard.statuses())
         statuses = {status: counts[status] for status in STATUSES if counts[status]}
         document = {**run, "rows": rows, "statuses": statuses, "versions": versions}
         if preview is not None:

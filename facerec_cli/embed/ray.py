@@ -29,6 +29,7 @@ from facerec_cli.faces.runtime import default_threads
 from facerec_cli.images.remote import is_url
 from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.packs.resolve import open_pack
+from facerec_cli.wording import counted
 
 log = logging.getLogger("facerec")
 
@@ -96,9 +97,8 @@ class RayEngine:
         travelling, files = portable(pack)
         self._threads = cores
         self._pack, self._files = travelling, ray.put(files)
-        where = (
-            f"{_count(self._actors, 'worker')} of {_count(cores, 'thread')}, {_count(len(nodes), 'machine')}"
-        )
+        workers, machines = counted(self._actors, "worker"), counted(len(nodes), "machine")
+        where = f"{workers} of {counted(cores, 'thread')}, {machines}"
         self._device = device
         return Opened(pack, model_hash(pack), device, where)
 
@@ -251,10 +251,6 @@ def _brief(error: BaseException) -> str:
         return "it did not answer."
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return (lines[-1] if lines else type(error).__name__)[:300]
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ import json
 import os
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -90,6 +91,10 @@ class Shard:
 
     embeddings: NDArray[np.float32]
     rows: list[dict[str, Any]]
+
+    def statuses(self) -> Counter[str]:
+        """How many inputs have each status; an input with several faces has several rows and counts once."""
+        return Counter(row["status"] for row in self.rows if row.get("face", 0) == 0)
 
 
 class Parts:

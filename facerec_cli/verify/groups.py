@@ -45,6 +45,11 @@ class GroupRate:
     pairs: int
     enough: bool
 
+    @property
+    def label(self) -> str:
+        """``A``, or ``A × B`` between two groups."""
+        return self.group if self.group == self.other else f"{self.group} × {self.other}"
+
 
 @dataclass(frozen=True, slots=True)
 class GroupReport:

@@ -204,11 +204,17 @@ def _groups(result: Verification) -> str:
     rows = []
     for kind, rates in (("false non-match", report.fnmr), ("false match", report.fmr)):
         for rate in rates:
-            name = rate.group if rate.group == rate.other else f"{rate.group} × {rate.other}"
             value = "–" if rate.rate is None else f"{rate.rate:.3%}"
             note = "" if rate.enough else "too few pairs to compare"
             mark = "" if rate.enough else ' class="muted"'
-            cells = [kind, escape(name), value, f"{rate.low:.3%} – {rate.high:.3%}", f"{rate.pairs:,}", note]
+            cells = [
+                kind,
+                escape(rate.label),
+                value,
+                f"{rate.low:.3%} – {rate.high:.3%}",
+                f"{rate.pairs:,}",
+                note,
+            ]
             rows.append(f"<tr{mark}>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
     head = ["rate", "group", "value", "95 % interval", "pairs", ""]
     text = (
