@@ -82,6 +82,7 @@ class Loss(nn.Module, ABC):
     needs_feature_map: ClassVar[bool] = False
     needs_target: ClassVar[bool] = False
     batches: ClassVar[Literal["shuffled", "identities", "branches"]] = "shuffled"
+    start_epoch: int = 0  # first epoch, from 0, with all terms
 
     def __init__(
         self,

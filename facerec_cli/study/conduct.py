@@ -102,7 +102,8 @@ def conduct(
     left = [job for job in wanted if job.record() is None]
     tell(f"{len(wanted) - len(left)} of {len(wanted)} runs are finished")
     if left:
-        tell(estimate(left, out / ".probe", jobs))
+        for sentence in estimate(left, out / ".probe", jobs):
+            tell(sentence)
     if dry_run:
         return None
     if left:

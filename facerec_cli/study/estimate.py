@@ -15,8 +15,8 @@ from facerec_cli.training.defaults import PHOTOS_OF_EACH
 _STEPS = 3  # the first of them is not counted: it is slower than the others
 
 
-def estimate(left: Sequence[Job], probe: Path, jobs: int) -> str:
-    """Measure with the threads that a run will have, and say it in words.
+def estimate(left: Sequence[Job], probe: Path, jobs: int) -> list[str]:
+    """Measure with the threads that a run will have, and say it in words; then what an arm's plan warns of.
 
     Args:
         left: The runs to come.
@@ -34,7 +34,7 @@ def estimate(left: Sequence[Job], probe: Path, jobs: int) -> str:
         judging = _photos_judged(left[0]) / speed
         arms = {job.arm: job for job in left if job.arm != BEFORE}
         if not arms:
-            return f"one network is left to judge, about {in_words(judging)}"
+            return [f"one network is left to judge, about {in_words(judging)}"]
         plans = {arm: plan(job.full_recipe()) for arm, job in arms.items()}
         step = {arm: _seconds_a_step(job, probe) for arm, job in arms.items()}
     finally:
@@ -47,11 +47,12 @@ def estimate(left: Sequence[Job], probe: Path, jobs: int) -> str:
         most = max(plans.values(), key=lambda one: one.images)
         seconds += min(most.images, PHOTOS_OF_EACH * most.classes) / speed
     counts = [one.steps for one in plans.values()]
-    return (
+    text = (
         f"{len(left)} runs are left, {min(counts)} to {max(counts)} steps of about "
         f"{min(step.values()):.2f} to {max(step.values()):.2f} s and {in_words(judging)} of judging each: "
         f"about {in_words(seconds)} with {jobs} at a time"
     )
+    return [text, *(f"{arm}: {warning}" for arm, one in plans.items() for warning in one.warnings)]
 
 
 def in_words(seconds: float) -> str:

@@ -24,6 +24,7 @@ class Facts:
         classes: People to tell apart.
         streamed: Whether the photos come in the order of their shards only.
         needs_target: Whether the loss is about photos made hard.
+        waits: Whether a term of the loss waits for its ``start_epoch``.
         gpu: Whether it runs on a GPU.
         processes: How many share the batch.
         cores: CPU cores of a process.
@@ -36,6 +37,7 @@ class Facts:
     classes: int
     streamed: bool
     needs_target: bool
+    waits: bool
     gpu: bool
     processes: int
     cores: int
@@ -58,6 +60,8 @@ def resolve(recipe: Recipe, facts: Facts) -> Recipe:
     * warm-up: a tenth of the run, at most 2 epochs on large data.
     * class weights: for fine-tuning the means of up to four photos of each person, if those are no more
       photos than the run will train on; else random.
+    * a term that waits until the class weights mean something (EPL's): from the first epoch where they start
+      at means.
     * photos made hard: three quarters for distillation, none for other losses.
 
     Raises:
@@ -88,6 +92,8 @@ def resolve(recipe: Recipe, facts: Facts) -> Recipe:
         epochs = max(least, -(-wanted // per_epoch)) if not steps else -(-steps // per_epoch)
         epochs = min(epochs, 10 * least) if not steps else epochs
     total = (steps or epochs * per_epoch) / per_epoch  # in epochs
+    class_weights = _class_weights(recipe, facts, photos=round(total * per_epoch) * rows)
+    at_once = {"start_epoch": 0} if facts.waits and class_weights != "random" else {}
     return replace(
         recipe,
         backbone=replace(
@@ -114,9 +120,7 @@ def resolve(recipe: Recipe, facts: Facts) -> Recipe:
             if recipe.data.degraded is None
             else recipe.data.degraded,
         ),
-        loss=replace(
-            recipe.loss, class_weights=_class_weights(recipe, facts, photos=round(total * per_epoch) * rows)
-        ),
+        loss=replace(recipe.loss, class_weights=class_weights, settings=at_once | recipe.loss.settings),
     )
 
 

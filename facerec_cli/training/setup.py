@@ -85,7 +85,7 @@ def prepare(recipe: Recipe, world: World, *, weights: bool = True) -> Parts:
         FacerecError: Something in the recipe does not exist, does not fit, or cannot be read.
     """
     kind = loss_class(recipe.loss.name)
-    settings = loss_settings(kind, recipe)
+    loss_settings(kind, recipe)  # refused before the data is opened
     dataset = open_data(recipe)
     dtype = number_format(recipe.run.precision, world.device)
     gpu = world.device.type != "cpu"
@@ -104,6 +104,7 @@ def prepare(recipe: Recipe, world: World, *, weights: bool = True) -> Parts:
         classes=dataset.num_classes,
         streamed=isinstance(dataset, TarStream),
         needs_target=kind.needs_target,
+        waits="start_epoch" in kind.settings(),
         gpu=gpu,
         processes=world.size,
         cores=max(len(os.sched_getaffinity(0)) // world.size, 1) if hasattr(os, "sched_getaffinity") else 4,
@@ -122,10 +123,12 @@ def prepare(recipe: Recipe, world: World, *, weights: bool = True) -> Parts:
             backbone.embedding_size,
             sample_rate=recipe.loss.sample_rate,
             group=world.group,
-            **{"seed": recipe.run.seed, **settings},
+            **{"seed": recipe.run.seed, **loss_settings(kind, recipe)},
         )
     except TypeError as fault:  # a setting whose default is None does not tell its type
-        raise UsageError(f"The loss {recipe.loss.name} cannot be built with {settings}: {fault}.") from fault
+        raise UsageError(
+            f"The loss {recipe.loss.name} cannot be built with {recipe.loss.settings}: {fault}."
+        ) from fault
     loss = loss.to(world.device)
     loader = _loader(recipe, dataset, loss, world)
     if loader.steps < recipe.optimizer.accumulate:
@@ -276,6 +279,11 @@ def _plan(
     shard = sum(t.numel() for name, t in loss.state_dict().items() if name in split)
     memory = estimate_memory(recipe, backbone, loss, world, dtype, teacher)
     warnings = list(dataset.warnings)
+    if loss.start_epoch * per_epoch >= steps:
+        warnings.append(
+            f"a term of {recipe.loss.name} takes no part: loss.start_epoch is {loss.start_epoch}, and the "
+            f"run ends in epoch {(steps - 1) // per_epoch} (the first is 0); lower it, or train longer"
+        )
     available = available_memory(world.device)
     if available is not None and sum(memory.values()) > available:
         warnings.append(

@@ -55,6 +55,20 @@ def test_every_loss_with_classes_starts_there_when_it_is_fine_tuned(loss, small,
     if loss == "epl":
         torch.testing.assert_close(parts.loss.prototypes, means)
         assert parts.loss.seen.all()
+        assert parts.recipe.loss.settings["start_epoch"] == parts.loss.start_epoch == 0
+
+
+def test_a_term_that_would_never_start_is_told(small, tmp_path, before):
+    def warnings(**settings):
+        return [w for w in plan(small(tmp_path / "run", **settings)).warnings if "start_epoch" in w]
+
+    epl = {"loss__name": "epl", "schedule__steps": 12}
+    assert plan(small(tmp_path / "run", **epl)).steps_per_epoch < 12
+    assert not warnings(**epl, loss__start_epoch=1)
+    for late in ({}, {"backbone__init": str(before), "loss__start_epoch": 3}):
+        (warning,) = warnings(**epl, **late)
+        assert "epl takes no part: loss.start_epoch is 3" in warning
+    assert not warnings(**epl, backbone__init=str(before))
 
 
 def test_a_fresh_network_and_a_short_run_start_at_random_weights(small, tmp_path, before):
