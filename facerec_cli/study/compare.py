@@ -1,14 +1,16 @@
 """What the embeddings of all runs say: figures of each, means over seeds, differences with intervals.
 
-Two kinds of chance: the interval of an arm's mean is Student's over its seeds. Differences between arms come
-from a bootstrap that draws the test people and, in the same round, each arm's seeds with replacement; both
-arms see the same people, so what makes a draw easy for both cancels.
+Two kinds of chance: seeds, and who happens to be tested. An arm's mean has Student's interval over its seeds
+(another seed, the same people), and one from a bootstrap that draws the test people and, in the same round,
+the arm's seeds with replacement (another split). Differences between arms have the latter; both arms see the
+same people, so what makes a draw easy for both cancels.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,7 +103,7 @@ def compare(
         "subsets": subsets,
         "pairs": {"same": int(prepared.pairs.same.sum()), "different": int((~prepared.pairs.same).sum())},
         "runs": runs,
-        "arms": {arm: _summary([run for run in runs if run["arm"] == arm]) for arm in arms},
+        "arms": {arm: _summary([run for run in runs if run["arm"] == arm], rounds, subsets) for arm in arms},
         "differences": {
             reference: {
                 arm: {
@@ -162,13 +164,21 @@ def _accuracy(prepared: Prepared, rows: Mapping[str, NDArray[np.float32]]) -> fl
     return None if found is None else found.mean
 
 
-def _summary(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Means over the seeds of one arm."""
+def _summary(
+    runs: Sequence[Mapping[str, Any]],
+    rounds: Mapping[tuple[str, int, str], Rows],
+    facts: Mapping[str, Mapping[str, Any]],
+) -> dict[str, Any]:
+    """Means over the seeds of one arm; TAR also with what another draw of people and seeds would give."""
     subsets: dict[str, Any] = {}
     for name, first in runs[0]["subsets"].items():
         own = [run["subsets"][name] for run in runs]
+        tar = {far: interval_over_seeds([one["tar"][far] for one in own]) for far in first["tar"]}
+        low, high = np.nanpercentile(_drawn(rounds, runs, name), [2.5, 97.5], axis=0)
+        for far, x, y in zip(facts[name]["fars"], low, high, strict=True):
+            tar[f"{far:g}"] |= {"low": float(x), "high": float(y)}
         subsets[name] = {
-            "tar": {far: interval_over_seeds([one["tar"][far] for one in own]) for far in first["tar"]},
+            "tar": tar,
             **{key: interval_over_seeds([one[key] for one in own]) for key in ("eer", "auc")},
         }
     accuracies = [run["accuracy"] for run in runs if run["accuracy"] is not None]
@@ -184,19 +194,31 @@ def _differences(
     fars: Sequence[float],
 ) -> dict[str, dict[str, float]]:
     """FAR -> mean difference of TAR and its 95 % interval over people and seeds."""
-    random = np.random.default_rng(0)
     sides, means = [], []
     for name in (arm, reference):
         own = [run for run in runs if run["arm"] == name]
-        table = np.stack([rounds[name, run["seed"], subset] for run in own])  # (S, R, F)
-        drawn = random.integers(0, len(own), (len(own), table.shape[1]))
-        sides.append(table[drawn, np.arange(table.shape[1])].mean(axis=0))
+        sides.append(_drawn(rounds, own, subset))
         means.append([np.mean([run["subsets"][subset]["tar"][f"{far:g}"] for run in own]) for far in fars])
     low, high = np.nanpercentile(sides[0] - sides[1], [2.5, 97.5], axis=0)
     return {
         f"{far:g}": {"mean": float(a - b), "low": float(x), "high": float(y)}
         for far, a, b, x, y in zip(fars, *means, low, high, strict=True)
     }
+
+
+def _drawn(
+    rounds: Mapping[tuple[str, int, str], Rows], runs: Sequence[Mapping[str, Any]], subset: str
+) -> Rows:
+    """(R, F) mean TAR of one arm's runs in each round of drawn people, over seeds that are drawn as well.
+
+    The people of a round are the same for all arms; the seeds are not.
+    """
+    arm = runs[0]["arm"]
+    table = np.stack([rounds[arm, run["seed"], subset] for run in runs])  # (S, R, F)
+    random = np.random.default_rng(crc32(arm.encode()))
+    drawn = random.integers(0, len(runs), (len(runs), table.shape[1]))
+    found: Rows = table[drawn, np.arange(table.shape[1])].mean(axis=0)
+    return found
 
 
 def _curve(scores: NDArray[np.float32], same: NDArray[np.bool_]) -> Rows:

@@ -71,14 +71,15 @@ def _measured(results: Mapping[str, Any], far: str) -> list[str]:
 def _rates(results: Mapping[str, Any], far: str) -> Table:
     names = _measured(results, far)
     rows = [
-        (_arm(arm), *(_mean(own["subsets"][name]["tar"][far]) for name in names))
+        (_arm(arm), *(_rate(own["subsets"][name]["tar"][far]) for name in names))
         for arm, own in results["arms"].items()
     ]
     return Table(
         f"TAR at FAR {far}, %",
         ("", *map(subset_words, names)),
         tuple(rows),
-        "Mean over the seeds ± half of Student's 95 % interval over the seeds.",
+        "Mean over the seeds ± half of Student's 95 % interval over the seeds; in brackets the 95 % interval "
+        "over people and seeds, where another split is expected.",
     )
 
 
@@ -155,6 +156,10 @@ def _arm(name: str) -> str:
 def _mean(value: Mapping[str, Any], digits: int = 1) -> str:
     half = f" ± {100 * value['half']:.{digits}f}" if "half" in value else ""
     return f"{100 * value['mean']:.{digits}f}{half}"
+
+
+def _rate(value: Mapping[str, Any]) -> str:
+    return f"{_mean(value)} ({100 * value['low']:.1f} to {100 * value['high']:.1f})"
 
 
 def _difference(value: Mapping[str, float]) -> str:

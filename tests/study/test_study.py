@@ -16,6 +16,7 @@ from facerec_cli.errors import InputError
 from facerec_cli.study.conduct import conduct
 from facerec_cli.study.protocol import parse_protocol, read_protocol
 from facerec_cli.study.tables import tables
+from facerec_cli.verify.bootstrap import resampled_tar
 from facerec_cli.verify.statistics import evaluate
 
 
@@ -75,6 +76,27 @@ def test_figures_are_those_of_verify_on_the_saved_embeddings(finished):
     assert results["arms"]["npt"]["subsets"]["natural"]["eer"]["mean"] == pytest.approx(mean)
     difference = results["differences"]["arcface"]["npt"]["clean clean"]["0.1"]
     assert difference["low"] <= difference["mean"] + 0.2 and difference["low"] <= difference["high"]
+
+
+def test_an_interval_over_people_lies_between_those_of_its_seeds(finished):
+    out, results, _ = finished
+    people = np.unique(
+        [p.split("/")[0] for p in json.loads((out / "split.json").read_text())["photos"]["test"]],
+        return_inverse=True,
+    )[1]
+    first, second = np.triu_indices(len(people), 1)
+    rounds = []
+    for seed in (0, 1):
+        with np.load(out / "runs" / f"npt-{seed}" / "embeddings.npz") as found:
+            scores = (found["clean"] @ found["clean"].T)[first, second]
+        sides = people[first], people[second]
+        count = results["protocol"]["test"]["rounds"]
+        drawn = resampled_tar(scores, people[first] == people[second], sides, fars=[0.1], rounds=count)
+        rounds.append(drawn[:, 0])
+    low, high = np.percentile(np.min(rounds, axis=0), 2.5), np.percentile(np.max(rounds, axis=0), 97.5)
+    found = results["arms"]["npt"]["subsets"]["clean clean"]["tar"]["0.1"]
+    assert low - 1e-9 <= found["low"] < found["high"] <= high + 1e-9
+    assert found["high"] - found["low"] > 0.02
 
 
 def test_a_finished_run_is_kept_and_a_changed_one_is_done_again(finished, tmp_path):
