@@ -1,12 +1,12 @@
 """Build the pack ``sface-hard`` from a run of the fine-tuning study.
 
     facerec study examples/studies/lfw_finetune.toml --out runs/lfw_finetune
-    python models/build_sface_hard.py runs/lfw_finetune distill-0 --measure runs/lfw_finetune/crops
-    python models/build_sface_hard.py runs/lfw_finetune distill-0 --photos ../shared/lfw/images
+    python models/build_sface_hard.py runs/lfw_finetune epl-0 --measure runs/lfw_finetune/crops
+    python models/build_sface_hard.py runs/lfw_finetune epl-0 --lfw ../shared/lfw
 
 The first call of the program writes nothing: it tells, on the crops of the study's test people, how far each
 way to store the weights is from the trained network. The second writes ``facerec_cli/packs/sface-hard/`` and
-measures it on pairs of those people. See models/README.md.
+measures it, and ``sface`` beside it, on clean pairs of those people. See models/README.md.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,10 +33,12 @@ from facerec_cli.packs.files import sha256_of
 from facerec_cli.packs.manifest import Licence, ModelPack, Provenance, Threshold
 from facerec_cli.packs.metadata import seal
 from facerec_cli.packs.resolve import open_pack
+from facerec_cli.verify.pairs import read_pairs
 from facerec_cli.verify.statistics import evaluate
 
 NAME = "sface-hard"
 PACK = Path(__file__).resolve().parents[1] / "facerec_cli" / "packs" / NAME
+RESULTS = Path(__file__).resolve().parents[1] / "docs" / "study" / "heldout"
 FILE = "sface_hard.onnx"
 STORAGES = ("mixed", "int8", "float16", "float32")
 PAIRS = 6000
@@ -233,32 +235,65 @@ def write(folder: Path, study: Path, run: Path, storage: str) -> ModelPack:
     return pack
 
 
-def verify(pack: ModelPack, study: Path, photos: Path) -> None:
-    """Measure the pack on pairs of the test people, and keep what ``facerec verify`` prints."""
-    names, people = people_of_test(study)
-    pairs = draw_pairs(people, PAIRS)
-    rows = zip(pairs.first.tolist(), pairs.second.tolist(), pairs.same.tolist(), strict=True)
-    with tempfile.TemporaryDirectory() as scratch:
-        path = Path(scratch) / "LFW people not trained on.txt"
-        path.write_text("".join(f"{names[a]}\t{names[b]}\t{int(same)}\n" for a, b, same in rows))
-        command = [sys.executable, "-m", "facerec_cli", "verify", str(path), "--root", str(photos)]
-        command += ["--model", str(pack.folder), "--no-cache", "--json"]
-        printed = subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
-    target = pack.folder / EVALUATIONS / "lfw_heldout.json"
-    target.parent.mkdir(exist_ok=True)
-    target.write_bytes(printed)
-    found = json.loads(printed)
-    print(f"{target}: accuracy {found['accuracy']['mean']:.4f} on {found['pairs']:,} pairs")
+def heldout_lists(study: Path, lfw: Path) -> dict[str, str]:
+    """Lists of clean pairs of two people of the test part, whom no run was trained on.
+
+    ``view2``: those of LFW's 6,000; ``drawn``: as many, drawn from all photos of these people.
+    """
+    people = json.loads((study / "split.json").read_text("utf-8"))["people"]["test"]
+    listed = read_pairs(lfw / "pairs.txt", images=False)
+    heldout = np.isin([name.split("/")[0] for name in listed.names], people)
+    kept = heldout[listed.first] & heldout[listed.second]
+    photos = sorted(path for person in people for path in (lfw / "images" / person).iterdir())
+    names = [f"{path.parent.name}/{path.name}" for path in photos]
+    drawn = draw_pairs(np.unique([path.parent.name for path in photos], return_inverse=True)[1], PAIRS)
+    return {
+        "view2": _lines(
+            [f"{name}.jpg" for name in listed.names],
+            listed.first[kept],
+            listed.second[kept],
+            listed.same[kept],
+        ),
+        "drawn": _lines(names, drawn.first, drawn.second, drawn.same),
+    }
+
+
+def _lines(
+    names: Sequence[str], first: NDArray[np.int64], second: NDArray[np.int64], same: NDArray[np.bool_]
+) -> str:
+    rows = zip(first.tolist(), second.tolist(), same.tolist(), strict=True)
+    return "".join(f"{names[a]}\t{names[b]}\t{int(is_same)}\n" for a, b, is_same in rows)
+
+
+def verify(pack: ModelPack, study: Path, lfw: Path, beside: Path) -> None:
+    """Measure the pack and ``sface`` on clean pairs of the test people, and keep what is printed."""
+    for name, lines in heldout_lists(study, lfw).items():
+        with tempfile.TemporaryDirectory() as scratch:
+            path = Path(scratch) / f"LFW people not trained on, {name}.txt"
+            path.write_text(lines)
+            for model, reference in (("sface", "pack:sface"), (NAME, str(pack.folder))):
+                command = [sys.executable, "-m", "facerec_cli", "verify", str(path)]
+                command += ["--root", str(lfw / "images"), "--model", reference, "--no-cache", "--json"]
+                printed = subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
+                beside.mkdir(parents=True, exist_ok=True)
+                (beside / f"{model}_{name}.json").write_bytes(printed)
+                found = json.loads(printed)
+                print(f"{model}, {name}: accuracy {found['accuracy']['mean']:.4f}, {found['pairs']:,} pairs")
+                if model == NAME:
+                    target = pack.folder / EVALUATIONS / f"lfw_heldout_{name}.json"
+                    target.parent.mkdir(exist_ok=True)
+                    target.write_bytes(printed)
 
 
 def main() -> None:
     """Measure the ways to store the weights, or write the pack and measure it."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("study", type=Path, help="folder of the finished study")
-    parser.add_argument("run", help="which run: distill-0")
+    parser.add_argument("run", help="which run: epl-0")
     parser.add_argument("--storage", choices=STORAGES, default="mixed")
     parser.add_argument("--measure", type=Path, metavar="CROPS", help="compare the storages, write nothing")
-    parser.add_argument("--photos", type=Path, help="the photos of the study, to measure the pack on")
+    parser.add_argument("--lfw", type=Path, help="folder of images/ and pairs.txt, to measure the pack")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="where what was measured is kept")
     parser.add_argument("--out", type=Path, default=PACK, help="folder of the pack")
     arguments = parser.parse_args()
     run = arguments.study / "runs" / arguments.run
@@ -268,8 +303,8 @@ def main() -> None:
         return
     pack = write(arguments.out, arguments.study, run, arguments.storage)
     print(f"{pack.encoder_path}  {pack.encoder_path.stat().st_size:,} bytes  sha256 {pack.encoder.sha256}")
-    if arguments.photos:
-        verify(pack, arguments.study, arguments.photos)
+    if arguments.lfw:
+        verify(pack, arguments.study, arguments.lfw, arguments.results)
 
 
 if __name__ == "__main__":

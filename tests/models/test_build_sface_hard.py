@@ -164,3 +164,27 @@ def test_the_pack_is_found_beside_the_default_one(
     assert start.backbone == "sface" and start.state is not None
     change = start.state["pre_fc1.weight"] - tuned["pre_fc1.weight"]
     assert change.abs().max() < 0.02 * tuned["pre_fc1.weight"].abs().max()
+
+
+def test_clean_pairs_are_of_two_people_who_are_tested(program: ModuleType, tmp_path: Path) -> None:
+    study, lfw = tmp_path / "study", tmp_path / "lfw"
+    people = [f"Person_{i}" for i in range(30)]
+    for person in people:
+        (lfw / "images" / person).mkdir(parents=True)
+        for photo in range(1, 5):
+            (lfw / "images" / person / f"{person}_{photo:04}.jpg").touch()
+    rows = ["1\t3", "Person_0\t1\t2", "Person_20\t1\t2", "Person_21\t3\t4"]
+    rows += ["Person_0\t1\tPerson_20\t2", "Person_20\t1\tPerson_21\t2", "Person_1\t1\tPerson_2\t2"]
+    (lfw / "pairs.txt").write_text("\n".join(rows) + "\n")
+    study.mkdir()
+    (study / "split.json").write_text(json.dumps({"people": {"train": people[:20], "test": people[20:]}}))
+    lists = program.heldout_lists(study, lfw)
+    assert lists["view2"].splitlines() == [
+        "Person_20/Person_20_0001.jpg\tPerson_20/Person_20_0002.jpg\t1",
+        "Person_21/Person_21_0003.jpg\tPerson_21/Person_21_0004.jpg\t1",
+        "Person_20/Person_20_0001.jpg\tPerson_21/Person_21_0002.jpg\t0",
+    ]
+    drawn = [line.split("\t") for line in lists["drawn"].splitlines()]
+    assert {side.split("/")[0] for row in drawn for side in row[:2]} == set(people[20:])
+    for one, two, same in drawn:
+        assert (one.split("/")[0] == two.split("/")[0]) == (same == "1") and (lfw / "images" / one).is_file()
