@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from facerec_cli.study.tables import subset_words
 from facerec_cli.verify.plots import Axis, linear_axis, log_axis, plot
 
-_COLOURS = ("#5b6675", "#0b6bcb", "#c2410c", "#15803d", "#7e22ce", "#b45309", "#be185d", "#0e7490")
+_COLOURS = ("#5b6675", "#0b6bcb", "#c2410c", "#15803d", "#7e22ce", "#eab308", "#be185d", "#0e9fb5")
 
 Line = tuple[str, NDArray[np.float64], NDArray[np.float64]]
 
@@ -22,9 +22,9 @@ def colours_of(arms: Sequence[str]) -> dict[str, str]:
 
 
 def style_of(arms: Sequence[str]) -> str:
-    """CSS that gives the arms' lines and areas their colours."""
+    """CSS that gives the arms' lines and areas their colours; dashes where a colour comes again."""
     return "".join(
-        f".line.a{i} {{ stroke: {colour}; }} "
+        f".line.a{i} {{ stroke: {colour};{' stroke-dasharray: 5 3;' if i >= len(_COLOURS) else ''} }} "
         f".area.a{i} {{ fill: {colour}; fill-opacity: .08; stroke: {colour}; }}"
         for i, colour in enumerate(colours_of(arms).values())
     )
