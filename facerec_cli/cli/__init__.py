@@ -84,7 +84,10 @@ def main() -> None:
     prepare_streams()
     first = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
     completing = any(name.endswith("FACEREC_COMPLETE") for name in os.environ)
-    build_app(COMMANDS if completing else [first])()
+    try:
+        build_app(COMMANDS if completing else [first])()
+    except OSError as fault:  # of help, which is printed before a command begins and ends its own faults
+        sys.exit(f"error: The help cannot be written to standard output: {fault.strerror}.")
 
 
 def _version(wanted: bool) -> None:

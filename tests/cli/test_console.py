@@ -87,6 +87,14 @@ def _program(*arguments: str, shell: str, **variables: str) -> subprocess.Comple
     return subprocess.run(["sh", "-c", quoted + shell], capture_output=True, env=environment, timeout=120)
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")  # noqa: PTH110
+@pytest.mark.parametrize("arguments", [["--help"], ["embed", "--help"]])
+def test_help_that_cannot_be_written_says_so(arguments: list[str]) -> None:
+    done = _program(*arguments, shell=" >/dev/full")
+    assert done.returncode == 1 and b"Traceback" not in done.stderr
+    assert done.stderr.startswith(b"error: The help cannot be written to standard output: No space left")
+
+
 @pytest.mark.skipif(os.name == "nt", reason="needs a POSIX shell")
 @pytest.mark.parametrize("encoding", ["ascii", "utf-8", "utf-8:surrogateescape"])
 def test_any_name_can_be_printed_and_json_stays_json(encoding: str) -> None:
