@@ -14,6 +14,8 @@ from typing import Annotated, Any
 
 import typer
 
+from facerec_cli.errors import InputError
+
 # name -> (where its function or its group of commands is, the line that `facerec --help` shows)
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "embed": (
@@ -87,7 +89,8 @@ def main() -> None:
     try:
         build_app(COMMANDS if completing else [first])()
     except OSError as fault:  # of help, which is printed before a command begins and ends its own faults
-        sys.exit(f"error: The help cannot be written to standard output: {fault.strerror}.")
+        sys.stderr.write(f"error: The help cannot be written to standard output: {fault.strerror}.\n")
+        sys.exit(InputError.exit_code)
 
 
 def _version(wanted: bool) -> None:

@@ -91,7 +91,7 @@ def _program(*arguments: str, shell: str, **variables: str) -> subprocess.Comple
 @pytest.mark.parametrize("arguments", [["--help"], ["embed", "--help"]])
 def test_help_that_cannot_be_written_says_so(arguments: list[str]) -> None:
     done = _program(*arguments, shell=" >/dev/full")
-    assert done.returncode == 1 and b"Traceback" not in done.stderr
+    assert done.returncode == 3 and b"Traceback" not in done.stderr
     assert done.stderr.startswith(b"error: The help cannot be written to standard output: No space left")
 
 
