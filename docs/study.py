@@ -4,7 +4,8 @@
     python docs/study.py take runs/lfw_finetune finetune  # first copy a finished study here, draw its curves
 
 A table stands in the page between ``<!-- finetune: its title -->`` and ``<!-- end -->``; ``facts`` stands for
-the sentences above a report's tables, ``settings`` for how the arms' recipes differ.
+the sentences above a report's tables, ``settings`` for how the arms' recipes differ, and ``again finetune``
+for a study of another split beside that one. ``heldout`` is what models/build_sface_hard.py measured.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from facerec_cli.study.figures import colours_of, det, roc, similarities, style_of
-from facerec_cli.study.tables import facts, tables
+from facerec_cli.study.tables import Table, facts, subset_words, tables
 from facerec_cli.verify.plots import HEIGHT, WIDTH
 
 PAGE = Path(__file__).with_name("study.md")
@@ -36,10 +37,14 @@ def take(folder: Path, name: str) -> None:
     results = json.loads((folder / "results.json").read_text("utf-8"))
     split = json.loads((folder / "split.json").read_text("utf-8"))
     DATA.mkdir(exist_ok=True)
-    kept = DATA / "split.json"  # studies with the same photos share it
-    if kept.is_file() and json.loads(kept.read_text("utf-8")) != split:
-        kept = DATA / f"{name}_split.json"
-    kept.write_text(_line(split) + "\n", "utf-8")
+    results["split"] = f"{name}_split.json"
+    for known in sorted(DATA.glob("*_split.json")):  # studies of the same photos share it
+        if known.name != results["split"] and json.loads(known.read_text("utf-8")) == split:
+            results["split"] = known.name
+            (DATA / f"{name}_split.json").unlink(missing_ok=True)
+            break
+    else:
+        (DATA / results["split"]).write_text(_line(split) + "\n", "utf-8")
     for subset in _SHOWN:
         figures = {
             "roc": roc(results, subset),
@@ -61,10 +66,16 @@ def render(page: str) -> str:
 
     def filled(match: re.Match[str]) -> str:
         head, name, title, _, end = match.groups()
-        if name not in known:
-            if not (DATA / f"{name}.json").is_file():
-                return f"{head}Not run yet.\n{end}"
-            known[name] = json.loads((DATA / f"{name}.json").read_text("utf-8"))
+        if name == "heldout":
+            return f"{head}{_heldout()}\n{end}"
+        words = title.split(" ") if title.startswith("again ") else []
+        for needed in (name, *words[1:]):
+            if needed not in known:
+                if not (DATA / f"{needed}.json").is_file():
+                    return f"{head}Not run yet.\n{end}"
+                known[needed] = json.loads((DATA / f"{needed}.json").read_text("utf-8"))
+        if words:
+            return f"{head}{_again(known[name], known[words[1]])}\n{end}"
         return f"{head}{_block(known[name], title)}\n{end}"
 
     return BLOCK.sub(filled, page)
@@ -79,6 +90,42 @@ def _block(results: dict[str, Any], title: str) -> str:
         if table.title == title:
             return table.markdown() + (f"\n\n{table.note}" if table.note else "")
     raise SystemExit(f"There is no table {title!r}; known: {', '.join(t.title for t in tables(results))}.")
+
+
+def _again(results: dict[str, Any], first: dict[str, Any]) -> str:
+    """What a study of another split has, beside the intervals of the first one."""
+    far = f"{first['protocol']['test']['far']:g}"
+    ours, theirs = (one["differences"]["before"] for one in (results, first))
+    names = [name for name in next(iter(ours.values())) if far in next(iter(ours.values()))[name]]
+    rows, within = [], 0
+    for arm, own in ours.items():
+        cells = [arm]
+        for name in names:
+            gain, expected = own[name][far]["mean"], theirs[arm][name][far]
+            fits = expected["low"] <= gain <= expected["high"]
+            within += fits
+            cells.append(f"{100 * gain:+.1f}" if fits else f"**{100 * gain:+.1f}**")
+        rows.append(tuple(cells))
+    table = Table("", ("", *map(subset_words, names)), tuple(rows))
+    total = len(ours) * len(names)
+    return (
+        f"{table.markdown()}\n\nTAR at FAR {far}, points more than the network before training, of the "
+        f"other split. {within} of {total} lie within the first split's interval; bold: outside. Of two "
+        "estimates that err alike, one lies within the other's 95 % interval five times in six."
+    )
+
+
+def _heldout() -> str:
+    """Accuracy and TAR of both packs on the lists of clean pairs."""
+    rows, head = [], ["", "list", "same pairs", "different pairs", "accuracy, %", "TAR at FAR 0.001, %"]
+    for file in sorted((DATA / "heldout").glob("*.json"), key=lambda p: p.stem.split("_")[::-1]):
+        found = json.loads(file.read_text("utf-8"))
+        model, _, name = file.stem.partition("_")
+        tar = next((point["tar"] for point in found["tar_at_far"] if point["far"] == 0.001), None)
+        counts = (f"{found['same_pairs']:,}", f"{found['different_pairs']:,}")
+        shown = "not measurable" if tar is None else f"{100 * tar:.2f}"
+        rows.append((model, name, *counts, f"{100 * found['accuracy']['mean']:.2f}", shown))
+    return Table("", tuple(head), tuple(rows)).markdown() if rows else "Not run yet."
 
 
 def _settings(results: dict[str, Any]) -> Iterator[str]:
@@ -118,6 +165,8 @@ def _text(results: dict[str, Any]) -> str:
         if isinstance(value, dict):
             inner = [f"  {json.dumps(k)}: {_line(v)}" for k, v in value.items()]
             parts.append(f" {json.dumps(key)}: {{\n" + ",\n".join(inner) + "\n }")
+        elif not isinstance(value, list):
+            parts.append(f" {json.dumps(key)}: {_line(value)}")
         else:
             parts.append(f" {json.dumps(key)}: [\n" + ",\n".join(f"  {_line(v)}" for v in value) + "\n ]")
     return "{\n" + ",\n".join(parts) + "\n}\n"

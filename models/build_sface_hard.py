@@ -159,7 +159,7 @@ def describe(base: ModelPack, folder: Path, study: Path, run: Path) -> ModelPack
             "facerec study examples/studies/lfw_finetune.toml, "
             f"run {run.name}, and written by models/build_sface_hard.py",
             training_data="Labeled Faces in the Wild, deep-funneled: the training people of "
-            "docs/study/split.json, after what sface was trained on, which is unknown",
+            "docs/study/finetune_split.json, after what sface was trained on, which is unknown",
             paper=f"{base.provenance.paper}; interpolation of weights: arXiv:2109.01903",
         ),
         encoder=replace(base.encoder, file=FILE, sha256=""),

@@ -18,7 +18,8 @@ from facerec_cli.study.split import split_people
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 RESULTS = sorted(p for p in (DOCS / "study").glob("*.json") if not p.stem.endswith("split"))
-SPLITS = sorted((DOCS / "study").glob("*split.json"))
+SPLITS = sorted((DOCS / "study").glob("*_split.json"))
+HELDOUT = sorted((DOCS / "study" / "heldout").glob("*.json"))
 NUMBER = re.compile(r"(?<![\w.])[-+]?\d[\d,]*(?:\.\d+)?(?:e-?\d+)?")
 
 
@@ -70,7 +71,7 @@ def test_the_tables_are_those_of_the_results():
 
 
 def test_each_number_of_the_page_is_in_the_results():
-    assert not strangers((DOCS / "study.md").read_text("utf-8"), [read(path) for path in RESULTS])
+    assert not strangers((DOCS / "study.md").read_text("utf-8"), [read(p) for p in (*RESULTS, *HELDOUT)])
 
 
 @pytest.mark.parametrize("path", SPLITS, ids=lambda p: p.stem)
@@ -80,14 +81,20 @@ def test_nobody_is_in_two_parts(path):
     assert len(everybody) == len(set(everybody))
     for part, photos in split["photos"].items():
         assert photos and {photo.split("/")[0] for photo in photos} <= set(split["people"][part])
-    assert split["people"] == read(SPLITS[0])["people"]
+
+
+def test_studies_of_one_seed_have_the_same_people():
+    people: dict[int, Any] = {}
+    for path in SPLITS:
+        split = read(path)
+        assert people.setdefault(split["seed"], split["people"]) == split["people"]
 
 
 @pytest.mark.parametrize("path", RESULTS, ids=lambda p: p.stem)
 def test_the_results_are_those_of_the_split(path):
     results = read(path)
-    own = path.with_name(f"{path.stem}_split.json")
-    split = read(own if own.is_file() else path.with_name("split.json"))
+    split = read(path.with_name(results["split"]))
+    assert split["seed"] == results["protocol"]["split"]["seed"]
     for part, count in results["parts"].items():
         assert count["people"] == len(split["people"][part])
         assert count["photos"] <= len(split["photos"][part])
@@ -99,8 +106,11 @@ def test_the_split_comes_out_again(path, shared):
     if not photos.is_dir():
         pytest.skip("LFW is not beside the repository")
     split = read(path)
-    settings = SplitSettings(**read(RESULTS[0])["protocol"]["split"])
-    assert settings.seed == split["seed"]
+    settings = next(
+        SplitSettings(**result["protocol"]["split"])
+        for result in map(read, RESULTS)
+        if result["split"] == path.name
+    )
     again = split_people(open_stored(str(photos)), settings, dict.fromkeys(split["people"], (8, 2)))
     assert {part: list(names) for part, names in again.people.items()} == split["people"]
 
@@ -117,6 +127,7 @@ def test_a_finished_study_fills_a_page(finished, tmp_path):
     text = page.read_text()
     assert text == program["render"](text)
     kept = read(tmp_path / "study" / "drawn.json")
+    assert kept.pop("split") == "drawn_split.json" and (tmp_path / "study" / "drawn_split.json").is_file()
     assert kept == {k: v for k, v in results.items() if k not in ("curves", "similarities", "hardest")}
     mean = results["arms"]["npt"]["subsets"]["clean px16"]["tar"]["0.1"]["mean"]
     assert (
