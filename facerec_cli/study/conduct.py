@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -102,7 +103,7 @@ def conduct(
     left = [job for job in wanted if job.record() is None]
     tell(f"{len(wanted) - len(left)} of {len(wanted)} runs are finished")
     if left:
-        for sentence in estimate(left, out / ".probe", jobs):
+        for sentence in estimate(left, out / f".probe-{os.getpid()}", jobs):
             tell(sentence)
     if dry_run:
         return None

@@ -1,7 +1,9 @@
-"""The folder of a run: made once, never one that holds another run."""
+"""The folder of a run: made once, never one that holds another run, and one run at a time."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from facerec_cli.errors import UsageError
@@ -9,9 +11,13 @@ from facerec_cli.training.devices import World
 from facerec_cli.training.records import RECIPE
 from facerec_cli.training.state import LAST
 
+_LOCK = ".lock"
+_PATIENCE = 10  # seconds; a killed process of the same run may take a while to be gone
 
-def open_folder(out: str, world: World, *, resume: bool, force: bool) -> Path:
-    """Make the folder, or take the one that is there where the user says so.
+
+@contextmanager
+def open_folder(out: str, world: World, *, resume: bool, force: bool) -> Iterator[Path]:
+    """Make the folder, or take the one that is there where the user says so, and keep other runs out of it.
 
     Args:
         out: As the user wrote it.
@@ -20,7 +26,7 @@ def open_folder(out: str, world: World, *, resume: bool, force: bool) -> Path:
         force: Write over the run that it holds.
 
     Raises:
-        UsageError: It is not named, holds a run, is a file, or cannot be made.
+        UsageError: It is not named, holds a run, is a file, cannot be made, or another run is at work in it.
     """
     if not out:
         raise UsageError("There is no folder to write to.", hint="Give --out runs/NAME.")
@@ -34,15 +40,34 @@ def open_folder(out: str, world: World, *, resume: bool, force: bool) -> Path:
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{out} is a file.", hint="Choose another --out.")
     world.barrier()  # all have looked before one writes
-    if world.first:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as fault:
-            raise UsageError(
-                f"{out} cannot be made: {fault.strerror}.", hint="Choose another --out."
-            ) from fault
-        if force and not resume:
+    with _alone(folder) if world.first else nullcontext():
+        if world.first and force and not resume:
             for old in [*folder.glob("*.pt"), *folder.glob("*.jsonl")]:
                 old.unlink()
-    world.barrier()
-    return folder
+        world.barrier()
+        yield folder
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Make ``folder`` and hold its lock, which the system takes back however this process ends."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(folder / _LOCK, timeout=_PATIENCE)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout as fault:
+        raise UsageError(
+            f"Another process is training in {folder}.", hint="Wait for it, or choose another --out."
+        ) from fault
+    except NotImplementedError:  # a file system without locks
+        pass
+    except OSError as fault:
+        raise UsageError(
+            f"{folder} cannot be made or written: {fault.strerror}.", hint="Choose another --out."
+        ) from fault
+    try:
+        yield
+    finally:
+        lock.release()

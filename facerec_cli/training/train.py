@@ -79,10 +79,12 @@ def train(
         FacerecError: The run cannot start or go on.
         KeyboardInterrupt: It was told to stop; it is saved and can be resumed.
     """
-    with join_world(recipe.run.device) as world, Interruption() as interruption:
-        resume = resume or world.restarted
-        out = open_folder(recipe.run.out, world, resume=resume, force=force)
-        resuming = resume and (out / LAST).exists()
+    with (
+        join_world(recipe.run.device) as world,
+        Interruption() as interruption,
+        open_folder(recipe.run.out, world, resume=resume or world.restarted, force=force) as out,
+    ):
+        resuming = (resume or world.restarted) and (out / LAST).exists()
         parts: Parts | None = None
         try:
             parts = prepare(recipe, world, weights=not resuming)

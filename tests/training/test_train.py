@@ -340,3 +340,20 @@ def test_a_reader_killed_during_a_step_is_told_like_one_killed_between_steps(sma
     monkeypatch.setattr("facerec_cli.training.train._step", killed)
     with pytest.raises(TrainingError, match=r"reads photos died.*fewer --workers"):
         train(small(tmp_path / "run"))
+
+
+def test_two_runs_do_not_share_a_folder(small, tmp_path, monkeypatch):
+    from facerec_cli.training import folder
+
+    monkeypatch.setattr(folder, "_PATIENCE", 0.1)
+    recipe, refused = small(tmp_path / "run", run__log_every=1), []
+
+    def another(event):
+        for mode in ({"resume": True}, {"force": True}):
+            with pytest.raises(UsageError, match="Another process is training"):
+                train(recipe, **mode)
+            refused.append(mode)
+
+    train(recipe, observer=lambda event: None if refused else another(event))
+    assert len(refused) == 2 and (tmp_path / "run" / "best.pt").is_file()
+    train(recipe, force=True)  # the lock is let go of
