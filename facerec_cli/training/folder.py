@@ -12,7 +12,8 @@ from facerec_cli.training.records import RECIPE
 from facerec_cli.training.state import LAST
 
 _LOCK = ".lock"
-_PATIENCE = 10  # seconds; a killed process of the same run may take a while to be gone
+_PATIENCE = 3.0  # seconds
+_PATIENCE_RESTARTED = 90.0  # the readers of a killed process hold its lock until they notice
 
 
 @contextmanager
@@ -40,7 +41,8 @@ def open_folder(out: str, world: World, *, resume: bool, force: bool) -> Iterato
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{out} is a file.", hint="Choose another --out.")
     world.barrier()  # all have looked before one writes
-    with _alone(folder) if world.first else nullcontext():
+    patience = _PATIENCE_RESTARTED if world.restarted else _PATIENCE
+    with _alone(folder, patience) if world.first else nullcontext():
         if world.first and force and not resume:
             for old in [*folder.glob("*.pt"), *folder.glob("*.jsonl")]:
                 old.unlink()
@@ -49,11 +51,11 @@ def open_folder(out: str, world: World, *, resume: bool, force: bool) -> Iterato
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def _alone(folder: Path, patience: float) -> Iterator[None]:
     """Make ``folder`` and hold its lock, which the system takes back however this process ends."""
     from filelock import FileLock, Timeout
 
-    lock = FileLock(folder / _LOCK, timeout=_PATIENCE)
+    lock = FileLock(folder / _LOCK, timeout=patience)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire()
