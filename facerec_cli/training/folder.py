@@ -12,8 +12,8 @@ from facerec_cli.training.records import RECIPE
 from facerec_cli.training.state import LAST
 
 _LOCK = ".lock"
-_PATIENCE = 3.0  # seconds
-_PATIENCE_RESTARTED = 90.0  # the readers of a killed process hold its lock until they notice
+_PATIENCE = 10.0  # seconds; the readers of a killed process hold its lock until they notice
+_PATIENCE_RESTARTED = 90.0  # after a kill for certain, and nobody waits at a terminal
 
 
 @contextmanager
