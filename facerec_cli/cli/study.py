@@ -38,6 +38,10 @@ def study(
     only: Annotated[
         list[str] | None, typer.Option("--only", help="Train this arm only; one flag an arm.")
     ] = None,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Any setting of STUDY.toml, e.g. --set split.seed=1 (repeat it)."),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check, split, align, say how long it will take, stop.")
     ] = False,
@@ -53,7 +57,7 @@ def study(
     from facerec_cli.study.protocol import read_protocol
 
     done = conduct(
-        read_protocol(protocol),
+        read_protocol(protocol, assignments or ()),
         out or Path("runs") / protocol.stem,
         crops=crops,
         resume=resume,

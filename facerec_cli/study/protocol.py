@@ -28,7 +28,7 @@ from facerec_cli.errors import InputError, UsageError
 from facerec_cli.faces.choice import RULES
 from facerec_cli.registry import LOSSES
 from facerec_cli.study.conditions import CONDITIONS
-from facerec_cli.training.config import Recipe, checked, parse_recipe
+from facerec_cli.training.config import Recipe, checked, parse_assignment, parse_recipe
 
 #: Clean photos against each other, then hard ones; "natural" are the least alike same pairs of clean photos.
 SUBSETS = (
@@ -131,16 +131,30 @@ class Protocol:
         return {name: dataclasses.asdict(getattr(self, name)) for name in tables}
 
 
-def read_protocol(path: Path) -> Protocol:
+def read_protocol(path: Path, assignments: Sequence[str] = ()) -> Protocol:
     """Read and check a STUDY.toml.
+
+    Args:
+        path: The file.
+        assignments: ``table.key=value`` laid over what it says, e.g. ``split.seed=1``.
 
     Raises:
         InputError: It cannot be read, has an unknown key (the message has the nearest one), or does not fit.
+        UsageError: An assignment is not one.
     """
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as fault:
         raise InputError(f"{path} cannot be read as TOML: {fault}.") from fault
+    for assignment in assignments:
+        key, value = parse_assignment(assignment, "split.seed=1")
+        *tables, name = key.split(".")
+        place = document
+        for table in tables:
+            place = place.setdefault(table, {})
+            if not isinstance(place, dict):
+                raise UsageError(f"--set {assignment}: {table} is not a table.")
+        place[name] = value
     return parse_protocol(document, str(path))
 
 

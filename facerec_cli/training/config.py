@@ -225,16 +225,25 @@ def assigned(recipe: Recipe, assignment: str) -> Recipe:
     Raises:
         UsageError: The key is not known, or the value does not fit it.
     """
+    return changed(recipe, *parse_assignment(assignment, "loss.k=6"))
+
+
+def parse_assignment(assignment: str, example: str) -> tuple[str, Any]:
+    """Key and value of one ``--set key=value``; the value is TOML, or text where it is not.
+
+    Raises:
+        UsageError: There is no ``=``.
+    """
     key, equals, text = assignment.partition("=")
     if not equals:
         raise UsageError(
-            f"--set {assignment} has no value.", hint="Write --set key=value, e.g. --set loss.k=6."
+            f"--set {assignment} has no value.", hint=f"Write --set key=value, e.g. --set {example}."
         )
     try:
         value = tomllib.loads(f"value = {text.strip()}")["value"]
     except tomllib.TOMLDecodeError:
         value = text.strip()
-    return changed(recipe, key.strip(), value)
+    return key.strip(), value
 
 
 def changed(recipe: Recipe, key: str, value: Any) -> Recipe:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from facerec_cli.errors import InputError
+from facerec_cli.errors import InputError, UsageError
 from facerec_cli.study.protocol import parse_protocol, read_protocol
 
 
@@ -72,3 +72,16 @@ def test_no_toml(tmp_path):
 def test_shipped_studies_can_be_read(path):
     protocol = read_protocol(path)
     assert protocol.study.baseline in protocol.arms
+
+
+def test_settings_can_be_laid_over_the_file(tmp_path):
+    path = tmp_path / "study.toml"
+    path.write_text('[study]\ndata = "photos/"\n[arms.arcface]\n[arms.npt]\n')
+    sets = ["split.seed=1", "study.seeds=[4]", "arms.npt.loss.k=6", "recipe.schedule.name=cosine"]
+    protocol = read_protocol(path, sets)
+    assert protocol.split.seed == 1 and protocol.study.seeds == (4,)
+    assert protocol.arms["npt"].loss.settings == {"k": 6} and not protocol.arms["arcface"].loss.settings
+    assert {recipe.schedule.name for recipe in protocol.arms.values()} == {"cosine"}
+    for wrong, fault in (("split.sed=1", InputError), ("split", UsageError), ("study.data.x=1", UsageError)):
+        with pytest.raises(fault, match=r"sed|no value|not a table"):
+            read_protocol(path, [wrong])
