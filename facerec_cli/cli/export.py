@@ -28,6 +28,14 @@ def export(
         typer.Option("--output", "-o", help="The ONNX file, or a folder.", show_default="NAME.onnx here"),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace files and a registered model.")] = False,
+    interpolate: Annotated[
+        float,
+        typer.Option(
+            metavar="SHARE",
+            help="How far to go from the weights of --init (0) to the trained ones (1).",
+            rich_help_panel=_GRAPH,
+        ),
+    ] = 1.0,
     normalise: Annotated[
         bool, typer.Option("--normalise", help="Scale embeddings to unit length.", rich_help_panel=_GRAPH)
     ] = False,
@@ -162,6 +170,7 @@ def export(
     options = ExportOptions(
         name=name,
         output=output,
+        interpolate=interpolate,
         force=force,
         graph=GraphOptions(normalise=normalise, flip=flip, uint8=uint8),
         keep_prelu=keep_prelu,

@@ -22,6 +22,7 @@ class ExportOptions:
     Attributes:
         name: Register the model under this name.
         output: The ONNX file, or an existing folder for it; with a name alone ``NAME.onnx`` is written here.
+        interpolate: See ``source.open_source``.
         force: Replace files and a registered model.
         graph: What the graph does besides running the network.
         keep_prelu: Leave PRelu nodes as they are. On CPUs each costs two changes of memory layout, which
@@ -43,6 +44,7 @@ class ExportOptions:
 
     name: str = ""
     output: Path | None = None
+    interpolate: float = 1.0
     force: bool = False
     graph: GraphOptions = field(default_factory=GraphOptions)
     keep_prelu: bool = False

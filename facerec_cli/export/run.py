@@ -61,7 +61,11 @@ def export(checkpoint: Path, options: ExportOptions, *, progress: Progress = sil
     refuse_registered(names.values(), force=options.force)
 
     source = open_source(
-        checkpoint, layout=options.layout, colour=options.colour, data_name=options.data_name
+        checkpoint,
+        layout=options.layout,
+        colour=options.colour,
+        data_name=options.data_name,
+        interpolate=options.interpolate,
     )
     pairs = None
     if options.pairs:

@@ -14,6 +14,8 @@ from facerec_cli.backbones import Backbone, Preprocessing, build
 from facerec_cli.errors import ModelError, UsageError
 from facerec_cli.packs.manifest import Provenance
 from facerec_cli.training import checkpoint
+from facerec_cli.training.config import parse_recipe
+from facerec_cli.training.initial import interpolated, make_backbone, open_start
 
 log = logging.getLogger("facerec")
 
@@ -45,7 +47,12 @@ class Source:
 
 
 def open_source(
-    path: Path, *, layout: str = "", colour: Literal["rgb", "bgr"] | None = None, data_name: str = ""
+    path: Path,
+    *,
+    layout: str = "",
+    colour: Literal["rgb", "bgr"] | None = None,
+    data_name: str = "",
+    interpolate: float = 1.0,
 ) -> Source:
     """Open a checkpoint.
 
@@ -54,25 +61,29 @@ def open_source(
         layout: Key of ``backbones.layouts.LAYOUTS``, "" for ours.
         colour: Channel order that a foreign network wants, where it is not its project's usual one.
         data_name: What to call the training data.
+        interpolate: How far to go from the weights that the run started from, above 0, to its own, 1.
 
     Raises:
         ModelError: It cannot be used; the message says why.
-        UsageError: ``layout`` is unknown, or ``colour`` is given for a checkpoint of ours.
+        UsageError: ``layout`` is unknown, ``colour`` is given for a checkpoint of ours, or ``interpolate``
+            for one that did not start from weights of its shape.
     """
     if path.suffix.lower() == ".onnx":
         raise ModelError(
             f"{path} is an ONNX file already.", hint="facerec models add gives it a name and a manifest."
         )
+    if layout and interpolate != 1:
+        raise UsageError("--interpolate is for runs of facerec train.", hint="Leave it out.")
     if layout:
         return _foreign(path, layout, colour, data_name)
     if colour:
         raise UsageError(
             "--colour is for checkpoints of other projects.", hint="Ours say themselves what they want."
         )
-    return _ours(path, data_name)
+    return _ours(path, data_name, interpolate)
 
 
-def _ours(path: Path, data_name: str) -> Source:
+def _ours(path: Path, data_name: str, interpolate: float) -> Source:
     last = path.with_name("last.pt")
     if path.name == "best.pt" and not path.exists() and last.exists():
         log.warning("the run has not finished and has no %s yet; exporting %s", path.name, last)
@@ -93,6 +104,9 @@ def _ours(path: Path, data_name: str) -> Source:
     }
     if info.init:
         facts["init"] = _last_part(info.init)
+    if interpolate != 1:
+        _go_back(backbone, info, interpolate)
+        facts["interpolate"] = f"{interpolate:g}"
     return Source(
         backbone=backbone,
         preprocessing=info.preprocessing,
@@ -102,6 +116,23 @@ def _ours(path: Path, data_name: str) -> Source:
         data=info.data,
         code_licence="Apache-2.0",
     )
+
+
+def _go_back(backbone: Backbone, info: checkpoint.CheckpointInfo, share: float) -> None:
+    """Move the weights back towards those that the run started from."""
+    if not 0 < share < 1:
+        raise UsageError(
+            f"--interpolate {share:g} is no point between.", hint="Use a number above 0, at most 1."
+        )
+    settings = parse_recipe({"backbone": info.recipe["backbone"]}, "the checkpoint").backbone
+    start = open_start(settings, info.backbone)
+    if start.state is None or start.embedding_size != info.embedding_size:
+        raise UsageError(
+            "--interpolate needs a run that started from weights with embeddings of the same size.",
+            hint="Leave it out, or train with --init.",
+        )
+    first = make_backbone(start, info.embedding_size).state_dict()
+    backbone.load_state_dict(interpolated(first, backbone.state_dict(), share))
 
 
 def _foreign(path: Path, layout: str, colour: Literal["rgb", "bgr"] | None, data_name: str) -> Source:

@@ -18,8 +18,6 @@ from facerec_cli.study.protocol import ValidationSettings
 from facerec_cli.training.config import Recipe
 
 if TYPE_CHECKING:
-    import torch
-
     from facerec_cli.backbones import Backbone
 
 CHOSEN = "chosen.pt"
@@ -40,30 +38,22 @@ def chosen_network(
         The network, and facts for the record: steps, recipe, ``interpolate`` and what was measured for it.
     """
     from facerec_cli.training import checkpoint
+    from facerec_cli.training.initial import interpolated
 
     network, info = checkpoint.load_backbone(folder / "best.pt")
     facts: dict[str, Any] = {"steps": info.step, "interpolate": 1.0, "recipe": info.recipe}
     if not recipe.backbone.init or settings.interpolate == (1.0,):
         return network, facts
-    import torch
-
     before = first_network(recipe)
     first = {name: value.clone() for name, value in before.state_dict().items()}
     last = {name: value.clone() for name, value in network.state_dict().items()}
-
-    def mixed(a: float) -> dict[str, torch.Tensor]:
-        return {
-            name: torch.lerp(first[name], value, a) if value.is_floating_point() else value
-            for name, value in last.items()
-        }
-
     judge = Judge(materials.crops, materials.validation, settings.subsets, device_of(recipe))
     tried = {"0": dict(materials.first or judge(before))}
     for a in settings.interpolate:
-        network.load_state_dict(mixed(a))
+        network.load_state_dict(interpolated(first, last, a))
         tried[f"{a:g}"] = judge(network)
     a = choose(tried, settings)
-    network.load_state_dict(mixed(a))
+    network.load_state_dict(interpolated(first, last, a))
     document = checkpoint.read(folder / "best.pt", mmap=False)
     document["backbone"]["state"] = network.state_dict()
     document["ema"] = None

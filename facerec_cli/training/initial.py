@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from facerec_cli.backbones import Backbone, build
@@ -94,6 +95,18 @@ def make_backbone(start: Start, embedding_size: int) -> Backbone:
             f"The weights do not fit {start.backbone}: {odd} is {'missing' if lacking else 'unknown'}."
         )
     return backbone
+
+
+def interpolated(first: Mapping[str, Tensor], last: Mapping[str, Tensor], share: float) -> dict[str, Tensor]:
+    """The state w0 + share (w1 - w0) of two networks of one shape (WiSE-FT, arXiv 2109.01903).
+
+    A network that is fine-tuned for hard photos forgets some of what it knew of easy ones; part of the way
+    there it often has most of the gain and little of the loss.
+    """
+    return {
+        name: torch.lerp(first[name], value, share) if value.is_floating_point() else value
+        for name, value in last.items()
+    }
 
 
 def _from_pack(name: str) -> Start:

@@ -37,7 +37,9 @@ def lively(module: nn.Module, seed: int = 0) -> nn.Module:
     return module.eval()
 
 
-def write_checkpoint(path: Path, backbone: Backbone, name: str, data: str, **settings: object) -> Path:
+def write_checkpoint(
+    path: Path, backbone: Backbone, name: str, data: str, *, init: str = "", **settings: object
+) -> Path:
     """What ``facerec train`` leaves as ``best.pt``."""
     checkpoint.write(
         path,
@@ -45,7 +47,11 @@ def write_checkpoint(path: Path, backbone: Backbone, name: str, data: str, **set
             **checkpoint.header("0.0"),
             "backbone": checkpoint.describe_backbone(name, settings, backbone),
             "loss": {"name": "otface"},
-            "recipe": {"backbone": {}, "loss": {"name": "otface", "k": 6}, "data": {"path": "/secret/faces"}},
+            "recipe": {
+                "backbone": {"init": init},
+                "loss": {"name": "otface", "k": 6},
+                "data": {"path": "/secret/faces"},
+            },
             "data": {"name": data, "classes": 40, "images": 40},
             "progress": {"epoch": 3, "step": 30, "metrics": {}},
         },
