@@ -1,8 +1,8 @@
 """Build the pack ``sface-hard`` from a run of the fine-tuning study.
 
-    facerec study examples/studies/lfw_finetune.toml --out runs/lfw_finetune
-    python models/build_sface_hard.py runs/lfw_finetune epl-0 --measure runs/lfw_finetune/crops
-    python models/build_sface_hard.py runs/lfw_finetune epl-0 --lfw ../shared/lfw
+    facerec study examples/studies/lfw_hard.toml --out runs/lfw_hard
+    python models/build_sface_hard.py runs/lfw_hard epl-0 --measure runs/lfw_hard/crops
+    python models/build_sface_hard.py runs/lfw_hard epl-0 --lfw ../shared/lfw
 
 The first call of the program writes nothing: it tells, on the crops of the study's test people, how far each
 way to store the weights is from the trained network. The second writes ``facerec_cli/packs/sface-hard/`` and
@@ -156,7 +156,7 @@ def describe(base: ModelPack, folder: Path, study: Path, run: Path) -> ModelPack
         ),
         provenance=Provenance(
             source="the embedded pack sface, fine-tuned with "
-            "facerec study examples/studies/lfw_finetune.toml, "
+            "facerec study examples/studies/lfw_hard.toml, "
             f"run {run.name}, and written by models/build_sface_hard.py",
             training_data="Labeled Faces in the Wild, deep-funneled: the training people of "
             "docs/study/finetune_split.json, after what sface was trained on, which is unknown",
