@@ -31,6 +31,7 @@ _T = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
 _CURVE = np.logspace(-5, 0, 61)
 _BINS = np.linspace(-0.5, 1.0, 61)
 _SHOWN = 12
+HARD = "hard"  # the mean over all subsets but the clean one, as if it were a subset
 
 
 def compare(
@@ -53,6 +54,10 @@ def compare(
     spread: dict[str, dict[str, list[tuple[Rows, Rows]]]] = {}
     scores: dict[str, list[NDArray[np.float32]]] = {}
     rounds: dict[tuple[str, int, str], Rows] = {}
+    fars = {name: measurable(test.fars, own) for name, own in pairs.items()}
+    hard = [name for name in test.subsets if name != "clean clean"]
+    if len(hard) > 1:
+        fars[HARD] = tuple(far for far in test.fars if all(far in fars[name] for name in hard))
     for done, job in enumerate(jobs, 1):
         with np.load(job.folder / EMBEDDINGS) as found:
             rows = {name: found[name] for name in found.files}
@@ -65,13 +70,19 @@ def compare(
                 own_scores,
                 own.same,
                 (people[own.first], people[own.second]),
-                fars=measurable(test.fars, own),
+                fars=fars[name],
                 rounds=test.rounds,
             )
             curves.setdefault(name, {}).setdefault(job.arm, []).append(_curve(own_scores, own.same))
             spread.setdefault(name, {}).setdefault(job.arm, []).append(_histograms(own_scores, own.same))
             if name == _hardest_subset(test.subsets):
                 scores.setdefault(job.arm, []).append(own_scores[own.same])
+        if HARD in fars:
+            figures[HARD] = _mean_figures([figures[name] for name in hard], fars[HARD])
+            columns = [[fars[name].index(far) for far in fars[HARD]] for name in hard]
+            own_rounds = [rounds[job.arm, job.seed, name] for name in hard]
+            mean = np.mean([r[:, c] for r, c in zip(own_rounds, columns, strict=True)], axis=0)
+            rounds[job.arm, job.seed, HARD] = mean
         kept = ("interpolate", "steps", "seconds", "seconds_training", "validation", "recipe")
         facts = {key: record[key] for key in kept if key in record}
         facts.get("recipe", {}).get("run", {}).pop("out", None)
@@ -93,7 +104,7 @@ def compare(
             "people": int(people.max()) + 1,
             "same": int(own.same.sum()),
             "different": int((~own.same).sum()),
-            "fars": list(measurable(test.fars, own)),
+            "fars": list(fars[name]),
         }
         for name, own in pairs.items()
     }
@@ -101,15 +112,13 @@ def compare(
         "protocol": protocol.document(),
         "parts": prepared.counts,
         "subsets": subsets,
+        "hard": {"subsets": hard, "fars": list(fars[HARD])} if HARD in fars else None,
         "pairs": {"same": int(prepared.pairs.same.sum()), "different": int((~prepared.pairs.same).sum())},
         "runs": runs,
-        "arms": {arm: _summary([run for run in runs if run["arm"] == arm], rounds, subsets) for arm in arms},
+        "arms": {arm: _summary([run for run in runs if run["arm"] == arm], rounds, fars) for arm in arms},
         "differences": {
             reference: {
-                arm: {
-                    name: _differences(rounds, runs, arm, reference, name, subsets[name]["fars"])
-                    for name in test.subsets
-                }
+                arm: {name: _differences(rounds, runs, arm, reference, name, fars[name]) for name in fars}
                 for arm in arms
                 if arm not in (reference, BEFORE)
             }
@@ -155,6 +164,11 @@ def _figures(scores: NDArray[np.float32], same: NDArray[np.bool_], fars: Sequenc
     return {"tar": tar, "eer": found.eer, "auc": found.auc, "d_prime": found.d_prime}
 
 
+def _mean_figures(figures: Sequence[Mapping[str, Any]], fars: Sequence[float]) -> dict[str, Any]:
+    tar = {f"{far:g}": float(np.mean([one["tar"][f"{far:g}"] for one in figures])) for far in fars}
+    return {"tar": tar, **{k: float(np.mean([one[k] for one in figures])) for k in ("eer", "auc", "d_prime")}}
+
+
 def _accuracy(prepared: Prepared, rows: Mapping[str, NDArray[np.float32]]) -> float | None:
     """Ten-fold accuracy on the pair list."""
     pairs = prepared.pairs
@@ -167,7 +181,7 @@ def _accuracy(prepared: Prepared, rows: Mapping[str, NDArray[np.float32]]) -> fl
 def _summary(
     runs: Sequence[Mapping[str, Any]],
     rounds: Mapping[tuple[str, int, str], Rows],
-    facts: Mapping[str, Mapping[str, Any]],
+    fars: Mapping[str, Sequence[float]],
 ) -> dict[str, Any]:
     """Means over the seeds of one arm; TAR also with what another draw of people and seeds would give."""
     subsets: dict[str, Any] = {}
@@ -175,7 +189,7 @@ def _summary(
         own = [run["subsets"][name] for run in runs]
         tar = {far: interval_over_seeds([one["tar"][far] for one in own]) for far in first["tar"]}
         low, high = np.nanpercentile(_drawn(rounds, runs, name), [2.5, 97.5], axis=0)
-        for far, x, y in zip(facts[name]["fars"], low, high, strict=True):
+        for far, x, y in zip(fars[name], low, high, strict=True):
             tar[f"{far:g}"] |= {"low": float(x), "high": float(y)}
         subsets[name] = {
             "tar": tar,

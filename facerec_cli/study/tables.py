@@ -42,8 +42,8 @@ class Table:
 
 def subset_words(name: str) -> str:
     """``clean px16`` as a heading: "clean, 16 px"."""
-    if name == "natural":
-        return "natural"
+    if name in ("natural", "hard"):
+        return "natural" if name == "natural" else "mean of the hard ones"
     one, two = name.split(" ")
     return _WORDS[one] if one == two == "clean" else f"{_WORDS[one]}, {_WORDS[two]}"
 
@@ -65,7 +65,13 @@ def tables(results: Mapping[str, Any]) -> list[Table]:
 
 
 def _measured(results: Mapping[str, Any], far: str) -> list[str]:
-    return [n for n, s in results["subsets"].items() if far in {f"{f:g}" for f in s["fars"]}]
+    return [name for name, fars in _columns(results).items() if far in {f"{f:g}" for f in fars}]
+
+
+def _columns(results: Mapping[str, Any]) -> dict[str, Sequence[float]]:
+    """The subsets, and the mean of the hard ones, with the rates that can be measured."""
+    columns = {name: facts["fars"] for name, facts in results["subsets"].items()}
+    return columns | ({"hard": results["hard"]["fars"]} if results["hard"] else {})
 
 
 def _rates(results: Mapping[str, Any], far: str) -> Table:
@@ -100,7 +106,7 @@ def _differences(results: Mapping[str, Any], reference: str, far: str) -> Table:
 
 
 def _errors(results: Mapping[str, Any]) -> Table:
-    names = list(results["subsets"])
+    names = list(_columns(results))
     rows = []
     for arm, own in results["arms"].items():
         accuracy = "–" if own["accuracy"] is None else _mean(own["accuracy"], 2)

@@ -74,6 +74,13 @@ def test_figures_are_those_of_verify_on_the_saved_embeddings(finished):
     assert run["subsets"]["clean px16"]["tar"]["0.1"] == pytest.approx(expected.tar_at_far[0].tar)
     mean = np.mean([r["subsets"]["natural"]["eer"] for r in results["runs"] if r["arm"] == "npt"])
     assert results["arms"]["npt"]["subsets"]["natural"]["eer"]["mean"] == pytest.approx(mean)
+    hard = [run["subsets"][name]["tar"]["0.1"] for name in ("clean px16", "natural")]
+    assert results["hard"]["subsets"] == ["clean px16", "natural"]
+    assert run["subsets"]["hard"]["tar"]["0.1"] == pytest.approx(np.mean(hard))
+    means = [results["differences"]["arcface"]["npt"][n]["0.1"]["mean"] for n in ("clean px16", "natural")]
+    hard_difference = results["differences"]["arcface"]["npt"]["hard"]["0.1"]
+    assert hard_difference["mean"] == pytest.approx(np.mean(means))
+    assert hard_difference["low"] < hard_difference["high"]
     difference = results["differences"]["arcface"]["npt"]["clean clean"]["0.1"]
     assert difference["low"] <= difference["mean"] + 0.2 and difference["low"] <= difference["high"]
 
