@@ -274,15 +274,16 @@ def verify(pack: ModelPack, study: Path, lfw: Path, beside: Path) -> None:
             for model, reference in (("sface", "pack:sface"), (NAME, str(pack.folder))):
                 command = [sys.executable, "-m", "facerec_cli", "verify", str(path)]
                 command += ["--root", str(lfw / "images"), "--model", reference, "--no-cache", "--json"]
-                printed = subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
+                found = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+                found["source"] = path.stem  # where the list lay for a moment is nobody's business
+                printed = json.dumps(found, indent=2, ensure_ascii=False) + "\n"
                 beside.mkdir(parents=True, exist_ok=True)
-                (beside / f"{model}_{name}.json").write_bytes(printed)
-                found = json.loads(printed)
+                (beside / f"{model}_{name}.json").write_text(printed, "utf-8")
                 print(f"{model}, {name}: accuracy {found['accuracy']['mean']:.4f}, {found['pairs']:,} pairs")
                 if model == NAME:
                     target = pack.folder / EVALUATIONS / f"lfw_heldout_{name}.json"
                     target.parent.mkdir(exist_ok=True)
-                    target.write_bytes(printed)
+                    target.write_text(printed, "utf-8")
 
 
 def main() -> None:
