@@ -11,6 +11,7 @@ for a study of another split beside that one. ``heldout`` is what models/build_s
 from __future__ import annotations
 
 import json
+import math
 import re
 import sys
 from collections.abc import Iterator
@@ -93,25 +94,28 @@ def _block(results: dict[str, Any], title: str) -> str:
 
 
 def _again(results: dict[str, Any], first: dict[str, Any]) -> str:
-    """What a study of another split has, beside the intervals of the first one."""
+    """What a study of another split has, and where it differs from the first one by more than chance."""
     far = f"{first['protocol']['test']['far']:g}"
     ours, theirs = (one["differences"]["before"] for one in (results, first))
-    names = [name for name in next(iter(ours.values())) if far in next(iter(ours.values()))[name]]
-    rows, within = [], 0
+    names = [name for name, by in next(iter(ours.values())).items() if far in by]
+    rows, alike, overlap = [], 0, 0
     for arm, own in ours.items():
         cells = [arm]
         for name in names:
-            gain, expected = own[name][far]["mean"], theirs[arm][name][far]
-            fits = expected["low"] <= gain <= expected["high"]
-            within += fits
-            cells.append(f"{100 * gain:+.1f}" if fits else f"**{100 * gain:+.1f}**")
+            gain, before = own[name][far], theirs[arm][name][far]
+            overlap += gain["low"] <= before["high"] and before["low"] <= gain["high"]
+            both = math.hypot(*((one["high"] - one["low"]) / 2 for one in (gain, before)))
+            fits = abs(gain["mean"] - before["mean"]) <= both
+            alike += fits
+            cells.append(f"{100 * gain['mean']:+.1f}" if fits else f"**{100 * gain['mean']:+.1f}**")
         rows.append(tuple(cells))
     table = Table("", ("", *map(subset_words, names)), tuple(rows))
     total = len(ours) * len(names)
     return (
         f"{table.markdown()}\n\nTAR at FAR {far}, points more than the network before training, of the "
-        f"other split. {within} of {total} lie within the first split's interval; bold: outside. Of two "
-        "estimates that err alike, one lies within the other's 95 % interval five times in six."
+        f"other split. Its interval and the first split's overlap in {overlap} of {total} cells; {alike} "
+        "differ by no more than both intervals together explain (the root of the sum of their squared "
+        "halves); bold: the others."
     )
 
 

@@ -85,7 +85,7 @@ def _rates(results: Mapping[str, Any], far: str) -> Table:
         ("", *map(subset_words, names)),
         tuple(rows),
         "Mean over the seeds ± half of Student's 95 % interval over the seeds; in brackets the 95 % interval "
-        "over people and seeds, where another split is expected.",
+        "over people and seeds.",
     )
 
 
