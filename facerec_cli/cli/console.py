@@ -125,6 +125,11 @@ def result_table(
         _console(stderr=False).print(table)
 
 
+def width() -> int:
+    """Characters that a line of stdout has room for."""
+    return _console(stderr=False).width
+
+
 def note(text: str) -> None:
     """Say something on stderr that is not a result; silent under ``--quiet``."""
     if not _quiet:

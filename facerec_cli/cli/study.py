@@ -75,6 +75,8 @@ def study(
     from facerec_cli.study.tables import tables
 
     for table in tables(done.results)[: 1 + len(done.results["differences"])]:
-        console.result_table(table.rows, columns=table.head, title=table.title)
+        for part in table.turned(console.width()):
+            console.result_table(part.rows, columns=part.head, title=part.title)
+        console.note(part.note)
     for path in done.files:
         console.note(f"written: {path}")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 _BEFORE = "before"
+_BOLD = re.compile(r"\*\*(.+?)\*\*")
+_GAP = 3  # between two columns of a terminal's table
 _WORDS = {
     "clean": "clean",
     "px16": "16 px",
@@ -38,6 +41,29 @@ class Table:
         """The table in Markdown, without title and note."""
         lines = [self.head, tuple("---" for _ in self.head), *self.rows]
         return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+    def turned(self, width: int) -> Iterator[Table]:
+        """Rows as columns, in as many tables as it takes for each to fit in ``width`` characters.
+
+        For a terminal, which has no bold in plain text: a star stands for it.
+        """
+        labels = self.head[1:]
+        start: list[tuple[str, ...]] = [("", *labels)]
+        room = width - max(map(len, labels), default=0)
+        columns, left = list(start), room
+        for row in self.rows:
+            column = tuple(_BOLD.sub(r"\1*", cell) for cell in row)
+            needed = max(map(len, column)) + _GAP
+            if needed > left and len(columns) > 1:
+                yield self._of(columns)
+                columns, left = list(start), room
+            columns.append(column)
+            left -= needed
+        yield self._of(columns)
+
+    def _of(self, columns: Sequence[tuple[str, ...]]) -> Table:
+        head, *rows = zip(*columns, strict=True)
+        return Table(self.title, head, tuple(rows), self.note.replace("bold", "a star"))
 
 
 def subset_words(name: str) -> str:

@@ -15,7 +15,7 @@ from facerec_cli.cli import build_app
 from facerec_cli.errors import InputError
 from facerec_cli.study.conduct import conduct
 from facerec_cli.study.protocol import parse_protocol, read_protocol
-from facerec_cli.study.tables import tables
+from facerec_cli.study.tables import Table, tables
 from facerec_cli.verify.bootstrap import resampled_tar
 from facerec_cli.verify.statistics import evaluate
 
@@ -45,6 +45,26 @@ def test_what_is_written(finished):
     for table in tables(results):
         assert table.markdown() in text
         assert all(len(row) == len(table.head) for row in table.rows)
+
+
+@pytest.mark.parametrize("width", [20, 80, 160])
+def test_a_terminal_shows_all_of_a_table_within_its_width(width):
+    arms = tuple(f"arm{i}" for i in range(7))
+    cells = [(arm, *(f"**+{i}.{j}** (+0.1 to +9.9)" for j in range(3))) for i, arm in enumerate(arms)]
+    table = Table("points", ("", "clean", "clean, 16 px", "natural"), tuple(cells), "bold: not 0")
+    parts = list(table.turned(width))
+    assert [name for part in parts for name in part.head[1:]] == list(arms)
+    for part in parts:
+        assert [row[0] for row in part.rows] == ["clean", "clean, 16 px", "natural"]
+        assert part.note == "a star: not 0" and part.title == "points"
+        for at, name in enumerate(part.head[1:], 1):
+            own = [cell.replace("*", "") for cell in cells[arms.index(name)][1:]]
+            assert [row[at].replace("* ", " ") for row in part.rows] == own
+            assert all("* (" in row[at] and "**" not in row[at] for row in part.rows)
+        columns = zip(part.head, *part.rows, strict=True)
+        drawn = sum(max(map(len, column)) + 3 for column in columns) - 3
+        assert drawn <= width or len(part.head) == 2
+    assert len(parts) == {20: 7, 80: 4, 160: 2}[width]
 
 
 def test_nobody_is_in_two_parts_and_nobody_judged_was_trained_on(finished):
