@@ -1,9 +1,11 @@
 """What the embeddings of all runs say: figures of each, means over seeds, differences with intervals.
 
 Two kinds of chance: seeds, and who happens to be tested. An arm's mean has Student's interval over its seeds
-(another seed, the same people), and one from a bootstrap that draws the test people and, in the same round,
-the arm's seeds with replacement (another split). Differences between arms have the latter; both arms see the
-same people, so what makes a draw easy for both cancels.
+(another seed, the same people), and one over both (another seed and other people): a bootstrap draws the test
+people, and Student's t times the standard error over the arm's seeds is added to each draw. To draw the few
+seeds themselves with replacement would give intervals that are too narrow. Differences between arms have the
+latter; both arms see the same people, so what makes a draw easy for both cancels. Of one seed nothing can be
+said but for the people.
 """
 
 from __future__ import annotations
@@ -19,9 +21,9 @@ from facerec_cli.progress import Progress, silent
 from facerec_cli.study.crops import read_crops
 from facerec_cli.study.judge import PAIRS
 from facerec_cli.study.prepare import Prepared
-from facerec_cli.study.protocol import Protocol
-from facerec_cli.study.run import BEFORE, EMBEDDINGS, Job
-from facerec_cli.study.subsets import Pairs, make_pairs
+from facerec_cli.study.protocol import BEFORE, Protocol
+from facerec_cli.study.run import EMBEDDINGS, Job
+from facerec_cli.study.subsets import Pairs, make_pairs, measurable
 from facerec_cli.verify.bootstrap import resampled_tar
 from facerec_cli.verify.statistics import evaluate
 
@@ -31,6 +33,7 @@ _T = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
 _CURVE = np.logspace(-5, 0, 61)
 _BINS = np.linspace(-0.5, 1.0, 61)
 _SHOWN = 12
+_DRAWS = 16  # of Student's t for each draw of people: its tails are heavy
 HARD = "hard"  # the mean over all subsets but the clean one, as if it were a subset
 
 
@@ -54,7 +57,7 @@ def compare(
     spread: dict[str, dict[str, list[tuple[Rows, Rows]]]] = {}
     scores: dict[str, list[NDArray[np.float32]]] = {}
     rounds: dict[tuple[str, int, str], Rows] = {}
-    fars = {name: measurable(test.fars, own) for name, own in pairs.items()}
+    fars = {name: measurable(test.fars, int((~own.same).sum())) for name, own in pairs.items()}
     hard = [name for name in test.subsets if name != "clean clean"]
     if len(hard) > 1:
         fars[HARD] = tuple(far for far in test.fars if all(far in fars[name] for name in hard))
@@ -143,12 +146,6 @@ def compare(
     }
 
 
-def measurable(fars: Sequence[float], pairs: Pairs) -> tuple[float, ...]:
-    """The rates that there are enough different pairs for: three over the rate."""
-    different = int((~pairs.same).sum())
-    return tuple(far for far in fars if far * different >= 3)
-
-
 def interval_over_seeds(values: Sequence[float]) -> dict[str, Any]:
     """Mean with Student's 95 % interval; no interval for one seed."""
     mean = float(np.mean(values))
@@ -166,7 +163,8 @@ def _figures(scores: NDArray[np.float32], same: NDArray[np.bool_], fars: Sequenc
 
 def _mean_figures(figures: Sequence[Mapping[str, Any]], fars: Sequence[float]) -> dict[str, Any]:
     tar = {f"{far:g}": float(np.mean([one["tar"][f"{far:g}"] for one in figures])) for far in fars}
-    return {"tar": tar, **{k: float(np.mean([one[k] for one in figures])) for k in ("eer", "auc", "d_prime")}}
+    kept = [k for k in ("eer", "auc", "d_prime") if all(one[k] is not None for one in figures)]
+    return {"tar": tar, "d_prime": None} | {k: float(np.mean([one[k] for one in figures])) for k in kept}
 
 
 def _accuracy(prepared: Prepared, rows: Mapping[str, NDArray[np.float32]]) -> float | None:
@@ -188,9 +186,9 @@ def _summary(
     for name, first in runs[0]["subsets"].items():
         own = [run["subsets"][name] for run in runs]
         tar = {far: interval_over_seeds([one["tar"][far] for one in own]) for far in first["tar"]}
-        low, high = np.nanpercentile(_drawn(rounds, runs, name), [2.5, 97.5], axis=0)
+        low, high = _interval(_drawn(rounds, runs, name, fars[name]))
         for far, x, y in zip(fars[name], low, high, strict=True):
-            tar[f"{far:g}"] |= {"low": float(x), "high": float(y)}
+            tar[f"{far:g}"] |= {"low": max(float(x), 0.0), "high": min(float(y), 1.0)}
         subsets[name] = {
             "tar": tar,
             **{key: interval_over_seeds([one[key] for one in own]) for key in ("eer", "auc")},
@@ -207,32 +205,47 @@ def _differences(
     subset: str,
     fars: Sequence[float],
 ) -> dict[str, dict[str, float]]:
-    """FAR -> mean difference of TAR and its 95 % interval over people and seeds."""
-    sides, means = [], []
+    """FAR -> mean difference of TAR, its 95 % interval over people and seeds, and the lesser seeds."""
+    sides, means, seeds = [], [], []
     for name in (arm, reference):
         own = [run for run in runs if run["arm"] == name]
-        sides.append(_drawn(rounds, own, subset))
+        sides.append(_drawn(rounds, own, subset, fars))
+        seeds += [len(own)] if name != BEFORE else []
         means.append([np.mean([run["subsets"][subset]["tar"][f"{far:g}"] for run in own]) for far in fars])
-    low, high = np.nanpercentile(sides[0] - sides[1], [2.5, 97.5], axis=0)
+    low, high = _interval(sides[0] - sides[1])
     return {
-        f"{far:g}": {"mean": float(a - b), "low": float(x), "high": float(y)}
+        f"{far:g}": {"mean": float(a - b), "low": float(x), "high": float(y), "seeds": min(seeds)}
         for far, a, b, x, y in zip(fars, *means, low, high, strict=True)
     }
 
 
 def _drawn(
-    rounds: Mapping[tuple[str, int, str], Rows], runs: Sequence[Mapping[str, Any]], subset: str
+    rounds: Mapping[tuple[str, int, str], Rows],
+    runs: Sequence[Mapping[str, Any]],
+    subset: str,
+    fars: Sequence[float],
 ) -> Rows:
-    """(R, F) mean TAR of one arm's runs in each round of drawn people, over seeds that are drawn as well.
+    """(R * _DRAWS, F) mean TAR of one arm's runs with other people and other seeds.
 
-    The people of a round are the same for all arms; the seeds are not.
+    The people of a row are the same for all arms; the seeds are not.
     """
     arm = runs[0]["arm"]
-    table = np.stack([rounds[arm, run["seed"], subset] for run in runs])  # (S, R, F)
-    random = np.random.default_rng(crc32(arm.encode()))
-    drawn = random.integers(0, len(runs), (len(runs), table.shape[1]))
-    found: Rows = table[drawn, np.arange(table.shape[1])].mean(axis=0)
+    people = np.tile(np.mean([rounds[arm, run["seed"], subset] for run in runs], axis=0), (_DRAWS, 1))
+    if len(runs) < 2:
+        return people
+    tar = [[run["subsets"][subset]["tar"][f"{far:g}"] for far in fars] for run in runs]
+    error = np.std(tar, axis=0, ddof=1) / np.sqrt(len(runs))
+    student = np.random.default_rng(crc32(arm.encode())).standard_t(len(runs) - 1, (len(people), 1))
+    found: Rows = people + student * error
     return found
+
+
+def _interval(drawn: Rows) -> tuple[Rows, Rows]:
+    """2.5 and 97.5 % points of each column."""
+    if not drawn.shape[1]:
+        return np.empty(0), np.empty(0)
+    low, high = np.nanpercentile(drawn, [2.5, 97.5], axis=0)
+    return low, high
 
 
 def _curve(scores: NDArray[np.float32], same: NDArray[np.bool_]) -> Rows:

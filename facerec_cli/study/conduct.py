@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import multiprocessing
 import os
+import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -18,10 +21,11 @@ from facerec_cli.datasets.evaluation import write_at_once
 from facerec_cli.errors import FacerecError, InputError, TrainingError, UsageError
 from facerec_cli.progress import Progress, silent
 from facerec_cli.study.estimate import estimate, in_words
-from facerec_cli.study.prepare import make_jobs, prepare
-from facerec_cli.study.protocol import Protocol
-from facerec_cli.study.run import BEFORE, Job, perform
+from facerec_cli.study.prepare import Prepared, make_jobs, prepare
+from facerec_cli.study.protocol import BEFORE, Protocol
+from facerec_cli.study.run import Job, perform
 from facerec_cli.study.start import share_start
+from facerec_cli.study.subsets import measurable
 from facerec_cli.training.config import to_document
 
 RESULTS, MARKER = "results.json", "study.json"
@@ -79,7 +83,7 @@ def conduct(
         The results; None after a dry run.
 
     Raises:
-        FacerecError: The study cannot start, or a run failed; the finished ones are kept.
+        FacerecError: The study cannot start, or a run failed; the finished ones are kept and compared.
         KeyboardInterrupt: It was told to stop.
     """
     if jobs < 1:
@@ -97,6 +101,7 @@ def conduct(
         tell(
             f"{part}: " + ", ".join(f"{number:,} {what.replace('_', ' ')}" for what, number in count.items())
         )
+    _check_rates(protocol, prepared)
     threads = max(1, torch.get_num_threads() // jobs)
     every = make_jobs(protocol, prepared.materials, out, threads=threads)
     wanted = [job for job in every if not only or job.arm in (*only, BEFORE)]
@@ -107,14 +112,15 @@ def conduct(
             tell(sentence)
     if dry_run:
         return None
+    _mark(protocol, out)
     if left:
         left = share_start(left, out)
     with steps("runs", "runs") as progress:
-        _perform_all(left, jobs, tell, progress)
+        failure = _perform_all(left, jobs, tell, progress)
     finished = [job for job in every if job.record() is not None]
     missing = [name for name in protocol.arms if name not in {job.arm for job in finished}]
     if protocol.study.baseline in missing:
-        raise InputError(
+        raise failure or InputError(
             f"The baseline {protocol.study.baseline} has no finished run to compare with.",
             hint="Run it with --resume --only, or set study.baseline.",
         )
@@ -130,11 +136,15 @@ def conduct(
     from facerec_cli.study.report import write_reports
 
     reports = write_reports(results, out, prepared.materials.crops)
+    if failure:
+        raise failure
     return Studied(results, (out / RESULTS, out / "split.json", *reports))
 
 
-def _perform_all(left: Sequence[Job], jobs: int, tell: Callable[[str], None], progress: Progress) -> None:
-    """Do all jobs; a failing one does not keep the others from being done."""
+def _perform_all(
+    left: Sequence[Job], jobs: int, tell: Callable[[str], None], progress: Progress
+) -> TrainingError | None:
+    """Do all jobs; a failing one does not keep the others from being done. Returns what failed."""
     failed: list[tuple[Job, FacerecError]] = []
     began = time.monotonic()
     for done, (job, outcome) in enumerate(_in_turn(left) if jobs == 1 else _at_once(left, jobs), 1):
@@ -147,13 +157,15 @@ def _perform_all(left: Sequence[Job], jobs: int, tell: Callable[[str], None], pr
             minutes = in_words((time.monotonic() - began) / done * (len(left) - done))
             tell(f"{job.arm}, seed {job.seed}: {outcome['seconds']:.0f} s{went}; {minutes} to go")
         progress(done, len(left))
-    if failed:
-        job, fault = failed[0]
-        first = f"{job.arm} with seed {job.seed}"
-        raise TrainingError(
-            f"{len(failed)} of {len(left)} runs failed, {first} first: {fault.message}",
-            hint=f"{fault.hint} The others are finished and kept; go on with --resume.".strip(),
-        )
+    if not failed:
+        return None
+    job, fault = failed[0]
+    first = f"{job.arm} with seed {job.seed}"
+    return TrainingError(
+        f"{len(failed)} of {len(left)} runs failed, {first} first: {fault.message}",
+        hint=f"{fault.hint} The others are finished and kept, and the report compares them; go on with "
+        "--resume.".strip(),
+    )
 
 
 def _in_turn(left: Sequence[Job]) -> Iterator[tuple[Job, dict[str, Any] | FacerecError]]:
@@ -208,11 +220,31 @@ def _open_folder(protocol: Protocol, out: Path, *, resume: bool) -> None:
         raise UsageError(
             f"{out} holds a study.", hint="Go on with it with --resume, or choose another --out."
         )
-    document = protocol.document() | {"arms": {n: to_document(r) for n, r in protocol.arms.items()}}
     try:
         out.mkdir(parents=True, exist_ok=True)
-        write_at_once(marker, json.dumps(document, indent=1).encode())
+        tempfile.TemporaryFile(dir=out).close()
     except OSError as fault:
         raise UsageError(
             f"{out} cannot be written: {fault.strerror}.", hint="Choose another --out."
         ) from fault
+
+
+def _mark(protocol: Protocol, out: Path) -> None:
+    """Keep what is studied here; from now on the folder holds a study."""
+    document = protocol.document() | {"arms": {n: to_document(r) for n, r in protocol.arms.items()}}
+    write_at_once(out / MARKER, json.dumps(document, indent=1).encode())
+
+
+def _check_rates(protocol: Protocol, prepared: Prepared) -> None:
+    """Refuse a verdict for which there are too few different pairs, before anything is trained."""
+    test, people = protocol.test, prepared.materials.judged.people
+    most = math.comb(len(people), 2) - sum(math.comb(count, 2) for count in Counter(people).values())
+    if any(len(set(subset.split(" "))) > 1 for subset in test.subsets):  # compared both ways round
+        most *= 2
+    if not measurable([test.far], most):
+        raise InputError(
+            f"TAR at FAR {test.far:g} cannot be measured: {len(people)} photos give {most:,} different "
+            f"pairs, and it takes {math.ceil(3 / test.far):,}.",
+            hint="Raise test.photos or give photos of more people, or settle for a higher rate: "
+            "--set test.far=0.01 --set test.fars=[0.01].",
+        )

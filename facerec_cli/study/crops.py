@@ -1,9 +1,15 @@
-"""The photos of a study as aligned crops, cut once and kept in a folder that several studies may share."""
+"""The photos of a study as aligned crops, cut once and kept in a folder that several studies may share.
+
+``sources.json`` there says what each crop was cut from and how, so that another photo of the same name, or
+another rule for the face, is cut anew.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -11,11 +17,12 @@ from numpy.typing import NDArray
 
 from facerec_cli.datasets.base import FaceDataset
 from facerec_cli.datasets.convert import named
-from facerec_cli.errors import InputError
+from facerec_cli.errors import InputError, UsageError
 from facerec_cli.progress import Progress, silent
 
 logger = logging.getLogger("facerec")
 SIDE = 112
+SOURCES, _LOCK = "sources.json", ".lock"
 
 
 class Part(FaceDataset):
@@ -52,28 +59,31 @@ def cut_crops(
     Args:
         dataset: All photos.
         rows: Numbers of the photos that are needed.
-        folder: Crops that are there already are kept.
+        folder: Crops that are there already are kept, if they were cut from the same photos.
         aligned: The photos are crops and are copied.
         faces: Which face of several.
         progress: Told of the photos done.
 
     Raises:
         InputError: A photo's name cannot be written, or most photos have no face.
+        UsageError: The folder cannot be written, or holds photos of somebody else's.
     """
+    from filelock import FileLock
+
     part = Part(dataset, np.unique(rows))
     whose = {int(part.rows[index]): name for index, name in named(part)}
     paths = whose if aligned else {i: str(PurePosixPath(n).with_suffix(".jpg")) for i, n in whose.items()}
-    missing = np.array([i for i, name in paths.items() if not (folder / name).is_file()], np.int64)
-    if len(missing):
-        if aligned:
-            _copy(dataset, {i: folder / paths[i] for i in missing.tolist()}, progress)
-        else:
-            from facerec_cli.datasets.align import align
-            from facerec_cli.faces import open_model
-            from facerec_cli.images import quiet_decoders
-
-            with quiet_decoders():
-                align(part, folder, open_model("sface"), faces=faces, resume=True, progress=progress)
+    rule = "copied" if aligned else faces
+    sources = {paths[i]: f"{rule} {_digest(dataset, i)}" for i in paths}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / _LOCK):  # another study may cut the same ones
+            _cut(part, folder, paths, sources, None if aligned else faces, progress)
+    except OSError as fault:
+        raise UsageError(
+            f"The crops cannot be written to {folder}: {fault.strerror}.",
+            hint="Make room, or choose another --crops.",
+        ) from fault
     found = {i: name for i, name in paths.items() if (folder / name).is_file()}
     if len(found) < len(paths):
         logger.warning("%d of %d photos give no crop and are left out", len(paths) - len(found), len(paths))
@@ -85,11 +95,68 @@ def cut_crops(
     return found
 
 
-def _copy(dataset: FaceDataset, targets: dict[int, Path], progress: Progress) -> None:
+def _cut(
+    part: Part,
+    folder: Path,
+    paths: Mapping[int, str],
+    sources: Mapping[str, str],
+    faces: str | None,
+    progress: Progress,
+) -> None:
+    """Bring ``folder`` to where ``sources`` says, and keep that for the next time, also if interrupted."""
+    from facerec_cli.datasets.evaluation import write_at_once
+
+    record = folder / SOURCES
+    if not record.is_file():
+        if any((folder / name).exists() for name in paths.values()):
+            raise UsageError(
+                f"{folder} holds photos of the same names that no study put there.",
+                hint="Choose an empty folder for --crops, or that of another study.",
+            )
+        write_at_once(record, b"{}")  # from here on they are ours to replace
+    try:
+        known = json.loads(record.read_text("utf-8"))
+    except ValueError:
+        known = {}
+    stale = {i: name for i, name in paths.items() if known.get(name) != sources[name]}
+    for name in stale.values():
+        (folder / name).unlink(missing_ok=True)
+    missing = {i: folder / name for i, name in paths.items() if not (folder / name).is_file()}
+    if not missing:
+        return
+    try:
+        if faces is None:
+            _copy(part.whole, missing, progress)
+        else:
+            from facerec_cli.datasets.align import align
+            from facerec_cli.faces import open_model
+            from facerec_cli.images import quiet_decoders
+
+            with quiet_decoders():
+                align(part, folder, open_model("sface"), faces=faces, resume=True, progress=progress)
+    finally:
+        known |= {name: source for name, source in sources.items() if (folder / name).is_file()}
+        write_at_once(record, json.dumps(known).encode())
+
+
+def _digest(dataset: FaceDataset, index: int) -> str:
+    """sha256 of a photo's bytes; "" where it cannot be read."""
+    try:
+        return hashlib.sha256(dataset.read(index)).hexdigest()
+    except (OSError, InputError):
+        return ""
+
+
+def _copy(dataset: FaceDataset, targets: Mapping[int, Path], progress: Progress) -> None:
+    """Copy aligned crops; one that is no picture is left out, as a photo without a face is."""
     from facerec_cli.datasets.evaluation import write_at_once
 
     for done, (index, target) in enumerate(targets.items(), 1):
-        shape = dataset.image(index).shape
+        try:
+            shape = dataset.image(index).shape
+        except InputError as fault:
+            logger.debug("%s", fault.message)
+            continue
         if shape != (SIDE, SIDE, 3):
             raise InputError(
                 f"{dataset.name(index)} has {shape[1]} x {shape[0]} pixels and is no aligned crop.",

@@ -6,8 +6,10 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from facerec_cli.errors import FacerecError, InputError
 from facerec_cli.study.judge import embed_speed
-from facerec_cli.study.run import BEFORE, Job, starts_at_means
+from facerec_cli.study.protocol import BEFORE
+from facerec_cli.study.run import Job, starts_at_means
 from facerec_cli.study.subsets import conditions_of
 from facerec_cli.training.config import changed
 from facerec_cli.training.defaults import PHOTOS_OF_EACH
@@ -22,6 +24,9 @@ def estimate(left: Sequence[Job], probe: Path, jobs: int) -> list[str]:
         left: The runs to come.
         probe: A folder for trials; it is gone afterwards.
         jobs: Runs at the same time.
+
+    Raises:
+        InputError: An arm's first steps fail; the message names it.
     """
     import torch
 
@@ -35,8 +40,15 @@ def estimate(left: Sequence[Job], probe: Path, jobs: int) -> list[str]:
         arms = {job.arm: job for job in left if job.arm != BEFORE}
         if not arms:
             return [f"one network is left to judge, about {in_words(judging)}"]
-        plans = {arm: plan(job.full_recipe()) for arm, job in arms.items()}
-        step = {arm: _seconds_a_step(job, probe) for arm, job in arms.items()}
+        plans, step = {}, {}
+        for arm, job in arms.items():
+            try:
+                plans[arm] = plan(job.full_recipe())
+                step[arm] = _seconds_a_step(job, probe)
+            except FacerecError as fault:
+                raise InputError(
+                    f"[arms.{arm}] cannot be trained: {fault.message}", hint=fault.hint
+                ) from fault
     finally:
         torch.set_num_threads(before)
         shutil.rmtree(probe, ignore_errors=True)

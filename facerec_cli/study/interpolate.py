@@ -42,6 +42,7 @@ def chosen_network(
 
     network, info = checkpoint.load_backbone(folder / "best.pt")
     facts: dict[str, Any] = {"steps": info.step, "interpolate": 1.0, "recipe": info.recipe}
+    (folder / CHOSEN).unlink(missing_ok=True)  # of an earlier choice
     if not recipe.backbone.init or settings.interpolate == (1.0,):
         return network, facts
     before = first_network(recipe)

@@ -27,7 +27,9 @@ class Materials:
     Attributes:
         crops: Folder of the crops.
         train: List of the crops to train on.
-        train_hash: sha256 of what that list says.
+        train_hash: sha256 of what that list says and of its crops.
+        first_hash: sha256 of the weights that all arms start from; "" for fresh ones.
+        crops_hash: sha256 of the crops that are compared.
         judged: Photos of the verdict.
         validation: Photos that the interpolation is chosen on.
         pairs: Crops of the pair list.
@@ -40,6 +42,8 @@ class Materials:
     crops: Path
     train: Path
     train_hash: str
+    first_hash: str
+    crops_hash: str
     judged: Photos
     validation: Photos
     pairs: tuple[str, ...]

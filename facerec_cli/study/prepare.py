@@ -19,8 +19,8 @@ from facerec_cli.errors import InputError
 from facerec_cli.progress import Progress, silent
 from facerec_cli.study.crops import cut_crops
 from facerec_cli.study.materials import Materials, Photos
-from facerec_cli.study.protocol import Protocol
-from facerec_cli.study.run import BEFORE, Job
+from facerec_cli.study.protocol import BEFORE, Protocol
+from facerec_cli.study.run import Job
 from facerec_cli.study.split import Split, split_people
 
 _DRAWN = 6000  # pairs, where there is no list: as many as LFW's
@@ -68,6 +68,8 @@ def prepare(protocol: Protocol, out: Path, *, crops: Path, progress: Progress = 
     Raises:
         InputError: The data or the pair list cannot serve.
     """
+    from facerec_cli.training.initial import start_hash
+
     dataset = open_stored(protocol.study.data)
     split, test, validation = protocol.split, protocol.test, protocol.validation
     wanted = {
@@ -102,7 +104,9 @@ def prepare(protocol: Protocol, out: Path, *, crops: Path, progress: Progress = 
     materials = Materials(
         crops=crops,
         train=train,
-        train_hash=hashlib.sha256(repr(rows).encode("utf-8", "surrogateescape")).hexdigest(),
+        train_hash=_hash(crops, [path for path, _ in rows], rows),
+        first_hash=start_hash(protocol.init),
+        crops_hash=_hash(crops, [*photos[judged].paths, *photos["validation"].paths, *pairs.crops]),
         judged=photos[judged],
         validation=photos["validation"],
         pairs=pairs.crops,
@@ -140,6 +144,14 @@ def make_jobs(
         Job(name, seed, recipe, out / "runs" / f"{name}-{seed}", protocol.validation, materials, threads)
         for name, seed, recipe in jobs
     ]
+
+
+def _hash(crops: Path, paths: Sequence[str], *what: object) -> str:
+    """sha256 of crops and of ``what``, so that another photo of the same name is another photo."""
+    found = hashlib.sha256(repr(what).encode("utf-8", "surrogateescape"))
+    for path in paths:
+        found.update(hashlib.sha256((crops / path).read_bytes()).digest())
+    return found.hexdigest()
 
 
 def _photos(rows: NDArray[np.int64], dataset: FaceDataset, found: Mapping[int, str]) -> Photos:

@@ -35,6 +35,7 @@ SUBSETS = (
     "clean clean", "clean px16", "px16 px16", "clean px24", "clean motion", "clean mask", "clean sunglasses",
     "clean dark", "natural",
 )  # fmt: skip
+BEFORE = "before"  # the arm that is not trained: the network of --init as it is
 Settings = TypeVar("Settings")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 
@@ -189,6 +190,11 @@ def _arms(document: Mapping[str, Any], where: str) -> dict[str, Recipe]:
             raise InputError(
                 f"{where}: an arm cannot be called {name!r}.", hint="Use letters, digits, - and _."
             )
+        if name == BEFORE:
+            raise InputError(
+                f"{where}: an arm cannot be called {BEFORE!r}.",
+                hint="That is the network before training, which is judged without being asked for.",
+            )
         if not isinstance(tables, Mapping):
             raise InputError(f"{where}: arms.{name} is not a table.", hint=f"Write [arms.{name}.loss].")
         recipe = parse_recipe(tables, f"{where}: [arms.{name}]", common)
@@ -222,6 +228,14 @@ def _check(protocol: Protocol, where: str) -> None:
         raise InputError(
             f"{where}: the arms start from different weights.", hint="Set init in [recipe.backbone]."
         )
+    for name, recipe in protocol.arms.items():
+        own_size = recipe.backbone.init and recipe.backbone.embedding_size is not None
+        if own_size and validation.interpolate != (1.0,):
+            raise InputError(
+                f"{where}: [arms.{name}]: embedding_size and interpolate cannot both be set: a new output "
+                "layer has no first weights to go back to.",
+                hint="Leave embedding_size out, or set interpolate = [1.0].",
+            )
     for table, own, names in (("test", test.subsets, 1), ("validation", validation.subsets, 2)):
         for subset in own:
             parts = ["clean", "clean"] if subset == "natural" else subset.split(" ")
@@ -235,7 +249,8 @@ def _check(protocol: Protocol, where: str) -> None:
         if len(own) < names or len(set(own)) < len(own):
             raise InputError(f"{where}: [{table}]: subsets = {list(own)} has too few, or one twice.")
     bounds: Sequence[tuple[bool, str]] = (
-        (bool(study.seeds) and len(set(study.seeds)) == len(study.seeds), "study.seeds must differ"),
+        (bool(study.seeds), "study.seeds is empty"),
+        (len(set(study.seeds)) == len(study.seeds), "study.seeds must differ"),
         (all(seed >= 0 for seed in (*study.seeds, split.seed)), "seeds must not be negative"),
         (study.judge in ("test", "validation"), "study.judge is test or validation"),
         (study.faces in RULES, f"study.faces is one of {', '.join(RULES)}"),

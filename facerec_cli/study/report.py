@@ -13,7 +13,7 @@ from facerec_cli import __version__
 from facerec_cli.datasets.evaluation import write_at_once
 from facerec_cli.errors import InputError
 from facerec_cli.study.figures import colours_of, det, roc, similarities, style_of
-from facerec_cli.study.tables import Table, facts, markdown, subset_words, tables
+from facerec_cli.study.tables import Table, arm_words, facts, markdown, subset_words, tables
 
 _STYLE = (Path(__file__).parents[1] / "verify" / "report.css").read_text("utf-8")
 _PAGE = """<!doctype html>
@@ -97,7 +97,8 @@ def _hardest(results: Mapping[str, Any], crops: Path) -> str:
         figures.append(
             f'<figure class="pair"><div>{pictures}</div><figcaption>{scores}</figcaption></figure>'
         )
-    return f'<h2>Same person, least alike at first</h2><section class="pairs">{"".join(figures)}</section>'
+    first = arm_words(next(iter(results["arms"])))
+    return f'<h2>Same person, least alike to {first}</h2><section class="pairs">{"".join(figures)}</section>'
 
 
 def _picture(path: Path) -> str:

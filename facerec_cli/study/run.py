@@ -21,10 +21,9 @@ from facerec_cli.datasets.evaluation import write_at_once
 from facerec_cli.study.interpolate import chosen_network
 from facerec_cli.study.judge import device_of, embed_photos, first_network
 from facerec_cli.study.materials import Materials
-from facerec_cli.study.protocol import ValidationSettings
+from facerec_cli.study.protocol import BEFORE, ValidationSettings
 from facerec_cli.training.config import Recipe, changed, to_document
 
-BEFORE = "before"  # the arm that is not trained: the network of --init as it is
 RECORD, EMBEDDINGS = "run.json", "embeddings.npz"
 
 
@@ -65,7 +64,7 @@ class Job:
         """Hash of what the training depends on."""
         recipe = to_document(self.full_recipe())
         del recipe["run"]["out"], recipe["data"]["path"]
-        return _hash([__version__, recipe, self.materials.train_hash])
+        return _hash([__version__, recipe, self.materials.train_hash, self.materials.first_hash])
 
     def key(self) -> str:
         """Hash of what the embeddings depend on."""
@@ -94,6 +93,7 @@ class Job:
         self.folder.mkdir(parents=True, exist_ok=True)
         begun = self.folder / "training.key"
         same = begun.is_file() and begun.read_text() == key
+        done.unlink(missing_ok=True)  # best.pt will be another one before it is written again
         write_at_once(begun, key.encode())
         seconds = train(self.recipe_to_train(), resume=same, force=not same).seconds
         (self.folder / "last.pt").unlink(missing_ok=True)  # best.pt has the network; the rest is large

@@ -100,6 +100,8 @@ def _choose(
         if len(photos) > each:
             photos = np.sort(random.choice(photos, each, replace=False))
         if most and total + len(photos) > most:
+            if not chosen:  # a bound below one person's photos
+                chosen.append(photos[:most])
             break
         chosen.append(photos)
         total += len(photos)

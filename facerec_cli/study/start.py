@@ -17,11 +17,10 @@ import numpy as np
 
 from facerec_cli import __version__
 from facerec_cli.datasets.evaluation import write_at_once
-from facerec_cli.packs.files import sha256_of
 from facerec_cli.study.judge import Judge, device_of, first_network
 from facerec_cli.study.materials import Materials
-from facerec_cli.study.protocol import ValidationSettings
-from facerec_cli.study.run import BEFORE, Job, starts_at_means
+from facerec_cli.study.protocol import BEFORE, ValidationSettings
+from facerec_cli.study.run import Job, starts_at_means
 from facerec_cli.training.config import Recipe
 from facerec_cli.training.defaults import PHOTOS_OF_EACH
 
@@ -49,7 +48,7 @@ def share_start(jobs: Sequence[Job], out: Path) -> list[Job]:
 
 def _means(recipe: Recipe, materials: Materials, out: Path) -> Path:
     """``.npy`` of the class means, (people, D)."""
-    target = out / FOLDER / f"means-{_key(recipe, materials.train_hash, PHOTOS_OF_EACH)}.npy"
+    target = out / FOLDER / f"means-{_key(materials, materials.train_hash, PHOTOS_OF_EACH)}.npy"
     if not target.is_file():
         from facerec_cli.datasets import open_dataset
         from facerec_cli.training.class_means import class_means
@@ -67,7 +66,7 @@ def _first_judgement(
     recipe: Recipe, settings: ValidationSettings, materials: Materials, out: Path
 ) -> dict[str, float]:
     """Subset -> TAR of the validation people before training."""
-    key = _key(recipe, materials.validation.paths, materials.validation.people, settings.subsets)
+    key = _key(materials, materials.crops_hash, materials.validation.people, settings.subsets)
     target = out / FOLDER / f"validation-{key}.json"
     if not target.is_file():
         judge = Judge(materials.crops, materials.validation, settings.subsets, device_of(recipe))
@@ -76,9 +75,7 @@ def _first_judgement(
     return found
 
 
-def _key(recipe: Recipe, *what: object) -> str:
+def _key(materials: Materials, *what: object) -> str:
     """Hash of the first weights and of ``what``, twelve digits."""
-    first = Path(recipe.backbone.init.rpartition(":")[2])
-    weights = sha256_of(first) if first.is_file() else recipe.backbone.init
-    text = json.dumps([__version__, weights, *what])
+    text = json.dumps([__version__, materials.first_hash, *what])
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12]

@@ -69,6 +69,11 @@ def make_pairs(subset: str, people: NDArray[np.int64], crops: NDArray[np.uint8],
     return Pairs((one, two), first.astype(np.int32), second.astype(np.int32), same)
 
 
+def measurable(fars: Sequence[float], different: int) -> tuple[float, ...]:
+    """The rates that there are enough different pairs for: three over the rate."""
+    return tuple(far for far in fars if far * different >= 3)
+
+
 def gradients(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Histograms of oriented gradients (Dalal and Triggs 2005), (N, D) rows of length one.
 

@@ -7,7 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from facerec_cli.wording import counted
+
 _BEFORE = "before"
+_UNKNOWN = "not measurable"
 _BOLD = re.compile(r"\*\*(.+?)\*\*")
 _GAP = 3  # between two columns of a terminal's table
 _WORDS = {
@@ -85,25 +88,20 @@ def tables(results: Mapping[str, Any]) -> list[Table]:
         for reference in results["differences"]
         if results["differences"][reference]
     ]
-    found += [_rates(results, other) for other in fars if other != far and _measured(results, other)]
+    found += [_rates(results, other) for other in fars if other != far]
     found += [_errors(results), _runs(results), _subsets(results)]
     return found
 
 
-def _measured(results: Mapping[str, Any], far: str) -> list[str]:
-    return [name for name, fars in _columns(results).items() if far in {f"{f:g}" for f in fars}]
-
-
-def _columns(results: Mapping[str, Any]) -> dict[str, Sequence[float]]:
-    """The subsets, and the mean of the hard ones, with the rates that can be measured."""
-    columns = {name: facts["fars"] for name, facts in results["subsets"].items()}
-    return columns | ({"hard": results["hard"]["fars"]} if results["hard"] else {})
+def _columns(results: Mapping[str, Any]) -> list[str]:
+    """The subsets, and the mean of the hard ones."""
+    return [*results["subsets"], *(["hard"] if results["hard"] else [])]
 
 
 def _rates(results: Mapping[str, Any], far: str) -> Table:
-    names = _measured(results, far)
+    names = _columns(results)
     rows = [
-        (_arm(arm), *(_rate(own["subsets"][name]["tar"][far]) for name in names))
+        (arm_words(arm), *(_rate(own["subsets"][name]["tar"].get(far, {})) for name in names))
         for arm, own in results["arms"].items()
     ]
     return Table(
@@ -111,14 +109,14 @@ def _rates(results: Mapping[str, Any], far: str) -> Table:
         ("", *map(subset_words, names)),
         tuple(rows),
         "Mean over the seeds ± half of Student's 95 % interval over the seeds; in brackets the 95 % interval "
-        "over people and seeds.",
+        f"over people and seeds{_lonely(results, 'it is over people only')}.",
     )
 
 
 def _differences(results: Mapping[str, Any], reference: str, far: str) -> Table:
-    names = _measured(results, far)
+    names = _columns(results)
     rows = [
-        (_arm(arm), *(_difference(own[name][far]) for name in names))
+        (arm_words(arm), *(_difference(own[name].get(far, {})) for name in names))
         for arm, own in results["differences"][reference].items()
     ]
     other = "the network before training" if reference == _BEFORE else reference
@@ -126,17 +124,17 @@ def _differences(results: Mapping[str, Any], reference: str, far: str) -> Table:
         f"TAR at FAR {far}, points more than {other}",
         ("", *map(subset_words, names)),
         tuple(rows),
-        "Difference of the means, and its 95 % interval from a bootstrap over the people and the seeds; "
-        "bold: the interval does not hold 0.",
+        "Difference of the means, and its 95 % interval over people and seeds; bold: the interval does not "
+        f"hold 0{_lonely(results, 'it is over people only, and never bold')}.",
     )
 
 
 def _errors(results: Mapping[str, Any]) -> Table:
-    names = list(_columns(results))
+    names = _columns(results)
     rows = []
     for arm, own in results["arms"].items():
         accuracy = "–" if own["accuracy"] is None else _mean(own["accuracy"], 2)
-        rows.append((_arm(arm), accuracy, *(_mean(own["subsets"][name]["eer"]) for name in names)))
+        rows.append((arm_words(arm), accuracy, *(_mean(own["subsets"][name]["eer"]) for name in names)))
     pairs = results["pairs"]
     return Table(
         "Accuracy and equal error rates, %",
@@ -147,12 +145,14 @@ def _errors(results: Mapping[str, Any]) -> Table:
 
 
 def _runs(results: Mapping[str, Any]) -> Table:
+    fixed = len(results["protocol"]["validation"]["interpolate"]) == 1
+    rule = "the same for all" if fixed else "chosen on the validation people"
     rows = []
     for run in results["runs"]:
         trained = run.get("seconds_training")
         rows.append(
             (
-                _arm(run["arm"]),
+                arm_words(run["arm"]),
                 str(run["seed"]) if trained is not None else "–",
                 f"{run['steps']:,}" if "steps" in run else "–",
                 f"{run['interpolate']:g}" if "interpolate" in run else "–",
@@ -163,7 +163,7 @@ def _runs(results: Mapping[str, Any]) -> Table:
         "Runs",
         ("", "seed", "steps", "a", "minutes of training"),
         tuple(rows),
-        "a: how far from the first weights to the trained ones, chosen on the validation people.",
+        f"a: how far from the first weights to the trained ones, {rule}.",
     )
 
 
@@ -181,7 +181,8 @@ def _subsets(results: Mapping[str, Any]) -> Table:
     return Table("What was compared", ("subset", "photos", "people", "same pairs", "different pairs"), rows)
 
 
-def _arm(name: str) -> str:
+def arm_words(name: str) -> str:
+    """An arm's name as a heading."""
     return "before training" if name == _BEFORE else name
 
 
@@ -190,13 +191,23 @@ def _mean(value: Mapping[str, Any], digits: int = 1) -> str:
     return f"{100 * value['mean']:.{digits}f}{half}"
 
 
+def _lonely(results: Mapping[str, Any], words: str) -> str:
+    """What to add to a note where an arm has one seed."""
+    trained = [run["arm"] for run in results["runs"] if run["arm"] != _BEFORE]
+    return f"; where an arm has one seed {words}" if any(trained.count(arm) == 1 for arm in trained) else ""
+
+
 def _rate(value: Mapping[str, Any]) -> str:
+    if not value:
+        return _UNKNOWN
     return f"{_mean(value)} ({100 * value['low']:.1f} to {100 * value['high']:.1f})"
 
 
 def _difference(value: Mapping[str, float]) -> str:
+    if not value:
+        return _UNKNOWN
     text = f"{100 * value['mean']:+.1f}"
-    text = f"**{text}**" if value["low"] > 0 or value["high"] < 0 else text
+    text = f"**{text}**" if value["seeds"] > 1 and (value["low"] > 0 or value["high"] < 0) else text
     return f"{text} ({100 * value['low']:+.1f} to {100 * value['high']:+.1f})"
 
 
@@ -213,9 +224,12 @@ def facts(results: Mapping[str, Any]) -> Sequence[str]:
     protocol, counts = results["protocol"], results["parts"]
     judge = protocol["study"]["judge"]
     train, judged = counts["train"], counts[judge]
-    seeds = len(protocol["study"]["seeds"])
+    trained = [run["arm"] for run in results["runs"] if run["arm"] != _BEFORE]
+    seeds = {trained.count(arm) for arm in trained}
+    least, most = min(seeds), max(seeds)
+    times = counted(most, "seed", "seeds") if least == most else f"{least} to {most} seeds"
     return [
         f"Trained on {train['photos']:,} photos of {train['people_trained']:,} people; judged by "
         f"{judged['photos']:,} photos of {judged['people_compared']:,} other people ({judge} part). "
-        f"{seeds} {'seed' if seeds == 1 else 'seeds'} an arm. Nobody is in two parts; split.json names all.",
+        f"{times} an arm. Nobody is in two parts; split.json names all.",
     ]

@@ -14,6 +14,8 @@ from torch import Tensor
 from facerec_cli.backbones import Backbone, build
 from facerec_cli.backbones.layouts import LAYOUTS, convert
 from facerec_cli.errors import ModelError, UsageError
+from facerec_cli.packs.files import sha256_of
+from facerec_cli.packs.resolve import open_pack
 from facerec_cli.training import checkpoint
 from facerec_cli.training.config import BackboneSettings
 
@@ -54,18 +56,35 @@ def open_start(settings: BackboneSettings, default: str) -> Start:
     if not settings.init:
         size = settings.embedding_size or FRESH_SIZE
         return Start(settings.name or default, size, dict(settings.settings))
-    path = Path(settings.init)
-    layout, _, file = settings.init.partition(":")
-    if layout in LAYOUTS and not path.exists():
-        start = _from_file(Path(file), layout)
-    else:
-        start = _from_file(path) if path.exists() else _from_pack(settings.init)
+    path, layout = _file_of(settings.init)
+    start = _from_pack(settings.init) if path is None else _from_file(path, layout)
     if settings.name not in (None, start.backbone):
         raise UsageError(
             f"--init {settings.init} holds {start.backbone}, not {settings.name}.",
             hint=f"Leave --backbone out, or use --backbone {start.backbone}.",
         )
     return replace(start, settings={**start.settings, **settings.settings})
+
+
+def start_hash(init: str) -> str:
+    """sha256 of the file that ``--init`` means, so that another file of the same name is known; "" for none.
+
+    Raises:
+        ModelError: There is no such file or pack.
+    """
+    if not init:
+        return ""
+    path, _ = _file_of(init)
+    return sha256_of(open_pack(init).encoder_path if path is None else checkpoint.find(path))
+
+
+def _file_of(init: str) -> tuple[Path | None, str]:
+    """The file or folder that ``--init`` names, None for a pack; and the layout that it is said to have."""
+    path = Path(init)
+    layout, _, file = init.partition(":")
+    if layout in LAYOUTS and not path.exists():
+        return Path(file), layout
+    return (path if path.exists() else None), ""
 
 
 def make_backbone(start: Start, embedding_size: int) -> Backbone:
@@ -111,7 +130,6 @@ def interpolated(first: Mapping[str, Tensor], last: Mapping[str, Tensor], share:
 
 def _from_pack(name: str) -> Start:
     from facerec_cli.backbones.sface import load_onnx
-    from facerec_cli.packs.resolve import open_pack
 
     pack = open_pack(name)
     try:

@@ -68,6 +68,8 @@ def resampled_tar(
     The people drawn depend on the seed only, so the rounds of two models on the same pairs are paired: the
     spread of their difference is that of the models' difference, without what the people have in common.
     """
+    if not fars:
+        return np.empty((rounds, 0))
     negative = scores[~same]
     one, two = (side[~same] for side in people)
     genuine, owner = scores[same], people[0][same]

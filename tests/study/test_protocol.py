@@ -51,6 +51,21 @@ def test_arms_share_the_recipe_and_are_named_after_their_loss():
         ({"test": {"photos": 2}}, "at least 8", ""),
         ({"split": {"train": 0.9, "validation": 0.1}}, "leave people to test", ""),
         ({"validation": {"interpolate": [0.0]}}, "(0, 1]", ""),
+        (
+            {"arms": {"arcface": {}, "before": {"loss": {"name": "npt"}}}},
+            "called 'before'",
+            "before training",
+        ),
+        ({"study": {"data": "photos", "seeds": []}}, "seeds is empty", ""),
+        ({"study": {"data": "photos", "seeds": [1, 1]}}, "must differ", ""),
+        (
+            {
+                "recipe": {"backbone": {"init": "sface", "embedding_size": 64}},
+                "validation": {"interpolate": [0.5]},
+            },
+            "no first weights",
+            "Leave embedding_size out",
+        ),
     ],
 )
 def test_mistakes_are_named(tables, message, hint):
