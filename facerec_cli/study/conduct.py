@@ -237,14 +237,15 @@ def _mark(protocol: Protocol, out: Path) -> None:
 
 def _check_rates(protocol: Protocol, prepared: Prepared) -> None:
     """Refuse a verdict for which there are too few different pairs, before anything is trained."""
-    test, people = protocol.test, prepared.materials.judged.people
+    test, judged, people = protocol.test, protocol.study.judge, prepared.materials.judged.people
     most = math.comb(len(people), 2) - sum(math.comb(count, 2) for count in Counter(people).values())
     if any(len(set(subset.split(" "))) > 1 for subset in test.subsets):  # compared both ways round
         most *= 2
     if not measurable([test.far], most):
+        lowest = next((far for far in (0.001, 0.01, 0.1) if measurable([far], most)), None)
+        settle = f", or settle for a higher rate: --set test.far={lowest:g} --set test.fars=[{lowest:g}]"
         raise InputError(
-            f"TAR at FAR {test.far:g} cannot be measured: {len(people)} photos give {most:,} different "
-            f"pairs, and it takes {math.ceil(3 / test.far):,}.",
-            hint="Raise test.photos or give photos of more people, or settle for a higher rate: "
-            "--set test.far=0.01 --set test.fars=[0.01].",
+            f"TAR at FAR {test.far:g} cannot be measured: {len(people)} photos of {judged} people give "
+            f"{most:,} different pairs, and it takes {math.ceil(3 / test.far):,}.",
+            hint=f"Raise test.photos or give photos of more people{settle if lowest else ''}.",
         )

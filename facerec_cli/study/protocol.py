@@ -145,7 +145,9 @@ def read_protocol(path: Path, assignments: Sequence[str] = ()) -> Protocol:
     """
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as fault:
+    except OSError as fault:
+        raise InputError(f"{path} cannot be read: {fault.strerror}.") from fault
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as fault:
         raise InputError(f"{path} cannot be read as TOML: {fault}.") from fault
     for assignment in assignments:
         key, value = parse_assignment(assignment, "split.seed=1")

@@ -166,13 +166,13 @@ def test_a_rate_with_too_few_pairs_is_refused_or_said_to_be_unknown(study_file, 
     path.write_text(text.replace("far = 0.1\nfars = [0.1]", "far = 0.0001\nfars = [0.1, 0.0001]"))
     with pytest.raises(InputError, match=r"different pairs, and it takes 30,000") as fault:
         conduct(read_protocol(path), tmp_path / "out")
-    assert "--set test.far=0.01" in fault.value.hint
+    assert "--set test.far=0.01 --set test.fars=[0.01]" in fault.value.hint
     assert not (tmp_path / "out" / "runs").exists() and not (tmp_path / "out" / "study.json").exists()
-    path.write_text(text.replace("far = 0.1\nfars = [0.1]", "far = 0.003\nfars = [0.1, 0.003, 0.0001]"))
+    path.write_text(text.replace("far = 0.1\nfars = [0.1]", "far = 0.008\nfars = [0.1, 0.008, 0.0001]"))
     results = conduct(read_protocol(path), tmp_path / "out", only=["arcface"]).results
-    assert [own["fars"] for own in results["subsets"].values()] == [[0.1], [0.1, 0.003], [0.1]]
+    assert [own["fars"] for own in results["subsets"].values()] == [[0.1], [0.1, 0.008], [0.1]]
     by_title = {table.title: table for table in tables(results)}
-    clean, small, natural, hard = by_title["TAR at FAR 0.003, %"].rows[0][1:]
+    clean, small, natural, hard = by_title["TAR at FAR 0.008, %"].rows[0][1:]
     assert (clean, natural, hard) == ("not measurable",) * 3 and "(" in small
     assert by_title["TAR at FAR 0.0001, %"].rows[0][1:] == ("not measurable",) * 4
 
