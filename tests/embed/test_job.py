@@ -175,6 +175,94 @@ def test_a_run_that_failed_half_way_goes_on_to_the_same_bytes(
     assert contents(cut / "crops") == contents(whole / "crops") and len(contents(cut / "crops")) == 45
 
 
+def interrupted(folder: Path, out: Path, monkeypatch: pytest.MonkeyPatch, *, after: int) -> Path:
+    """A run that ended after so many shards; gives the folder that it left."""
+    store = Parts.store
+
+    def interrupt(self: Parts, index: int, content: bytes) -> None:
+        if index == after:
+            raise KeyboardInterrupt
+        store(self, index, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Parts, "store", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            embed_to_file([folder], out, options=SMALL)
+    return out.with_name(f"{out.name}.parts")
+
+
+def flipped(data: bytes, at: int) -> bytes:
+    return data[:at] + bytes([data[at] ^ 4]) + data[at + 1 :]
+
+
+DAMAGE: dict[str, Callable[[bytes], bytes]] = {
+    "cut short": lambda data: data[: len(data) // 2],
+    "empty": lambda data: b"",
+    "of zeros": lambda data: bytes(len(data)),
+    "one bit of a vector": lambda data: flipped(data, 200),
+    "a compression that does not exist": lambda data: flipped(data, data.rindex(b"PK\x01\x02") + 10),
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_a_damaged_shard_is_made_again(
+    opened: DotModel,
+    album: Album,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    kind: str,
+) -> None:
+    folder = album(30)
+    run_to(tmp_path / "whole", [folder])
+    (tmp_path / "cut").mkdir()
+    shard = interrupted(folder, tmp_path / "cut" / "out.npz", monkeypatch, after=3) / "000001.npz"
+    before = shard.read_bytes()
+    shard.write_bytes(DAMAGE[kind](before))
+    assert shard.read_bytes() != before
+    summary = run_to(tmp_path / "cut", [folder], resume=True)
+    assert summary.resumed == 16 and contents(tmp_path / "cut") == contents(tmp_path / "whole")
+    assert f"{shard} is damaged" in caplog.text and "It is made again." in caplog.text
+
+
+def test_a_shard_that_is_damaged_while_the_run_lasts_is_no_fault_of_ours(
+    opened: DotModel, album: Album, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, store = album(20), Parts.store
+    with monkeypatch.context() as patch:
+        patch.setattr(Parts, "store", lambda self, index, content: store(self, index, content[:300]))
+        with pytest.raises(InputError, match=r"000000.npz is damaged.*Go on with --resume"):
+            run_to(tmp_path / "out", [folder])
+    assert run_to(tmp_path / "out", [folder], resume=True).resumed == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("run.json", b"[1]", r"run.json cannot be read"),
+        ("inputs.jsonl", None, r"inputs.jsonl cannot be read"),
+        ("inputs.jsonl", b"\xff\xfe", r"the list of the earlier run's photos is damaged"),
+        ("inputs.jsonl", b"7\n", r"the list of the earlier run's photos is damaged"),
+    ],
+)
+def test_what_an_interrupted_run_says_of_itself_may_be_damaged(
+    opened: DotModel,
+    album: Album,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    content: bytes | None,
+    told: str,
+) -> None:
+    folder, out = album(20), tmp_path / "out.npy"
+    parts = interrupted(folder, out, monkeypatch, after=1)
+    (parts / name).unlink()
+    if content is not None:
+        (parts / name).write_bytes(content)
+    with pytest.raises(UsageError, match=rf"{told}.*Start over with --force"):
+        embed_to_file([folder], out, options=SMALL, resume=True)
+
+
 def test_resume_refuses_another_run_and_says_what_differs(
     opened: DotModel, album: Album, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
