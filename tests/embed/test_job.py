@@ -71,6 +71,7 @@ def test_inputs_have_rows_and_faces_vectors(opened: DotModel, album: Album, tmp_
     assert float(rows[0]["nose_x"]) == pytest.approx(60, abs=0.6)
     assert summary.statuses == {"ok": 5, "no_face": 1, "missing": 2, "empty": 1, "unreadable": 1}
     assert isinstance(summary.fault, PartialFailure)
+    assert summary.fault.hint.endswith(f"says why: {tmp_path / 'out.csv'}")
     document = json.loads((tmp_path / "out.json").read_text())
     assert document["model"] == {"name": "dots", "sha256": opened.hash}
     assert document["rows"] == 5 and document["settings"]["batch_size"] == 4
@@ -424,6 +425,21 @@ def test_a_place_that_cannot_be_written_is_refused_before_any_work(
     with pytest.raises(UsageError, match=r"is a (folder|file)"):
         embed_to_file([folder], tmp_path / "out.npy", options=SMALL, overwrite=True, **settings)  # type: ignore[arg-type]
     assert opened.seen == [] and not (tmp_path / "out.npy.parts").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows does not delete the current folder")
+@pytest.mark.parametrize("output", ["out.npy", "out/"])
+def test_a_deleted_current_folder_is_told_of(
+    opened: DotModel, album: Album, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, output: str
+) -> None:
+    folder = album(1)
+    if output.endswith("/"):
+        pytest.importorskip("pyarrow")
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(InputError, match="The current folder has been deleted"):
+        embed_to_file([folder], output)
 
 
 @pytest.mark.parametrize("name", ["out", "out.txt", "out.h5"])
