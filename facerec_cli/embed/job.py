@@ -16,7 +16,7 @@ from facerec_cli.embed.destination import Destination, open_destination
 from facerec_cli.embed.engine import Engine, Opened, Work
 from facerec_cli.embed.local import LocalEngine
 from facerec_cli.embed.result import EmbedOptions
-from facerec_cli.embed.shards import digest_inputs
+from facerec_cli.embed.shards import digest_inputs, refuse_special
 from facerec_cli.embed.summary import Summary
 from facerec_cli.errors import FacerecError, InputError, UsageError
 from facerec_cli.images import find_images
@@ -114,6 +114,8 @@ def _check_places(destination: Destination, crops: Path | None, preview: Path | 
     destination.check()
     if preview is not None and preview.is_dir():
         raise UsageError(f"{preview} is a folder; a file is to be written there.", hint="Name another file.")
+    if preview is not None:
+        refuse_special(preview)
     if preview is not None and destination.shared:
         raise UsageError("--preview needs a result in one file.", hint="Use -o embeddings.parquet.")
     if crops is not None and crops.exists() and not crops.is_dir():

@@ -13,6 +13,7 @@ import json
 import logging
 import os
 import shutil
+import stat
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,12 +27,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec_cli.errors import InputError, UsageError
+from facerec_cli.images.find import absolute
 from facerec_cli.packs.files import exclusive
 
 log = logging.getLogger("facerec")
 
 _MANIFEST, _INPUTS = "run.json", "inputs.jsonl"
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)  # what some network folders say
+
+
+def refuse_special(path: Path) -> None:
+    """Refuse to write where something else than a file is in the way.
+
+    Results are renamed into place. A device or pipe of that name would be gone, for every program of the
+    machine.
+
+    Raises:
+        UsageError: It is a device, pipe or socket.
+    """
+    folder = os.path.realpath(os.path.dirname(absolute(path)))  # noqa: PTH120
+    special = folder == "/dev" or folder.startswith("/proc/")  # there a redirected stdout looks like a file
+    with contextlib.suppress(OSError, ValueError):
+        special |= stat.S_IFMT(path.stat().st_mode) not in (stat.S_IFREG, stat.S_IFDIR)
+    if special:
+        raise UsageError(
+            f"{path} is a device, pipe or socket, and no file can be written there.", hint="Name a file."
+        )
 
 
 @contextlib.contextmanager
@@ -42,7 +63,11 @@ def write_stream(path: Path, folder: Path | None = None) -> Iterator[BinaryIO]:
         path: Where it appears.
         folder: Where it is until then, in the same file system; beside ``path`` by default. What a kill
             leaves there is the caller's to clear away.
+
+    Raises:
+        UsageError: A device, pipe or socket has that name.
     """
+    refuse_special(path)
     handle, beside = tempfile.mkstemp(prefix=".facerec.", suffix=".tmp", dir=folder or path.parent)
     try:
         with os.fdopen(handle, "wb") as stream:

@@ -427,6 +427,30 @@ def test_a_place_that_cannot_be_written_is_refused_before_any_work(
     assert opened.seen == [] and not (tmp_path / "out.npy.parts").exists()
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs POSIX pipes")
+@pytest.mark.parametrize("where", ["out.npy", "out.csv", "sheet.html", "link.html"])
+def test_a_pipe_is_not_replaced_by_a_file(opened: DotModel, album: Album, tmp_path: Path, where: str) -> None:
+    pipe = tmp_path / where.replace("link", "pipe")
+    os.mkfifo(pipe)
+    if where == "link.html":
+        (tmp_path / where).symlink_to(pipe)
+    preview = tmp_path / where if where.endswith(".html") else None
+    with pytest.raises(UsageError, match="is a device, pipe or socket"):
+        embed_to_file([album(2)], tmp_path / "out.npy", preview=preview, overwrite=True)
+    assert opened.seen == [] and pipe.is_fifo()
+    with pytest.raises(UsageError, match="is a device"), shards.write_stream(pipe):
+        pass
+    assert pipe.is_fifo()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such folders")
+@pytest.mark.parametrize("name", ["/dev/null", "/dev/stdout", "/dev/no such device", "/proc/self/fd/1"])
+def test_devices_are_known_by_their_folder_too(name: str) -> None:
+    """Asked, never written to: a test that fails here must not take the machine's devices."""
+    with pytest.raises(UsageError, match="is a device"):
+        shards.refuse_special(Path(name))
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows does not delete the current folder")
 @pytest.mark.parametrize("output", ["out.npy", "out/"])
 def test_a_deleted_current_folder_is_told_of(
