@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
@@ -15,6 +16,7 @@ from facerec_cli import __version__
 from facerec_cli.embed.destination import Destination, open_destination
 from facerec_cli.embed.engine import Engine, Opened, Work
 from facerec_cli.embed.local import LocalEngine
+from facerec_cli.embed.places import check_outputs, check_overwriting
 from facerec_cli.embed.result import EmbedOptions
 from facerec_cli.embed.shards import digest_inputs, refuse_special
 from facerec_cli.embed.summary import Summary
@@ -68,17 +70,21 @@ def embed_to_file(
         progress: Told the photos done.
 
     Raises:
-        UsageError: The output's suffix is unknown, something is there already, or ``resume`` does not fit.
+        UsageError: The output's suffix is unknown, something is there already, outputs are in the way of an
+            input or of each other, or ``resume`` does not fit.
         InputError: No photo was found, or a file cannot be written.
         ModelError: The model cannot be used.
         KeyboardInterrupt: With a message that says how to go on.
     """
     settings, worker = options or EmbedOptions(), engine or LocalEngine()
+    named = [os.fspath(name) for name in ([inputs] if isinstance(inputs, str | Path) else inputs)]
     destination = open_destination(output)
     _check_places(destination, crops, preview, worker)
+    check_outputs(destination, crops, preview, named)
     began = time.perf_counter()
     own = [path for path in (crops, destination.working) if path is not None]
-    photos = find_images(inputs, exclude=own)
+    photos = find_images(named, exclude=own)
+    check_overwriting(destination, crops, preview, named, photos)
     if not photos:
         raise InputError("No photo was found.", hint="Name photos, folders with photos, or a list of them.")
     step = max(1, SHARD_SIZE // settings.batch_size) * settings.batch_size
