@@ -170,10 +170,13 @@ def check(
     """Read every file of the models again and compare it with their manifests."""
     import dataclasses
 
-    from facerec_cli.errors import ModelError
+    from facerec_cli.errors import InputError, ModelError
     from facerec_cli.packs import store
 
-    findings = store.check(name)
+    try:
+        findings = store.check(name)
+    except InputError as fault:  # to the shell, a model that is not here, as for every other command
+        raise ModelError(fault.message, hint=fault.hint) from fault
     if json_output:
         result_json({"models": [dataclasses.asdict(finding) for finding in findings]})
     else:
@@ -197,19 +200,34 @@ def card(
 ) -> None:
     """Write a model card (Markdown): manifest, measured error rates, data and limits."""
     from facerec_cli.packs.card import model_card
-    from facerec_cli.packs.files import write_atomic
     from facerec_cli.packs.store import open_pack
 
     text = model_card(open_pack(model))
     if output == Path("-"):
         output = None
     if output:
-        write_atomic(output, text.encode())
+        _write_card(output, text)
         note(f"wrote {output}")
     if json_output:
         result_json({"model": model, "card": text, "output": str(output) if output else None})
     elif not output:
         result(text.rstrip("\n"))
+
+
+def _write_card(output: Path, text: str) -> None:
+    from facerec_cli.embed.shards import refuse_special
+    from facerec_cli.errors import InputError, UsageError
+    from facerec_cli.packs.files import write_atomic
+
+    if output.is_dir():
+        raise UsageError(f"{output} is a folder; a file is to be written there.", hint="Add the file's name.")
+    refuse_special(output)
+    try:
+        write_atomic(output, text.encode())
+    except OSError as fault:
+        raise InputError(
+            f"{output} cannot be written: {fault.strerror}.", hint="Name a place that you may write to."
+        ) from fault
 
 
 def _settle_licence(pack: ModelPack, agreed: bool) -> None:

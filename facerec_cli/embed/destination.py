@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from facerec_cli.embed.shards import Shard
+from facerec_cli.images.find import absolute
 from facerec_cli.images.remote import is_url
 
 
@@ -74,12 +75,15 @@ def open_destination(output: str | Path) -> Destination:
 
     Raises:
         UsageError: No format has the file's suffix.
+        InputError: The name is relative and the current folder has been deleted.
         MissingExtraError: The format's package is not installed.
     """
     from facerec_cli.embed.dataset import ParquetFolder
     from facerec_cli.embed.files import ResultFile
 
     text = os.fspath(output)
+    if not is_url(text):
+        absolute(text)  # before any work, whether there is a current folder to write to
     separators = tuple(filter(None, ("/", os.sep, os.altsep)))
     if is_url(text) or text.endswith(separators):
         return ParquetFolder(text)

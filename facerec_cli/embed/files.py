@@ -10,7 +10,7 @@ from typing import Any
 
 from facerec_cli.embed.preview import write_preview
 from facerec_cli.embed.result import STATUSES
-from facerec_cli.embed.shards import Parts, Shard, alone, describe_changes
+from facerec_cli.embed.shards import Parts, Shard, alone, describe_changes, refuse_special
 from facerec_cli.embed.writers import read_description, result_files, writer_for
 from facerec_cli.errors import UsageError
 
@@ -37,8 +37,9 @@ class ResultFile:
         self.working: Path | str = self._parts.folder
 
     def check(self) -> None:
-        """Refuse a folder of that name."""
+        """Refuse a folder, a device and a pipe of that name."""
         for path in result_files(self._output):
+            refuse_special(path)
             if path.is_dir():
                 raise UsageError(
                     f"{path} is a folder; a file is to be written there.",

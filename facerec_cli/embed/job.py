@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
@@ -15,8 +16,9 @@ from facerec_cli import __version__
 from facerec_cli.embed.destination import Destination, open_destination
 from facerec_cli.embed.engine import Engine, Opened, Work
 from facerec_cli.embed.local import LocalEngine
+from facerec_cli.embed.places import check_outputs, check_overwriting
 from facerec_cli.embed.result import EmbedOptions
-from facerec_cli.embed.shards import digest_inputs
+from facerec_cli.embed.shards import digest_inputs, refuse_special
 from facerec_cli.embed.summary import Summary
 from facerec_cli.errors import FacerecError, InputError, UsageError
 from facerec_cli.images import find_images
@@ -68,17 +70,21 @@ def embed_to_file(
         progress: Told the photos done.
 
     Raises:
-        UsageError: The output's suffix is unknown, something is there already, or ``resume`` does not fit.
+        UsageError: The output's suffix is unknown, something is there already, outputs are in the way of an
+            input or of each other, or ``resume`` does not fit.
         InputError: No photo was found, or a file cannot be written.
         ModelError: The model cannot be used.
         KeyboardInterrupt: With a message that says how to go on.
     """
     settings, worker = options or EmbedOptions(), engine or LocalEngine()
+    named = [os.fspath(name) for name in ([inputs] if isinstance(inputs, str | Path) else inputs)]
     destination = open_destination(output)
     _check_places(destination, crops, preview, worker)
+    check_outputs(destination, crops, preview, named)
     began = time.perf_counter()
     own = [path for path in (crops, destination.working) if path is not None]
-    photos = find_images(inputs, exclude=own)
+    photos = find_images(named, exclude=own)
+    check_overwriting(destination, crops, preview, named, photos)
     if not photos:
         raise InputError("No photo was found.", hint="Name photos, folders with photos, or a list of them.")
     step = max(1, SHARD_SIZE // settings.batch_size) * settings.batch_size
@@ -114,6 +120,8 @@ def _check_places(destination: Destination, crops: Path | None, preview: Path | 
     destination.check()
     if preview is not None and preview.is_dir():
         raise UsageError(f"{preview} is a folder; a file is to be written there.", hint="Name another file.")
+    if preview is not None:
+        refuse_special(preview)
     if preview is not None and destination.shared:
         raise UsageError("--preview needs a result in one file.", hint="Use -o embeddings.parquet.")
     if crops is not None and crops.exists() and not crops.is_dir():

@@ -59,7 +59,7 @@ class RayEngine:
     ) -> None:
         if actors is not None and actors < 1:
             raise UsageError(f"--actors {actors} is below 1.")
-        if actor_gpus is not None and not (0 <= actor_gpus <= 1 or actor_gpus == int(actor_gpus)):
+        if actor_gpus is not None and not (0 <= actor_gpus <= 1 or float(actor_gpus).is_integer()):
             raise UsageError(f"--actor-gpus {actor_gpus} is neither a fraction nor a whole number.")
         self._address = address
         self._actors = actors

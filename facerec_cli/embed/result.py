@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -60,8 +61,10 @@ class EmbedOptions:
             raise UsageError(f"--max-side {self.max_side} is below 32 pixels.")
         if not 1 <= self.batch_size <= 1024:
             raise UsageError(f"--batch-size {self.batch_size} is not between 1 and 1024.")
-        if self.min_size < 0 or self.max_pixels < 1:
-            raise UsageError("Sizes in pixels must not be negative.")
+        if not 0 <= self.min_size < math.inf:  # NaN, which no comparison finds, fails here too
+            raise UsageError(f"--min-size {self.min_size} is not a number of pixels, 0 or more.")
+        if self.max_pixels < 1:
+            raise UsageError(f"A limit of {self.max_pixels} pixels leaves no photo.")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

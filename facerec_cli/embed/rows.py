@@ -45,12 +45,22 @@ def make_shard(results: Iterable[PhotoResult], *, size: int, first: int, crops: 
             vectors.append(face.embedding)
             row = {**photo, "face": index, **_face_columns(face)}
             if crops is not None and face.crop is not None:
-                row["crop"] = _save_crop(face, crops, f"{number:07d}_{_stem(result.name)}_{index}.png")
+                row["crop"] = _save_crop(face, crops, f"{crop_prefix(number, result.name)}{index}.png")
             rows.append(row)
         if not result.faces:
             rows.append(photo)
     stacked = np.stack(vectors) if vectors else np.zeros((0, size), np.float32)
     return Shard(stacked, rows)
+
+
+def crop_prefix(number: int, path: str) -> str:
+    """How the names of an input's crops begin, which end in the number of the face.
+
+    Args:
+        number: Of the input.
+        path: Its name.
+    """
+    return f"{number:07d}_{_stem(path)}_"
 
 
 def numbered(shards: Iterable[Shard]) -> Iterable[dict[str, Any]]:

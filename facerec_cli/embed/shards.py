@@ -10,8 +10,10 @@ import contextlib
 import errno
 import io
 import json
+import logging
 import os
 import shutil
+import stat
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,10 +27,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec_cli.errors import InputError, UsageError
+from facerec_cli.images.find import absolute
 from facerec_cli.packs.files import exclusive
+
+log = logging.getLogger("facerec")
 
 _MANIFEST, _INPUTS = "run.json", "inputs.jsonl"
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)  # what some network folders say
+
+
+def refuse_special(path: Path) -> None:
+    """Refuse to write where something else than a file is in the way.
+
+    Results are renamed into place. A device or pipe of that name would be gone, for every program of the
+    machine.
+
+    Raises:
+        UsageError: It is a device, pipe or socket.
+    """
+    folder = os.path.realpath(os.path.dirname(absolute(path)))  # noqa: PTH120
+    special = folder == "/dev" or folder.startswith("/proc/")  # there a redirected stdout looks like a file
+    with contextlib.suppress(OSError, ValueError):
+        special |= stat.S_IFMT(path.stat().st_mode) not in (stat.S_IFREG, stat.S_IFDIR)
+    if special:
+        raise UsageError(
+            f"{path} is a device, pipe or socket, and no file can be written there.", hint="Name a file."
+        )
 
 
 @contextlib.contextmanager
@@ -39,7 +63,11 @@ def write_stream(path: Path, folder: Path | None = None) -> Iterator[BinaryIO]:
         path: Where it appears.
         folder: Where it is until then, in the same file system; beside ``path`` by default. What a kill
             leaves there is the caller's to clear away.
+
+    Raises:
+        UsageError: A device, pipe or socket has that name.
     """
+    refuse_special(path)
     handle, beside = tempfile.mkstemp(prefix=".facerec.", suffix=".tmp", dir=folder or path.parent)
     try:
         with os.fdopen(handle, "wb") as stream:
@@ -121,17 +149,15 @@ class Parts:
             stream.write(json.dumps(run, indent=2).encode())
 
     def resume(self, run: Mapping[str, Any], inputs: Sequence[str]) -> None:
-        """Check that an interrupted run was asked the same thing.
+        """Check that an interrupted run was asked the same thing, and drop its damaged shards.
 
         Raises:
             UsageError: Something that decides the result differs; the message says what.
         """
         try:
-            before = json.loads((self.folder / _MANIFEST).read_bytes())
-        except (OSError, ValueError) as error:
-            raise UsageError(
-                f"{self.folder / _MANIFEST} cannot be read: {error}.", hint="Start over with --force."
-            ) from error
+            before = dict(json.loads((self.folder / _MANIFEST).read_bytes()))
+        except (OSError, ValueError, TypeError) as error:
+            raise _unreadable(self.folder / _MANIFEST, error) from error
         changed = describe_changes({**before, "inputs": None}, {**run, "inputs": None})
         if changed:
             raise UsageError(
@@ -139,6 +165,7 @@ class Parts:
                 hint="Give the same settings as before, or start over with --force.",
             )
         self._check_inputs(inputs)
+        self._drop_damaged()
 
     def count(self) -> int:
         """How many shards are done; an engine may do them in any order."""
@@ -162,9 +189,13 @@ class Parts:
             stream.write(content)
 
     def read(self) -> Iterator[Shard]:
-        """All shards in order, one in memory at a time."""
+        """All shards in order, one in memory at a time.
+
+        Raises:
+            InputError: One is damaged.
+        """
         for index in range(self.count()):
-            yield self._load(index)
+            yield self._load(self._shard_path(index))
 
     def remove(self) -> None:
         """Drop the folder and all that is in it."""
@@ -175,17 +206,32 @@ class Parts:
     def _shard_path(self, index: int) -> Path:
         return self.folder / f"{index:06d}.npz"
 
-    def _load(self, index: int) -> Shard:
-        path = self._shard_path(index)
+    def _load(self, path: Path) -> Shard:
         try:
             with np.load(path, allow_pickle=False) as stored:
                 lines = stored["rows"].tobytes().decode("ascii")
                 return Shard(stored["embeddings"], [json.loads(line) for line in lines.splitlines()])
-        except (OSError, ValueError, KeyError) as error:
-            raise InputError(f"{path} is damaged: {error}.", hint="Start over with --force.") from error
+        except Exception as error:  # zip, zlib and NumPy have a dozen kinds of faults for a damaged file
+            raise InputError(
+                f"{path} is damaged: {error}.", hint="Go on with --resume: it is made again."
+            ) from error
+
+    def _drop_damaged(self) -> None:
+        """What a crash or a bad disk has spoilt is missing, and so is made again."""
+        for path in sorted(self.folder.glob("*.npz")):
+            try:
+                self._load(path)
+            except InputError as error:
+                log.warning("%s It is made again.", error.message)
+                path.unlink()
 
     def _check_inputs(self, inputs: Sequence[str]) -> None:
-        with (self.folder / _INPUTS).open(encoding="ascii") as stream:
+        path = self.folder / _INPUTS
+        try:
+            stream = path.open(encoding="ascii", errors="replace")  # damage is a difference as well
+        except OSError as error:
+            raise _unreadable(path, error) from error
+        with stream:
             before = (line.rstrip("\n") for line in stream)
             for was, now in zip_longest(before, _signatures(inputs)):
                 if was == now:
@@ -196,9 +242,16 @@ class Parts:
                 )
 
 
+def _unreadable(path: Path, error: Exception) -> UsageError:
+    return UsageError(f"{path} cannot be read: {error}.", hint="Start over with --force.")
+
+
 def _difference(was: str | None, now: str | None) -> str:
     """What the first two signatures that differ say."""
-    old, new = (json.loads(line)[0] if line else None for line in (was, now))
+    try:
+        old, new = (json.loads(line)[0] if line else None for line in (was, now))
+    except (ValueError, LookupError, TypeError):
+        return "the list of the earlier run's photos is damaged"
     if old == new:
         return f"{new} was changed"
     if old is None or (new is not None and new < old):

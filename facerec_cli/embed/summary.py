@@ -54,7 +54,8 @@ class Summary:
         if not bad:
             return None
         kinds = ", ".join(f"{count} {status}" for status, count in bad.items())
-        hint = f"The column reason of the table says why: {self.files[0]}"
+        table = self.files[0] if self.files[0].endswith(".csv") else self.output  # Parquet has all columns
+        hint = f"The column reason of the table says why: {table}"
         if sum(bad.values()) == self.photos:
             return InputError(
                 f"None of the {counted(self.photos, 'input')} could be read ({kinds}).", hint=hint

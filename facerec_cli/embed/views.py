@@ -101,7 +101,9 @@ def open_view(photo: Photo, side: int) -> View:
     reduction = max(r for r in REDUCTIONS if r == 1 or longer >= 0.75 * side * r)
     with room_for(photo, reduction):
         image = photo.decode(reduction)
-    return View(photo, image, reduction, 0, photo.upright_size(image))
+    with room_for(photo, 1 if photo.rounded_to_square(image) else reduction):
+        size = photo.upright_size(image)
+    return View(photo, image, reduction, 0, size)
 
 
 def best_reduction(view: View, face: Face, spread: float) -> int:

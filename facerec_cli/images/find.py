@@ -58,25 +58,40 @@ def find_images(
         Paths as the user wrote them, or joined to the folder they were found in.
 
     Raises:
-        InputError: A list cannot be read.
+        InputError: A list cannot be read, standard input is closed, or a path is relative and the current
+            folder has been deleted.
     """
     if isinstance(inputs, str | os.PathLike):  # or its characters would be searched, "/" among them
         inputs = [inputs]
-    banned = {os.path.abspath(path) for path in exclude}
+    banned = {absolute(path) for path in exclude}
     seen: set[str] = set()
     found: list[str] = []
     for given in inputs:
         for path in _expand(os.fspath(given), banned, stdin):
-            key = os.path.abspath(path) if "\0" not in path else path
+            key = absolute(path) if "\0" not in path else path
             if key not in seen:
                 seen.add(key)
                 found.append(path)
     return found
 
 
+def absolute(path: str | os.PathLike[str]) -> str:
+    """The full path, without ``.`` and ``..``; links are left as they are.
+
+    Raises:
+        InputError: The path is relative and the current folder has been deleted.
+    """
+    try:
+        return os.path.abspath(path)
+    except FileNotFoundError as error:
+        raise InputError(
+            "The current folder has been deleted.", hint="Change into one that exists, or give full paths."
+        ) from error
+
+
 def _expand(given: str, banned: set[str], stdin: BinaryIO | None) -> Iterator[str]:
     if given == "-":
-        for line in _lines((stdin or sys.stdin.buffer).read()):
+        for line in _lines(_read_stdin(stdin)):
             yield from _expand_entry(_meant(line, [""]), banned)
     elif Path(given).suffix.lower() in _LIST_SUFFIXES and os.path.isfile(given):
         yield from _listed(given, banned)
@@ -133,6 +148,18 @@ def _listed(path: str, banned: set[str]) -> Iterator[str]:
         yield from _expand_entry(_meant(line, [os.path.dirname(path), ""]), banned)
 
 
+def _read_stdin(stdin: BinaryIO | None) -> bytes:
+    if stdin is None and sys.stdin is None:  # as Python has it where the shell has closed it
+        raise InputError(
+            "Standard input is closed, so there is no list to read.",
+            hint="Pipe one in: find . -name '*.jpg' -print0 | facerec embed -",
+        )
+    try:
+        return (stdin or sys.stdin.buffer).read()
+    except OSError as error:
+        raise InputError(f"Standard input cannot be read: {error.strerror}.") from error
+
+
 def _meant(line: str, folders: list[str]) -> str:
     """The path that a line of a list means; as it stands in the first folder where there is no such thing."""
     bare = line.strip()
@@ -159,7 +186,7 @@ def _lines(data: bytes) -> Iterator[str]:
 
 def _walk(folder: str, banned: set[str], visited: set[tuple[int, int]]) -> Iterator[str]:
     """The photos below a folder; a folder that cannot be opened is yielded itself, to be reported."""
-    if os.path.abspath(folder) in banned:
+    if absolute(folder) in banned:
         return
     try:
         state = os.stat(folder)

@@ -100,11 +100,21 @@ class Photo:
     def upright_size(self, image: Image) -> tuple[int, int]:
         """(width, height) of the whole photo, given the outcome of ``decode`` at any reduction.
 
-        EXIF may have swapped the sides; the shape of the decoded pixels tells.
+        EXIF may have swapped the sides; the shape of the decoded pixels tells. Where it does not (see
+        ``rounded_to_square``) the whole photo is decoded.
+
+        Raises:
+            ImageError: The whole photo cannot be decoded.
         """
         width, height = self.header.width, self.header.height
-        swapped = (image.shape[1] > image.shape[0]) != (width > height) and width != height
+        if self.rounded_to_square(image):
+            image = self.decode()
+        swapped = (image.shape[1] > image.shape[0]) != (width > height)
         return (height, width) if swapped else (width, height)
+
+    def rounded_to_square(self, image: Image) -> bool:
+        """Whether an outcome of ``decode`` no longer shows which side is the longer one."""
+        return self.header.width != self.header.height and image.shape[0] == image.shape[1]
 
     def _opencv(self, flag: int) -> Any:
         try:

@@ -46,6 +46,7 @@ def test_the_shards_hold_what_the_single_file_holds(opened: DotModel, album: Alb
     embed_to_file([folder], tmp_path / "one.parquet", options=SMALL)
     summary = embed_to_file([folder], f"{tmp_path}/many/", options=SMALL)
     assert summary.statuses == {"ok": 19, "empty": 1} and summary.embeddings == 19
+    assert summary.fault is not None and summary.fault.hint.endswith(f"says why: {tmp_path}/many/")
     assert sorted(contents(tmp_path / "many")) == [
         "_facerec.json", "part-000000.parquet", "part-000001.parquet", "part-000002.parquet",
     ]  # fmt: skip

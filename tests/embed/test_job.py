@@ -71,6 +71,7 @@ def test_inputs_have_rows_and_faces_vectors(opened: DotModel, album: Album, tmp_
     assert float(rows[0]["nose_x"]) == pytest.approx(60, abs=0.6)
     assert summary.statuses == {"ok": 5, "no_face": 1, "missing": 2, "empty": 1, "unreadable": 1}
     assert isinstance(summary.fault, PartialFailure)
+    assert summary.fault.hint.endswith(f"says why: {tmp_path / 'out.csv'}")
     document = json.loads((tmp_path / "out.json").read_text())
     assert document["model"] == {"name": "dots", "sha256": opened.hash}
     assert document["rows"] == 5 and document["settings"]["batch_size"] == 4
@@ -173,6 +174,94 @@ def test_a_run_that_failed_half_way_goes_on_to_the_same_bytes(
     assert len(opened.seen) == 45 - 24 and summary.resumed == 24
     assert contents(cut) == contents(whole)
     assert contents(cut / "crops") == contents(whole / "crops") and len(contents(cut / "crops")) == 45
+
+
+def interrupted(folder: Path, out: Path, monkeypatch: pytest.MonkeyPatch, *, after: int) -> Path:
+    """A run that ended after so many shards; gives the folder that it left."""
+    store = Parts.store
+
+    def interrupt(self: Parts, index: int, content: bytes) -> None:
+        if index == after:
+            raise KeyboardInterrupt
+        store(self, index, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Parts, "store", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            embed_to_file([folder], out, options=SMALL)
+    return out.with_name(f"{out.name}.parts")
+
+
+def flipped(data: bytes, at: int) -> bytes:
+    return data[:at] + bytes([data[at] ^ 4]) + data[at + 1 :]
+
+
+DAMAGE: dict[str, Callable[[bytes], bytes]] = {
+    "cut short": lambda data: data[: len(data) // 2],
+    "empty": lambda data: b"",
+    "of zeros": lambda data: bytes(len(data)),
+    "one bit of a vector": lambda data: flipped(data, 200),
+    "a compression that does not exist": lambda data: flipped(data, data.rindex(b"PK\x01\x02") + 10),
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_a_damaged_shard_is_made_again(
+    opened: DotModel,
+    album: Album,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    kind: str,
+) -> None:
+    folder = album(30)
+    run_to(tmp_path / "whole", [folder])
+    (tmp_path / "cut").mkdir()
+    shard = interrupted(folder, tmp_path / "cut" / "out.npz", monkeypatch, after=3) / "000001.npz"
+    before = shard.read_bytes()
+    shard.write_bytes(DAMAGE[kind](before))
+    assert shard.read_bytes() != before
+    summary = run_to(tmp_path / "cut", [folder], resume=True)
+    assert summary.resumed == 16 and contents(tmp_path / "cut") == contents(tmp_path / "whole")
+    assert f"{shard} is damaged" in caplog.text and "It is made again." in caplog.text
+
+
+def test_a_shard_that_is_damaged_while_the_run_lasts_is_no_fault_of_ours(
+    opened: DotModel, album: Album, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, store = album(20), Parts.store
+    with monkeypatch.context() as patch:
+        patch.setattr(Parts, "store", lambda self, index, content: store(self, index, content[:300]))
+        with pytest.raises(InputError, match=r"000000.npz is damaged.*Go on with --resume"):
+            run_to(tmp_path / "out", [folder])
+    assert run_to(tmp_path / "out", [folder], resume=True).resumed == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("run.json", b"[1]", r"run.json cannot be read"),
+        ("inputs.jsonl", None, r"inputs.jsonl cannot be read"),
+        ("inputs.jsonl", b"\xff\xfe", r"the list of the earlier run's photos is damaged"),
+        ("inputs.jsonl", b"7\n", r"the list of the earlier run's photos is damaged"),
+    ],
+)
+def test_what_an_interrupted_run_says_of_itself_may_be_damaged(
+    opened: DotModel,
+    album: Album,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    content: bytes | None,
+    told: str,
+) -> None:
+    folder, out = album(20), tmp_path / "out.npy"
+    parts = interrupted(folder, out, monkeypatch, after=1)
+    (parts / name).unlink()
+    if content is not None:
+        (parts / name).write_bytes(content)
+    with pytest.raises(UsageError, match=rf"{told}.*Start over with --force"):
+        embed_to_file([folder], out, options=SMALL, resume=True)
 
 
 def test_resume_refuses_another_run_and_says_what_differs(
@@ -336,6 +425,45 @@ def test_a_place_that_cannot_be_written_is_refused_before_any_work(
     with pytest.raises(UsageError, match=r"is a (folder|file)"):
         embed_to_file([folder], tmp_path / "out.npy", options=SMALL, overwrite=True, **settings)  # type: ignore[arg-type]
     assert opened.seen == [] and not (tmp_path / "out.npy.parts").exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs POSIX pipes")
+@pytest.mark.parametrize("where", ["out.npy", "out.csv", "sheet.html", "link.html"])
+def test_a_pipe_is_not_replaced_by_a_file(opened: DotModel, album: Album, tmp_path: Path, where: str) -> None:
+    pipe = tmp_path / where.replace("link", "pipe")
+    os.mkfifo(pipe)
+    if where == "link.html":
+        (tmp_path / where).symlink_to(pipe)
+    preview = tmp_path / where if where.endswith(".html") else None
+    with pytest.raises(UsageError, match="is a device, pipe or socket"):
+        embed_to_file([album(2)], tmp_path / "out.npy", preview=preview, overwrite=True)
+    assert opened.seen == [] and pipe.is_fifo()
+    with pytest.raises(UsageError, match="is a device"), shards.write_stream(pipe):
+        pass
+    assert pipe.is_fifo()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such folders")
+@pytest.mark.parametrize("name", ["/dev/null", "/dev/stdout", "/dev/no such device", "/proc/self/fd/1"])
+def test_devices_are_known_by_their_folder_too(name: str) -> None:
+    """Asked, never written to: a test that fails here must not take the machine's devices."""
+    with pytest.raises(UsageError, match="is a device"):
+        shards.refuse_special(Path(name))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows does not delete the current folder")
+@pytest.mark.parametrize("output", ["out.npy", "out/"])
+def test_a_deleted_current_folder_is_told_of(
+    opened: DotModel, album: Album, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, output: str
+) -> None:
+    folder = album(1)
+    if output.endswith("/"):
+        pytest.importorskip("pyarrow")
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(InputError, match="The current folder has been deleted"):
+        embed_to_file([folder], output)
 
 
 @pytest.mark.parametrize("name", ["out", "out.txt", "out.h5"])

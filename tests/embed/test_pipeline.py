@@ -269,6 +269,10 @@ def test_a_broken_model_is_an_error_not_a_row(dots: DotModel, scale: float) -> N
         {"max_side": 3},
         {"batch_size": 0},
         {"min_size": -1},
+        {"min_size": float("nan")},
+        {"min_size": float("inf")},
+        {"min_score": float("nan")},
+        {"max_pixels": 0},
     ],
 )
 def test_options_out_of_range_are_refused(wrong: dict[str, object]) -> None:

@@ -86,6 +86,7 @@ def test_without_ray_the_extra_is_named(
         (["--engine", "spark"], "There is no engine 'spark'"),
         (["--engine", "ray", "--crops", "crops"], "--crops is for --engine local"),
         (["--engine", "ray", "--actor-gpus", "1.5"], "neither a fraction nor a whole number"),
+        (["--engine", "ray", "--actor-gpus", "inf"], "neither a fraction nor a whole number"),
     ],
 )
 def test_flags_that_do_not_fit_are_refused(album: Album, flags: list[str], message: str) -> None:
@@ -93,6 +94,11 @@ def test_flags_that_do_not_fit_are_refused(album: Album, flags: list[str], messa
     output = str(folder.parent / "out.npy")
     done = CliRunner().invoke(build_app(["embed"]), ["embed", str(folder), "-o", output, *flags])
     assert done.exit_code == 2 and message in done.stderr and done.stdout == ""
+
+
+def test_gpus_that_are_no_number_are_refused() -> None:
+    with pytest.raises(UsageError, match="neither a fraction nor a whole number"):
+        RayEngine(actor_gpus=float("nan"))
 
 
 def test_a_fault_reaches_the_user_as_it_was() -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
+from facerec_cli.errors import InputError
 from facerec_cli.images import find_images
 
 
@@ -109,6 +111,25 @@ def test_standard_input_is_a_list(tree: Path) -> None:
     assert find_images(["-"], stdin=stream) == ["photos/b.jpg", "photos/none.jpg"]
     stream = io.BytesIO(b"new\nline.jpg\0photos/b.jpg\0")
     assert find_images(["-"], stdin=stream) == ["new\nline.jpg", "photos/b.jpg"]
+
+
+def test_standard_input_may_be_closed_or_unreadable(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with (tree / "write only").open("wb") as stream, pytest.raises(InputError, match="cannot be read"):
+        find_images(["-"], stdin=open(stream.fileno(), "rb", closefd=False))  # noqa: SIM115
+    monkeypatch.setattr("sys.stdin", None)
+    with pytest.raises(InputError, match=r"Standard input is closed.*Pipe one in: find"):
+        find_images(["-"])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows does not delete the current folder")
+def test_the_current_folder_may_be_gone(tree: Path) -> None:
+    (tree / "gone").mkdir()
+    os.chdir(tree / "gone")
+    (tree / "gone").rmdir()
+    for name in (".", "none.jpg"):
+        with pytest.raises(InputError, match=r"The current folder has been deleted.*full paths"):
+            find_images([name])
+    assert find_images([tree / "photos" / "b.jpg"]) == [str(tree / "photos" / "b.jpg")]
 
 
 def test_patterns_are_expanded_and_one_without_a_match_is_kept(tree: Path) -> None:

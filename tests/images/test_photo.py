@@ -150,6 +150,21 @@ def test_orientation_from_exif_is_applied(kind: str, orientation: int) -> None:
     assert photo.upright_size(small) == (upright.shape[1], upright.shape[0])
 
 
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+@pytest.mark.parametrize("size", [(200, 199), (199, 200), (201, 200), (200, 200)])
+def test_sides_that_are_nearly_equal_are_not_mixed_up(
+    kind: str, orientation: int, size: tuple[int, int]
+) -> None:
+    """Of 200 x 199 pixels 100 x 100 are left at half size, and nothing of which side was longer."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    photo = open_photo(pillow(rgb().resize(size), kind, exif=exif))
+    upright = size if orientation < 5 else size[::-1]
+    for reduction in REDUCTIONS:
+        assert photo.upright_size(photo.decode(reduction)) == upright
+
+
 @pytest.mark.parametrize("kind", ["jpeg", "png"])
 @pytest.mark.parametrize("reduction", REDUCTIONS)
 def test_a_reduced_photo_is_the_area_average(kind: str, reduction: int) -> None:

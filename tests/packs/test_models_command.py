@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -120,7 +121,9 @@ def test_check_exits_with_4_on_a_mismatch_and_prints_one_document(facerec, tiny,
     assert [(m["name"], m["status"]) for m in found] == [*embedded, ("tiny", "broken")]
     assert "broken" in facerec("check", "tiny", code=4).stdout
     facerec("check", "sface")
-    facerec("check", "nobody", code=3)
+    found = documents(facerec("check", "nobody", "--json", code=4))["error"]
+    assert found["kind"] == "ModelError" and "no model 'nobody'" in found["message"]
+    facerec("remove", "nobody", code=4)
 
 
 def test_pull_without_agreement_is_refused_with_the_flag(facerec):
@@ -185,6 +188,17 @@ def test_a_card_shows_the_evaluations_beside_the_pack(facerec, tiny, tmp_path):
     assert (tmp_path / "card.md").read_text() == done.stdout
     assert facerec("card", "tiny", "-o", "-").stdout == done.stdout
     assert not Path("-").exists()
+
+
+def test_a_card_is_written_to_a_file_only(facerec, tmp_path):
+    done = facerec("card", "sface", "-o", tmp_path, code=2)
+    assert "is a folder" in done.stderr and "Add the file's name" in done.stderr
+    (tmp_path / "file").write_text("mine")
+    assert "cannot be written" in facerec("card", "sface", "-o", tmp_path / "file" / "card.md", code=3).stderr
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe")
+        assert "is a device, pipe" in facerec("card", "sface", "-o", tmp_path / "pipe", code=2).stderr
+        assert (tmp_path / "pipe").is_fifo()
 
 
 @pytest.mark.parametrize("words", ["embed", "verify", "models add", "models show"])

@@ -1,0 +1,112 @@
+"""Outputs that would take something from each other or from the input are refused before any work."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from dots import DotModel
+
+from facerec_cli.embed import embed_to_file
+from facerec_cli.errors import UsageError
+
+Album = Callable[[int], Path]
+
+
+@pytest.fixture
+def photos(opened: DotModel, album: Album, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with three photos, in the current folder."""
+    folder = album(3)
+    monkeypatch.chdir(folder.parent)
+    return folder
+
+
+def refused(inputs: list[str], output: str = "out.npy", **places: str) -> str:
+    """What a run is told that must change nothing."""
+    before = {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()}
+    with pytest.raises(UsageError) as caught:
+        embed_to_file(inputs, output, overwrite=True, **{flag: Path(path) for flag, path in places.items()})
+    assert {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()} == before
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["photos", "photos/0001.png", "./photos/../photos/0001.png", "link.jpg", "photos/*.png", "list.txt", "-"],
+)
+@pytest.mark.parametrize("preview", ["photos/0001.png", "link.jpg"])
+def test_a_photo_is_not_overwritten(
+    photos: Path, monkeypatch: pytest.MonkeyPatch, given: str, preview: str
+) -> None:
+    Path("link.jpg").symlink_to("photos/0001.png")
+    Path("list.txt").write_text("photos/0001.png\n")
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"photos/0001.png\n")))
+    message = refused([given], preview=preview)
+    assert f"is an input and would be overwritten by --preview {preview}" in message
+
+
+def test_neither_are_a_list_and_a_named_file(photos: Path) -> None:
+    Path("list.txt").write_text("photos/0001.png\n")
+    assert "list.txt is an input" in refused(["list.txt"], preview="list.txt")
+    Path("out.csv").write_bytes(Path("photos/0001.png").read_bytes())
+    assert "out.csv is an input and would be overwritten by -o out.npy" in refused(["out.csv", "photos"])
+    url = f"file://{photos}/0001.png"
+    assert f"{url} is an input" in refused([url], preview="photos/0001.png")
+
+
+@pytest.mark.parametrize(
+    ("output", "preview"),
+    [
+        ("out.npy", "out.npy"),
+        ("out.npy", "out.csv"),
+        ("out.npy", "./photos/../out.json"),
+        ("out.npz", "out.csv"),
+        ("out.npy", "out.npy.parts"),
+        ("out.npy", "out.npy.parts/sheet.html"),
+    ],
+)
+def test_a_preview_has_a_place_of_its_own(photos: Path, output: str, preview: str) -> None:
+    message = refused(["photos"], output, preview=preview)
+    assert f"--preview {Path(preview)} is where -o {output} is written" in message
+
+
+def test_crops_have_a_place_of_their_own(photos: Path) -> None:
+    for crops in ("out.npy", "out.csv", "out.npy.parts", "out.npy.parts/crops"):
+        assert f"--crops {crops} is where -o out.npy is written" in refused(["photos"], crops=crops)
+    message = refused(["photos"], crops="same", preview="same")
+    assert "--crops same is where --preview same is written" in message
+
+
+def test_shards_and_crops_do_not_share_a_folder(photos: Path) -> None:
+    pytest.importorskip("pyarrow")
+    assert "--crops both is where -o both/ is written" in refused(["photos"], "both/", crops="both")
+    message = refused(["photos"], "photos/")
+    assert "photos is the folder of -o and an input" in message and "photos/faces" in message
+
+
+@pytest.mark.parametrize(
+    ("given", "crops"), [("photos", "photos/"), ("./photos", "photos"), ("here", "photos")]
+)
+def test_the_folder_of_the_photos_is_not_that_of_the_crops(photos: Path, given: str, crops: str) -> None:
+    Path("here").symlink_to("photos")
+    message = refused([given], crops=crops)
+    assert f"{given} is the folder of --crops and an input" in message
+    assert f"Name another folder for --crops, such as one below it: {Path(given, 'faces')}" in message
+
+
+def test_a_crop_does_not_take_the_place_of_a_photo(photos: Path) -> None:
+    first = photos / "0000.png"
+    clash = first.rename(photos / "0000001_0001_0.png")
+    inputs = [f"photos/{clash.name}", "photos/0001.png"]
+    assert f"photos/{clash.name} is an input" in refused(inputs, crops="photos")
+    done = embed_to_file(inputs[::-1], "out.npy", crops=Path("photos"))
+    assert done.embeddings == 2 and len(list(photos.iterdir())) == 5
+
+
+def test_what_is_in_no_ones_way_is_written_again(photos: Path) -> None:
+    for _ in range(2):
+        places = {"crops": photos / "crops", "preview": photos / "sheet.html"}
+        assert embed_to_file(["photos"], photos / "out.npy", **places).embeddings == 3
