@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import cv2
@@ -103,8 +103,7 @@ def _cut_all(
     progress: Progress,
 ) -> None:
     with ThreadPoolExecutor(4) as threads:
-        for group in _groups(named(source), _BATCH):
-            crops = [(index, str(PurePosixPath(name).with_suffix(".jpg"))) for index, name in group]
+        for crops in _groups(named(source, ".jpg"), _BATCH):
             images = list(threads.map(lambda one: _open(source, one[0], target / one[1]), crops))
             photos = [image for image in images if not isinstance(image, str)]
             found = iter(model.detect(photos, max_side=max_side) if photos else [])

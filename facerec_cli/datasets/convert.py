@@ -64,9 +64,8 @@ def write_folder(source: FaceDataset, target: Path, progress: Progress = silent)
     with whole_folder(target) as folder:
         for done, (index, name) in enumerate(named(source), 1):
             data = source.read(index)
-            path = folder / (
-                name if PurePosixPath(name).suffix.lower() in PHOTO_SUFFIXES else name + suffix_of(data)
-            )
+            photo = PurePosixPath(name).suffix.lower() in PHOTO_SUFFIXES
+            path = _free(folder / (name if photo else name + suffix_of(data)))
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
             progress(done, len(source))
@@ -186,8 +185,12 @@ _WRITERS: Mapping[str, Callable[[FaceDataset, Path, Progress], None]] = {
 }
 
 
-def named(source: FaceDataset) -> Iterator[tuple[int, str]]:
+def named(source: FaceDataset, suffix: str | None = None) -> Iterator[tuple[int, str]]:
     """Photos ordered by person, each with a name ``person/file`` that no other has and no path escapes by.
+
+    Args:
+        source: The photos.
+        suffix: What takes the place of each file's own suffix, e.g. ".jpg" for crops; None: it keeps its own.
 
     Raises:
         InputError: A person's or photo's name would leave the target folder or break a line.
@@ -198,19 +201,27 @@ def named(source: FaceDataset) -> Iterator[tuple[int, str]]:
         label = int(source.labels[index])
         if label != person:
             person, used = label, set()
-        original = source.name(index).replace("\\", "/")
         folder = source.class_names[label]
-        own = PurePosixPath(original)
-        stem, suffix, number = own.stem, own.suffix, 1
-        file = own.name
-        while file in used:
-            number += 1
-            file = f"{stem}-{number}{suffix}"
-        used.add(file)
+        file = PurePosixPath(source.name(index).replace("\\", "/")).name
         name = f"{folder}/{file}"
         if any(part in ("", ".", "..") for part in name.split("/")) or any(sign in name for sign in "\n\t\0"):
             raise InputError(f"{name!r} in {source.spec} is no name that can be written.", hint="Rename it.")
-        yield index, name
+        own = PurePosixPath(file if suffix is None else PurePosixPath(file).with_suffix(suffix))
+        file, number = own.name, 1
+        while file in used:  # asked of the name as it will be written, or 1.png would replace 1.jpg
+            number += 1
+            file = f"{own.stem}-{number}{own.suffix}"
+        used.add(file)
+        yield index, f"{folder}/{file}"
+
+
+def _free(path: Path) -> Path:
+    """``path``, or ``x-2.jpg`` where ``x.jpg`` is there already, as ``x`` that was given a suffix."""
+    free, number = path, 1
+    while free.exists():
+        number += 1
+        free = path.with_stem(f"{path.stem}-{number}")
+    return free
 
 
 def suffix_of(data: bytes) -> str:
