@@ -16,9 +16,9 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
-from facerec_cli.datasets.base import FaceDataset
+from facerec_cli.datasets.base import FaceDataset, class_lines
 from facerec_cli.datasets.folder import PHOTO_SUFFIXES, FolderDataset
-from facerec_cli.datasets.lists import ListDataset
+from facerec_cli.datasets.lists import ListDataset, listable
 from facerec_cli.datasets.recordio import frame, pack
 from facerec_cli.errors import InputError, UsageError
 from facerec_cli.progress import Progress, silent
@@ -115,7 +115,7 @@ def write_rec(source: FaceDataset, target: Path, progress: Progress = silent) ->
                     put(key, pack(np.array([end - count, end], np.float32), key, b""))
             rec.flush()
             os.fsync(rec.fileno())
-        _write_class_names(source, beside[".classes.txt"])
+        beside[".classes.txt"].write_bytes(class_lines(source.class_names, source.spec))
         beside_property.write_text(property_text)
         for suffix in suffixes:  # the .rec comes last, so that it is never seen without its index
             beside[suffix].replace(target.with_suffix(suffix))
@@ -135,13 +135,10 @@ def write_list(source: FaceDataset, target: Path, progress: Progress = silent) -
     prefix = PurePosixPath(Path(root).as_posix())
     lines = []
     for index in range(len(source)):
-        name = source.name(index)
-        if "\n" in name or "\t" in name:
-            raise InputError(f"{name!r} cannot stand in a list.", hint="Rename it.")
-        lines.append(f"{prefix / name}\t{source.labels[index]}\n")
+        lines.append(f"{listable(str(prefix / source.name(index)))}\t{source.labels[index]}\n")
         progress(index + 1, len(source))
     target.parent.mkdir(parents=True, exist_ok=True)
-    _write_class_names(source, target.with_suffix(".classes.txt"))
+    target.with_suffix(".classes.txt").write_bytes(class_lines(source.class_names, source.spec))
     beside = target.with_name(target.name + ".partial")
     beside.write_text("".join(lines), encoding="utf-8", errors="surrogateescape")
     beside.replace(target)
@@ -150,7 +147,7 @@ def write_list(source: FaceDataset, target: Path, progress: Progress = silent) -
 def write_tar(source: FaceDataset, target: Path, progress: Progress = silent) -> None:
     """Write a folder of shards of about 512 MiB, photos in random order as streaming wants them."""
     with whole_folder(target) as folder:
-        _write_class_names(source, folder / "shards.classes.txt")
+        (folder / "shards.classes.txt").write_bytes(class_lines(source.class_names, source.spec))
         names = dict(named(source))
         shard, archive, room = -1, None, 0
         try:
@@ -204,7 +201,9 @@ def named(source: FaceDataset, suffix: str | None = None) -> Iterator[tuple[int,
         folder = source.class_names[label]
         file = PurePosixPath(source.name(index).replace("\\", "/")).name
         name = f"{folder}/{file}"
-        if any(part in ("", ".", "..") for part in name.split("/")) or any(sign in name for sign in "\n\t\0"):
+        if any(part in ("", ".", "..") for part in name.split("/")) or any(
+            sign in name for sign in "\n\r\t\0"
+        ):
             raise InputError(f"{name!r} in {source.spec} is no name that can be written.", hint="Rename it.")
         own = PurePosixPath(file if suffix is None else PurePosixPath(file).with_suffix(suffix))
         file, number = own.name, 1
@@ -244,11 +243,3 @@ def whole_folder(target: Path) -> Iterator[Path]:
         beside.replace(target)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
-
-
-def _write_class_names(source: FaceDataset, path: Path) -> None:
-    with path.open("w", encoding="utf-8", errors="surrogateescape", newline="\n") as file:
-        for name in source.class_names:
-            if "\n" in name:
-                raise InputError(f"The class {name!r} of {source.spec} has a line break.", hint="Rename it.")
-            file.write(name + "\n")

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from facerec_cli.datasets.base import FaceDataset
+from facerec_cli.datasets.base import FaceDataset, class_lines
 from facerec_cli.datasets.folder import FolderDataset
-from facerec_cli.datasets.lists import ListDataset
+from facerec_cli.datasets.lists import ListDataset, listable
 from facerec_cli.errors import InputError, UsageError
 from facerec_cli.progress import Progress, silent
 
@@ -178,9 +178,10 @@ def _write_side(dataset: FaceDataset, people: NDArray[np.int64], target: Path) -
     number[people] = np.arange(len(people))
     rows = np.flatnonzero(number[dataset.labels] >= 0)
     lines = (f"{path(row)}\t{number[dataset.labels[row]]}\n" for row in rows.tolist())
-    names = "".join(f"{dataset.class_names[person]}\n" for person in people.tolist())
-    write_at_once(target.with_suffix(".classes.txt"), names.encode("utf-8", "surrogateescape"))
-    write_at_once(target, "".join(lines).encode("utf-8", "surrogateescape"))
+    text = "".join(lines).encode("utf-8", "surrogateescape")
+    names = class_lines((dataset.class_names[person] for person in people.tolist()), dataset.spec)
+    write_at_once(target.with_suffix(".classes.txt"), names)
+    write_at_once(target, text)
     return len(people), len(rows)
 
 
@@ -192,7 +193,7 @@ def _paths(dataset: FaceDataset, target: Path) -> Callable[[int], str]:
             hint="Convert it to a folder first: facerec data convert.",
         )
     root = Path(os.path.relpath(dataset.root.resolve(), target.parent.resolve())).as_posix()
-    return lambda index: posixpath.normpath(posixpath.join(root, dataset.name(index)))
+    return lambda index: listable(posixpath.normpath(posixpath.join(root, dataset.name(index))))
 
 
 def write_at_once(target: Path, data: bytes) -> None:
