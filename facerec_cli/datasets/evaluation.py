@@ -16,6 +16,7 @@ from facerec_cli.datasets.base import FaceDataset, class_lines
 from facerec_cli.datasets.folder import FolderDataset
 from facerec_cli.datasets.lists import ListDataset, listable
 from facerec_cli.errors import InputError, UsageError
+from facerec_cli.packs.files import write_atomic
 from facerec_cli.progress import Progress, silent
 
 _MOST_PHOTOS = 100  # of one person that pairs are drawn from
@@ -197,17 +198,8 @@ def _paths(dataset: FaceDataset, target: Path) -> Callable[[int], str]:
 
 
 def write_at_once(target: Path, data: bytes) -> None:
-    """Write a file that appears when it is whole."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    beside = target.with_name(f".{target.name}.partial-{os.getpid()}")
-    try:
-        with beside.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(target)
-    finally:
-        beside.unlink(missing_ok=True)
+    """Write a file that appears when it is whole; a pipe or device is written to as it is."""
+    write_atomic(target, data)
 
 
 def open_evaluation(spec: str) -> list[tuple[str, bytes]]:
