@@ -23,6 +23,7 @@ from facerec_cli.datasets.base import FaceDataset
 from facerec_cli.datasets.convert import named
 from facerec_cli.datasets.evaluation import write_at_once
 from facerec_cli.datasets.folder import ALIGNMENT_TABLE
+from facerec_cli.datasets.outputs import writing
 from facerec_cli.errors import InputError, UsageError
 from facerec_cli.faces.choice import RULES, choose
 from facerec_cli.progress import Progress, silent
@@ -86,27 +87,29 @@ def align(
         How many photos have each status.
 
     Raises:
-        UsageError: No such rule, a target that exists without ``resume``, or crops cut in another way.
+        UsageError: No such rule; a target that exists without ``resume``, holds crops cut in another way, or
+            cannot be written.
         KeyboardInterrupt: With a message that says how to go on.
     """
     if faces not in RULES:
         raise UsageError(f"--faces {faces} is not one of {', '.join(RULES)}.")
-    used = target.exists() and any(target.iterdir())
-    if used and not resume:
-        raise UsageError(f"{target} exists.", hint="Name another folder, or go on with --resume.")
-    target.mkdir(parents=True, exist_ok=True)
-    if uniform:
-        _remember(target, model, faces, used=used)
-    earlier = _read_table(target / ALIGNMENT_TABLE)
     outcomes: list[Outcome] = []
-    try:
-        _cut_all(source, target, model, faces, max_side, earlier, outcomes, progress)
-    except KeyboardInterrupt:
+    with writing(target):
+        used = target.exists() and any(target.iterdir())
+        if used and not resume:
+            raise UsageError(f"{target} exists.", hint="Name another folder, or go on with --resume.")
+        target.mkdir(parents=True, exist_ok=True)
+        if uniform:
+            _remember(target, model, faces, used=used)
+        earlier = _read_table(target / ALIGNMENT_TABLE)
+        try:
+            _cut_all(source, target, model, faces, max_side, earlier, outcomes, progress)
+        except KeyboardInterrupt:
+            _write_table(outcomes, earlier, target)
+            raise KeyboardInterrupt(
+                f"interrupted; the crops in {target} are kept. Go on with the same command and --resume"
+            ) from None
         _write_table(outcomes, earlier, target)
-        raise KeyboardInterrupt(
-            f"interrupted; the crops in {target} are kept. Go on with the same command and --resume"
-        ) from None
-    _write_table(outcomes, earlier, target)
     return Counter(outcome.status for outcome in outcomes)
 
 

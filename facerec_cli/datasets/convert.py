@@ -9,7 +9,7 @@ import io
 import os
 import shutil
 import tarfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
@@ -19,8 +19,10 @@ from numpy.typing import NDArray
 from facerec_cli.datasets.base import FaceDataset, class_lines
 from facerec_cli.datasets.folder import PHOTO_SUFFIXES, FolderDataset
 from facerec_cli.datasets.lists import ListDataset, listable
+from facerec_cli.datasets.outputs import require_free, writing
 from facerec_cli.datasets.recordio import frame, pack
 from facerec_cli.errors import InputError, UsageError
+from facerec_cli.packs.files import write_atomic
 from facerec_cli.progress import Progress, silent
 
 _EXACT = 2**24  # identity records hold their ranges in float32
@@ -47,15 +49,16 @@ def convert(source: FaceDataset, target: Path, to: str | None = None, *, progres
         The format written.
 
     Raises:
-        UsageError: The target exists, or its format is unknown.
+        UsageError: The target or a file beside it exists, it cannot be written, or its format is unknown.
         InputError: A photo cannot be read, or has a name that cannot be written.
     """
     to = to or format_of(target)
     if to not in _WRITERS:
         raise UsageError(f"There is no way to write {to!r}.", hint=f"Known: {', '.join(sorted(_WRITERS))}")
-    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
-        raise UsageError(f"{target} exists.", hint="Name another target, or remove it first.")
-    _WRITERS[to](source, target, progress)
+    with writing(target):
+        if not (target.is_dir() and not any(target.iterdir())):
+            require_free([target])
+        _WRITERS[to](source, target, progress)
     return to
 
 
@@ -84,10 +87,11 @@ def write_rec(source: FaceDataset, target: Path, progress: Progress = silent) ->
     beside_property = target.parent / "property"
     if beside_property.is_file() and beside_property.read_text() != property_text:
         raise UsageError(f"{beside_property} belongs to another .rec.", hint="Write to a new folder.")
+    suffixes = (".idx", ".lst", ".classes.txt", ".rec")
+    _require_free_beside(target, suffixes, source)
     ranged = len(source) + source.num_classes < _EXACT
     counts = np.bincount(source.labels, minlength=source.num_classes)
     ends = 1 + np.cumsum(counts)
-    suffixes = (".idx", ".lst", ".classes.txt", ".rec")
     beside = {suffix: target.with_suffix(f".partial{suffix}") for suffix in suffixes}
     try:
         with (
@@ -137,11 +141,10 @@ def write_list(source: FaceDataset, target: Path, progress: Progress = silent) -
     for index in range(len(source)):
         lines.append(f"{listable(str(prefix / source.name(index)))}\t{source.labels[index]}\n")
         progress(index + 1, len(source))
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.with_suffix(".classes.txt").write_bytes(class_lines(source.class_names, source.spec))
-    beside = target.with_name(target.name + ".partial")
-    beside.write_text("".join(lines), encoding="utf-8", errors="surrogateescape")
-    beside.replace(target)
+    require_free([target])
+    _require_free_beside(target, (".classes.txt",), source)
+    write_atomic(target.with_suffix(".classes.txt"), class_lines(source.class_names, source.spec))
+    write_atomic(target, "".join(lines).encode("utf-8", "surrogateescape"))
 
 
 def write_tar(source: FaceDataset, target: Path, progress: Progress = silent) -> None:
@@ -243,3 +246,11 @@ def whole_folder(target: Path) -> Iterator[Path]:
         beside.replace(target)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+
+
+def _require_free_beside(target: Path, suffixes: Sequence[str], source: FaceDataset) -> None:
+    """Refuse to replace files that go with ``target``; the same class names may be there already."""
+    names = target.with_suffix(".classes.txt")
+    same = names.is_file() and names.read_bytes() == class_lines(source.class_names, source.spec)
+    others = (target.with_suffix(suffix) for suffix in suffixes)
+    require_free(path for path in others if not (same and path == names))
