@@ -175,7 +175,14 @@ def align(
     opened = open_model(model, device=device)
     with quiet_decoders(), console.progress_bar("Aligning") as progress:
         statuses = align_dataset(
-            dataset, target, opened, faces=faces, resume=resume, max_side=max_side, progress=progress
+            dataset,
+            target,
+            opened,
+            faces=faces,
+            resume=resume,
+            uniform=True,
+            max_side=max_side,
+            progress=progress,
         )
     without = len(dataset) - statuses["ok"] - statuses["kept"]
     if json_output:

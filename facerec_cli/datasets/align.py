@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
+import json
+import logging
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from itertools import islice
-from pathlib import Path, PurePosixPath
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from itertools import chain, islice
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import cv2
@@ -20,6 +23,7 @@ from facerec_cli.datasets.base import FaceDataset
 from facerec_cli.datasets.convert import named
 from facerec_cli.datasets.evaluation import write_at_once
 from facerec_cli.datasets.folder import ALIGNMENT_TABLE
+from facerec_cli.datasets.outputs import writing
 from facerec_cli.errors import InputError, UsageError
 from facerec_cli.faces.choice import RULES, choose
 from facerec_cli.progress import Progress, silent
@@ -27,6 +31,9 @@ from facerec_cli.progress import Progress, silent
 if TYPE_CHECKING:
     from facerec_cli.faces import Face, FaceModel
 
+logger = logging.getLogger("facerec")
+
+_SETTINGS = ".alignment.json"  # hidden, as it is no photo among the people
 _BATCH = 16
 _JPEG_QUALITY = 95
 
@@ -37,7 +44,7 @@ class Outcome:
 
     Attributes:
         photo: Its name in the source.
-        status: "ok", "kept" (from an earlier run), "no_face", or why it could not be read.
+        status: "ok", "kept" (the crop of an earlier run), "no_face", or why it could not be read.
         faces: How many faces were found.
         score: Detection score of the chosen one, or NaN.
         crop: The crop's path in the target, or "".
@@ -57,17 +64,22 @@ def align(
     *,
     faces: str = "main",
     resume: bool = False,
+    uniform: bool = False,
     max_side: int = 1024,
     progress: Progress = silent,
 ) -> Counter[str]:
     """Write one aligned crop per photo as JPEG of quality 95, and ``alignment.tsv`` with a row per photo.
+
+    Rows of earlier runs stay for photos whose crop is kept, and for crops of photos that ``source`` lacks.
 
     Args:
         source: Photos, most often a folder per person.
         target: A new folder; with ``resume`` one of an earlier run, whose crops are kept.
         model: Gives the detector and the crop's template and size.
         faces: Which face of several: one of ``faces.choice.RULES``.
-        resume: Go on in a target that exists.
+        resume: Go on in a target that exists. A photo that has changed since is not noticed.
+        uniform: Remember model and ``faces`` in the target, and refuse to go on with others. Who leaves it
+            out sees to it that no crop of other settings is left there.
         max_side: Photos with a longer side are searched at a reduced scale.
         progress: Told of the photos done.
 
@@ -75,22 +87,53 @@ def align(
         How many photos have each status.
 
     Raises:
+        UsageError: No such rule; a target that exists without ``resume``, holds crops cut in another way, or
+            cannot be written.
         KeyboardInterrupt: With a message that says how to go on.
     """
     if faces not in RULES:
         raise UsageError(f"--faces {faces} is not one of {', '.join(RULES)}.")
-    if target.exists() and any(target.iterdir()) and not resume:
-        raise UsageError(f"{target} exists.", hint="Name another folder, or go on with --resume.")
-    target.mkdir(parents=True, exist_ok=True)
     outcomes: list[Outcome] = []
-    try:
-        _cut_all(source, target, model, faces, max_side, outcomes, progress)
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(
-            f"interrupted; the crops in {target} are kept. Go on with the same command and --resume"
-        ) from None
-    _write_table(outcomes, target / ALIGNMENT_TABLE)
+    with writing(target):
+        used = target.exists() and any(target.iterdir())
+        if used and not resume:
+            raise UsageError(f"{target} exists.", hint="Name another folder, or go on with --resume.")
+        target.mkdir(parents=True, exist_ok=True)
+        if uniform:
+            _remember(target, model, faces, used=used)
+        earlier = _read_table(target / ALIGNMENT_TABLE)
+        try:
+            _cut_all(source, target, model, faces, max_side, earlier, outcomes, progress)
+        except KeyboardInterrupt:
+            _write_table(outcomes, earlier, target)
+            raise KeyboardInterrupt(
+                f"interrupted; the crops in {target} are kept. Go on with the same command and --resume"
+            ) from None
+        _write_table(outcomes, earlier, target)
     return Counter(outcome.status for outcome in outcomes)
+
+
+def _remember(target: Path, model: FaceModel, faces: str, *, used: bool) -> None:
+    """Note how the crops are cut, or refuse where those in ``target`` were cut in another way."""
+    record = target / _SETTINGS
+    now = {"model": model.pack.name, "hash": model.hash, "faces": faces}
+    try:
+        before = json.loads(record.read_text("utf-8"))
+        cut = [f"--faces {before['faces']}"] if before["faces"] != faces else []
+        if before["hash"] != now["hash"]:
+            cut.insert(0, f"the model {before['model']} of {before['hash'][:8]}, not {now['hash'][:8]}")
+    except FileNotFoundError:
+        if used:
+            logger.warning("%s does not say how its crops were cut; they are kept as they are.", target)
+        cut = []
+    except (ValueError, TypeError, KeyError) as fault:
+        raise UsageError(f"{record} is damaged.", hint="Name another folder.") from fault
+    if cut:
+        raise UsageError(
+            f"The crops in {target} were cut with {' and '.join(cut)}.",
+            hint="Go on with the same --model and --faces, or name another folder.",
+        )
+    write_at_once(record, json.dumps(now).encode())
 
 
 def _cut_all(
@@ -99,20 +142,24 @@ def _cut_all(
     model: FaceModel,
     rule: str,
     max_side: int,
+    earlier: Mapping[str, Outcome],
     outcomes: list[Outcome],
     progress: Progress,
 ) -> None:
     with ThreadPoolExecutor(4) as threads:
-        for group in _groups(named(source), _BATCH):
-            crops = [(index, str(PurePosixPath(name).with_suffix(".jpg"))) for index, name in group]
-            images = list(threads.map(lambda one: _open(source, one[0], target / one[1]), crops))
-            photos = [image for image in images if not isinstance(image, str)]
+        for crops in _groups(named(source, ".jpg"), _BATCH):
+            kept = [_kept(source.name(index), target, crop, earlier) for index, crop in crops]
+            todo = [index for (index, _), before in zip(crops, kept, strict=True) if before is None]
+            images = dict(zip(todo, threads.map(lambda index: _open(source, index), todo), strict=True))
+            photos = [image for image in images.values() if not isinstance(image, str)]
             found = iter(model.detect(photos, max_side=max_side) if photos else [])
-            for (index, crop), image in zip(crops, images, strict=True):
-                if isinstance(image, str):
-                    outcomes.append(Outcome(source.name(index), image, crop=crop if image == "kept" else ""))
-                    continue
-                outcomes.append(_cut(source.name(index), image, next(found), rule, model, target, crop))
+            for (index, crop), before in zip(crops, kept, strict=True):
+                if before is not None:
+                    outcomes.append(before)
+                elif isinstance(image := images[index], str):
+                    outcomes.append(Outcome(source.name(index), image))
+                else:
+                    outcomes.append(_cut(source.name(index), image, next(found), rule, model, target, crop))
             progress(len(outcomes), len(source))
 
 
@@ -121,12 +168,18 @@ def _groups(items: Iterator[tuple[int, str]], size: int) -> Iterator[list[tuple[
         yield group
 
 
-def _open(source: FaceDataset, index: int, crop: Path) -> NDArray[np.uint8] | str:
-    """The photo as (H, W, 3) uint8 BGR, upright; or the status of one that need not or cannot be read."""
+def _kept(photo: str, target: Path, crop: str, earlier: Mapping[str, Outcome]) -> Outcome | None:
+    """The outcome of a photo whose crop is there already; None where it is not, or is another photo's."""
+    if not (target / crop).is_file():
+        return None
+    before = earlier.get(crop, Outcome(photo, "kept", crop=crop))  # a run that was killed left no table
+    return replace(before, status="kept") if before.photo == photo else None
+
+
+def _open(source: FaceDataset, index: int) -> NDArray[np.uint8] | str:
+    """The photo as (H, W, 3) uint8 BGR, upright; or the status of one that cannot be read."""
     from facerec_cli.images import ImageError, read_image
 
-    if crop.is_file():
-        return "kept"
     try:
         return read_image(source.read(index))
     except ImageError as fault:
@@ -157,11 +210,30 @@ def _cut(
     return Outcome(photo, "ok", len(faces), float(face.score), crop)
 
 
-def _write_table(outcomes: list[Outcome], path: Path) -> None:
+def _read_table(path: Path) -> dict[str, Outcome]:
+    """The rows of an earlier run by their crop; without one, none."""
+    rows: dict[str, Outcome] = {}
+    with (
+        suppress(FileNotFoundError, csv.Error),
+        path.open(encoding="utf-8", errors="surrogateescape", newline="") as file,
+    ):
+        for row in csv.DictReader(file, delimiter="\t"):
+            with suppress(KeyError, TypeError, ValueError):  # edited by hand; the crop itself is there
+                score = float(row["score"] or "nan")
+                one = Outcome(row["photo"], row["status"], int(row["faces"]), score, row["crop"])
+                rows[one.crop] = one
+    rows.pop("", None)
+    return rows
+
+
+def _write_table(outcomes: Sequence[Outcome], earlier: Mapping[str, Outcome], target: Path) -> None:
+    """The rows of this run, then earlier ones of photos that it did not come to and whose crop is there."""
+    photos, crops = {one.photo for one in outcomes}, {one.crop for one in outcomes}
+    others = (one for one in earlier.values() if one.photo not in photos and one.crop not in crops)
     text = io.StringIO()
     rows = csv.writer(text, delimiter="\t", lineterminator="\n")
     rows.writerow(("photo", "status", "faces", "score", "crop"))
-    for one in outcomes:
+    for one in chain(outcomes, (one for one in others if (target / one.crop).is_file())):
         score = "" if np.isnan(one.score) else f"{one.score:.4f}"
         rows.writerow((one.photo, one.status, one.faces, score, one.crop))
-    write_at_once(path, text.getvalue().encode("utf-8", "surrogateescape"))
+    write_at_once(target / ALIGNMENT_TABLE, text.getvalue().encode("utf-8", "surrogateescape"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -89,12 +89,31 @@ def class_names_beside(path: Path, count: int | None) -> list[str] | None:
     beside = path.with_suffix(".classes.txt")
     if not beside.is_file():
         return None
-    names = beside.read_text(encoding="utf-8").split("\n")[:-1]
+    text = beside.read_bytes().decode("utf-8", "surrogateescape")
+    names = [name.removesuffix("\r") for name in text.split("\n")[:-1]]
     if count is not None and len(names) != count:
         raise InputError(
             f"{beside} names {len(names):,} classes, but there are {count:,}.", hint="Correct or delete it."
         )
     return names
+
+
+def class_lines(names: Iterable[str], spec: str) -> bytes:
+    """The content of ``x.classes.txt``, as ``class_names_beside`` reads it.
+
+    Args:
+        names: The classes' names, by number.
+        spec: Where they come from, for the message.
+
+    Raises:
+        InputError: A name has a line break.
+    """
+    lines = []
+    for name in names:
+        if "\n" in name or "\r" in name:
+            raise InputError(f"The class {name!r} of {spec} has a line break.", hint="Rename it.")
+        lines.append(name + "\n")
+    return "".join(lines).encode("utf-8", "surrogateescape")
 
 
 def gaps(people: int, highest: int) -> str:

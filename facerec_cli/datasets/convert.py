@@ -9,18 +9,20 @@ import io
 import os
 import shutil
 import tarfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
 
-from facerec_cli.datasets.base import FaceDataset
+from facerec_cli.datasets.base import FaceDataset, class_lines
 from facerec_cli.datasets.folder import PHOTO_SUFFIXES, FolderDataset
-from facerec_cli.datasets.lists import ListDataset
+from facerec_cli.datasets.lists import ListDataset, listable
+from facerec_cli.datasets.outputs import require_free, writing
 from facerec_cli.datasets.recordio import frame, pack
 from facerec_cli.errors import InputError, UsageError
+from facerec_cli.packs.files import write_atomic
 from facerec_cli.progress import Progress, silent
 
 _EXACT = 2**24  # identity records hold their ranges in float32
@@ -47,15 +49,16 @@ def convert(source: FaceDataset, target: Path, to: str | None = None, *, progres
         The format written.
 
     Raises:
-        UsageError: The target exists, or its format is unknown.
+        UsageError: The target or a file beside it exists, it cannot be written, or its format is unknown.
         InputError: A photo cannot be read, or has a name that cannot be written.
     """
     to = to or format_of(target)
     if to not in _WRITERS:
         raise UsageError(f"There is no way to write {to!r}.", hint=f"Known: {', '.join(sorted(_WRITERS))}")
-    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
-        raise UsageError(f"{target} exists.", hint="Name another target, or remove it first.")
-    _WRITERS[to](source, target, progress)
+    with writing(target):
+        if not (target.is_dir() and not any(target.iterdir())):
+            require_free([target])
+        _WRITERS[to](source, target, progress)
     return to
 
 
@@ -64,9 +67,8 @@ def write_folder(source: FaceDataset, target: Path, progress: Progress = silent)
     with whole_folder(target) as folder:
         for done, (index, name) in enumerate(named(source), 1):
             data = source.read(index)
-            path = folder / (
-                name if PurePosixPath(name).suffix.lower() in PHOTO_SUFFIXES else name + suffix_of(data)
-            )
+            photo = PurePosixPath(name).suffix.lower() in PHOTO_SUFFIXES
+            path = _free(folder / (name if photo else name + suffix_of(data)))
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
             progress(done, len(source))
@@ -85,10 +87,11 @@ def write_rec(source: FaceDataset, target: Path, progress: Progress = silent) ->
     beside_property = target.parent / "property"
     if beside_property.is_file() and beside_property.read_text() != property_text:
         raise UsageError(f"{beside_property} belongs to another .rec.", hint="Write to a new folder.")
+    suffixes = (".idx", ".lst", ".classes.txt", ".rec")
+    _require_free_beside(target, suffixes, source)
     ranged = len(source) + source.num_classes < _EXACT
     counts = np.bincount(source.labels, minlength=source.num_classes)
     ends = 1 + np.cumsum(counts)
-    suffixes = (".idx", ".lst", ".classes.txt", ".rec")
     beside = {suffix: target.with_suffix(f".partial{suffix}") for suffix in suffixes}
     try:
         with (
@@ -116,7 +119,7 @@ def write_rec(source: FaceDataset, target: Path, progress: Progress = silent) ->
                     put(key, pack(np.array([end - count, end], np.float32), key, b""))
             rec.flush()
             os.fsync(rec.fileno())
-        _write_class_names(source, beside[".classes.txt"])
+        beside[".classes.txt"].write_bytes(class_lines(source.class_names, source.spec))
         beside_property.write_text(property_text)
         for suffix in suffixes:  # the .rec comes last, so that it is never seen without its index
             beside[suffix].replace(target.with_suffix(suffix))
@@ -136,22 +139,18 @@ def write_list(source: FaceDataset, target: Path, progress: Progress = silent) -
     prefix = PurePosixPath(Path(root).as_posix())
     lines = []
     for index in range(len(source)):
-        name = source.name(index)
-        if "\n" in name or "\t" in name:
-            raise InputError(f"{name!r} cannot stand in a list.", hint="Rename it.")
-        lines.append(f"{prefix / name}\t{source.labels[index]}\n")
+        lines.append(f"{listable(str(prefix / source.name(index)))}\t{source.labels[index]}\n")
         progress(index + 1, len(source))
-    target.parent.mkdir(parents=True, exist_ok=True)
-    _write_class_names(source, target.with_suffix(".classes.txt"))
-    beside = target.with_name(target.name + ".partial")
-    beside.write_text("".join(lines), encoding="utf-8", errors="surrogateescape")
-    beside.replace(target)
+    require_free([target])
+    _require_free_beside(target, (".classes.txt",), source)
+    write_atomic(target.with_suffix(".classes.txt"), class_lines(source.class_names, source.spec))
+    write_atomic(target, "".join(lines).encode("utf-8", "surrogateescape"))
 
 
 def write_tar(source: FaceDataset, target: Path, progress: Progress = silent) -> None:
     """Write a folder of shards of about 512 MiB, photos in random order as streaming wants them."""
     with whole_folder(target) as folder:
-        _write_class_names(source, folder / "shards.classes.txt")
+        (folder / "shards.classes.txt").write_bytes(class_lines(source.class_names, source.spec))
         names = dict(named(source))
         shard, archive, room = -1, None, 0
         try:
@@ -186,8 +185,12 @@ _WRITERS: Mapping[str, Callable[[FaceDataset, Path, Progress], None]] = {
 }
 
 
-def named(source: FaceDataset) -> Iterator[tuple[int, str]]:
+def named(source: FaceDataset, suffix: str | None = None) -> Iterator[tuple[int, str]]:
     """Photos ordered by person, each with a name ``person/file`` that no other has and no path escapes by.
+
+    Args:
+        source: The photos.
+        suffix: What takes the place of each file's own suffix, e.g. ".jpg" for crops; None: it keeps its own.
 
     Raises:
         InputError: A person's or photo's name would leave the target folder or break a line.
@@ -198,19 +201,29 @@ def named(source: FaceDataset) -> Iterator[tuple[int, str]]:
         label = int(source.labels[index])
         if label != person:
             person, used = label, set()
-        original = source.name(index).replace("\\", "/")
         folder = source.class_names[label]
-        own = PurePosixPath(original)
-        stem, suffix, number = own.stem, own.suffix, 1
-        file = own.name
-        while file in used:
-            number += 1
-            file = f"{stem}-{number}{suffix}"
-        used.add(file)
+        file = PurePosixPath(source.name(index).replace("\\", "/")).name
         name = f"{folder}/{file}"
-        if any(part in ("", ".", "..") for part in name.split("/")) or any(sign in name for sign in "\n\t\0"):
+        if any(part in ("", ".", "..") for part in name.split("/")) or any(
+            sign in name for sign in "\n\r\t\0"
+        ):
             raise InputError(f"{name!r} in {source.spec} is no name that can be written.", hint="Rename it.")
-        yield index, name
+        own = PurePosixPath(file if suffix is None else PurePosixPath(file).with_suffix(suffix))
+        file, number = own.name, 1
+        while file in used:  # asked of the name as it will be written, or 1.png would replace 1.jpg
+            number += 1
+            file = f"{own.stem}-{number}{own.suffix}"
+        used.add(file)
+        yield index, f"{folder}/{file}"
+
+
+def _free(path: Path) -> Path:
+    """``path``, or ``x-2.jpg`` where ``x.jpg`` is there already, as ``x`` that was given a suffix."""
+    free, number = path, 1
+    while free.exists():
+        number += 1
+        free = path.with_stem(f"{path.stem}-{number}")
+    return free
 
 
 def suffix_of(data: bytes) -> str:
@@ -235,9 +248,9 @@ def whole_folder(target: Path) -> Iterator[Path]:
         shutil.rmtree(beside, ignore_errors=True)
 
 
-def _write_class_names(source: FaceDataset, path: Path) -> None:
-    with path.open("w", encoding="utf-8", errors="surrogateescape", newline="\n") as file:
-        for name in source.class_names:
-            if "\n" in name:
-                raise InputError(f"The class {name!r} of {source.spec} has a line break.", hint="Rename it.")
-            file.write(name + "\n")
+def _require_free_beside(target: Path, suffixes: Sequence[str], source: FaceDataset) -> None:
+    """Refuse to replace files that go with ``target``; the same class names may be there already."""
+    names = target.with_suffix(".classes.txt")
+    same = names.is_file() and names.read_bytes() == class_lines(source.class_names, source.spec)
+    others = (target.with_suffix(suffix) for suffix in suffixes)
+    require_free(path for path in others if not (same and path == names))

@@ -12,10 +12,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from facerec_cli.datasets.base import FaceDataset
+from facerec_cli.datasets.base import FaceDataset, class_lines
 from facerec_cli.datasets.folder import FolderDataset
-from facerec_cli.datasets.lists import ListDataset
+from facerec_cli.datasets.lists import ListDataset, listable
+from facerec_cli.datasets.outputs import require_free, require_own, writing
 from facerec_cli.errors import InputError, UsageError
+from facerec_cli.packs.files import write_atomic
 from facerec_cli.progress import Progress, silent
 
 _MOST_PHOTOS = 100  # of one person that pairs are drawn from
@@ -112,7 +114,13 @@ def write_bin(dataset: FaceDataset, pairs: Pairs, target: Path, progress: Progre
     """Write insightface's ``.bin``: a pickle of (2 P encoded photos, P flags), bytes as they are stored.
 
     Photos should be aligned crops of 112 x 112, which is what readers of the format expect.
+
+    Raises:
+        UsageError: ``target`` is a folder or training data, or cannot be written.
+        InputError: A photo cannot be read.
     """
+    with writing(target):
+        require_own(target, dataset)
     photos: list[bytes] = []
     kept: dict[int, bytes] = {}
     for done, both in enumerate(zip(pairs.first.tolist(), pairs.second.tolist(), strict=True), 1):
@@ -122,17 +130,26 @@ def write_bin(dataset: FaceDataset, pairs: Pairs, target: Path, progress: Progre
             photos.append(kept[index])
         progress(done, len(pairs.same))
     # Protocol 4: bytes stay bytes, without the codecs call that older protocols need and safe readers refuse.
-    write_at_once(target, pickle.dumps((photos, pairs.same.tolist()), protocol=4))
+    with writing(target):
+        write_at_once(target, pickle.dumps((photos, pairs.same.tolist()), protocol=4))
 
 
 def write_pairs(dataset: FaceDataset, pairs: Pairs, target: Path) -> None:
-    """Write ``path<TAB>path<TAB>1|0`` lines, paths relative to the list."""
+    """Write ``path<TAB>path<TAB>1|0`` lines, paths relative to the list.
+
+    Raises:
+        UsageError: Photos are no files, or ``target`` is a folder or training data, or cannot be written.
+        InputError: A photo's name cannot stand in a list.
+    """
+    with writing(target):
+        require_own(target, dataset)
     path = _paths(dataset, target)
     lines = (
         f"{path(a)}\t{path(b)}\t{int(same)}\n"
         for a, b, same in zip(pairs.first.tolist(), pairs.second.tolist(), pairs.same.tolist(), strict=True)
     )
-    write_at_once(target, "".join(lines).encode("utf-8", "surrogateescape"))
+    with writing(target):
+        write_at_once(target, "".join(lines).encode("utf-8", "surrogateescape"))
 
 
 def split(
@@ -154,6 +171,10 @@ def split(
 
     Returns:
         People and photos of "train" and "test".
+
+    Raises:
+        UsageError: A side would be empty, photos are no files, one of the lists exists or cannot be written.
+        InputError: A name cannot stand in a list.
     """
     counts = np.bincount(dataset.labels, minlength=dataset.num_classes)
     people = np.flatnonzero(counts >= max(1, min_photos))
@@ -165,23 +186,30 @@ def split(
         )
     drawn = np.random.default_rng(seed).permutation(people)
     sides = {"test": np.sort(drawn[:wanted]), "train": np.sort(drawn[wanted:])}
-    folder.mkdir(parents=True, exist_ok=True)
+    files: dict[Path, bytes] = {}
     summary = {}
     for side in ("train", "test"):
-        summary[side] = _write_side(dataset, sides[side], folder / f"{side}.txt")
+        people, target = sides[side], folder / f"{side}.txt"
+        lines, photos = _side(dataset, people, target)
+        names = (dataset.class_names[person] for person in people.tolist())
+        files[target.with_suffix(".classes.txt")] = class_lines(names, dataset.spec)
+        files[target] = lines
+        summary[side] = (len(people), photos)
+    with writing(folder):
+        require_free(files)
+        for target, content in files.items():
+            write_at_once(target, content)
     return summary
 
 
-def _write_side(dataset: FaceDataset, people: NDArray[np.int64], target: Path) -> tuple[int, int]:
+def _side(dataset: FaceDataset, people: NDArray[np.int64], target: Path) -> tuple[bytes, int]:
+    """The list of some people's photos, and how many these are."""
     path = _paths(dataset, target)
     number = np.full(dataset.num_classes, -1)
     number[people] = np.arange(len(people))
     rows = np.flatnonzero(number[dataset.labels] >= 0)
     lines = (f"{path(row)}\t{number[dataset.labels[row]]}\n" for row in rows.tolist())
-    names = "".join(f"{dataset.class_names[person]}\n" for person in people.tolist())
-    write_at_once(target.with_suffix(".classes.txt"), names.encode("utf-8", "surrogateescape"))
-    write_at_once(target, "".join(lines).encode("utf-8", "surrogateescape"))
-    return len(people), len(rows)
+    return "".join(lines).encode("utf-8", "surrogateescape"), len(rows)
 
 
 def _paths(dataset: FaceDataset, target: Path) -> Callable[[int], str]:
@@ -192,21 +220,12 @@ def _paths(dataset: FaceDataset, target: Path) -> Callable[[int], str]:
             hint="Convert it to a folder first: facerec data convert.",
         )
     root = Path(os.path.relpath(dataset.root.resolve(), target.parent.resolve())).as_posix()
-    return lambda index: posixpath.normpath(posixpath.join(root, dataset.name(index)))
+    return lambda index: listable(posixpath.normpath(posixpath.join(root, dataset.name(index))))
 
 
 def write_at_once(target: Path, data: bytes) -> None:
-    """Write a file that appears when it is whole."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    beside = target.with_name(f".{target.name}.partial-{os.getpid()}")
-    try:
-        with beside.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(target)
-    finally:
-        beside.unlink(missing_ok=True)
+    """Write a file that appears when it is whole; a pipe or device is written to as it is."""
+    write_atomic(target, data)
 
 
 def open_evaluation(spec: str) -> list[tuple[str, bytes]]:

@@ -16,12 +16,19 @@ from facerec_cli.datasets.base import FaceDataset, class_names_beside, gaps
 from facerec_cli.datasets.decode import BrokenPhotoError
 from facerec_cli.errors import InputError
 
+_HEAD = 1 << 16  # bytes by which a file is known to be no text
+_BREAKS = "\t\n\v\f\r\x1c\x1d\x1e\x85\u2028\u2029"  # the tab, and what str.splitlines ends a line at
+
 
 class ListDataset(FaceDataset):
     """Photos named by a list.
 
     Args:
-        path: The list, UTF-8. Empty lines and lines that begin with ``#`` are skipped.
+        path: The list, UTF-8; paths that are not keep their bytes. Empty lines and lines that begin with
+            ``#`` are skipped.
+
+    Raises:
+        InputError: It is no list, or one of its lines is not ``path label``.
     """
 
     format = "list"
@@ -58,27 +65,43 @@ def split_line(line: str) -> tuple[str, str] | None:
     return None
 
 
+def listable(path: str) -> str:
+    """``path`` as it is written to a list and read back from it, by us and by readers with more line breaks.
+
+    Raises:
+        InputError: It would end its line or column, or lose its end.
+    """
+    if any(sign in path for sign in _BREAKS) or path != path.rstrip().rstrip('"'):
+        raise InputError(
+            f"{path!r} cannot stand in a list.",
+            hint="Rename the file or its folder: no line breaks, tabs and control signs in it, "
+            "no blank or quote at its end.",
+        )
+    # Else it would be a comment, be taken for quoted, or lose its blanks.
+    return f"./{path}" if path[0] in '#"' or path[0].isspace() else path
+
+
 def _parse(path: Path) -> tuple[list[str], list[str]]:
     names, labels = [], []
-    try:
-        with path.open(encoding="utf-8") as lines:
-            for number, raw in enumerate(lines, 1):
-                line = raw.strip()
-                if not line or line.startswith("#"):
-                    continue
-                both = split_line(line)
-                if both is None:
-                    raise InputError(
-                        f"Line {number} of {path} is not `path label`: {line[:80]!r}",
-                        hint="Each line holds a path and, last, a label, separated by a tab, comma or blank.",
-                    )
-                names.append(both[0])
-                labels.append(both[1])
-    except UnicodeDecodeError as fault:
-        raise InputError(
-            f"{path} is no data set: neither a UTF-8 list nor a format that its name tells.",
-            hint="A list holds `path label` lines; others are .rec, .tar, folders and synthetic:CLASSES.",
-        ) from fault
+    with path.open("rb") as file:
+        if b"\0" in file.read(_HEAD):  # no file name has one
+            raise InputError(
+                f"{path} is no data set: neither a UTF-8 list nor a format that its name tells.",
+                hint="A list holds `path label` lines; others are .rec, .tar, folders and synthetic:CLASSES.",
+            )
+    with path.open(encoding="utf-8", errors="surrogateescape", newline="\n") as lines:
+        for number, raw in enumerate(lines, 1):
+            line = raw.strip()
+            if not line or line.startswith("#"):
+                continue
+            both = split_line(line)
+            if both is None:
+                raise InputError(
+                    f"Line {number} of {path} is not `path label`: {line[:80]!r}",
+                    hint="Each line holds a path and, last, a label, separated by a tab, comma or blank.",
+                )
+            names.append(both[0])
+            labels.append(both[1])
     return names, labels
 
 

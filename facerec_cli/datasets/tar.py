@@ -80,7 +80,7 @@ class TarDataset(FaceDataset):
         label, _, _, header, text, length = map(int, self._rows[index])
         file = self._files[int(self._shard[index])]
         if length:
-            return file(text, length).decode("utf-8", "replace")
+            return file(text, length).decode("utf-8", "surrogateescape")
         with file.path.open("rb") as shard:
             shard.seek(header)
             with tarfile.open(fileobj=shard, mode="r:") as archive:

@@ -10,7 +10,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,8 +71,7 @@ def cut_crops(
     from filelock import FileLock
 
     part = Part(dataset, np.unique(rows))
-    whose = {int(part.rows[index]): name for index, name in named(part)}
-    paths = whose if aligned else {i: str(PurePosixPath(n).with_suffix(".jpg")) for i, n in whose.items()}
+    paths = {int(part.rows[index]): name for index, name in named(part, None if aligned else ".jpg")}
     rule = "copied" if aligned else faces
     sources = {paths[i]: f"{rule} {_digest(dataset, i)}" for i in paths}
     try:

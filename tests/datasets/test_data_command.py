@@ -207,6 +207,7 @@ def test_align_gives_a_row_for_every_photo(lfw: Path, tmp_path: Path):
     facerec("align", source, tmp_path / "out", code=2)
     again = json.loads(facerec("align", source, tmp_path / "out", "--resume", "--json", code=5))
     assert again["statuses"] == {"kept": photos - 2, "unreadable": 1, "no_face": 1}
+    facerec("align", source, tmp_path / "out", "--resume", "--faces", "largest", code=2)
 
 
 def test_an_interrupted_align_says_how_to_go_on(monkeypatch, tmp_path: Path):

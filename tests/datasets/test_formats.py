@@ -89,6 +89,21 @@ def test_list_there_and_back(people: Path, tmp_path: Path):
     assert tree(tmp_path / "back") == tree(people)
 
 
+@pytest.mark.parametrize("between", ["", "x.rec", "tars"])
+def test_photos_whose_names_are_one_with_a_suffix_are_all_written(people: Path, tmp_path: Path, between: str):
+    photos = [(people / "bob" / name).read_bytes() for name in ("0.v1.jpg", "1.v1.png")]
+    for name, photo in zip(("1", "1.jpg"), photos, strict=True):
+        (tmp_path / name).write_bytes(photo)
+    (tmp_path / "list.txt").write_text("1\t0\n1.jpg\t0\n0\t0\n")
+    (tmp_path / "0").write_bytes(photos[1])
+    dataset = open_dataset(tmp_path / "list.txt")
+    if between:
+        convert(dataset, tmp_path / "between" / between, "tar" if between == "tars" else None)
+        dataset = open_dataset(tmp_path / "between" / between)
+    convert(dataset, tmp_path / "out")
+    assert sorted(tree(tmp_path / "out").values()) == sorted([*photos, photos[1]])
+
+
 def test_rec_written_here_has_insightfaces_layout(people: Path, tmp_path: Path):
     convert(open_dataset(people), tmp_path / "out" / "train.rec")
     data = (tmp_path / "out" / "train.rec").read_bytes()
