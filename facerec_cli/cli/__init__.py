@@ -88,7 +88,9 @@ def main() -> None:
     completing = any(name.endswith("FACEREC_COMPLETE") for name in os.environ)
     try:
         build_app(COMMANDS if completing else [first])()
-    except OSError as fault:  # of help, which is printed before a command begins and ends its own faults
+    except OSError as fault:  # of help: a command ends its own faults, unless --debug asks for the traceback
+        if "--debug" in sys.argv:
+            raise
         sys.stderr.write(f"error: The help cannot be written to standard output: {fault.strerror}.\n")
         sys.exit(InputError.exit_code)
 

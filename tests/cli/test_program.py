@@ -8,6 +8,7 @@ import sys
 import pytest
 from typer.main import get_command
 
+from facerec_cli import cli
 from facerec_cli.cli import COMMANDS, build_app
 
 
@@ -35,3 +36,17 @@ def test_a_misspelt_command_is_a_usage_error_with_the_nearest_name() -> None:
     done = _run("embde")
     assert done.returncode == 2
     assert "embed" in done.stderr and done.stdout == ""
+
+
+@pytest.mark.parametrize(("flags", "kind"), [((), SystemExit), (("--debug",), PermissionError)])
+def test_debug_shows_what_a_command_raised_and_never_calls_it_help(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], flags: tuple[str, ...], kind: type
+) -> None:
+    def refuse() -> None:
+        raise PermissionError(13, "Permission denied", "card.md")
+
+    monkeypatch.setattr(cli, "build_app", lambda loaded: refuse)
+    monkeypatch.setattr(sys, "argv", ["facerec", "models", "card", "sface", *flags])
+    with pytest.raises(kind):
+        cli.main()
+    assert ("The help cannot be written" in capsys.readouterr().err) == (not flags)
