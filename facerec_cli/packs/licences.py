@@ -13,6 +13,7 @@ from facerec_cli.errors import ModelError
 from facerec_cli.packs.files import write_atomic
 from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.packs.places import home
+from facerec_cli.packs.store import cannot_write
 
 
 def needs_acceptance(pack: ModelPack) -> bool:
@@ -21,7 +22,11 @@ def needs_acceptance(pack: ModelPack) -> bool:
 
 
 def accept(pack: ModelPack) -> Path:
-    """Record that the user agrees to the terms of ``pack``; returns the record."""
+    """Record that the user agrees to the terms of ``pack``; returns the record.
+
+    Raises:
+        ModelError: The record cannot be written.
+    """
     record = {
         "pack": pack.name,
         "licence": pack.licence.weights,
@@ -30,7 +35,10 @@ def accept(pack: ModelPack) -> Path:
         "accepted": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     path = _record(pack)
-    write_atomic(path, tomli_w.dumps(record).encode())
+    try:
+        write_atomic(path, tomli_w.dumps(record).encode())
+    except OSError as fault:
+        raise cannot_write(path.parent, fault) from fault
     return path
 
 

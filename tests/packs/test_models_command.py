@@ -139,6 +139,13 @@ def test_pull_offline_records_the_agreement_and_says_what_to_do(facerec):
     assert documents(facerec("show", "buffalo_l", "--json"))["licence_accepted"].startswith("20")
 
 
+def test_an_agreement_that_cannot_be_recorded_names_the_folder_to_change(facerec, monkeypatch, tmp_path):
+    (tmp_path / "home").write_text("a file where the folder should be")
+    monkeypatch.setenv("FACEREC_HOME", str(tmp_path / "home"))
+    told = facerec("pull", "buffalo_l", "--accept-licence", "--offline", code=4).stderr.replace("\n", " ")
+    assert "cannot be written" in told and "Set FACEREC_HOME" in told
+
+
 @pytest.mark.parametrize("answer", ["y", "n"])
 def test_a_terminal_is_asked_for_agreement(facerec, monkeypatch, answer):
     from facerec_cli.cli import models
