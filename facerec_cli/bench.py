@@ -27,11 +27,13 @@ from facerec_cli.faces.runtime import default_threads
 from facerec_cli.images import ImageError, find_images, open_photo, quiet_decoders
 from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.progress import Progress, silent
+from facerec_cli.wording import counted
 
 BATCHES = (1, 4, 16)
 _PHOTOS = 64  # of the user's, at most
 _MADE_UP = (640, 480)
 _CLOSE = 0.97  # of the best rate: good enough if it takes fewer threads or less memory
+_HINT = "Give photos like those that you want to embed, or none to use made-up ones."
 
 Image = NDArray[np.uint8]
 Source = str | bytes
@@ -132,7 +134,7 @@ def bench(
 
     Raises:
         UsageError: A number is out of range.
-        InputError: None of the photos can be read, or none shows a face.
+        InputError: There is no photo, none can be read, or none shows a face.
         ModelError: The model or device cannot be used.
     """
     cores = default_threads()
@@ -225,21 +227,24 @@ def _align_rate(material: _Material, model: FaceModel, threads: int, share: floa
 
 def _from_photos(inputs: Sequence[str], model: FaceModel) -> _Material:
     found = find_images(list(inputs))
+    if not found:
+        raise InputError("No photo was found.", hint=_HINT)
     chosen = [found[i * len(found) // _PHOTOS] for i in range(_PHOTOS)] if len(found) > _PHOTOS else found
     sources, views, faces = [], [], []
+    faults: list[ImageError] = []
     for path in chosen:
         try:
             view = _open(path)
-        except ImageError:
+        except ImageError as fault:
+            faults.append(fault)
             continue
         sources.append(path)
         views.append(view)
         faces += [(view.image, face) for face in model.detect([view.image])[0]]
+    if not sources:
+        raise InputError(f"None of the photos can be read: {faults[0].message}.", hint=_HINT)
     if not faces:
-        raise InputError(
-            f"None of the {len(chosen)} photos shows a face.",
-            hint="Give photos like those that you want to embed, or none to use made-up ones.",
-        )
+        raise InputError(f"No face was found in {counted(len(sources), 'photo')}.", hint=_HINT)
     crops = np.stack([model.align(image, face) for image, face in faces])
     return _Material(sources, views, faces, crops, f"{len(sources)} photos of yours", real=True)
 

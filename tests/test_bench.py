@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from tiny_pack import write_tiny_pack
 
-from facerec_cli.bench import BenchRow, bench, median_rate, recommended
+from facerec_cli.bench import BenchReport, BenchRow, bench, median_rate, recommended
+from facerec_cli.cli.bench import _show
 from facerec_cli.errors import InputError, ModelError, UsageError
 
 
@@ -72,10 +73,36 @@ def test_the_bound_is_what_the_stages_take_together() -> None:
     assert one.bound == pytest.approx(1000 / (1 + 2 + 0.5 + 10))
 
 
+@pytest.mark.parametrize(
+    ("pipeline", "told"),
+    [(69.0, "makes 93 % of that."), (107.0, "with more --seconds")],
+    ids=["possible", "faster than its stages"],
+)
+def test_a_share_of_the_bound_is_told_only_where_it_is_possible(
+    capsys: pytest.CaptureFixture[str], pipeline: float, told: str
+) -> None:
+    best = BenchRow(threads=2, batch=4, read=1000, detect=500, align=2000, encode=100, pipeline=pipeline)
+    _show(BenchReport("tiny", "cpu", "8 photos of yours", (640, 480), 8, (best,), best))
+    shown = " ".join(capsys.readouterr().err.split())
+    assert told in shown and ("%" in shown) == (pipeline < best.bound)
+
+
 def test_photos_without_faces_are_refused(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "grey.png"), np.full((80, 80, 3), 90, np.uint8))
-    with pytest.raises(InputError, match="shows a face"):
+    with pytest.raises(InputError, match="No face was found in 1 photo"):
         bench([str(tmp_path / "grey.png")], seconds=0.1)
+
+
+def test_what_is_no_photo_is_told_apart_from_a_photo_without_faces(tmp_path: Path) -> None:
+    (tmp_path / "bad.jpg").write_bytes(b"hello")
+    (tmp_path / "empty").mkdir()
+    for name, reason in (
+        ("nowhere.jpg", r"can be read: .*nowhere\.jpg: no such file"),
+        ("bad.jpg", r"can be read: .*bad\.jpg: not an image"),
+        ("empty", "No photo was found"),
+    ):
+        with pytest.raises(InputError, match=reason):
+            bench([str(tmp_path / name)], seconds=0.1)
 
 
 @pytest.mark.parametrize(

@@ -77,10 +77,19 @@ def _show(report: BenchReport) -> None:
     )
     best = report.best
     console.result(f"recommended: --threads {best.threads} --batch-size {best.batch}")
-    if best.pipeline is not None and report.provider == "cpu":
-        console.note(
-            f"The stages share the cores: one after the other they would make {best.bound:,.1f} images a "
-            f"second; the whole pipeline makes {100 * best.pipeline / best.bound:.0f} % of that."
-        )
     if best.pipeline is None:
         console.note("Chosen by the encoder alone; name some photos of faces to measure the whole pipeline.")
+    elif report.provider == "cpu":
+        _compare_with_stages(best.pipeline, best.bound)
+
+
+def _compare_with_stages(pipeline: float, bound: float) -> None:
+    """On a CPU, say how near the pipeline comes to its stages, or that no such figure was measured."""
+    shared = f"The stages share the cores: one after the other they would make {bound:,.1f} images a second"
+    if pipeline <= bound:
+        console.note(f"{shared}; the whole pipeline makes {100 * pipeline / bound:.0f} % of that.")
+        return
+    console.warn(
+        f"{shared}, and the whole pipeline cannot be faster, but {pipeline:,.1f} were measured. Other work "
+        "on the machine has spoiled the figures; measure again with more --seconds while nothing else runs."
+    )
