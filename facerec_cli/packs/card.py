@@ -58,7 +58,10 @@ def _terms(pack: ModelPack) -> str:
     licence, origin = pack.licence, pack.provenance
     rows = [
         ("Licence of the weights", licence.weights),
-        ("Commercial use", "allowed by the weights' licence" if licence.commercial else "not allowed"),
+        (
+            "Commercial use",
+            "allowed by the weights' licence" if licence.commercial else "not allowed, or not known",
+        ),
         ("Licence of the code", licence.code),
         ("Source", origin.source),
         ("Training data", origin.training_data),

@@ -162,6 +162,11 @@ def test_a_card_says_not_measured_where_nothing_was(tiny, tmp_path):
     assert "CC0-1.0" in card and "made by a test" in card and not re.search(r"\d %", card)
 
 
+def test_a_card_claims_no_more_of_commercial_use_than_show_does(facerec):
+    assert "Commercial use | not allowed, or not known |" in model_card(open_pack("sface-hard"))
+    assert "not allowed, or not known" in facerec("show", "sface-hard").stdout
+
+
 def test_a_card_shows_the_evaluations_beside_the_pack(facerec, tiny, tmp_path):
     pack = register(tiny.pack(tmp_path / "p").folder)
     folder = pack.folder / "evaluations"
