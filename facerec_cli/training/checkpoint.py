@@ -13,6 +13,7 @@ import contextlib
 import hashlib
 import os
 import pickle
+import struct
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,6 +26,10 @@ from facerec_cli.errors import FacerecError, ModelError, TrainingError
 
 FORMAT = "facerec-checkpoint"
 VERSION = 1
+
+# What torch's unpickler raises where it takes the bytes of something else for instructions; its messages are
+# of its own insides.
+_NO_PICKLE = (EOFError, ValueError, LookupError, TypeError, AttributeError, AssertionError, struct.error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +105,10 @@ def load_backbone(path: Path | str) -> tuple[Backbone, CheckpointInfo]:
             sha256=_sha256(path),
         )
     except (KeyError, TypeError, AttributeError, RuntimeError, FacerecError) as fault:
-        raise ModelError(f"{path} is not a complete checkpoint: {fault}.", hint="Use another one.") from fault
+        reason = f"it lacks {fault}" if isinstance(fault, KeyError) else fault
+        raise ModelError(
+            f"{path} is not a complete checkpoint: {reason}.", hint="Use another one."
+        ) from fault
     return backbone.eval(), info
 
 
@@ -154,9 +162,14 @@ def read_tensors(path: Path, *, mmap: bool = True) -> Any:
             f"{path} is refused: it is damaged, or would run code when it is loaded.",
             hint="Checkpoints hold tensors, numbers and text only. Take it from its source again.",
         ) from fault
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, AttributeError) as fault:
+    except (OSError, RuntimeError) as fault:
         reason = (str(fault).splitlines() or ["it is empty or torn"])[0]
         raise ModelError(f"{path} cannot be read as a checkpoint: {reason}.") from fault
+    except _NO_PICKLE as fault:
+        raise ModelError(
+            f"{path} cannot be read as a checkpoint: it is empty, torn, or was not written by torch.save.",
+            hint="Give last.pt or best.pt of a run, or take it from its source again.",
+        ) from fault
 
 
 def write(path: Path, document: Mapping[str, Any]) -> None:

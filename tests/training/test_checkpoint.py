@@ -70,6 +70,22 @@ def test_a_damaged_file_is_a_model_error(tmp_path, content):
         checkpoint.read(path)
 
 
+@pytest.mark.parametrize("content", [b"", b"hello", b"\xff\xd8\xff\xe0 a JPEG", b"a list", b"Jx"], ids=repr)
+def test_a_file_of_another_kind_is_told_in_a_sentence(tmp_path, content):
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match=r"not written by torch\.save|is refused: it is damaged") as caught:
+        checkpoint.read(path)
+    assert caught.value.hint
+
+
+def test_what_a_checkpoint_lacks_is_named(tmp_path):
+    path = tmp_path / "last.pt"
+    checkpoint.write(path, checkpoint.header("1.0"))
+    with pytest.raises(ModelError, match="it lacks 'backbone'"):
+        checkpoint.load_backbone(path)
+
+
 def test_a_truncated_checkpoint_is_a_model_error(tmp_path):
     path = tmp_path / "last.pt"
     checkpoint.write(path, document(build("mobilefacenet", 16, width=0.125)))
