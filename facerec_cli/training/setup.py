@@ -28,6 +28,7 @@ from facerec_cli.training.initial import make_backbone, open_start
 from facerec_cli.training.loss_settings import loss_class, loss_settings
 from facerec_cli.training.memory import available_memory, estimate_memory
 from facerec_cli.training.optimizer import build_optimizer, named_parameters
+from facerec_cli.training.photo_size import size_warning
 from facerec_cli.training.report import Plan
 from facerec_cli.wording import counted
 
@@ -278,7 +279,8 @@ def _plan(
     split = loss.sharded_names()
     shard = sum(t.numel() for name, t in loss.state_dict().items() if name in split)
     memory = estimate_memory(recipe, backbone, loss, world, dtype, teacher)
-    warnings = list(dataset.warnings)
+    unaligned = size_warning(dataset, backbone.preprocessing.size)
+    warnings = [*dataset.warnings, *([unaligned] if unaligned else [])]
     if loss.start_epoch * per_epoch >= steps:
         warnings.append(
             f"a term of {recipe.loss.name} takes no part: loss.start_epoch is {loss.start_epoch}, and the "

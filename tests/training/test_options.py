@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from facerec_cli.datasets import open_dataset
+from facerec_cli.datasets.convert import convert
 from facerec_cli.errors import InputError, MissingExtraError
+from facerec_cli.training.photo_size import size_warning
 from facerec_cli.training.train import plan, train
 
 
@@ -38,6 +40,27 @@ def test_hard_photos_of_ones_own_are_the_hard_branch(small, tmp_path):
     records = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     assert len(records) == 3
     assert np.isfinite([r["loss"] for r in records]).all()
+
+
+@pytest.mark.parametrize("form", ["folder", "list", "rec", "tar"])
+@pytest.mark.parametrize("side", [112, 250])
+def test_the_plan_warns_of_photos_that_are_not_aligned(small, tmp_path, form, side):
+    data = write_people(tmp_path / "people", 5, 3, lambda image: cv2.resize(image, (side, side)))
+    (tmp_path / "people" / "p0" / "0.png").write_bytes(b"no photo")  # left to the loader
+    if form != "folder":
+        target = tmp_path / {"list": "x.txt", "rec": "x.rec", "tar": "shards"}[form]
+        convert(open_dataset(data), target, form)
+        data = str(target)
+    told = [w for w in plan(small(tmp_path / "run", data__path=data)).warnings if "data align" in w]
+    if side == 112:
+        assert told == []
+    else:
+        assert "7 of 7 photos looked at are not 112 x 112" in told[0] and "is 250 x 250" in told[0]
+
+
+def test_a_stream_is_not_read_for_the_plan():
+    stream = open_dataset("https://nowhere.invalid/s-{0..3}.tar#classes=5&photos=50")
+    assert size_warning(stream, (112, 112)) == ""
 
 
 def test_how_many_broken_photos_are_put_up_with_is_a_setting(small, tmp_path):
