@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from facerec_cli.cli import console
@@ -67,6 +68,7 @@ def show(outcome: Verification) -> None:
         columns=columns,
         right=["FAR", "TAR", "threshold", "measured FAR", "TAR, failures as errors"],
     )
+    _show_reasons(evaluation.tar_at_far)
     if outcome.bootstrap:
         console.result_table(
             [(_rate(b.far), f"{b.low:.2%} – {b.high:.2%}") for b in outcome.bootstrap],
@@ -79,7 +81,7 @@ def show(outcome: Verification) -> None:
 
 def _point_row(point: OperatingPoint) -> tuple[str, ...]:
     if point.tar is None or point.low is None or point.high is None:
-        return (_rate(point.far), "–", point.reason, "", "", "")
+        return (_rate(point.far), "–", "", "", "", "")
     return (
         _rate(point.far),
         f"{point.tar:.2%}",
@@ -88,6 +90,16 @@ def _point_row(point: OperatingPoint) -> tuple[str, ...]:
         f"{point.measured_far:.2e}",
         f"{point.tar_with_failures:.2%}",
     )
+
+
+def _show_reasons(points: Sequence[OperatingPoint]) -> None:
+    """Why a TAR is missing: below the table, whose columns a sentence would widen or be broken by."""
+    reasons: dict[str, list[str]] = {}
+    for point in points:
+        if point.reason:
+            reasons.setdefault(point.reason, []).append(_rate(point.far))
+    for reason, fars in reasons.items():
+        console.result(f"FAR {', '.join(fars)}: {reason}")
 
 
 def _show_groups(report: GroupReport) -> None:

@@ -74,6 +74,13 @@ def test_json_is_what_the_scores_say(gallery, tmp_path):
     assert [point["measurable"] for point in document["tar_at_far"]] == [False] * 4 + [False, True]
 
 
+def test_why_a_rate_is_missing_is_one_line_on_a_narrow_terminal_too(gallery, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    lines = run(gallery / "list.txt", "--embeddings", gallery / "e.npy").stdout.splitlines()
+    assert "FAR 1e-6: not measurable with 240 different pairs; needs 3,000,000 (3 / FAR)" in lines
+    assert sum("not measurable" in line for line in lines) == 5 and len(lines) < 30
+
+
 def test_npz_scores_hold_the_same(gallery, tmp_path):
     for name in ("s.csv", "s.npz"):
         run(gallery / "list.txt", "--embeddings", gallery / "e.npy", "--scores", tmp_path / name)
