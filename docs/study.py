@@ -34,7 +34,8 @@ _STYLE = (
 
 
 def take(folder: Path, name: str) -> None:
-    """Copy the results of the study in ``folder``, without what its figures show, and draw those."""
+    """Copy the results of the study in ``folder``, without what its figures show; draw those of the page."""
+    page = PAGE.read_text("utf-8")
     results = json.loads((folder / "results.json").read_text("utf-8"))
     split = json.loads((folder / "split.json").read_text("utf-8"))
     DATA.mkdir(exist_ok=True)
@@ -53,8 +54,8 @@ def take(folder: Path, name: str) -> None:
             "pairs": similarities(results, subset),
         }
         for kind, figure in figures.items():
-            if figure:
-                file = DATA / f"{name}_{kind}_{subset.replace(' ', '_')}.svg"
+            file = DATA / f"{name}_{kind}_{subset.replace(' ', '_')}.svg"
+            if figure and file.name in page:
                 file.write_text(_alone(figure, list(results["arms"])), "utf-8")
     for drawn in ("curves", "similarities", "hardest"):
         del results[drawn]
@@ -115,7 +116,20 @@ def _again(results: dict[str, Any], first: dict[str, Any]) -> str:
         f"{table.markdown()}\n\nTAR at FAR {far}, points more than the network before training, of the "
         f"other split. Its interval and the first split's overlap in {overlap} of {total} cells; {alike} "
         "differ by no more than both intervals together explain (the root of the sum of their squared "
-        "halves); bold: the others."
+        f"halves); bold: the others. {_known_to_search(results)}"
+    )
+
+
+def _known_to_search(results: dict[str, Any]) -> str:
+    """How many of the people of another split had a say in the settings."""
+    split, search = (
+        json.loads((DATA / name).read_text("utf-8")) for name in (results["split"], "search_split.json")
+    )
+    tested = {name.split("/")[0] for name in split["photos"]["test"]}
+    asked = {name.split("/")[0] for name in search["photos"]["validation"]}
+    return (
+        f"{len(tested & asked)} of the {len(tested)} people compared are validation people of the first "
+        "split, by whom the settings were chosen."
     )
 
 
