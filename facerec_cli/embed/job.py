@@ -22,6 +22,7 @@ from facerec_cli.embed.shards import digest_inputs, refuse_special
 from facerec_cli.embed.summary import Summary
 from facerec_cli.errors import FacerecError, InputError, UsageError
 from facerec_cli.images import find_images
+from facerec_cli.images.find import refuse_missing
 from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.progress import Progress, silent
 
@@ -72,7 +73,7 @@ def embed_to_file(
     Raises:
         UsageError: The output's suffix is unknown, something is there already, outputs are in the way of an
             input or of each other, or ``resume`` does not fit.
-        InputError: No photo was found, or a file cannot be written.
+        InputError: None of the inputs exists, no photo was found, or a file cannot be written.
         ModelError: The model cannot be used.
         KeyboardInterrupt: With a message that says how to go on.
     """
@@ -83,6 +84,7 @@ def embed_to_file(
     check_outputs(destination, crops, preview, named)
     began = time.perf_counter()
     own = [path for path in (crops, destination.working) if path is not None]
+    refuse_missing(named)  # a result without photos would be in the way of the corrected command
     photos = find_images(named, exclude=own)
     check_overwriting(destination, crops, preview, named, photos)
     if not photos:
