@@ -16,7 +16,7 @@ from facerec_cli import __version__
 from facerec_cli.embed.destination import Destination, open_destination
 from facerec_cli.embed.engine import Engine, Opened, Work
 from facerec_cli.embed.local import LocalEngine
-from facerec_cli.embed.places import check_outputs, check_overwriting
+from facerec_cli.embed.places import check_outputs, check_overwriting, check_writable
 from facerec_cli.embed.result import EmbedOptions
 from facerec_cli.embed.shards import digest_inputs, refuse_special
 from facerec_cli.embed.summary import Summary
@@ -119,15 +119,20 @@ def embed_to_file(
 
 def _check_places(destination: Destination, crops: Path | None, preview: Path | None, engine: Engine) -> None:
     """Refuse what cannot be written before any work is done."""
+    if isinstance(destination.working, Path):
+        check_writable("-o", destination.path, destination.working.parent)
     destination.check()
-    if preview is not None and preview.is_dir():
-        raise UsageError(f"{preview} is a folder; a file is to be written there.", hint="Name another file.")
     if preview is not None:
         refuse_special(preview)
+        check_writable("--preview", preview, preview.parent)
+    if preview is not None and preview.is_dir():
+        raise UsageError(f"{preview} is a folder; a file is to be written there.", hint="Name another file.")
     if preview is not None and destination.shared:
         raise UsageError("--preview needs a result in one file.", hint="Use -o embeddings.parquet.")
-    if crops is not None and crops.exists() and not crops.is_dir():
+    if crops is not None and os.path.isfile(crops):  # noqa: PTH113 - False where one may not look
         raise UsageError(f"--crops {crops} is a file, not a folder.", hint="Name a folder.")
+    if crops is not None:
+        check_writable("--crops", crops, crops)
     if crops is not None and not isinstance(engine, LocalEngine):
         raise UsageError("--crops is for --engine local.", hint="Leave it out, or embed on this machine.")
 
