@@ -16,12 +16,13 @@ from facerec_cli import __version__
 from facerec_cli.embed.destination import Destination, open_destination
 from facerec_cli.embed.engine import Engine, Opened, Work
 from facerec_cli.embed.local import LocalEngine
-from facerec_cli.embed.places import check_outputs, check_overwriting
+from facerec_cli.embed.places import check_outputs, check_overwriting, check_writable
 from facerec_cli.embed.result import EmbedOptions
 from facerec_cli.embed.shards import digest_inputs, refuse_special
 from facerec_cli.embed.summary import Summary
 from facerec_cli.errors import FacerecError, InputError, UsageError
 from facerec_cli.images import find_images
+from facerec_cli.images.find import refuse_missing
 from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.progress import Progress, silent
 
@@ -72,7 +73,7 @@ def embed_to_file(
     Raises:
         UsageError: The output's suffix is unknown, something is there already, outputs are in the way of an
             input or of each other, or ``resume`` does not fit.
-        InputError: No photo was found, or a file cannot be written.
+        InputError: None of the inputs exists, no photo was found, or a file cannot be written.
         ModelError: The model cannot be used.
         KeyboardInterrupt: With a message that says how to go on.
     """
@@ -83,6 +84,7 @@ def embed_to_file(
     check_outputs(destination, crops, preview, named)
     began = time.perf_counter()
     own = [path for path in (crops, destination.working) if path is not None]
+    refuse_missing(named)  # a result without photos would be in the way of the corrected command
     photos = find_images(named, exclude=own)
     check_overwriting(destination, crops, preview, named, photos)
     if not photos:
@@ -117,15 +119,20 @@ def embed_to_file(
 
 def _check_places(destination: Destination, crops: Path | None, preview: Path | None, engine: Engine) -> None:
     """Refuse what cannot be written before any work is done."""
+    if isinstance(destination.working, Path):
+        check_writable("-o", destination.path, destination.working.parent)
     destination.check()
-    if preview is not None and preview.is_dir():
-        raise UsageError(f"{preview} is a folder; a file is to be written there.", hint="Name another file.")
     if preview is not None:
         refuse_special(preview)
+        check_writable("--preview", preview, preview.parent)
+    if preview is not None and preview.is_dir():
+        raise UsageError(f"{preview} is a folder; a file is to be written there.", hint="Name another file.")
     if preview is not None and destination.shared:
         raise UsageError("--preview needs a result in one file.", hint="Use -o embeddings.parquet.")
-    if crops is not None and crops.exists() and not crops.is_dir():
+    if crops is not None and os.path.isfile(crops):  # noqa: PTH113 - False where one may not look
         raise UsageError(f"--crops {crops} is a file, not a folder.", hint="Name a folder.")
+    if crops is not None:
+        check_writable("--crops", crops, crops)
     if crops is not None and not isinstance(engine, LocalEngine):
         raise UsageError("--crops is for --engine local.", hint="Leave it out, or embed on this machine.")
 

@@ -68,7 +68,11 @@ def write_stream(path: Path, folder: Path | None = None) -> Iterator[BinaryIO]:
         UsageError: A device, pipe or socket has that name.
     """
     refuse_special(path)
-    handle, beside = tempfile.mkstemp(prefix=".facerec.", suffix=".tmp", dir=folder or path.parent)
+    try:
+        handle, beside = tempfile.mkstemp(prefix=".facerec.", suffix=".tmp", dir=folder or path.parent)
+    except OSError as error:
+        error.filename = str(path)  # nobody named the temporary one
+        raise
     try:
         with os.fdopen(handle, "wb") as stream:
             yield stream

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import codecs
+import errno
 import glob
 import logging
 import os
@@ -28,6 +29,8 @@ IMAGE_SUFFIXES = frozenset([
 """What a folder's files must end in (in any case) to be taken for photos."""
 
 _LIST_SUFFIXES = frozenset([".txt", ".lst", ".list"])
+_NOTHING_THERE = frozenset([errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG])
+_FAULTS_SHOWN = 3
 
 
 def find_images(
@@ -73,6 +76,49 @@ def find_images(
                 seen.add(key)
                 found.append(path)
     return found
+
+
+def refuse_missing(inputs: Iterable[str]) -> None:
+    """Refuse inputs of which not one exists or matches: names typed wrong, and no photos to report on.
+
+    A list that exists is data, whatever its lines name; what is at a URL only its reader can say.
+
+    Args:
+        inputs: What the user named, as for :func:`find_images`.
+
+    Raises:
+        InputError: The message says of each input why it is none, up to a few.
+    """
+    faults = []
+    for given in inputs:
+        fault = _absence(given)
+        if not fault:
+            return
+        faults.append(fault)
+    if faults:
+        more = len(faults) - _FAULTS_SHOWN
+        told = "; ".join(faults[:_FAULTS_SHOWN]) + (f"; and {more:,} more" if more > 0 else "")
+        raise InputError(
+            f"No photo was found. {told}.",
+            hint="Correct the name. Photos, folders with photos, lists of them and patterns can be named.",
+        )
+
+
+def _absence(given: str) -> str:
+    """Why a named input is none; empty where there is something, or only reading can tell."""
+    path = given.removeprefix("file://")
+    if given == "-" or is_url(path):
+        return ""
+    if glob.has_magic(given) and not is_url(given) and not os.path.lexists(given):
+        found = next(glob.iglob(given, recursive=True), None)
+        return f"the pattern {given} matches nothing" if found is None else ""
+    try:
+        os.stat(path)
+    except OSError as error:
+        return f"{given}: no such file or folder" if error.errno in _NOTHING_THERE else ""
+    except ValueError:  # a NUL; the photo's row says so
+        return ""
+    return ""
 
 
 def absolute(path: str | os.PathLike[str]) -> str:

@@ -60,6 +60,7 @@ def test_exit_codes(opened: DotModel, album: Album, tmp_path: Path) -> None:
     assert run(folder, "-o", out).exit_code == 0
     assert run(folder, tmp_path / "gone.jpg", "-o", tmp_path / "b.npy").exit_code == 5
     assert run(tmp_path / "gone.jpg", "-o", tmp_path / "c.npy").exit_code == 3
+    assert not (tmp_path / "c.npy").exists()
     (tmp_path / "nothing").mkdir()
     assert run(tmp_path / "nothing", "-o", tmp_path / "d.npy").exit_code == 3
     assert run(folder, "-o", tmp_path / "d.txt").exit_code == 2

@@ -357,10 +357,30 @@ def test_nothing_to_read_is_an_input_error(opened: DotModel, tmp_path: Path) -> 
     (tmp_path / "photos").mkdir()
     with pytest.raises(InputError, match="No photo was found"):
         embed_to_file([tmp_path / "photos"], tmp_path / "out.npy")
-    summary = embed_to_file(["gone.jpg", "lost.jpg"], tmp_path / "out.npy")
+    (tmp_path / "list.txt").write_text("gone.jpg\nlost.jpg\n")
+    summary = embed_to_file([tmp_path / "list.txt"], tmp_path / "out.npy")
     assert isinstance(summary.fault, InputError) and summary.document()["exit_code"] == 3
     assert np.load(tmp_path / "out.npy").shape == (0, SIZE)
     assert [row["status"] for row in table(tmp_path / "out.csv")] == ["missing", "missing"]
+
+
+def test_a_mistyped_input_does_not_block_the_correct_run(
+    opened: DotModel, album: Album, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    album(2)
+    monkeypatch.chdir(tmp_path)
+    wrong = {
+        "phots/": "phots/: no such file or folder",
+        "*.xyz": r"the pattern \*\.xyz matches nothing",
+        "gone.txt": "gone.txt: no such file or folder",
+    }
+    for name, why in wrong.items():
+        with pytest.raises(InputError, match=rf"^No photo was found\. {why}\. Correct the name"):
+            embed_to_file(name, "new/out.npy", options=SMALL)
+    assert [path.name for path in tmp_path.iterdir()] == ["photos"]
+    assert embed_to_file("photos/", "new/out.npy", options=SMALL).embeddings == 2
+    mixed = embed_to_file(["phots/", "*.xyz", "photos/"], "mixed.npy", options=SMALL)
+    assert mixed.statuses == {"ok": 2, "missing": 2}
 
 
 def test_a_broken_model_leaves_no_result(opened: DotModel, album: Album, tmp_path: Path) -> None:

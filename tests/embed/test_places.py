@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,8 @@ import pytest
 from dots import DotModel
 
 from facerec_cli.embed import embed_to_file
-from facerec_cli.errors import UsageError
+from facerec_cli.embed import preview as sheet
+from facerec_cli.errors import InputError, UsageError
 
 Album = Callable[[int], Path]
 
@@ -110,3 +112,75 @@ def test_what_is_in_no_ones_way_is_written_again(photos: Path) -> None:
     for _ in range(2):
         places = {"crops": photos / "crops", "preview": photos / "sheet.html"}
         assert embed_to_file(["photos"], photos / "out.npy", **places).embeddings == 3
+
+
+PLACES = [
+    ("--preview", "{}/p.html"),
+    ("--preview", "{}/new/p.html"),
+    ("--crops", "{}/crops"),
+    ("--crops", "{}/new/crops"),
+    ("-o", "{}/out.npy"),
+    ("-o", "{}/shards/"),
+]
+
+
+def start(flag: str, place: str) -> str:
+    """What a run is told that must leave nothing behind."""
+    before = sorted(Path().rglob("*"))
+    named = {} if flag == "-o" else {flag.removeprefix("--"): Path(place)}
+    with pytest.raises(InputError) as caught:
+        embed_to_file(["photos"], place if flag == "-o" else "out.npy", **named)  # type: ignore[arg-type]
+    assert sorted(Path().rglob("*")) == before
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(("flag", "place"), PLACES)
+def test_a_folder_that_may_not_be_written_to_is_told_of_before_any_work(
+    photos: Path, monkeypatch: pytest.MonkeyPatch, flag: str, place: str
+) -> None:
+    if place.endswith("/"):
+        pytest.importorskip("pyarrow")
+    Path("sealed").mkdir()
+    may = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path).name != "sealed" and may(path, mode))
+    place = place.format("sealed")
+    told = f"{flag} {place} cannot be written: you may not write to the folder sealed. Name another place"
+    assert start(flag, place).startswith(told)
+
+
+@pytest.mark.parametrize(("flag", "place"), PLACES)
+@pytest.mark.parametrize("there", ["file", "broken link"])
+def test_so_is_what_is_no_folder(photos: Path, flag: str, place: str, there: str) -> None:
+    if place.endswith("/"):
+        pytest.importorskip("pyarrow")
+    Path("file").write_text("no folder")
+    Path("broken link").symlink_to("nothing")
+    place = place.format(there)
+    assert f"{flag} {place} cannot be written: {there} is not a folder." in start(flag, place)
+
+
+def test_folders_of_outputs_are_made(photos: Path) -> None:
+    done = embed_to_file(
+        ["photos"], "new/a/out.npy", crops=Path("new/b/crops"), preview=Path("new/c/sheet.html")
+    )
+    assert done.embeddings == len(list(Path("new/b/crops").iterdir())) == 3
+    assert Path("new/c/sheet.html").is_file()
+
+
+def test_a_fault_while_writing_names_the_file_that_was_asked_for(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where rights are taken away meanwhile; the temporary file's name tells nobody anything."""
+
+    def refuse(*args: object, **kwargs: object) -> None:
+        raise PermissionError(13, "Permission denied", "/somewhere/.facerec.abc.tmp")
+
+    write = sheet.write_stream
+
+    def sealed(path: Path) -> object:
+        monkeypatch.setattr("tempfile.mkstemp", refuse)
+        return write(path)
+
+    monkeypatch.setattr(sheet, "write_stream", sealed)
+    with pytest.raises(InputError, match=r"^sheet\.html cannot be written: Permission denied"):
+        embed_to_file(["photos"], "out.npy", preview=Path("sheet.html"))

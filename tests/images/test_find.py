@@ -11,6 +11,7 @@ import pytest
 
 from facerec_cli.errors import InputError
 from facerec_cli.images import find_images
+from facerec_cli.images.find import refuse_missing
 
 
 @pytest.fixture
@@ -138,6 +139,41 @@ def test_patterns_are_expanded_and_one_without_a_match_is_kept(tree: Path) -> No
     assert find_images(["photos/*.gif"]) == ["photos/*.gif"]
     (tree / "odd[1].jpg").write_bytes(b"x")
     assert find_images(["odd[1].jpg"]) == ["odd[1].jpg"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "photos",
+        "photos/f.mp4",
+        "photos/*.jpg",
+        "photos/s*",
+        "-",
+        "s3://b/gone",
+        "all.txt",
+        "odd[1].jpg",
+        "a\0b",
+    ],
+)
+def test_inputs_of_which_one_exists_are_taken(tree: Path, name: str) -> None:
+    (tree / "all.txt").write_text("gone.jpg\n")
+    (tree / "odd[1].jpg").write_bytes(b"x")
+    refuse_missing(["gone.jpg", name])
+    refuse_missing([name, "*.xyz"])
+
+
+def test_inputs_of_which_none_exists_are_refused(tree: Path) -> None:
+    wrong = ["phots/", "photos/*.xyz", "photos/b.jpg/c.jpg", "x" * 5000, f"file://{tree}/phots"]
+    for name in wrong:
+        with pytest.raises(InputError, match=r"no such file or folder|matches nothing"):
+            refuse_missing([name])
+    with pytest.raises(InputError) as caught:
+        refuse_missing(wrong)
+    assert caught.value.message == (
+        "No photo was found. phots/: no such file or folder; the pattern photos/*.xyz matches nothing; "
+        "photos/b.jpg/c.jpg: no such file or folder; and 2 more."
+    )
+    refuse_missing([])
 
 
 def test_links_to_folders_are_followed_once(tree: Path) -> None:
