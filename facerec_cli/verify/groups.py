@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from facerec_cli.errors import InputError
 from facerec_cli.verify.statistics import wilson_interval
-from facerec_cli.verify.vectorfile import Key, path_key
+from facerec_cli.verify.names import Key, path_key
 
 log = logging.getLogger("facerec")
 
