@@ -13,6 +13,14 @@ from facerec_cli.images import IMAGE_SUFFIXES
 Key = tuple[str, ...]
 
 
+def is_there(path: Path) -> bool:
+    """Whether anything is there; see :func:`is_file`."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
+
+
 def is_file(path: Path) -> bool:
     """Whether a file is there; a name that no file system takes (longer than 255 bytes) names nothing."""
     try:

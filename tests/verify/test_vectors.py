@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
+import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -99,6 +102,20 @@ def test_an_interruption_keeps_what_is_done_and_says_so(pipeline, tmp_path, kept
         assert gallery.embed_gallery(photos, model(), options, cache=cache).cached == 3
         assert pipeline.seen == 3 + 7
         cache.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.jpg")
+    cache = EmbeddingCache(tmp_path / "cache.sqlite")
+    waiting = threading.Timer(20, lambda: os.close(os.open(tmp_path / "a.jpg", os.O_WRONLY | os.O_NONBLOCK)))
+    waiting.start()  # lets a reader go that waits all the same
+    started = time.monotonic()
+    made = gallery.embed_gallery([tmp_path / "a.jpg"], model(), EmbedOptions(faces="main"), cache=cache)
+    waiting.cancel()
+    cache.close()
+    assert "pipe" in made.reasons[0]
+    assert time.monotonic() - started < 15
 
 
 @pytest.mark.parametrize(
