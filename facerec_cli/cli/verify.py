@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -170,7 +171,13 @@ def verify(
     from facerec_cli.verify.settings import VerifySettings
     from facerec_cli.verify.verification import verify as run
 
-    _check_files(inputs, scores, report, save_threshold, all_pairs=all_pairs)
+    outputs = {
+        flag: path
+        for flag, path in (("--scores", scores), ("--report", report), ("--save-threshold", save_threshold))
+        if path is not None
+    }
+    _check_outputs(outputs, inputs, all_pairs=all_pairs)
+    _keep_inputs(outputs, _inputs_of(inputs, model, embeddings, by, all_pairs=all_pairs))
     settings = VerifySettings(
         model=None if model is None else open_pack(model, overrides=overrides),
         device=device,
@@ -214,19 +221,46 @@ def verify(
         save_card(outcome.card(), save_threshold)
     if json_output:  # last, so that stdout has one document: the results or an error
         console.result_json(to_document(outcome))
-    for path in (scores, report, save_threshold):
-        if path is not None:
-            console.note(f"written: {path}")
+    for path in outputs.values():
+        console.note(f"written: {path}")
 
 
-def _check_files(
-    inputs: list[Path], scores: Path | None, report: Path | None, card: Path | None, *, all_pairs: bool
-) -> None:
+def _check_outputs(outputs: dict[str, Path], inputs: list[Path], *, all_pairs: bool) -> None:
     """Refuse files that cannot be written before any work is done."""
-    for flag, path in (("--scores", scores), ("--report", report), ("--save-threshold", card)):
-        if path is not None and len(inputs) == 2 and not all_pairs:
+    from facerec_cli.verify.names import is_folder
+
+    for flag, path in outputs.items():
+        if len(inputs) == 2 and not all_pairs:
             raise UsageError(f"{flag} is for lists of pairs; two photos give one similarity.")
-        if path is not None and path.is_dir():
+        if is_folder(path):
             raise UsageError(f"{flag} {path} is a folder.", hint="Name a file.")
+    scores = outputs.get("--scores")
     if scores is not None and scores.suffix.lower() not in (".csv", ".npz"):
         raise UsageError(f"--scores {scores} does not end in .csv or .npz.")
+
+
+def _keep_inputs(outputs: dict[str, Path], inputs: list[Path]) -> None:
+    """Refuse an output in the place of an input or of another output."""
+    read = {os.path.realpath(path) for path in inputs}
+    written: dict[str, str] = {}
+    for flag, path in outputs.items():
+        place = os.path.realpath(path)
+        if place in read:
+            raise UsageError(f"{flag} {path} would overwrite an input.", hint="Name another file.")
+        if place in written:
+            raise UsageError(f"{written[place]} and {flag} both write {path}.", hint="Name two files.")
+        written[place] = flag
+
+
+def _inputs_of(
+    inputs: list[Path], model: str | None, embeddings: Path | None, by: Path | None, *, all_pairs: bool
+) -> list[Path]:
+    """The files that a run reads, besides photos."""
+    from facerec_cli.verify.ijb import protocol_files
+
+    read = [*inputs, *((by,) if by is not None else ()), *((Path(model),) if model is not None else ())]
+    if embeddings is not None:  # with its table and description
+        read += [embeddings, *(embeddings.with_suffix(suffix) for suffix in (".csv", ".json"))]
+    if not all_pairs:
+        read += [file for path in inputs for file in protocol_files(path)]
+    return read

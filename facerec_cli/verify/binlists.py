@@ -68,6 +68,14 @@ def _check_memo(data: bytes) -> None:
 def _parts(path: Path, content: Any) -> tuple[list[bytes], list[bool]]:
     if not isinstance(content, tuple | list) or len(content) != 2:
         raise InputError(f"{str(path)!r} does not hold (images, flags).")
+    for part, what in zip(content, ("images", "flags"), strict=True):
+        if not isinstance(part, tuple | list | np.ndarray) or (
+            isinstance(part, np.ndarray) and not part.ndim
+        ):
+            raise InputError(
+                f"{str(path)!r} holds {type(part).__name__} in place of a list of {what}.",
+                hint="A .bin set is a pickle of (encoded images, flags), two images for each flag.",
+            )
     images, total = [], 0
     for image in content[0]:
         images.append(_encoded(path, image))
@@ -142,6 +150,14 @@ def _scalar(kind: Any, data: Any = None) -> Any:
     return np.frombuffer(raw, kind, count=1)[0]
 
 
+def _frombuffer(buffer: Any, kind: Any, shape: Any, order: Any, *axes: Any) -> Any:
+    """Stands for NumPy's ``_frombuffer``, protocol 5's way to keep an array: a view of its bytes."""
+    plain = isinstance(kind, np.dtype) and kind.kind in "bui" and kind.subdtype is None
+    if not plain or not isinstance(buffer, bytes | bytearray) or order not in ("C", "F") or axes:
+        raise _RefusedError("an array of another type or order")
+    return np.frombuffer(buffer, kind).reshape(shape, order=order)
+
+
 _ADMITTED: dict[tuple[str, str], object] = {
     ("_codecs", "encode"): _latin_bytes,
     ("numpy", "ndarray"): _NDARRAY,
@@ -151,6 +167,7 @@ _ADMITTED: dict[tuple[str, str], object] = {
         for core in ("core", "_core")
         for name, function in (("_reconstruct", _reconstruct), ("scalar", _scalar))
     },
+    **{(f"numpy.{core}.numeric", "_frombuffer"): _frombuffer for core in ("core", "_core")},
     **{(module, "bytes"): _bytes for module in ("builtins", "__builtin__")},
 }
 

@@ -48,8 +48,9 @@ def save_card(card: ThresholdCard, path: Path) -> None:
     """Write ``card`` as TOML; the file is there whole or not at all."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        data = card.data.encode("utf-8", "backslashreplace").decode()  # a name of a file need not be text
         with write_stream(path) as stream:
-            stream.write(tomli_w.dumps({"version": 1, **asdict(card)}).encode())
+            stream.write(tomli_w.dumps({"version": 1, **asdict(card), "data": data}).encode())
     except OSError as error:
         raise InputError(f"The threshold card {str(path)!r} cannot be written: {error.strerror}.") from error
 
@@ -73,7 +74,8 @@ def read_card(path: Path) -> ThresholdCard:
     for name, kind in kinds.items():
         value = content.get(name)
         fits = {"float": (int, float), "int": int, "str": str, "bool": bool}[kind]
-        if not isinstance(value, fits) or (kind != "bool" and isinstance(value, bool)):  # type: ignore[arg-type]
+        usable = isinstance(value, fits) and (kind == "bool" or not isinstance(value, bool))  # type: ignore[arg-type]
+        if not usable or (kind == "float" and not -2 <= value <= 2):  # type: ignore[operator]  # rates, a cosine
             raise InputError(
                 f"The threshold card {str(path)!r} has no usable {name!r}.",
                 hint="Write it again with `facerec verify LIST --save-threshold`.",

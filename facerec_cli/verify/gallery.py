@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from facerec_cli.embed import EmbedOptions, PhotoResult, embed_photos
 from facerec_cli.errors import ModelError
 from facerec_cli.faces import Face, FaceModel
-from facerec_cli.images import ImageError, read_image
+from facerec_cli.images import ImageError, open_photo, read_image
 from facerec_cli.progress import Progress, silent
 from facerec_cli.verify.cache import EmbeddingCache, Entry, content_key
 from facerec_cli.wording import counted
@@ -94,7 +94,7 @@ def embed_gallery(
         if cache is not None:
             for i in chunk:
                 extra = b"" if landmarks is None else landmarks[i].tobytes()
-                content = _content(images[i])
+                content = _content(images[i], options.max_pixels)
                 if content is not None:
                     keys[i] = content_key(content, settings + extra)
             known = cache.get(list(keys.values()))
@@ -148,12 +148,12 @@ def _deciding(options: EmbedOptions) -> dict[str, Any]:
     return {name: value for name, value in asdict(options).items() if name != "batch_size"}
 
 
-def _content(image: Path | bytes) -> bytes | None:
+def _content(image: Path | bytes, max_pixels: int) -> bytes | None:
     if isinstance(image, bytes):
         return image
     try:
-        return image.read_bytes()
-    except OSError:
+        return open_photo(image, max_pixels=max_pixels).data  # which waits for no pipe and has a limit
+    except ImageError:
         return None  # the pipeline says what is wrong with it
 
 

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec_cli.errors import InputError
+from facerec_cli.verify.names import Key, has_suffix, path_key, path_parts
 from facerec_cli.verify.statistics import wilson_interval
-from facerec_cli.verify.vectorfile import Key, path_key
 
 log = logging.getLogger("facerec")
 
@@ -92,12 +92,9 @@ def read_groups(path: Path, names: Sequence[str]) -> tuple[NDArray[np.int64], tu
     wrong = next((i for i, row in enumerate(rows, 1) if len(row) < 2), None)
     if wrong or not rows:
         raise InputError(f"{str(path)!r}, line {wrong or 1}: a row is `path or person,group`.")
-    table: dict[Key, str] = {path_key(row[0]): row[1].strip() for row in rows}
-    found = []
-    for name in names:
-        key = path_key(name)
-        tries = [key[start:] for start in range(len(key))] + [key[-2:-1]]
-        found.append(next((table[t] for t in tries if t and t in table), None))
+    table = {path_parts(row[0]): row[1].strip() for row in rows}
+    stems = {path_key(row[0]): row[1].strip() for row in rows if has_suffix(row[0])}
+    found = [_group_of(name, table, stems) for name in names]
     groups = tuple(sorted({group for group in found if group is not None}))
     if not groups:
         raise InputError(
@@ -109,6 +106,27 @@ def read_groups(path: Path, names: Sequence[str]) -> tuple[NDArray[np.int64], tu
     if missing:
         log.warning("%d of %d photos have no group and are left out of the groups.", missing, len(names))
     return np.array([-1 if g is None else number[g] for g in found], np.int64), groups
+
+
+def _group_of(name: str, table: dict[Key, str], stems: dict[Key, str]) -> str | None:
+    """The group of a photo: by its path or the end of it, then by its person's folder.
+
+    Args:
+        name: The photo.
+        table: The entries as they stand.
+        stems: Those that end as image files do, without that end.
+    """
+    parts, key = path_parts(name), path_key(name)
+    for start in range(len(key)):
+        # A lone "1" in the table is a person: it must not be taken for the photo 2/1.jpg.
+        bare = 0 < start == len(key) - 1
+        if parts[start:] in table and not (bare and parts == key):
+            return table[parts[start:]]
+        if key[start:] in stems:
+            return stems[key[start:]]
+        if key[start:] in table and not bare:
+            return table[key[start:]]
+    return table.get(key[-2:-1])
 
 
 def group_rates(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec_cli.errors import InputError
+from facerec_cli.verify.names import is_folder
 from facerec_cli.verify.pairs import PairList, Templates, photo_table
+from facerec_cli.verify.textlists import encoding_of
+
+_TID_MID, _LABELS, _POINTS = "*tid_mid*", "*template_pair_label*", "*_5pts_score*"
 
 
 def read_ijb(path: Path) -> tuple[PairList, Sequence[str]]:
@@ -22,13 +26,13 @@ def read_ijb(path: Path) -> tuple[PairList, Sequence[str]]:
     Args:
         path: The folder that has the files (or has them in ``meta/``), or one of them.
     """
-    folder = path if path.is_dir() else path.parent
-    tid_mid, labels = _one(folder, "*tid_mid*"), _one(folder, "*template_pair_label*")
+    folder = path if is_folder(path) else path.parent
+    tid_mid, labels = _one(folder, _TID_MID), _one(folder, _LABELS)
     files, template_ids, media = _tid_mid(tid_mid)
     images, image = photo_table(files)
     names, template = np.unique(template_ids, return_inverse=True)
     first, second, same = _template_pairs(labels, names)
-    points = sorted(p for f in (folder, folder / "meta") for p in f.glob("*_5pts_score*"))
+    points = _matching(folder, _POINTS)
     pairs = PairList(
         format="ijb",
         images=tuple(Path(name) for name in images),
@@ -82,8 +86,24 @@ def _sum_rows(
     return total
 
 
+def protocol_files(path: Path) -> list[Path]:
+    """The files that :func:`read_ijb` would read; empty where there are none.
+
+    Args:
+        path: As for :func:`read_ijb`.
+    """
+    folder = path if is_folder(path) else path.parent
+    if not is_folder(folder):
+        return []
+    return [file for pattern in (_TID_MID, _LABELS, _POINTS) for file in _matching(folder, pattern)]
+
+
+def _matching(folder: Path, pattern: str) -> list[Path]:
+    return sorted(p for f in (folder, folder / "meta") for p in f.glob(pattern))
+
+
 def _one(folder: Path, pattern: str) -> Path:
-    found = sorted(p for f in (folder, folder / "meta") for p in f.glob(pattern))
+    found = _matching(folder, pattern)
     if len(found) != 1:
         what = "no file" if not found else f"{len(found)} files"
         raise InputError(
@@ -94,26 +114,48 @@ def _one(folder: Path, pattern: str) -> Path:
     return found[0]
 
 
+def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """(line number, fields) of a file of the protocol."""
+    try:
+        with path.open("rb") as file:
+            encoding = encoding_of(file.read(2))
+        with path.open(encoding=encoding) as lines:
+            for number, line in enumerate(lines, 1):
+                yield number, line.split()
+    except UnicodeError as error:
+        raise InputError(f"{str(path)!r} is not UTF-8 text: {error}.", hint="Save it as UTF-8.") from error
+    except OSError as error:
+        raise InputError(
+            f"{str(path)!r} cannot be read: {error.strerror}.", hint="Put the file of the protocol there."
+        ) from error
+
+
 def _tid_mid(path: Path) -> tuple[list[str], NDArray[np.int64], NDArray[np.int64]]:
     files: list[str] = []
     numbers: list[tuple[int, int]] = []
-    with path.open(encoding="utf-8-sig") as lines:
-        for number, line in enumerate(lines, 1):
-            fields = line.split()
-            if not fields:
-                continue
-            try:
-                file, template, media = fields
-                numbers.append((int(template), int(media)))
-            except ValueError:
-                raise InputError(
-                    f"{str(path)!r}, line {number}: {line.strip()[:80]!r} is not `file template media`."
-                ) from None
-            files.append(file)
+    for number, fields in _lines(path):
+        if not fields:
+            continue
+        try:
+            file, template, media = fields
+            numbers.append((_id(template), _id(media)))
+        except ValueError:
+            raise InputError(
+                f"{str(path)!r}, line {number}: {' '.join(fields)[:80]!r} is not `file template media`.",
+                hint="Template and media are whole numbers; take the file as IJB's protocol has it.",
+            ) from None
+        files.append(file)
     if not files:
         raise InputError(f"{str(path)!r} is empty.")
     table = np.array(numbers, np.int64)
     return files, table[:, 0], table[:, 1]
+
+
+def _id(text: str) -> int:
+    number = int(text)
+    if abs(number) >> 63:
+        raise ValueError("more than 64 bits")
+    return number
 
 
 def _template_pairs(
@@ -121,8 +163,15 @@ def _template_pairs(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
     try:
         table = np.loadtxt(path, dtype=np.int64, ndmin=2)
-    except ValueError as error:
-        raise InputError(f"{str(path)!r} is not lines of `template template 0|1`: {error}.") from None
+    except OSError as error:
+        raise InputError(
+            f"{str(path)!r} cannot be read: {error.strerror}.", hint="Put the file of the protocol there."
+        ) from error
+    except (ValueError, OverflowError) as error:
+        raise InputError(
+            f"{str(path)!r} is not lines of `template template 0|1`: {error}.",
+            hint="Take the file as IJB's protocol has it.",
+        ) from None
     if table.shape[1] != 3 or not np.isin(table[:, 2], (0, 1)).all():
         raise InputError(f"{str(path)!r} is not lines of `template template 0|1`.")
     index = np.searchsorted(names, table[:, :2]).clip(max=len(names) - 1)
@@ -136,14 +185,19 @@ def _template_pairs(
 def _landmarks(path: Path, images: tuple[str, ...]) -> NDArray[np.float32]:
     number = {name: i for i, name in enumerate(images)}
     points = np.full((len(images), 5, 2), np.nan, np.float32)
-    with path.open(encoding="utf-8-sig") as lines:
-        for line_number, line in enumerate(lines, 1):
-            fields = line.split()
-            if len(fields) not in (11, 12):
-                raise InputError(f"{str(path)!r}, line {line_number} is not `file x1 y1 … x5 y5 score`.")
-            if fields[0] in number:
-                points[number[fields[0]]] = np.array(fields[1:11], np.float32).reshape(5, 2)
-    missing = int(np.isnan(points).any(axis=(1, 2)).sum())
+    for line_number, fields in _lines(path):
+        try:
+            given = np.array(fields[1:11], np.float32).reshape(5, 2)
+        except ValueError:
+            given = None
+        if given is None or len(fields) not in (11, 12):
+            raise InputError(
+                f"{str(path)!r}, line {line_number} is not `file x1 y1 … x5 y5 score`.",
+                hint="Take the file as IJB's protocol has it, or away, to detect the faces.",
+            )
+        if fields[0] in number:
+            points[number[fields[0]]] = given
+    missing = int((~np.isfinite(points)).any(axis=(1, 2)).sum())
     if missing:
         raise InputError(f"{str(path)!r} has no landmarks for {missing} of the {len(images)} photos.")
     return points

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from facerec_cli.errors import InputError
 from facerec_cli.registry import unknown_name
+from facerec_cli.verify.names import is_file, is_folder, is_there
 from facerec_cli.wording import counted
 
 log = logging.getLogger("facerec")
@@ -108,7 +109,7 @@ def read_pairs(
         UsageError: ``format`` is unknown.
     """
     path = Path(path)
-    if not path.exists():
+    if not is_there(path):
         raise InputError(f"There is no pair list {str(path)!r}.")
     if format is not None and format not in FORMATS:
         raise unknown_name(format, FORMATS, "pair format")
@@ -133,8 +134,13 @@ def recognise(path: Path) -> str:
     """
     from facerec_cli.verify.textlists import encoding_of, recognise_text
 
-    if path.is_dir():
+    if is_folder(path):
         return "ijb"
+    if is_there(path) and not is_file(path):
+        raise InputError(
+            f"{str(path)!r} is a pipe or device, which can be read only once.",
+            hint="Name the list's format with --format, or write the list to a file.",
+        )
     try:
         with path.open("rb") as file:
             head = file.read(65536)
@@ -168,7 +174,7 @@ def _find_photos(
     A pattern is a format string of ``stem`` (the path as listed), ``parent`` and ``name``.
     """
     listed = [image for image in images if isinstance(image, Path)]
-    if root is not None and not Path(root).is_dir():
+    if root is not None and not is_folder(Path(root)):
         raise InputError(f"The folder {str(root)!r} given as --root is not there.")
     roots = [Path(root)] if root is not None else [base / r for r in ROOTS] + [Path()]
     sample = listed[:: max(1, len(listed) // 40)]
@@ -177,12 +183,12 @@ def _find_photos(
         return root / pattern.format(stem=image, parent=image.parent, name=image.name)
 
     def hits(choice: tuple[Path, str]) -> int:
-        return sum(complete(image, *choice).is_file() for image in sample)
+        return sum(is_file(complete(image, *choice)) for image in sample)
 
-    choices = [(r, p) for r in roots if r.is_dir() for p in patterns]
+    choices = [(r, p) for r in roots if is_folder(r) for p in patterns]
     best = max(choices, key=hits)
     found = [complete(image, *best) if isinstance(image, Path) else image for image in images]
-    if not hits(best) and not any(isinstance(f, Path) and f.is_file() for f in found):
+    if not hits(best) and not any(isinstance(f, Path) and is_file(f) for f in found):
         turned = tuple(Path(str(i).replace("\\", "/")) if isinstance(i, Path) else i for i in images)
         if turned != images:  # the list comes from Windows
             return _find_photos(turned, patterns, base, root)
@@ -194,9 +200,9 @@ def _find_photos(
     # One list may mix suffixes: a photo that is missing under the best pattern is tried under the others.
     others = [(best[0], p) for p in patterns if p != best[1]]
     for at, (image, path) in enumerate(zip(images, found, strict=True)):
-        if others and isinstance(image, Path) and isinstance(path, Path) and not path.is_file():
+        if others and isinstance(image, Path) and isinstance(path, Path) and not is_file(path):
             tries = (complete(image, *choice) for choice in others)
-            found[at] = next((t for t in tries if t.is_file()), path)
+            found[at] = next((t for t in tries if is_file(t)), path)
     return tuple(found)
 
 

@@ -46,7 +46,7 @@ def write_report(result: Verification, path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with write_stream(path) as stream:
-            stream.write(render(result).encode())
+            stream.write(render(result).encode("utf-8", "backslashreplace"))  # names may hold any byte
     except OSError as error:
         raise InputError(f"The report {str(path)!r} cannot be written: {error.strerror}.") from error
 

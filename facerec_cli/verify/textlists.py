@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import codecs
 import csv
+import logging
+import math
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,6 +14,9 @@ import numpy as np
 
 from facerec_cli.errors import InputError
 from facerec_cli.verify.pairs import FORMATS, PairList, photo_table
+from facerec_cli.wording import counted
+
+log = logging.getLogger("facerec")
 
 #: What people write for the two labels.
 LABELS = {
@@ -24,7 +29,8 @@ _SUFFIXES = (".jpg", ".png", ".jpeg", ".JPG", ".pgm", ".ppm", ".bmp", ".webp", "
 
 #: ``name/name_0001.jpg`` as in LFW, then flat folders and other suffixes.
 _LFW_PATTERNS = tuple(place + suffix for suffix in _SUFFIXES for place in ("{stem}", "{name}"))
-_INTEGER = re.compile(r"\d+")
+_INTEGER = re.compile(r"[0-9]+")
+_NUMBER = re.compile(r"[0-9]{1,18}")  # fits an array
 _COMMENT = re.compile(r"#(\s|$)")
 
 Row = tuple[int, list[str]]
@@ -32,7 +38,7 @@ Row = tuple[int, list[str]]
 
 def recognise_text(path: Path, head: str, *, whole: bool) -> str:
     """The format of a text list from its first lines; see ``pairs.recognise``."""
-    lines = head.splitlines()
+    lines = _split(head)
     if not whole:
         lines = lines[:-1]
     rows = [fields for _, fields in _rows(path, lines[:200])]
@@ -65,25 +71,39 @@ def recognise_text(path: Path, head: str, *, whole: bool) -> str:
 
 def read_lfw(path: Path) -> tuple[PairList, Sequence[str]]:
     """``name n1 n2`` and ``name1 n1 name2 n2``, with the folds that a ``sets pairs`` heading announces."""
-    rows = list(_rows(path, _text(path).splitlines()))
+    rows = list(_rows(path, _split(_text(path))))
     header: list[int] = []
     if rows and _is_lfw_header(rows[0][1]):
-        header = [int(field) for field in rows.pop(0)[1]]
+        line, fields = rows.pop(0)
+        if not all(_NUMBER.fullmatch(field) for field in fields):
+            raise _broken(path, line, fields, "a heading `sets pairs`")
+        header = [int(field) for field in fields]
     sides: list[tuple[str, str]] = []
     same: list[bool] = []
     for line, fields in rows:
         if _shape(fields) == "nini":
-            sides += [(fields[0], fields[1]), (fields[2], fields[3])]
-        elif len(fields) == 3 and _INTEGER.fullmatch(fields[1]) and _INTEGER.fullmatch(fields[2]):
-            sides += [(fields[0], fields[1]), (fields[0], fields[2])]
+            pair = [(fields[0], fields[1]), (fields[2], fields[3])]
+        elif len(fields) == 3:
+            pair = [(fields[0], fields[1]), (fields[0], fields[2])]
         else:
+            pair = []
+        if not pair or not all(_NUMBER.fullmatch(number) for _, number in pair):
             raise _broken(path, line, fields, "`name n1 n2` or `name1 n1 name2 n2`")
+        sides += pair
         same.append(len(fields) == 3)
     names, index = photo_table(f"{name}/{name}_{int(number):04d}" for name, number in sides)
     people, identity = photo_table(name.rpartition("/")[0] for name in names)
     del people
+    announced = 2 * math.prod(header) if header else len(same)
+    if len(same) != announced:
+        log.warning(
+            "The heading of %s announces %s, the list has %s: is it cut short? Folds are made anew.",
+            path,
+            counted(announced, "pair"),
+            counted(len(same), "pair"),
+        )
     fold = None
-    if len(header) == 2 and len(same) == 2 * header[0] * header[1] and header[0] > 1:
+    if len(header) == 2 and len(same) == announced and header[0] > 1:
         fold = np.arange(len(same)) // (2 * header[1])
     pairs = PairList(
         format="lfw",
@@ -102,7 +122,7 @@ def read_labelled(path: Path) -> tuple[PairList, Sequence[str]]:
     """``path path label``; a first line without paths whose label is not like the others is a heading."""
     sides: list[str] = []
     same: list[bool] = []
-    rows = list(_rows(path, _text(path).splitlines()))
+    rows = list(_rows(path, _split(_text(path))))
     if rows and _is_labelled_heading([fields for _, fields in rows[:200]]):
         del rows[0]
     for line, fields in rows:
@@ -125,12 +145,12 @@ def read_labelled(path: Path) -> tuple[PairList, Sequence[str]]:
 
 def read_calfw(path: Path) -> tuple[PairList, Sequence[str]]:
     """Two lines ``file label`` per pair; 0 is different, any other number same. Folds are ten equal runs."""
-    rows = list(_rows(path, _text(path).splitlines()))
+    rows = list(_rows(path, _split(_text(path))))
     if len(rows) % 2:
         raise InputError(f"{str(path)!r} has {len(rows)} lines; a pair takes two, so one is missing.")
     labels = []
     for line, fields in rows:
-        if len(fields) != 2 or not _INTEGER.fullmatch(fields[1]):
+        if len(fields) != 2 or not _NUMBER.fullmatch(fields[1]):
             raise _broken(path, line, fields, "`file label`")
         labels.append(int(fields[1]))
     names, index = photo_table(fields[0] for _, fields in rows)
@@ -157,13 +177,29 @@ def encoding_of(head: bytes) -> str:
 def _text(path: Path) -> str:
     try:
         content = path.read_bytes()
-        return content.decode(encoding_of(content))
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"{str(path)!r} is not UTF-8 text (byte {error.start}).", hint="Save the list as UTF-8."
-        ) from error
     except OSError as error:
         raise InputError(f"The pair list {str(path)!r} cannot be read: {error.strerror}.") from error
+    encoding = encoding_of(content)
+    try:
+        return content.decode(encoding)
+    except UnicodeDecodeError as error:
+        if encoding == "utf-16":
+            raise InputError(
+                f"{str(path)!r} is not UTF-16 text (byte {error.start}).", hint="Save the list as UTF-8."
+            ) from error
+        # Lists that are written here keep the bytes of names that are not UTF-8.
+        log.warning(
+            "%s is not UTF-8 text (byte %d); its names are taken as the bytes that they are. "
+            "Save it as UTF-8 if its photos are not found.",
+            path,
+            error.start,
+        )
+        return content.decode(encoding, "surrogateescape")
+
+
+def _split(text: str) -> list[str]:
+    """The lines of a list: ``str.splitlines`` would also end them at form feeds and U+2028 in names."""
+    return text.split("\n" if "\n" in text else "\r")
 
 
 def _rows(path: Path, lines: Sequence[str]) -> Iterator[Row]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
+import logging
+import math
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,8 +17,11 @@ from numpy.typing import NDArray
 
 from facerec_cli.errors import InputError, MissingExtraError
 from facerec_cli.faces.choice import choose
-from facerec_cli.images import IMAGE_SUFFIXES
 from facerec_cli.verify.gallery import Gallery, ModelInfo
+from facerec_cli.verify.names import find_photos, is_file
+from facerec_cli.wording import counted
+
+log = logging.getLogger("facerec")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +55,7 @@ def read_vectors(path: Path, *, faces: str = "main") -> VectorFile:
     Raises:
         InputError: Not such a file, not two-dimensional, NaN or zero vectors, or a table that does not fit.
     """
-    if not path.is_file():
+    if not is_file(path):
         raise InputError(f"There is no embeddings file {str(path)!r}.")
     suffix = path.suffix.lower()
     if suffix == ".parquet":
@@ -61,11 +66,11 @@ def read_vectors(path: Path, *, faces: str = "main") -> VectorFile:
         raise InputError(f"{str(path)!r} is not .npy, .npz or .parquet.")
     unit = _unit(vectors, path)
     photos, reasons = (None, {}) if rows is None else _photos(rows, len(unit), path, faces)
-    model = document.get("model") or {}
+    model, settings = (_part(document, name, path) for name in ("model", "settings"))
     info = ModelInfo(
         str(model.get("name", "")), str(model.get("sha256", "")), str(document.get("provider", ""))
     )
-    return VectorFile(path, unit, info, dict(document.get("settings") or {}), photos, reasons)
+    return VectorFile(path, unit, info, settings, photos, reasons)
 
 
 def match(file: VectorFile, names: Sequence[str], rows_by_template: int | None = None) -> Gallery:
@@ -73,7 +78,8 @@ def match(file: VectorFile, names: Sequence[str], rows_by_template: int | None =
 
     Args:
         file: From :func:`read_vectors`.
-        names: What the list calls its photos: found in the file by their path, or by the end of it.
+        names: What the list calls its photos: found in the file by their path, or by the end of it as far as
+            no folder of either contradicts the other's; see ``names.find_photos``.
         rows_by_template: Number of rows that a plain array may have instead of ``len(names)``.
 
     Raises:
@@ -87,11 +93,10 @@ def match(file: VectorFile, names: Sequence[str], rows_by_template: int | None =
                 "order of first appearance.",
             )
         return Gallery(file.vectors, np.zeros(len(names), bool), {}, file.model, file.settings)
-    ends = _ends(file.photos)
+    found = find_photos(names, file.photos, repr(str(file.path)))
     vectors = np.zeros((len(names), file.vectors.shape[1]), np.float32)
     reasons: dict[int, str] = {}
-    for i, name in enumerate(names):
-        photo = _find(name, ends, file)
+    for i, photo in enumerate(found):
         row = None if photo is None else file.photos[photo]
         if row is not None:
             vectors[i] = file.vectors[row]
@@ -102,43 +107,22 @@ def match(file: VectorFile, names: Sequence[str], rows_by_template: int | None =
     if failed.all():
         raise InputError(
             f"{str(file.path)!r} has none of the list's {len(names):,} photos; the first is {names[0]!r}.",
-            hint="Embed the photos of this list, or name the list that these embeddings belong to.",
+            hint="Embed the photos of this list, or name the list that these embeddings belong to. Both must "
+            "name a photo by the same folders, from the end of its path on; "
+            f"the file's first is {next(iter(file.photos), 'none')!r}.",
         )
     return Gallery(vectors, failed, reasons, file.model, file.settings)
 
 
-Key = tuple[str, ...]
-
-
-def path_key(path: str) -> Key:
-    """The parts of a path, without an image suffix."""
-    pure = PurePosixPath(path.replace("\\", "/"))
-    if pure.suffix.lower() in IMAGE_SUFFIXES:
-        pure = pure.with_suffix("")
-    return tuple(part for part in pure.parts if part not in ("/", ".", ".."))
-
-
-def _ends(photos: dict[str, int | None]) -> dict[Key, str | None]:
-    """Every end of every path -> the path; None where several share it."""
-    ends: dict[Key, str | None] = {}
-    for path in photos:
-        parts = path_key(path)
-        for start in range(max(0, len(parts) - 4), len(parts)):
-            end = parts[start:]
-            ends[end] = path if end not in ends else None
-        ends[parts] = path  # a whole path is never ambiguous with the end of another
-    return ends
-
-
-def _find(name: str, ends: dict[Key, str | None], file: VectorFile) -> str | None:
-    parts = path_key(name)
-    for start in range(len(parts)):
-        if parts[start:] in ends:
-            path = ends[parts[start:]]
-            if path is None:
-                raise InputError(f"{name!r} fits several photos of {str(file.path)!r}.")
-            return path
-    return None
+def _part(document: dict[str, Any], name: str, path: Path) -> dict[str, Any]:
+    """A table of the description that goes with the vectors."""
+    part = document.get(name) or {}
+    if not isinstance(part, dict):
+        raise InputError(
+            f"The description of {str(path)!r} has {str(part)[:80]!r} as {name!r}.",
+            hint="Use it as `facerec embed` wrote it, or move a .json of your own away from there.",
+        )
+    return part
 
 
 def _unit(vectors: NDArray[Any], path: Path) -> NDArray[np.float32]:
@@ -166,27 +150,55 @@ def _photos(
     for entry in rows:
         name = str(entry["path"])
         photos.setdefault(name, None)
-        if entry.get("row") in (None, ""):
+        row = _whole(entry.get("row"), "row", path)
+        if row is None:
             reasons[name] = f"{entry.get('status') or 'no_face'}: {entry.get('reason') or 'no embedding'}"
             continue
-        row = int(entry["row"])
         if not 0 <= row < count:
             raise InputError(f"The table of {str(path)!r} names row {row}, but the array has {count} rows.")
-        found.setdefault(name, []).append(entry)
+        found.setdefault(name, []).append({**entry, "row": row})
     for name, entries in found.items():
-        photos[name] = int(_chosen(entries, rule)["row"])
+        photos[name] = _chosen(entries, rule, path)["row"]
+    unsized = sum(len(e) > 1 and "x1" in e[0] and "width" not in e[0] for e in found.values())
+    if unsized and rule != "largest":
+        log.warning(
+            "%s does not say how large photos are, as --faces %s has to know: of %s with several faces the "
+            "one with the highest score is taken. Keep the .csv of `facerec embed` beside it.",
+            path,
+            rule,
+            counted(unsized, "photo"),
+        )
     return photos, reasons
 
 
-def _chosen(faces: list[dict[str, Any]], rule: str) -> dict[str, Any]:
+def _whole(text: Any, what: str, path: Path) -> int | None:
+    """The number in a cell, also as pandas saves it again (``3.0``); None where it is empty."""
+    if text in (None, "") or text != text:
+        return None
+    try:
+        number = float(text)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not number.is_integer():
+        raise InputError(
+            f"The table of {str(path)!r} has {str(text)[:80]!r} as {what}, which is no whole number.",
+            hint="Use the table as `facerec embed` wrote it.",
+        )
+    return int(number)
+
+
+def _chosen(faces: list[dict[str, Any]], rule: str, path: Path) -> dict[str, Any]:
     """The face of a photo that counts; without boxes the first, they are in the order of their scores."""
     try:
-        boxes = [[float(face[key]) for key in ("x1", "y1", "x2", "y2")] for face in faces]
-        size = float(faces[0]["width"]), float(faces[0]["height"])
+        boxes = [[float(face[key]) for key in _BOX] for face in faces]
+        # "largest" needs no size of the photo, which an .npz without its table lacks.
+        size = (0.0, 0.0) if rule == "largest" else (float(faces[0]["width"]), float(faces[0]["height"]))
     except (KeyError, TypeError, ValueError):
-        return min(faces, key=lambda face: float(face.get("face") or 0))
+        return min(faces, key=lambda face: _whole(face.get("face"), "face", path) or 0)
     return faces[choose(boxes, size, rule)]
 
+
+_BOX = ("x1", "y1", "x2", "y2")
 
 Content = tuple[NDArray[Any], list[dict[str, Any]] | None, dict[str, Any]]
 
@@ -195,12 +207,13 @@ def _read_numpy(path: Path) -> Content:
     try:
         loaded = np.load(path, allow_pickle=False)
         if isinstance(loaded, np.ndarray):
-            vectors = loaded
+            vectors, named = loaded, None
         else:
             with loaded:
                 if "embeddings" not in loaded:
                     raise InputError(f"{str(path)!r} has no array called embeddings, only {list(loaded)}.")
                 vectors = loaded["embeddings"]
+                named = _named_rows(loaded, _count(vectors), path) if "path" in loaded else None
     except OSError as error:
         raise InputError(f"{str(path)!r} cannot be read: {error.strerror or error}.") from error
     except (ValueError, EOFError, zipfile.BadZipFile) as error:  # NumPy's own words advise to unpickle it
@@ -208,27 +221,88 @@ def _read_numpy(path: Path) -> Content:
             f"{str(path)!r} is not a NumPy file of plain numbers, or is cut short.",
             hint="Pickled objects are not read, because they can run code; save the array with numpy.save.",
         ) from error
-    table, about = path.with_suffix(".csv"), path.with_suffix(".json")
-    rows: list[dict[str, Any]] | None = None
-    if table.is_file():
+    table = path.with_suffix(".csv")
+    rows = _read_table(table) if is_file(table) else None
+    if rows is not None:
+        _check_table(rows, named, _count(vectors), path, table)
+    return vectors, rows if rows is not None else named, _read_description(path.with_suffix(".json"))
+
+
+def _count(vectors: NDArray[Any]) -> int:
+    return vectors.shape[0] if vectors.ndim else 0
+
+
+def _named_rows(archive: Any, count: int, path: Path) -> list[dict[str, Any]]:
+    """The table of an ``.npz`` of ``facerec embed``: path, face and box of each row.
+
+    The table beside it says more: photos without a face, and how large the photos are.
+    """
+    wanted = {"path": ((count,), "U"), "face": ((count,), "iu"), "box": ((count, 4), "f")}
+    columns = {name: archive[name] for name in wanted if name in archive}
+    if any((c.shape, c.dtype.kind in wanted[n][1]) != (wanted[n][0], True) for n, c in columns.items()):
+        raise InputError(
+            f"{str(path)!r} has arrays path, face and box that do not fit its {count:,} embeddings.",
+            hint="Write it again with `facerec embed`, or leave these arrays out of a file of your own.",
+        )
+    rows: list[dict[str, Any]] = [
+        {"path": name, "row": at} for at, name in enumerate(columns["path"].tolist())
+    ]
+    for row, face in zip(rows, columns.get("face", ()), strict=False):
+        row["face"] = int(face)
+    for row, box in zip(rows, columns.get("box", ()), strict=False):
+        if np.isfinite(box).all():  # aligned crops have none
+            row |= dict(zip(_BOX, box.tolist(), strict=True))
+    return rows
+
+
+def _read_table(table: Path) -> list[dict[str, Any]] | None:
+    """The rows of a table of ``facerec embed``; None for some other CSV."""
+    try:
         with table.open(encoding="utf-8", errors="surrogateescape", newline="") as lines:
             reader = csv.DictReader(lines)
-            if {"path", "row"} <= set(reader.fieldnames or ()):
-                rows = list(reader)
-    if rows is not None:
-        named = sum(row["row"] not in (None, "") for row in rows)
-        if named != len(vectors):
-            raise InputError(
-                f"{str(path)!r} has {len(vectors):,} rows, its table {str(table)!r} names {named:,}.",
-                hint="Keep the files of one `facerec embed` together.",
-            )
-    document: Any = {}
-    if about.is_file():
-        try:
-            document = json.loads(about.read_text("utf-8"))
-        except ValueError as error:
-            raise InputError(f"{str(about)!r} is not JSON: {error}.") from error
-    return vectors, rows, document if isinstance(document, dict) else {}
+            return list(reader) if {"path", "row"} <= set(reader.fieldnames or ()) else None
+    except (OSError, csv.Error) as error:
+        raise InputError(
+            f"The table {str(table)!r} beside the embeddings cannot be read: {error}.",
+            hint="Use it as `facerec embed` wrote it, or move a .csv of your own away from there.",
+        ) from error
+
+
+def _check_table(
+    rows: list[dict[str, Any]], named: list[dict[str, Any]] | None, count: int, path: Path, table: Path
+) -> None:
+    """Refuse a table that belongs to other embeddings."""
+    hint = "Keep the files of one `facerec embed` together."
+    numbers = [_whole(row["row"], "row", path) for row in rows]
+    filled = sum(number is not None for number in numbers)
+    if filled != count:
+        raise InputError(
+            f"{str(path)!r} has {count:,} rows, its table {str(table)!r} names {filled:,}.", hint=hint
+        )
+    paths = {number: row["path"] for number, row in zip(numbers, rows, strict=True)}
+    other = next((row for row in named or () if paths.get(row["row"]) != row["path"]), None)
+    if other is not None:
+        raise InputError(
+            f"Row {other['row']} of {str(path)!r} is {other['path']!r}, but another photo in its table "
+            f"{str(table)!r}.",
+            hint=hint,
+        )
+
+
+def _read_description(about: Path) -> dict[str, Any]:
+    """The ``.json`` of ``facerec embed``; empty where there is none."""
+    if not is_file(about):
+        return {}
+    try:
+        document = json.loads(about.read_text("utf-8"))
+    except OSError as error:
+        raise InputError(f"{str(about)!r} cannot be read: {error.strerror}.") from error
+    except ValueError as error:
+        raise InputError(
+            f"{str(about)!r} is not JSON: {error}.",
+            hint="Use it as `facerec embed` wrote it, or move a .json of your own away from there.",
+        ) from error
+    return document if isinstance(document, dict) else {}
 
 
 def _read_parquet(path: Path) -> Content:
@@ -250,4 +324,4 @@ def _read_parquet(path: Path) -> Content:
         vectors = flat.reshape(len(column), size or (flat.size // max(1, len(column))))
     except (OSError, ValueError, pyarrow.ArrowException) as error:
         raise InputError(f"{str(path)!r} cannot be read as Parquet: {error}.") from error
-    return vectors, rows, document
+    return vectors, rows, document if isinstance(document, dict) else {}

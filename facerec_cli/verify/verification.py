@@ -16,6 +16,7 @@ from facerec_cli.verify.bootstrap import BootstrapInterval, bootstrap_tar, peopl
 from facerec_cli.verify.folds import stratified_folds
 from facerec_cli.verify.groups import GroupReport, group_rates, read_groups
 from facerec_cli.verify.ijb import pool
+from facerec_cli.verify.names import is_folder
 from facerec_cli.verify.pairs import PairList, photo_table, read_pairs
 from facerec_cli.verify.photos import Verdict, verify_photos
 from facerec_cli.verify.result import Verification
@@ -42,9 +43,10 @@ def verify(
     """Do what the inputs ask for: two photos, all pairs of a folder, or a list.
 
     Raises:
-        UsageError: Inputs and settings that do not fit together.
+        UsageError: Inputs and settings that do not fit together, or settings that would be of no use.
     """
     if len(inputs) == 2 and not all_pairs:
+        _refuse_flags(settings, format, root)
         return verify_photos(inputs[0], inputs[1], settings, threshold=threshold)
     if len(inputs) != 1:
         raise UsageError(f"verify takes one list, one folder or two photos, not {len(inputs)} inputs.")
@@ -52,10 +54,32 @@ def verify(
         raise UsageError("--threshold is for two photos; a list measures its own.")
     path = Path(inputs[0])
     if all_pairs:
+        for flag, value in (("--format", format), ("--root", root)):
+            if value is not None:
+                raise UsageError(f"{flag} is for lists of pairs; --all-pairs reads a folder of photos.")
         return verify_folder(path, settings, steps=steps)
     if path.suffix.lower() in IMAGE_SUFFIXES:
         raise UsageError(f"{str(path)!r} is one photo; verify compares two, or takes a list of pairs.")
     return verify_list(path, settings, format=format, root=root, steps=steps)
+
+
+def _refuse_flags(settings: VerifySettings | None, format: str | None, root: str | Path | None) -> None:
+    """Two photos have no use for what measures a list."""
+    chosen = settings or VerifySettings()
+    given = {
+        "--embeddings": chosen.embeddings is not None,
+        "--format": format is not None,
+        "--root": root is not None,
+        "--by": chosen.groups is not None,
+        "--bootstrap": chosen.bootstrap > 0,
+        "--far": chosen.far is not None,
+    }
+    flags = [flag for flag, is_given in given.items() if is_given]
+    if flags:
+        raise UsageError(
+            f"Two photos are compared without {', '.join(flags)}, which lists of pairs take.",
+            hint="Leave it out, or name one list.",
+        )
 
 
 def verify_list(
@@ -95,7 +119,7 @@ def verify_folder(
     """
     chosen = settings or VerifySettings()
     root = Path(folder)
-    if not root.is_dir():
+    if not is_folder(root):
         raise InputError(f"There is no folder {str(folder)!r} to compare all pairs of.")
     images = [Path(path) for path in find_images([root])]
     names = tuple(str(PurePosixPath(image.relative_to(root).as_posix())) for image in images)

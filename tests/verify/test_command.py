@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -106,6 +107,35 @@ def test_threshold_card(gallery, tmp_path):
         check_card(saved, model="other", sha256="6" * 64, flip=False)
     with pytest.raises(ModelError, match="Leave --flip out"):
         check_card(saved, model="toy", sha256=DIGEST, flip=True)
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "1" + "0" * 400])
+def test_a_card_without_a_usable_number_is_refused(gallery, tmp_path, value):
+    from facerec_cli.errors import InputError
+    from facerec_cli.verify.card import read_card
+
+    card = tmp_path / "card.toml"
+    run(gallery / "list.txt", "--embeddings", gallery / "e.npy", "--save-threshold", card, "--far", 0.05)
+    card.write_text(re.sub("threshold = .*", f"threshold = {value}", card.read_text()))
+    with pytest.raises(InputError, match="no usable 'threshold'"):
+        read_card(card)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no such names elsewhere")
+def test_names_that_are_not_utf_8_get_into_reports_and_cards(gallery, tmp_path):
+    people = tmp_path / "l\udcfc"
+    for i in range(160):
+        photo = people / f"p{i // 4:02d}" / f"{i % 4}\udcfc.jpg"
+        photo.parent.mkdir(parents=True, exist_ok=True)
+        photo.write_bytes(b"never read")
+    (tmp_path / "e.npy").write_bytes((gallery / "e.npy").read_bytes())
+    files = ("--report", tmp_path / "r.html", "--save-threshold", tmp_path / "c.toml", "--far", 0.1)
+    (tmp_path / "e.json").write_bytes((gallery / "e.json").read_bytes())
+    run(people, "--all-pairs", "--embeddings", tmp_path / "e.npy", *files)
+    from facerec_cli.verify.card import read_card
+
+    assert r"\udcfc.jpg" in (tmp_path / "r.html").read_text("utf-8")
+    assert read_card(tmp_path / "c.toml").data == r"l\udcfc"
 
 
 def test_a_rate_that_cannot_be_measured_gives_no_card(gallery, tmp_path):
@@ -223,6 +253,16 @@ def test_many_pairs_are_streamed_with_the_same_figures(gallery, tmp_path, monkey
         (["LIST", "--embeddings", "E", "--model", "sface"], 4, "not with 'sface'"),
         (["LIST", "--embeddings", "E", "--scores", "x.txt"], 2, ".csv or .npz"),
         (["LIST", "--embeddings", "none.npy", "--report", "."], 2, "is a folder"),
+        (["a.jpg", "b.jpg", "--embeddings", "E"], 2, "without --embeddings"),
+        (["a.jpg", "b.jpg", "--format", "lfw", "--root", "."], 2, "without --format, --root"),
+        (["a.jpg", "b.jpg", "--by", "g.csv", "--bootstrap", "9"], 2, "without --by, --bootstrap"),
+        (["a.jpg", "b.jpg", "--far", "0.1"], 2, "without --far"),
+        ([".", "--all-pairs", "--format", "lfw"], 2, "--format is for lists"),
+        ([".", "--all-pairs", "--root", "."], 2, "--root is for lists"),
+        (["x" * 300], 3, "no pair list"),
+        (["x" * 300 + "/list.txt"], 3, "no pair list"),
+        (["x" * 300, "--all-pairs"], 3, "no folder"),
+        (["LIST", "--root", "x" * 300], 3, "--root is not there"),
         (["a.jpg", "b.jpg", "--report", "x.html"], 2, "for lists of pairs"),
         (["LIST", "--embeddings", "E", "--far", "1e-6", "--save-threshold", "no.toml"], 3, "not measurable"),
         (["LIST", "--embeddings", "E", "--by", "none.csv"], 3, "table of groups"),
@@ -236,6 +276,40 @@ def test_what_does_not_fit_is_refused(gallery, arguments, code, message):
     error = json.loads(result.stdout)["error"]
     assert message in f"{error['message']} {error['hint']}"
     assert error["exit_code"] == code
+
+
+def files_of(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--scores", "list.csv"], "--scores * would overwrite an input"),
+        (["--report", "sub/../list.csv"], "--report * would overwrite an input"),
+        (["--report", "link.html"], "would overwrite an input"),
+        (["--report", "e.npy"], "would overwrite an input"),
+        (["--scores", "e.csv"], "would overwrite an input"),
+        (["--report", "e.json"], "would overwrite an input"),
+        (["--by", "groups.csv", "--scores", "groups.csv"], "would overwrite an input"),
+        (["--scores", "x.csv", "--report", "sub/../x.csv"], "--scores and --report both write"),
+        (["--report", "x.html", "--save-threshold", "x.html"], "--report and --save-threshold both"),
+        (["--report", "meta/x_face_tid_mid.txt"], "would overwrite an input"),
+    ],
+)
+def test_no_output_takes_the_place_of_an_input(gallery, tmp_path, monkeypatch, flags, message):
+    for path in gallery.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "list.txt").rename(tmp_path / "list.csv")
+    (tmp_path / "link.html").symlink_to("list.csv")
+    for folder in ("sub", "meta"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "meta" / "x_face_tid_mid.txt").write_text("1.jpg 1 1")
+    monkeypatch.chdir(tmp_path)
+    before = files_of(tmp_path)
+    told = json.loads(run("list.csv", "--embeddings", "e.npy", *flags, "--json", code=2).stdout)["error"]
+    assert re.search(message.replace("*", ".*"), told["message"])
+    assert files_of(tmp_path) == before
 
 
 def test_a_file_that_may_not_be_read_is_an_input_error(gallery, tmp_path, monkeypatch):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import pickle
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +50,14 @@ def test_lfw_folds_follow_the_heading(lfw):
     assert all(path.is_file() for path in pairs.images)
 
 
+@pytest.mark.parametrize("heading", ["2 1", "4"])
+def test_a_heading_that_announces_other_pairs_is_reported(photos, caplog, heading):
+    caplog.set_level("WARNING", logger="facerec")
+    three = "\nann 1 2\nann 1 bob 1\nann 2 bob 1\n"
+    assert read_pairs(write(photos, heading + three)).fold is None
+    assert f"announces {'4' if heading == '2 1' else '8'} pairs, the list has 3 pairs" in caplog.text
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -76,6 +85,41 @@ def test_lists_that_windows_wrote(photos, encoding):
     (photos / "list.txt").write_bytes((mark + text).encode(encoding))
     pairs = read_pairs(photos / "list.txt")
     assert [path.is_file() for path in pairs.images] == [True, True]
+
+
+@pytest.mark.parametrize("odd", ["\u2028", "\x85", "\x0c", "\x1c"])
+def test_only_line_feeds_end_a_line(photos, odd):
+    names = (f"a{odd}b.jpg", "ann/ann_0001.jpg")
+    (photos / names[0]).write_bytes(b"x")
+    pairs = read_pairs(write(photos, "{} images/{} 0\n".format(*names)))
+    assert pairs.names == (names[0], f"images/{names[1]}")
+
+
+def test_lists_of_an_old_macintosh(photos):
+    (photos / "list.txt").write_bytes(b"ann 1 2\rann 1 bob 1\r")
+    assert len(read_pairs(photos / "list.txt")) == 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no such names elsewhere")
+def test_names_that_are_not_utf_8_are_read_as_other_commands_write_them(photos, caplog):
+    caplog.set_level("WARNING", logger="facerec")
+    (photos / "f\udcfc.jpg").write_bytes(b"x")
+    (photos / "list.txt").write_bytes(b"f\xfc.jpg images/ann/ann_0001.jpg 0\n")
+    pairs = read_pairs(photos / "list.txt")
+    assert all(path.is_file() for path in pairs.images)
+    assert "not UTF-8 text (byte 1)" in caplog.text
+
+
+def test_names_that_are_too_long_are_missing_photos(photos):
+    pairs = read_pairs(write(photos, "a" * 300 + ".jpg ann/ann_0001.jpg 0\n"))
+    assert pairs.images[1].is_file()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_a_pipe_cannot_be_recognised_and_read(tmp_path):
+    os.mkfifo(tmp_path / "list")
+    with pytest.raises(InputError, match="--format"):
+        read_pairs(tmp_path / "list")
 
 
 def test_a_name_that_begins_with_a_hash_is_no_comment(photos):
@@ -136,6 +180,9 @@ def test_repeats_are_reported_and_counted(photos, caplog):
         ("a.jpg b.jpg 1\nc.jpg d.jpg 2\n", "line 2"),
         ('a.jpg "b.jpg 1\n', "quote is not closed"),
         ("my photo.jpg b.jpg 1\nc.jpg d.jpg 0\n", "double quotes"),
+        ("a.jpg 0\nb.jpg " + "9" * 20 + "\n", "line 2"),
+        ("ann 1 2\nann 1 " + "9" * 5000 + "\n", "line 2"),
+        ("9" * 5000 + "\nann 1 2\n", "line 1: .* heading"),
     ],
 )
 def test_broken_lists_are_refused(photos, text, message):
@@ -169,7 +216,7 @@ def test_a_real_bin(shared):
     assert pairs.same.all()
 
 
-@pytest.mark.parametrize("protocol", [0, 2, 4])
+@pytest.mark.parametrize("protocol", [0, 2, 4, 5])
 def test_bins_of_bytes_and_of_arrays(tmp_path, protocol):
     images = [b"one", np.frombuffer(b"two", np.uint8), b"one", b"\x80\xff"]
     path = tmp_path / "set.bin"
@@ -178,6 +225,37 @@ def test_bins_of_bytes_and_of_arrays(tmp_path, protocol):
     assert pairs.images == (b"one", b"two", b"\x80\xff")
     assert (pairs.first.tolist(), pairs.second.tolist()) == ([0, 0], [1, 2])
     assert pairs.same.tolist() == [True, False]
+
+
+def _protocol_5(buffer: bytes, kind: bytes, shape: bytes, order: bytes = b"X\x01\0\0\0C") -> bytes:
+    """A set with an array as NumPy before 2.0 pickles it with protocol 5, and one of bytes."""
+    array = b"cnumpy.core.numeric\n_frombuffer\n(" + buffer + kind + shape + order + b"tR"
+    return b"\x80\x05](" + array + b"C\x03onee]\x88a\x86."
+
+
+_TWO, _U1, _THREE = b"C\x03two", b"cnumpy\ndtype\n(X\x02\0\0\0u1\x89\x88tR", b"K\x03\x85"
+
+
+def test_a_bin_of_protocol_5_and_an_older_numpy(tmp_path):
+    (tmp_path / "set.bin").write_bytes(_protocol_5(_TWO, _U1, _THREE))
+    assert read_pairs(tmp_path / "set.bin").images == (b"two", b"one")
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        _protocol_5(_TWO, _U1, b"M\xff\xff\x85"),  # a shape of more than there is
+        _protocol_5(b"M\xff\xff", _U1, _THREE),  # a number in place of the bytes
+        _protocol_5(_TWO, b"C\x01O", _THREE),  # a type that is none
+        _protocol_5(_TWO, _U1, _THREE, b"X\x01\0\0\0K"),
+        b"\x80\x05\x96\xff\xff\xff\xff\xff\0\0\0.",  # a bytearray of 2**40 bytes
+        b"\x80\x05cnumpy._core.numeric\nfrombuffer\n.",
+    ],
+)
+def test_hostile_arrays_of_protocol_5_are_refused(tmp_path, payload):
+    (tmp_path / "evil.bin").write_bytes(payload)
+    with pytest.raises(InputError, match=r"evil\.bin"):
+        read_pairs(tmp_path / "evil.bin")
 
 
 def test_a_bin_of_python_2(tmp_path):
@@ -230,6 +308,9 @@ def test_hostile_pickles_are_refused(tmp_path, payload):
         (([b"a", "text"], [True]), "str, not encoded bytes"),
         (([b"a", b"b"], [7]), "flag 7"),
         ([1], "does not hold"),
+        ((5, [True]), "holds int in place of a list of images"),
+        (([b"a", b"b"], None), "holds NoneType in place of a list of flags"),
+        ((np.array(1), [True]), "holds ndarray in place of a list of images"),
     ],
 )
 def test_other_pickles_are_not_sets(tmp_path, content, message):
@@ -306,3 +387,46 @@ def test_ijb_landmarks(ijb):
     landmarks = read_pairs(ijb).landmarks
     assert landmarks.shape == (4, 5, 2)
     assert landmarks[3, 4].tolist() == [8.0, 9.0]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("ü.jpg 10 1\n".encode("latin-1"), "not UTF-8"),
+        (b"1.jpg 99999999999999999999 1\n", "line 1"),
+        (b"1.jpg " + b"9" * 5000 + b" 1\n", "line 1"),
+        (b"\n", "is empty"),
+    ],
+)
+def test_broken_files_of_ijb_are_refused(ijb, content, message):
+    (ijb / "meta" / "ijbx_face_tid_mid.txt").write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        read_pairs(ijb)
+
+
+@pytest.mark.parametrize("name", ["ijbx_face_tid_mid.txt", "ijbx_template_pair_label.txt"])
+def test_folders_in_place_of_files_of_ijb(ijb, name):
+    (ijb / "meta" / name).unlink()
+    (ijb / "meta" / name).mkdir()
+    with pytest.raises(InputError, match="cannot be read"):
+        read_pairs(ijb)
+
+
+def test_ijb_files_that_windows_wrote(ijb):
+    path = ijb / "meta" / "ijbx_face_tid_mid.txt"
+    path.write_text(path.read_text(), "utf-16")
+    assert read_pairs(ijb).templates.names.tolist() == [10, 77]
+
+
+@pytest.mark.parametrize("label", ["10 99999999999999999999 1\n", "10 x 1\n"])
+def test_broken_labels_of_ijb_are_refused(ijb, label):
+    (ijb / "meta" / "ijbx_template_pair_label.txt").write_text(label)
+    with pytest.raises(InputError, match="template_pair_label"):
+        read_pairs(ijb)
+
+
+@pytest.mark.parametrize("points", ["1 2 3 4 5 6 7 8 9 x 0.9", "1 2 3", "1 2 3 4 5 6 7 8 9 inf 0.9"])
+def test_broken_landmarks_of_ijb_are_refused(ijb, points):
+    write(ijb / "meta", f"1.jpg {points}\n", "ijbx_name_5pts_score.txt")
+    with pytest.raises(InputError, match="5pts_score"):
+        read_pairs(ijb)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
+import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -99,6 +102,20 @@ def test_an_interruption_keeps_what_is_done_and_says_so(pipeline, tmp_path, kept
         assert gallery.embed_gallery(photos, model(), options, cache=cache).cached == 3
         assert pipeline.seen == 3 + 7
         cache.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.jpg")
+    cache = EmbeddingCache(tmp_path / "cache.sqlite")
+    waiting = threading.Timer(20, lambda: os.close(os.open(tmp_path / "a.jpg", os.O_WRONLY | os.O_NONBLOCK)))
+    waiting.start()  # lets a reader go that waits all the same
+    started = time.monotonic()
+    made = gallery.embed_gallery([tmp_path / "a.jpg"], model(), EmbedOptions(faces="main"), cache=cache)
+    waiting.cancel()
+    cache.close()
+    assert "pipe" in made.reasons[0]
+    assert time.monotonic() - started < 15
 
 
 @pytest.mark.parametrize(
@@ -243,3 +260,115 @@ def test_npz_and_parquet_give_the_same(tmp_path):
     assert np.array_equal(one.vectors, two.vectors)
     assert one.reasons == two.reasons == {2: "no_face: none"}
     assert two.model.name == "m"
+
+
+def npz(folder: Path, paths: list[str], boxes: list[list[float]] | None = None) -> Path:
+    """What ``facerec embed`` writes: one different direction for each face."""
+    path = folder / "e.npz"
+    columns = {"path": np.array(paths), "face": np.zeros(len(paths), np.int32)}
+    if boxes is not None:
+        columns["box"] = np.array(boxes, np.float32)
+    np.savez(path, embeddings=np.eye(len(paths), 8, dtype=np.float32), **columns)
+    return path
+
+
+def rows_of(path: Path, names: list[str], **settings) -> list[int | None]:
+    """The row of the file that each name gets."""
+    made = match(read_vectors(path, **settings), names)
+    return [
+        None if failed else int(row.argmax()) for failed, row in zip(made.failed, made.vectors, strict=True)
+    ]
+
+
+def test_an_npz_without_its_table_names_its_photos_itself(tmp_path):
+    path = npz(tmp_path, ["p/ann/1.jpg", "p/ann/2.jpg", "p/bob/1.jpg"])
+    assert rows_of(path, ["bob/1.jpg", "ann/2.jpg", "zoe/1.jpg"]) == [2, 1, None]
+
+
+def test_faces_of_an_npz_without_its_table(tmp_path, caplog):
+    """It has boxes but no size of the photo, from which its middle would follow."""
+    path = npz(tmp_path, ["a.jpg", "a.jpg"], [[0, 0, 9, 9], [0, 0, 90, 90]])
+    assert rows_of(path, ["a.jpg"], faces="largest") == [1]
+    assert not caplog.records
+    assert rows_of(path, ["a.jpg"], faces="main") == [0]
+    assert "Keep the .csv" in caplog.text
+    path = npz(tmp_path, ["a.jpg", "b.jpg"], [[np.nan] * 4] * 2)  # aligned crops
+    assert rows_of(path, ["b.jpg"]) == [1]
+
+
+def test_an_npz_whose_own_arrays_do_not_fit_is_refused(tmp_path):
+    np.savez(tmp_path / "e.npz", embeddings=VECTORS, path=np.array(["a.jpg"]))
+    with pytest.raises(InputError, match="do not fit its 3 embeddings"):
+        read_vectors(tmp_path / "e.npz")
+
+
+def test_an_npz_beside_the_table_of_another_is_refused(tmp_path):
+    path = npz(tmp_path, ["a.jpg", "b.jpg"])
+    path.with_suffix(".csv").write_text("path,row,status\na.jpg,0,ok\nc.jpg,1,ok\nd.jpg,,no_face\n")
+    with pytest.raises(InputError, match=r"Row 1 .* is 'b\.jpg'.*together"):
+        read_vectors(path)
+    path.with_suffix(".csv").write_text("path,row,status\na.jpg,0,ok\nb.jpg,1,ok\nd.jpg,,no_face\n")
+    assert match(read_vectors(path), ["a.jpg", "d.jpg"]).reasons == {1: "no_face: no embedding"}
+
+
+def test_nobody_is_taken_for_a_person_of_another_folder(tmp_path):
+    path = npz(tmp_path, ["p/alice/1.jpg", "p/bob/7.jpg"])
+    assert rows_of(path, ["carol/7.jpg", "bob/7.jpg", "/data/p/bob/7.jpg", "7.jpg"]) == [None, 1, 1, 1]
+    assert rows_of(path, ["x/p/alice/1.jpg", "q/alice/1.jpg"]) == [0, None]
+
+
+def test_a_suffix_tells_photos_apart(tmp_path):
+    path = npz(tmp_path, ["q/x.jpg", "q/x.png", "q/y.jpg"])
+    assert rows_of(path, ["q/x.jpg", "q/x.png", "x.jpg", "x.png", "q/y"]) == [0, 1, 0, 1, 2]
+    with pytest.raises(InputError, match="'x' fits several photos"):
+        rows_of(path, ["x"])
+
+
+def test_crops_in_another_format_are_found_unless_the_list_names_them_too(tmp_path):
+    path = npz(tmp_path, ["q/x.png", "q/y.png"])
+    assert rows_of(path, ["q/x.jpg", "y.jpg"]) == [0, 1]
+    assert rows_of(path, ["q/x.jpg", "q/x.png"]) == [None, 0]
+
+
+def test_names_of_lfw_say_the_person_themselves(tmp_path):
+    path = npz(tmp_path, ["flat/Ann_Lee_0001.jpg", "lfw/Bob_0002/Bob_0002.jpg", "bob/s1/s1_1.jpg"])
+    assert rows_of(path, ["Ann_Lee/Ann_Lee_0001", "Bob/Bob_0001"]) == [0, None]
+    assert rows_of(path, ["Ann_Lee/Ann_Lee_0001", "carol/s1/s1_1.jpg"]) == [0, None]
+
+
+def test_people_whom_a_short_path_cannot_tell_apart_do_not_share_its_photo(tmp_path):
+    path = npz(tmp_path, ["7.jpg", "8.jpg"])
+    assert rows_of(path, ["bob/7.jpg", "/data/bob/7.jpg"]) == [0, 0]
+    with pytest.raises(InputError, match=r"'carol/7\.jpg' and 'bob/7\.jpg' of the list both fit '7\.jpg'"):
+        rows_of(path, ["carol/7.jpg", "bob/7.jpg"])
+
+
+def test_a_table_that_pandas_saved_again_is_read(tmp_path):
+    table = "path,row,face\na.jpg,0.0,0.0\nb.jpg,1.0,0.0\nx.jpg,,\n"
+    file = read_vectors(save(tmp_path, VECTORS[:2], table))
+    assert file.photos == {"a.jpg": 0, "b.jpg": 1, "x.jpg": None}
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ("path,row\na.jpg,first\n", "'first' as row"),
+        ("path,row\na.jpg,0.5\n", "'0.5' as row"),
+        ("path,row,face\na.jpg,0,x\n", "'x' as face"),
+        ("path,row\na.jpg,0\n" + "b" * 200_000 + ",\n", "cannot be read: field larger"),
+    ],
+)
+def test_broken_tables_are_refused(tmp_path, table, message):
+    with pytest.raises(InputError, match=f"{message}.*facerec embed"):
+        read_vectors(save(tmp_path, VECTORS[:1], table))
+
+
+@pytest.mark.parametrize("document", [{"model": "buffalo_l"}, {"settings": ["flip"]}])
+def test_a_json_of_ones_own_beside_the_vectors_is_refused(tmp_path, document):
+    with pytest.raises(InputError, match=r"of your own"):
+        read_vectors(save(tmp_path, VECTORS, None, document))
+
+
+def test_a_name_that_no_file_system_takes_is_no_embeddings_file(tmp_path):
+    with pytest.raises(InputError, match="There is no embeddings file"):
+        read_vectors(tmp_path / ("a" * 300 + ".npy"))
