@@ -7,6 +7,7 @@ import csv
 import logging
 import math
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -41,10 +42,12 @@ def recognise_text(path: Path, head: str, *, whole: bool) -> str:
     lines = _split(head)
     if not whole:
         lines = lines[:-1]
-    rows = [fields for _, fields in _rows(path, lines[:200])]
+    rows = list(_rows(path, lines[:200]))
     if not rows:
         raise InputError(f"The pair list {str(path)!r} has no pair in it.")
-    body = rows[1:] if _is_lfw_header(rows[0]) else rows
+    if _is_lfw_header(rows[0][1]):
+        del rows[0]
+    body = [fields for _, fields in rows]
     shapes = {_shape(fields) for fields in body}
     if body and shapes <= {"nii"}:
         return "lfw" if not all(_INTEGER.fullmatch(f) for f in body[0]) else "ijb"
@@ -59,7 +62,7 @@ def recognise_text(path: Path, head: str, *, whole: bool) -> str:
         return "calfw"
     unlabelled = width == {2} or (width == {3} and not body[0][0])
     raise InputError(
-        f"{str(path)!r} is not a list of pairs that is known here; its first line is {lines[0][:80]!r}.",
+        f"{str(path)!r} is not a list of pairs that is known here; {_odd_line(rows, lines[0])}.",
         hint=(
             "It names pairs without a label; add a third column with 1 for same and 0 for different."
             if unlabelled
@@ -67,6 +70,15 @@ def recognise_text(path: Path, head: str, *, whole: bool) -> str:
             "paths that hold spaces in double quotes."
         ),
     )
+
+
+def _odd_line(rows: Sequence[Row], first: str) -> str:
+    """The first line that has a number of columns as few have, in words; where there is none, ``first``."""
+    counts = Counter(len(fields) for _, fields in rows).most_common()
+    if len(counts) < 2 or 4 * counts[-1][1] > len(rows):
+        return f"its first line is {first[:80]!r}"
+    number, fields = next(row for row in rows if len(row[1]) == counts[-1][0])
+    return f"line {number}, unlike most, is {' '.join(fields)[:80]!r}"
 
 
 def read_lfw(path: Path) -> tuple[PairList, Sequence[str]]:

@@ -190,6 +190,26 @@ def test_broken_lists_are_refused(photos, text, message):
         read_pairs(write(photos, text))
 
 
+@pytest.mark.parametrize(
+    ("lines", "blamed"),
+    [
+        (
+            ["a/1.jpg a/2.jpg 1", "b/1.jpg b/2.jpg 1", "foo bar", "a/1.jpg b/1.jpg 0"],
+            "line 3, unlike most, is 'foo bar'",
+        ),
+        (["2 1", "Ann 1 2", "Ann 1 Bob 2", "Bob 1 2", "Ann 1 Bob 1", "Ann"], "line 6, unlike most, is 'Ann'"),
+        (["hello", "to you"], "its first line is 'hello'"),
+        (["10 300"], "its first line is '10 300'"),
+    ],
+)
+def test_the_line_that_is_unlike_the_others_is_blamed(tmp_path, lines, blamed):
+    path = tmp_path / "pairs.txt"
+    path.write_text("\n".join(lines) + "\n")
+    with pytest.raises(InputError) as fault:
+        read_pairs(path, images=False)
+    assert blamed in fault.value.message
+
+
 def test_unknown_format_and_missing_list(tmp_path):
     with pytest.raises(InputError, match="no pair list"):
         read_pairs(tmp_path / "none.txt")
