@@ -130,6 +130,9 @@ class ParquetFolder:
             for counted in pool.map(self._counts, self._shards().values()):
                 rows += counted["rows"]
                 counts.update(counted["statuses"])
+        if isinstance(self.working, Path):  # every shard is there: what is left is of workers that were killed
+            for left in self.working.glob(".facerec.*.tmp"):
+                left.unlink(missing_ok=True)
         statuses = {status: counts[status] for status in STATUSES if counts[status]}
         document = {**run, "rows": rows, "statuses": statuses, "versions": versions}
         self._put(_ABOUT, json.dumps(document, indent=2).encode())

@@ -75,6 +75,7 @@ def test_an_interrupted_folder_goes_on_to_the_same_bytes(
     (tmp_path / "cut" / "part-000003.parquet").write_bytes(
         (tmp_path / "whole" / "part-000003.parquet").read_bytes()
     )
+    (tmp_path / "cut" / ".facerec.abc.tmp").write_bytes(b"half a shard of a worker that was killed")
     opened.seen.clear()
     summary = embed_to_file([folder], cut, options=SMALL, resume=True)
     assert summary.resumed == 24 and len(opened.seen) == 21
