@@ -130,7 +130,7 @@ class ParquetFolder:
             for counted in pool.map(self._counts, self._shards().values()):
                 rows += counted["rows"]
                 counts.update(counted["statuses"])
-        if isinstance(self.working, Path):  # every shard is there: what is left is of workers that were killed
+        if isinstance(self.working, Path):  # whole: the rest is of workers that were killed
             for left in self.working.glob(".facerec.*.tmp"):
                 left.unlink(missing_ok=True)
         statuses = {status: counts[status] for status in STATUSES if counts[status]}
