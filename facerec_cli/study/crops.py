@@ -73,7 +73,7 @@ def cut_crops(
     part = Part(dataset, np.unique(rows))
     paths = {int(part.rows[index]): name for index, name in named(part, None if aligned else ".jpg")}
     rule = "copied" if aligned else faces
-    sources = {paths[i]: f"{rule} {_digest(dataset, i)}" for i in paths}
+    sources = {name: f"{rule} {_digest(dataset, i)}" for i, name in paths.items()}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / _LOCK):  # another study may cut the same ones
@@ -117,9 +117,9 @@ def _cut(
         known = json.loads(record.read_text("utf-8"))
     except ValueError:
         known = {}
-    stale = {i: name for i, name in paths.items() if known.get(name) != sources[name]}
-    for name in stale.values():
-        (folder / name).unlink(missing_ok=True)
+    for name, source in sources.items():
+        if known.get(name) != source:
+            (folder / name).unlink(missing_ok=True)
     missing = {i: folder / name for i, name in paths.items() if not (folder / name).is_file()}
     if not missing:
         return

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from facerec_cli.study.protocol import BEFORE
 from facerec_cli.wording import counted
 
-_BEFORE = "before"
 _UNKNOWN = "not measurable"
 _BOLD = re.compile(r"\*\*(.+?)\*\*")
 _GAP = 3  # between two columns of a terminal's table
@@ -119,7 +120,7 @@ def _differences(results: Mapping[str, Any], reference: str, far: str) -> Table:
         (arm_words(arm), *(_difference(own[name].get(far, {})) for name in names))
         for arm, own in results["differences"][reference].items()
     ]
-    other = "the network before training" if reference == _BEFORE else reference
+    other = "the network before training" if reference == BEFORE else reference
     return Table(
         f"TAR at FAR {far}, points more than {other}",
         ("", *map(subset_words, names)),
@@ -183,7 +184,7 @@ def _subsets(results: Mapping[str, Any]) -> Table:
 
 def arm_words(name: str) -> str:
     """An arm's name as a heading."""
-    return "before training" if name == _BEFORE else name
+    return "before training" if name == BEFORE else name
 
 
 def _mean(value: Mapping[str, Any], digits: int = 1) -> str:
@@ -193,8 +194,12 @@ def _mean(value: Mapping[str, Any], digits: int = 1) -> str:
 
 def _lonely(results: Mapping[str, Any], words: str) -> str:
     """What to add to a note where an arm has one seed."""
-    trained = [run["arm"] for run in results["runs"] if run["arm"] != _BEFORE]
-    return f"; where an arm has one seed {words}" if any(trained.count(arm) == 1 for arm in trained) else ""
+    return f"; where an arm has one seed {words}" if 1 in _seeds(results) else ""
+
+
+def _seeds(results: Mapping[str, Any]) -> set[int]:
+    """How many seeds an arm has, of all arms."""
+    return set(Counter(run["arm"] for run in results["runs"] if run["arm"] != BEFORE).values())
 
 
 def _rate(value: Mapping[str, Any]) -> str:
@@ -224,9 +229,7 @@ def facts(results: Mapping[str, Any]) -> Sequence[str]:
     protocol, counts = results["protocol"], results["parts"]
     judge = protocol["study"]["judge"]
     train, judged = counts["train"], counts[judge]
-    trained = [run["arm"] for run in results["runs"] if run["arm"] != _BEFORE]
-    seeds = {trained.count(arm) for arm in trained}
-    least, most = min(seeds), max(seeds)
+    least, most = min(_seeds(results)), max(_seeds(results))
     times = counted(most, "seed", "seeds") if least == most else f"{least} to {most} seeds"
     return [
         f"Trained on {train['photos']:,} photos of {train['people_trained']:,} people; judged by "

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 
 from facerec_cli.errors import InputError
 from facerec_cli.images import IMAGE_SUFFIXES
@@ -13,29 +13,8 @@ from facerec_cli.images import IMAGE_SUFFIXES
 Key = tuple[str, ...]
 
 
-def is_there(path: Path) -> bool:
-    """Whether anything is there; see :func:`is_file`."""
-    try:
-        return path.exists()
-    except (OSError, ValueError):
-        return False
-
-
-def is_file(path: Path) -> bool:
-    """Whether a file is there; a name that no file system takes (longer than 255 bytes) names nothing."""
-    try:
-        return path.is_file()
-    except (OSError, ValueError):
-        return False
-
-
-def is_folder(path: Path) -> bool:
-    """Whether a folder is there; see :func:`is_file`."""
-    try:
-        return path.is_dir()
-    except (OSError, ValueError):
-        return False
-
+# A name that no file system takes (longer than 255 bytes) names nothing; pathlib's own raise for it.
+is_there, is_file, is_folder = os.path.exists, os.path.isfile, os.path.isdir
 
 # Plain strings and not pathlib: lists have hundreds of thousands of names.
 
