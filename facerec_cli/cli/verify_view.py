@@ -23,7 +23,11 @@ def show_verdict(verdict: Verdict) -> None:
             box = ", ".join(f"{value:.0f}" for value in face.box or ())
             console.note(f"{face.photo} has {face.faces} faces; the one at {box} is compared (--faces)")
     answer = "same person" if verdict.same else "different people"
-    console.result(f"{answer}: similarity {verdict.similarity:.4f}, threshold {used.value:.4f}")
+    doubted = ", doubtful" if any(face.doubt for face in verdict.photos) else ""
+    console.result(f"{answer}{doubted}: similarity {verdict.similarity:.4f}, threshold {used.value:.4f}")
+    for face in verdict.photos:
+        if face.doubt:
+            console.result(f"doubtful: the face of {face.photo}: {face.doubt}")
     stands = "; nobody measured what it stands for"
     if used.far is not None:
         stands = f", which accepts {_rate(used.far)} of different people on {used.data}"
@@ -43,6 +47,12 @@ def show(outcome: Verification) -> None:
     )
     failures = f"{counted(len(gallery.reasons), 'photo')} without an embedding"
     console.result(f"failures to enrol: {failures}, {counted(counts.failed, 'pair')} left out")
+    if gallery.doubts:
+        first = min(gallery.doubts)
+        console.warn(
+            f"{counted(len(gallery.doubts), 'photo')} with a doubtful face, compared all the same: "
+            f"{outcome.names[first]}: {gallery.doubts[first]}"
+        )
     accuracy = evaluation.accuracy
     rows: list[tuple[str, str]] = []
     if accuracy is not None:

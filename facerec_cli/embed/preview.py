@@ -14,7 +14,7 @@ import numpy as np
 
 from facerec_cli.embed.rows import BOX, LANDMARKS
 from facerec_cli.embed.shards import Parts, write_stream
-from facerec_cli.embed.views import open_view
+from facerec_cli.faces.views import open_view
 from facerec_cli.images import ImageError, open_photo
 
 _SIDE = 220
