@@ -120,12 +120,14 @@ class Detector:
         """What stays of the proposals for one photo."""
         if not parts:
             return []
-        proposed = concatenate(parts)
-        chosen = proposed.take(best(proposed, iou=self.spec.nms_iou, offset=self.decoder.box_offset))
+        chosen = self._best(concatenate([self._best(part) for part in parts]) if len(parts) > 1 else parts[0])
         return [
             Face(box=box, landmarks=points, score=float(score))
             for box, points, score in zip(chosen.boxes, chosen.landmarks, chosen.scores, strict=True)
         ]
+
+    def _best(self, proposed: Candidates) -> Candidates:
+        return proposed.take(best(proposed, iou=self.spec.nms_iou, offset=self.decoder.box_offset))
 
 
 def _check(image: Image) -> None:

@@ -73,7 +73,8 @@ def find_faces(
     """Find the faces of photos, turned ones and faint ones too.
 
     A photo with no face that scores ``search.SURE`` is searched again, turned, where ``rotate`` says so. One
-    without any face is searched for faint ones: covered, dark, blurred. Those are doubtful by their score.
+    without any face is searched for faint ones: covered, dark, blurred. Those are doubtful by their score,
+    and so are faces below ``search.SURE`` that are seen in the turned photo only.
 
     Args:
         views: The photos, upright.
@@ -96,26 +97,32 @@ def find_faces(
         Found(view, seen)
         for view, seen in zip(views, _detect(views, model, min_score, max_side), strict=True)
     ]
+    upright = [bool(one.faces) for one in found]
     if rotate == "auto":
         _turn(found, model, min_score, max_side)
-    faint = set()
+    turned = [bool(one.faces) and one.faces[0].score < SURE for one in found]
     if min_score is None:
-        faint = _look_for_faint(found, model, max_side)
+        _look_for_faint(found, model, max_side)
     points = template(model.pack.encoder.template, model.pack.encoder.input_size)
-    for number, one in enumerate(found):
-        if not one.faces:
-            one.reason = "no face was found"
-            continue
-        large = [face for face in one.faces if one.view.upright_face(face).size >= min_size]
-        if not large:
-            one.reason = f"{len(one.faces)} found, all smaller than {min_size:g} pixels"
-        one.faces = large
+    for one, seen_upright, seen_turned in zip(found, upright, turned, strict=True):
+        how = "" if seen_upright else "in the turned photo" if seen_turned else "at a second look"
+        sure = bool(one.faces) and one.faces[0].score >= SURE
+        _settle(one, min_size, points, how="" if sure else how)
+    return [one if faces == "all" or not one.faces else one_face(one, faces) for one in found]
+
+
+def _settle(one: Found, min_size: float, points: NDArray[np.float64], *, how: str) -> None:
+    """Leave out what is too small, and say why there is no face or why one is doubtful."""
+    large = [face for face in one.faces if one.view.upright_face(face).size >= min_size]
+    if not one.faces:
+        one.reason = "no face was found"
+    elif not large:
+        one.reason = f"{len(one.faces)} found, all smaller than {min_size:g} pixels"
+    one.faces = large
+    if how:
+        one.doubts = [f"found {how} only, with a score of {face.score:.2f}" for face in large]
+    else:
         one.doubts = [doubt(face.landmarks, face.box, points) for face in large]
-        if number in faint:
-            one.doubts = [f"found at a second look only, with a score of {face.score:.2f}" for face in large]
-        if large and faces != "all":
-            found[number] = one_face(one, faces)
-    return found
 
 
 def cut_faces(found: Found, model: Detects) -> list[Image]:
@@ -170,8 +177,8 @@ def _turn(found: list[Found], model: Detects, min_score: float | None, max_side:
             one.faces, one.view = faces, view
 
 
-def _look_for_faint(found: list[Found], model: Detects, max_side: int | None) -> set[int]:
-    """Give photos without a face those of a lower score, if they have the form of one; their numbers."""
+def _look_for_faint(found: list[Found], model: Detects, max_side: int | None) -> None:
+    """Give photos without a face those of a lower score, if they have the form of one."""
     empty = [number for number, one in enumerate(found) if not one.faces]
     views = [found[number].view for number in empty]
     points = template(model.pack.encoder.template, model.pack.encoder.input_size)
@@ -179,7 +186,6 @@ def _look_for_faint(found: list[Found], model: Detects, max_side: int | None) ->
         empty, _detect(views, model, model.faint_score, max_side, finer=False), strict=True
     ):
         found[number].faces = [face for face in faces if not doubt(face.landmarks, face.box, points)]
-    return set(empty)
 
 
 def one_face(found: Found, rule: str) -> Found:

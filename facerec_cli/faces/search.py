@@ -31,6 +31,7 @@ GAIN = 0.02
 _COARSE_SIDE = 320  # of the search for large faces: one as high as the photo has 320 pixels
 _LARGE = 400  # pixels of a face on the input, above which a smaller scale is tried
 _BLIND = 640  # longer side of an input on which a face as high as the photo may be missed altogether
+_PLAIN = 200  # pixels of a face on the input that a smaller scale shows well too: at least 62 there
 _SMALL = 24  # pixels of a face on the input, below which there may be others too small to be found
 _SAME = 0.5  # of the smaller box inside the other: both are of one face
 _CLOSE_UP_SIDE = 160  # longer side of a photo that is searched with a margin
@@ -81,7 +82,8 @@ def search(
         min_score,
         {row: _coarse(views[row], scales[row], found[row], tile, fixed) for row in range(len(views))},
     ):
-        found[row] = merge(found[row], faces)
+        plain = _PLAIN / (views[row].reduction * scales[row])
+        found[row] = merge(_confirmed(found[row], faces, low=plain), faces)
     for row, view in enumerate(views if finer else ()):
         found[row] = _finer(view, scales[row], found[row], look, min_score, tile, fixed)
     empty = {
@@ -94,18 +96,24 @@ def search(
     return found
 
 
-def merge(faces: Sequence[Face], others: Sequence[Face], *, gain: float = GAIN) -> list[Face]:
+def merge(faces: Sequence[Face], others: Sequence[Face], *, weak: float = 0) -> list[Face]:
     """The faces of two looks at one photo as one list, best score first.
 
     Where they overlap, most of the smaller box inside the other, they are of one face, and the first look is
-    believed unless the second scores more by ``gain`` than all that it would replace.
+    believed unless the second scores more by :data:`GAIN` than all that it would replace.
+
+    Args:
+        faces: Of the first look.
+        others: Of the second.
+        weak: Faces of the first look below this size give way to any of the second.
     """
-    scores = np.array([face.score for face in faces])
+    boxes = _boxes(faces)
+    asked = np.array([face.score + GAIN if face.size >= weak else 0.0 for face in faces])
     stays = np.ones(len(faces), bool)
     added = []
     for other in others:
-        rivals = _overlaps(other, faces) > _SAME
-        if (other.score > scores[rivals] + gain).all():
+        rivals = _overlaps(other.box, boxes) > _SAME
+        if (other.score > asked[rivals]).all():
             stays &= ~rivals
             added.append(other)
     kept = [face for face, stay in zip(faces, stays, strict=True) if stay]
@@ -140,6 +148,25 @@ def _coarse(
     return _fit(view, scale * _COARSE_SIDE / effective, tile, fixed)
 
 
+def _confirmed(
+    found: Sequence[Face], others: Sequence[Face], *, low: float = 0, high: float = np.inf
+) -> list[Face]:
+    """The faces of a look without those that are none: unsure, and not seen by another that must see them.
+
+    Args:
+        found: Of the one look.
+        others: Of the other.
+        low: From which size on the other must see a face.
+        high: Up to which.
+    """
+    boxes = _boxes(others)
+    return [
+        face
+        for face in found
+        if face.score >= SURE or not low <= face.size < high or (_overlaps(face.box, boxes) > _SAME).any()
+    ]
+
+
 def _finer(
     view: View,
     scale: float,
@@ -151,15 +178,15 @@ def _finer(
 ) -> list[Face]:
     """Search at twice the scale, again and again, while faces turn up that are small there; once for none."""
     newest: Sequence[Face] = found
-    last = not found
-    while scale < 1 and (last or any(face.size * view.reduction * scale < _SMALL for face in newest)):
+    once = not found
+    while scale < 1 and (once or any(face.size * view.reduction * scale < _SMALL for face in newest)):
+        once = False
+        weak = _SMALL / (view.reduction * scale)
         scale = min(1.0, 2 * scale)
         with view.opened(min(view.reduction, reduction_for(scale))) as closer:
             seen = look([_fit(closer, scale, tile, fixed)], min_score)[0]
             newest = [closer.moved(face, view) for face in seen]
-        found = merge(found, newest)
-        if last:
-            break
+        found = merge(_confirmed(found, newest, high=weak), newest, weak=weak)
     return found
 
 
@@ -169,10 +196,13 @@ def _again(look: Look, min_score: float, canvases: dict[int, list[Canvas]]) -> l
     return list(zip(rows, look([canvases[row] for row in rows], min_score), strict=True))
 
 
-def _overlaps(face: Face, others: Sequence[Face]) -> NDArray[np.float64]:
+def _boxes(faces: Sequence[Face]) -> NDArray[np.float32]:
+    return np.array([face.box for face in faces], np.float32).reshape(-1, 4)
+
+
+def _overlaps(box: NDArray[np.float32], boxes: NDArray[np.float32]) -> NDArray[np.float32]:
     """(K,) the part of the smaller of two boxes that is inside the other."""
-    boxes = np.array([other.box for other in others], np.float64).reshape(-1, 4)
-    shared = np.minimum(face.box[2:], boxes[:, 2:]) - np.maximum(face.box[:2], boxes[:, :2])
+    shared = np.minimum(box[2:], boxes[:, 2:]) - np.maximum(box[:2], boxes[:, :2])
     areas = np.clip(boxes[:, 2:] - boxes[:, :2], 0, None).prod(axis=1)
-    smaller = np.maximum(np.minimum(areas, face.area), np.finfo(float).tiny)
-    return np.asarray(np.clip(shared, 0, None).prod(axis=1) / smaller)
+    smaller = np.minimum(areas, np.clip(box[2:] - box[:2], 0, None).prod())
+    return np.asarray(np.clip(shared, 0, None).prod(axis=1) / np.maximum(smaller, 1e-6))

@@ -28,7 +28,7 @@ class OneFace:
 
     def detect(self, photos, **_):
         landmarks = (template("arcface", (112, 112)) / 8).astype(np.float32)
-        return [[Face(np.array([2, 2, 9, 9], np.float32), landmarks, 0.75)] for _ in photos]
+        return [[Face(np.array([2, 2, 9, 9], np.float32), landmarks, 0.95)] for _ in photos]
 
     def align(self, photo, face):
         return np.full((112, 112, 3), photo.mean(axis=(0, 1)), np.uint8)
@@ -84,7 +84,7 @@ def test_going_on_keeps_what_is_known_of_earlier_crops(raw: Path, tmp_path: Path
     after = table(out)
     assert after.pop("carol/1.jpg")["status"] == "ok"
     assert after == {name: row | {"status": "kept"} for name, row in before.items()}
-    assert after["bob/1.jpg"]["score"] == "0.7500"
+    assert after["bob/1.jpg"]["score"] == "0.9500"
 
 
 def test_a_crop_of_another_photo_is_not_kept(raw: Path, tmp_path: Path):
