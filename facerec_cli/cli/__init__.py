@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from facerec_cli.errors import InputError
+from facerec_cli.errors import OutputError
 
 # name -> (where its function or its group of commands is, the line that `facerec --help` shows)
 COMMANDS: Mapping[str, tuple[str, str]] = {
@@ -92,7 +92,7 @@ def main() -> None:
         if "--debug" in sys.argv:
             raise
         sys.stderr.write(f"error: The help cannot be written to standard output: {fault.strerror}.\n")
-        sys.exit(InputError.exit_code)
+        sys.exit(OutputError.exit_code)
 
 
 def _version(wanted: bool) -> None:
