@@ -61,7 +61,7 @@ def plan_rows(plan: Plan) -> list[tuple[str, str]]:
             + (f", {plan.start_step:,} done" if plan.start_step else ""),
         ),
         (
-            "optimiser",
+            "optimizer",
             f"{optimizer.name}, lr {optimizer.lr:g}, {schedule.name}, warm-up {schedule.warmup:g} epochs",
         ),
         ("device", f"{places}{plan.device}, {plan.precision}"),

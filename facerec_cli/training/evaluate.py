@@ -183,7 +183,7 @@ def embed(
 
 def to_input(images: Tensor, preprocessing: Preprocessing, *, channels_last: bool = True) -> Tensor:
     """(B, 3, S, S) uint8 RGB to what the network wants, on the device that ``images`` is on."""
-    if preprocessing.colour == "bgr":
+    if preprocessing.color == "bgr":
         images = images.flip(1)
     mean, std = _mean_and_std(preprocessing, images.device)
     layout = torch.channels_last if channels_last else torch.contiguous_format
