@@ -24,6 +24,7 @@ from facerec_cli.datasets.recordio import frame, pack
 from facerec_cli.errors import InputError, UsageError
 from facerec_cli.packs.files import write_atomic
 from facerec_cli.progress import Progress, silent
+from facerec_cli.suggest import guess
 
 _EXACT = 2**24  # identity records hold their ranges in float32
 _SHARD_BYTES = 512 * 1024**2
@@ -54,7 +55,10 @@ def convert(source: FaceDataset, target: Path, to: str | None = None, *, progres
     """
     to = to or format_of(target)
     if to not in _WRITERS:
-        raise UsageError(f"There is no way to write {to!r}.", hint=f"Known: {', '.join(sorted(_WRITERS))}")
+        known = sorted(_WRITERS)
+        raise UsageError(
+            f"There is no way to write {to!r}.", hint=f"{guess(to, known)}Known: {', '.join(known)}"
+        )
     with writing(target):
         if not (target.is_dir() and not any(target.iterdir())):
             require_free([target])
