@@ -220,9 +220,10 @@ def _show(report: ExportReport) -> None:
     if report.torch is not None:
         evaluation = report.torch.evaluation
         tars = [f"TAR at FAR {point.far:g}" for point in evaluation.tar_at_far]
+        accuracy = "accuracy" if evaluation.accuracy is None else evaluation.accuracy.kind
         _table(
             f"Verification on {evaluation.pairs.total:,} pairs",
-            ("model", "accuracy", *tars, "largest change of a score"),
+            ("model", accuracy, *tars, "largest change of a score"),
             [_verification_row(*entry, report.torch) for entry in _judged(report)],
         )
     if report.insightface:

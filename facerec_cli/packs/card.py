@@ -94,7 +94,7 @@ def _evaluation(document: dict[str, Any]) -> str:
     settings = document.get("settings") or {}
     if settings:
         rows.append(("Settings", _settings(settings)))
-    rows.append(("Accuracy", shown))
+    rows.append((str(accuracy.get("kind") or "accuracy").capitalize(), shown))
     rows += [
         (label, NOT_MEASURED if document.get(key) is None else form(document[key]))
         for key, label, form in (

@@ -551,3 +551,37 @@ def test_a_killed_process_loses_at_most_a_shard(tmp_path: Path, number: str) -> 
     assert again.wait(120) == 0, again.stderr and again.stderr.read()
     assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
     assert np.load(out).shape == (56, 128)
+
+
+@pytest.mark.parametrize("form", [".npy", ".npz", ".parquet", "/"])
+def test_a_list_that_names_a_photo_twice_has_a_row_for_each_line(
+    opened: DotModel, album: Album, tmp_path: Path, form: str
+) -> None:
+    folder = album(4)
+    names = [f"{number:04d}.png" for number in (0, 1, 0, 0, 3, 2, 1, 0, 3, 0)]  # more than a shard
+    (folder / "list.txt").write_text("\n".join(names) + "\n")
+    output = f"{tmp_path}/out{form}"
+    crops = None if form == "/" else tmp_path / "crops"
+    preview = None if form == "/" else tmp_path / "sheet.html"
+    summary = embed_to_file(folder / "list.txt", output, options=SMALL, crops=crops, preview=preview)
+    assert (summary.photos, summary.embeddings) == (10, 10)
+    if form in (".npy", ".npz"):
+        rows, vectors = table(tmp_path / "out.csv"), np.load(output)
+        vectors = vectors["embeddings"] if form == ".npz" else vectors
+    else:
+        parquet = pytest.importorskip("pyarrow.parquet").read_table(output)
+        rows, vectors = parquet.to_pylist(), np.array(parquet["embedding"].to_pylist())
+    assert [Path(str(row["path"])).name for row in rows] == names
+    for number in range(4):
+        own = vectors[[at for at, name in enumerate(names) if name == f"{number:04d}.png"]]
+        assert (own == own[0]).all()
+    if crops is not None and preview is not None:
+        assert len({row["crop"] for row in rows}) == len(list(crops.iterdir())) == 10
+        assert preview.read_text().count("<figure>") == 10
+    if form != "/":
+        from facerec_cli.verify.vectorfile import match, read_vectors
+
+        gallery = match(read_vectors(Path(output)), ["0003.png", "0000.png"])
+        assert np.allclose(gallery.vectors, vectors[[4, 0]], atol=1e-6)
+    again = embed_to_file(folder / "list.txt", output, options=SMALL, resume=True)
+    assert again.resumed == 10
