@@ -26,6 +26,7 @@ from facerec_cli.errors import InputError, UsageError
 from facerec_cli.faces.choice import RULES, choose
 from facerec_cli.files import make_folder, write_file, writing
 from facerec_cli.progress import Progress, silent
+from facerec_cli.registry import unknown_name
 
 if TYPE_CHECKING:
     from facerec_cli.faces import Face, FaceModel
@@ -91,7 +92,7 @@ def align(
         KeyboardInterrupt: With a message that says how to go on.
     """
     if faces not in RULES:
-        raise UsageError(f"--faces {faces} is not one of {', '.join(RULES)}.")
+        raise unknown_name(faces, RULES, "choice of --faces for one crop a photo:")
     outcomes: list[Outcome] = []
     with writing(target):
         used = target.exists() and any(target.iterdir())

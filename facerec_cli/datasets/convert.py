@@ -23,6 +23,7 @@ from facerec_cli.datasets.recordio import frame, pack
 from facerec_cli.errors import InputError, UsageError
 from facerec_cli.files import write_file, writing
 from facerec_cli.progress import Progress, silent
+from facerec_cli.suggest import guess
 from facerec_cli.workshop import atomic_folder, move, workshop
 
 _EXACT = 2**24  # identity records hold their ranges in float32
@@ -54,7 +55,10 @@ def convert(source: FaceDataset, target: Path, to: str | None = None, *, progres
     """
     to = to or format_of(target)
     if to not in _WRITERS:
-        raise UsageError(f"There is no way to write {to!r}.", hint=f"Known: {', '.join(sorted(_WRITERS))}")
+        known = sorted(_WRITERS)
+        raise UsageError(
+            f"There is no way to write {to!r}.", hint=f"{guess(to, known)}Known: {', '.join(known)}"
+        )
     if not (target.is_dir() and not any(target.iterdir())):
         require_free([target])
     _WRITERS[to](source, target, progress)

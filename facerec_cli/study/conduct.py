@@ -20,6 +20,7 @@ from typing import Any
 from facerec_cli.errors import FacerecError, InputError, TrainingError, UsageError
 from facerec_cli.files import write_file, writing
 from facerec_cli.progress import Progress, silent
+from facerec_cli.registry import unknown_name
 from facerec_cli.study.estimate import estimate, in_words
 from facerec_cli.study.prepare import Prepared, make_jobs, prepare
 from facerec_cli.study.protocol import BEFORE, Protocol
@@ -90,7 +91,7 @@ def conduct(
         raise UsageError(f"--jobs {jobs} is not possible.", hint="It must be at least 1.")
     for name in only:
         if name not in protocol.arms:
-            raise UsageError(f"There is no arm {name!r}.", hint=f"The study has {', '.join(protocol.arms)}.")
+            raise unknown_name(name, protocol.arms, "arm in this study called")
     import torch
 
     _check_recipes(protocol)
