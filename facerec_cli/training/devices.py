@@ -13,7 +13,7 @@ import torch.distributed as dist
 from torch.distributed.rendezvous import rendezvous
 
 from facerec_cli.errors import ModelError, UsageError
-from facerec_cli.training.launch import is_restarted, restarts
+from facerec_cli.training.launch import MEETING, is_restarted, restarts
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,11 @@ def _meet(backend: str, rank: int, size: int) -> None:
     addresses of those that are gone, and fail if they look before they are overwritten.
     """
     timeout = timedelta(minutes=30)
-    store, _, _ = next(rendezvous("env://", rank, size, timeout=timeout))
+    place = os.environ.get(MEETING)
+    if place:
+        store = dist.FileStore(place, size)  # type: ignore[attr-defined]
+    else:
+        store, _, _ = next(rendezvous("env://", rank, size, timeout=timeout))
     store = dist.PrefixStore(f"start-{restarts()}", store)  # type: ignore[attr-defined]
     dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=timeout)
 
