@@ -15,6 +15,10 @@ from typing import Annotated, Any
 import typer
 
 from facerec_cli.errors import InputError
+from facerec_cli.spelling import american
+
+# Names of flags and their values may be typed in either spelling; help shows ours only.
+CONTEXT: dict[str, Any] = {"help_option_names": ["-h", "--help"], "token_normalize_func": american}
 
 # name -> (where its function or its group of commands is, the line that `facerec --help` shows)
 COMMANDS: Mapping[str, tuple[str, str]] = {
@@ -62,7 +66,7 @@ def build_app(loaded: Iterable[str] = COMMANDS) -> typer.Typer:
         "and verify pairs with an error rate you can trust.",
         no_args_is_help=True,
         pretty_exceptions_enable=False,
-        context_settings={"help_option_names": ["-h", "--help"]},
+        context_settings=CONTEXT,
     )
     app.callback()(_root)
     wanted = set(loaded)

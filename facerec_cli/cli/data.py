@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from facerec_cli.cli import console
+from facerec_cli.cli import CONTEXT, console
 from facerec_cli.wording import counted, people
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     help="Look at training data, check it, convert it, align it, make verification sets of it.",
     no_args_is_help=True,
+    context_settings=CONTEXT,
 )
 
 _SHOWN = 10  # names that a table of faults shows; --json has all

@@ -17,11 +17,9 @@ Model = Annotated[
         "--model", "-m", help="Registered name, pack folder or .onnx file.", metavar="NAME|FOLDER|FILE"
     ),
 ]
-Colour = Annotated[
+Color = Annotated[
     Literal["rgb", "bgr"] | None,
-    typer.Option(
-        "--colour", "--color", help="Colour order that it was trained with.", rich_help_panel=_PANEL
-    ),
+    typer.Option("--color", help="Color order that it was trained with.", rich_help_panel=_PANEL),
 ]
 Mean = Annotated[
     str | None,
@@ -44,9 +42,9 @@ EmbeddingSize = Annotated[
     int | None,
     typer.Option(min=2, help="Numbers a face, where the file leaves it open.", rich_help_panel=_PANEL),
 ]
-Normalised = Annotated[
+Normalized = Annotated[
     bool | None,
-    typer.Option("--normalised", help="Its output has unit length already.", rich_help_panel=_PANEL),
+    typer.Option("--normalized", help="Its output has unit length already.", rich_help_panel=_PANEL),
 ]
 Layout = Annotated[
     Literal["nchw", "nhwc"] | None,
@@ -54,13 +52,13 @@ Layout = Annotated[
 ]
 
 _FLAGS = {
-    "colour": Colour,
+    "color": Color,
     "mean": Mean,
     "std": Std,
     "template": Template,
     "input_size": Size,
     "embedding_size": EmbeddingSize,
-    "normalised": Normalised,
+    "normalized": Normalized,
     "layout": Layout,
 }
 

@@ -84,7 +84,7 @@ def train(
     ] = None,
     epochs: Annotated[int | None, _option("--epochs", help="Passes over the data.", panel=LENGTH)] = None,
     steps: Annotated[
-        int | None, _option("--steps", help="Optimiser steps; overrules --epochs.", panel=LENGTH)
+        int | None, _option("--steps", help="Optimizer steps; overrules --epochs.", panel=LENGTH)
     ] = None,
     batch_size: Annotated[
         int | None, _option("--batch-size", "-b", help="Rows over all processes.", panel=LENGTH)

@@ -34,7 +34,7 @@ def verify(
     format: Annotated[
         str | None,
         typer.Option(
-            help="lfw, labelled, calfw, bin or ijb.", show_default="recognised", rich_help_panel=_PAIRS
+            help="lfw, labeled, calfw, bin or ijb.", show_default="recognized", rich_help_panel=_PAIRS
         ),
     ] = None,
     root: Annotated[

@@ -31,7 +31,7 @@ from facerec_cli.export.plan import (
 from facerec_cli.export.result import ExportedFile, ExportReport
 from facerec_cli.export.source import Source, open_source
 from facerec_cli.faces.encode import network_input
-from facerec_cli.packs.manifest import EncoderSpec, Licence, ModelPack, Threshold
+from facerec_cli.packs.manifest import EncoderSpec, License, ModelPack, Threshold
 from facerec_cli.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def export(checkpoint: Path, options: ExportOptions, *, progress: Progress = sil
     source = open_source(
         checkpoint,
         layout=options.layout,
-        colour=options.colour,
+        color=options.color,
         data_name=options.data_name,
         interpolate=options.interpolate,
     )
@@ -149,11 +149,11 @@ def _encoder(source: Source, graph: GraphOptions, file: str) -> EncoderSpec:
         sha256="",
         embedding_size=source.backbone.embedding_size,
         input_size=given.size,
-        colour=graph.uint8 or given.colour,  # type: ignore[arg-type]  # Preprocessing has text
+        color=graph.uint8 or given.color,  # type: ignore[arg-type]  # Preprocessing has text
         mean=(0.0, 0.0, 0.0) if inside else given.mean,
         std=(1.0, 1.0, 1.0) if inside else given.std,
         template=given.template,
-        normalised=graph.normalise,
+        normalized=graph.normalize,
         layout="nhwc" if inside else "nchw",
     )
 
@@ -175,11 +175,11 @@ def _pack(
         name=name,
         description=source.description,
         folder=Path(),
-        licence=Licence(
-            code=source.code_licence,
-            weights=options.licence,
+        license=License(
+            code=source.code_license,
+            weights=options.license,
             commercial=options.commercial,
-            notice="" if options.licence != "unspecified" else "Nobody has stated a licence of the weights.",
+            notice="" if options.license != "unspecified" else "Nobody has stated a license of the weights.",
         ),
         provenance=source.provenance,
         encoder=encoder,

@@ -31,7 +31,7 @@ class LossInput:
     """One batch as a loss sees it; on several processes, the rows of this process.
 
     Attributes:
-        embeddings: (B, D) raw (not normalised) embeddings, any floating dtype.
+        embeddings: (B, D) raw (not normalized) embeddings, any floating dtype.
         labels: (B,) int64 class of each row, global class ids. They may stay on the CPU: then they are
             checked at every step and the losses that count them (EPL) need not wait for the GPU.
         feature_map: (B, C, H, W) last feature map of the backbone, where ``Loss.needs_feature_map``.

@@ -1,4 +1,4 @@
-"""Licences that a person has agreed to, one small file each under ``home()/licences``."""
+"""Licenses that a person has agreed to, one small file each under ``home()/licences``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from facerec_cli.packs.store import cannot_write
 
 def needs_acceptance(pack: ModelPack) -> bool:
     """Whether the pack's terms have to be agreed to before it is pulled, and have not been yet."""
-    return not pack.licence.commercial and _accepted_text(pack) != _text_hash(pack)
+    return not pack.license.commercial and _accepted_text(pack) != _text_hash(pack)
 
 
 def accept(pack: ModelPack) -> Path:
@@ -29,8 +29,8 @@ def accept(pack: ModelPack) -> Path:
     """
     record = {
         "pack": pack.name,
-        "licence": pack.licence.weights,
-        "notice": pack.licence.notice,
+        "license": pack.license.weights,
+        "notice": pack.license.notice,
         "text_sha256": _text_hash(pack),
         "accepted": datetime.now(UTC).isoformat(timespec="seconds"),
     }
@@ -51,13 +51,13 @@ def accepted_on(pack: ModelPack) -> str:
 def refusal(pack: ModelPack) -> ModelError:
     """The error for a pull without agreement."""
     return ModelError(
-        f"{pack.name} may not be used freely: {pack.licence.weights}. {pack.licence.notice}",
-        hint=f"To agree and go on: facerec models pull {pack.name} --accept-licence",
+        f"{pack.name} may not be used freely: {pack.license.weights}. {pack.license.notice}",
+        hint=f"To agree and go on: facerec models pull {pack.name} --accept-license",
     )
 
 
 def _text_hash(pack: ModelPack) -> str:
-    return hashlib.sha256(f"{pack.licence.weights}\n{pack.licence.notice}".encode()).hexdigest()
+    return hashlib.sha256(f"{pack.license.weights}\n{pack.license.notice}".encode()).hexdigest()
 
 
 def _accepted_text(pack: ModelPack) -> str:

@@ -58,7 +58,7 @@ def pull(
     """Fetch a known pack, check its files and register it.
 
     Args:
-        name: A key of ``known_packs()``; its licence must have been accepted (``licences.accept``).
+        name: A key of ``known_packs()``; its license must have been accepted (``licences.accept``).
         mirror: Folder or address that holds the pack's archive instead; ``FACEREC_MIRROR`` by default.
         offline: Do not use the network; a mirror folder still serves.
         force: Fetch it even if it is here.

@@ -26,6 +26,9 @@ from facerec_cli.packs.places import embedded_packs, insightface_packs, subfolde
 DEFAULT_PACK = "sface"
 NAME_PREFIX = "pack:"
 
+# Hashes say the names that these fields had first: caches, threshold cards and evaluations are bound to them.
+_FIRST_NAMES = {"colour": "color", "normalised": "normalized"}
+
 log = logging.getLogger("facerec")
 
 Origin = Literal["embedded", "registered", "insightface"]
@@ -150,6 +153,9 @@ def pack_hash(pack: ModelPack) -> str:
 def _identity(spec: EncoderSpec | DetectorSpec, folder: Path) -> dict[str, object]:
     values = dataclasses.asdict(spec)
     file = values.pop("file")
+    for first, now in _FIRST_NAMES.items():
+        if now in values:
+            values[first] = values.pop(now)
     return {**values, "sha256": values["sha256"] or sha256_of(folder / file)}
 
 

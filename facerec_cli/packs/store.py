@@ -108,12 +108,12 @@ def register(
     files = {encoder.file: pack.encoder_path}
     if pack.detector and pack.detector_path:
         files[pack.detector.file] = pack.detector_path
-    texts = [file for file in pack.licence.files if (pack.folder / file).is_file()]
+    texts = [file for file in pack.license.files if (pack.folder / file).is_file()]
     files |= {file: pack.folder / file for file in texts}
     measured = (pack.folder / EVALUATIONS).glob("*.json") if (pack.folder / MANIFEST).is_file() else []
     files |= {f"{EVALUATIONS}/{path.name}": path for path in measured}
-    licence = dataclasses.replace(pack.licence, files=tuple(texts))
-    pack = dataclasses.replace(pack, name=name or pack.name, licence=licence)
+    license = dataclasses.replace(pack.license, files=tuple(texts))
+    pack = dataclasses.replace(pack, name=name or pack.name, license=license)
     return install(pack, files, force=force)
 
 

@@ -162,6 +162,6 @@ def _from_project(path: Path, layout: str, document: Any) -> Start:
     """A state dict of an improved residual network, of any project that ``backbones.layouts`` knows."""
     found = convert(document, layout, where=str(path))
     state = found.state
-    if found.colour == "bgr":  # training photos are RGB: turn the first kernels instead of every photo
+    if found.color == "bgr":  # training photos are RGB: turn the first kernels instead of every photo
         state["conv1.weight"] = state["conv1.weight"].flip(1)
     return Start(found.backbone, found.embedding_size, {}, state)

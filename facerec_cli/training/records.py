@@ -103,7 +103,7 @@ def draw_curve(out: Path) -> Path | None:
     left.plot([r["step"] for r in steps], [r["loss"] for r in steps], color="tab:blue", label="loss")
     left.set_xlabel("step")
     left.set_ylabel("loss", color="tab:blue")
-    names = [key for key in (checks[-1] if checks else {}) if key.endswith("/accuracy") or "/tar@" in key]
+    names = [key for key in (checks[-1] if checks else {}) if key.endswith("accuracy") or "/tar@" in key]
     if names:
         right = left.twinx()
         for name in names:

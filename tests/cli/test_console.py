@@ -143,7 +143,7 @@ def test_notes_stand_above_the_bar_on_lines_of_their_own(monkeypatch: pytest.Mon
     assert terminal.getvalue().endswith("later\n")
 
 
-def test_output_into_a_pipe_has_no_colour_codes() -> None:
+def test_output_into_a_pipe_has_no_color_codes() -> None:
     done = _run("raise errors.InputError('it broke.')")
     assert "\x1b[" not in done.stderr + done.stdout
 

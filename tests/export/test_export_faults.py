@@ -99,7 +99,7 @@ def test_weights_that_are_not_numbers(tmp_path: Path) -> None:
         ({"output": Path("x.pt")}, ".onnx"),
         ({"output": Path("x.onnx"), "far": 1e-3}, "--pairs"),
         ({"output": Path("x.onnx"), "far": 2.0, "pairs": Path("p")}, "false accept rate"),
-        ({"output": Path("x.onnx"), "colour": "bgr"}, "other projects"),
+        ({"output": Path("x.onnx"), "color": "bgr"}, "other projects"),
         ({"output": Path("x.onnx"), "layout": "adafase"}, "no checkpoint layout"),
         ({"output": Path("x.onnx"), "forms": ("int8",)}, "calibrated on faces"),
         ({"name": "sface"}, "already"),
@@ -180,7 +180,7 @@ def test_wrong_preprocessing_is_no_parity(
     import dataclasses
 
     model = onnx.load(str(exported.files[0].path))
-    encoder = dataclasses.replace(exported.files[0].pack.encoder, colour="bgr")
+    encoder = dataclasses.replace(exported.files[0].pack.encoder, color="bgr")
     with pytest.raises(ModelError, match="does not compute"):
         parity.check(mobile, Preprocessing(), model, encoder, crops[:2], GraphOptions())
 

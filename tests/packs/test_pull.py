@@ -1,4 +1,4 @@
-"""Pulling a known pack: licence first, then the archive from its server, a mirror, or not at all."""
+"""Pulling a known pack: license first, then the archive from its server, a mirror, or not at all."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def published(tiny, tmp_path, monkeypatch):
     pack = dataclasses.replace(
         made,
         urls=(f"http://127.0.0.1:{server.server_port}/buffalo_t.zip",),
-        licence=dataclasses.replace(made.licence, files=()),
+        license=dataclasses.replace(made.license, files=()),
     )
     monkeypatch.setattr(pull, "known_packs", lambda: {"buffalo_t": pack})
     yield dataclasses.replace(pack, folder=www)
@@ -55,16 +55,16 @@ def published(tiny, tmp_path, monkeypatch):
 def test_a_pull_before_the_licence_is_accepted_is_refused(published):
     with pytest.raises(ModelError, match=r"non-commercial-research\. For research only") as caught:
         pull_pack("buffalo_t")
-    assert "--accept-licence" in caught.value.hint and not (home() / "packs").exists()
+    assert "--accept-license" in caught.value.hint and not (home() / "packs").exists()
 
 
 def test_acceptance_is_recorded_and_holds_for_these_terms_only(published):
     record = tomllib.loads(licences.accept(published).read_text())
-    assert record["licence"] == "non-commercial-research" and len(record["text_sha256"]) == 64
+    assert record["license"] == "non-commercial-research" and len(record["text_sha256"]) == 64
     assert record["accepted"].startswith("20") and licences.accepted_on(published) == record["accepted"]
     assert not licences.needs_acceptance(published)
-    changed = dataclasses.replace(published.licence, notice="Now it costs money.")
-    assert licences.needs_acceptance(dataclasses.replace(published, licence=changed))
+    changed = dataclasses.replace(published.license, notice="Now it costs money.")
+    assert licences.needs_acceptance(dataclasses.replace(published, license=changed))
 
 
 def test_a_free_pack_needs_no_acceptance(tiny, tmp_path):
@@ -202,7 +202,7 @@ def test_the_command_pulls_and_then_says_that_it_is_here(published):
 
     from facerec_cli.cli.models import app
 
-    first = CliRunner().invoke(app, ["pull", "buffalo_t", "--accept-licence"])
+    first = CliRunner().invoke(app, ["pull", "buffalo_t", "--accept-license"])
     assert (
         first.exit_code == 0 and first.stdout == f"pulled buffalo_t into {home() / 'packs' / 'buffalo_t'}\n"
     )
@@ -210,4 +210,4 @@ def test_the_command_pulls_and_then_says_that_it_is_here(published):
     again = CliRunner().invoke(app, ["pull", "buffalo_t"])
     assert again.exit_code == 0 and "is here already" in again.stdout
     document = json.loads(CliRunner().invoke(app, ["pull", "buffalo_t", "--json"]).stdout)
-    assert document["status"] == "registered" and document["licence_accepted"].startswith("20")
+    assert document["status"] == "registered" and document["license_accepted"].startswith("20")

@@ -21,7 +21,7 @@ from facerec_cli.packs.metadata import seal
 from facerec_cli.packs.places import user_packs
 from facerec_cli.packs.store import check, install, open_pack, register, remove
 
-ARCFACE = PackOverrides(colour="rgb", mean=(127.5,) * 3, std=(127.5,) * 3, template="arcface")
+ARCFACE = PackOverrides(color="rgb", mean=(127.5,) * 3, std=(127.5,) * 3, template="arcface")
 
 
 def leftovers() -> list[str]:
@@ -52,8 +52,8 @@ def test_a_sealed_file_is_registered_with_its_sha256(tiny, tmp_path):
 
 
 def test_a_bare_file_keeps_what_its_flags_said(tiny, tmp_path):
-    register(tiny.encoder(tmp_path / "ada.onnx"), overrides=dataclasses.replace(ARCFACE, colour="bgr"))
-    assert open_pack("ada").encoder.colour == "bgr"
+    register(tiny.encoder(tmp_path / "ada.onnx"), overrides=dataclasses.replace(ARCFACE, color="bgr"))
+    assert open_pack("ada").encoder.color == "bgr"
 
 
 def test_a_taken_name_needs_force_and_the_old_pack_stays_until_then(tiny, tmp_path):
