@@ -1,19 +1,22 @@
 """What dependencies would tell others about this machine and its user, turned off before they are imported.
 
-Current builds of ONNX Runtime write a device id and a queue of usage events below the user's cache when they are
-imported, and send them; Ray reports its use; others ask the network for news. Each has a variable that has to be in
-the environment by then, of this process and of all that it starts. ``facerec_cli/__init__.py`` calls
+Current builds of ONNX Runtime write a device id and a queue of usage events below the user's cache when they
+are imported, and send them; Ray reports its use; others ask the network for news. Each has a variable that has
+to be in the environment by then, of this process and of all that it starts. ``facerec_cli/__init__.py`` calls
 :func:`keep_private`, so that no way into the package misses it.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+log = logging.getLogger("facerec")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,21 +62,28 @@ SWITCHES = (
 
 
 def keep_private(environment: MutableMapping[str, str] = os.environ) -> None:
-    """Turn off what dependencies report, unless the user has set the variable; an empty one counts as not set.
+    """Turn off what dependencies report, where the user has not set the variable; an empty one is not set.
 
-    An ONNX Runtime that the caller imported before facerec has written its device id and first event by then and
-    cannot be stopped altogether; it is told to report nothing more.
+    An ONNX Runtime that the caller imported before facerec has written its device id and first event by then
+    and cannot be stopped altogether: it is told to report nothing more, and the caller is told of it.
     """
+    early = sys.modules.get("onnxruntime") if not environment.get("ORT_DISABLE_TELEMETRY") else None
     for switch in SWITCHES:
         if not environment.get(switch.variable):
             environment[switch.variable] = switch.off
-    silence(sys.modules.get("onnxruntime"))
+    if early is not None:
+        silence(early)
+        if device_id(environment):
+            log.warning(
+                "onnxruntime was imported before facerec_cli, with its telemetry on: it has written a device "
+                "id and may go on to report. Import facerec_cli first, or set ORT_DISABLE_TELEMETRY=1."
+            )
 
 
 def silence(onnxruntime: Any) -> None:
     """Tell an imported ONNX Runtime not to report, unless the user wants it to.
 
-    This serves builds that do not know the variable (on Windows), and one that was imported before it was set.
+    This serves builds that do not know the variable (on Windows), and one that was imported before.
 
     Args:
         onnxruntime: The module; None and builds without such a function are left alone.

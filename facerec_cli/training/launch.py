@@ -19,8 +19,8 @@ from typing import IO
 
 from facerec_cli.errors import TrainingError
 
-# The file by which the processes of one machine find each other. An address would have torch ask the name server
-# whom 127.0.0.1 belongs to, and take a port that another program may have taken meanwhile.
+# The file by which the processes of one machine find each other. An address would have torch ask the name
+# server whom 127.0.0.1 belongs to, and take a port that another program may have taken meanwhile.
 MEETING = "FACEREC_MEETING"
 _PATIENCE = 120.0  # seconds that the others may take to save after one has ended
 
