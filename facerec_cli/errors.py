@@ -9,6 +9,7 @@
     ├── PartialFailure    5   the work was done, but not for every input
     ├── MissingExtraError 6   an optional dependency is not installed
     ├── TrainingError     7   a run that cannot go on (loss not finite, out of memory)
+    ├── OutputError       8   an output that cannot be written: no space, no permission, no such place
     └── ResourceError     9   what the work needs is not there: memory, a cluster, a store on the network
 
 0 is success, 130 is an interrupted run (Ctrl-C or SIGTERM) that can be resumed, 70 is a fault of ours.
@@ -88,6 +89,12 @@ class TrainingError(FacerecError):
     """A training run that cannot go on."""
 
     exit_code = 7
+
+
+class OutputError(FacerecError):
+    """An output that cannot be written: no space is left, it is not permitted, or its place is not there."""
+
+    exit_code = 8
 
 
 class ResourceError(FacerecError):

@@ -1,9 +1,9 @@
 """What dependencies would tell others about this machine and its user, turned off before they are imported.
 
 Current builds of ONNX Runtime write a device id and a queue of usage events below the user's cache when they
-are imported, and send them; Ray reports its use; others ask the network for news. Each has a variable that has
-to be in the environment by then, of this process and of all that it starts. ``facerec_cli/__init__.py`` calls
-:func:`keep_private`, so that no way into the package misses it.
+are imported, and send them; Ray reports its use; others ask the network for news. Each has a variable that
+has to be in the environment by then, of this process and of all that it starts. ``facerec_cli/__init__.py``
+calls :func:`keep_private`, so that no way into the package misses it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Nobody outside hears of a photo, a person or a machine: nothing is reported, queued, or looked up.
 
-Commands run in a home of their own and, where the system lets us, without any network. What they leave behind,
+Commands run in a home of their own and, where the system lets us, without any network. What they leave,
 what names Python asks for, and (with strace) what any library connects to is held against short lists.
 """
 

@@ -114,8 +114,8 @@ def _signals_kept() -> Iterator[None]:
 def _no_questions_to_the_cloud() -> Iterator[None]:
     """Do not start the process of Ray that asks which cloud it runs in.
 
-    Even without its dashboard and with its usage report turned off, Ray 2.60 starts a process for that report,
-    which looks up metadata.google.internal and calls 169.254.169.254. Nothing of ours needs that process.
+    Even without its dashboard and with its usage report turned off, Ray 2.60 starts a process for that
+    report, which looks up metadata.google.internal and calls 169.254.169.254. Nothing of ours needs it.
     """
     try:
         node = import_module("ray._private.node").Node

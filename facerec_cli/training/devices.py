@@ -13,6 +13,7 @@ import torch.distributed as dist
 from torch.distributed.rendezvous import rendezvous
 
 from facerec_cli.errors import ModelError, UsageError
+from facerec_cli.suggest import guess
 from facerec_cli.training.launch import MEETING, is_restarted, restarts
 
 
@@ -88,6 +89,7 @@ def _meet(backend: str, rank: int, size: int) -> None:
     addresses of those that are gone, and fail if they look before they are overwritten.
     """
     timeout = timedelta(minutes=30)
+    store: dist.Store
     place = os.environ.get(MEETING)
     if place:
         store = dist.FileStore(place, size)  # type: ignore[attr-defined]
@@ -105,7 +107,8 @@ def choose_device(wanted: str, local_rank: int = 0, *, several: bool = False) ->
         device = torch.device(wanted)
     except RuntimeError as fault:
         raise UsageError(
-            f"{wanted!r} is not a device.", hint="Use auto, cpu, cuda, cuda:1 or mps."
+            f"{wanted!r} is not a device.",
+            hint=guess(wanted, ("cuda", "mps", "cpu", "auto")) + "Use auto, cpu, cuda, cuda:1 or mps.",
         ) from fault
     if device.type == "cuda":
         if not torch.cuda.is_available():
