@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -89,7 +90,7 @@ def _meet(backend: str, rank: int, size: int) -> None:
     addresses of those that are gone, and fail if they look before they are overwritten.
     """
     timeout = timedelta(minutes=30)
-    store: dist.Store
+    store: Any
     place = os.environ.get(MEETING)
     if place:
         store = dist.FileStore(place, size)  # type: ignore[attr-defined]
