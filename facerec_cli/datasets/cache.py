@@ -12,6 +12,8 @@ import numpy as np
 import platformdirs
 from numpy.typing import NDArray
 
+from facerec_cli.untrusted import read_npy
+
 logger = logging.getLogger("facerec")
 
 
@@ -33,8 +35,9 @@ def remember(kind: str, sources: Sequence[Path], make: Callable[[], NDArray[np.i
     key = hashlib.sha256(repr((kind, stamps)).encode()).hexdigest()[:32]
     path = folder() / f"{kind}-{key}.npy"
     try:
-        kept: NDArray[np.int64] = np.load(path, allow_pickle=False)
-        return kept
+        kept = read_npy(path)
+        if kept.dtype == np.int64:
+            return kept
     except (OSError, ValueError):
         pass  # not there, or damaged: make it
     logger.info("reading %s of %s once; they are kept in %s", kind, sources[0], path)
