@@ -9,12 +9,18 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from facerec_cli.cli import completion
+
 _PANEL = "For an .onnx file without a manifest"
 
 Model = Annotated[
     str,
     typer.Option(
-        "--model", "-m", help="Registered name, pack folder or .onnx file.", metavar="NAME|FOLDER|FILE"
+        "--model",
+        "-m",
+        help="Registered name, pack folder or .onnx file.",
+        metavar="NAME|FOLDER|FILE",
+        autocompletion=completion.models,
     ),
 ]
 Color = Annotated[
@@ -30,7 +36,12 @@ Std = Annotated[
     typer.Option(help="Each channel is then divided by it: one number or three.", rich_help_panel=_PANEL),
 ]
 Template = Annotated[
-    str | None, typer.Option(help="Five-point alignment template, e.g. arcface.", rich_help_panel=_PANEL)
+    str | None,
+    typer.Option(
+        help="Five-point alignment template, e.g. arcface.",
+        rich_help_panel=_PANEL,
+        autocompletion=completion.templates,
+    ),
 ]
 Size = Annotated[
     str | None,

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from facerec_cli.cli import CONTEXT
+from facerec_cli.cli import CONTEXT, completion
 from facerec_cli.cli.console import command, note, progress_bar, result, result_json, result_table
+from facerec_cli.cli.group import Group
 from facerec_cli.cli.model_options import pack_overrides
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from facerec_cli.packs.manifest import ModelPack
 
 app = typer.Typer(
+    cls=Group,
     help="List, show, add, pull, remove and check models.",
     no_args_is_help=True,
     context_settings=CONTEXT,
@@ -24,7 +26,14 @@ app = typer.Typer(
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace a registered model of that name.")]
-Ref = Annotated[str, typer.Argument(metavar="MODEL", help="Registered name, pack folder or .onnx file.")]
+Ref = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help="Registered name, pack folder or .onnx file.",
+        autocompletion=completion.all_models,
+    ),
+]
 
 
 @app.command("list")
@@ -107,7 +116,13 @@ def add(
 @app.command()
 @command
 def pull(
-    name: Annotated[str, typer.Argument(help="A model that `facerec models list` shows as to pull.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="A model that `facerec models list` shows as to pull.",
+            autocompletion=completion.pullable_models,
+        ),
+    ],
     mirror: Annotated[
         str, typer.Option(metavar="URL|FOLDER", help="Take it from here instead.", envvar="FACEREC_MIRROR")
     ] = "",
@@ -150,7 +165,10 @@ def pull(
 @app.command()
 @command
 def remove(
-    name: Annotated[str, typer.Argument(help="A registered model.")], json_output: Json = False
+    name: Annotated[
+        str, typer.Argument(help="A registered model.", autocompletion=completion.registered_models)
+    ],
+    json_output: Json = False,
 ) -> None:
     """Delete a model that was added or pulled; never one that facerec did not put there."""
     from facerec_cli.packs import store
@@ -165,7 +183,9 @@ def remove(
 @app.command()
 @command
 def check(
-    name: Annotated[str | None, typer.Argument(help="One model; all by default.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="One model; all by default.", autocompletion=completion.models)
+    ] = None,
     json_output: Json = False,
 ) -> None:
     """Read every file of the models again and compare it with their manifests."""
@@ -216,19 +236,12 @@ def card(
 
 
 def _write_card(output: Path, text: str) -> None:
-    from facerec_cli.embed.shards import refuse_special
-    from facerec_cli.errors import InputError, UsageError
-    from facerec_cli.packs.files import write_atomic
+    from facerec_cli.errors import UsageError
+    from facerec_cli.files import write_file
 
     if output.is_dir():
         raise UsageError(f"{output} is a folder; a file is to be written there.", hint="Add the file's name.")
-    refuse_special(output)
-    try:
-        write_atomic(output, text.encode())
-    except OSError as fault:
-        raise InputError(
-            f"{output} cannot be written: {fault.strerror}.", hint="Name a place that you may write to."
-        ) from fault
+    write_file(output, text.encode())
 
 
 def _settle_license(pack: ModelPack, agreed: bool) -> None:

@@ -395,7 +395,7 @@ def test_a_wrong_byte_is_read_or_refused_and_never_a_fault_of_ours(people: Path,
             refused += 1
             assert fault.exit_code in (2, 3)
         file.write_bytes(whole)
-    assert refused > 5
+    assert refused > 2
 
 
 @pytest.mark.parametrize("labels", [[1.0, float("inf")], [1.0, float("nan")]])
