@@ -25,6 +25,7 @@ from facerec_cli.embed.shards import Shard
 from facerec_cli.errors import InputError, UsageError
 from facerec_cli.files import atomic_write, lock
 from facerec_cli.images.remote import is_url, locate
+from facerec_cli.untrusted import parse_json
 
 log = logging.getLogger("facerec")
 
@@ -210,7 +211,7 @@ class ParquetFolder:
         files, _ = locate(self._place)
         try:
             metadata = pa.parquet.read_schema(path, filesystem=files).metadata
-            counted: dict[str, Any] = json.loads(metadata[b"shard"])
+            counted: dict[str, Any] = parse_json(metadata[b"shard"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(
                 f"The shard {path} is damaged: {error}.", hint="Delete it, and go on with --resume."
@@ -233,7 +234,7 @@ class ParquetFolder:
         files, _ = locate(self._place)
         try:
             with files.open_input_file(self._path(_ABOUT)) as stream:
-                document = json.loads(stream.read())
+                document = parse_json(stream.read())
         except (OSError, ValueError):
             return None
         return document if isinstance(document, dict) else None

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from facerec_cli.errors import InputError, UsageError
 from facerec_cli.files import atomic_write
+from facerec_cli.untrusted import parse_json
 
 log = logging.getLogger("facerec")
 
@@ -77,7 +78,7 @@ class Parts:
             UsageError: Something that decides the result differs; the message says what.
         """
         try:
-            before = dict(json.loads((self.folder / _MANIFEST).read_bytes()))
+            before = dict(parse_json((self.folder / _MANIFEST).read_bytes()))
         except (OSError, ValueError, TypeError) as error:
             raise _unreadable(self.folder / _MANIFEST, error) from error
         changed = describe_changes({**before, "inputs": None}, {**run, "inputs": None})

@@ -20,6 +20,7 @@ from facerec_cli.embed.rows import BOX, COLUMNS, LANDMARKS, numbered
 from facerec_cli.embed.shards import Parts
 from facerec_cli.errors import UsageError
 from facerec_cli.files import atomic_write, sha256_of
+from facerec_cli.untrusted import parse_json
 
 Writer = Callable[[Path, Parts, Mapping[str, Any]], None]
 
@@ -52,9 +53,9 @@ def read_description(output: Path) -> Mapping[str, Any] | None:
     try:
         if output.suffix.lower() == ".parquet":
             metadata = import_pyarrow().parquet.read_schema(output).metadata or {}
-            document = json.loads(metadata[b"facerec"])
+            document = parse_json(metadata[b"facerec"])
         else:
-            document = json.loads(output.with_suffix(".json").read_bytes())
+            document = parse_json(output.with_suffix(".json").read_bytes())
     except (OSError, ValueError, KeyError):
         return None
     return document if isinstance(document, dict) else None
