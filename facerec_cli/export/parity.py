@@ -74,11 +74,9 @@ def compare(reference: Vectors, found: Vectors) -> Agreement:
     return Agreement(float(np.abs(a - b).max()), float(cosine.min()), float(distance.max()))
 
 
-def prepared(
-    crops: Crops, *, colour: str, mean: Sequence[float], std: Sequence[float]
-) -> NDArray[np.float32]:
+def prepared(crops: Crops, *, color: str, mean: Sequence[float], std: Sequence[float]) -> NDArray[np.float32]:
     """(N, H, W, 3) uint8 BGR crops -> (N, 3, H, W) float32, ``(pixel - mean) / std``."""
-    ordered = crops if colour == "bgr" else crops[..., ::-1]
+    ordered = crops if color == "bgr" else crops[..., ::-1]
     scaled = (ordered.astype(np.float32) - np.asarray(mean, np.float32)) / np.asarray(std, np.float32)
     return np.ascontiguousarray(scaled.transpose(0, 3, 1, 2))
 
@@ -86,19 +84,19 @@ def prepared(
 def torch_embeddings(
     backbone: Backbone, preprocessing: Preprocessing, crops: Crops, options: GraphOptions, batch: int = 32
 ) -> Vectors:
-    """Embeddings (N, D) from PyTorch, with flip and normalisation outside the network."""
+    """Embeddings (N, D) from PyTorch, with flip and normalization outside the network."""
     parts = []
     with torch.inference_mode():
         for start in range(0, len(crops), batch):
             part = crops[start : start + batch]
             views = [part, part[:, :, ::-1]] if options.flip else [part]
             images = [
-                prepared(v, colour=preprocessing.colour, mean=preprocessing.mean, std=preprocessing.std)
+                prepared(v, color=preprocessing.color, mean=preprocessing.mean, std=preprocessing.std)
                 for v in views
             ]
             parts.append(sum(backbone(torch.from_numpy(i)).embeddings.numpy() for i in images))
     vectors = np.concatenate(parts).astype(np.float32)
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True) if options.normalise else vectors
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True) if options.normalize else vectors
 
 
 def onnx_embeddings(session: InferenceSession, encoder: EncoderSpec, crops: Crops, batch: int) -> Vectors:

@@ -15,7 +15,7 @@ from facerec_cli.packs.ports import whole_shift
 def planes(
     images: Sequence[NDArray[np.uint8]] | NDArray[np.uint8],
     *,
-    colour: str,
+    color: str,
     mean: tuple[float, float, float],
     std: tuple[float, float, float],
     empty: Empty = np.empty,
@@ -24,7 +24,7 @@ def planes(
 
     Args:
         images: (H, W, 3) uint8 BGR each.
-        colour: Order of the channels in the result, "rgb" or "bgr"; mean and std are in this order.
+        color: Order of the channels in the result, "rgb" or "bgr"; mean and std are in this order.
         mean: Subtracted, 0..255 scale.
         std: Divided by.
         empty: Makes the result's array.
@@ -32,7 +32,7 @@ def planes(
     height, width = images[0].shape[:2]
     out: NDArray[np.float32] = empty((len(images), 3, height, width), np.float32)
     for target, image in zip(out, images, strict=True):  # one photo at a time stays in the cache
-        np.copyto(target, (image[..., ::-1] if colour == "rgb" else image).transpose(2, 0, 1))
+        np.copyto(target, (image[..., ::-1] if color == "rgb" else image).transpose(2, 0, 1))
     if any(mean):
         out -= np.array(mean, np.float32)[:, None, None]
     if any(value != 1 for value in std):
@@ -61,17 +61,17 @@ def network_input(
     last = spec.layout == "nhwc"
     wanted = np.dtype(dtype or (np.uint8 if last else np.float32))
     if wanted == np.float32 and not last:
-        return planes(crops, colour=spec.colour, mean=spec.mean, std=spec.std, empty=empty)
-    ordered = crops[..., ::-1] if spec.colour == "rgb" else crops
+        return planes(crops, color=spec.color, mean=spec.mean, std=spec.std, empty=empty)
+    ordered: NDArray[Any] = crops[..., ::-1] if spec.color == "rgb" else crops
     if not last:
         ordered = ordered.transpose(0, 3, 1, 2)
     out: NDArray[Any] = empty(ordered.shape, wanted)
     if wanted.kind in "iu":
         shift = np.array(whole_shift(spec, wanted), np.int64)
-        shifted = ordered if last else ordered.transpose(0, 2, 3, 1)
+        shifted: NDArray[Any] = ordered if last else ordered.transpose(0, 2, 3, 1)
         shifted = shifted if not shift.any() else shifted - shift
         np.copyto(out, shifted if last else shifted.transpose(0, 3, 1, 2), casting="unsafe")
         return out
-    scaled = planes(crops, colour=spec.colour, mean=spec.mean, std=spec.std)
+    scaled = planes(crops, color=spec.color, mean=spec.mean, std=spec.std)
     np.copyto(out, scaled.transpose(0, 2, 3, 1) if last else scaled, casting="same_kind")
     return out

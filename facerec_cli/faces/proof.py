@@ -140,6 +140,6 @@ def _warn_of_black(encoder: Encoder) -> None:
 
 
 def made_picture(width: int, height: int, *, seed: int) -> NDArray[np.uint8]:
-    """A soft, colourful picture (H, W, 3) uint8, the same for the same seed."""
+    """A soft, colorful picture (H, W, 3) uint8, the same for the same seed."""
     coarse = np.random.default_rng(seed).integers(0, 256, (8, 8, 3), np.uint8)
     return np.asarray(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC), np.uint8)

@@ -9,30 +9,32 @@ from pathlib import Path
 from typing import Literal
 
 from facerec_cli.errors import ModelError, UsageError
+from facerec_cli.files import sha256_of
 from facerec_cli.packs.detectors import detector_kind
-from facerec_cli.packs.files import sha256_of
-from facerec_cli.packs.manifest import Colour, EncoderSpec, Licence, ModelPack, Provenance
+from facerec_cli.packs.manifest import Color, EncoderSpec, License, ModelPack, Provenance
 from facerec_cli.packs.network import Network, check_encoder, inspect_network, not_a_face_network
 from facerec_cli.packs.ports import WHOLE, layout_of, whole_shift
+from facerec_cli.spelling import both_spellings
 
 Triple = tuple[float, float, float]
 
 
+@both_spellings("colour", "normalised")
 @dataclass(frozen=True, slots=True)
 class PackOverrides:
     """How to feed an ONNX file that carries no manifest; the fields are those of ``EncoderSpec``.
 
-    None means not given. Colour, mean, std and template have to be given, sizes only where the file
+    None means not given. Color, mean, std and template have to be given, sizes only where the file
     does not fix them.
     """
 
-    colour: Colour | None = None
+    color: Color | None = None
     mean: Triple | None = None
     std: Triple | None = None
     template: str | None = None
     input_size: tuple[int, int] | None = None
     embedding_size: int | None = None
-    normalised: bool | None = None
+    normalized: bool | None = None
     layout: Literal["nchw", "nhwc"] | None = None
     output_name: str | None = None
 
@@ -43,13 +45,13 @@ class PackOverrides:
 
 
 FLAGS = {
-    "colour": "--color",
+    "color": "--color",
     "mean": "--mean",
     "std": "--std",
     "template": "--template",
     "input_size": "--size",
     "embedding_size": "--embedding-size",
-    "normalised": "--normalised",
+    "normalized": "--normalized",
     "layout": "--layout",
     "output_name": "--output-name",
 }
@@ -107,7 +109,7 @@ def open_bare(path: Path, overrides: PackOverrides, *, flags: bool = True) -> Mo
     dimension = dimension or port.vector_size or None
     raw = network.scales_input or network.input_ports[0].dtype in WHOLE
     if (
-        overrides.colour is None
+        overrides.color is None
         or overrides.mean is None
         or overrides.std is None
         or overrides.template is None
@@ -120,11 +122,11 @@ def open_bare(path: Path, overrides: PackOverrides, *, flags: bool = True) -> Mo
         sha256=sha256_of(path),
         embedding_size=dimension,
         input_size=size,
-        colour=overrides.colour,
+        color=overrides.color,
         mean=overrides.mean,
         std=overrides.std,
         template=overrides.template,
-        normalised=bool(overrides.normalised),
+        normalized=bool(overrides.normalized),
         layout=layout,
         output_name=overrides.output_name,
     )
@@ -134,7 +136,7 @@ def open_bare(path: Path, overrides: PackOverrides, *, flags: bool = True) -> Mo
         name=re.sub(r"[^A-Za-z0-9._-]+", "_", path.stem).strip("._-")[:64] or "model",
         description="ONNX file without a manifest, used with flags",
         folder=path.parent,
-        licence=Licence(code="unknown", weights="unknown", commercial=False),
+        license=License(code="unknown", weights="unknown", commercial=False),
         provenance=Provenance(source=path.name, training_data="unknown"),
         encoder=encoder,
         unproved=True,
@@ -159,7 +161,7 @@ def _missing(
 ) -> ModelError:
     """The refusal of a file that too little is known about, with the flags ready to paste."""
     usual = {
-        "colour": "rgb",
+        "color": "rgb",
         "mean": "0" if raw else "127.5",
         "std": "1" if raw else "127.5",
         "template": "arcface",
@@ -173,7 +175,7 @@ def _missing(
     told += ["raw pixels in, scaled inside"] if raw else []
     add = f"facerec models add {shlex.quote(str(path))} {_spoken(overrides)}{words}"
     return ModelError(
-        f"{path} carries no facerec manifest, and a wrong colour order or scale costs accuracy silently."
+        f"{path} carries no facerec manifest, and a wrong color order or scale costs accuracy silently."
         + (f" The file itself says: {', '.join(told)}." if told else ""),
         hint=(f"Add: {words}\nOr register it once: {add}\n" if flags else f"Register it once: {add}\n")
         + "These are the usual values for ArcFace networks; compare them with what the "

@@ -58,7 +58,7 @@ def prove_files(pack: ModelPack, files: Mapping[str, Path]) -> None:
     """
     from facerec_cli.faces.proof import prove  # brings ONNX Runtime
 
-    detector = pack.detector and files[pack.detector.file]
+    detector = None if pack.detector is None else files[pack.detector.file]
     prove(pack, encoder=files[pack.encoder.file], detector=detector)
 
 
@@ -68,8 +68,8 @@ def _check(entry: Installed, *, run: bool) -> Finding:
         identity = pack_hash(pack)
         inspect_network(pack.encoder_path, weights=True)
         if run:
-            specs = [pack.encoder, *([pack.detector] if pack.detector else [])]
-            prove_files(pack, {spec.file: pack.folder / spec.file for spec in specs})
+            names = [pack.encoder.file, *([pack.detector.file] if pack.detector else [])]
+            prove_files(pack, {name: pack.folder / name for name in names})
     except FacerecError as fault:
         return Finding(entry.name, entry.origin, "broken", str(fault))
     except OSError as fault:

@@ -25,7 +25,7 @@ def with_detector(made: tuple[ModelPack, Files], path: Path) -> tuple[ModelPack,
     """``made``, a pack and its files, with the detector at ``path`` in place of its own.
 
     The threshold and the evaluations go: they were measured on other crops. So does the permission of
-    commercial use, for nobody has said what the detector's licence is.
+    commercial use, for nobody has said what the detector's license is.
 
     Raises:
         ModelError: It is no detector that facerec can read.
@@ -43,15 +43,15 @@ def with_detector(made: tuple[ModelPack, Files], path: Path) -> tuple[ModelPack,
         spec = dataclasses.replace(spec, file=f"detector-{spec.file}")
     if pack.detector is not None and pack.detector.sha256 == spec.sha256:
         return pack, files
-    licence = dataclasses.replace(
-        pack.licence,
+    license = dataclasses.replace(
+        pack.license,
         commercial=False,
-        weights=f"{pack.licence.weights}; detector unknown",
+        weights=f"{pack.license.weights}; detector unknown",
     )
     joined = dataclasses.replace(
         pack,
         description=f"{pack.description.split(', with the')[0]}, with the detector {path.name}",
-        licence=licence,
+        license=license,
         detector=spec,
         threshold=None,
         urls=(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from facerec_cli.errors import ModelError
-from facerec_cli.packs.files import sha256_of
+from facerec_cli.files import sha256_of
 from facerec_cli.packs.manifest import DetectorSpec
 from facerec_cli.packs.network import Network
 

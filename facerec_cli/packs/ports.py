@@ -73,7 +73,7 @@ def read_port(value: Any) -> Port:
 
 
 def layout_of(shape: Shape) -> Layout:
-    """Channels first, unless only the last dimension can be the three colours."""
+    """Channels first, unless only the last dimension can be the three colors."""
     return "nhwc" if len(shape) == 4 and shape[3] == 3 and shape[1] != 3 else "nchw"
 
 

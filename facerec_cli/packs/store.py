@@ -7,7 +7,6 @@ A pack is made in a hidden folder beside its place and moved there whole, so tha
 from __future__ import annotations
 
 import dataclasses
-import errno
 import os
 import shutil
 import tempfile
@@ -15,11 +14,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from facerec_cli.errors import ModelError, UsageError
+from facerec_cli.files import output_error, sha256_of
+from facerec_cli.locks import exclusive
 from facerec_cli.packs.bare import PackOverrides
 from facerec_cli.packs.check import Finding, check, prove_files
 from facerec_cli.packs.combine import is_detector_file, with_detector
 from facerec_cli.packs.document import EVALUATIONS, MANIFEST, check_name, write_manifest
-from facerec_cli.packs.files import exclusive, sha256_of
 from facerec_cli.packs.foreign import inside
 from facerec_cli.packs.known import known_packs
 from facerec_cli.packs.manifest import ModelPack
@@ -37,10 +37,10 @@ from facerec_cli.packs.resolve import (
 )
 
 __all__ = [
+    "HOME_HINT",
     "Finding",
     "Installed",
     "PackOverrides",
-    "cannot_write",
     "check",
     "find",
     "home",
@@ -51,6 +51,8 @@ __all__ = [
     "register",
     "remove",
 ]
+
+HOME_HINT = "Or set FACEREC_HOME to a folder that you may write to, on a disk with room."
 
 _UNFINISHED = ".adding+"  # a pack's name has no "+", so the next field is the whole name
 
@@ -88,14 +90,15 @@ def register(
     if is_detector_file(path):
         if detector:
             raise UsageError(f"{path} is a detector, and so is {detector}.", hint="Leave out --detector.")
-        pack, files = with_detector(_collected(open_pack(encoder or DEFAULT_PACK)), path)
+        pack, files = with_detector(_collected(open_pack(encoder or DEFAULT_PACK), None), path)
         pack = dataclasses.replace(pack, name=path.stem if name is None else name)
     else:
         if encoder:
             raise UsageError(
                 f"--encoder goes with a detector's file, and {path} is none.", hint="Leave it out."
             )
-        pack, files = _collected(open_path(path, overrides=overrides or PackOverrides()))
+        pack = open_path(path, overrides=overrides or PackOverrides())
+        pack, files = _collected(pack, path if path.is_dir() else None)
         if detector:
             pack, files = with_detector((pack, files), Path(detector).expanduser())
     inspect_network(files[pack.encoder.file], weights=True)
@@ -105,21 +108,21 @@ def register(
     return install(pack, files, force=force)
 
 
-def _collected(pack: ModelPack) -> tuple[ModelPack, dict[str, Path]]:
-    """A pack and the files that make it, name to place; none of a folder leads out of it."""
+def _collected(pack: ModelPack, folder: Path | None) -> tuple[ModelPack, dict[str, Path]]:
+    """A pack and the files that make it, name to place; none leads out of ``folder``, where that is given."""
     files = {pack.encoder.file: pack.encoder_path}
     if pack.detector and pack.detector_path:
         files[pack.detector.file] = pack.detector_path
     whole = (pack.folder / MANIFEST).is_file()  # what lies beside a single file is not part of it
-    texts = [file for file in pack.licence.files if whole and (pack.folder / file).is_file()]
+    texts = [file for file in pack.license.files if whole and (pack.folder / file).is_file()]
     files |= {file: pack.folder / file for file in texts}
     measured = (pack.folder / EVALUATIONS).glob("*.json") if whole else []
     files |= {f"{EVALUATIONS}/{path.name}": path for path in measured}
-    if whole:
+    if folder:
         for path in files.values():
-            inside(pack.folder, path)
-    licence = dataclasses.replace(pack.licence, files=tuple(texts))
-    return dataclasses.replace(pack, licence=licence), files
+            inside(folder, path)
+    license = dataclasses.replace(pack.license, files=tuple(texts))
+    return dataclasses.replace(pack, license=license), files
 
 
 def install(pack: ModelPack, files: Mapping[str, Path], *, force: bool = False) -> ModelPack:
@@ -127,6 +130,7 @@ def install(pack: ModelPack, files: Mapping[str, Path], *, force: bool = False) 
 
     Raises:
         ModelError: The name is not possible or taken, or a copied file has another sha256 than the manifest.
+        OutputError: The registry cannot be written.
     """
     name = check_name(pack.name)
     _refuse_taken(name, force=force)
@@ -149,7 +153,7 @@ def install(pack: ModelPack, files: Mapping[str, Path], *, force: bool = False) 
     except BlockingIOError as fault:
         raise ModelError(f"Another facerec is adding {name!r}.", hint="Wait for it to end.") from fault
     except OSError as fault:
-        raise cannot_write(room, fault) from fault
+        raise output_error(room, fault, hint=HOME_HINT) from fault
     return open_path(room / name)
 
 
@@ -174,7 +178,7 @@ def remove(name: str) -> Path:
         entry.folder.replace(gone)  # at once out of sight, then deleted at leisure
         shutil.rmtree(gone.parent)
     except OSError as fault:
-        raise cannot_write(user_packs(), fault) from fault
+        raise output_error(user_packs(), fault, hint=HOME_HINT) from fault
     return entry.folder
 
 
@@ -227,13 +231,3 @@ def _clear_unfinished(room: Path, name: str) -> None:
             left.replace(room / name)
         else:
             shutil.rmtree(left, ignore_errors=True)
-
-
-def cannot_write(room: Path, fault: OSError) -> ModelError:
-    """The error for a folder of ours that the system does not let us write to."""
-    if fault.errno == errno.ENOSPC:
-        return ModelError(f"No space left in {room}.", hint="Make room, or set FACEREC_HOME to another disk.")
-    return ModelError(
-        f"{fault.filename or room} cannot be written: {fault.strerror}.",
-        hint="Set FACEREC_HOME to a folder that you may write to.",
-    )

@@ -15,7 +15,6 @@ Paths are as the shell sees them from the current folder.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -28,6 +27,7 @@ from facerec_cli.errors import InputError, UsageError
 from facerec_cli.faces.choice import RULES
 from facerec_cli.registry import LOSSES
 from facerec_cli.study.conditions import CONDITIONS
+from facerec_cli.suggest import guess
 from facerec_cli.training.config import Recipe, checked, parse_assignment, parse_recipe
 
 #: Clean photos against each other, then hard ones; "natural" are the least alike same pairs of clean photos.
@@ -288,6 +288,4 @@ def _table(kind: type[Settings], values: Mapping[str, Any], where: str) -> Setti
 
 
 def _guess(name: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(name, known, 1, 0.4)
-    guess = f"Did you mean {near[0]!r}? " if near else ""
-    return f"{guess}Known: {', '.join(known)}."
+    return f"{guess(name, known)}Known: {', '.join(known)}."

@@ -13,6 +13,7 @@ import torch.distributed as dist
 from torch.distributed.rendezvous import rendezvous
 
 from facerec_cli.errors import ModelError, UsageError
+from facerec_cli.suggest import guess
 from facerec_cli.training.launch import is_restarted, restarts
 
 
@@ -101,7 +102,8 @@ def choose_device(wanted: str, local_rank: int = 0, *, several: bool = False) ->
         device = torch.device(wanted)
     except RuntimeError as fault:
         raise UsageError(
-            f"{wanted!r} is not a device.", hint="Use auto, cpu, cuda, cuda:1 or mps."
+            f"{wanted!r} is not a device.",
+            hint=guess(wanted, ("cuda", "mps", "cpu", "auto")) + "Use auto, cpu, cuda, cuda:1 or mps.",
         ) from fault
     if device.type == "cuda":
         if not torch.cuda.is_available():

@@ -158,6 +158,9 @@ def _photos(
             raise InputError(f"The table of {str(path)!r} names row {row}, but the array has {count} rows.")
         found.setdefault(name, []).append({**entry, "row": row})
     for name, entries in found.items():
+        # A list may name a photo twice, and then the file has each of its faces twice.
+        faces = {tuple(entry.get(key) for key in ("face", *_BOX)): entry for entry in reversed(entries)}
+        found[name] = entries = list(reversed(faces.values()))
         photos[name] = _chosen(entries, rule, path)["row"]
     unsized = sum(len(e) > 1 and "x1" in e[0] and "width" not in e[0] for e in found.values())
     if unsized and rule != "largest":

@@ -24,7 +24,7 @@ from facerec_cli.packs.resolve import installed, open_pack
 from facerec_cli.packs.store import check, register
 
 HALF = (127.5, 127.5, 127.5)
-ARCFACE = PackOverrides(colour="rgb", mean=HALF, std=HALF, template="arcface", input_size=(112, 112))
+ARCFACE = PackOverrides(color="rgb", mean=HALF, std=HALF, template="arcface", input_size=(112, 112))
 RAW = replace(ARCFACE, mean=(0.0,) * 3, std=(1.0,) * 3)
 CROPS = np.stack([made_picture(112, 112, seed=seed) for seed in range(40, 51)])
 
