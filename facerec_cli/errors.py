@@ -8,7 +8,8 @@
     ├── ModelError        4   a pack, ONNX file, checkpoint or execution provider that cannot be used
     ├── PartialFailure    5   the work was done, but not for every input
     ├── MissingExtraError 6   an optional dependency is not installed
-    └── TrainingError     7   a run that cannot go on (loss not finite, out of memory)
+    ├── TrainingError     7   a run that cannot go on (loss not finite, out of memory)
+    └── OutputError       8   an output that cannot be written: no space, no permission, no such place
 
 0 is success, 130 is an interrupted run (Ctrl-C or SIGTERM) that can be resumed, 70 is a fault of ours.
 
@@ -87,3 +88,9 @@ class TrainingError(FacerecError):
     """A training run that cannot go on."""
 
     exit_code = 7
+
+
+class OutputError(FacerecError):
+    """An output that cannot be written: no space is left, it is not permitted, or its place is not there."""
+
+    exit_code = 8

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from facerec_cli.errors import InputError
+from facerec_cli.errors import OutputError
 from facerec_cli.spelling import american
 
 # Names of flags and their values may be typed in either spelling; help shows ours only.
@@ -98,7 +98,7 @@ def main() -> None:
         if "--debug" in sys.argv:
             raise
         sys.stderr.write(f"error: The help cannot be written to standard output: {fault.strerror}.\n")
-        sys.exit(InputError.exit_code)
+        sys.exit(OutputError.exit_code)
 
 
 def _version(wanted: bool) -> None:

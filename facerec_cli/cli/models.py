@@ -236,19 +236,12 @@ def card(
 
 
 def _write_card(output: Path, text: str) -> None:
-    from facerec_cli.embed.shards import refuse_special
-    from facerec_cli.errors import InputError, UsageError
-    from facerec_cli.packs.files import write_atomic
+    from facerec_cli.errors import UsageError
+    from facerec_cli.files import write_file
 
     if output.is_dir():
         raise UsageError(f"{output} is a folder; a file is to be written there.", hint="Add the file's name.")
-    refuse_special(output)
-    try:
-        write_atomic(output, text.encode())
-    except OSError as fault:
-        raise InputError(
-            f"{output} cannot be written: {fault.strerror}.", hint="Name a place that you may write to."
-        ) from fault
+    write_file(output, text.encode())
 
 
 def _settle_license(pack: ModelPack, agreed: bool) -> None:

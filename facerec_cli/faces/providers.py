@@ -9,7 +9,7 @@ from typing import Any
 
 from facerec_cli.errors import ModelError, UsageError
 from facerec_cli.faces.runtime import import_onnxruntime, wheel_conflict
-from facerec_cli.packs.files import sha256_of
+from facerec_cli.files import sha256_of
 from facerec_cli.packs.places import home
 from facerec_cli.suggest import guess
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from facerec_cli.errors import ModelError, UsageError
-from facerec_cli.packs.files import sha256_of
+from facerec_cli.files import sha256_of
 from facerec_cli.packs.manifest import Color, EncoderSpec, License, ModelPack, Provenance
 from facerec_cli.packs.network import Network, check_encoder, inspect_network
 from facerec_cli.spelling import both_spellings

@@ -70,8 +70,8 @@ from typing import Any
 import tomli_w
 
 from facerec_cli.errors import ModelError
+from facerec_cli.files import write_file
 from facerec_cli.packs import readers as read
-from facerec_cli.packs.files import write_atomic
 from facerec_cli.packs.manifest import (
     DetectorSpec,
     EncoderSpec,
@@ -124,7 +124,7 @@ def write_manifest(pack: ModelPack, folder: Path | None = None) -> Path:
     path = (folder or pack.folder) / MANIFEST
     text = _short_lists(tomli_w.dumps(to_document(pack)))
     from_document(tomllib.loads(text), path.parent, where=str(path))  # never write what we would refuse
-    write_atomic(path, text.encode())
+    write_file(path, text.encode())
     return path
 
 

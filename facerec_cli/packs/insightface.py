@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from facerec_cli.errors import ModelError
-from facerec_cli.packs.files import sha256_of
+from facerec_cli.files import sha256_of
 from facerec_cli.packs.known import known_packs
 from facerec_cli.packs.manifest import DetectorSpec, EncoderSpec, License, ModelPack, Provenance
 from facerec_cli.packs.network import Network, inspect_network

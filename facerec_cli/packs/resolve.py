@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Literal
 
 from facerec_cli.errors import ModelError, UsageError
+from facerec_cli.files import sha256_of
 from facerec_cli.packs import insightface
 from facerec_cli.packs.bare import FLAGS, PackOverrides, open_bare
 from facerec_cli.packs.document import MANIFEST, read_manifest
-from facerec_cli.packs.files import sha256_of
 from facerec_cli.packs.known import known_packs
 from facerec_cli.packs.manifest import DetectorSpec, EncoderSpec, ModelPack
 from facerec_cli.packs.metadata import MANIFEST_KEY, pack_from_metadata, read_metadata, read_pack

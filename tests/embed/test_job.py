@@ -19,9 +19,17 @@ import numpy as np
 import pytest
 from dots import SIZE, DotModel
 
-from facerec_cli.embed import EmbedOptions, Summary, embed_to_file, job, shards, writers
-from facerec_cli.embed.shards import Parts, alone
-from facerec_cli.errors import InputError, MissingExtraError, ModelError, PartialFailure, UsageError
+from facerec_cli.embed import EmbedOptions, Summary, embed_to_file, job, writers
+from facerec_cli.embed.shards import Parts
+from facerec_cli.errors import (
+    InputError,
+    MissingExtraError,
+    ModelError,
+    OutputError,
+    PartialFailure,
+    UsageError,
+)
+from facerec_cli.files import atomic_write, lock, refuse_special
 
 Album = Callable[[int], Path]
 SMALL = EmbedOptions(batch_size=4)
@@ -346,7 +354,7 @@ def test_a_full_disk_keeps_the_shards(
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
-        with pytest.raises(InputError, match=r"No space is left.*free some space, then add --resume"):
+        with pytest.raises(OutputError, match=r"written: .*(space|quota).* What is done is safe.* --resume"):
             embed_to_file([folder], out, options=SMALL)
     assert Parts(tmp_path / "out.npy.parts").count() == 2
     assert embed_to_file([folder], out, options=SMALL, resume=True).resumed == 16
@@ -392,7 +400,7 @@ def test_a_broken_model_leaves_no_result(opened: DotModel, album: Album, tmp_pat
 
 def test_two_at_once_do_not_write_one_result(opened: DotModel, album: Album, tmp_path: Path) -> None:
     folder, out = album(3), tmp_path / "out.npy"
-    with alone(out):
+    with lock(out):
         for settings in ({}, {"resume": True}, {"overwrite": True}):
             with pytest.raises(UsageError, match="Another facerec is writing"):
                 embed_to_file([folder], out, options=SMALL, **settings)  # type: ignore[arg-type]
@@ -404,10 +412,10 @@ def test_two_at_once_do_not_write_one_result(opened: DotModel, album: Album, tmp
 def test_folders_without_locks_do_as_well(
     opened: DotModel, album: Album, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(path: Path) -> None:
+    def refuse(handle: int, operation: int) -> None:
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr(shards, "exclusive", refuse)
+    monkeypatch.setattr("fcntl.flock", refuse)
     assert embed_to_file([album(3)], tmp_path / "out.npy", options=SMALL).embeddings == 3
 
 
@@ -426,7 +434,7 @@ def test_unfinished_files_lie_among_the_parts_where_they_are_cleared_away(
 
     monkeypatch.setattr(writers, "_stream_embeddings", look)
     embed_to_file([album(3)], tmp_path / "out.npy", options=SMALL)
-    assert seen == [{"photos", ".out.npy.lock", "out.csv", "out.json", "out.npy.parts"}]
+    assert seen == [{"photos", ".facerec.out.npy.lock", "out.csv", "out.json", "out.npy.parts"}]
     assert {path.name for path in tmp_path.iterdir()} == {"photos", "out.csv", "out.json", "out.npy"}
 
 
@@ -458,7 +466,7 @@ def test_a_pipe_is_not_replaced_by_a_file(opened: DotModel, album: Album, tmp_pa
     with pytest.raises(UsageError, match="is a device, pipe or socket"):
         embed_to_file([album(2)], tmp_path / "out.npy", preview=preview, overwrite=True)
     assert opened.seen == [] and pipe.is_fifo()
-    with pytest.raises(UsageError, match="is a device"), shards.write_stream(pipe):
+    with pytest.raises(UsageError, match="is a device"), atomic_write(pipe):
         pass
     assert pipe.is_fifo()
 
@@ -468,7 +476,7 @@ def test_a_pipe_is_not_replaced_by_a_file(opened: DotModel, album: Album, tmp_pa
 def test_devices_are_known_by_their_folder_too(name: str) -> None:
     """Asked, never written to: a test that fails here must not take the machine's devices."""
     with pytest.raises(UsageError, match="is a device"):
-        shards.refuse_special(Path(name))
+        refuse_special(Path(name))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows does not delete the current folder")

@@ -17,8 +17,8 @@ from typer.testing import CliRunner, Result
 from facerec_cli.cli import build_app
 from facerec_cli.errors import ModelError
 from facerec_cli.faces import open_model
+from facerec_cli.files import sha256_of
 from facerec_cli.packs.document import write_manifest
-from facerec_cli.packs.files import sha256_of
 from facerec_cli.packs.manifest import ModelPack
 
 
