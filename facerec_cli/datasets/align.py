@@ -27,6 +27,7 @@ from facerec_cli.faces.choice import RULES, choose
 from facerec_cli.files import make_folder, write_file, writing
 from facerec_cli.progress import Progress, silent
 from facerec_cli.registry import unknown_name
+from facerec_cli.untrusted import parse_json
 
 if TYPE_CHECKING:
     from facerec_cli.faces import Face, FaceModel
@@ -118,7 +119,7 @@ def _remember(target: Path, model: FaceModel, faces: str, *, used: bool) -> None
     record = target / _SETTINGS
     now = {"model": model.pack.name, "hash": model.hash, "faces": faces}
     try:
-        before = json.loads(record.read_text("utf-8"))
+        before = parse_json(record.read_bytes())
         cut = [f"--faces {before['faces']}"] if before["faces"] != faces else []
         if before["hash"] != now["hash"]:
             cut.insert(0, f"the model {before['model']} of {before['hash'][:8]}, not {now['hash'][:8]}")

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from facerec_cli.errors import OutputError
 from facerec_cli.files import atomic_write
+from facerec_cli.untrusted import read_npy
 
 logger = logging.getLogger("facerec")
 
@@ -36,8 +37,9 @@ def remember(kind: str, sources: Sequence[Path], make: Callable[[], NDArray[np.i
     key = hashlib.sha256(repr((kind, stamps)).encode()).hexdigest()[:32]
     path = folder() / f"{kind}-{key}.npy"
     try:
-        kept: NDArray[np.int64] = np.load(path, allow_pickle=False)
-        return kept
+        kept = read_npy(path)
+        if kept.dtype == np.int64:
+            return kept
     except (OSError, ValueError):
         pass  # not there, or damaged: make it
     logger.info("reading %s of %s once; they are kept in %s", kind, sources[0], path)

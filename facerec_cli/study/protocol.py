@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +28,7 @@ from facerec_cli.registry import LOSSES
 from facerec_cli.study.conditions import CONDITIONS
 from facerec_cli.suggest import guess
 from facerec_cli.training.config import Recipe, checked, parse_assignment, parse_recipe
+from facerec_cli.untrusted import parse_toml
 
 #: Clean photos against each other, then hard ones; "natural" are the least alike same pairs of clean photos.
 SUBSETS = (
@@ -144,10 +144,10 @@ def read_protocol(path: Path, assignments: Sequence[str] = ()) -> Protocol:
         UsageError: An assignment is not one.
     """
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        document = parse_toml(path.read_text(encoding="utf-8"))
     except OSError as fault:
         raise InputError(f"{path} cannot be read: {fault.strerror}.") from fault
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as fault:
+    except ValueError as fault:
         raise InputError(f"{path} cannot be read as TOML: {fault}.") from fault
     for assignment in assignments:
         key, value = parse_assignment(assignment, "split.seed=1")

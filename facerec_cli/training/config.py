@@ -16,7 +16,6 @@ A setting that is left out is decided by :mod:`facerec_cli.training.defaults` fr
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -26,6 +25,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 from facerec_cli.errors import InputError, UsageError
 from facerec_cli.spelling import american
 from facerec_cli.suggest import guess, nearest
+from facerec_cli.untrusted import parse_toml
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +167,7 @@ def parse_recipe(document: Mapping[str, Any], where: str, base: Recipe | None = 
     """Lay the tables of ``document`` over ``base``.
 
     Args:
-        document: What :mod:`tomllib` read.
+        document: What a TOML file says.
         where: Its file, for messages.
         base: Settings to start from; all left open where None.
 
@@ -206,8 +206,8 @@ def read_recipe(reference: str, base: Recipe | None = None) -> Recipe:
             )
         path = shipped[reference]
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as fault:
+        document = parse_toml(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as fault:
         raise InputError(f"{path} cannot be read as TOML: {fault}.") from fault
     return parse_recipe(document, str(path), base)
 
@@ -242,8 +242,8 @@ def parse_assignment(assignment: str, example: str) -> tuple[str, Any]:
             f"--set {assignment} has no value.", hint=f"Write --set key=value, e.g. --set {example}."
         )
     try:
-        value = tomllib.loads(f"value = {text.strip()}")["value"]
-    except tomllib.TOMLDecodeError:
+        value = parse_toml(f"value = {text.strip()}")["value"]
+    except ValueError:
         value = text.strip()
     return key.strip(), value
 

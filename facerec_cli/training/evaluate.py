@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from facerec_cli.backbones import Backbone, Preprocessing
-from facerec_cli.errors import FacerecError, InputError, UsageError
+from facerec_cli.errors import InputError, UsageError
 from facerec_cli.progress import Progress, silent
 from facerec_cli.training.devices import World
 
@@ -245,10 +245,11 @@ def open_pair_sets(paths: Sequence[str], progress: Progress = silent) -> list[Pa
     """Open all sets; two of one name would share their metrics.
 
     Raises:
-        FacerecError: One cannot be used, or two have one name.
+        InputError: One cannot be used.
+        UsageError: Two have one name.
     """
     sets = [open_pair_set(path, progress=progress) for path in paths]
     names = [one.name for one in sets]
     if len(set(names)) < len(names):
-        raise FacerecError("Two --eval sets have the same name.", hint="Rename one of the files.")
+        raise UsageError("Two --eval sets have the same name.", hint="Rename one of the files.")
     return sets

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import tomli_w
 
 from facerec_cli.errors import InputError, ModelError
 from facerec_cli.files import write_file
+from facerec_cli.untrusted import parse_toml
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ def read_card(path: Path) -> ThresholdCard:
         InputError: It is not there, not TOML, or lacks a field.
     """
     try:
-        content: dict[str, Any] = tomllib.loads(path.read_text("utf-8"))
+        content: dict[str, Any] = parse_toml(path.read_text("utf-8"))
     except OSError as error:
         raise InputError(f"The threshold card {str(path)!r} cannot be read: {error.strerror}.") from error
     except ValueError as error:
