@@ -137,6 +137,11 @@ def note(text: str) -> None:
         _console(stderr=True).print(escape(text))
 
 
+def detail(text: str) -> None:
+    """Say on stderr what only ``--verbose`` asks for."""
+    logging.getLogger("facerec").info("%s", text)
+
+
 def note_fields(rows: Sequence[tuple[str, str]]) -> None:
     """Say names and what they are on stderr, one below the other; long texts stay in their column."""
     if _quiet:
