@@ -91,10 +91,10 @@ def cut(lines: Iterable[Line], columns: Columns, where: str) -> Iterator[tuple[s
         rows: Iterable[Row] = fields_of(lines, columns.separator, where)
         for number, fields in rows:
             most = max(columns.path, columns.label)
-            path, label = (fields[columns.path], fields[columns.label]) if most < len(fields) else ("", "")
-            if not path or not label:
+            pair = (fields[columns.path], fields[columns.label]) if most < len(fields) else ("", "")
+            if not all(pair):
                 raise _broken(number, where, columns.separator.join(fields), columns)
-            yield path, label
+            yield pair
         return
     sign = None if columns.separator == " " else columns.separator
     last, path, label = columns.way == "last", columns.path, columns.label

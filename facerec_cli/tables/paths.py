@@ -48,7 +48,8 @@ def shared_depth(paths: Sequence[str], is_there: Callable[[str], bool]) -> int:
         sum(depth < len(own) and is_there(own[depth]) for own in tails)
         for depth in range(min(map(len, tails), default=0))
     ]
-    return 1 + hits.index(max(hits)) if hits and max(hits) else 0
+    best = max(hits, default=0)
+    return 1 + hits.index(best) if best else 0
 
 
 def drop_parts(path: str, depth: int) -> str:
