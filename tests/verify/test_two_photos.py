@@ -62,6 +62,19 @@ def test_a_threshold_without_flip_is_not_used_for_flip_in_silence(verify):
     assert verify("--flip", "--threshold", "0.2")[1] == ""
 
 
+def test_what_the_threshold_stands_for_is_short_and_the_rest_for_those_who_ask(pack, tmp_path):
+    write_manifest(replace(pack, threshold=Threshold(0.4, 0.001, "LFW, 6,000 pairs; the largest face", 3000)))
+    cv2.imwrite(str(tmp_path / "face.png"), np.full((112, 112, 3), 200, np.uint8))
+    words = ["verify", *[str(tmp_path / "face.png")] * 2, "--aligned", "-m", str(pack.folder)]
+    done = CliRunner().invoke(build_app(["verify"]), words)
+    stands = "which accepts 1 in 1,000 pairs of different people (LFW)"
+    assert done.stdout.splitlines()[1] == f"threshold: the model's default, {stands}"
+    assert "6,000" not in done.output
+    told = CliRunner().invoke(build_app(["verify"]), [*words, "--verbose"])
+    assert told.stdout == done.stdout
+    assert "LFW, 6,000 pairs; the largest face (3,000 pairs of different people)" in told.stderr
+
+
 def test_the_pack_s_evaluation_with_flip_gives_the_threshold_for_flip(verify, pack):
     evaluation = {
         "model": {"sha256": pack_hash(pack)},
