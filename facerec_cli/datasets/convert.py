@@ -17,11 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec_cli.datasets.base import FaceDataset, class_lines
-from facerec_cli.datasets.folder import PHOTO_SUFFIXES, FolderDataset
+from facerec_cli.datasets.folder import FolderDataset
 from facerec_cli.datasets.lists import ListDataset, listable
 from facerec_cli.datasets.outputs import require_free, writing
 from facerec_cli.datasets.recordio import frame, pack
 from facerec_cli.errors import InputError, UsageError
+from facerec_cli.images.suffixes import is_photo_name, suffix_for
 from facerec_cli.packs.files import write_atomic
 from facerec_cli.progress import Progress, silent
 
@@ -67,8 +68,8 @@ def write_folder(source: FaceDataset, target: Path, progress: Progress = silent)
     with whole_folder(target) as folder:
         for done, (index, name) in enumerate(named(source), 1):
             data = source.read(index)
-            photo = PurePosixPath(name).suffix.lower() in PHOTO_SUFFIXES
-            path = _free(folder / (name if photo else name + suffix_of(data)))
+            photo = is_photo_name(name)
+            path = _free(folder / (name if photo else name + suffix_for(data)))
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
             progress(done, len(source))
@@ -163,7 +164,7 @@ def write_tar(source: FaceDataset, target: Path, progress: Progress = silent) ->
                     archive = tarfile.open(folder / f"shard-{shard:06d}.tar", "w", format=tarfile.PAX_FORMAT)  # noqa: SIM115
                 room -= len(data)
                 members = (
-                    (suffix_of(data), data),
+                    (suffix_for(data), data),
                     (".cls", str(int(source.labels[index])).encode()),
                     (".txt", names[index].encode("utf-8", "surrogateescape")),
                 )
@@ -224,14 +225,6 @@ def _free(path: Path) -> Path:
         number += 1
         free = path.with_stem(f"{path.stem}-{number}")
     return free
-
-
-def suffix_of(data: bytes) -> str:
-    """The suffix that a photo's first bytes ask for; ``.jpg`` for anything unknown."""
-    for signature, suffix in ((b"\x89PNG", ".png"), (b"BM", ".bmp")):
-        if data.startswith(signature):
-            return suffix
-    return ".webp" if data[:4] == b"RIFF" and data[8:12] == b"WEBP" else ".jpg"
 
 
 @contextmanager

@@ -6,6 +6,7 @@ numbered in order. ``x.classes.txt`` beside ``x.txt`` names numbered classes.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec_cli.datasets.base import FaceDataset, class_names_beside, gaps
-from facerec_cli.datasets.decode import BrokenPhotoError
+from facerec_cli.datasets.decode import read_photo
 from facerec_cli.errors import InputError
 
 _HEAD = 1 << 16  # bytes by which a file is known to be no text
@@ -46,10 +47,8 @@ class ListDataset(FaceDataset):
 
     def read(self, index: int) -> bytes:
         """The file."""
-        try:
-            return (self.root / self._names[index]).read_bytes()
-        except OSError as fault:
-            raise BrokenPhotoError(f"{self._names[index]} cannot be read ({fault.strerror}).") from fault
+        name = self._names[index]
+        return read_photo(os.path.join(self.root, name), name)  # noqa: PTH118 - pathlib takes its time
 
     def name(self, index: int) -> str:
         """The path as it is listed."""

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from facerec_cli.datasets.base import FaceDataset
-from facerec_cli.datasets.folder import PHOTO_SUFFIXES
 from facerec_cli.errors import UsageError
+from facerec_cli.images.suffixes import IMAGE_SUFFIXES
 
-_DATA = (*PHOTO_SUFFIXES, ".rec", ".idx", ".lst", ".tar", ".classes.txt")
+_DATA = (*IMAGE_SUFFIXES, ".rec", ".idx", ".lst", ".tar", ".classes.txt")
 
 
 @contextmanager

@@ -292,7 +292,12 @@ def test_the_root_of_the_disk_in_a_list_is_not_walked(
 
 @pytest.mark.parametrize(
     "data",
-    [b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01", b"\0" * 64, b"\x93NUMPY\x01\0v\0{'descr'", b"ab.jpg\0\0\0/\0c.jpg\0"],
+    [
+        b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01",
+        b"\0" * 64,
+        b"\x93NUMPY\x01\0v\0{'descr'",
+        b"ab.jpg\0\0\0/\0c.jpg\0",
+    ],
 )
 def test_a_binary_file_is_no_list(tree: Path, data: bytes) -> None:
     (tree / "all.txt").write_bytes(data)
