@@ -13,8 +13,9 @@ import cv2
 import numpy as np
 
 from facerec_cli.embed.rows import BOX, LANDMARKS
-from facerec_cli.embed.shards import Parts, write_stream
+from facerec_cli.embed.shards import Parts
 from facerec_cli.embed.views import open_view
+from facerec_cli.files import atomic_write
 from facerec_cli.images import ImageError, open_photo
 
 _SIDE = 220
@@ -52,7 +53,7 @@ def write_preview(path: Path, parts: Parts, document: Mapping[str, Any]) -> None
     title = f"{document['rows']:,} faces in {total:,} photos"
     model = f"{document['model']['name']} ({document['model']['sha256'][:12]})"
     path.parent.mkdir(parents=True, exist_ok=True)
-    with write_stream(path) as stream:
+    with atomic_write(path) as stream:
         stream.write(_HEAD.encode())
         stream.write(f"<h1>{title}</h1><p>{_text(model)}: {_text(counts)}{shown}</p><main>\n".encode())
         for group in islice(photos, _LIMIT):

@@ -19,9 +19,17 @@ import numpy as np
 import pytest
 from dots import SIZE, DotModel
 
-from facerec_cli.embed import EmbedOptions, Summary, embed_to_file, job, shards, writers
-from facerec_cli.embed.shards import Parts, alone
-from facerec_cli.errors import InputError, MissingExtraError, ModelError, PartialFailure, UsageError
+from facerec_cli.embed import EmbedOptions, Summary, embed_to_file, job, writers
+from facerec_cli.embed.shards import Parts
+from facerec_cli.errors import (
+    InputError,
+    MissingExtraError,
+    ModelError,
+    OutputError,
+    PartialFailure,
+    UsageError,
+)
+from facerec_cli.files import atomic_write, lock, refuse_special
 
 Album = Callable[[int], Path]
 SMALL = EmbedOptions(batch_size=4)
@@ -299,6 +307,51 @@ def test_resume_refuses_another_run_and_says_what_differs(
     assert embed_to_file([folder], out, options=SMALL, overwrite=True).photos == 19
 
 
+@pytest.mark.parametrize("output", ["out.npy", "out.npz", "out.parquet"])
+@pytest.mark.parametrize("how", ["gone", "cut", "a bit", "another run's"])
+def test_a_finished_result_that_is_missing_or_damaged_is_made_again(
+    opened: DotModel, album: Album, tmp_path: Path, output: str, how: str
+) -> None:
+    folder, out, other = album(6), tmp_path / "new" / output, tmp_path / "other" / output
+    if output.endswith(".parquet"):
+        pytest.importorskip("pyarrow")
+    embed_to_file([folder], other, options=EmbedOptions(batch_size=4, flip=True))
+    embed_to_file([folder], out, options=SMALL)
+    before = contents(out.parent)
+    for name in before:
+        if name.endswith(".json") and how != "gone":
+            continue  # what a description says of itself is compared with the run
+        path = out.with_name(name)
+        content = bytearray(before[name])
+        if how == "gone":
+            path.unlink()
+        elif how == "a bit":
+            content[len(content) // 2] ^= 1
+            path.write_bytes(content)
+        else:
+            path.write_bytes(content[:-1] if how == "cut" else other.with_name(name).read_bytes())
+        opened.seen.clear()
+        if (how, name) == ("another run's", "out.parquet"):  # it says so itself
+            with pytest.raises(UsageError, match=r"settings\.flip"):
+                embed_to_file([folder], out, options=SMALL, resume=True)
+            continue
+        embed_to_file([folder], out, options=SMALL, resume=True)
+        assert len(opened.seen) == 6 and contents(out.parent) == before, name
+
+
+def test_embeddings_without_a_description_of_other_photos_are_not_replaced(
+    opened: DotModel, album: Album, tmp_path: Path
+) -> None:
+    folder, out = album(6), tmp_path / "out.npy"
+    embed_to_file([folder], out, options=SMALL)
+    (tmp_path / "out.json").unlink()
+    (folder / "0000.png").unlink()
+    for resume in (True, False):
+        with pytest.raises(UsageError, match="says nothing about its model"):
+            embed_to_file([folder], out, options=SMALL, resume=resume)
+    assert np.load(out).shape == (6, SIZE)
+
+
 def test_a_result_is_replaced_by_itself_or_by_force(opened: DotModel, album: Album, tmp_path: Path) -> None:
     folder, out = album(6), tmp_path / "out.npy"
     embed_to_file([folder], out, options=SMALL)
@@ -346,7 +399,7 @@ def test_a_full_disk_keeps_the_shards(
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
-        with pytest.raises(InputError, match=r"No space is left.*free some space, then add --resume"):
+        with pytest.raises(OutputError, match=r"written: .*(space|quota).* What is done is safe.* --resume"):
             embed_to_file([folder], out, options=SMALL)
     assert Parts(tmp_path / "out.npy.parts").count() == 2
     assert embed_to_file([folder], out, options=SMALL, resume=True).resumed == 16
@@ -392,7 +445,7 @@ def test_a_broken_model_leaves_no_result(opened: DotModel, album: Album, tmp_pat
 
 def test_two_at_once_do_not_write_one_result(opened: DotModel, album: Album, tmp_path: Path) -> None:
     folder, out = album(3), tmp_path / "out.npy"
-    with alone(out):
+    with lock(out):
         for settings in ({}, {"resume": True}, {"overwrite": True}):
             with pytest.raises(UsageError, match="Another facerec is writing"):
                 embed_to_file([folder], out, options=SMALL, **settings)  # type: ignore[arg-type]
@@ -404,10 +457,10 @@ def test_two_at_once_do_not_write_one_result(opened: DotModel, album: Album, tmp
 def test_folders_without_locks_do_as_well(
     opened: DotModel, album: Album, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(path: Path) -> None:
+    def refuse(handle: int, operation: int) -> None:
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr(shards, "exclusive", refuse)
+    monkeypatch.setattr("fcntl.flock", refuse)
     assert embed_to_file([album(3)], tmp_path / "out.npy", options=SMALL).embeddings == 3
 
 
@@ -426,7 +479,7 @@ def test_unfinished_files_lie_among_the_parts_where_they_are_cleared_away(
 
     monkeypatch.setattr(writers, "_stream_embeddings", look)
     embed_to_file([album(3)], tmp_path / "out.npy", options=SMALL)
-    assert seen == [{"photos", ".out.npy.lock", "out.csv", "out.json", "out.npy.parts"}]
+    assert seen == [{"photos", ".facerec.out.npy.lock", "out.npy.parts"}]
     assert {path.name for path in tmp_path.iterdir()} == {"photos", "out.csv", "out.json", "out.npy"}
 
 
@@ -458,7 +511,7 @@ def test_a_pipe_is_not_replaced_by_a_file(opened: DotModel, album: Album, tmp_pa
     with pytest.raises(UsageError, match="is a device, pipe or socket"):
         embed_to_file([album(2)], tmp_path / "out.npy", preview=preview, overwrite=True)
     assert opened.seen == [] and pipe.is_fifo()
-    with pytest.raises(UsageError, match="is a device"), shards.write_stream(pipe):
+    with pytest.raises(UsageError, match="is a device"), atomic_write(pipe):
         pass
     assert pipe.is_fifo()
 
@@ -468,7 +521,7 @@ def test_a_pipe_is_not_replaced_by_a_file(opened: DotModel, album: Album, tmp_pa
 def test_devices_are_known_by_their_folder_too(name: str) -> None:
     """Asked, never written to: a test that fails here must not take the machine's devices."""
     with pytest.raises(UsageError, match="is a device"):
-        shards.refuse_special(Path(name))
+        refuse_special(Path(name))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows does not delete the current folder")
