@@ -16,12 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec_cli.datasets.base import FaceDataset, class_lines
-from facerec_cli.datasets.folder import PHOTO_SUFFIXES, FolderDataset
+from facerec_cli.datasets.folder import FolderDataset
 from facerec_cli.datasets.lists import ListDataset, listable
 from facerec_cli.datasets.outputs import require_free
 from facerec_cli.datasets.recordio import frame, pack
 from facerec_cli.errors import InputError, UsageError
 from facerec_cli.files import write_file, writing
+from facerec_cli.images.suffixes import is_photo_name, suffix_for
 from facerec_cli.progress import Progress, silent
 from facerec_cli.suggest import guess
 from facerec_cli.workshop import atomic_folder, clear_workshop, move, workshop
@@ -82,8 +83,8 @@ def write_folder(
     with atomic_folder(target) as folder:
         for done, (index, name) in enumerate(named(source), 1):
             data = source.read(index)
-            photo = PurePosixPath(name).suffix.lower() in PHOTO_SUFFIXES
-            path = _free(folder / (name if photo else name + suffix_of(data)))
+            photo = is_photo_name(name)
+            path = _free(folder / (name if photo else name + suffix_for(data)))
             with writing(target):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(data)
@@ -193,7 +194,7 @@ def write_tar(
                     archive = tarfile.open(folder / f"shard-{shard:06d}.tar", "w", format=tarfile.PAX_FORMAT)  # noqa: SIM115
                 room -= len(data)
                 members = (
-                    (suffix_of(data), data),
+                    (suffix_for(data), data),
                     (".cls", str(int(source.labels[index])).encode()),
                     (".txt", names[index].encode("utf-8", "surrogateescape")),
                 )
@@ -256,12 +257,6 @@ def _free(path: Path) -> Path:
     return free
 
 
-def suffix_of(data: bytes) -> str:
-    """The suffix that a photo's first bytes ask for; ``.jpg`` for anything unknown."""
-    for signature, suffix in ((b"\x89PNG", ".png"), (b"BM", ".bmp")):
-        if data.startswith(signature):
-            return suffix
-    return ".webp" if data[:4] == b"RIFF" and data[8:12] == b"WEBP" else ".jpg"
 
 
 def _require_free_beside(target: Path, suffixes: Sequence[str], source: FaceDataset, overwrite: bool) -> None:

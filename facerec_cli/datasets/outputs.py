@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from facerec_cli.datasets.base import FaceDataset
-from facerec_cli.datasets.folder import PHOTO_SUFFIXES
 from facerec_cli.errors import UsageError
+from facerec_cli.images.suffixes import IMAGE_SUFFIXES
 from facerec_cli.outputs import refuse_existing
 
-_DATA = (*PHOTO_SUFFIXES, ".rec", ".idx", ".lst", ".tar", ".classes.txt")
+_DATA = (*IMAGE_SUFFIXES, ".rec", ".idx", ".lst", ".tar", ".classes.txt")
 
 
 def require_free(targets: Iterable[Path], source: FaceDataset, *, overwrite: bool = False) -> None:
