@@ -64,10 +64,10 @@ def test_the_commands_of_a_page_can_be_typed_one_after_the_other(page: Path) -> 
     lines = re.findall(r"^ {4}(?:[^#|>\n]*&& )?(facerec .*)$", page.read_text(encoding="utf-8"), flags=re.M)
     for line in lines:
         words = re.split(r"\s[#|>]", line)[0].split()
-        if {"--resume", "--force", "--dry-run"} & set(words):
+        if {"--resume", "--force", "--overwrite", "--dry-run"} & set(words):
             continue
         places = [value for flag, value in pairwise(words) if flag in _WRITES and value != "-"]
-        if words[1:3] in (["data", "align"], ["data", "convert"]):
+        if words[1:3] in (["data", "align"], ["data", "convert"]) and not places:
             places.append([word for word in words[3:] if not word.startswith("-")][1])
         for place in places:
             assert place not in written, f"{page.name}: {line!r} writes what {written[place]!r} has written"

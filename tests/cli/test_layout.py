@@ -1,4 +1,4 @@
-"""Tables and lines on narrow terminals: no word is broken or cut, and what is there to be copied stays whole."""
+"""Tables and lines on narrow terminals: no word is broken or cut, what is there to be copied stays whole."""
 
 from __future__ import annotations
 
