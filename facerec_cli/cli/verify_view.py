@@ -22,6 +22,14 @@ def show_verdict(verdict: Verdict) -> None:
         if face.faces > 1:
             box = ", ".join(f"{value:.0f}" for value in face.box or ())
             console.note(f"{face.photo} has {face.faces} faces; the one at {box} is compared (--faces)")
+    if used is None:
+        console.result(f"similarity {verdict.similarity:.4f}; no verdict: this model has no threshold")
+        console.note(
+            f"Measure one on labeled pairs: {verdict.how}\nThen add --threshold card.toml; a cosine does as "
+            "well, e.g. --threshold 0.35."
+        )
+        console.note(f"model {verdict.model} on {verdict.provider}")
+        return
     answer = "same person" if verdict.same else "different people"
     console.result(f"{answer}: similarity {verdict.similarity:.4f}, threshold {used.value:.4f}")
     stands = "; nobody measured what it stands for"

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from facerec_cli.errors import InputError
+from facerec_cli.images.suffixes import IMAGE_SUFFIXES
 from facerec_cli.tables.rows import Row, read_rows
 from facerec_cli.tables.text import read_text, split_lines
 from facerec_cli.verify.known import refuse_known
@@ -27,7 +28,13 @@ LABELS = {
     **dict.fromkeys(("negative", "non-match"), False),
 }
 
-_SUFFIXES = (".jpg", ".png", ".jpeg", ".JPG", ".pgm", ".ppm", ".bmp", ".webp", ".tif", ".tiff")
+_SUFFIXES = (
+    ".jpg",
+    ".png",
+    ".jpeg",
+    ".JPG",
+    *(one for one in IMAGE_SUFFIXES if one not in (".jpg", ".png", ".jpeg")),
+)
 
 #: ``name/name_0001.jpg`` as in LFW, then flat folders and other suffixes.
 _LFW_PATTERNS = tuple(place + suffix for suffix in _SUFFIXES for place in ("{stem}", "{name}"))

@@ -35,6 +35,24 @@ def verify(pack, tmp_path):
     return run
 
 
+def test_a_model_without_a_threshold_gives_a_similarity_and_says_how_to_measure_one(tiny_pack, tmp_path):
+    cv2.imwrite(str(tmp_path / "face.png"), np.full((112, 112, 3), 200, np.uint8))
+    assert tiny_pack.threshold is None
+    words = ["verify", *[str(tmp_path / "face.png")] * 2, "--aligned", "-m", str(tiny_pack.folder)]
+    done = CliRunner().invoke(build_app(["verify"]), words)
+    assert done.exit_code == 0, done.output
+    assert done.stdout == "similarity 1.0000; no verdict: this model has no threshold\n"
+    measure = f"facerec verify pairs.txt --model {tiny_pack.encoder_path} --save-threshold card.toml"
+    assert measure in done.stderr
+    document = json.loads(CliRunner().invoke(build_app(["verify"]), [*words, "--json"]).stdout)
+    assert document["similarity"] == pytest.approx(1)
+    assert document["same"] is document["verdict"] is document["threshold"] is None
+    given = json.loads(
+        CliRunner().invoke(build_app(["verify"]), [*words, "--threshold", "0.9", "--json"]).stdout
+    )
+    assert given["same"] is True and given["threshold"]["value"] == 0.9 and given["how"] == ""
+
+
 def test_a_threshold_without_flip_is_not_used_for_flip_in_silence(verify):
     threshold, told = verify()
     assert (threshold["value"], threshold["source"], told) == (0.4, "the model's default", "")
