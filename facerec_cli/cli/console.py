@@ -26,6 +26,7 @@ from rich.markup import escape
 
 from facerec_cli.errors import EXIT_BUG, EXIT_INTERRUPTED, FacerecError, OutputError
 from facerec_cli.progress import Progress, silent
+from facerec_cli.resources import resource_error
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -316,6 +317,8 @@ def _end(fault: BaseException, *, as_json: bool) -> NoReturn:
         raise typer.Exit(0)
     if isinstance(fault, SystemExit):
         raise fault
+    if not isinstance(fault, FacerecError):
+        fault = resource_error(fault) or fault
     if isinstance(fault, KeyboardInterrupt):
         kind, message, hint, code = "Interrupted", str(fault) or "interrupted", "", EXIT_INTERRUPTED
     elif isinstance(fault, FacerecError):
