@@ -101,6 +101,29 @@ def refuse_special(path: Path) -> None:
         )
 
 
+def check_writable(flag: str, path: str | Path, folder: Path) -> None:
+    """Refuse an output in a folder that can neither be written to nor made.
+
+    A run that finds it out at its end leaves its work behind, which is in the way of the corrected command.
+
+    Args:
+        flag: Of the output.
+        path: The output, as the user named it.
+        folder: Where its files are written.
+
+    Raises:
+        OutputError: The message says which folder is in the way.
+    """
+    there = next((place for place in (folder, *folder.parents) if os.path.lexists(place)), folder)
+    if not os.path.isdir(there):  # noqa: PTH112 - False, not a fault, where one may not look
+        why = f"{there} is not a folder"
+    elif not os.access(there, os.W_OK | os.X_OK):
+        why = f"you may not write to the folder {there}"
+    else:
+        return
+    raise OutputError(f"{flag} {path} cannot be written: {why}.", hint=f"Name another place for {flag}.")
+
+
 class _Raw(io.FileIO):
     """A file that remembers why it could not be written, as zip, torch and Arrow tell it in theirs."""
 
@@ -236,11 +259,12 @@ def beside(path: Path, ending: str) -> Path:
 
 
 @contextlib.contextmanager
-def lock(output: Path, *, patience: float = 0.0, hint: str = "") -> Iterator[bool]:
+def lock(output: Path, *, inside: bool = False, patience: float = 0.0, hint: str = "") -> Iterator[bool]:
     """Keep every other process from writing to ``output`` meanwhile, by ``.facerec.NAME.lock`` beside it.
 
     Args:
         output: A file or folder.
+        inside: The lock is in the folder ``output``, which is there: what it lies in may not be ours.
         patience: Seconds to wait for another process.
         hint: What to do where another process is at it.
 
@@ -251,9 +275,10 @@ def lock(output: Path, *, patience: float = 0.0, hint: str = "") -> Iterator[boo
         UsageError: Another process is at it.
         OutputError: Nothing can be written there.
     """
+    place = output / ".facerec.lock" if inside else beside(output, "lock")
     with contextlib.ExitStack() as stack:
         try:
-            held = stack.enter_context(exclusive(beside(output, "lock"), patience=patience))
+            held = stack.enter_context(exclusive(place, patience=patience))
         except BlockingIOError as fault:
             raise UsageError(
                 f"Another facerec is writing {output} now.",

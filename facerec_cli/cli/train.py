@@ -176,7 +176,9 @@ def train(
         int | None, _option("--workers", help="Processes that decode photos.", panel=MACHINE)
     ] = None,
     resume: Annotated[bool, _option("--resume", help="Go on with the run in --out.", panel=SAFETY)] = False,
-    force: Annotated[bool, _option("--force", help="Write over the run in --out.", panel=SAFETY)] = False,
+    force: Annotated[
+        bool, _option("--overwrite", "--force", help="Write over the run in --out.", panel=SAFETY)
+    ] = False,
     on_nan: Annotated[
         str | None,
         _option(
@@ -239,22 +241,24 @@ def train(
     wanted = gpus or processes or 1
     if wanted > 1 and not dry_run and not is_child():
         raise typer.Exit(launch(sys.argv[1:], wanted))
-    from facerec_cli.cli import train_view
+    from facerec_cli.cli import train_view, train_words
 
     if dry_run:
         from facerec_cli.training.train import plan
 
-        train_view.show_plan(plan(settings), as_json=json_output)
+        train_words.show_plan(plan(settings), as_json=json_output)
         return
-    from facerec_cli.training.train import train as run
-
     if os.environ.get("RANK", "0") != "0":
+        from facerec_cli.training.train import train as run
+
         train_view.silence()
         run(settings, resume=resume, force=force)
         return
     with train_view.watch() as observer:
+        from facerec_cli.training.train import train as run  # seconds, in which something is to be seen
+
         outcome = run(settings, resume=resume, force=force, observer=observer)
     if json_output:
-        result_json(train_view.outcome_document(outcome))
+        result_json(train_words.outcome_document(outcome))
     else:
-        train_view.show_outcome(outcome)
+        train_words.show_outcome(outcome)
