@@ -17,7 +17,7 @@ _HINT = "Take fewer threads (--threads 1) or workers, smaller batches (--batch-s
 
 
 def resource_error(fault: BaseException) -> ResourceError | None:
-    """The error for a fault that comes from a machine without memory, threads or file handles; None for others.
+    """The error for a fault of a machine without memory, threads or file handles; None for others.
 
     Args:
         fault: What Python or a library raised.

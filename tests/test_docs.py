@@ -51,3 +51,16 @@ def test_commands_in_the_documents_exist(page: Path) -> None:
         for word in words:
             if word.startswith("--"):
                 assert word.split("=")[0] in known | {"--help"}, f"{page.name}: {path} has no {word}"
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if p.name != "commands.md"], ids=lambda p: p.name)
+def test_commands_of_a_page_can_be_typed_one_after_another(page: Path) -> None:
+    """No two write to one place, where the second would be refused, and none names data of somebody else."""
+    taken: dict[str, str] = {}
+    for line in re.findall(r"^ {4,}(facerec .*)", page.read_text(encoding="utf-8"), flags=re.M):
+        if not re.search(r"--(force|resume|dry-run)\b", line):
+            added = re.findall(r"models add (\S+)", line) if "--name" not in line else []
+            for place in [*re.findall(r" (?:-o|--out|--output|--name) (\S+)", line), *added]:
+                assert place not in taken, f"{page.name}: {line!r} writes where {taken[place]!r} wrote"
+                taken[place] = line
+    assert not re.findall(r"\b(?:s3|gs)://[a-z0-9]\S+", page.read_text(encoding="utf-8"))  # YOUR-BUCKET

@@ -19,7 +19,9 @@ from facerec_cli.errors import FacerecError, InputError, MissingExtraError, Reso
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _NATIVE = ("s3", "gs", "gcs")  # of pyarrow's own, with paths like bucket/key
 _ATTEMPTS, _PAUSE = 3, 0.5
-_REACH = 60.0  # seconds for a place to answer for the first time; the libraries' own limits go up to 15 minutes
+_REACH = (
+    60.0  # seconds for a place to answer for the first time; the libraries' own limits go up to 15 minutes
+)
 _RETRY = 20  # seconds that Google's library tries one request again
 _AGAIN = 60.0  # seconds until a place that could not be reached is asked again: the next photo is as far away
 _DENIED = re.compile(r"ACCESS_DENIED|NO_SUCH_BUCKET|[Nn]ot found|[Ff]orbidden|[Uu]nauthorized|40[134]")
@@ -124,7 +126,7 @@ def list_url(url: str) -> list[str] | None:
 
 
 def kind_of(url: str) -> Any:
-    """What is at a URL, as a ``pyarrow.fs.FileType``: the first question to a place, which has to be answered soon.
+    """What is at a URL, a ``pyarrow.fs.FileType``: the first question to a place, to be answered soon.
 
     Raises:
         InputError: The place refuses to say.
@@ -188,7 +190,7 @@ def _opened(root: str) -> Any:
 
 
 def _patience(scheme: str) -> dict[str, Any]:
-    """What makes fsspec's file system give up in time; by itself its HTTP waits five minutes for each answer."""
+    """What makes fsspec's file system give up in time; its HTTP would wait five minutes for each answer."""
     if scheme not in ("http", "https"):
         return {}
     try:
