@@ -8,13 +8,19 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
+import time
 from collections.abc import Iterable, Mapping
 from importlib import import_module
 from typing import Annotated, Any
 
 import typer
 
-from facerec_cli.errors import InputError
+from facerec_cli.errors import FacerecError, OutputError, ResourceError
+from facerec_cli.spelling import american
+
+# Names of flags and their values may be typed in either spelling; help shows ours only.
+CONTEXT: dict[str, Any] = {"help_option_names": ["-h", "--help"], "token_normalize_func": american}
 
 # name -> (where its function or its group of commands is, the line that `facerec --help` shows)
 COMMANDS: Mapping[str, tuple[str, str]] = {
@@ -62,7 +68,7 @@ def build_app(loaded: Iterable[str] = COMMANDS) -> typer.Typer:
         "and verify pairs with an error rate you can trust.",
         no_args_is_help=True,
         pretty_exceptions_enable=False,
-        context_settings={"help_option_names": ["-h", "--help"]},
+        context_settings=CONTEXT,
     )
     app.callback()(_root)
     wanted = set(loaded)
@@ -81,18 +87,46 @@ def build_app(loaded: Iterable[str] = COMMANDS) -> typer.Typer:
 
 def main() -> None:
     """Run the program; the entry point of the console script."""
-    from facerec_cli.cli.console import prepare_streams
+    from facerec_cli.cli.streams import lose_output, prepare_streams
 
     prepare_streams()
-    first = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
-    completing = any(name.endswith("FACEREC_COMPLETE") for name in os.environ)
+    words = sys.argv[1:]
+    if any(name.endswith("FACEREC_COMPLETE") for name in os.environ):  # a shell asks what may follow
+        words = (os.environ.get("COMP_WORDS") or os.environ.get("_TYPER_COMPLETE_ARGS") or "").split()[1:]
+    first = next((word for word in words if not word.startswith("-")), "")
     try:
-        build_app(COMMANDS if completing else [first])()
+        build_app([first])()
+    except SystemExit as end:
+        if end.code == ResourceError.exit_code:
+            _leave(ResourceError.exit_code)
+        raise
+    except FacerecError as fault:  # of --version: a command ends its own faults
+        if "--debug" in sys.argv:
+            raise
+        lose_output()
+        sys.stderr.write(f"error: {fault}\n")
+        sys.exit(fault.exit_code)
     except OSError as fault:  # of help: a command ends its own faults, unless --debug asks for the traceback
         if "--debug" in sys.argv:
             raise
+        lose_output()
         sys.stderr.write(f"error: The help cannot be written to standard output: {fault.strerror}.\n")
-        sys.exit(InputError.exit_code)
+        sys.exit(OutputError.exit_code)
+
+
+def _leave(code: int) -> None:
+    """End a program that lacks memory or threads, also where a thread of a library now waits for ever.
+
+    Python would wait for that thread as long. The fault has been told, and files are whole or not there.
+    """
+    deadline = time.monotonic() + 5
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread() and not thread.daemon:
+            thread.join(max(0.0, deadline - time.monotonic()))
+            if thread.is_alive():
+                sys.stdout.flush()
+                sys.stderr.flush()
+                os._exit(code)
 
 
 def _version(wanted: bool) -> None:

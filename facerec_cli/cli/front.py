@@ -10,7 +10,9 @@ from typing import Any
 from rich import box
 from rich.console import Console
 from rich.table import Table
-from typer.core import TyperGroup
+from typer.main import get_command
+
+from facerec_cli.cli.group import Group
 
 EXAMPLES = (
     ("facerec verify a.jpg b.jpg", "one person or two?"),
@@ -19,26 +21,44 @@ EXAMPLES = (
 )
 
 
-class Front(TyperGroup):
+class Front(Group):
     """The group of all commands, with a help page of its own."""
+
+    def paths(self) -> list[str]:
+        """Commands, and those of ``data`` and ``models``, which somebody may type without the group."""
+        from facerec_cli.cli import COMMANDS, build_app
+
+        whole = get_command(build_app(COMMANDS))
+        inner = {name: getattr(whole.commands[name], "commands", {}) for name in self.commands}  # type: ignore[attr-defined]
+        return [*self.commands, *(f"{name}.{one}" for name, group in inner.items() for one in group)]
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Print the page; ``formatter`` stays empty, as with Typer's own rich help."""
         console = Console(highlight=False)
         console.print(f"\n[bold]Usage:[/bold] {ctx.command_path} COMMAND [OPTIONS] ...\n\n{self.help}\n")
         console.print(
-            _table("Commands", [(n, c.short_help or c.help or "") for n, c in self.commands.items()])
+            _table(
+                "Commands",
+                [(n, c.short_help or c.help or "") for n, c in self.commands.items()],
+                console.width,
+            )
         )
         options = [(", ".join(p.opts), getattr(p, "help", None) or "") for p in self.get_params(ctx)]
-        console.print(_table("Options", options))
-        console.print(_table("To begin with", EXAMPLES))
+        console.print(_table("Options", options, console.width))
+        console.print(_table("To begin with", EXAMPLES, console.width))
         console.print(f"[bold]{ctx.command_path} COMMAND --help[/bold] says everything about a command.")
 
 
-def _table(title: str, rows: list[tuple[str, str]] | tuple[tuple[str, str], ...]) -> Table:
+def _table(title: str, rows: list[tuple[str, str]] | tuple[tuple[str, str], ...], width: int) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE, show_header=False)
+    lines = [(name, " ".join(text.split("\n\n")[0].split())) for name, text in rows]
+    if max(len(name) for name, _ in lines) > width // 2:  # no room beside the names, so below them
+        table.add_column()
+        for name, text in lines:
+            table.add_row(f"[cyan]{name}[/cyan]\n  {text}")
+        return table
     table.add_column(style="cyan", no_wrap=True)
     table.add_column()
-    for name, text in rows:
-        table.add_row(name, " ".join(text.split("\n\n")[0].split()))
+    for name, text in lines:
+        table.add_row(name, text)
     return table

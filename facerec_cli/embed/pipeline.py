@@ -122,7 +122,10 @@ def _find(works: list[_Work], model: FaceModel, options: EmbedOptions) -> None:
         work.view, work.found, work.doubts, work.reason = one.view, one.faces, one.doubts, one.reason
         if not one.faces:
             work.status = "no_face"
-        work.crops = cut_faces(one, model)
+        try:
+            work.crops = cut_faces(one, model)
+        except ImageError as error:  # it was decoded at a smaller scale before
+            work.status, work.reason, work.found = error.status, error.reason, []
 
 
 def _encode(works: list[_Work], model: FaceModel, options: EmbedOptions) -> NDArray[np.float32]:

@@ -105,7 +105,7 @@ class Detector:
             def batch(span: slice, empty: Empty, members: list[int] = members) -> NDArray[np.float32]:
                 pixels = [shown[at][1].pixels for at in members[span]]
                 spec = self.spec
-                return planes(pixels, colour=spec.colour, mean=spec.mean, std=spec.std, empty=empty)
+                return planes(pixels, color=spec.color, mean=spec.mean, std=spec.std, empty=empty)
 
             runs = self.network.run(len(members), batch, one_by_one=not self.decoder.batched)
             for span, outputs in runs:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from facerec_cli.faces.canvas import Canvas, close_up, fit
 from facerec_cli.faces.face import Face
 from facerec_cli.faces.views import View, reduction_for, search_scale
+from facerec_cli.images import ImageError
 
 DEFAULT_MAX_SIDE = 1024
 """The longer side, in pixels, at which photos are searched first; for commands and Python alike."""
@@ -183,9 +184,12 @@ def _finer(
         once = False
         weak = _SMALL / (view.reduction * scale)
         scale = min(1.0, 2 * scale)
-        with view.opened(min(view.reduction, reduction_for(scale))) as closer:
-            seen = look([_fit(closer, scale, tile, fixed)], min_score)[0]
-            newest = [closer.moved(face, view) for face in seen]
+        try:
+            with view.opened(min(view.reduction, reduction_for(scale))) as closer:
+                seen = look([_fit(closer, scale, tile, fixed)], min_score)[0]
+                newest = [closer.moved(face, view) for face in seen]
+        except ImageError:  # what is seen of it at a reduction is all that there is
+            break
         found = merge(_confirmed(found, newest, high=weak), newest, weak=weak)
     return found
 

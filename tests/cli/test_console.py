@@ -53,7 +53,9 @@ def _run(body: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 def test_each_fault_has_its_code_and_one_message_without_traceback(fault: str, code: int) -> None:
     done = _run(f"raise {fault}")
     assert done.returncode == code
-    assert "error: " in done.stderr and "it broke" in done.stderr
+    said = "interrupted: it broke" if code == 130 else "error: "  # what somebody wanted is no error
+    assert said in done.stderr and "it broke" in done.stderr
+    assert ("error" in done.stderr) == (code != 130)
     assert "Traceback" not in done.stderr
     assert done.stdout == "a result\n"
 
@@ -91,7 +93,7 @@ def _program(*arguments: str, shell: str, **variables: str) -> subprocess.Comple
 @pytest.mark.parametrize("arguments", [["--help"], ["embed", "--help"]])
 def test_help_that_cannot_be_written_says_so(arguments: list[str]) -> None:
     done = _program(*arguments, shell=" >/dev/full")
-    assert done.returncode == 3 and b"Traceback" not in done.stderr
+    assert done.returncode == 8 and b"Traceback" not in done.stderr
     assert done.stderr.startswith(b"error: The help cannot be written to standard output: No space left")
 
 
@@ -105,18 +107,34 @@ def test_any_name_can_be_printed_and_json_stays_json(encoding: str) -> None:
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")  # noqa: PTH110
-@pytest.mark.parametrize(("shell", "code"), [(" >/dev/full", 3), (" >&-", 0), (" >&- 2>&-", 0)])
+@pytest.mark.parametrize(("shell", "code"), [(" >/dev/full", 8), (" >&-", 0), (" >&- 2>&-", 0)])
 @pytest.mark.parametrize("arguments", [["list"], ["list", "--json"]])
 def test_a_stdout_that_takes_nothing_is_no_fault_of_ours(arguments: list[str], shell: str, code: int) -> None:
     done = _program("models", *arguments, shell=shell)
     assert done.returncode == code and b"Traceback" not in done.stderr
-    assert (b"cannot be written to standard output" in done.stderr) == (code == 3)
+    assert (b"cannot be written to standard output" in done.stderr) == (code == 8)
 
 
-@pytest.mark.parametrize("arguments", [["list"], ["list", "--json"]])
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")  # noqa: PTH110
+def test_a_version_that_cannot_be_written_says_so() -> None:
+    done = _program("--version", shell=" >/dev/full")
+    assert done.returncode == 8 and b"Traceback" not in done.stderr and b"ignored" not in done.stderr
+    assert done.stderr.startswith(b"error: The results cannot be written to standard output: No space left")
+
+
+@pytest.mark.parametrize("columns", ["0", "", "wide", "-3", "00"])
+@pytest.mark.parametrize("arguments", [["models", "list"], ["verify", "--help"], ["--help"]])
+def test_a_terminal_without_a_width_is_printed_on(arguments: list[str], columns: str) -> None:
+    assert len(_program(*arguments, shell="", COLUMNS=columns).stdout.split()) > 20
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["models", "list"], ["models", "list", "--json"], ["verify", "--help"], ["--help"], ["--version"]],
+)
 def test_a_reader_that_has_gone_is_no_fault(arguments: list[str]) -> None:
-    """As of `facerec models list | head -1`; rich would end with code 1 for a table."""
-    command = [sys.executable, "-c", VERIFY, "models", *arguments]
+    """As of `facerec verify --help | head -1`; rich and Click would end with code 1."""
+    command = [sys.executable, "-c", VERIFY, *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as program:
         assert program.stdout is not None and program.stderr is not None
         program.stdout.close()
@@ -143,7 +161,7 @@ def test_notes_stand_above_the_bar_on_lines_of_their_own(monkeypatch: pytest.Mon
     assert terminal.getvalue().endswith("later\n")
 
 
-def test_output_into_a_pipe_has_no_colour_codes() -> None:
+def test_output_into_a_pipe_has_no_color_codes() -> None:
     done = _run("raise errors.InputError('it broke.')")
     assert "\x1b[" not in done.stderr + done.stdout
 
