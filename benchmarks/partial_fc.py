@@ -3,7 +3,7 @@
     python benchmarks/partial_fc.py
     python benchmarks/partial_fc.py --classes 1000000 --sample-rates 0.1 --limit 12
 
-A step is the loss's forward and backward, clipping and the optimiser's step, with the trainer's own parts and
+A step is the loss's forward and backward, clipping and the optimizer's step, with the trainer's own parts and
 no network. Each size is measured in a fresh process, as the peak of its resident memory over what it held
 before the loss was made. What needs more than ``--limit`` GB is only computed, by :func:`expected`. "dry run"
 is what ``facerec train --dry-run`` says of the same run: class weights and logits.

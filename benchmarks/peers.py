@@ -131,7 +131,7 @@ def insightface_encoder(sface: str, crops: np.ndarray, batch: int) -> Callable[[
 
 
 def uniface_encoder(sface: str, crops: np.ndarray) -> Callable[[], Any] | None:
-    """The class that uniface's recognisers share, which takes crops one by one."""
+    """The class that uniface's recognizers share, which takes crops one by one."""
     if find_spec("uniface") is None:
         return None
     from uniface.recognition.base import BaseRecognizer, PreprocessConfig

@@ -6,7 +6,7 @@
     python benchmarks/training.py --processes 2
 
 The step is the trainer's own, on batches that its own loader makes from made-up photos; it is timed by hooks
-of network, loss and optimiser. With several processes (gloo on a CPU) every second step leaves out the
+of network, loss and optimizer. With several processes (gloo on a CPU) every second step leaves out the
 exchange of gradients; what is then missing is its cost. arcface_torch runs in the same processes, its steps
 between ours, on the same batch. All times are medians. Reading and decoding is measured by ``data.py``.
 """
@@ -141,7 +141,7 @@ class Steps:
 
 
 def open_parts(network: str, loss: str, batch: int, world: World, wanted: argparse.Namespace) -> Parts:
-    """Network, loss and optimiser as a run with the default settings has them."""
+    """Network, loss and optimizer as a run with the default settings has them."""
     flags = {
         "data.path": f"synthetic:{wanted.classes}:4",
         "backbone.name": network,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 
 def counted(number: int, noun: str, plural: str = "") -> str:
     """``1 photo``, ``1,024 photos``, ``0 people``.
@@ -17,3 +19,30 @@ def counted(number: int, noun: str, plural: str = "") -> str:
 def people(number: int) -> str:
     """``1 person``, ``2 people``."""
     return counted(number, "person", "people")
+
+
+def one_in(rate: float) -> str:
+    """A false accept rate as people read it: ``1 in 1,000 (0.1 %)``, ``3 in 1,000 (0.3 %)``.
+
+    Args:
+        rate: Above 0 and below 1.
+    """
+    return f"{_fraction(rate)} ({percent(rate)})"
+
+
+def percent(rate: float) -> str:
+    """``0.1 %``, ``0.0001 %``, ``12.5 %``: four figures at most, never with an exponent."""
+    digits = max(0, 3 - math.floor(math.log10(abs(100 * rate)))) if rate else 0
+    text = f"{100 * rate:.{digits}f}"
+    return f"{text.rstrip('0').rstrip('.') if '.' in text else text} %"
+
+
+def _fraction(rate: float) -> str:
+    """``1 in 1,000``, or the smallest power of ten below which the rate is a whole number to four figures."""
+    inverse = 1 / rate
+    if rate <= 0.5 and abs(inverse - round(inverse)) < 1e-6 * inverse:
+        return f"1 in {round(inverse):,}"
+    below = 10
+    while abs(rate * below - round(rate * below)) > 1e-4 * rate * below and below < 10**12:
+        below *= 10
+    return f"{round(rate * below):,} in {below:,}"

@@ -24,12 +24,12 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from facerec_cli.faces.graph import rewrite_prelu
+from facerec_cli.files import sha256_of
 from facerec_cli.packs.document import write_manifest
-from facerec_cli.packs.files import sha256_of
 from facerec_cli.packs.manifest import (
     DetectorSpec,
     EncoderSpec,
-    Licence,
+    License,
     ModelPack,
     Provenance,
     Threshold,
@@ -64,7 +64,7 @@ Array = NDArray[np.float32]
 class Blocks:
     """A weight kept as the source has it: int8 in blocks along axis 1, each with a scale and zero point.
 
-    Scaling an output channel scales the channel's block scales, so folding a batch normalisation into the
+    Scaling an output channel scales the channel's block scales, so folding a batch normalization into the
     weights costs nothing and changes no int8 value.
     """
 
@@ -236,7 +236,7 @@ def build_sface(content: bytes, storage: str = "int8", *, rewrite: bool = True) 
     full = weight.values()
     bias = (bias + full @ np.repeat(offset, cells)) * after + shift
     value = target.add("Flatten", [value], "flat")
-    # A block of 64 inputs spans channels, so the normalisation before the layer stays a factor per input.
+    # A block of 64 inputs spans channels, so the normalization before the layer stays a factor per input.
     scaled = target.add("Mul", [value, target.floats("flat.scale", np.repeat(before, cells))], "flat.scaled")
     weight.scale_rows(after)
     inputs = [
@@ -297,7 +297,7 @@ def describe(folder: Path) -> ModelPack:
         name="sface",
         description="SFace, 128 numbers a face, with the YuNet detector; small, fast on a CPU, free to use",
         folder=folder,
-        licence=Licence(
+        license=License(
             code="Apache-2.0",
             weights="Apache-2.0",
             commercial=True,
@@ -316,7 +316,7 @@ def describe(folder: Path) -> ModelPack:
             sha256="",
             embedding_size=128,
             input_size=(112, 112),
-            colour="rgb",
+            color="rgb",
             mean=(0.0, 0.0, 0.0),
             std=(1.0, 1.0, 1.0),
             template="arcface",

@@ -28,9 +28,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from facerec_cli.backbones.sface import INPUT_SCALE, tensor_names
 from facerec_cli.datasets.evaluation import draw_pairs
+from facerec_cli.files import sha256_of
 from facerec_cli.packs.document import EVALUATIONS, write_manifest
-from facerec_cli.packs.files import sha256_of
-from facerec_cli.packs.manifest import Licence, ModelPack, Provenance, Threshold
+from facerec_cli.packs.manifest import License, ModelPack, Provenance, Threshold
 from facerec_cli.packs.metadata import seal
 from facerec_cli.packs.resolve import open_pack
 from facerec_cli.verify.pairs import read_pairs
@@ -144,7 +144,7 @@ def describe(base: ModelPack, folder: Path, study: Path, run: Path) -> ModelPack
         name=NAME,
         description="SFace fine-tuned for small, blurred, covered and dark faces; docs/study.md has its cost",
         folder=folder,
-        licence=Licence(
+        license=License(
             code="Apache-2.0",
             weights="Apache-2.0, research data",
             commercial=False,

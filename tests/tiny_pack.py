@@ -14,9 +14,9 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from facerec_cli.files import sha256_of
 from facerec_cli.packs.document import write_manifest
-from facerec_cli.packs.files import sha256_of
-from facerec_cli.packs.manifest import EncoderSpec, Licence, ModelPack, Provenance
+from facerec_cli.packs.manifest import EncoderSpec, License, ModelPack, Provenance
 
 SIZE = 112
 EMBEDDING_SIZE = 4
@@ -25,9 +25,9 @@ EMBEDDING_SIZE = 4
 def expected(crops: NDArray[np.uint8]) -> NDArray[np.float64]:
     """What the pack's encoder gives for (N, 112, 112, 3) uint8 BGR crops."""
     values = crops.astype(np.float64) - 127.5
-    colours = values.mean(axis=(1, 2))
+    colors = values.mean(axis=(1, 2))
     upper = values[:, : SIZE // 2].mean(axis=(1, 2, 3))
-    return np.concatenate([colours, upper[:, None]], axis=1)
+    return np.concatenate([colors, upper[:, None]], axis=1)
 
 
 def write_encoder(path: Path, *, batch: int | str = "batch") -> Path:
@@ -66,15 +66,15 @@ def write_tiny_pack(folder: Path, name: str = "tiny", *, batch: int | str = "bat
         file=path.name,
         sha256=sha256_of(path),
         embedding_size=EMBEDDING_SIZE,
-        colour="bgr",
+        color="bgr",
         mean=(127.5, 127.5, 127.5),
         std=(1.0, 1.0, 1.0),
     )
     pack = ModelPack(
         name=name,
-        description="Mean colours, for tests",
+        description="Mean colors, for tests",
         folder=folder,
-        licence=Licence(code="Apache-2.0", weights="Apache-2.0", commercial=True),
+        license=License(code="Apache-2.0", weights="Apache-2.0", commercial=True),
         provenance=Provenance(source="tests/tiny_pack.py", training_data="none"),
         encoder=encoder,
     )

@@ -7,12 +7,14 @@ from typing import ClassVar, NamedTuple
 
 from torch import Tensor, nn
 
+from facerec_cli.spelling import both_spellings
+
 
 class BackboneOutput(NamedTuple):
     """What a backbone makes of a batch of crops.
 
     Attributes:
-        embeddings: (B, D) raw, not normalised; float32 also under autocast.
+        embeddings: (B, D) raw, not normalized; float32 also under autocast.
         feature_map: (B, C, 7, 7), the last map before the embedding layer (OTFace transports it).
     """
 
@@ -20,6 +22,7 @@ class BackboneOutput(NamedTuple):
     feature_map: Tensor
 
 
+@both_spellings("colour")
 @dataclass(frozen=True, slots=True)
 class Preprocessing:
     """How a uint8 crop becomes the network's input: ``(pixel - mean) / std`` per channel.
@@ -27,14 +30,14 @@ class Preprocessing:
     Attributes:
         mean: 0..255 scale, in input order.
         std: 0..255 scale, in input order.
-        colour: Channel order of the input.
+        color: Channel order of the input.
         size: (width, height) in pixels.
         template: Name of the five-point alignment template (``faces.align.TEMPLATES``).
     """
 
     mean: tuple[float, float, float] = (127.5, 127.5, 127.5)
     std: tuple[float, float, float] = (127.5, 127.5, 127.5)
-    colour: str = "rgb"
+    color: str = "rgb"
     size: tuple[int, int] = (112, 112)
     template: str = "arcface"
 

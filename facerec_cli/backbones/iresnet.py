@@ -64,7 +64,7 @@ class IResNet(Backbone):
         self.dropout = nn.Dropout(dropout)
         self.fc = nn.Linear(512 * 7 * 7, embedding_size)
         self.features = nn.BatchNorm1d(embedding_size, eps=_EPS)
-        # The last BN only whitens: a learnable scale there would be undone by the losses' normalisation.
+        # The last BN only whitens: a learnable scale there would be undone by the losses' normalization.
         nn.init.ones_(self.features.weight)
         self.features.weight.requires_grad = False
         for module in self.modules():

@@ -65,13 +65,13 @@ class Layout:
     """A project's checkpoints.
 
     Attributes:
-        colour: Channel order that its networks are trained on.
+        color: Channel order that its networks are trained on.
         family: Whose module names it uses; "either" where the keys decide.
         source: Where the project is.
         paper: Reference of its method; empty where the project trains many.
     """
 
-    colour: Literal["rgb", "bgr"]
+    color: Literal["rgb", "bgr"]
     family: Literal["arcface_torch", "ir", "either"]
     source: str
     paper: str = ""
@@ -93,7 +93,7 @@ class Imported:
         backbone: Key of ``registry.BACKBONES``.
         embedding_size: D.
         state: State dict of that backbone, complete.
-        colour: Channel order that the weights want.
+        color: Channel order that the weights want.
         ignored: Keys of the checkpoint that are no part of the network (a training head, say).
         layout: Key of :data:`LAYOUTS`, or "" where the project was not named.
     """
@@ -101,7 +101,7 @@ class Imported:
     backbone: str
     embedding_size: int
     state: dict[str, Tensor]
-    colour: Literal["rgb", "bgr"]
+    color: Literal["rgb", "bgr"]
     ignored: tuple[str, ...]
     layout: str
 
@@ -253,7 +253,7 @@ def _complete(
             hint="Squeeze-and-excitation variants (ir_se) are not supported." if _has_se(unknown) else "",
         )
     plain = {key: state[key].float() if state[key].is_floating_point() else state[key] for key in wanted}
-    return Imported(_DEPTHS[depths], size, plain, known.colour, tuple(ignored), layout)
+    return Imported(_DEPTHS[depths], size, plain, known.color, tuple(ignored), layout)
 
 
 def _has_se(keys: list[str]) -> bool:

@@ -1,7 +1,7 @@
 """SFace's network (Zhong et al., 2205.12010, as published by OpenCV) for fine-tuning.
 
 A MobileNet: one 3 x 3 convolution, thirteen depthwise-separable units and a fully connected layer over the
-7 x 7 map. :func:`load_onnx` reads the weights of the embedded pack, where batch normalisation is part of
+7 x 7 map. :func:`load_onnx` reads the weights of the embedded pack, where batch normalization is part of
 the convolutions already (``bn=False``); a network that starts fresh needs its own (``bn=True``).
 """
 
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from facerec_cli.backbones.base import Backbone, BackboneOutput, Preprocessing
 from facerec_cli.backbones.prelu import PReLU
 from facerec_cli.errors import ModelError
+from facerec_cli.faces.runtime import import_onnxruntime
 
 # channels and stride of each depthwise-separable unit, conv_2 .. conv_14
 _UNITS = (
@@ -48,7 +49,7 @@ class SFace(Backbone):
     Args:
         embedding_size: D.
         dropout: Before the embedding layer.
-        bn: Whether batch normalisation stands on its own; False with the published weights.
+        bn: Whether batch normalization stands on its own; False with the published weights.
     """
 
     preprocessing: ClassVar[Preprocessing] = Preprocessing(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
@@ -100,7 +101,8 @@ def load_onnx(path: Path) -> dict[str, Tensor]:
         ModelError: The file is not that network.
     """
     import onnx
-    import onnxruntime
+
+    onnxruntime = import_onnxruntime()
 
     try:
         model = onnx.load(str(path))

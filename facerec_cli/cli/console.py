@@ -24,7 +24,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from facerec_cli.errors import EXIT_BUG, EXIT_INTERRUPTED, FacerecError, InputError
+from facerec_cli.errors import EXIT_BUG, EXIT_INTERRUPTED, FacerecError, OutputError
 from facerec_cli.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def _writing() -> Iterator[None]:
     except BrokenPipeError:
         raise
     except OSError as error:
-        raise InputError(f"The results cannot be written to standard output: {error.strerror}.") from error
+        raise OutputError(f"The results cannot be written to standard output: {error.strerror}.") from error
 
 
 def result(text: str) -> None:
@@ -330,6 +330,6 @@ def _end(fault: BaseException, *, as_json: bool) -> NoReturn:
         console.print(escape(hint))
     if as_json:
         error = {"kind": kind, "message": message, "hint": hint, "exit_code": code}
-        with suppress(OSError, InputError):  # where stdout itself is the fault
+        with suppress(OSError, OutputError):  # where stdout itself is the fault
             result_json({"error": error})
     raise typer.Exit(code)

@@ -7,15 +7,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from facerec_cli.cli import console
+from facerec_cli.cli import CONTEXT, completion, console
+from facerec_cli.cli.group import Group
 from facerec_cli.wording import counted, people
 
 if TYPE_CHECKING:
     from facerec_cli.datasets import FaceDataset
 
 app = typer.Typer(
+    cls=Group,
     help="Look at training data, check it, convert it, align it, make verification sets of it.",
     no_args_is_help=True,
+    context_settings=CONTEXT,
 )
 
 _SHOWN = 10  # names that a table of faults shows; --json has all
@@ -134,7 +137,10 @@ def convert(
     target: Annotated[Path, typer.Argument(help="A new folder, x.rec, x.tar (a folder of shards) or x.txt.")],
     to: Annotated[
         str | None,
-        typer.Option(help="folder, rec, list or tar.", show_default="by the target's name"),
+        typer.Option(
+            help="folder, rec, list or tar (default: by the target's name).",
+            autocompletion=completion.formats,
+        ),
     ] = None,
 ) -> None:
     """Write the data in another format; the photos' bytes stay as they are."""
@@ -153,10 +159,22 @@ def convert(
 def align(
     data: Source,
     target: Annotated[Path, typer.Argument(help="A new folder for the crops.", metavar="TARGET")],
-    model: Annotated[str, typer.Option("--model", "-m", help="Whose detector and template.")] = "sface",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
+    model: Annotated[
+        str,
+        typer.Option("--model", "-m", help="Whose detector and template.", autocompletion=completion.models),
+    ] = "sface",
+    device: Annotated[
+        str,
+        typer.Option(
+            help="auto, cpu, cuda, tensorrt, coreml or openvino.", autocompletion=completion.devices
+        ),
+    ] = "auto",
     faces: Annotated[
-        str, typer.Option(help="Which face of a photo with several: main, center or largest.")
+        str,
+        typer.Option(
+            help="Which face of a photo with several: main, center or largest.",
+            autocompletion=completion.one_face,
+        ),
     ] = "main",
     max_side: Annotated[
         int, typer.Option(help="Photos with a longer side are searched at this scale.", min=32)

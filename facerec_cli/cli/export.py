@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from facerec_cli.cli import console
+from facerec_cli.cli import completion, console
 
 if TYPE_CHECKING:
     from facerec_cli.export.measure import Verification
@@ -25,7 +25,7 @@ def export(
     name: Annotated[str, typer.Option(help="Register the model under this name.", show_default=False)] = "",
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="The ONNX file, or a folder.", show_default="NAME.onnx here"),
+        typer.Option("--output", "-o", help="The ONNX file, or a folder (default: NAME.onnx here)."),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace files and a registered model.")] = False,
     interpolate: Annotated[
@@ -36,8 +36,8 @@ def export(
             rich_help_panel=_GRAPH,
         ),
     ] = 1.0,
-    normalise: Annotated[
-        bool, typer.Option("--normalise", help="Scale embeddings to unit length.", rich_help_panel=_GRAPH)
+    normalize: Annotated[
+        bool, typer.Option("--normalize", help="Scale embeddings to unit length.", rich_help_panel=_GRAPH)
     ] = False,
     flip: Annotated[
         bool,
@@ -46,7 +46,7 @@ def export(
     uint8: Annotated[
         Literal["rgb", "bgr"] | None,
         typer.Option(
-            help="Take (N, H, W, 3) uint8 pixels in this colour order and preprocess them in the graph.",
+            help="Take (N, H, W, 3) uint8 pixels in this color order and preprocess them in the graph.",
             rich_help_panel=_GRAPH,
         ),
     ] = None,
@@ -83,8 +83,7 @@ def export(
     crops: Annotated[
         Path | None,
         typer.Option(
-            help="Folder of photos of faces for the parity check and for calibration.",
-            show_default="training data",
+            help="Folder of photos of faces for parity check and calibration (default: training data).",
             rich_help_panel=_MEASURE,
         ),
     ] = None,
@@ -95,7 +94,7 @@ def export(
     root: Annotated[
         Path | None,
         typer.Option(
-            help="Folder that the list's paths start from.", show_default="guessed", rich_help_panel=_MEASURE
+            help="Folder that the list's paths start from (default: guessed).", rich_help_panel=_MEASURE
         ),
     ] = None,
     aligned: Annotated[
@@ -118,18 +117,18 @@ def export(
             rich_help_panel=_MEASURE,
         ),
     ] = 1e-3,
-    licence: Annotated[
-        str, typer.Option(help="Licence of the weights, e.g. Apache-2.0.", rich_help_panel=_TERMS)
+    license: Annotated[
+        str, typer.Option(help="License of the weights, e.g. Apache-2.0.", rich_help_panel=_TERMS)
     ] = "unspecified",
     commercial: Annotated[
         bool,
-        typer.Option("--commercial", help="That licence allows commercial use.", rich_help_panel=_TERMS),
+        typer.Option("--commercial", help="That license allows commercial use.", rich_help_panel=_TERMS),
     ] = False,
     data_name: Annotated[
         str,
         typer.Option(
-            help="What to call the training data.",
-            show_default="the path's last part",
+            help="What to call the training data (default: the path's last part).",
+            show_default=False,
             rich_help_panel=_TERMS,
         ),
     ] = "",
@@ -140,16 +139,15 @@ def export(
             metavar="PROJECT",
             help="Whose checkpoint it is: arcface_torch, tface, adaface or cvlface.",
             show_default=False,
+            autocompletion=completion.projects,
             rich_help_panel=_IMPORT,
         ),
     ] = "",
-    colour: Annotated[
+    color: Annotated[
         Literal["rgb", "bgr"] | None,
         typer.Option(
-            "--colour",
             "--color",
-            help="Colour order that its network wants.",
-            show_default="bgr for adaface, else rgb",
+            help="Color order that its network wants (default: bgr for adaface, else rgb).",
             rich_help_panel=_IMPORT,
         ),
     ] = None,
@@ -172,13 +170,13 @@ def export(
         output=output,
         interpolate=interpolate,
         force=force,
-        graph=GraphOptions(normalise=normalise, flip=flip, uint8=uint8),
+        graph=GraphOptions(normalize=normalize, flip=flip, uint8=uint8),
         keep_prelu=keep_prelu,
         forms=tuple(form for form, asked in wanted.items() if asked),
         insightface=insightface,
         layout=layout,
-        colour=colour,
-        licence=licence,
+        color=color,
+        license=license,
         commercial=commercial,
         data_name=data_name,
         crops=crops,
@@ -190,8 +188,8 @@ def export(
     )
     with console.progress_bar("Cutting the pairs' faces") as progress:
         report = run(checkpoint, options, progress=progress)
-    if licence == "unspecified":
-        console.note("The file says that its weights have no stated licence; --licence states one.")
+    if license == "unspecified":
+        console.note("The file says that its weights have no stated license; --license states one.")
     if not report.real_crops:
         console.warn(f"parity was checked on {report.crops}; --crops FOLDER gives it photos of faces.")
     if json_output:
@@ -222,9 +220,10 @@ def _show(report: ExportReport) -> None:
     if report.torch is not None:
         evaluation = report.torch.evaluation
         tars = [f"TAR at FAR {point.far:g}" for point in evaluation.tar_at_far]
+        accuracy = "accuracy" if evaluation.accuracy is None else evaluation.accuracy.kind
         _table(
             f"Verification on {evaluation.pairs.total:,} pairs",
-            ("model", "accuracy", *tars, "largest change of a score"),
+            ("model", accuracy, *tars, "largest change of a score"),
             [_verification_row(*entry, report.torch) for entry in _judged(report)],
         )
     if report.insightface:

@@ -9,19 +9,23 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from facerec_cli.cli import completion
+
 _PANEL = "For an .onnx file without a manifest"
 
 Model = Annotated[
     str,
     typer.Option(
-        "--model", "-m", help="Registered name, pack folder or .onnx file.", metavar="NAME|FOLDER|FILE"
+        "--model",
+        "-m",
+        help="Registered name, pack folder or .onnx file.",
+        metavar="NAME|FOLDER|FILE",
+        autocompletion=completion.models,
     ),
 ]
-Colour = Annotated[
+Color = Annotated[
     Literal["rgb", "bgr"] | None,
-    typer.Option(
-        "--colour", "--color", help="Colour order that it was trained with.", rich_help_panel=_PANEL
-    ),
+    typer.Option("--color", help="Color order that it was trained with.", rich_help_panel=_PANEL),
 ]
 Mean = Annotated[
     str | None,
@@ -32,7 +36,12 @@ Std = Annotated[
     typer.Option(help="Each channel is then divided by it: one number or three.", rich_help_panel=_PANEL),
 ]
 Template = Annotated[
-    str | None, typer.Option(help="Five-point alignment template, e.g. arcface.", rich_help_panel=_PANEL)
+    str | None,
+    typer.Option(
+        help="Five-point alignment template, e.g. arcface.",
+        rich_help_panel=_PANEL,
+        autocompletion=completion.templates,
+    ),
 ]
 Size = Annotated[
     str | None,
@@ -44,9 +53,9 @@ EmbeddingSize = Annotated[
     int | None,
     typer.Option(min=2, help="Numbers a face, where the file leaves it open.", rich_help_panel=_PANEL),
 ]
-Normalised = Annotated[
+Normalized = Annotated[
     bool | None,
-    typer.Option("--normalised", help="Its output has unit length already.", rich_help_panel=_PANEL),
+    typer.Option("--normalized", help="Its output has unit length already.", rich_help_panel=_PANEL),
 ]
 Layout = Annotated[
     Literal["nchw", "nhwc"] | None,
@@ -54,13 +63,13 @@ Layout = Annotated[
 ]
 
 _FLAGS = {
-    "colour": Colour,
+    "color": Color,
     "mean": Mean,
     "std": Std,
     "template": Template,
     "input_size": Size,
     "embedding_size": EmbeddingSize,
-    "normalised": Normalised,
+    "normalized": Normalized,
     "layout": Layout,
 }
 

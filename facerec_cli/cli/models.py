@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from facerec_cli.cli import CONTEXT, completion
 from facerec_cli.cli.console import command, note, progress_bar, result, result_json, result_table
+from facerec_cli.cli.group import Group
 from facerec_cli.cli.model_options import pack_overrides
 
 if TYPE_CHECKING:
@@ -16,21 +18,29 @@ if TYPE_CHECKING:
     from facerec_cli.packs.manifest import ModelPack
 
 app = typer.Typer(
+    cls=Group,
     help="List, show, add, pull, remove and check models.",
     no_args_is_help=True,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings=CONTEXT,
 )
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace a registered model of that name.")]
-Ref = Annotated[str, typer.Argument(metavar="MODEL", help="Registered name, pack folder or .onnx file.")]
+Ref = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help="Registered name, pack folder or .onnx file.",
+        autocompletion=completion.all_models,
+    ),
+]
 
 
 @app.command("list")
 @command
 def list_(
     commercial: Annotated[
-        bool, typer.Option("--commercial", help="Only models whose licence allows commercial use.")
+        bool, typer.Option("--commercial", help="Only models whose license allows commercial use.")
     ] = False,
     json_output: Json = False,
 ) -> None:
@@ -48,11 +58,11 @@ def list_(
             (
                 entry.name,
                 entry.status,
-                pack.licence.weights if pack else "unknown",
+                pack.license.weights if pack else "unknown",
                 entry.detail or (pack.description if pack else "pack in insightface's layout"),
             )
         )
-    result_table(rows, columns=("model", "where", "licence", "what it is"))
+    result_table(rows, columns=("model", "where", "license", "what it is"))
     if any(entry.status == "to pull" for entry in entries):
         note("Get one with: facerec models pull NAME")
 
@@ -106,15 +116,21 @@ def add(
 @app.command()
 @command
 def pull(
-    name: Annotated[str, typer.Argument(help="A model that `facerec models list` shows as to pull.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="A model that `facerec models list` shows as to pull.",
+            autocompletion=completion.pullable_models,
+        ),
+    ],
     mirror: Annotated[
         str, typer.Option(metavar="URL|FOLDER", help="Take it from here instead.", envvar="FACEREC_MIRROR")
     ] = "",
     offline: Annotated[
         bool, typer.Option("--offline", help="Do not use the network (also FACEREC_OFFLINE=1).")
     ] = False,
-    accept_licence: Annotated[
-        bool, typer.Option("--accept-licence", help="Agree to the model's terms; this is recorded.")
+    accept_license: Annotated[
+        bool, typer.Option("--accept-license", help="Agree to the model's terms; this is recorded.")
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Fetch it again even if it is here.")] = False,
     json_output: Json = False,
@@ -129,7 +145,7 @@ def pull(
     entry = find_entry(name)
     here = entry is not None and entry.status in ("registered", "insightface") and not force
     if not here:
-        _settle_licence(find_known(name), accept_licence)
+        _settle_license(find_known(name), accept_license)
     with progress_bar(f"pulling {name}", unit="bytes") as progress:
         pack = pull_pack(
             name, mirror=mirror, offline=offline or offline_wanted(), force=force, progress=progress
@@ -149,7 +165,10 @@ def pull(
 @app.command()
 @command
 def remove(
-    name: Annotated[str, typer.Argument(help="A registered model.")], json_output: Json = False
+    name: Annotated[
+        str, typer.Argument(help="A registered model.", autocompletion=completion.registered_models)
+    ],
+    json_output: Json = False,
 ) -> None:
     """Delete a model that was added or pulled; never one that facerec did not put there."""
     from facerec_cli.packs import store
@@ -164,7 +183,9 @@ def remove(
 @app.command()
 @command
 def check(
-    name: Annotated[str | None, typer.Argument(help="One model; all by default.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="One model; all by default.", autocompletion=completion.models)
+    ] = None,
     json_output: Json = False,
 ) -> None:
     """Read every file of the models again and compare it with their manifests."""
@@ -215,22 +236,15 @@ def card(
 
 
 def _write_card(output: Path, text: str) -> None:
-    from facerec_cli.embed.shards import refuse_special
-    from facerec_cli.errors import InputError, UsageError
-    from facerec_cli.packs.files import write_atomic
+    from facerec_cli.errors import UsageError
+    from facerec_cli.files import write_file
 
     if output.is_dir():
         raise UsageError(f"{output} is a folder; a file is to be written there.", hint="Add the file's name.")
-    refuse_special(output)
-    try:
-        write_atomic(output, text.encode())
-    except OSError as fault:
-        raise InputError(
-            f"{output} cannot be written: {fault.strerror}.", hint="Name a place that you may write to."
-        ) from fault
+    write_file(output, text.encode())
 
 
-def _settle_licence(pack: ModelPack, agreed: bool) -> None:
+def _settle_license(pack: ModelPack, agreed: bool) -> None:
     """Show the terms of a pack that is not free, and record the agreement or ask for it."""
     from facerec_cli.errors import UsageError
     from facerec_cli.packs import licences
@@ -239,7 +253,7 @@ def _settle_licence(pack: ModelPack, agreed: bool) -> None:
         return
     if not agreed and not _can_ask():
         raise licences.refusal(pack)
-    note(f"{pack.name}: {pack.licence.weights}\n{pack.licence.notice}")
+    note(f"{pack.name}: {pack.license.weights}\n{pack.license.notice}")
     if not agreed and not typer.confirm("Do you agree to these terms?", err=True):
         raise UsageError(f"The terms of {pack.name} were not agreed to, so it was not pulled.")
     note(f"Your agreement is recorded in {licences.accept(pack)}")
@@ -250,13 +264,13 @@ def _can_ask() -> bool:
 
 
 def _facts(pack: ModelPack, status: str, identity: str, agreed: str) -> list[tuple[str, str]]:
-    encoder, detector, licence = pack.encoder, pack.detector, pack.licence
+    encoder, detector, license = pack.encoder, pack.detector, pack.license
     width, height = encoder.input_size
     rows = [
         ("what it is", pack.description),
         ("where", status if status == "to pull" else f"{status}, {pack.folder}"),
-        ("embedding", f"{encoder.embedding_size} numbers" + (", unit length" if encoder.normalised else "")),
-        ("input", f"{width} x {height} {encoder.colour.upper()}, template {encoder.template}"),
+        ("embedding", f"{encoder.embedding_size} numbers" + (", unit length" if encoder.normalized else "")),
+        ("input", f"{width} x {height} {encoder.color.upper()}, template {encoder.template}"),
         ("scale", f"(pixel - {_triple(encoder.mean)}) / {_triple(encoder.std)}"),
         ("network", encoder.file),
         ("sha256", encoder.sha256 or "not published"),
@@ -272,11 +286,11 @@ def _facts(pack: ModelPack, status: str, identity: str, agreed: str) -> list[tup
             if threshold
             else "not measured",
         ),
-        ("licence", f"weights {licence.weights}, code {licence.code}"),
-        ("commercial", "allowed by the licence" if licence.commercial else "not allowed, or not known"),
+        ("license", f"weights {license.weights}, code {license.code}"),
+        ("commercial", "allowed by the license" if license.commercial else "not allowed, or not known"),
     ]
     rows += [("agreed to", agreed)] if agreed else []
-    rows += [("terms", licence.notice)] if licence.notice else []
+    rows += [("terms", license.notice)] if license.notice else []
     rows += [("source", pack.provenance.source), ("trained on", pack.provenance.training_data)]
     rows += [("paper", pack.provenance.paper)] if pack.provenance.paper else []
     return rows + [(key.replace("_", " "), value) for key, value in sorted(pack.training.items())]
@@ -294,7 +308,7 @@ def _pack_document(pack: ModelPack, *, status: str, identity: str, agreed: str =
         "status": status,
         "folder": None if status == "to pull" else str(pack.folder),
         "pack_hash": identity or None,
-        "licence_accepted": agreed or None,
+        "license_accepted": agreed or None,
     }
 
 

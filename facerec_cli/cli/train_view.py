@@ -61,7 +61,7 @@ def plan_rows(plan: Plan) -> list[tuple[str, str]]:
             + (f", {plan.start_step:,} done" if plan.start_step else ""),
         ),
         (
-            "optimiser",
+            "optimizer",
             f"{optimizer.name}, lr {optimizer.lr:g}, {schedule.name}, warm-up {schedule.warmup:g} epochs",
         ),
         ("device", f"{places}{plan.device}, {plan.precision}"),
@@ -89,7 +89,7 @@ def show_outcome(outcome: Outcome) -> None:
     if outcome.broken:
         warn(f"{counted(outcome.broken, 'photo')} could not be read, so others were taken")
     for name, value in outcome.last.items():
-        if name.endswith("/accuracy") or "/tar@" in name:
+        if name.endswith("accuracy") or "/tar@" in name:
             before = f" (before training {outcome.first[name]:.2%})" if name in outcome.first else ""
             result(f"{name}: {value:.2%}{before}")
     if outcome.best is not None:
@@ -187,7 +187,7 @@ def _ignore(event: Any) -> None: ...
 
 
 def _evaluation(event: Evaluated) -> str:
-    shown = {n: v for n, v in event.metrics.items() if n.endswith("/accuracy") or "/tar@" in n}
+    shown = {n: v for n, v in event.metrics.items() if n.endswith("accuracy") or "/tar@" in n}
     text = "  ".join(f"{name} {value:.2%}" for name, value in shown.items())
     when = f"epoch {event.epoch + 1}" if event.step else "before training"
     return f"{when}: {text}" + ("  (best so far)" if event.best else "")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from facerec_cli.cli import console
+from facerec_cli.cli import completion, console
 from facerec_cli.cli.model_options import pack_overrides
 from facerec_cli.cli.verify_view import show, show_verdict
 from facerec_cli.errors import UsageError
@@ -34,13 +34,15 @@ def verify(
     format: Annotated[
         str | None,
         typer.Option(
-            help="lfw, labelled, calfw, bin or ijb.", show_default="recognised", rich_help_panel=_PAIRS
+            help="lfw, labeled, calfw, bin or ijb (default: told by the content).",
+            rich_help_panel=_PAIRS,
+            autocompletion=completion.pair_formats,
         ),
     ] = None,
     root: Annotated[
         Path | None,
         typer.Option(
-            help="Folder that the list's paths start from.", show_default="guessed", rich_help_panel=_PAIRS
+            help="Folder that the list's paths start from (default: guessed).", rich_help_panel=_PAIRS
         ),
     ] = None,
     all_pairs: Annotated[
@@ -64,18 +66,22 @@ def verify(
         typer.Option(
             "--model",
             "-m",
-            help="A pack's name, folder or ONNX file.",
-            show_default="sface",
+            help="A pack's name, folder or ONNX file (default: sface).",
             rich_help_panel=_MODEL,
+            autocompletion=completion.models,
         ),
     ] = None,
     device: Annotated[
         str,
-        typer.Option(help="auto, cpu, cuda, tensorrt, coreml or openvino.", rich_help_panel=_MODEL),
+        typer.Option(
+            help="auto, cpu, cuda, tensorrt, coreml or openvino.",
+            rich_help_panel=_MODEL,
+            autocompletion=completion.devices,
+        ),
     ] = "auto",
     threads: Annotated[
         int | None,
-        typer.Option(help="CPU threads.", show_default="all cores", min=1, rich_help_panel=_MODEL),
+        typer.Option(help="CPU threads (default: all cores).", min=1, rich_help_panel=_MODEL),
     ] = None,
     batch_size: Annotated[
         int,
@@ -90,18 +96,18 @@ def verify(
         typer.Option(
             help="Which face of a photo with several is compared: main, center or largest.",
             rich_help_panel=_PHOTOS,
+            autocompletion=completion.one_face,
         ),
     ] = "main",
     min_score: Annotated[
         float | None,
-        typer.Option(help="Least detection score.", show_default="the pack's", rich_help_panel=_PHOTOS),
+        typer.Option(help="Least detection score (default: the pack's).", rich_help_panel=_PHOTOS),
     ] = None,
     aligned: Annotated[
         bool | None,
         typer.Option(
             "--aligned/--detect",
-            help="Whether photos are aligned face crops.",
-            show_default="aligned for .bin lists",
+            help="Whether photos are aligned face crops (default: aligned for .bin lists).",
             rich_help_panel=_PHOTOS,
         ),
     ] = None,
@@ -112,16 +118,14 @@ def verify(
     threshold: Annotated[
         str | None,
         typer.Option(
-            help="For two photos: a cosine, or a card of --save-threshold.",
-            show_default="the model's",
+            help="For two photos: a cosine, or a card of --save-threshold (default: the model's).",
             rich_help_panel=_RESULT,
         ),
     ] = None,
     far: Annotated[
         float | None,
         typer.Option(
-            help="False accept rate for --save-threshold and --by.",
-            show_default="the smallest measurable",
+            help="False accept rate for --save-threshold and --by (default: the smallest measurable).",
             rich_help_panel=_RESULT,
         ),
     ] = None,

@@ -49,7 +49,7 @@ def show(outcome: Verification) -> None:
         text = f"{accuracy.mean:.2%} ± {accuracy.standard_error:.2%} ({len(accuracy.folds)} folds)"
         if counts.failed:
             text += f"; {accuracy.mean_with_failures:.2%} with failures as errors"
-        rows.append(("accuracy", text))
+        rows.append((accuracy.kind, text))
     reasons = evaluation.not_measurable
     figures = (
         ("EER", evaluation.eer, ".3%"),

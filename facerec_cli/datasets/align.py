@@ -21,12 +21,13 @@ from numpy.typing import NDArray
 
 from facerec_cli.datasets.base import FaceDataset
 from facerec_cli.datasets.convert import named
-from facerec_cli.datasets.evaluation import write_at_once
 from facerec_cli.datasets.folder import ALIGNMENT_TABLE
-from facerec_cli.datasets.outputs import writing
 from facerec_cli.errors import InputError, UsageError
 from facerec_cli.faces.choice import RULES, choose
+from facerec_cli.files import make_folder, write_file, writing
 from facerec_cli.progress import Progress, silent
+from facerec_cli.registry import unknown_name
+from facerec_cli.untrusted import parse_json
 
 if TYPE_CHECKING:
     from facerec_cli.faces import Face, FaceModel
@@ -92,24 +93,24 @@ def align(
         KeyboardInterrupt: With a message that says how to go on.
     """
     if faces not in RULES:
-        raise UsageError(f"--faces {faces} is not one of {', '.join(RULES)}.")
+        raise unknown_name(faces, RULES, "choice of --faces for one crop a photo:")
     outcomes: list[Outcome] = []
     with writing(target):
         used = target.exists() and any(target.iterdir())
-        if used and not resume:
-            raise UsageError(f"{target} exists.", hint="Name another folder, or go on with --resume.")
-        target.mkdir(parents=True, exist_ok=True)
-        if uniform:
-            _remember(target, model, faces, used=used)
-        earlier = _read_table(target / ALIGNMENT_TABLE)
-        try:
-            _cut_all(source, target, model, faces, max_side, earlier, outcomes, progress)
-        except KeyboardInterrupt:
-            _write_table(outcomes, earlier, target)
-            raise KeyboardInterrupt(
-                f"interrupted; the crops in {target} are kept. Go on with the same command and --resume"
-            ) from None
+    if used and not resume:
+        raise UsageError(f"{target} exists.", hint="Name another folder, or go on with --resume.")
+    make_folder(target)
+    if uniform:
+        _remember(target, model, faces, used=used)
+    earlier = _read_table(target / ALIGNMENT_TABLE)
+    try:
+        _cut_all(source, target, model, faces, max_side, earlier, outcomes, progress)
+    except KeyboardInterrupt:
         _write_table(outcomes, earlier, target)
+        raise KeyboardInterrupt(
+            f"interrupted; the crops in {target} are kept. Go on with the same command and --resume"
+        ) from None
+    _write_table(outcomes, earlier, target)
     return Counter(outcome.status for outcome in outcomes)
 
 
@@ -118,7 +119,7 @@ def _remember(target: Path, model: FaceModel, faces: str, *, used: bool) -> None
     record = target / _SETTINGS
     now = {"model": model.pack.name, "hash": model.hash, "faces": faces}
     try:
-        before = json.loads(record.read_text("utf-8"))
+        before = parse_json(record.read_bytes())
         cut = [f"--faces {before['faces']}"] if before["faces"] != faces else []
         if before["hash"] != now["hash"]:
             cut.insert(0, f"the model {before['model']} of {before['hash'][:8]}, not {now['hash'][:8]}")
@@ -133,7 +134,7 @@ def _remember(target: Path, model: FaceModel, faces: str, *, used: bool) -> None
             f"The crops in {target} were cut with {' and '.join(cut)}.",
             hint="Go on with the same --model and --faces, or name another folder.",
         )
-    write_at_once(record, json.dumps(now).encode())
+    write_file(record, json.dumps(now).encode())
 
 
 def _cut_all(
@@ -206,7 +207,7 @@ def _cut(
         return Outcome(photo, "no_face", len(faces))
     done, data = cv2.imencode(".jpg", aligned, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
     assert done
-    write_at_once(target / crop, data.tobytes())
+    write_file(target / crop, data.tobytes())
     return Outcome(photo, "ok", len(faces), float(face.score), crop)
 
 
@@ -236,4 +237,4 @@ def _write_table(outcomes: Sequence[Outcome], earlier: Mapping[str, Outcome], ta
     for one in chain(outcomes, (one for one in others if (target / one.crop).is_file())):
         score = "" if np.isnan(one.score) else f"{one.score:.4f}"
         rows.writerow((one.photo, one.status, one.faces, score, one.crop))
-    write_at_once(target / ALIGNMENT_TABLE, text.getvalue().encode("utf-8", "surrogateescape"))
+    write_file(target / ALIGNMENT_TABLE, text.getvalue().encode("utf-8", "surrogateescape"))

@@ -34,7 +34,7 @@ class Augment:
         crop: Cut out 75-100 % of the area and resize it back.
         lowres: Shrink to 20-100 % of the side and enlarge again.
         photometric: Change brightness, contrast and saturation by up to 30 %.
-        occlusion: Cover a rectangle of 2-20 % of the area with one colour.
+        occlusion: Cover a rectangle of 2-20 % of the area with one color.
     """
 
     flip: float = 0.5
@@ -124,7 +124,7 @@ def photometric(image: Image, u: Row) -> Image:
 
 
 def occlusion(image: Image, u: Row, *, smallest: float = 0.1, largest: float = 0.4) -> Image:
-    """Cover a rectangle of ``smallest``..``largest`` of the area, of any place and colour.
+    """Cover a rectangle of ``smallest``..``largest`` of the area, of any place and color.
 
     The default hides as much as a mask, a scarf or sunglasses with a hand do.
     """

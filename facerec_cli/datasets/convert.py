@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import io
 import os
-import shutil
 import tarfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,11 +18,13 @@ from numpy.typing import NDArray
 from facerec_cli.datasets.base import FaceDataset, class_lines
 from facerec_cli.datasets.folder import PHOTO_SUFFIXES, FolderDataset
 from facerec_cli.datasets.lists import ListDataset, listable
-from facerec_cli.datasets.outputs import require_free, writing
+from facerec_cli.datasets.outputs import require_free
 from facerec_cli.datasets.recordio import frame, pack
 from facerec_cli.errors import InputError, UsageError
-from facerec_cli.packs.files import write_atomic
+from facerec_cli.files import write_file, writing
 from facerec_cli.progress import Progress, silent
+from facerec_cli.suggest import guess
+from facerec_cli.workshop import atomic_folder, move, workshop
 
 _EXACT = 2**24  # identity records hold their ranges in float32
 _SHARD_BYTES = 512 * 1024**2
@@ -54,23 +55,26 @@ def convert(source: FaceDataset, target: Path, to: str | None = None, *, progres
     """
     to = to or format_of(target)
     if to not in _WRITERS:
-        raise UsageError(f"There is no way to write {to!r}.", hint=f"Known: {', '.join(sorted(_WRITERS))}")
-    with writing(target):
-        if not (target.is_dir() and not any(target.iterdir())):
-            require_free([target])
-        _WRITERS[to](source, target, progress)
+        known = sorted(_WRITERS)
+        raise UsageError(
+            f"There is no way to write {to!r}.", hint=f"{guess(to, known)}Known: {', '.join(known)}"
+        )
+    if not (target.is_dir() and not any(target.iterdir())):
+        require_free([target])
+    _WRITERS[to](source, target, progress)
     return to
 
 
 def write_folder(source: FaceDataset, target: Path, progress: Progress = silent) -> None:
     """Write a folder per person."""
-    with whole_folder(target) as folder:
+    with atomic_folder(target) as folder:
         for done, (index, name) in enumerate(named(source), 1):
             data = source.read(index)
             photo = PurePosixPath(name).suffix.lower() in PHOTO_SUFFIXES
             path = _free(folder / (name if photo else name + suffix_of(data)))
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(data)
+            with writing(target):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(data)
             progress(done, len(source))
 
 
@@ -82,50 +86,51 @@ def write_rec(source: FaceDataset, target: Path, progress: Progress = silent) ->
     """
     if target.suffix != ".rec":
         target = target / "train.rec"
-    target.parent.mkdir(parents=True, exist_ok=True)
     property_text = f"{source.num_classes},112,112\n"
-    beside_property = target.parent / "property"
-    if beside_property.is_file() and beside_property.read_text() != property_text:
-        raise UsageError(f"{beside_property} belongs to another .rec.", hint="Write to a new folder.")
     suffixes = (".idx", ".lst", ".classes.txt", ".rec")
-    _require_free_beside(target, suffixes, source)
+    places = [target.with_suffix(suffix) for suffix in suffixes]
+    beside_property = target.parent / "property"
+    with workshop(target, places) as folder:
+        if beside_property.is_file() and beside_property.read_text() != property_text:
+            raise UsageError(f"{beside_property} belongs to another .rec.", hint="Write to a new folder.")
+        _require_free_beside(target, suffixes, source)
+        made = {suffix: folder / target.with_suffix(suffix).name for suffix in suffixes}
+        with (
+            writing(target),
+            made[".rec"].open("wb") as rec,
+            made[".idx"].open("w", newline="\n") as idx,
+            made[".lst"].open("w", encoding="utf-8", errors="surrogateescape", newline="\n") as lst,
+        ):
+            _write_records(source, rec, idx, lst, progress)
+        with writing(target):
+            made[".classes.txt"].write_bytes(class_lines(source.class_names, source.spec))
+        write_file(beside_property, property_text.encode())
+        # The .rec comes last, so that it is never seen without its index.
+        move(folder, dict(zip(made.values(), places, strict=True)))
+
+
+def _write_records(source: FaceDataset, rec: BinaryIO, idx: TextIO, lst: TextIO, progress: Progress) -> None:
     ranged = len(source) + source.num_classes < _EXACT
     counts = np.bincount(source.labels, minlength=source.num_classes)
     ends = 1 + np.cumsum(counts)
-    beside = {suffix: target.with_suffix(f".partial{suffix}") for suffix in suffixes}
-    try:
-        with (
-            beside[".rec"].open("wb") as rec,
-            beside[".idx"].open("w", newline="\n") as idx,
-            beside[".lst"].open("w", encoding="utf-8", errors="surrogateescape", newline="\n") as lst,
-        ):
 
-            def put(key: int, payload: bytes) -> None:
-                idx.write(f"{key}\t{rec.tell()}\n")
-                rec.write(frame(payload))
+    def put(key: int, payload: bytes) -> None:
+        idx.write(f"{key}\t{rec.tell()}\n")
+        rec.write(frame(payload))
 
-            first = 1 if ranged else 0
-            if ranged:
-                lead = np.array([len(source) + 1, len(source) + 1 + source.num_classes], np.float32)
-                put(0, pack(lead, 0, b""))
-            for key, (index, name) in enumerate(named(source), first):
-                label = int(source.labels[index])
-                put(key, pack(float(label), key, source.read(index)))
-                lst.write(f"{key}\t{label}\t{name}\n")
-                progress(key + 1 - first, len(source))
-            if ranged:
-                for person, (end, count) in enumerate(zip(ends, counts, strict=True)):
-                    key = len(source) + 1 + person
-                    put(key, pack(np.array([end - count, end], np.float32), key, b""))
-            rec.flush()
-            os.fsync(rec.fileno())
-        beside[".classes.txt"].write_bytes(class_lines(source.class_names, source.spec))
-        beside_property.write_text(property_text)
-        for suffix in suffixes:  # the .rec comes last, so that it is never seen without its index
-            beside[suffix].replace(target.with_suffix(suffix))
-    finally:
-        for path in beside.values():
-            path.unlink(missing_ok=True)
+    first = 1 if ranged else 0
+    if ranged:
+        lead = np.array([len(source) + 1, len(source) + 1 + source.num_classes], np.float32)
+        put(0, pack(lead, 0, b""))
+    for key, (index, name) in enumerate(named(source), first):
+        label = int(source.labels[index])
+        put(key, pack(float(label), key, source.read(index)))
+        lst.write(f"{key}\t{label}\t{name}\n")
+        progress(key + 1 - first, len(source))
+    if ranged:
+        for person, (end, count) in enumerate(zip(ends, counts, strict=True)):
+            key = len(source) + 1 + person
+            put(key, pack(np.array([end - count, end], np.float32), key, b""))
 
 
 def write_list(source: FaceDataset, target: Path, progress: Progress = silent) -> None:
@@ -143,13 +148,13 @@ def write_list(source: FaceDataset, target: Path, progress: Progress = silent) -
         progress(index + 1, len(source))
     require_free([target])
     _require_free_beside(target, (".classes.txt",), source)
-    write_atomic(target.with_suffix(".classes.txt"), class_lines(source.class_names, source.spec))
-    write_atomic(target, "".join(lines).encode("utf-8", "surrogateescape"))
+    write_file(target.with_suffix(".classes.txt"), class_lines(source.class_names, source.spec))
+    write_file(target, "".join(lines).encode("utf-8", "surrogateescape"))
 
 
 def write_tar(source: FaceDataset, target: Path, progress: Progress = silent) -> None:
     """Write a folder of shards of about 512 MiB, photos in random order as streaming wants them."""
-    with whole_folder(target) as folder:
+    with atomic_folder(target) as folder:
         (folder / "shards.classes.txt").write_bytes(class_lines(source.class_names, source.spec))
         names = dict(named(source))
         shard, archive, room = -1, None, 0
@@ -232,20 +237,6 @@ def suffix_of(data: bytes) -> str:
         if data.startswith(signature):
             return suffix
     return ".webp" if data[:4] == b"RIFF" and data[8:12] == b"WEBP" else ".jpg"
-
-
-@contextmanager
-def whole_folder(target: Path) -> Iterator[Path]:
-    """A new folder beside ``target`` that takes its place when the block ends without a fault."""
-    beside = target.with_name(f".{target.name}.partial-{os.getpid()}")
-    beside.mkdir(parents=True)
-    try:
-        yield beside
-        if target.is_dir():
-            target.rmdir()  # empty, as was checked
-        beside.replace(target)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
 
 
 def _require_free_beside(target: Path, suffixes: Sequence[str], source: FaceDataset) -> None:

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from facerec_cli.datasets.base import FaceDataset, class_lines
 from facerec_cli.datasets.folder import FolderDataset
 from facerec_cli.datasets.lists import ListDataset, listable
-from facerec_cli.datasets.outputs import require_free, require_own, writing
+from facerec_cli.datasets.outputs import require_free, require_own
 from facerec_cli.errors import InputError, UsageError
-from facerec_cli.packs.files import write_atomic
+from facerec_cli.files import write_file
 from facerec_cli.progress import Progress, silent
 
 _MOST_PHOTOS = 100  # of one person that pairs are drawn from
@@ -119,8 +119,7 @@ def write_bin(dataset: FaceDataset, pairs: Pairs, target: Path, progress: Progre
         UsageError: ``target`` is a folder or training data, or cannot be written.
         InputError: A photo cannot be read.
     """
-    with writing(target):
-        require_own(target, dataset)
+    require_own(target, dataset)
     photos: list[bytes] = []
     kept: dict[int, bytes] = {}
     for done, both in enumerate(zip(pairs.first.tolist(), pairs.second.tolist(), strict=True), 1):
@@ -130,8 +129,7 @@ def write_bin(dataset: FaceDataset, pairs: Pairs, target: Path, progress: Progre
             photos.append(kept[index])
         progress(done, len(pairs.same))
     # Protocol 4: bytes stay bytes, without the codecs call that older protocols need and safe readers refuse.
-    with writing(target):
-        write_at_once(target, pickle.dumps((photos, pairs.same.tolist()), protocol=4))
+    write_file(target, pickle.dumps((photos, pairs.same.tolist()), protocol=4), devices="through")
 
 
 def write_pairs(dataset: FaceDataset, pairs: Pairs, target: Path) -> None:
@@ -141,15 +139,13 @@ def write_pairs(dataset: FaceDataset, pairs: Pairs, target: Path) -> None:
         UsageError: Photos are no files, or ``target`` is a folder or training data, or cannot be written.
         InputError: A photo's name cannot stand in a list.
     """
-    with writing(target):
-        require_own(target, dataset)
+    require_own(target, dataset)
     path = _paths(dataset, target)
     lines = (
         f"{path(a)}\t{path(b)}\t{int(same)}\n"
         for a, b, same in zip(pairs.first.tolist(), pairs.second.tolist(), pairs.same.tolist(), strict=True)
     )
-    with writing(target):
-        write_at_once(target, "".join(lines).encode("utf-8", "surrogateescape"))
+    write_file(target, "".join(lines).encode("utf-8", "surrogateescape"), devices="through")
 
 
 def split(
@@ -195,10 +191,9 @@ def split(
         files[target.with_suffix(".classes.txt")] = class_lines(names, dataset.spec)
         files[target] = lines
         summary[side] = (len(people), photos)
-    with writing(folder):
-        require_free(files)
-        for target, content in files.items():
-            write_at_once(target, content)
+    require_free(files)
+    for target, content in files.items():
+        write_file(target, content)
     return summary
 
 
@@ -221,11 +216,6 @@ def _paths(dataset: FaceDataset, target: Path) -> Callable[[int], str]:
         )
     root = Path(os.path.relpath(dataset.root.resolve(), target.parent.resolve())).as_posix()
     return lambda index: listable(posixpath.normpath(posixpath.join(root, dataset.name(index))))
-
-
-def write_at_once(target: Path, data: bytes) -> None:
-    """Write a file that appears when it is whole; a pipe or device is written to as it is."""
-    write_atomic(target, data)
 
 
 def open_evaluation(spec: str) -> list[tuple[str, bytes]]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from facerec_cli.datasets.base import FaceDataset, class_names_beside, gaps
+from facerec_cli.datasets.base import FaceDataset, class_names_beside, gaps, renumber
 from facerec_cli.datasets.decode import BrokenPhotoError
 from facerec_cli.errors import InputError
 
@@ -115,12 +115,12 @@ def _number(written: list[str], path: Path) -> tuple[NDArray[np.int64], Sequence
                 f"{path} holds the label {int(numbers.max()):,}, but only {len(named):,} classes are named.",
                 hint=f"Correct or delete {path.with_suffix('.classes.txt').name}.",
             )
-        present = np.bincount(numbers) > 0
         if named is not None:
             return numbers, named, ()
-        values = np.flatnonzero(present)
-        warnings = (gaps(len(values), len(present) - 1),) if len(values) < len(present) else ()
-        return (np.cumsum(present) - 1)[numbers], [str(value) for value in values], warnings
+        values, numbered = renumber(numbers)
+        highest = int(values[-1])
+        warnings = (gaps(len(values), highest),) if len(values) <= highest else ()
+        return numbered, [str(value) for value in values.tolist()], warnings
     names = sorted(set(written))
     number_of = {name: number for number, name in enumerate(names)}
     return np.array([number_of[label] for label in written], np.int64), names, ()

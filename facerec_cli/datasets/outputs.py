@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 
 from facerec_cli.datasets.base import FaceDataset
@@ -11,24 +10,6 @@ from facerec_cli.datasets.folder import PHOTO_SUFFIXES
 from facerec_cli.errors import UsageError
 
 _DATA = (*PHOTO_SUFFIXES, ".rec", ".idx", ".lst", ".tar", ".classes.txt")
-
-
-@contextmanager
-def writing(target: Path) -> Iterator[None]:
-    """Tell the user what keeps ``target`` from being written.
-
-    Raises:
-        UsageError: The system refused it; BrokenPipeError is left to who reads the pipe.
-    """
-    try:
-        yield
-    except BrokenPipeError:
-        raise
-    except OSError as fault:
-        raise UsageError(
-            f"{target} cannot be written: {fault.strerror or fault}.",
-            hint="Name another place that you may write to, or make room there.",
-        ) from fault
 
 
 def require_free(targets: Iterable[Path]) -> None:

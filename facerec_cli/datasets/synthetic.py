@@ -1,6 +1,6 @@
 """``synthetic:CLASSES[:PHOTOS]``: photos made up on the fly, for smoke runs and benchmarks.
 
-Each class has a smooth colour pattern of its own; each photo is that pattern, shifted, with other
+Each class has a smooth color pattern of its own; each photo is that pattern, shifted, with other
 contrast and under noise. A network learns to tell them apart within a few hundred steps, so that a
 falling loss means something.
 """

@@ -20,9 +20,11 @@ from typing import Any
 from facerec_cli.embed.files import differences
 from facerec_cli.embed.parquet import import_pyarrow, schema_of, table_of
 from facerec_cli.embed.result import STATUSES
-from facerec_cli.embed.shards import Shard, alone, write_stream
+from facerec_cli.embed.shards import Shard
 from facerec_cli.errors import InputError, UsageError
+from facerec_cli.files import atomic_write, lock
 from facerec_cli.images.remote import is_url, locate
+from facerec_cli.untrusted import parse_json
 
 _ABOUT = "_facerec.json"  # readers of Parquet pass over names with an underscore
 _READERS = 16
@@ -53,9 +55,9 @@ class ParquetFolder:
         if files.get_file_info(folder).is_file:
             raise UsageError(f"{self.path} is a file; a folder of shards is to be written there.")
 
-    def alone(self) -> AbstractContextManager[None]:
+    def alone(self) -> AbstractContextManager[object]:
         """Keep other processes of this machine away; object stores have no locks."""
-        return alone(self.working) if isinstance(self.working, Path) else nullcontext()
+        return lock(self.working) if isinstance(self.working, Path) else nullcontext()
 
     def begun(self) -> bool:
         """Whether a run was begun here and not finished."""
@@ -143,7 +145,7 @@ class ParquetFolder:
         files, _ = locate(self._place)
         try:
             metadata = pa.parquet.read_schema(path, filesystem=files).metadata
-            counted: dict[str, Any] = json.loads(metadata[b"shard"])
+            counted: dict[str, Any] = parse_json(metadata[b"shard"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(
                 f"The shard {path} is damaged: {error}.", hint="Delete it, and go on with --resume."
@@ -166,7 +168,7 @@ class ParquetFolder:
         files, _ = locate(self._place)
         try:
             with files.open_input_file(self._path(_ABOUT)) as stream:
-                document = json.loads(stream.read())
+                document = parse_json(stream.read())
         except (OSError, ValueError):
             return None
         return document if isinstance(document, dict) else None
@@ -175,7 +177,7 @@ class ParquetFolder:
         """Write a file that appears whole: renamed into place on a disk, at once in an object store."""
         files, folder = locate(self._place)
         if files.type_name == "local":
-            with write_stream(Path(folder) / name) as stream:
+            with atomic_write(Path(folder) / name) as stream:
                 stream.write(content)
             return
         with files.open_output_stream(self._path(name)) as stream:

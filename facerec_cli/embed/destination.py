@@ -35,7 +35,7 @@ class Destination(Protocol):
     def check(self) -> None:
         """Refuse what cannot be written, before any work is done."""
 
-    def alone(self) -> AbstractContextManager[None]:
+    def alone(self) -> AbstractContextManager[object]:
         """Keep every other process from writing here."""
 
     def finished(self, run: Mapping[str, Any], *, resume: bool) -> Mapping[str, Any] | None:

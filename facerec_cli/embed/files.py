@@ -10,9 +10,10 @@ from typing import Any
 
 from facerec_cli.embed.preview import write_preview
 from facerec_cli.embed.result import STATUSES
-from facerec_cli.embed.shards import Parts, Shard, alone, describe_changes, refuse_special
+from facerec_cli.embed.shards import Parts, Shard, describe_changes
 from facerec_cli.embed.writers import read_description, result_files, writer_for
 from facerec_cli.errors import UsageError
+from facerec_cli.files import lock, refuse_special
 
 
 class ResultFile:
@@ -46,9 +47,9 @@ class ResultFile:
                     hint="Name another file, or write Parquet shards into the folder: end its name in /.",
                 )
 
-    def alone(self) -> AbstractContextManager[None]:
+    def alone(self) -> AbstractContextManager[object]:
         """Keep every other process away."""
-        return alone(self._output)
+        return lock(self._output)
 
     def begun(self) -> bool:
         """Whether an interrupted run is here."""

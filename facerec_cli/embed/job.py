@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,9 +17,10 @@ from facerec_cli.embed.engine import Engine, Opened, Work
 from facerec_cli.embed.local import LocalEngine
 from facerec_cli.embed.places import check_outputs, check_overwriting, check_writable
 from facerec_cli.embed.result import EmbedOptions
-from facerec_cli.embed.shards import digest_inputs, refuse_special
+from facerec_cli.embed.shards import digest_inputs
 from facerec_cli.embed.summary import Summary
-from facerec_cli.errors import FacerecError, InputError, UsageError
+from facerec_cli.errors import InputError, OutputError, UsageError
+from facerec_cli.files import output_error, refuse_special
 from facerec_cli.images import find_images
 from facerec_cli.images.find import refuse_missing
 from facerec_cli.packs.manifest import ModelPack
@@ -111,8 +111,10 @@ def embed_to_file(
             document = destination.finish(run, _versions(), preview)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(_interrupted(destination, len(photos), step)) from None
-    except OSError as error:
-        raise _write_error(error, destination) from error
+    except OutputError as fault:
+        raise OutputError(fault.message, hint=f"{fault.hint} {_safe(destination)}".rstrip()) from fault
+    except OSError as fault:
+        raise output_error(fault.filename or destination.path, fault, hint=_safe(destination)) from fault
     extra = [path for path in (preview, crops) if path is not None]
     return _summarise(destination, extra, opened, document, done, began)
 
@@ -191,13 +193,10 @@ def _interrupted(destination: Destination, photos: int, step: int) -> str:
     )
 
 
-def _write_error(error: OSError, destination: Destination) -> FacerecError:
-    """What to do when a file cannot be written."""
-    where = error.filename or destination.path
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return InputError(
-            f"No space is left to write {where}.",
-            hint=f"What is done is safe in {destination.working}: free some space, then add --resume.",
-        )
-    hint = "Name a place that you may write to."
-    return InputError(f"{where} cannot be written: {error.strerror or error}.", hint=hint)
+def _safe(destination: Destination) -> str:
+    """Where the work is that a run has done before its output could not be written."""
+    return (
+        f"What is done is safe in {destination.working}: go on with the same command and --resume."
+        if destination.begun()
+        else ""
+    )

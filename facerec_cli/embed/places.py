@@ -9,7 +9,7 @@ from pathlib import Path
 
 from facerec_cli.embed.destination import Destination
 from facerec_cli.embed.rows import crop_prefix
-from facerec_cli.errors import InputError, UsageError
+from facerec_cli.errors import OutputError, UsageError
 from facerec_cli.images.find import absolute
 from facerec_cli.images.remote import is_url
 
@@ -25,7 +25,7 @@ def check_writable(flag: str, path: str | Path, folder: Path) -> None:
         folder: Where its files are written.
 
     Raises:
-        InputError: The message says which folder is in the way.
+        OutputError: The message says which folder is in the way.
     """
     there = next((place for place in (folder, *folder.parents) if os.path.lexists(place)), folder)
     if not os.path.isdir(there):  # noqa: PTH112 - False, not a fault, where one may not look
@@ -34,7 +34,7 @@ def check_writable(flag: str, path: str | Path, folder: Path) -> None:
         why = f"you may not write to the folder {there}"
     else:
         return
-    raise InputError(f"{flag} {path} cannot be written: {why}.", hint=f"Name another place for {flag}.")
+    raise OutputError(f"{flag} {path} cannot be written: {why}.", hint=f"Name another place for {flag}.")
 
 
 def check_outputs(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 import html
-from collections.abc import Iterator, Mapping
-from itertools import groupby, islice
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,9 @@ import cv2
 import numpy as np
 
 from facerec_cli.embed.rows import BOX, LANDMARKS
-from facerec_cli.embed.shards import Parts, write_stream
+from facerec_cli.embed.shards import Parts
 from facerec_cli.embed.views import open_view
+from facerec_cli.files import atomic_write
 from facerec_cli.images import ImageError, open_photo
 
 _SIDE = 220
@@ -45,19 +46,31 @@ def write_preview(path: Path, parts: Parts, document: Mapping[str, Any]) -> None
         document: The run's description: model, statuses, counts.
     """
     rows = (row for shard in parts.read() for row in shard.rows)
-    photos = groupby(rows, key=lambda row: row["path"])
+    photos = _inputs(rows)
     total = document["inputs"]["count"]
     counts = ", ".join(f"{count:,} {status}" for status, count in document["statuses"].items())
     shown = f"; the first {_LIMIT:,} are shown" if total > _LIMIT else ""
     title = f"{document['rows']:,} faces in {total:,} photos"
     model = f"{document['model']['name']} ({document['model']['sha256'][:12]})"
     path.parent.mkdir(parents=True, exist_ok=True)
-    with write_stream(path) as stream:
+    with atomic_write(path) as stream:
         stream.write(_HEAD.encode())
         stream.write(f"<h1>{title}</h1><p>{_text(model)}: {_text(counts)}{shown}</p><main>\n".encode())
-        for _, group in islice(photos, _LIMIT):
-            stream.write("".join(_figure(list(group))).encode())
+        for group in islice(photos, _LIMIT):
+            stream.write("".join(_figure(group)).encode())
         stream.write(b"</main></body></html>\n")
+
+
+def _inputs(rows: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """The rows of each input; a photo that is listed twice in a row is two inputs."""
+    group: list[dict[str, Any]] = []
+    for row in rows:
+        if group and (row["path"] != group[0]["path"] or not row.get("face")):
+            yield group
+            group = []
+        group.append(row)
+    if group:
+        yield group
 
 
 def _figure(rows: list[dict[str, Any]]) -> Iterator[str]:

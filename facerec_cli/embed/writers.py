@@ -14,8 +14,10 @@ import numpy as np
 
 from facerec_cli.embed.parquet import import_pyarrow, schema_of, table_of
 from facerec_cli.embed.rows import BOX, COLUMNS, LANDMARKS, numbered
-from facerec_cli.embed.shards import Parts, write_stream
+from facerec_cli.embed.shards import Parts
 from facerec_cli.errors import UsageError
+from facerec_cli.files import atomic_write
+from facerec_cli.untrusted import parse_json
 
 Writer = Callable[[Path, Parts, Mapping[str, Any]], None]
 
@@ -48,9 +50,9 @@ def read_description(output: Path) -> Mapping[str, Any] | None:
     try:
         if output.suffix.lower() == ".parquet":
             metadata = import_pyarrow().parquet.read_schema(output).metadata or {}
-            document = json.loads(metadata[b"facerec"])
+            document = parse_json(metadata[b"facerec"])
         else:
-            document = json.loads(output.with_suffix(".json").read_bytes())
+            document = parse_json(output.with_suffix(".json").read_bytes())
     except (OSError, ValueError, KeyError):
         return None
     return document if isinstance(document, dict) else None
@@ -59,7 +61,7 @@ def read_description(output: Path) -> Mapping[str, Any] | None:
 def _write_npy(output: Path, parts: Parts, document: Mapping[str, Any]) -> None:
     _write_table(output.with_suffix(".csv"), parts)
     _write_document(output.with_suffix(".json"), parts, document)
-    with write_stream(output, parts.folder) as stream:
+    with atomic_write(output, folder=parts.folder) as stream:
         _stream_embeddings(stream, parts, document)
 
 
@@ -68,7 +70,7 @@ def _write_npz(output: Path, parts: Parts, document: Mapping[str, Any]) -> None:
     _write_table(output.with_suffix(".csv"), parts)
     _write_document(output.with_suffix(".json"), parts, document)
     with (
-        write_stream(output, parts.folder) as stream,
+        atomic_write(output, folder=parts.folder) as stream,
         zipfile.ZipFile(stream, "w", allowZip64=True) as archive,
     ):
         with archive.open(_member("embeddings"), "w", force_zip64=True) as member:
@@ -93,7 +95,10 @@ def _write_npz(output: Path, parts: Parts, document: Mapping[str, Any]) -> None:
 def _write_parquet(output: Path, parts: Parts, document: Mapping[str, Any]) -> None:
     pa = import_pyarrow()
     schema = schema_of(document, document["embedding_size"], numbered=True)
-    with write_stream(output, parts.folder) as stream, pa.parquet.ParquetWriter(stream, schema) as writer:
+    with (
+        atomic_write(output, folder=parts.folder) as stream,
+        pa.parquet.ParquetWriter(stream, schema) as writer,
+    ):
         row = 0
         for shard in parts.read():
             writer.write_table(table_of(shard, schema, row))
@@ -105,7 +110,7 @@ WRITERS: Mapping[str, Writer] = {".npy": _write_npy, ".npz": _write_npz, ".parqu
 
 def _write_table(path: Path, parts: Parts) -> None:
     """The rows as CSV; names that are not UTF-8 keep their bytes."""
-    with write_stream(path, parts.folder) as stream:
+    with atomic_write(path, folder=parts.folder) as stream:
         text = io.TextIOWrapper(stream, "utf-8", errors="surrogateescape", newline="")
         table = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
         quoted = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n", quoting=csv.QUOTE_ALL)
@@ -118,7 +123,7 @@ def _write_table(path: Path, parts: Parts) -> None:
 
 
 def _write_document(path: Path, parts: Parts, document: Mapping[str, Any]) -> None:
-    with write_stream(path, parts.folder) as stream:
+    with atomic_write(path, folder=parts.folder) as stream:
         stream.write(_json(document).encode() + b"\n")
 
 

@@ -22,6 +22,7 @@ from torch.nn import functional as F
 
 from facerec_cli.backbones import Backbone, Preprocessing
 from facerec_cli.errors import ModelError
+from facerec_cli.spelling import both_spellings
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -30,18 +31,19 @@ OPSET = 18  # the exporter's own; later ones bring nothing that a face network n
 INPUT, OUTPUT, BATCH = "input", "embedding", "batch"
 
 
+@both_spellings("normalise")
 @dataclass(frozen=True, slots=True)
 class GraphOptions:
     """What the graph does besides running the network.
 
     Attributes:
-        normalise: Scale the embedding to unit length.
+        normalize: Scale the embedding to unit length.
         flip: Add the embedding of the mirrored crop.
-        uint8: Colour order of a (N, H, W, 3) uint8 input that the graph preprocesses itself; None for a
+        uint8: Color order of a (N, H, W, 3) uint8 input that the graph preprocesses itself; None for a
             (N, 3, H, W) float32 input that the caller preprocesses.
     """
 
-    normalise: bool = False
+    normalize: bool = False
     flip: bool = False
     uint8: Literal["rgb", "bgr"] | None = None
 
@@ -53,7 +55,7 @@ class ExportedNetwork(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.options = options
-        self.reverse = options.uint8 not in (None, preprocessing.colour)
+        self.reverse = options.uint8 not in (None, preprocessing.color)
         self.register_buffer("mean", torch.tensor(preprocessing.mean).reshape(3, 1, 1))
         self.register_buffer("std", torch.tensor(preprocessing.std).reshape(3, 1, 1))
 
@@ -65,7 +67,7 @@ class ExportedNetwork(nn.Module):
             embeddings = both.unflatten(0, (2, -1)).sum(0)
         else:
             embeddings = self.backbone(x).embeddings
-        return F.normalize(embeddings) if self.options.normalise else embeddings
+        return F.normalize(embeddings) if self.options.normalize else embeddings
 
     def _preprocessed(self, crops: Tensor) -> Tensor:
         x = crops.permute(0, 3, 1, 2).to(torch.float32)

@@ -59,10 +59,10 @@ def to_insightface(model: ModelProto, encoder: EncoderSpec) -> tuple[ModelProto,
     for node in list(changed.graph.node)[:_LOOKED_AT]:
         if node.name.startswith(_TELLING):
             node.name = f"node_{node.name}"
-    if encoder.colour == "rgb" and encoder.mean == _HALF and encoder.std == _HALF:
+    if encoder.color == "rgb" and encoder.mean == _HALF and encoder.std == _HALF:
         return changed, encoder
     _prepend_preprocessing(changed, encoder)
-    return changed, dataclasses.replace(encoder, colour="rgb", mean=_RAW, std=_ONE)
+    return changed, dataclasses.replace(encoder, color="rgb", mean=_RAW, std=_ONE)
 
 
 def _prepend_preprocessing(model: ModelProto, encoder: EncoderSpec) -> None:
@@ -79,7 +79,7 @@ def _prepend_preprocessing(model: ModelProto, encoder: EncoderSpec) -> None:
     factor = (1 / np.asarray(encoder.std, np.float32)).reshape(3, 1, 1)
     constants: dict[str, NDArray[Any]] = {"facerec.mean": mean, "facerec.factor": factor}
     nodes = []
-    if encoder.colour == "bgr":
+    if encoder.color == "bgr":
         constants["facerec.reversed"] = np.array([2, 1, 0], np.int64)
         nodes.append(
             helper.make_node("Gather", [source, "facerec.reversed"], ["facerec.bgr"], "reverse", axis=1)

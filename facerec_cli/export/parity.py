@@ -19,6 +19,7 @@ from facerec_cli.backbones import Backbone, Preprocessing
 from facerec_cli.errors import ModelError
 from facerec_cli.export.graph import ExportedNetwork, GraphOptions
 from facerec_cli.faces.encode import network_input
+from facerec_cli.faces.runtime import import_onnxruntime
 from facerec_cli.packs.manifest import EncoderSpec
 
 if TYPE_CHECKING:
@@ -74,11 +75,9 @@ def compare(reference: Vectors, found: Vectors) -> Agreement:
     return Agreement(float(np.abs(a - b).max()), float(cosine.min()), float(distance.max()))
 
 
-def prepared(
-    crops: Crops, *, colour: str, mean: Sequence[float], std: Sequence[float]
-) -> NDArray[np.float32]:
+def prepared(crops: Crops, *, color: str, mean: Sequence[float], std: Sequence[float]) -> NDArray[np.float32]:
     """(N, H, W, 3) uint8 BGR crops -> (N, 3, H, W) float32, ``(pixel - mean) / std``."""
-    ordered = crops if colour == "bgr" else crops[..., ::-1]
+    ordered = crops if color == "bgr" else crops[..., ::-1]
     scaled = (ordered.astype(np.float32) - np.asarray(mean, np.float32)) / np.asarray(std, np.float32)
     return np.ascontiguousarray(scaled.transpose(0, 3, 1, 2))
 
@@ -86,19 +85,19 @@ def prepared(
 def torch_embeddings(
     backbone: Backbone, preprocessing: Preprocessing, crops: Crops, options: GraphOptions, batch: int = 32
 ) -> Vectors:
-    """Embeddings (N, D) from PyTorch, with flip and normalisation outside the network."""
+    """Embeddings (N, D) from PyTorch, with flip and normalization outside the network."""
     parts = []
     with torch.inference_mode():
         for start in range(0, len(crops), batch):
             part = crops[start : start + batch]
             views = [part, part[:, :, ::-1]] if options.flip else [part]
             images = [
-                prepared(v, colour=preprocessing.colour, mean=preprocessing.mean, std=preprocessing.std)
+                prepared(v, color=preprocessing.color, mean=preprocessing.mean, std=preprocessing.std)
                 for v in views
             ]
             parts.append(sum(backbone(torch.from_numpy(i)).embeddings.numpy() for i in images))
     vectors = np.concatenate(parts).astype(np.float32)
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True) if options.normalise else vectors
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True) if options.normalize else vectors
 
 
 def onnx_embeddings(session: InferenceSession, encoder: EncoderSpec, crops: Crops, batch: int) -> Vectors:
@@ -112,7 +111,7 @@ def open_session(
     model: ModelProto, provider: str = "CPUExecutionProvider", *, threads: int | None = None
 ) -> InferenceSession:
     """Open ``model`` in ONNX Runtime as our own commands do, but with full float32 on GPUs."""
-    import onnxruntime
+    onnxruntime = import_onnxruntime()
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
@@ -162,7 +161,7 @@ def check(
 
 def _sessions(model: ModelProto) -> list[tuple[str, InferenceSession]]:
     """A session for every provider that really starts; ONNX Runtime lists some that do not."""
-    import onnxruntime
+    onnxruntime = import_onnxruntime()
 
     opened = []
     for provider in onnxruntime.get_available_providers():

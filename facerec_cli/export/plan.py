@@ -11,10 +11,12 @@ from typing import Literal
 from facerec_cli.errors import UsageError
 from facerec_cli.export import parity
 from facerec_cli.export.graph import GraphOptions
+from facerec_cli.spelling import both_spellings
 
 FULL = "fp32"
 
 
+@both_spellings("colour", "licence")
 @dataclass(frozen=True, slots=True)
 class ExportOptions:
     """What to export and where to.
@@ -30,9 +32,9 @@ class ExportOptions:
         forms: Smaller forms to write beside the file, keys of ``compress.FORMS``.
         insightface: Folder to write the recognition network to in insightface's layout.
         layout: Whose checkpoint it is, a key of ``backbones.layouts.LAYOUTS``; "" for ours.
-        colour: Channel order of a foreign network where it is not the usual one of its project.
-        licence: Of the weights.
-        commercial: Whether that licence allows commercial use.
+        color: Channel order of a foreign network where it is not the usual one of its project.
+        license: Of the weights.
+        commercial: Whether that license allows commercial use.
         data_name: What to call the training data.
         crops: Folder of photos for parity and calibration.
         pairs: List of labelled pairs to measure verification on.
@@ -51,8 +53,8 @@ class ExportOptions:
     forms: tuple[str, ...] = ()
     insightface: Path | None = None
     layout: str = ""
-    colour: Literal["rgb", "bgr"] | None = None
-    licence: str = "unspecified"
+    color: Literal["rgb", "bgr"] | None = None
+    license: str = "unspecified"
     commercial: bool = False
     data_name: str = ""
     crops: Path | None = None

@@ -15,7 +15,7 @@ import torch
 from facerec_cli.backbones import Preprocessing
 from facerec_cli.errors import InputError, UsageError
 from facerec_cli.export import compress, crops, parity
-from facerec_cli.export.files import move, sealed, workshop
+from facerec_cli.export.files import HINT, sealed
 from facerec_cli.export.graph import OPSET, ExportedNetwork, GraphOptions, to_onnx
 from facerec_cli.export.insightface import to_insightface
 from facerec_cli.export.measure import FARS, Verification, measure, threshold, verification
@@ -31,8 +31,9 @@ from facerec_cli.export.plan import (
 from facerec_cli.export.result import ExportedFile, ExportReport
 from facerec_cli.export.source import Source, open_source
 from facerec_cli.faces.encode import network_input
-from facerec_cli.packs.manifest import EncoderSpec, Licence, ModelPack, Threshold
+from facerec_cli.packs.manifest import EncoderSpec, License, ModelPack, Threshold
 from facerec_cli.progress import Progress, silent
+from facerec_cli.workshop import move, workshop
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -63,7 +64,7 @@ def export(checkpoint: Path, options: ExportOptions, *, progress: Progress = sil
     source = open_source(
         checkpoint,
         layout=options.layout,
-        colour=options.colour,
+        color=options.color,
         data_name=options.data_name,
         interpolate=options.interpolate,
     )
@@ -102,12 +103,12 @@ def export(checkpoint: Path, options: ExportOptions, *, progress: Progress = sil
         vectors = parity.torch_embeddings(source.backbone, source.preprocessing, pairs.crops, options.graph)
         reference = verification(vectors, pairs, _fars(options))
     pack = _pack(source, options, name, encoder, rows, str(few))
-    with workshop(place) as folder:
+    with workshop(place, [*targets.values(), *([foreign] if foreign else [])], hint=HINT) as folder:
         made = _make_files(graphs, targets, pack, folder, source, options, chosen, pairs)
         moves = {folder / path.name: path for path in targets.values()}
         if foreign is not None:
             moves[_make_insightface(graphs[FULL], pack, folder, source, options, chosen)] = foreign
-        move(moves)
+        move(folder, moves, hint=HINT)
     files = tuple(
         dataclasses.replace(
             file, path=targets[file.form], pack=dataclasses.replace(file.pack, folder=place.parent)
@@ -149,11 +150,11 @@ def _encoder(source: Source, graph: GraphOptions, file: str) -> EncoderSpec:
         sha256="",
         embedding_size=source.backbone.embedding_size,
         input_size=given.size,
-        colour=graph.uint8 or given.colour,  # type: ignore[arg-type]  # Preprocessing has text
+        color=graph.uint8 or given.color,  # type: ignore[arg-type]  # Preprocessing has text
         mean=(0.0, 0.0, 0.0) if inside else given.mean,
         std=(1.0, 1.0, 1.0) if inside else given.std,
         template=given.template,
-        normalised=graph.normalise,
+        normalized=graph.normalize,
         layout="nhwc" if inside else "nchw",
     )
 
@@ -175,11 +176,11 @@ def _pack(
         name=name,
         description=source.description,
         folder=Path(),
-        licence=Licence(
-            code=source.code_licence,
-            weights=options.licence,
+        license=License(
+            code=source.code_license,
+            weights=options.license,
             commercial=options.commercial,
-            notice="" if options.licence != "unspecified" else "Nobody has stated a licence of the weights.",
+            notice="" if options.license != "unspecified" else "Nobody has stated a license of the weights.",
         ),
         provenance=source.provenance,
         encoder=encoder,

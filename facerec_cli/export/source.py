@@ -34,7 +34,7 @@ class Source:
         provenance: Origin.
         facts: How it was trained, for the manifest.
         data: The training data as the user named it; empty where it is not known.
-        code_licence: Licence of the code that trained it.
+        code_license: License of the code that trained it.
     """
 
     backbone: Backbone
@@ -43,14 +43,14 @@ class Source:
     provenance: Provenance
     facts: dict[str, str]
     data: str
-    code_licence: str
+    code_license: str
 
 
 def open_source(
     path: Path,
     *,
     layout: str = "",
-    colour: Literal["rgb", "bgr"] | None = None,
+    color: Literal["rgb", "bgr"] | None = None,
     data_name: str = "",
     interpolate: float = 1.0,
 ) -> Source:
@@ -59,13 +59,13 @@ def open_source(
     Args:
         path: A checkpoint of ``facerec train`` or a run's folder; with ``layout`` another project's file.
         layout: Key of ``backbones.layouts.LAYOUTS``, "" for ours.
-        colour: Channel order that a foreign network wants, where it is not its project's usual one.
+        color: Channel order that a foreign network wants, where it is not its project's usual one.
         data_name: What to call the training data.
         interpolate: How far to go from the weights that the run started from, above 0, to its own, 1.
 
     Raises:
         ModelError: It cannot be used; the message says why.
-        UsageError: ``layout`` is unknown, ``colour`` is given for a checkpoint of ours, or ``interpolate``
+        UsageError: ``layout`` is unknown, ``color`` is given for a checkpoint of ours, or ``interpolate``
             for one that did not start from weights of its shape.
     """
     if path.suffix.lower() == ".onnx":
@@ -75,10 +75,10 @@ def open_source(
     if layout and interpolate != 1:
         raise UsageError("--interpolate is for runs of facerec train.", hint="Leave it out.")
     if layout:
-        return _foreign(path, layout, colour, data_name)
-    if colour:
+        return _foreign(path, layout, color, data_name)
+    if color:
         raise UsageError(
-            "--colour is for checkpoints of other projects.", hint="Ours say themselves what they want."
+            "--color is for checkpoints of other projects.", hint="Ours say themselves what they want."
         )
     return _ours(path, data_name, interpolate)
 
@@ -114,7 +114,7 @@ def _ours(path: Path, data_name: str, interpolate: float) -> Source:
         provenance=Provenance(source="facerec train", training_data=data or "unknown"),
         facts=facts,
         data=info.data,
-        code_licence="Apache-2.0",
+        code_license="Apache-2.0",
     )
 
 
@@ -135,7 +135,7 @@ def _go_back(backbone: Backbone, info: checkpoint.CheckpointInfo, share: float) 
     backbone.load_state_dict(interpolated(first, backbone.state_dict(), share))
 
 
-def _foreign(path: Path, layout: str, colour: Literal["rgb", "bgr"] | None, data_name: str) -> Source:
+def _foreign(path: Path, layout: str, color: Literal["rgb", "bgr"] | None, data_name: str) -> Source:
     from facerec_cli.backbones.layouts import LAYOUTS, convert
 
     if not path.is_file():
@@ -148,7 +148,7 @@ def _foreign(path: Path, layout: str, colour: Literal["rgb", "bgr"] | None, data
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
     return Source(
         backbone=backbone.eval(),
-        preprocessing=dataclasses.replace(backbone.preprocessing, colour=colour or imported.colour),
+        preprocessing=dataclasses.replace(backbone.preprocessing, color=color or imported.color),
         description=f"{imported.backbone} from a checkpoint of {layout}",
         provenance=Provenance(
             source=f"{path.name}, laid out as by {known.source}",
@@ -163,7 +163,7 @@ def _foreign(path: Path, layout: str, colour: Literal["rgb", "bgr"] | None, data
             "checkpoint_sha256": digest,
         },
         data="",
-        code_licence="unknown",
+        code_license="unknown",
     )
 
 

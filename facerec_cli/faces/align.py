@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec_cli.errors import InputError, ModelError
+from facerec_cli.suggest import guess
 
 # Points of the aligned crop in the order of ``Face.landmarks``, for a crop of 112 x 112 pixels.
 TEMPLATES: Mapping[str, NDArray[np.float64]] = {
@@ -37,7 +38,10 @@ def template(name: str, size: tuple[int, int]) -> NDArray[np.float64]:
         ModelError: Unknown name, or a size for which no convention exists.
     """
     if name not in TEMPLATES:
-        raise ModelError(f"There is no alignment template {name!r}.", hint=f"Known: {', '.join(TEMPLATES)}")
+        raise ModelError(
+            f"There is no alignment template {name!r}.",
+            hint=f"{guess(name, TEMPLATES)}Known: {', '.join(TEMPLATES)}",
+        )
     points, (width, height) = TEMPLATES[name], size
     if (width, height) == (96, 112):
         return np.subtract(points, [8.0, 0.0])

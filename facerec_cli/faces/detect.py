@@ -126,7 +126,7 @@ class Detector:
             def batch(span: slice, empty: Empty, rows: list[int] = rows) -> NDArray[np.float32]:
                 canvases = [views[row].canvas for row in rows[span]]
                 spec = self.spec
-                return planes(canvases, colour=spec.colour, mean=spec.mean, std=spec.std, empty=empty)
+                return planes(canvases, color=spec.color, mean=spec.mean, std=spec.std, empty=empty)
 
             runs = self.network.run(len(rows), batch, one_by_one=not self.decoder.batched)
             for span, outputs in runs:

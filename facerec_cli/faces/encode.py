@@ -14,7 +14,7 @@ from facerec_cli.faces.network import Empty
 def planes(
     images: Sequence[NDArray[np.uint8]] | NDArray[np.uint8],
     *,
-    colour: str,
+    color: str,
     mean: tuple[float, float, float],
     std: tuple[float, float, float],
     empty: Empty = np.empty,
@@ -23,7 +23,7 @@ def planes(
 
     Args:
         images: (H, W, 3) uint8 BGR each.
-        colour: Order of the channels in the result, "rgb" or "bgr"; mean and std are in this order.
+        color: Order of the channels in the result, "rgb" or "bgr"; mean and std are in this order.
         mean: Subtracted, 0..255 scale.
         std: Divided by.
         empty: Makes the result's array.
@@ -31,7 +31,7 @@ def planes(
     height, width = images[0].shape[:2]
     out: NDArray[np.float32] = empty((len(images), 3, height, width), np.float32)
     for target, image in zip(out, images, strict=True):  # one photo at a time stays in the cache
-        np.copyto(target, (image[..., ::-1] if colour == "rgb" else image).transpose(2, 0, 1))
+        np.copyto(target, (image[..., ::-1] if color == "rgb" else image).transpose(2, 0, 1))
     if any(mean):
         out -= np.array(mean, np.float32)[:, None, None]
     if any(value != 1 for value in std):
@@ -51,6 +51,6 @@ def network_input(
     """
     if spec.layout == "nhwc":  # preprocessing is inside the graph
         out: NDArray[np.uint8] = empty(crops.shape, np.uint8)
-        np.copyto(out, crops[..., ::-1] if spec.colour == "rgb" else crops)
+        np.copyto(out, crops[..., ::-1] if spec.color == "rgb" else crops)
         return out
-    return planes(crops, colour=spec.colour, mean=spec.mean, std=spec.std, empty=empty)
+    return planes(crops, color=spec.color, mean=spec.mean, std=spec.std, empty=empty)

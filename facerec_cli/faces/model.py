@@ -154,7 +154,7 @@ class FaceModel:
             batch_size: Most crops of one run of the network; a CPU takes fewer at a time.
 
         Returns:
-            (N, D) float32 raw embeddings: the norm is kept, the caller normalises.
+            (N, D) float32 raw embeddings: the norm is kept, the caller normalizes.
 
         Raises:
             InputError: Not such crops.

@@ -9,8 +9,9 @@ from typing import Any
 
 from facerec_cli.errors import ModelError, UsageError
 from facerec_cli.faces.runtime import import_onnxruntime, wheel_conflict
-from facerec_cli.packs.files import sha256_of
+from facerec_cli.files import sha256_of
 from facerec_cli.packs.places import home
+from facerec_cli.suggest import guess
 
 log = logging.getLogger("facerec")
 
@@ -47,7 +48,9 @@ def open_sessions(path: Path, device: str, threads: int) -> tuple[list[Any], str
         ModelError: The file or the device cannot be used.
     """
     if device not in DEVICES:
-        raise UsageError(f"There is no device {device!r}.", hint=f"Known: {', '.join(DEVICES)}")
+        raise UsageError(
+            f"There is no device {device!r}.", hint=f"{guess(device, DEVICES)}Known: {', '.join(DEVICES)}"
+        )
     runtime = import_onnxruntime()
     available = runtime.get_available_providers()
     wanted = [name for name in _AUTO if PROVIDERS[name] in available] if device == "auto" else [device]

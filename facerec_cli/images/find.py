@@ -1,9 +1,8 @@
 """From what a user types to a list of files: files, folders, list files, patterns, standard input."""
 
-# ruff: noqa: PTH100, PTH112, PTH113, PTH116, PTH118, PTH120, PTH122, PTH207
+# ruff: noqa: PTH100, PTH112, PTH113, PTH116, PTH120, PTH122, PTH207
 from __future__ import annotations
 
-import codecs
 import errno
 import glob
 import logging
@@ -14,7 +13,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from facerec_cli.errors import InputError
+from facerec_cli.images.lists import read_photo_list
 from facerec_cli.images.remote import is_url, list_url
+from facerec_cli.tables.paths import is_root
 
 log = logging.getLogger("facerec")
 
@@ -28,7 +29,7 @@ IMAGE_SUFFIXES = frozenset([
 # fmt: on
 """What a folder's files must end in (in any case) to be taken for photos."""
 
-_LIST_SUFFIXES = frozenset([".txt", ".lst", ".list"])
+_LIST_SUFFIXES = frozenset([".txt", ".lst", ".list", ".csv", ".tsv"])
 _NOTHING_THERE = frozenset([errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG])
 _FAULTS_SHOWN = 3
 
@@ -39,14 +40,20 @@ def find_images(
     exclude: Iterable[str | os.PathLike[str]] = (),
     stdin: BinaryIO | None = None,
 ) -> list[str]:
-    """Expand what a user named into files, in a stable order, each file once.
+    """Expand what a user named into files, in a stable order.
+
+    Each line of a list has its place in the answer, also where a photo is listed twice, so that what is made
+    of the photos can be joined to the list by position. All else names a file once: folders, patterns and
+    files give what nothing before them has given, a folder in a list what no line of the list names.
 
     * A folder gives the photos below it, in sorted order; other and hidden files are passed over. Links to
       folders are followed, each folder once.
-    * ``.txt``, ``.lst`` and ``.list`` files are lists, one path a line (or ended by NUL bytes, as ``find
-      -print0`` writes); a relative path is looked up beside the list, then in the current folder. A line
-      that names nothing as it stands is tried without blanks around it, without quotes around it, and with
-      Windows' backslashes turned.
+    * ``.txt``, ``.lst``, ``.list``, ``.csv`` and ``.tsv`` files are lists, one path a line (or ended by NUL
+      bytes, as ``find -print0`` writes), or tables with a column of paths; a relative path is looked up
+      beside the list, then in the current folder. Blank lines, comments (``# ...``) and a heading name
+      nothing. A line that names nothing as it stands is tried without blanks around it, without quotes
+      around it, with Windows' backslashes turned, and in other Unicode forms. The root of the disk is not
+      searched.
     * ``-`` is such a list on standard input.
     * A name with ``*``, ``?`` or ``[`` that is no file is a pattern; ``**`` goes into folders.
     * A URL (``s3://bucket/photos``, see ``images.remote``) is a photo, or a folder whose photos are listed.
@@ -70,9 +77,9 @@ def find_images(
     seen: set[str] = set()
     found: list[str] = []
     for given in inputs:
-        for path in _expand(os.fspath(given), banned, stdin):
-            key = absolute(path) if "\0" not in path else path
-            if key not in seen:
+        for path, is_line in _expand(os.fspath(given), banned, stdin):
+            key = _key(path)
+            if is_line or key not in seen:
                 seen.add(key)
                 found.append(path)
     return found
@@ -135,14 +142,48 @@ def absolute(path: str | os.PathLike[str]) -> str:
         ) from error
 
 
-def _expand(given: str, banned: set[str], stdin: BinaryIO | None) -> Iterator[str]:
+def _key(path: str) -> str:
+    return absolute(path) if "\0" not in path else path
+
+
+def _expand(given: str, banned: set[str], stdin: BinaryIO | None) -> Iterator[tuple[str, bool]]:
+    """Files, and whether each is a line of a list by itself."""
     if given == "-":
-        for line in _lines(_read_stdin(stdin)):
-            yield from _expand_entry(_meant(line, [""]), banned)
+        yield from _expand_list(_read_stdin(stdin), "standard input", [""], banned)
     elif Path(given).suffix.lower() in _LIST_SUFFIXES and os.path.isfile(given):
-        yield from _listed(given, banned)
+        try:
+            data = Path(given).read_bytes()
+        except OSError as error:
+            raise InputError(f"The list {given} cannot be read: {error.strerror}.") from error
+        yield from _expand_list(data, given, [os.path.dirname(given), ""], banned)
     else:
-        yield from _expand_entry(given, banned)
+        yield from ((path, False) for path in _expand_entry(given, banned))
+
+
+def _expand_list(data: bytes, what: str, folders: list[str], banned: set[str]) -> Iterator[tuple[str, bool]]:
+    lines = read_photo_list(data, what, folders, IMAGE_SUFFIXES)
+    several = [not is_root(line) and _is_several(line) for line in lines]
+    own: set[str] = set()
+    if any(several):  # `find photos` names the folder and then each photo in it
+        own = {_key(line) for line, more in zip(lines, several, strict=True) if not more}
+    for line, more in zip(lines, several, strict=True):
+        if is_root(line):
+            log.warning("%s names the root of the disk in a line, which is not searched for photos.", what)
+        if not more:
+            yield line, True
+            continue
+        for path in _expand_entry(line, banned):
+            if path == line:  # a pattern without a match, a folder that cannot be opened
+                yield path, True
+            elif _key(path) not in own:
+                yield path, False
+
+
+def _is_several(entry: str) -> bool:
+    """Whether an entry is a folder, a pattern or a URL, which stand for any number of photos."""
+    if is_url(entry):
+        return not _is_photo(entry)
+    return os.path.isdir(entry) or (glob.has_magic(entry) and not os.path.lexists(entry))
 
 
 def _expand_entry(given: str, banned: set[str]) -> Iterator[str]:
@@ -185,15 +226,6 @@ def _is_photo(url: str) -> bool:
     return not name.startswith(".") and os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
 
 
-def _listed(path: str, banned: set[str]) -> Iterator[str]:
-    try:
-        data = Path(path).read_bytes()
-    except OSError as error:
-        raise InputError(f"The list {path} cannot be read: {error.strerror}.") from error
-    for line in _lines(data):
-        yield from _expand_entry(_meant(line, [os.path.dirname(path), ""]), banned)
-
-
 def _read_stdin(stdin: BinaryIO | None) -> bytes:
     if stdin is None and sys.stdin is None:  # as Python has it where the shell has closed it
         raise InputError(
@@ -204,30 +236,6 @@ def _read_stdin(stdin: BinaryIO | None) -> bytes:
         return (stdin or sys.stdin.buffer).read()
     except OSError as error:
         raise InputError(f"Standard input cannot be read: {error.strerror}.") from error
-
-
-def _meant(line: str, folders: list[str]) -> str:
-    """The path that a line of a list means; as it stands in the first folder where there is no such thing."""
-    bare = line.strip()
-    if is_url(bare):
-        return bare
-    quoted = len(bare) > 2 and bare[0] == bare[-1] and bare[0] in "\"'"
-    plain = bare[1:-1] if quoted else bare
-    for name in dict.fromkeys((line, bare, plain, plain.replace("\\", "/"))):
-        for folder in folders:
-            if os.path.lexists(os.path.join(folder, name)):
-                return os.path.join(folder, name)
-    return os.path.join(folders[0], line if glob.has_magic(line) else plain)
-
-
-def _lines(data: bytes) -> Iterator[str]:
-    if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):  # PowerShell's and Notepad's
-        yield from filter(str.strip, data.decode("utf-16", errors="replace").splitlines())
-        return
-    parts = data.split(b"\0") if b"\0" in data else data.removeprefix(b"\xef\xbb\xbf").splitlines()
-    for part in parts:
-        if part.strip():
-            yield os.fsdecode(part)
 
 
 def _walk(folder: str, banned: set[str], visited: set[tuple[int, int]]) -> Iterator[str]:

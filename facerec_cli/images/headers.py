@@ -1,7 +1,7 @@
 """Format and size of an image from its header, without decoding a pixel.
 
 A few kilobytes can claim 40,000 x 40,000 pixels. The decoder would allocate them before it looks at the data,
-so the claim is read here first. Bytes that no format below recognises never reach a decoder.
+so the claim is read here first. Bytes that no format below recognizes never reach a decoder.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ class OTFace(Loss):
 
     OTFace: Hard Samples Guided Optimal Transport Loss for Deep Face Recognition, arXiv 2203.14461. Triplets
     with cos(a, n) - cos(a, p) > -alpha are mined among a process's own rows; W is the entropic transport
-    cost between the normalised columns of two feature maps, with uniform marginals; the hinge
+    cost between the normalized columns of two feature maps, with uniform marginals; the hinge
     max(W(a, p) - W(a, n), -beta) is averaged over the triplets where it is above 0, of all processes. The
     term reaches the layers up to the feature map, not the embedding layer and not the class weights.
 

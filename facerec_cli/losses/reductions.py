@@ -230,7 +230,7 @@ class _Product:
 def _cosines(x: Tensor, weight: Tensor, matmul: Matmul) -> tuple[Tensor, Tensor]:
     """Cosines (B, c) of unit rows with the rows of ``weight``, and the inverse lengths (c,) of the latter.
 
-    Scaling the B columns afterwards is cheaper than normalising the D columns of a large matrix before.
+    Scaling the B columns afterwards is cheaper than normalizing the D columns of a large matrix before.
     """
     length = torch.linalg.vector_norm(weight, dim=1)
     inverse = torch.where(length > TINY, 1 / length, 0.0)

@@ -8,28 +8,30 @@ from pathlib import Path
 from typing import Literal
 
 from facerec_cli.errors import ModelError, UsageError
-from facerec_cli.packs.files import sha256_of
-from facerec_cli.packs.manifest import Colour, EncoderSpec, Licence, ModelPack, Provenance
+from facerec_cli.files import sha256_of
+from facerec_cli.packs.manifest import Color, EncoderSpec, License, ModelPack, Provenance
 from facerec_cli.packs.network import Network, check_encoder, inspect_network
+from facerec_cli.spelling import both_spellings
 
 Triple = tuple[float, float, float]
 
 
+@both_spellings("colour", "normalised")
 @dataclass(frozen=True, slots=True)
 class PackOverrides:
     """How to feed an ONNX file that carries no manifest; the fields are those of ``EncoderSpec``.
 
-    None means not given. Colour, mean, std and template have to be given, sizes only where the file
+    None means not given. Color, mean, std and template have to be given, sizes only where the file
     does not fix them.
     """
 
-    colour: Colour | None = None
+    color: Color | None = None
     mean: Triple | None = None
     std: Triple | None = None
     template: str | None = None
     input_size: tuple[int, int] | None = None
     embedding_size: int | None = None
-    normalised: bool | None = None
+    normalized: bool | None = None
     layout: Literal["nchw", "nhwc"] | None = None
 
     def given(self) -> dict[str, object]:
@@ -39,13 +41,13 @@ class PackOverrides:
 
 
 FLAGS = {
-    "colour": "--colour",
+    "color": "--color",
     "mean": "--mean",
     "std": "--std",
     "template": "--template",
     "input_size": "--size",
     "embedding_size": "--embedding-size",
-    "normalised": "--normalised",
+    "normalized": "--normalized",
     "layout": "--layout",
 }
 
@@ -86,7 +88,7 @@ def open_bare(path: Path, overrides: PackOverrides) -> ModelPack:
     dimension = overrides.embedding_size or network.embedding_size
     check_encoder(network, layout=layout, embedding_size=dimension, input_size=size)
     if (
-        overrides.colour is None
+        overrides.color is None
         or overrides.mean is None
         or overrides.std is None
         or overrides.template is None
@@ -99,25 +101,25 @@ def open_bare(path: Path, overrides: PackOverrides) -> ModelPack:
         sha256=sha256_of(path),
         embedding_size=dimension,
         input_size=size,
-        colour=overrides.colour,
+        color=overrides.color,
         mean=overrides.mean,
         std=overrides.std,
         template=overrides.template,
-        normalised=bool(overrides.normalised),
+        normalized=bool(overrides.normalized),
         layout=layout,
     )
     return ModelPack(
         name=re.sub(r"[^A-Za-z0-9._-]+", "_", path.stem).strip("._-")[:64] or "model",
         description="ONNX file without a manifest, used with flags",
         folder=path.parent,
-        licence=Licence(code="unknown", weights="unknown", commercial=False),
+        license=License(code="unknown", weights="unknown", commercial=False),
         provenance=Provenance(source=path.name, training_data="unknown"),
         encoder=encoder,
     )
 
 
 def _layout(network: Network) -> Literal["nchw", "nhwc"]:
-    """Channels first, unless only the last dimension can be the three colours."""
+    """Channels first, unless only the last dimension can be the three colors."""
     shape = network.inputs[0] if network.inputs else ()
     return "nhwc" if len(shape) == 4 and shape[3] == 3 and shape[1] != 3 else "nchw"
 
@@ -139,7 +141,7 @@ def _missing(
     """The refusal of a file that too little is known about, with the flags ready to paste."""
     raw = network.scales_input
     usual = {
-        "colour": "rgb",
+        "color": "rgb",
         "mean": "0" if raw else "127.5",
         "std": "1" if raw else "127.5",
         "template": "arcface",
@@ -152,8 +154,8 @@ def _missing(
     told += [f"{dimension} numbers a face"] if dimension else []
     told += ["a Sub or Mul before its first convolution, so raw pixels"] if raw else []
     return ModelError(
-        f"{path} carries no facerec manifest, and a wrong colour order or scale costs accuracy silently."
+        f"{path} carries no facerec manifest, and a wrong color order or scale costs accuracy silently."
         + (f" The file itself says: {', '.join(told)}." if told else ""),
         hint=f"Add: {flags}\nThese are the usual values for ArcFace networks; compare them with what the "
-        "model's authors say (AdaFace's are --colour bgr).",
+        "model's authors say (AdaFace's are --color bgr).",
     )

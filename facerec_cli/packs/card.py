@@ -35,8 +35,8 @@ def model_card(pack: ModelPack) -> str:
 def _facts(pack: ModelPack) -> str:
     encoder, detector = pack.encoder, pack.detector
     rows = [
-        ("Embedding", f"{encoder.embedding_size} numbers" + (", unit length" if encoder.normalised else "")),
-        ("Input", f"{encoder.input_size[0]} x {encoder.input_size[1]}, {encoder.colour.upper()}"),
+        ("Embedding", f"{encoder.embedding_size} numbers" + (", unit length" if encoder.normalized else "")),
+        ("Input", f"{encoder.input_size[0]} x {encoder.input_size[1]}, {encoder.color.upper()}"),
         ("Scale", f"(pixel - {_triple(encoder.mean)}) / {_triple(encoder.std)}, pixels 0..255"),
         ("Alignment", f"five points, template {encoder.template}"),
         ("Detector", detector.kind if detector else "the default pack's"),
@@ -55,20 +55,20 @@ def _facts(pack: ModelPack) -> str:
 
 
 def _terms(pack: ModelPack) -> str:
-    licence, origin = pack.licence, pack.provenance
+    license, origin = pack.license, pack.provenance
     rows = [
-        ("Licence of the weights", licence.weights),
+        ("License of the weights", license.weights),
         (
             "Commercial use",
-            "allowed by the weights' licence" if licence.commercial else "not allowed, or not known",
+            "allowed by the weights' license" if license.commercial else "not allowed, or not known",
         ),
-        ("Licence of the code", licence.code),
+        ("License of the code", license.code),
         ("Source", origin.source),
         ("Training data", origin.training_data),
     ]
     rows += [("Paper", origin.paper)] if origin.paper else []
     text = "## Terms and origin\n\n" + _table(("", ""), rows)
-    return text + (f"\n\n{licence.notice}" if licence.notice else "")
+    return text + (f"\n\n{license.notice}" if license.notice else "")
 
 
 def _evaluations(pack: ModelPack) -> str:
@@ -94,7 +94,7 @@ def _evaluation(document: dict[str, Any]) -> str:
     settings = document.get("settings") or {}
     if settings:
         rows.append(("Settings", _settings(settings)))
-    rows.append(("Accuracy", shown))
+    rows.append((str(accuracy.get("kind") or "accuracy").capitalize(), shown))
     rows += [
         (label, NOT_MEASURED if document.get(key) is None else form(document[key]))
         for key, label, form in (

@@ -36,15 +36,15 @@ class Entry:
 
     @property
     def commercial(self) -> bool:
-        """Whether the weights' licence is known to allow commercial use."""
-        return self.pack is not None and self.pack.licence.commercial
+        """Whether the weights' license is known to allow commercial use."""
+        return self.pack is not None and self.pack.license.commercial
 
 
 def catalogue(*, commercial: bool = False) -> list[Entry]:
     """Every pack that there is, those on this machine first.
 
     Args:
-        commercial: Only those whose weights may be used commercially, by their licence.
+        commercial: Only those whose weights may be used commercially, by their license.
     """
     here = [_entry(pack) for pack in installed()]
     names = {entry.name for entry in here}

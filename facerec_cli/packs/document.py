@@ -3,12 +3,12 @@
 A pack folder holds ``pack.toml`` and the ONNX files that it names. The same document, as JSON, is what an
 exported ``.onnx`` carries in its metadata (``metadata.py``)::
 
-    schema = 1                          # of this layout; a newer one is refused
+    schema = 2                          # of this layout; a newer one is refused
     name = "sface"                      # ModelPack
     description = "SFace, 128 numbers a face, with the YuNet detector"
     urls = []                           # where it can be pulled from, best first
 
-    [licence]                           # Licence
+    [license]                           # License
     code = "Apache-2.0"
     weights = "Apache-2.0"
     commercial = true
@@ -25,18 +25,18 @@ exported ``.onnx`` carries in its metadata (``metadata.py``)::
     sha256 = "64 hexadecimal digits, or empty where the source publishes none"
     embedding_size = 128
     input_size = [112, 112]             # (width, height)
-    colour = "rgb"
+    color = "rgb"
     mean = [0.0, 0.0, 0.0]
     std = [1.0, 1.0, 1.0]
     template = "arcface"
-    normalised = false
+    normalized = false
     layout = "nchw"
 
     [detector]                          # DetectorSpec; leave the table out to use the default pack's
     kind = "yunet"
     file = "yunet.onnx"
     sha256 = "..."
-    colour = "bgr"
+    color = "bgr"
     mean = [0.0, 0.0, 0.0]
     std = [1.0, 1.0, 1.0]
     min_score = 0.6
@@ -53,7 +53,8 @@ exported ``.onnx`` carries in its metadata (``metadata.py``)::
     loss = "otface"
 
 Keys with a default in ``manifest.py`` may be left out. Unknown keys, wrong types and values out of range
-are refused: a misspelt ``colour`` must never become a silent loss of accuracy.
+are refused: a misspelt ``color`` must never become a silent loss of accuracy. Manifests of schema 1 say
+``colour``, ``normalised`` and ``licence``, which are still read (``spelling.py``).
 """
 
 from __future__ import annotations
@@ -69,19 +70,19 @@ from typing import Any
 import tomli_w
 
 from facerec_cli.errors import ModelError
+from facerec_cli.files import write_file
 from facerec_cli.packs import readers as read
-from facerec_cli.packs.files import write_atomic
 from facerec_cli.packs.manifest import (
     DetectorSpec,
     EncoderSpec,
-    Licence,
+    License,
     ModelPack,
     Provenance,
     Threshold,
 )
 from facerec_cli.registry import DETECTORS
 
-SCHEMA = 1
+SCHEMA = 2  # 1 had the other spelling of color, normalized and license; both are read
 MANIFEST = "pack.toml"
 EVALUATIONS = "evaluations"  # folder in a pack's folder with what `facerec verify --json` printed
 MAX_MANIFEST_BYTES = 1 << 20
@@ -123,7 +124,7 @@ def write_manifest(pack: ModelPack, folder: Path | None = None) -> Path:
     path = (folder or pack.folder) / MANIFEST
     text = _short_lists(tomli_w.dumps(to_document(pack)))
     from_document(tomllib.loads(text), path.parent, where=str(path))  # never write what we would refuse
-    write_atomic(path, text.encode())
+    write_file(path, text.encode())
     return path
 
 
@@ -200,9 +201,9 @@ def _name(value: Any) -> str:
 _SIZE = read.listing(read.integer(16, 4096), 2)
 _MEAN = read.listing(read.number(-1024, 1024), 3)
 _STD = read.listing(read.number(0, 1024, positive=True), 3)
-_COLOUR = read.choice("rgb", "bgr")
+_COLOR = read.choice("rgb", "bgr")
 
-_LICENCE: dict[str, read.Reader] = {
+_LICENSE: dict[str, read.Reader] = {
     "code": read.filled,
     "weights": read.filled,
     "commercial": read.boolean,
@@ -219,18 +220,18 @@ _ENCODER: dict[str, read.Reader] = {
     "sha256": read.sha256,
     "embedding_size": read.integer(2, 65536),
     "input_size": _SIZE,
-    "colour": _COLOUR,
+    "color": _COLOR,
     "mean": _MEAN,
     "std": _STD,
     "template": read.filled,
-    "normalised": read.boolean,
+    "normalized": read.boolean,
     "layout": read.choice("nchw", "nhwc"),
 }
 _DETECTOR: dict[str, read.Reader] = {
     "kind": read.choice(*DETECTORS),
     "file": read.file_name,
     "sha256": read.sha256,
-    "colour": _COLOUR,
+    "color": _COLOR,
     "mean": _MEAN,
     "std": _STD,
     "min_score": read.number(0, 1),
@@ -246,7 +247,7 @@ _THRESHOLD: dict[str, read.Reader] = {
 _PACK: dict[str, read.Reader] = {
     "name": _name,
     "description": read.text,
-    "licence": read.table(Licence, _LICENCE),
+    "license": read.table(License, _LICENSE),
     "provenance": read.table(Provenance, _PROVENANCE),
     "encoder": read.table(EncoderSpec, _ENCODER),
     "detector": read.table(DetectorSpec, _DETECTOR),

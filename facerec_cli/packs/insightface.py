@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from facerec_cli.errors import ModelError
-from facerec_cli.packs.files import sha256_of
+from facerec_cli.files import sha256_of
 from facerec_cli.packs.known import known_packs
-from facerec_cli.packs.manifest import DetectorSpec, EncoderSpec, Licence, ModelPack, Provenance
+from facerec_cli.packs.manifest import DetectorSpec, EncoderSpec, License, ModelPack, Provenance
 from facerec_cli.packs.network import Network, inspect_network
 
 _HALF = (127.5, 127.5, 127.5)
@@ -93,14 +93,14 @@ def _pack(name: str, encoder: Network, detector: Network) -> ModelPack:
         name=name,
         description=known.description if known else "pack in insightface's layout",
         folder=encoder.path.parent,
-        licence=known.licence if known else Licence(code="MIT", weights="unknown", commercial=False),
+        license=known.license if known else License(code="MIT", weights="unknown", commercial=False),
         provenance=known.provenance if known else Provenance(source="unknown", training_data="unknown"),
         encoder=EncoderSpec(
             file=encoder.path.name,
             sha256=sha256_of(encoder.path),
             embedding_size=encoder.embedding_size,
             input_size=_RECOGNITION_SIZE,
-            colour="rgb",
+            color="rgb",
             mean=(0.0, 0.0, 0.0) if raw else _HALF,
             std=(1.0, 1.0, 1.0) if raw else _HALF,
         ),
@@ -108,7 +108,7 @@ def _pack(name: str, encoder: Network, detector: Network) -> ModelPack:
             kind="scrfd",
             file=detector.path.name,
             sha256=sha256_of(detector.path),
-            colour="rgb",
+            color="rgb",
             mean=_HALF,
             std=(128.0, 128.0, 128.0),
             min_score=0.5,

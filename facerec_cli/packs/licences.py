@@ -1,4 +1,4 @@
-"""Licences that a person has agreed to, one small file each under ``home()/licences``."""
+"""Licenses that a person has agreed to, one small file each under ``home()/licences``."""
 
 from __future__ import annotations
 
@@ -10,35 +10,32 @@ from pathlib import Path
 import tomli_w
 
 from facerec_cli.errors import ModelError
-from facerec_cli.packs.files import write_atomic
+from facerec_cli.files import write_file
 from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.packs.places import home
-from facerec_cli.packs.store import cannot_write
+from facerec_cli.packs.store import HOME_HINT
 
 
 def needs_acceptance(pack: ModelPack) -> bool:
     """Whether the pack's terms have to be agreed to before it is pulled, and have not been yet."""
-    return not pack.licence.commercial and _accepted_text(pack) != _text_hash(pack)
+    return not pack.license.commercial and _accepted_text(pack) != _text_hash(pack)
 
 
 def accept(pack: ModelPack) -> Path:
     """Record that the user agrees to the terms of ``pack``; returns the record.
 
     Raises:
-        ModelError: The record cannot be written.
+        OutputError: The record cannot be written.
     """
     record = {
         "pack": pack.name,
-        "licence": pack.licence.weights,
-        "notice": pack.licence.notice,
+        "license": pack.license.weights,
+        "notice": pack.license.notice,
         "text_sha256": _text_hash(pack),
         "accepted": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     path = _record(pack)
-    try:
-        write_atomic(path, tomli_w.dumps(record).encode())
-    except OSError as fault:
-        raise cannot_write(path.parent, fault) from fault
+    write_file(path, tomli_w.dumps(record).encode(), hint=HOME_HINT)
     return path
 
 
@@ -51,13 +48,13 @@ def accepted_on(pack: ModelPack) -> str:
 def refusal(pack: ModelPack) -> ModelError:
     """The error for a pull without agreement."""
     return ModelError(
-        f"{pack.name} may not be used freely: {pack.licence.weights}. {pack.licence.notice}",
-        hint=f"To agree and go on: facerec models pull {pack.name} --accept-licence",
+        f"{pack.name} may not be used freely: {pack.license.weights}. {pack.license.notice}",
+        hint=f"To agree and go on: facerec models pull {pack.name} --accept-license",
     )
 
 
 def _text_hash(pack: ModelPack) -> str:
-    return hashlib.sha256(f"{pack.licence.weights}\n{pack.licence.notice}".encode()).hexdigest()
+    return hashlib.sha256(f"{pack.license.weights}\n{pack.license.notice}".encode()).hexdigest()
 
 
 def _accepted_text(pack: ModelPack) -> str:

@@ -1,7 +1,7 @@
 """A model pack's manifest: everything that a command must know about a model, in one place.
 
-Preprocessing, licence and sha256 are written here and in the ONNX metadata and nowhere else. Sizes are
-always (width, height); colour values are on the 0..255 scale; a network's input is (pixel - mean) / std.
+Preprocessing, license and sha256 are written here and in the ONNX metadata and nowhere else. Sizes are
+always (width, height); color values are on the 0..255 scale; a network's input is (pixel - mean) / std.
 """
 
 from __future__ import annotations
@@ -10,19 +10,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-Colour = Literal["rgb", "bgr"]
+from facerec_cli.spelling import both_spellings
+
+Color = Literal["rgb", "bgr"]
 
 
 @dataclass(frozen=True, slots=True)
-class Licence:
+class License:
     """Under which terms a pack may be used; three things that must not be mixed up.
 
     Attributes:
-        code: SPDX identifier of the licence of the code that made the model.
-        weights: SPDX identifier of the weights' licence, or a short name such as
+        code: SPDX identifier of the license of the code that made the model.
+        weights: SPDX identifier of the weights' license, or a short name such as
             "non-commercial-research".
-        commercial: Whether the weights may be used commercially, by their licence.
-        files: Licence texts inside the pack's folder.
+        commercial: Whether the weights may be used commercially, by their license.
+        files: License texts inside the pack's folder.
         notice: A sentence that a person has to read before pulling the pack.
     """
 
@@ -31,6 +33,9 @@ class Licence:
     commercial: bool
     files: tuple[str, ...] = ()
     notice: str = ""
+
+
+Licence = License  # the other spelling, for code that was written with it
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +53,7 @@ class Provenance:
     paper: str = ""
 
 
+@both_spellings("colour")
 @dataclass(frozen=True, slots=True)
 class DetectorSpec:
     """A face detector with five landmarks.
@@ -56,7 +62,7 @@ class DetectorSpec:
         kind: Which decoder reads its outputs; a key of ``registry.DETECTORS``.
         file: ONNX file inside the pack's folder.
         sha256: Of that file, in hexadecimal; empty where the source publishes none.
-        colour: Colour order of the input.
+        color: Color order of the input.
         mean: Subtracted from each channel, 0..255 scale, in input order.
         std: Each channel is divided by it.
         min_score: Default threshold on the detection score, 0..1.
@@ -67,7 +73,7 @@ class DetectorSpec:
     kind: str
     file: str
     sha256: str
-    colour: Colour = "bgr"
+    color: Color = "bgr"
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
     min_score: float = 0.6
@@ -75,6 +81,7 @@ class DetectorSpec:
     input_size: tuple[int, int] | None = None
 
 
+@both_spellings("colour", "normalised")
 @dataclass(frozen=True, slots=True)
 class EncoderSpec:
     """A recognition network: aligned crop in, embedding out.
@@ -84,11 +91,11 @@ class EncoderSpec:
         sha256: Of that file, in hexadecimal; empty where the source publishes none.
         embedding_size: D.
         input_size: (width, height) of the aligned crop in pixels.
-        colour: Colour order of the input.
+        color: Color order of the input.
         mean: Subtracted from each channel, 0..255 scale, in input order.
         std: Each channel is divided by it.
         template: Name of the five-point alignment template (``faces.align.TEMPLATES``).
-        normalised: Whether the network's output already has unit length.
+        normalized: Whether the network's output already has unit length.
         layout: "nchw" float32 input, or "nhwc" uint8 input with the preprocessing inside the graph.
     """
 
@@ -96,11 +103,11 @@ class EncoderSpec:
     sha256: str
     embedding_size: int
     input_size: tuple[int, int] = (112, 112)
-    colour: Colour = "rgb"
+    color: Color = "rgb"
     mean: tuple[float, float, float] = (127.5, 127.5, 127.5)
     std: tuple[float, float, float] = (127.5, 127.5, 127.5)
     template: str = "arcface"
-    normalised: bool = False
+    normalized: bool = False
     layout: Literal["nchw", "nhwc"] = "nchw"
 
 
@@ -121,6 +128,7 @@ class Threshold:
     impostor_pairs: int
 
 
+@both_spellings("licence")
 @dataclass(frozen=True, slots=True)
 class ModelPack:
     """What a manifest says about a model.
@@ -129,7 +137,7 @@ class ModelPack:
         name: What a user types after ``--model``.
         description: One line.
         folder: Where the files are; not part of the manifest.
-        licence: Terms of use.
+        license: Terms of use.
         provenance: Origin.
         encoder: The recognition network.
         detector: The face detector, or None to use the default pack's.
@@ -141,7 +149,7 @@ class ModelPack:
     name: str
     description: str
     folder: Path
-    licence: Licence
+    license: License
     provenance: Provenance
     encoder: EncoderSpec
     detector: DetectorSpec | None = None

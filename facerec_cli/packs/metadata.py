@@ -29,8 +29,8 @@ from pathlib import Path
 
 from facerec_cli import __version__
 from facerec_cli.errors import ModelError
+from facerec_cli.files import sha256_of, write_file
 from facerec_cli.packs.document import from_document, to_document
-from facerec_cli.packs.files import sha256_of, write_atomic
 from facerec_cli.packs.manifest import ModelPack
 
 MANIFEST_KEY = "facerec.manifest"
@@ -121,7 +121,7 @@ def seal(source: Path, pack: ModelPack, target: Path | None = None) -> ModelPack
     for key, value in entries.items():
         entry = _delimited(1, key.encode()) + _delimited(2, value.encode())
         kept += _delimited(_METADATA_PROPS, entry)
-    write_atomic(target, bytes(kept))
+    write_file(target, bytes(kept))
     return read_pack(target)
 
 

@@ -11,15 +11,16 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import urlparse
 
 from facerec_cli.errors import ModelError
+from facerec_cli.files import output_error, sha256_of
+from facerec_cli.locks import exclusive
 from facerec_cli.packs import licences
 from facerec_cli.packs.archive import extract
 from facerec_cli.packs.download import Patience, download
-from facerec_cli.packs.files import exclusive, sha256_of
 from facerec_cli.packs.known import known_packs
 from facerec_cli.packs.manifest import DetectorSpec, EncoderSpec, ModelPack
 from facerec_cli.packs.places import home
 from facerec_cli.packs.resolve import find, open_installed
-from facerec_cli.packs.store import cannot_write, install
+from facerec_cli.packs.store import HOME_HINT, install
 from facerec_cli.progress import Progress, silent
 from facerec_cli.registry import unknown_name
 
@@ -58,7 +59,7 @@ def pull(
     """Fetch a known pack, check its files and register it.
 
     Args:
-        name: A key of ``known_packs()``; its licence must have been accepted (``licences.accept``).
+        name: A key of ``known_packs()``; its license must have been accepted (``licences.accept``).
         mirror: Folder or address that holds the pack's archive instead; ``FACEREC_MIRROR`` by default.
         offline: Do not use the network; a mirror folder still serves.
         force: Fetch it even if it is here.
@@ -91,7 +92,7 @@ def pull(
     except BlockingIOError as fault:
         raise ModelError(f"Another facerec is pulling {name}.", hint="Wait for it to end.") from fault
     except OSError as fault:
-        raise cannot_write(room, fault) from fault
+        raise output_error(room, fault, hint=HOME_HINT) from fault
 
 
 @contextmanager

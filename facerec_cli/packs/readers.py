@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from facerec_cli.errors import ModelError
+from facerec_cli.spelling import american
+from facerec_cli.suggest import guess
 
 T = TypeVar("T")
 Reader = Callable[[Any], Any]
@@ -30,12 +31,14 @@ def build(kind: type[T], readers: Mapping[str, Reader], found: Any, *, where: st
     """
     if not isinstance(found, dict):
         raise ModelError(f"{where} must be a table, not {found!r}.")
-    values = dict(given)
-    for key, value in found.items():
+    values: dict[str, Any] = dict(given)
+    for name, value in found.items():
+        key = name if name in readers else american(name)
         if key not in readers:
-            near = difflib.get_close_matches(key, list(readers), n=1)
-            guess = f"Did you mean {near[0]!r}? " if near else ""
-            raise ModelError(f"{where}: unknown key {key!r}.", hint=f"{guess}Known: {', '.join(readers)}")
+            near = guess(key, readers)
+            raise ModelError(f"{where}: unknown key {key!r}.", hint=f"{near}Known: {', '.join(readers)}")
+        if key != name and key in found:
+            raise ModelError(f"{where}: {name!r} and {key!r} are one key.", hint="Leave one of them out.")
         try:
             values[key] = readers[key](value)
         except Refused as fault:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import hashlib
 import json
 import logging
@@ -14,17 +13,21 @@ from pathlib import Path
 from typing import Literal
 
 from facerec_cli.errors import ModelError, UsageError
+from facerec_cli.files import sha256_of
 from facerec_cli.packs import insightface
 from facerec_cli.packs.bare import FLAGS, PackOverrides, open_bare
 from facerec_cli.packs.document import MANIFEST, read_manifest
-from facerec_cli.packs.files import sha256_of
 from facerec_cli.packs.known import known_packs
 from facerec_cli.packs.manifest import DetectorSpec, EncoderSpec, ModelPack
 from facerec_cli.packs.metadata import MANIFEST_KEY, pack_from_metadata, read_metadata, read_pack
 from facerec_cli.packs.places import embedded_packs, insightface_packs, subfolders, user_packs
+from facerec_cli.suggest import guess
 
 DEFAULT_PACK = "sface"
 NAME_PREFIX = "pack:"
+
+# Hashes say the names that these fields had first: caches, threshold cards and evaluations are bound to them.
+_FIRST_NAMES = {"colour": "color", "normalised": "normalized"}
 
 log = logging.getLogger("facerec")
 
@@ -150,6 +153,9 @@ def pack_hash(pack: ModelPack) -> str:
 def _identity(spec: EncoderSpec | DetectorSpec, folder: Path) -> dict[str, object]:
     values = dataclasses.asdict(spec)
     file = values.pop("file")
+    for first, now in _FIRST_NAMES.items():
+        if now in values:
+            values[first] = values.pop(now)
     return {**values, "sha256": values["sha256"] or sha256_of(folder / file)}
 
 
@@ -256,10 +262,9 @@ def _unknown(name: str) -> ModelError:
             f"The model {name!r} is not on this machine.", hint=f"Run: facerec models pull {name}"
         )
     names = [pack.name for pack in installed()]
-    near = difflib.get_close_matches(name, [*names, *known_packs()], n=1)
-    guess = f"Did you mean {near[0]!r}? " if near else ""
+    near = guess(name, [*names, *known_packs()])
     return ModelError(
         f"There is no model {name!r}.",
-        hint=f"{guess}On this machine: {', '.join(names) or 'none'}. To pull: {', '.join(known_packs())}. "
+        hint=f"{near}On this machine: {', '.join(names) or 'none'}. To pull: {', '.join(known_packs())}. "
         "A path to an .onnx file or a pack folder does as well.",
     )

@@ -7,7 +7,6 @@ A pack is made in a hidden folder beside its place and moved there whole, so tha
 from __future__ import annotations
 
 import dataclasses
-import errno
 import os
 import shutil
 import tempfile
@@ -17,10 +16,11 @@ from pathlib import Path
 from typing import Literal
 
 from facerec_cli.errors import FacerecError, InputError, ModelError
+from facerec_cli.files import output_error, sha256_of
+from facerec_cli.locks import exclusive
 from facerec_cli.packs import insightface
 from facerec_cli.packs.bare import PackOverrides
 from facerec_cli.packs.document import EVALUATIONS, MANIFEST, check_name, write_manifest
-from facerec_cli.packs.files import exclusive, sha256_of
 from facerec_cli.packs.known import known_packs
 from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.packs.network import check_encoder, inspect_network
@@ -37,10 +37,10 @@ from facerec_cli.packs.resolve import (
 )
 
 __all__ = [
+    "HOME_HINT",
     "Finding",
     "Installed",
     "PackOverrides",
-    "cannot_write",
     "check",
     "find",
     "home",
@@ -51,6 +51,8 @@ __all__ = [
     "register",
     "remove",
 ]
+
+HOME_HINT = "Or set FACEREC_HOME to a folder that you may write to, on a disk with room."
 
 _UNFINISHED = ".adding+"  # a pack's name has no "+", so the next field is the whole name
 
@@ -108,12 +110,12 @@ def register(
     files = {encoder.file: pack.encoder_path}
     if pack.detector and pack.detector_path:
         files[pack.detector.file] = pack.detector_path
-    texts = [file for file in pack.licence.files if (pack.folder / file).is_file()]
+    texts = [file for file in pack.license.files if (pack.folder / file).is_file()]
     files |= {file: pack.folder / file for file in texts}
     measured = (pack.folder / EVALUATIONS).glob("*.json") if (pack.folder / MANIFEST).is_file() else []
     files |= {f"{EVALUATIONS}/{path.name}": path for path in measured}
-    licence = dataclasses.replace(pack.licence, files=tuple(texts))
-    pack = dataclasses.replace(pack, name=name or pack.name, licence=licence)
+    license = dataclasses.replace(pack.license, files=tuple(texts))
+    pack = dataclasses.replace(pack, name=name or pack.name, license=license)
     return install(pack, files, force=force)
 
 
@@ -122,6 +124,7 @@ def install(pack: ModelPack, files: Mapping[str, Path], *, force: bool = False) 
 
     Raises:
         ModelError: The name is not possible or taken, or a copied file has another sha256 than the manifest.
+        OutputError: The registry cannot be written.
     """
     name = check_name(pack.name)
     _refuse_taken(name, force=force)
@@ -144,7 +147,7 @@ def install(pack: ModelPack, files: Mapping[str, Path], *, force: bool = False) 
     except BlockingIOError as fault:
         raise ModelError(f"Another facerec is adding {name!r}.", hint="Wait for it to end.") from fault
     except OSError as fault:
-        raise cannot_write(room, fault) from fault
+        raise output_error(room, fault, hint=HOME_HINT) from fault
     return open_path(room / name)
 
 
@@ -169,7 +172,7 @@ def remove(name: str) -> Path:
         entry.folder.replace(gone)  # at once out of sight, then deleted at leisure
         shutil.rmtree(gone.parent)
     except OSError as fault:
-        raise cannot_write(user_packs(), fault) from fault
+        raise output_error(user_packs(), fault, hint=HOME_HINT) from fault
     return entry.folder
 
 
@@ -250,13 +253,3 @@ def _clear_unfinished(room: Path, name: str) -> None:
             left.replace(room / name)
         else:
             shutil.rmtree(left, ignore_errors=True)
-
-
-def cannot_write(room: Path, fault: OSError) -> ModelError:
-    """The error for a folder of ours that the system does not let us write to."""
-    if fault.errno == errno.ENOSPC:
-        return ModelError(f"No space left in {room}.", hint="Make room, or set FACEREC_HOME to another disk.")
-    return ModelError(
-        f"{fault.filename or room} cannot be written: {fault.strerror}.",
-        hint="Set FACEREC_HOME to a folder that you may write to.",
-    )

@@ -17,9 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from facerec_cli.datasets.evaluation import write_at_once
 from facerec_cli.errors import FacerecError, InputError, TrainingError, UsageError
+from facerec_cli.files import write_file, writing
 from facerec_cli.progress import Progress, silent
+from facerec_cli.registry import unknown_name
 from facerec_cli.study.estimate import estimate, in_words
 from facerec_cli.study.prepare import Prepared, make_jobs, prepare
 from facerec_cli.study.protocol import BEFORE, Protocol
@@ -90,7 +91,7 @@ def conduct(
         raise UsageError(f"--jobs {jobs} is not possible.", hint="It must be at least 1.")
     for name in only:
         if name not in protocol.arms:
-            raise UsageError(f"There is no arm {name!r}.", hint=f"The study has {', '.join(protocol.arms)}.")
+            raise unknown_name(name, protocol.arms, "arm in this study called")
     import torch
 
     _check_recipes(protocol)
@@ -132,7 +133,7 @@ def conduct(
         results = compare(protocol, prepared, finished, progress)
     text = json.dumps(results, indent=1, ensure_ascii=False, allow_nan=False)
     results = json.loads(text)  # what a reader of the file gets
-    write_at_once(out / RESULTS, text.encode("utf-8", "surrogateescape"))
+    write_file(out / RESULTS, text.encode("utf-8", "surrogateescape"))
     from facerec_cli.study.report import write_reports
 
     reports = write_reports(results, out, prepared.materials.crops)
@@ -220,19 +221,15 @@ def _open_folder(protocol: Protocol, out: Path, *, resume: bool) -> None:
         raise UsageError(
             f"{out} holds a study.", hint="Go on with it with --resume, or choose another --out."
         )
-    try:
+    with writing(out, hint="Choose another --out."):
         out.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=out).close()
-    except OSError as fault:
-        raise UsageError(
-            f"{out} cannot be written: {fault.strerror}.", hint="Choose another --out."
-        ) from fault
 
 
 def _mark(protocol: Protocol, out: Path) -> None:
     """Keep what is studied here; from now on the folder holds a study."""
     document = protocol.document() | {"arms": {n: to_document(r) for n, r in protocol.arms.items()}}
-    write_at_once(out / MARKER, json.dumps(document, indent=1).encode())
+    write_file(out / MARKER, json.dumps(document, indent=1).encode())
 
 
 def _check_rates(protocol: Protocol, prepared: Prepared) -> None:

@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec_cli.datasets import FaceDataset, open_stored
-from facerec_cli.datasets.evaluation import draw_pairs, write_at_once
+from facerec_cli.datasets.evaluation import draw_pairs
 from facerec_cli.datasets.folder import is_photo_name
 from facerec_cli.errors import InputError
+from facerec_cli.files import write_file
 from facerec_cli.progress import Progress, silent
 from facerec_cli.study.crops import cut_crops
 from facerec_cli.study.materials import Materials, Photos
@@ -95,7 +96,7 @@ def prepare(protocol: Protocol, out: Path, *, crops: Path, progress: Progress = 
         progress=progress,
     )
     text = json.dumps(parts.document(dataset, split.seed), indent=1, ensure_ascii=False)
-    write_at_once(out / "split.json", text.encode("utf-8", "surrogateescape"))
+    write_file(out / "split.json", text.encode("utf-8", "surrogateescape"))
     train = out / "lists" / "train.txt"
     rows = [(found[i], int(dataset.labels[i])) for i in parts.photos["train"].tolist() if i in found]
     _write_list(train, crops, rows, dataset.class_names)
@@ -172,8 +173,8 @@ def _write_list(target: Path, crops: Path, rows: Sequence[tuple[str, int]], name
     number = {label: i for i, label in enumerate(people)}
     lines = "".join(f"{root / path}\t{number[label]}\n" for path, label in rows)
     titles = "".join(f"{names[label]}\n" for label in people)
-    write_at_once(target.with_suffix(".classes.txt"), titles.encode("utf-8", "surrogateescape"))
-    write_at_once(target, lines.encode("utf-8", "surrogateescape"))
+    write_file(target.with_suffix(".classes.txt"), titles.encode("utf-8", "surrogateescape"))
+    write_file(target, lines.encode("utf-8", "surrogateescape"))
 
 
 def _drawn_pairs(photos: Photos) -> PairTable:

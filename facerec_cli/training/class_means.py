@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -22,6 +23,7 @@ from facerec_cli.losses.base import Loss
 from facerec_cli.losses.classifier import unit
 from facerec_cli.training.defaults import PHOTOS_OF_EACH
 from facerec_cli.training.evaluate import embed
+from facerec_cli.untrusted import read_npy
 
 logger = logging.getLogger("facerec")
 
@@ -77,7 +79,7 @@ def read_means(path: str, people: int, width: int) -> Tensor:
         InputError: It cannot be read, or has another shape.
     """
     try:
-        means = np.load(path, allow_pickle=False)
+        means = read_npy(Path(path))
     except (OSError, ValueError) as fault:
         raise InputError(f"{path} cannot be read as .npy: {fault}.") from fault
     if means.shape != (people, width) or means.dtype.kind != "f" or not np.isfinite(means).all():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from facerec_cli.backbones import Backbone, Preprocessing
-from facerec_cli.errors import FacerecError, InputError, UsageError
+from facerec_cli.errors import InputError, UsageError
 from facerec_cli.training.devices import World
 
 logger = logging.getLogger("facerec")
@@ -95,7 +95,8 @@ def evaluate_pairs(
         dtype: Of autocast.
 
     Returns:
-        ``SET/accuracy``, ``SET/auc``, ``SET/eer`` and ``SET/tar@FAR`` where measurable, 0..1.
+        ``SET/accuracy`` (``SET/balanced_accuracy`` where one kind of pairs is much more frequent),
+        ``SET/auc``, ``SET/eer`` and ``SET/tar@FAR`` where measurable, 0..1.
     """
     from facerec_cli.verify.statistics import evaluate
 
@@ -110,7 +111,8 @@ def evaluate_pairs(
         scores = np.einsum("pd,pd->p", units[one.first], units[one.second])
         found = evaluate(scores, one.same, failed=failed, folds=one.fold, fars=FARS)
         if found.accuracy is not None:
-            result[f"{one.name}/accuracy"] = found.accuracy.mean_with_failures
+            kind = found.accuracy.kind.replace(" ", "_")
+            result[f"{one.name}/{kind}"] = found.accuracy.mean_with_failures
         for key in ("auc", "eer"):
             value = getattr(found, key)
             if value is not None:
@@ -127,13 +129,8 @@ def best_metric(name: str, sets: Sequence[PairSet], metrics: dict[str, float]) -
     Raises:
         UsageError: It was not measured; the message lists what was.
     """
-    text = name.lower()
-    if text.startswith("tar@"):
-        try:
-            text = f"tar@{float(text[4:]):g}"
-        except ValueError:
-            text = name
-    key = f"{sets[0].name}/{text}"
+    wanted = metric_name(name, metrics)
+    key = f"{sets[0].name}/{wanted}"
     if key not in metrics:
         own = [k.partition("/")[2] for k in metrics if k.startswith(f"{sets[0].name}/")]
         different = int((~sets[0].same).sum())
@@ -141,7 +138,23 @@ def best_metric(name: str, sets: Sequence[PairSet], metrics: dict[str, float]) -
             f"--best {name} is not measured on {sets[0].name} ({different} different pairs).",
             hint=f"Measured are: {', '.join(own)}.",
         )
-    return -metrics[key] if text == "eer" else metrics[key]
+    return -metrics[key] if wanted == "eer" else metrics[key]
+
+
+def metric_name(name: str, metrics: Mapping[str, float]) -> str:
+    """What ``--best`` means among ``metrics``: ``tar@0.001`` for ``TAR@1e-3``.
+
+    ``accuracy`` is the balanced accuracy of a first set whose pairs are mostly of one kind.
+    """
+    text = name.lower()
+    if text.startswith("tar@"):
+        try:
+            return f"tar@{float(text[4:]):g}"
+        except ValueError:
+            return name
+    first = next(iter(metrics), "").rpartition("/")[0]
+    balanced = text == "accuracy" and f"{first}/accuracy" not in metrics
+    return "balanced_accuracy" if balanced and f"{first}/balanced_accuracy" in metrics else text
 
 
 @torch.no_grad()
@@ -170,7 +183,7 @@ def embed(
 
 def to_input(images: Tensor, preprocessing: Preprocessing, *, channels_last: bool = True) -> Tensor:
     """(B, 3, S, S) uint8 RGB to what the network wants, on the device that ``images`` is on."""
-    if preprocessing.colour == "bgr":
+    if preprocessing.color == "bgr":
         images = images.flip(1)
     mean, std = _mean_and_std(preprocessing, images.device)
     layout = torch.channels_last if channels_last else torch.contiguous_format
@@ -205,10 +218,11 @@ def open_pair_sets(paths: Sequence[str]) -> list[PairSet]:
     """Open all sets; two of one name would share their metrics.
 
     Raises:
-        FacerecError: One cannot be used, or two have one name.
+        InputError: One cannot be used.
+        UsageError: Two have one name.
     """
     sets = [open_pair_set(path) for path in paths]
     names = [one.name for one in sets]
     if len(set(names)) < len(names):
-        raise FacerecError("Two --eval sets have the same name.", hint="Rename one of the files.")
+        raise UsageError("Two --eval sets have the same name.", hint="Rename one of the files.")
     return sets

@@ -14,7 +14,7 @@ from torch import Tensor
 from facerec_cli.backbones import Backbone, build
 from facerec_cli.backbones.layouts import LAYOUTS, convert
 from facerec_cli.errors import ModelError, UsageError
-from facerec_cli.packs.files import sha256_of
+from facerec_cli.files import sha256_of
 from facerec_cli.packs.resolve import open_pack
 from facerec_cli.training import checkpoint
 from facerec_cli.training.config import BackboneSettings
@@ -162,6 +162,6 @@ def _from_project(path: Path, layout: str, document: Any) -> Start:
     """A state dict of an improved residual network, of any project that ``backbones.layouts`` knows."""
     found = convert(document, layout, where=str(path))
     state = found.state
-    if found.colour == "bgr":  # training photos are RGB: turn the first kernels instead of every photo
+    if found.color == "bgr":  # training photos are RGB: turn the first kernels instead of every photo
         state["conv1.weight"] = state["conv1.weight"].flip(1)
     return Start(found.backbone, found.embedding_size, {}, state)

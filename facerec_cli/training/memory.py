@@ -22,7 +22,7 @@ def estimate_memory(
     dtype: torch.dtype,
     teacher: Backbone | None = None,
 ) -> dict[str, int]:
-    """Bytes of one process: weights with gradient and optimiser, class weights with theirs, logits, maps.
+    """Bytes of one process: weights with gradient and optimizer, class weights with theirs, logits, maps.
 
     Class weights with gradient and momentum take 12 C D / P bytes under SGD, logits and their gradient
     8 B r C / P for each class matrix that the loss looks at. A teacher keeps no maps for the way back, so it

@@ -1,4 +1,4 @@
-"""The optimiser, its parameter groups, clipping over processes, and its state by parameter name."""
+"""The optimizer, its parameter groups, clipping over processes, and its state by parameter name."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def clip_gradients(
 
 
 def state_by_name(optimizer: torch.optim.Optimizer, parameters: Mapping[str, nn.Parameter]) -> dict[str, Any]:
-    """The optimiser's state per parameter, under its name; the same tensors, not copies."""
+    """The optimizer's state per parameter, under its name; the same tensors, not copies."""
     return {name: dict(optimizer.state[p]) for name, p in parameters.items() if p in optimizer.state}
 
 

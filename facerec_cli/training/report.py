@@ -20,8 +20,8 @@ class Plan:
         parameters: Of the backbone.
         trained: Of those, not frozen.
         class_parameters: Of the loss, over all processes.
-        steps: Optimiser steps of the whole run.
-        steps_per_epoch: Optimiser steps of an epoch.
+        steps: Optimizer steps of the whole run.
+        steps_per_epoch: Optimizer steps of an epoch.
         device: In words.
         processes: How many share the batch.
         precision: float32, bfloat16 or float16.

@@ -1,4 +1,4 @@
-"""From a recipe to everything a run is made of: data, network, loss, optimiser, and the plan to show."""
+"""From a recipe to everything a run is made of: data, network, loss, optimizer, and the plan to show."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Parts:
 
 
 def prepare(recipe: Recipe, world: World, *, weights: bool = True) -> Parts:
-    """Open the data and build network, loss and optimiser.
+    """Open the data and build network, loss and optimizer.
 
     Args:
         recipe: What the user set.

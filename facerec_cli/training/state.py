@@ -39,7 +39,7 @@ class Progress:
     """How far a run has come.
 
     Attributes:
-        step: Optimiser steps done.
+        step: Optimizer steps done.
         best: Best value of the metric so far, None before the first evaluation.
         first: Evaluation before the first step.
         metrics: The last evaluation.

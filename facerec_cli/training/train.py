@@ -19,7 +19,7 @@ from facerec_cli.training.config import Recipe
 from facerec_cli.training.devices import World, join_world
 from facerec_cli.training.diagnose import cause_of, has_lost_process, is_out_of_memory, out_of_memory
 from facerec_cli.training.distillation import target_of
-from facerec_cli.training.evaluate import best_metric, evaluate_pairs, to_input
+from facerec_cli.training.evaluate import best_metric, evaluate_pairs, metric_name, to_input
 from facerec_cli.training.folder import open_folder
 from facerec_cli.training.freezing import train_mode
 from facerec_cli.training.interruption import Interruption
@@ -195,7 +195,7 @@ def _run(
         checkpoint=out / BEST,
         steps=progress.step,
         best=progress.best,
-        best_name=recipe.evaluate.best,
+        best_name=metric_name(recipe.evaluate.best, progress.metrics),
         first=progress.first,
         last=progress.metrics,
         curve=curve,

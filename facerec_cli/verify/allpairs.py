@@ -17,7 +17,14 @@ from facerec_cli.errors import InputError
 from facerec_cli.faces.runtime import default_threads
 from facerec_cli.progress import Progress, silent
 from facerec_cli.verify.distribution import Binning, Counts, Distribution, bins_to_open
-from facerec_cli.verify.statistics import DEFAULT_FARS, Measured, PairCounts, summarise
+from facerec_cli.verify.statistics import (
+    DEFAULT_FARS,
+    MAX_PAIRS_FOR_FOLDS,
+    Measured,
+    PairCounts,
+    summarise,
+    too_many_for_folds,
+)
 
 ROWS, COLUMNS = 1024, 8192  # a tile of 32 MB: large enough for BLAS, small enough for any machine
 _KEPT_FOR_AUC = 1 << 25  # 128 MB
@@ -79,7 +86,9 @@ def evaluate_all_pairs(
     alike = Distribution(binning, counts[0], opened, genuine)
     unlike = Distribution(binning, counts[1], opened, impostor)
     moments = _moments(x, sums, alike.size, unlike.size)
-    reason = "all pairs have no folds; give a list of pairs"
+    reason = too_many_for_folds(pairs.total)
+    if pairs.total <= MAX_PAIRS_FOR_FOLDS:  # a caller of the library may use this for few photos
+        reason = "photos compared tile by tile are not cut into folds"
     return Measured(summarise(alike, unlike, pairs, moments, accuracy=reason, fars=fars), alike, unlike)
 
 

@@ -1,10 +1,10 @@
-"""Lists of labelled pairs: recognise the format, read it, find its photos.
+"""Lists of labelled pairs: recognize the format, read it, find its photos.
 
 ========== =============================================================================================
 lfw        ``pairs.txt`` of Labeled Faces in the Wild and lists like it: ``name n1 n2`` is a same pair,
            ``name1 n1 name2 n2`` a different one; a first line ``10 300`` (sets, pairs per class and set),
            one number (development lists) or none
-labelled   ``path path label`` with spaces, tabs, commas or semicolons, quotes, with or without a heading
+labeled    ``path path label`` with spaces, tabs, commas or semicolons, quotes, with or without a heading
 calfw      CALFW and CPLFW: two lines ``file label`` per pair, label 0 for different
 bin        insightface ``.bin``: a pickle of encoded crops and flags, read without running anything in it
 ijb        IJB-B/C: a folder with ``*_face_tid_mid.txt`` and ``*_template_pair_label.txt``
@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from facerec_cli.errors import InputError
 from facerec_cli.registry import unknown_name
+from facerec_cli.spelling import american
 from facerec_cli.verify.names import is_file, is_folder, is_there
 from facerec_cli.wording import counted
 
@@ -32,7 +33,7 @@ log = logging.getLogger("facerec")
 #: Format -> reader ``(path) -> (PairList whose images are relative paths, ways to complete a path)``.
 FORMATS: dict[str, str] = {
     "lfw": "facerec_cli.verify.textlists:read_lfw",
-    "labelled": "facerec_cli.verify.textlists:read_labelled",
+    "labeled": "facerec_cli.verify.textlists:read_labelled",
     "calfw": "facerec_cli.verify.textlists:read_calfw",
     "bin": "facerec_cli.verify.binlists:read_bin",
     "ijb": "facerec_cli.verify.ijb:read_ijb",
@@ -100,7 +101,7 @@ def read_pairs(
 
     Args:
         path: The list; for ``ijb`` a folder or one of the two files.
-        format: A key of ``FORMATS``; recognised from the content when None.
+        format: A key of ``FORMATS``; recognized from the content when None.
         root: Folder that the list's paths start from; guessed around the list when None.
         images: False when the photos are not needed, because their embeddings are there.
 
@@ -109,11 +110,12 @@ def read_pairs(
         UsageError: ``format`` is unknown.
     """
     path = Path(path)
+    format = format and american(format)
     if not is_there(path):
         raise InputError(f"There is no pair list {str(path)!r}.")
     if format is not None and format not in FORMATS:
         raise unknown_name(format, FORMATS, "pair format")
-    format = format or recognise(path)
+    format = format or recognize(path)
     module, _, attribute = FORMATS[format].partition(":")
     reader: Callable[[Path], tuple[PairList, Sequence[str]]] = getattr(import_module(module), attribute)
     pairs, patterns = reader(path)
@@ -126,13 +128,13 @@ def read_pairs(
     return pairs
 
 
-def recognise(path: Path) -> str:
+def recognize(path: Path) -> str:
     """The format of a pair list, from its content.
 
     Raises:
         InputError: It is none of them; the message shows the first line and names the formats.
     """
-    from facerec_cli.verify.textlists import encoding_of, recognise_text
+    from facerec_cli.verify.textlists import encoding_of, recognize_text
 
     if is_folder(path):
         return "ijb"
@@ -156,7 +158,7 @@ def recognise(path: Path) -> str:
             f"{str(path)!r} is not a list of pairs but a binary file.",
             hint=f"Known formats: {', '.join(FORMATS)}; `facerec verify` takes one list or two photos.",
         )
-    return recognise_text(path, head.decode(encoding, errors="replace"), whole=len(head) < 65536)
+    return recognize_text(path, head.decode(encoding, errors="replace"), whole=len(head) < 65536)
 
 
 def photo_table(names: Iterable[str]) -> tuple[tuple[str, ...], NDArray[np.int64]]:

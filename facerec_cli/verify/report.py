@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec_cli import __version__
-from facerec_cli.embed.shards import write_stream
-from facerec_cli.errors import InputError
+from facerec_cli.files import write_file
 from facerec_cli.images import ImageError, read_image
 from facerec_cli.verify.distribution import Distribution
 from facerec_cli.verify.plots import WIDTH, linear_axis, log_axis, plot
@@ -41,14 +40,10 @@ def write_report(result: Verification, path: Path) -> None:
     """Write the report.
 
     Raises:
-        InputError: The file cannot be written.
+        OutputError: The file cannot be written.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with write_stream(path) as stream:
-            stream.write(render(result).encode("utf-8", "backslashreplace"))  # names may hold any byte
-    except OSError as error:
-        raise InputError(f"The report {str(path)!r} cannot be written: {error.strerror}.") from error
+    page = render(result).encode("utf-8", "backslashreplace")  # names may hold any byte
+    write_file(path, page, what="report")
 
 
 def render(result: Verification) -> str:

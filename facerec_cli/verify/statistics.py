@@ -32,6 +32,15 @@ DEFAULT_FARS = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 #: Lists without folds are cut into ten up to this many pairs; larger ones (IJB) are not judged by accuracy.
 MAX_PAIRS_FOR_FOLDS = 1_000_000
 
+
+def too_many_for_folds(pairs: int) -> str:
+    """Why a list of so many pairs without folds has no accuracy."""
+    return (
+        f"{pairs:,} pairs without folds are more than the {MAX_PAIRS_FOR_FOLDS:,} that are cut into ten; "
+        "TAR at FAR and the equal error rate are measured on all of them"
+    )
+
+
 _KEPT_FOR_AUC = 1 << 26  # 64 million scores, 256 MB in float32
 _Z95 = 1.959963984540054  # the normal distribution's 97.5 % point
 
@@ -89,7 +98,7 @@ class Evaluation:
 
     Attributes:
         pairs: Counts.
-        accuracy: k-fold accuracy, or None.
+        accuracy: k-fold accuracy, or None; balanced accuracy where one kind of pairs is much more frequent.
         tar_at_far: One point per wanted FAR, in the order asked for.
         eer: Equal error rate, 0..1, or None.
         auc: Area under the ROC curve, 0..1, or None.
@@ -166,8 +175,10 @@ def measure(
     accuracy: Accuracy | str
     if not genuine.size or not impostor.size:
         accuracy = "needs both same and different pairs with a score"
+    elif fold is None and s.size > MAX_PAIRS_FOR_FOLDS:
+        accuracy = too_many_for_folds(s.size)
     elif fold is None:
-        accuracy = "the list has no folds and is too small or too large to cut into ten"
+        accuracy = "folds need at least two same and two different pairs"
     else:
         accuracy = fold_accuracy(s, label, fail, fold)
     moments = (_moments(genuine), _moments(impostor))

@@ -37,8 +37,8 @@ _COMMENT = re.compile(r"#(\s|$)")
 Row = tuple[int, list[str]]
 
 
-def recognise_text(path: Path, head: str, *, whole: bool) -> str:
-    """The format of a text list from its first lines; see ``pairs.recognise``."""
+def recognize_text(path: Path, head: str, *, whole: bool) -> str:
+    """The format of a text list from its first lines; see ``pairs.recognize``."""
     lines = _split(head)
     if not whole:
         lines = lines[:-1]
@@ -57,7 +57,7 @@ def recognise_text(path: Path, head: str, *, whole: bool) -> str:
         return "ijb"
     width = {len(fields) for fields in body}
     if width == {3} and (body[0][2].lower() in LABELS or (len(body) > 1 and body[1][2].lower() in LABELS)):
-        return "labelled"
+        return "labeled"
     if width == {2} and all(_INTEGER.fullmatch(fields[1]) for fields in body):
         return "calfw"
     unlabelled = width == {2} or (width == {3} and not body[0][0])
@@ -145,7 +145,7 @@ def read_labelled(path: Path) -> tuple[PairList, Sequence[str]]:
         same.append(label)
     names, index = photo_table(sides)
     pairs = PairList(
-        format="labelled",
+        format="labeled",
         images=tuple(Path(name) for name in names),
         names=names,
         first=index[0::2],

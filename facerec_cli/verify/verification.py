@@ -95,7 +95,7 @@ def verify_list(
     Args:
         path: The list; see ``pairs.read_pairs``.
         settings: How.
-        format: The list's format; recognised when None.
+        format: The list's format; recognized when None.
         root: Folder that the list's paths start from.
         steps: Watches the work.
 

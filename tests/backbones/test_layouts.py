@@ -95,17 +95,17 @@ def ir() -> dict[str, Tensor]:
 
 
 @pytest.mark.parametrize(
-    ("project", "prefix", "colour"),
+    ("project", "prefix", "color"),
     [("tface", "", "rgb"), ("adaface", "model.", "bgr"), ("cvlface", "net.", "rgb")],
 )
 def test_the_ir_family_gives_the_same_embeddings(
-    ir: dict[str, Tensor], project: str, prefix: str, colour: str
+    ir: dict[str, Tensor], project: str, prefix: str, color: str
 ) -> None:
     document: dict[str, object] = {prefix + key: value for key, value in ir.items()}
     if project == "adaface":  # a Lightning checkpoint, with its training head
         document = {"state_dict": {**document, "head.kernel": torch.zeros(D, 9)}, "epoch": 25}
     imported = convert(document, project)
-    assert (imported.backbone, imported.embedding_size, imported.colour) == ("iresnet18", D, colour)
+    assert (imported.backbone, imported.embedding_size, imported.color) == ("iresnet18", D, color)
     assert imported.ignored == (("head.kernel",) if project == "adaface" else ())
     backbone = build("iresnet18", D).eval()
     backbone.load_state_dict(imported.state)
@@ -119,11 +119,11 @@ def test_the_ir_family_gives_the_same_embeddings(
 def test_insightfaces_names_are_ours(project: str) -> None:
     state = build("iresnet18", D).state_dict()
     imported = convert({f"module.{key}": value for key, value in state.items()}, project)
-    assert (imported.backbone, imported.colour) == ("iresnet18", "rgb")
+    assert (imported.backbone, imported.color) == ("iresnet18", "rgb")
     assert all(torch.equal(imported.state[key], value) for key, value in state.items())
 
 
-def test_every_depth_is_recognised() -> None:
+def test_every_depth_is_recognized() -> None:
     for name in ("iresnet18", "iresnet34", "iresnet50", "iresnet100", "iresnet200"):
         with torch.device("meta"):
             state = build(name, D).state_dict()
@@ -160,8 +160,8 @@ def test_what_holds_no_network(document: object) -> None:
         convert(document, "arcface_torch")
 
 
-def test_every_layout_says_its_colour() -> None:
-    assert {name: layout.colour for name, layout in LAYOUTS.items()} == {
+def test_every_layout_says_its_color() -> None:
+    assert {name: layout.color for name, layout in LAYOUTS.items()} == {
         "arcface_torch": "rgb", "tface": "rgb", "adaface": "bgr", "cvlface": "rgb"
     }  # fmt: skip
 

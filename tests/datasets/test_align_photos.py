@@ -18,7 +18,7 @@ from facerec_cli.study.crops import cut_crops
 
 
 class OneFace:
-    """A model that finds one face in every photo and cuts a crop of the photo's mean colour."""
+    """A model that finds one face in every photo and cuts a crop of the photo's mean color."""
 
     def __init__(self, name: str = "one", hash: str = "1" * 64) -> None:
         self.pack, self.hash = SimpleNamespace(name=name), hash

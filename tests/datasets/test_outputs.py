@@ -14,14 +14,14 @@ from typer.testing import CliRunner
 
 from facerec_cli.cli import build_app
 from facerec_cli.datasets import open_dataset
-from facerec_cli.datasets.outputs import writing
-from facerec_cli.errors import UsageError
+from facerec_cli.errors import OutputError
+from facerec_cli.files import writing
 
 
-def refused(*arguments: object, told: str) -> None:
+def refused(*arguments: object, told: str, code: int = 2) -> None:
     """The command ends as a mistake of the user's, with a hint, and no file is another one than before."""
     result = CliRunner().invoke(build_app(["data"]), ["data", *map(str, arguments)])
-    assert result.exit_code == 2, result.output + str(result.exception)
+    assert result.exit_code == code, result.output + str(result.exception)
     message = " ".join(result.stderr.split())
     assert told in message
     assert "ame another" in message or "Name a file" in message
@@ -97,13 +97,13 @@ def test_a_folder_is_no_place_for_a_file_and_a_file_none_for_a_folder(people: Pa
     (tmp_path / "folder").mkdir()
     for command in ("pairs", "bin"):
         refused(command, people, "-o", tmp_path / "folder", *FEW, told="is a folder")
-        refused(command, people, "-o", tmp_path / "file" / "x", *FEW, told="cannot be written")
-    refused("split", people, "-o", tmp_path / "file", told="cannot be written")
+        refused(command, people, "-o", tmp_path / "file" / "x", *FEW, told="cannot be written", code=8)
+    refused("split", people, "-o", tmp_path / "file", told="cannot be written", code=8)
     for target in ("x", "x.rec", "x.txt", "x.tar"):
-        refused("convert", people, tmp_path / "file" / target, told="cannot be written")
+        refused("convert", people, tmp_path / "file" / target, told="cannot be written", code=8)
     refused("convert", people, tmp_path / "folder", "--to", "list", told="exists")
-    refused("align", people, tmp_path / "file", told="cannot be written")
-    refused("align", people, tmp_path / "file" / "x", told="cannot be written")
+    refused("align", people, tmp_path / "file", told="cannot be written", code=8)
+    refused("align", people, tmp_path / "file" / "x", told="cannot be written", code=8)
     assert (tmp_path / "file").read_text() == "mine"
 
 
@@ -124,7 +124,7 @@ def test_a_result_goes_through_a_pipe(people: Path, tmp_path: Path, command: str
 
 def test_a_full_disk_is_told_and_a_reader_that_left_is_not():
     with (
-        pytest.raises(UsageError, match=r"x cannot be written: No space left .* make room"),
+        pytest.raises(OutputError, match=r"x cannot be written: No space left .* Make room"),
         writing(Path("x")),
     ):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -1,4 +1,4 @@
-"""Photos with a face of five coloured dots, and a model that finds exactly those."""
+"""Photos with a face of five colored dots, and a model that finds exactly those."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from facerec_cli.faces import Face
 from facerec_cli.faces.align import similarity, template, warp
-from facerec_cli.packs.manifest import EncoderSpec, Licence, ModelPack, Provenance
+from facerec_cli.packs.manifest import EncoderSpec, License, ModelPack, Provenance
 
-COLOURS = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 0], [0, 255, 255]])  # BGR
+COLORS = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 0], [0, 255, 255]])  # BGR
 SIZE = 16
 
 
@@ -28,9 +28,9 @@ def draw(size: tuple[int, int], points: NDArray[np.float32], *, shade: int = 90)
     """A grey photo of (width, height) with a dot at each landmark."""
     photo = np.full((size[1], size[0], 3), shade, np.uint8)
     radius = max(2, round(float(np.ptp(points[:, 0])) / 8))
-    for (x, y), colour in zip(points, COLOURS, strict=True):
+    for (x, y), color in zip(points, COLORS, strict=True):
         centre = (round(float(x) * 16), round(float(y) * 16))
-        cv2.circle(photo, centre, radius * 16, colour.tolist(), -1, cv2.LINE_AA, 4)
+        cv2.circle(photo, centre, radius * 16, color.tolist(), -1, cv2.LINE_AA, 4)
     return photo
 
 
@@ -42,8 +42,8 @@ class DotModel:
 
     def __init__(self) -> None:
         encoder = EncoderSpec("none.onnx", "", SIZE)
-        licence, origin = Licence("MIT", "MIT", True), Provenance("test", "none")
-        self.pack = ModelPack("dots", "coloured dots", Path(), licence, origin, encoder)
+        license, origin = License("MIT", "MIT", True), Provenance("test", "none")
+        self.pack = ModelPack("dots", "colored dots", Path(), license, origin, encoder)
         self.seen: list[tuple[int, ...]] = []
         self.aligned_from: list[tuple[int, ...]] = []
         self.scale = 1.0
@@ -62,8 +62,8 @@ class DotModel:
 
     def _find(self, image: NDArray[np.uint8]) -> list[Face]:
         points = []
-        for colour in COLOURS:
-            near = np.abs(image.astype(int) - colour).sum(axis=2) < 60
+        for color in COLORS:
+            near = np.abs(image.astype(int) - color).sum(axis=2) < 60
             if not near.any():
                 return []
             y, x = np.nonzero(near)

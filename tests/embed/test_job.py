@@ -19,9 +19,17 @@ import numpy as np
 import pytest
 from dots import SIZE, DotModel
 
-from facerec_cli.embed import EmbedOptions, Summary, embed_to_file, job, shards, writers
-from facerec_cli.embed.shards import Parts, alone
-from facerec_cli.errors import InputError, MissingExtraError, ModelError, PartialFailure, UsageError
+from facerec_cli.embed import EmbedOptions, Summary, embed_to_file, job, writers
+from facerec_cli.embed.shards import Parts
+from facerec_cli.errors import (
+    InputError,
+    MissingExtraError,
+    ModelError,
+    OutputError,
+    PartialFailure,
+    UsageError,
+)
+from facerec_cli.files import atomic_write, lock, refuse_special
 
 Album = Callable[[int], Path]
 SMALL = EmbedOptions(batch_size=4)
@@ -346,7 +354,7 @@ def test_a_full_disk_keeps_the_shards(
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
-        with pytest.raises(InputError, match=r"No space is left.*free some space, then add --resume"):
+        with pytest.raises(OutputError, match=r"written: .*(space|quota).* What is done is safe.* --resume"):
             embed_to_file([folder], out, options=SMALL)
     assert Parts(tmp_path / "out.npy.parts").count() == 2
     assert embed_to_file([folder], out, options=SMALL, resume=True).resumed == 16
@@ -392,7 +400,7 @@ def test_a_broken_model_leaves_no_result(opened: DotModel, album: Album, tmp_pat
 
 def test_two_at_once_do_not_write_one_result(opened: DotModel, album: Album, tmp_path: Path) -> None:
     folder, out = album(3), tmp_path / "out.npy"
-    with alone(out):
+    with lock(out):
         for settings in ({}, {"resume": True}, {"overwrite": True}):
             with pytest.raises(UsageError, match="Another facerec is writing"):
                 embed_to_file([folder], out, options=SMALL, **settings)  # type: ignore[arg-type]
@@ -404,10 +412,10 @@ def test_two_at_once_do_not_write_one_result(opened: DotModel, album: Album, tmp
 def test_folders_without_locks_do_as_well(
     opened: DotModel, album: Album, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(path: Path) -> None:
+    def refuse(handle: int, operation: int) -> None:
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr(shards, "exclusive", refuse)
+    monkeypatch.setattr("fcntl.flock", refuse)
     assert embed_to_file([album(3)], tmp_path / "out.npy", options=SMALL).embeddings == 3
 
 
@@ -426,7 +434,7 @@ def test_unfinished_files_lie_among_the_parts_where_they_are_cleared_away(
 
     monkeypatch.setattr(writers, "_stream_embeddings", look)
     embed_to_file([album(3)], tmp_path / "out.npy", options=SMALL)
-    assert seen == [{"photos", ".out.npy.lock", "out.csv", "out.json", "out.npy.parts"}]
+    assert seen == [{"photos", ".facerec.out.npy.lock", "out.csv", "out.json", "out.npy.parts"}]
     assert {path.name for path in tmp_path.iterdir()} == {"photos", "out.csv", "out.json", "out.npy"}
 
 
@@ -458,7 +466,7 @@ def test_a_pipe_is_not_replaced_by_a_file(opened: DotModel, album: Album, tmp_pa
     with pytest.raises(UsageError, match="is a device, pipe or socket"):
         embed_to_file([album(2)], tmp_path / "out.npy", preview=preview, overwrite=True)
     assert opened.seen == [] and pipe.is_fifo()
-    with pytest.raises(UsageError, match="is a device"), shards.write_stream(pipe):
+    with pytest.raises(UsageError, match="is a device"), atomic_write(pipe):
         pass
     assert pipe.is_fifo()
 
@@ -468,7 +476,7 @@ def test_a_pipe_is_not_replaced_by_a_file(opened: DotModel, album: Album, tmp_pa
 def test_devices_are_known_by_their_folder_too(name: str) -> None:
     """Asked, never written to: a test that fails here must not take the machine's devices."""
     with pytest.raises(UsageError, match="is a device"):
-        shards.refuse_special(Path(name))
+        refuse_special(Path(name))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows does not delete the current folder")
@@ -551,3 +559,37 @@ def test_a_killed_process_loses_at_most_a_shard(tmp_path: Path, number: str) -> 
     assert again.wait(120) == 0, again.stderr and again.stderr.read()
     assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
     assert np.load(out).shape == (56, 128)
+
+
+@pytest.mark.parametrize("form", [".npy", ".npz", ".parquet", "/"])
+def test_a_list_that_names_a_photo_twice_has_a_row_for_each_line(
+    opened: DotModel, album: Album, tmp_path: Path, form: str
+) -> None:
+    folder = album(4)
+    names = [f"{number:04d}.png" for number in (0, 1, 0, 0, 3, 2, 1, 0, 3, 0)]  # more than a shard
+    (folder / "list.txt").write_text("\n".join(names) + "\n")
+    output = f"{tmp_path}/out{form}"
+    crops = None if form == "/" else tmp_path / "crops"
+    preview = None if form == "/" else tmp_path / "sheet.html"
+    summary = embed_to_file(folder / "list.txt", output, options=SMALL, crops=crops, preview=preview)
+    assert (summary.photos, summary.embeddings) == (10, 10)
+    if form in (".npy", ".npz"):
+        rows, vectors = table(tmp_path / "out.csv"), np.load(output)
+        vectors = vectors["embeddings"] if form == ".npz" else vectors
+    else:
+        parquet = pytest.importorskip("pyarrow.parquet").read_table(output)
+        rows, vectors = parquet.to_pylist(), np.array(parquet["embedding"].to_pylist())
+    assert [Path(str(row["path"])).name for row in rows] == names
+    for number in range(4):
+        own = vectors[[at for at, name in enumerate(names) if name == f"{number:04d}.png"]]
+        assert (own == own[0]).all()
+    if crops is not None and preview is not None:
+        assert len({row["crop"] for row in rows}) == len(list(crops.iterdir())) == 10
+        assert preview.read_text().count("<figure>") == 10
+    if form != "/":
+        from facerec_cli.verify.vectorfile import match, read_vectors
+
+        gallery = match(read_vectors(Path(output)), ["0003.png", "0000.png"])
+        assert np.allclose(gallery.vectors, vectors[[4, 0]], atol=1e-6)
+    again = embed_to_file(folder / "list.txt", output, options=SMALL, resume=True)
+    assert again.resumed == 10

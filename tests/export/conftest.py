@@ -54,7 +54,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory, best: Path, crop_folder: 
         insightface=folder / "insightface",
         crops=crop_folder,
         aligned=True,
-        licence="CC-BY-4.0",
+        license="CC-BY-4.0",
         commercial=True,
     )
     return export(best, options)

@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from facerec_cli.backbones import Backbone, Preprocessing, build
-from facerec_cli.errors import InputError, ModelError, UsageError
+from facerec_cli.errors import InputError, ModelError, OutputError, UsageError
 from facerec_cli.export import ExportOptions, ExportReport, GraphOptions, compress, export, parity
-from facerec_cli.export.files import sealed, workshop
+from facerec_cli.export.files import sealed
 from facerec_cli.export.graph import ExportedNetwork, to_onnx
 from facerec_cli.packs.metadata import read_pack
+from facerec_cli.workshop import workshop
 
 
 class Hostile:
@@ -99,7 +100,7 @@ def test_weights_that_are_not_numbers(tmp_path: Path) -> None:
         ({"output": Path("x.pt")}, ".onnx"),
         ({"output": Path("x.onnx"), "far": 1e-3}, "--pairs"),
         ({"output": Path("x.onnx"), "far": 2.0, "pairs": Path("p")}, "false accept rate"),
-        ({"output": Path("x.onnx"), "colour": "bgr"}, "other projects"),
+        ({"output": Path("x.onnx"), "color": "bgr"}, "other projects"),
         ({"output": Path("x.onnx"), "layout": "adafase"}, "no checkpoint layout"),
         ({"output": Path("x.onnx"), "forms": ("int8",)}, "calibrated on faces"),
         ({"name": "sface"}, "already"),
@@ -142,7 +143,7 @@ def test_a_full_disk_leaves_nothing(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(ModelError, match="No space left"), workshop(old) as folder:
+    with pytest.raises(OutputError, match="No space left"), workshop(old) as folder:
         sealed(model, exported.files[0].pack, folder / "x.onnx")
     assert [path.name for path in tmp_path.iterdir()] == ["x.onnx"]
     assert old.read_text() == "the previous one"
@@ -180,7 +181,7 @@ def test_wrong_preprocessing_is_no_parity(
     import dataclasses
 
     model = onnx.load(str(exported.files[0].path))
-    encoder = dataclasses.replace(exported.files[0].pack.encoder, colour="bgr")
+    encoder = dataclasses.replace(exported.files[0].pack.encoder, color="bgr")
     with pytest.raises(ModelError, match="does not compute"):
         parity.check(mobile, Preprocessing(), model, encoder, crops[:2], GraphOptions())
 

@@ -32,7 +32,7 @@ def make_pairs(scores: NDArray[np.float64], same: NDArray[np.bool_]) -> tuple[ND
     vectors = np.concatenate([np.tile([[1.0, 0.0]], (len(scores), 1)), second]).astype(np.float32)
     n = len(scores)
     pairs = PairList(
-        format="labelled",
+        format="labeled",
         images=(b"",) * (2 * n),
         names=("x",) * (2 * n),
         first=np.arange(n),
@@ -81,21 +81,21 @@ def test_agreement_is_of_rows() -> None:
     assert agreement.smallest_cosine == pytest.approx(27 / (5 * np.hypot(3, 4.5)))
 
 
-@pytest.mark.parametrize("colour", ("rgb", "bgr"))
+@pytest.mark.parametrize("color", ("rgb", "bgr"))
 def test_insightface_feeds_any_preprocessing_rightly(
-    tmp_path: Path, exported: ExportReport, crops: NDArray[np.uint8], colour: str
+    tmp_path: Path, exported: ExportReport, crops: NDArray[np.uint8], color: str
 ) -> None:
     zoo = pytest.importorskip("insightface.model_zoo", reason="needs the insightface package")
     model = onnx.load(str(exported.files[0].path))
     pack = exported.files[0].pack
     encoder = dataclasses.replace(
-        pack.encoder, colour=colour, mean=(100.0, 110.0, 120.0), std=(64.0, 128.0, 32.0)
+        pack.encoder, color=color, mean=(100.0, 110.0, 120.0), std=(64.0, 128.0, 32.0)
     )
     session = open_session(model)
     expected = session.run(None, {"input": network_input(crops, encoder)})[0]
     changed, spec = to_insightface(model, encoder)
     onnx.checker.check_model(changed, full_check=True)
-    assert (spec.colour, spec.mean, spec.std) == ("rgb", (0.0,) * 3, (1.0,) * 3)
+    assert (spec.color, spec.mean, spec.std) == ("rgb", (0.0,) * 3, (1.0,) * 3)
     sealed(changed, dataclasses.replace(pack, encoder=spec), tmp_path / "x.onnx")
     loaded = zoo.get_model(str(tmp_path / "x.onnx"), providers=["CPUExecutionProvider"])
     assert (loaded.input_mean, loaded.input_std) == (0.0, 1.0)
@@ -156,7 +156,7 @@ def test_the_command_registers_and_measures(
     assert np.abs(scores[0] - scores[1]).max() <= small["largest_score_change"] + 1e-5
     pack = open_pack("mine")
     assert pack.threshold is not None and (pack.threshold.far, pack.threshold.impostor_pairs) == (0.1, 33)
-    assert pack.licence.weights == "unspecified" and "Nobody has stated" in pack.licence.notice
+    assert pack.license.weights == "unspecified" and "Nobody has stated" in pack.license.notice
     again = CliRunner().invoke(app, arguments)
     assert again.exit_code == 2 and "--force" in again.output
 

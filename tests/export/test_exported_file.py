@@ -27,7 +27,7 @@ def by_metadata(path: Path, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     manifest = json.loads(session.get_modelmeta().custom_metadata_map["facerec.manifest"])
     encoder = manifest["encoder"]
-    images = crops if encoder["colour"] == "bgr" else crops[..., ::-1]
+    images = crops if encoder["color"] == "bgr" else crops[..., ::-1]
     if encoder["layout"] == "nhwc":
         return session.run(["embedding"], {"input": np.ascontiguousarray(images)})[0]
     values = (images.astype(np.float32) - np.float32(encoder["mean"])) / np.float32(encoder["std"])
@@ -94,7 +94,7 @@ def test_our_own_model_gives_the_same_and_flips_outside(
 def test_flip_unit_length_and_pixels_inside_the_graph(
     tmp_path: Path, best: Path, mobile: Backbone, crops: NDArray[np.uint8]
 ) -> None:
-    graph = GraphOptions(normalise=True, flip=True, uint8="bgr")
+    graph = GraphOptions(normalize=True, flip=True, uint8="bgr")
     report = export(best, ExportOptions(output=tmp_path / "all.onnx", graph=graph, keep_prelu=True))
     expected = torch_embeddings(mobile, crops, flip=True)
     expected /= np.linalg.norm(expected, axis=1, keepdims=True)
@@ -103,7 +103,7 @@ def test_flip_unit_length_and_pixels_inside_the_graph(
             by_metadata(tmp_path / "all.onnx", crops[:batch]), expected[:batch], atol=2e-6
         )
     encoder = report.files[0].pack.encoder
-    assert (encoder.layout, encoder.colour, encoder.normalised) == ("nhwc", "bgr", True)
+    assert (encoder.layout, encoder.color, encoder.normalized) == ("nhwc", "bgr", True)
     model = onnx.load(str(tmp_path / "all.onnx"))
     assert shape(model.graph.input[0]) == ["batch", 112, 112, 3]
     assert shape(model.graph.output[0]) == ["batch", SIZE]
@@ -113,11 +113,11 @@ def test_flip_unit_length_and_pixels_inside_the_graph(
 
 
 def test_the_manifest_tells_where_the_network_comes_from(exported: ExportReport, best: Path) -> None:
-    from facerec_cli.packs.files import sha256_of
+    from facerec_cli.files import sha256_of
 
     pack = open_pack(exported.files[0].path)
     assert pack.name == "full"
-    assert (pack.licence.weights, pack.licence.commercial) == ("CC-BY-4.0", True)
+    assert (pack.license.weights, pack.license.commercial) == ("CC-BY-4.0", True)
     assert pack.provenance.training_data == "synthetic:40:1"
     assert pack.training["loss"] == "otface"
     assert json.loads(pack.training["recipe"]) == {"loss": {"name": "otface", "k": 6}}

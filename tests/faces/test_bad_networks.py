@@ -17,8 +17,8 @@ from typer.testing import CliRunner, Result
 from facerec_cli.cli import build_app
 from facerec_cli.errors import ModelError
 from facerec_cli.faces import open_model
+from facerec_cli.files import sha256_of
 from facerec_cli.packs.document import write_manifest
-from facerec_cli.packs.files import sha256_of
 from facerec_cli.packs.manifest import ModelPack
 
 
@@ -48,7 +48,7 @@ def make(kind: str, folder: Path) -> Path:
         graph = Graph(0)
         graph.add("Relu", "input", name="embedding")
         onnx.save(graph.model(["n", 4], {"embedding": ["n", 4]}), str(path))
-    elif kind == "four colours":
+    elif kind == "four colors":
         model = onnx.load(write_encoder(path))
         model.graph.input[0].type.tensor_type.shape.dim[1].dim_value = 4
         onnx.save(model, str(path))
@@ -78,7 +78,7 @@ REASONS = {
     "custom operator": "my.company",
     "two inputs": "not a face recognition network|2 inputs",
     "wrong rank": "not a face recognition network",
-    "four colours": "not a face recognition network",
+    "four colors": "not a face recognition network",
     "batch of eight": "exactly 8",
     "another embedding size": "5 numbers a face, not 4",
 }

@@ -137,7 +137,7 @@ def test_onnxruntime_keeps_a_rewritten_network_in_its_blocked_layout(tmp_path: P
 
     def reorders(model: onnx.ModelProto) -> int:
         options = onnxruntime.SessionOptions()
-        options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
+        options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
         options.log_severity_level = 4
         onnxruntime.InferenceSession(model.SerializeToString(), options)
         made = kinds(onnx.load(options.optimized_model_filepath))

@@ -35,7 +35,7 @@ def product(graph: Graph, x: str) -> None:
     graph.add("MatMul", x, graph.constant(weight(graph, FEATURES, SIZE)), name="embedding")
 
 
-def normalised(graph: Graph, x: str) -> None:
+def normalized(graph: Graph, x: str) -> None:
     x = graph.add("Gemm", x, graph.constant(weight(graph, SIZE, FEATURES)), transB=1)
     x = graph.norm(graph.add("Identity", x), SIZE)
     graph.add("Sub", x, graph.constant(weight(graph, SIZE)), name="embedding")
@@ -58,7 +58,7 @@ def photos(count: int) -> np.ndarray:
     return np.random.default_rng(count).standard_normal((count, 3, 112, 112)).astype(np.float32)
 
 
-@pytest.mark.parametrize("end", [product, normalised, compressed])
+@pytest.mark.parametrize("end", [product, normalized, compressed])
 def test_the_parts_give_what_the_whole_gives(end: Callable[[Graph, str], None]) -> None:
     model = network(end)
     before = model.SerializeToString()
@@ -75,7 +75,7 @@ def test_the_parts_give_what_the_whole_gives(end: Callable[[Graph, str], None]) 
 
 @pytest.mark.parametrize("batch", ["n", 1])
 def test_a_network_uses_them_in_batches_of_any_size(tmp_path: Path, batch: int | str) -> None:
-    model = network(normalised, batch=batch)
+    model = network(normalized, batch=batch)
     onnx.save(model, str(tmp_path / "network.onnx"))
     opened = Network(tmp_path / "network.onnx", device="cpu", threads=2)
     assert opened._head is not None and opened.outputs == ["embedding"]

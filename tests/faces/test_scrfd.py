@@ -13,7 +13,7 @@ from facerec_cli.errors import ModelError
 from facerec_cli.faces import Face, FaceModel
 from facerec_cli.faces.detect import Detector
 from facerec_cli.faces.scrfd import Scrfd
-from facerec_cli.packs.manifest import DetectorSpec, EncoderSpec, Licence, ModelPack, Provenance
+from facerec_cli.packs.manifest import DetectorSpec, EncoderSpec, License, ModelPack, Provenance
 
 HALF = (127.5, 127.5, 127.5)
 RECORDED = Path(__file__).with_name("scrfd_recorded.npz")
@@ -26,7 +26,7 @@ def photo(height: int = 640, width: int = 640, seed: int = 0) -> np.ndarray:
 
 
 def spec(path: Path, **settings: object) -> DetectorSpec:
-    values = {"min_score": 0.5, "nms_iou": 0.4, "mean": HALF, "std": (128.0, 128.0, 128.0), "colour": "rgb"}
+    values = {"min_score": 0.5, "nms_iou": 0.4, "mean": HALF, "std": (128.0, 128.0, 128.0), "color": "rgb"}
     return DetectorSpec(kind="scrfd", file=path.name, sha256="", **(values | settings))
 
 
@@ -69,7 +69,7 @@ def test_boxes_without_landmarks_decode_but_cannot_align(tmp_path: Path, outputs
 
     session = onnxruntime.InferenceSession(str(path))
     names = [port.name for port in session.get_outputs()]
-    batch = planes([photo()], colour="rgb", mean=HALF, std=(128.0,) * 3)
+    batch = planes([photo()], color="rgb", mean=HALF, std=(128.0,) * 3)
     decoder = Scrfd(names, [3] * outputs)
     found = decoder.decode(session.run(None, {"input": batch}), height=640, width=640, min_score=0.5)
     found = found.take(best(found, iou=0.4, offset=1.0))
@@ -143,7 +143,7 @@ def test_embeddings_are_insightfaces(tmp_path: Path, scaled: bool) -> None:
         name="w600k",
         description="",
         folder=tmp_path,
-        licence=Licence(code="MIT", weights="none", commercial=True),
+        license=License(code="MIT", weights="none", commercial=True),
         provenance=Provenance(source="random weights", training_data="none"),
         encoder=encoder,
     )

@@ -12,7 +12,7 @@ adaface            mk-minchul/AdaFace c60eaa78, head.py, t_alpha 0.01, mean 6 an
 magface            IrvingMeng/MagFace 99bae614, models/magface.py, lambda_g 35, embeddings times 4
 uniface            CVI-SZU/UniFace 00ade470, head.py, Unified_Cross_Entropy_Loss
 sphereface2        ydwen/opensphere a679e820, opensphere/module/head/sphereface2.py; the weights' gradient
-                   without its radial part, divided by the weights' lengths (it normalises them in place)
+                   without its radial part, divided by the weights' lengths (it normalizes them in place)
 =================  =======================================================================================
 """
 

@@ -135,7 +135,7 @@ def test_the_committed_files_are_clean(committed: Path) -> None:
 
 def test_the_licences_are_there() -> None:
     pack = open_pack("pack:sface")
-    texts = {name: (pack.folder / name).read_text(encoding="utf-8") for name in pack.licence.files}
+    texts = {name: (pack.folder / name).read_text(encoding="utf-8") for name in pack.license.files}
     assert "Apache License" in texts["LICENSE.sface"]
     assert "Copyright (c) 2020 Shiqi Yu" in texts["LICENSE.yunet"]
-    assert pack.licence.commercial and pack.threshold is not None
+    assert pack.license.commercial and pack.threshold is not None

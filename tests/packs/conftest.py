@@ -10,9 +10,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from facerec_cli.files import sha256_of
 from facerec_cli.packs.document import write_manifest
-from facerec_cli.packs.files import sha256_of
-from facerec_cli.packs.manifest import DetectorSpec, EncoderSpec, Licence, ModelPack, Provenance
+from facerec_cli.packs.manifest import DetectorSpec, EncoderSpec, License, ModelPack, Provenance
 
 
 def _save(path: Path, nodes, inputs, outputs, weights, **settings) -> Path:
@@ -66,7 +66,7 @@ def detector_file(path: Path, *, outputs=9, seed=0) -> Path:
 
 
 def make_pack(folder: Path, name: str = "tiny", *, commercial: bool = True, seed: int = 0) -> ModelPack:
-    """A pack folder with an encoder, a detector, a licence text and a manifest with their sha256."""
+    """A pack folder with an encoder, a detector, a license text and a manifest with their sha256."""
     encoder = encoder_file(folder / "encoder.onnx", dimension=128, seed=seed)
     detector = detector_file(folder / "detector.onnx", seed=seed)
     (folder / "LICENSE.txt").write_text("Do what you like.\n")
@@ -74,7 +74,7 @@ def make_pack(folder: Path, name: str = "tiny", *, commercial: bool = True, seed
         name=name,
         description="A network for tests",
         folder=folder,
-        licence=Licence(
+        license=License(
             code="MIT",
             weights="CC0-1.0" if commercial else "non-commercial-research",
             commercial=commercial,

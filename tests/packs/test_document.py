@@ -33,7 +33,7 @@ def pack(tiny, tmp_path):
         (document._PACK, manifest.ModelPack),
         (document._ENCODER, manifest.EncoderSpec),
         (document._DETECTOR, manifest.DetectorSpec),
-        (document._LICENCE, manifest.Licence),
+        (document._LICENSE, manifest.License),
         (document._PROVENANCE, manifest.Provenance),
         (document._THRESHOLD, manifest.Threshold),
     ],
@@ -58,8 +58,8 @@ def test_what_is_none_is_left_out_and_comes_back_as_none(tiny, tmp_path):
 
 
 BAD = [
-    (["encoder", "color"], "rgb", "unknown key 'color'", "colour"),
-    (["encoder", "colour"], "rbg", "must be one of rgb, bgr", ""),
+    (["encoder", "colors"], "rgb", "unknown key 'colors'", "color"),
+    (["encoder", "color"], "rbg", "must be one of rgb, bgr", ""),
     (["encoder", "std"], [127.5, 0, 127.5], "above 0", ""),
     (["encoder", "mean"], [127.5], "a list of 3", ""),
     (["encoder", "mean"], [127.5, float("nan"), 1.0], "must be a number", ""),
@@ -67,15 +67,15 @@ BAD = [
     (["encoder", "embedding_size"], 0, "from 2", ""),
     (["encoder", "embedding_size"], 512.0, "whole number", ""),
     (["encoder", "embedding_size"], True, "whole number", ""),
-    (["encoder", "normalised"], "yes", "true or false", ""),
+    (["encoder", "normalized"], "yes", "true or false", ""),
     (["encoder", "sha256"], "abc", "64 hexadecimal", ""),
     (["encoder", "file"], "../secret.onnx", "plain name", ""),
     (["encoder", "file"], "/etc/passwd", "plain name", ""),
     (["encoder", "file"], "..\\x.onnx", "plain name", ""),
     (["encoder", "file"], "c:x.onnx", "plain name", ""),
     (["encoder", "file"], "..", "plain name", ""),
-    (["licence", "files"], ["../../LICENSE"], "plain name", ""),
-    (["licence", "commercial"], 1, "true or false", ""),
+    (["license", "files"], ["../../LICENSE"], "plain name", ""),
+    (["license", "commercial"], 1, "true or false", ""),
     (["detector", "kind"], "scrfb", "must be one of", ""),
     (["detector", "min_score"], 1.5, "from 0 to 1", ""),
     (["threshold", "value"], 1.2, "from -1 to 1", ""),
@@ -85,7 +85,7 @@ BAD = [
     (["training"], {"loss": 3}, "table of texts", ""),
     (["schema"], 99, "schema 99", "pip install --upgrade"),
     (["schema"], "1", "whole number", ""),
-    (["licnce"], {}, "unknown key 'licnce'", "licence"),
+    (["licnce"], {}, "unknown key 'licnce'", "license"),
     (["encoder"], 3, "must be a table", ""),
 ]
 
@@ -104,7 +104,7 @@ def test_a_bad_value_is_refused_by_name(pack, keys, value, message, hint):
     assert all(key in str(caught.value) for key in keys)
 
 
-@pytest.mark.parametrize("keys", [["encoder"], ["encoder", "file"], ["licence", "weights"], ["name"]])
+@pytest.mark.parametrize("keys", [["encoder"], ["encoder", "file"], ["license", "weights"], ["name"]])
 def test_a_missing_key_is_named(pack, keys):
     bad = to_document(pack)
     table = bad
@@ -151,7 +151,7 @@ def test_known_packs_are_named_as_their_files_and_have_what_a_pull_needs():
         pack = known_packs()[path.stem]
         assert pack.urls[0].endswith(f"/{path.stem}.zip")
         assert pack.encoder.sha256 and pack.detector and pack.detector.sha256
-        assert not pack.licence.commercial and "non-commercial" in pack.licence.notice
+        assert not pack.license.commercial and "non-commercial" in pack.license.notice
 
 
 def test_a_manifest_written_by_hand_may_leave_out_defaults(tmp_path):
@@ -160,14 +160,14 @@ def test_a_manifest_written_by_hand_may_leave_out_defaults(tmp_path):
             "schema": 1,
             "name": "mine",
             "description": "",
-            "licence": {"code": "MIT", "weights": "MIT", "commercial": True},
+            "license": {"code": "MIT", "weights": "MIT", "commercial": True},
             "provenance": {"source": "me", "training_data": "my photos"},
             "encoder": {"file": "m.onnx", "sha256": "", "embedding_size": 128, "mean": [0, 0, 0]},
         }
     )
     pack = from_document(tomllib.loads(text), tmp_path, where="test")
     assert pack.encoder.mean == (0.0, 0.0, 0.0) and type(pack.encoder.mean[0]) is float
-    assert pack.encoder.input_size == (112, 112) and pack.encoder.colour == "rgb"
+    assert pack.encoder.input_size == (112, 112) and pack.encoder.color == "rgb"
 
 
 def test_the_example_in_the_documents_is_a_valid_manifest(repository, tmp_path):

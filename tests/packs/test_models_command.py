@@ -56,7 +56,7 @@ def test_show_tells_the_whole_manifest(facerec, tiny, tmp_path):
     assert pack.encoder.sha256 in text and pack_hash(pack) in text and "CC0-1.0" in text
     assert max(len(line) for line in text.splitlines()) <= 80
     found = documents(facerec("show", "tiny", "--json"))
-    assert found["pack_hash"] == pack_hash(pack) and found["encoder"]["colour"] == "rgb"
+    assert found["pack_hash"] == pack_hash(pack) and found["encoder"]["color"] == "rgb"
     assert found["status"] == "registered"
 
 
@@ -90,11 +90,11 @@ def test_the_flags_of_a_refusal_can_be_pasted(facerec, tiny, tmp_path):
 def test_one_triple_may_differ_by_channel(facerec, tiny, tmp_path):
     file = tiny.encoder(tmp_path / "bare.onnx")
     facerec(
-        "add", file, "--colour", "bgr", "--mean", "1,2,3", "--std", "4,5,6.5", "--template", "arcface",
-        "--normalised",
+        "add", file, "--color", "bgr", "--mean", "1,2,3", "--std", "4,5,6.5", "--template", "arcface",
+        "--normalized",
     )  # fmt: skip
     encoder = open_pack("bare").encoder
-    assert encoder.mean == (1.0, 2.0, 3.0) and encoder.std == (4.0, 5.0, 6.5) and encoder.normalised
+    assert encoder.mean == (1.0, 2.0, 3.0) and encoder.std == (4.0, 5.0, 6.5) and encoder.normalized
 
 
 @pytest.mark.parametrize(
@@ -128,22 +128,22 @@ def test_check_exits_with_4_on_a_mismatch_and_prints_one_document(facerec, tiny,
 
 def test_pull_without_agreement_is_refused_with_the_flag(facerec):
     done = facerec("pull", "buffalo_l", code=4)
-    assert "--accept-licence" in done.stderr and "non-commercial" in done.stderr
+    assert "--accept-license" in done.stderr and "non-commercial" in done.stderr
     assert not (home() / "licences").exists()
 
 
 def test_pull_offline_records_the_agreement_and_says_what_to_do(facerec):
-    done = facerec("pull", "buffalo_l", "--accept-licence", "--offline", code=4)
+    done = facerec("pull", "buffalo_l", "--accept-license", "--offline", code=4)
     assert "buffalo_l.zip" in done.stderr and "--mirror FOLDER" in done.stderr
     assert (home() / "licences" / "buffalo_l.toml").is_file()
-    assert documents(facerec("show", "buffalo_l", "--json"))["licence_accepted"].startswith("20")
+    assert documents(facerec("show", "buffalo_l", "--json"))["license_accepted"].startswith("20")
 
 
 def test_an_agreement_that_cannot_be_recorded_names_the_folder_to_change(facerec, monkeypatch, tmp_path):
     (tmp_path / "home").write_text("a file where the folder should be")
     monkeypatch.setenv("FACEREC_HOME", str(tmp_path / "home"))
-    told = facerec("pull", "buffalo_l", "--accept-licence", "--offline", code=4).stderr.replace("\n", " ")
-    assert "cannot be written" in told and "Set FACEREC_HOME" in told
+    told = facerec("pull", "buffalo_l", "--accept-license", "--offline", code=8).stderr.replace("\n", " ")
+    assert "cannot be written" in told and "set FACEREC_HOME" in told
 
 
 @pytest.mark.parametrize("answer", ["y", "n"])
@@ -206,7 +206,7 @@ def test_a_card_is_written_to_a_file_only(facerec, tmp_path):
     done = facerec("card", "sface", "-o", tmp_path, code=2)
     assert "is a folder" in done.stderr and "Add the file's name" in done.stderr
     (tmp_path / "file").write_text("mine")
-    assert "cannot be written" in facerec("card", "sface", "-o", tmp_path / "file" / "card.md", code=3).stderr
+    assert "cannot be written" in facerec("card", "sface", "-o", tmp_path / "file" / "card.md", code=8).stderr
     if hasattr(os, "mkfifo"):
         os.mkfifo(tmp_path / "pipe")
         assert "is a device, pipe" in facerec("card", "sface", "-o", tmp_path / "pipe", code=2).stderr

@@ -1,4 +1,4 @@
-"""Pulling a known pack: licence first, then the archive from its server, a mirror, or not at all."""
+"""Pulling a known pack: license first, then the archive from its server, a mirror, or not at all."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import zipfile
 
 import pytest
 
-from facerec_cli.errors import ModelError
+from facerec_cli.errors import ModelError, OutputError
 from facerec_cli.packs import known, licences, pull
 from facerec_cli.packs.download import Patience
 from facerec_cli.packs.pull import pull as pull_pack
@@ -44,7 +44,7 @@ def published(tiny, tmp_path, monkeypatch):
     pack = dataclasses.replace(
         made,
         urls=(f"http://127.0.0.1:{server.server_port}/buffalo_t.zip",),
-        licence=dataclasses.replace(made.licence, files=()),
+        license=dataclasses.replace(made.license, files=()),
     )
     monkeypatch.setattr(pull, "known_packs", lambda: {"buffalo_t": pack})
     yield dataclasses.replace(pack, folder=www)
@@ -55,16 +55,16 @@ def published(tiny, tmp_path, monkeypatch):
 def test_a_pull_before_the_licence_is_accepted_is_refused(published):
     with pytest.raises(ModelError, match=r"non-commercial-research\. For research only") as caught:
         pull_pack("buffalo_t")
-    assert "--accept-licence" in caught.value.hint and not (home() / "packs").exists()
+    assert "--accept-license" in caught.value.hint and not (home() / "packs").exists()
 
 
 def test_acceptance_is_recorded_and_holds_for_these_terms_only(published):
     record = tomllib.loads(licences.accept(published).read_text())
-    assert record["licence"] == "non-commercial-research" and len(record["text_sha256"]) == 64
+    assert record["license"] == "non-commercial-research" and len(record["text_sha256"]) == 64
     assert record["accepted"].startswith("20") and licences.accepted_on(published) == record["accepted"]
     assert not licences.needs_acceptance(published)
-    changed = dataclasses.replace(published.licence, notice="Now it costs money.")
-    assert licences.needs_acceptance(dataclasses.replace(published, licence=changed))
+    changed = dataclasses.replace(published.license, notice="Now it costs money.")
+    assert licences.needs_acceptance(dataclasses.replace(published, license=changed))
 
 
 def test_a_free_pack_needs_no_acceptance(tiny, tmp_path):
@@ -76,7 +76,7 @@ def test_a_pull_registers_the_pack_and_leaves_nothing_else(published):
     pack = pull_pack("buffalo_t", patience=NO_WAIT)
     assert pack == open_pack("buffalo_t") and pack.folder == home() / "packs" / "buffalo_t"
     assert {p.name for p in pack.folder.iterdir()} == {"pack.toml", "encoder.onnx", "detector.onnx"}
-    assert [p.name for p in (home() / "downloads").iterdir()] == [".buffalo_t.lock"]
+    assert list((home() / "downloads").iterdir()) == []
     assert check("buffalo_t")[0].status == "ok"
 
 
@@ -107,7 +107,7 @@ def test_other_files_than_the_published_ones_are_refused(published, tiny, tmp_pa
     with pytest.raises(ModelError, match=r"encoder\.onnx in buffalo_t\.zip is not the published file"):
         pull_pack("buffalo_t", patience=NO_WAIT)
     assert not (home() / "packs" / "buffalo_t").exists()
-    assert [p.name for p in (home() / "downloads").iterdir()] == [".buffalo_t.lock"]
+    assert list((home() / "downloads").iterdir()) == []
 
 
 def test_what_a_killed_pull_left_is_cleared(published):
@@ -123,13 +123,13 @@ def test_a_home_that_cannot_be_written_is_said(published, monkeypatch, tmp_path)
     licences.accept(published)
     monkeypatch.setattr(pull, "home", lambda: tmp_path / "file")
     (tmp_path / "file").write_text("")
-    with pytest.raises(ModelError, match="cannot be written") as caught:
+    with pytest.raises(OutputError, match="cannot be written") as caught:
         pull_pack("buffalo_t")
     assert "FACEREC_HOME" in caught.value.hint
 
 
 def test_two_pulls_of_one_pack_do_not_mix(published):
-    from facerec_cli.packs.files import exclusive
+    from facerec_cli.locks import exclusive
 
     licences.accept(published)
     with (
@@ -202,7 +202,7 @@ def test_the_command_pulls_and_then_says_that_it_is_here(published):
 
     from facerec_cli.cli.models import app
 
-    first = CliRunner().invoke(app, ["pull", "buffalo_t", "--accept-licence"])
+    first = CliRunner().invoke(app, ["pull", "buffalo_t", "--accept-license"])
     assert (
         first.exit_code == 0 and first.stdout == f"pulled buffalo_t into {home() / 'packs' / 'buffalo_t'}\n"
     )
@@ -210,4 +210,4 @@ def test_the_command_pulls_and_then_says_that_it_is_here(published):
     again = CliRunner().invoke(app, ["pull", "buffalo_t"])
     assert again.exit_code == 0 and "is here already" in again.stdout
     document = json.loads(CliRunner().invoke(app, ["pull", "buffalo_t", "--json"]).stdout)
-    assert document["status"] == "registered" and document["licence_accepted"].startswith("20")
+    assert document["status"] == "registered" and document["license_accepted"].startswith("20")

@@ -14,7 +14,7 @@ from facerec_cli.errors import ModelError, UsageError
 from facerec_cli.packs.document import write_manifest
 from facerec_cli.packs.store import PackOverrides, home, installed, open_pack, pack_hash, register
 
-ARCFACE = PackOverrides(colour="rgb", mean=(127.5,) * 3, std=(127.5,) * 3, template="arcface")
+ARCFACE = PackOverrides(color="rgb", mean=(127.5,) * 3, std=(127.5,) * 3, template="arcface")
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def buffalo(tiny, folder: Path) -> Path:
 
 def test_the_default_is_the_embedded_pack():
     pack = open_pack()
-    assert (pack.name, pack.encoder.embedding_size, pack.licence.commercial) == ("sface", 128, True)
+    assert (pack.name, pack.encoder.embedding_size, pack.license.commercial) == ("sface", 128, True)
     assert pack == open_pack("pack:sface") and pack.encoder_path.is_file()
 
 
@@ -128,8 +128,8 @@ def test_a_manifest_that_contradicts_a_sealed_file_is_refused(tiny, tmp_path):
     seal(pack.encoder_path, pack, tmp_path / "m.onnx")
     registered = register(tmp_path / "m.onnx", "m")
     manifest = registered.folder / "pack.toml"
-    manifest.write_text(manifest.read_text().replace('colour = "rgb"', 'colour = "bgr"'))
-    with pytest.raises(ModelError, match="says colour = bgr"):
+    manifest.write_text(manifest.read_text().replace('color = "rgb"', 'color = "bgr"'))
+    with pytest.raises(ModelError, match="says color = bgr"):
         open_pack("m")
 
 
@@ -141,11 +141,11 @@ def test_a_bare_file_is_refused_with_the_flags_that_make_it_work(tiny, tmp_path)
         open_pack(file)
     assert "112 x 112" in caught.value.message and "512 numbers" in caught.value.message
     first = caught.value.hint.splitlines()[0]
-    assert first == "Add: --colour rgb --mean 127.5 --std 127.5 --template arcface"
-    assert {"colour", "mean", "std", "template"} <= set(_FLAGS)
+    assert first == "Add: --color rgb --mean 127.5 --std 127.5 --template arcface"
+    assert {"color", "mean", "std", "template"} <= set(_FLAGS)
     pack = open_pack(file, overrides=ARCFACE)
     assert (pack.encoder.embedding_size, pack.encoder.input_size) == (512, (112, 112))
-    assert pack.encoder.sha256 and not pack.licence.commercial
+    assert pack.encoder.sha256 and not pack.license.commercial
 
 
 def test_only_the_missing_flags_are_asked_for(tiny, tmp_path):
@@ -184,9 +184,9 @@ def test_flags_that_contradict_the_file_are_refused(tiny, tmp_path, change, mess
 
 def test_flags_that_contradict_a_manifest_are_refused(tiny, tmp_path):
     folder = tiny.pack(tmp_path / "tiny").folder
-    with pytest.raises(UsageError, match=r"--colour.*colour = rgb"):
-        open_pack(folder, overrides=PackOverrides(colour="bgr"))
-    assert open_pack(folder, overrides=PackOverrides(colour="rgb")).name == "tiny"
+    with pytest.raises(UsageError, match=r"--color.*color = rgb"):
+        open_pack(folder, overrides=PackOverrides(color="bgr"))
+    assert open_pack(folder, overrides=PackOverrides(color="rgb")).name == "tiny"
 
 
 def test_external_weights_and_custom_operators_are_refused(tiny, tmp_path):
@@ -228,7 +228,7 @@ def test_a_network_that_takes_pixels_last_is_told_by_its_shape(tmp_path):
     with pytest.raises(ModelError) as caught:
         open_pack(file)
     assert "112 x 96" in caught.value.message and "--mean 0 --std 1" in caught.value.hint
-    raw = PackOverrides(colour="bgr", mean=(0.0,) * 3, std=(1.0,) * 3, template="arcface")
+    raw = PackOverrides(color="bgr", mean=(0.0,) * 3, std=(1.0,) * 3, template="arcface")
     encoder = register(file, overrides=raw).encoder
     assert (encoder.layout, encoder.input_size, encoder.embedding_size) == ("nhwc", (112, 96), 3)
     with pytest.raises(ModelError, match="not a face recognition network"):
@@ -241,8 +241,8 @@ def test_insightface_folders_are_found_without_a_copy(tiny, insightface_home):
     assert pack.folder == insightface_home / "buffalo_l"
     assert (pack.encoder.file, pack.detector.file) == ("w600k_r50.onnx", "det_10g.onnx")
     assert pack.encoder.mean == (127.5,) * 3 and pack.encoder.std == (127.5,) * 3
-    assert pack.detector.std == (128.0,) * 3 and pack.detector.colour == pack.encoder.colour == "rgb"
-    assert not pack.licence.commercial and len(pack.encoder.sha256) == 64
+    assert pack.detector.std == (128.0,) * 3 and pack.detector.color == pack.encoder.color == "rgb"
+    assert not pack.license.commercial and len(pack.encoder.sha256) == 64
     assert [(p.name, p.origin) for p in installed()][2:] == [("buffalo_l", "insightface")]
 
 
@@ -287,7 +287,7 @@ def test_the_identity_covers_what_embeddings_depend_on_and_nothing_else(tiny, tm
     )
     encoder, detector = pack.encoder, pack.detector
     others = [
-        dataclasses.replace(pack, encoder=dataclasses.replace(encoder, colour="bgr")),
+        dataclasses.replace(pack, encoder=dataclasses.replace(encoder, color="bgr")),
         dataclasses.replace(pack, encoder=dataclasses.replace(encoder, mean=(0.0, 0.0, 0.0))),
         dataclasses.replace(pack, encoder=dataclasses.replace(encoder, sha256="0" * 64)),
         dataclasses.replace(pack, detector=dataclasses.replace(detector, min_score=0.1)),

@@ -35,10 +35,10 @@ def test_sface_preprocessing_is_what_its_manifest_says():
 
     encoder = open_pack("sface").encoder
     ours = build("sface", 128).preprocessing
-    assert (ours.mean, ours.std, ours.colour, ours.size, ours.template) == (
+    assert (ours.mean, ours.std, ours.color, ours.size, ours.template) == (
         encoder.mean,
         encoder.std,
-        encoder.colour,
+        encoder.color,
         encoder.input_size,
         encoder.template,
     )

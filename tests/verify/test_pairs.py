@@ -1,4 +1,4 @@
-"""Reading lists: every format, recognised; every broken one, refused with its line."""
+"""Reading lists: every format, recognized; every broken one, refused with its line."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from facerec_cli.errors import InputError, UsageError
-from facerec_cli.verify.pairs import read_pairs, recognise
+from facerec_cli.verify.pairs import read_pairs, recognize
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def test_a_heading_that_announces_other_pairs_is_reported(photos, caplog, headin
 )
 def test_labelled_lists(photos, text):
     pairs = read_pairs(write(photos, text))
-    assert pairs.format == "labelled"
+    assert pairs.format == "labeled"
     assert pairs.same.tolist() == [True, False]
     assert (pairs.first.tolist(), pairs.second.tolist()) == ([0, 0], [1, 2])
     assert all(path.is_file() for path in pairs.images)
@@ -116,7 +116,7 @@ def test_names_that_are_too_long_are_missing_photos(photos):
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
-def test_a_pipe_cannot_be_recognised_and_read(tmp_path):
+def test_a_pipe_cannot_be_recognized_and_read(tmp_path):
     os.mkfifo(tmp_path / "list")
     with pytest.raises(InputError, match="--format"):
         read_pairs(tmp_path / "list")
@@ -220,7 +220,7 @@ def test_unknown_format_and_missing_list(tmp_path):
 def test_a_binary_file_is_not_a_list(tmp_path):
     (tmp_path / "photo.txt").write_bytes(b"\xff\xd8\xff\x00\x10JFIF\0")
     with pytest.raises(InputError, match="binary file"):
-        recognise(tmp_path / "photo.txt")
+        recognize(tmp_path / "photo.txt")
 
 
 # ---- insightface .bin
