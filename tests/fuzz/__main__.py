@@ -16,7 +16,7 @@ from queue import Empty, SimpleQueue
 from tests.fuzz import report
 from tests.fuzz.families import FAMILIES, make, plan
 from tests.fuzz.judge import Fault, Outcome
-from tests.fuzz.runner import Worker, copy_sandbox, run_alone, try_case
+from tests.fuzz.runner import Worker, copy_sandbox, try_case
 from tests.fuzz.sandbox import Case, Sandbox
 
 ALONE = 40  # one case of so many runs in a process of its own
@@ -94,7 +94,10 @@ def replay(folder: Path) -> int:
         sandbox = copy_sandbox(Sandbox(folder, fill=False), Path(scratch) / "run")
         outcome, faults = try_case(sandbox, case, None)
     print("facerec " + " ".join(map(repr, case.argv)))
-    print(f"{case.what}\n--- stdout\n{outcome.stdout}--- stderr\n{outcome.stderr}--- code {outcome.code}, {outcome.cpu:.1f} s, {outcome.peak >> 20} MiB")
+    print(
+        f"{case.what}\n--- stdout\n{outcome.stdout}--- stderr\n{outcome.stderr}"
+        f"--- code {outcome.code}, {outcome.cpu:.1f} s, {outcome.peak >> 20} MiB"
+    )
     for fault in faults:
         print(f"FAULT {fault}")
     return 1 if faults else 0
@@ -121,9 +124,17 @@ def main() -> int:
         return kill_all(chosen.kills, chosen.seed, chosen.keep)
     families = chosen.family or list(FAMILIES)
     cases = plan(chosen.inputs, families) if chosen.only is None else [(families[0], chosen.only)]
-    tallies = fuzz(cases, chosen.seed, jobs=chosen.jobs, keep=chosen.keep.absolute(), tell=lambda text: print(text, flush=True))
+    tallies = fuzz(
+        cases,
+        chosen.seed,
+        jobs=chosen.jobs,
+        keep=chosen.keep.absolute(),
+        tell=lambda text: print(text, flush=True),
+    )
     print(report.table(tallies))
-    inputs, faults = (sum(getattr(tally, name) for tally in tallies.values()) for name in ("inputs", "faults"))
+    inputs, faults = (
+        sum(getattr(tally, name) for tally in tallies.values()) for name in ("inputs", "faults")
+    )
     print(f"{inputs:,} inputs, {faults:,} faults, {time.monotonic() - started:.0f} s, seed {chosen.seed}")
     return 1 if faults else 0
 

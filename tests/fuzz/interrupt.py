@@ -1,7 +1,7 @@
 """``facerec`` that ends itself at the k-th time that it changes a name in a folder or flushes a file.
 
-``python -m tests.fuzz.interrupt K SIGNAL before|after ARGS...``; with K = 0 it runs to the end and writes the number
-of such moments to the file that FUZZ_MOMENTS names.
+``python -m tests.fuzz.interrupt K SIGNAL before|after ARGS...``; with K = 0 it runs to the end and writes the
+number of such moments to the file that FUZZ_MOMENTS names.
 """
 
 from __future__ import annotations

@@ -24,21 +24,28 @@ MAX_MEMORY = 3 << 30
 
 # What C libraries and Python print by themselves; facerec's own lines look like none of them.
 _NOISE = re.compile(
-    r"^\[ ?(WARN|ERROR|INFO|DEBUG)[:@]|^libpng |^Corrupt JPEG|^Premature end|^Invalid SOS|^Unsupported marker|^TIFF|"
-    r"^_TIFF|^OpenCV\(|\bwarning: .*\(TIFF|\[[EWF]:onnxruntime|\[ONNXRuntimeError\]|\w+Warning: |^Exception ignored|"
-    r"^terminate called|^Segmentation fault|^Fatal Python error|^free\(\)|^malloc|^corrupted |^munmap|^JasPer|^jas_|"
-    r"^OpenJPEG|^\[ERROR\]|^libheif|^Error in |^WebP|^Killed|^Aborted|^Extra data|^0x[0-9a-f]{6}|^cannot |^Traceback",
+    r"^\[ ?(WARN|ERROR|INFO|DEBUG)[:@\]]|^libpng |^Corrupt JPEG|^Premature end|^Invalid SOS|^Unsupported marker"
+    r"|^_?TIFF|\bwarning: .*\(TIFF|^OpenCV\(|^OpenJPEG|^JasPer|^jas_|^libheif|^WebP|^Extra data|^0x[0-9a-f]{6}"
+    r"|\[[EWF]:onnxruntime|\[ONNXRuntimeError\]|\w+Warning: |^Exception ignored|^Fatal Python error|^Error in "
+    r"|^terminate called|^Segmentation fault|^free\(\)|^malloc|^munmap|^corrupted |^Killed|^Aborted"
 )
-_UNFINISHED = re.compile(r"\.tmp$|\.partial|\.part$|\.parts(/|$)|(^|/)\.facerec\.|(^|/)tmp[a-z0-9_]{8}(/|$)|\.new$|(?<!run/)\.lock$")
-_ADVICE = re.compile(
-    r"\b(use|name|give|choose|add|remove|delete|correct|run|try|write|leave|make|say|see|go on|install|rename|check|"
-    r"put|copy|wait|set|take|convert|change|pull|download|must|needs?|is not one of|does not end in|end in|"
-    r"expected|instead|at least|at most|between|did you mean|exclude each other)\b|"
-    r"is not \.\w|not there|[Nn]o such|[Tt]here is no|embeddings are|a row is",
+_UNFINISHED = re.compile(
+    r"\.tmp$|\.partial|\.part$|\.parts(/|$)|(^|/)\.facerec\.|(^|/)tmp[a-z0-9_]{8}(/|$)|\.new$|(?<!run/)\.lock$"
+)
+_ADVICE = re.compile(  # of an error in one line: what is asked for, or what would do
+    r"\b(use|name|give|choose|add|remove|delete|correct|run|try|write|leave|make|say|see|go on|install|rename"
+    r"|put|check|copy|wait|set|take|convert|change|pull|download|must|needs?|is not one of|does not end in"
+    r"|end in|expected|instead|at least|at most|between|did you mean|exclude each other)\b"
+    r"|is not \.\w|not there|no such|there is no|embeddings are|a row is",
     re.IGNORECASE,
 )
-_LIBRARIES_OWN = ("home/.cache/Microsoft*", "tmp/.ses",  # TEMP
-"home/.cache/matplotlib*", "home/.config/matplotlib*", "home/.cache", "home/.config")
+_LIBRARIES_OWN = (
+    "home/.cache/matplotlib*",
+    "home/.config/matplotlib*",
+    "home/.cache",
+    "home/.config",
+    "tmp/torchinductor_*",
+)
 
 
 @dataclass(frozen=True)
@@ -92,7 +99,7 @@ def _state(path: str) -> tuple[Any, ...]:
     state = os.lstat(path)
     mode = stat.S_IMODE(state.st_mode)
     if stat.S_ISLNK(state.st_mode):
-        return "link", os.readlink(path)
+        return "link", os.readlink(path)  # noqa: PTH115
     if stat.S_ISDIR(state.st_mode):
         return "folder", mode
     if not stat.S_ISREG(state.st_mode):
@@ -160,7 +167,9 @@ def _changes(case: Case, before: Listing, after: Listing) -> Iterable[Fault]:
     for name, state in before.items():
         inside = name.removeprefix("work/")
         if after.get(name) != state and not (name.startswith("work/") and _stated(inside, case.outputs)):
-            yield Fault("changed", f"{name!r}: {state[0]} {'is gone' if name not in after else 'has changed'}")
+            yield Fault(
+                "changed", f"{name!r}: {state[0]} {'is gone' if name not in after else 'has changed'}"
+            )
             return
     for name in after.keys() - before.keys():
         if name in ("stdin", "stdout", "stderr"):
@@ -235,8 +244,10 @@ def _message(case: Case, outcome: Outcome) -> Iterable[Fault]:
 
 
 def _mentions(text: str, name: str) -> bool:
-    parts = name.split("/")
-    return any(part and part in text for part in (parts[-1], parts[-1].rpartition(".")[0] or parts[-1], parts[0]))
+    """Whether the file is named, with or without its suffix."""
+    last = name.rpartition("/")[2]
+    stem = last.rpartition(".")[0]
+    return last in text or (len(stem) > 3 and stem in text)
 
 
 def _rows(case: Case, outcome: Outcome, work: Path) -> Iterable[Fault]:

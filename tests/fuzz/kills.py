@@ -1,7 +1,7 @@
 """Commands that are killed in the middle and run again: nothing is lost, nothing is left behind.
 
-A command is first run to its end, which gives the result to compare with. Then it is killed, at a random time or at
-a random one of the moments in which it renames, removes, makes or flushes a file, and run again (with ``--resume``
+A command is first run to its end, which gives the result to compare with. Then it is killed, at a random time or
+at one of the moments in which it renames, removes, makes or flushes a file, and run again (with ``--resume``,
 where it has it). All files below the working folder, FACEREC_HOME and TMPDIR must be those of the first run.
 """
 
@@ -86,19 +86,22 @@ def _pack(sandbox: Sandbox) -> None:
 
 
 _TINY = ["--model", "tiny", "--aligned", "--threads", "1"]
-_TRAIN = (
-    "--data synthetic:4:4 --steps 6 --batch-size 4 --device cpu --workers 0 --backbone mobilefacenet --embedding-size 16 "
-    "--set backbone.width=0.125 --set run.checkpoint_every=2"
-).split()
+_TRAIN = ["--data", "synthetic:4:4", "--steps", "6", "--batch-size", "4", "--device", "cpu", "--workers", "0"]
+_TRAIN += ["--backbone", "mobilefacenet", "--embedding-size", "16"]
+_TRAIN += ["--set", "backbone.width=0.125", "--set", "run.checkpoint_every=2"]
+_SHEET = ["embed", "p", "-o", "o.npz", "--crops", "c", "--preview", "s.html", *_TINY]
+_VERIFY = ["verify", "pairs.txt", "--report", "r.html", "--scores", "s.csv", "--save-threshold", "card.toml"]
+_VERIFY += ["--far", "0.2", *_TINY]
+_REPORTS = r"\.pt$|timing|\.png$|\.svg$|\.html$|\.md$|\.csv$|results"  # they tell how long it took
 
 OPERATIONS: dict[str, Operation] = {
     "embed npy": Operation(_photos(600), ["embed", "p", "-o", "o.npy", *_TINY], ["--resume"], 12),
-    "embed npz crops": Operation(_photos(60), ["embed", "p", "-o", "o.npz", "--crops", "c", "--preview", "s.html", *_TINY], ["--resume"], 6),
+    "embed npz crops": Operation(_photos(60), _SHEET, ["--resume"], 6),
     "embed shards": Operation(_photos(600), ["embed", "p", "-o", "s/", *_TINY], ["--resume"], 10),
     "embed again": Operation(_photos(30), ["embed", "p", "-o", "o.parquet", *_TINY], ["--force"], 4),
     "verify": Operation(
         _pairs,
-        ["verify", "pairs.txt", *_TINY, "--report", "r.html", "--scores", "s.csv", "--save-threshold", "card.toml", "--far", "0.2"],
+        _VERIFY,
         [],
         8,
     ),
@@ -119,9 +122,11 @@ OPERATIONS: dict[str, Operation] = {
         4,
         loose=r"\.onnx$|pack\.toml$",
     ),
-    "train": Operation(lambda sandbox: None, ["train", *_TRAIN, "--out", "run"], ["--resume"], 4, loose=r"\.pt$|timing|\.png$"),
+    "train": Operation(
+        lambda sandbox: None, ["train", *_TRAIN, "--out", "run"], ["--resume"], 4, loose=r"\.pt$|timing|\.png$"
+    ),
     "study": Operation(
-        _study, ["study", "study.toml", "--out", "out"], ["--resume"], 2, loose=r"\.pt$|timing|\.png$|\.svg$|\.html$|\.md$|\.csv$|results"
+        _study, ["study", "study.toml", "--out", "out"], ["--resume"], 2, loose=_REPORTS
     ),
 }  # fmt: skip
 
@@ -132,7 +137,9 @@ def contents(sandbox: Sandbox, loose: str) -> dict[str, str]:
     """Name -> what is in it, of everything that the command could write; caches have only a name."""
     found = {}
     for name, state in judge.listing(sandbox.root).items():
-        if name in ("stdin", "stdout", "stderr", "moments") or name.startswith(("facerec/cache", "home/")) or name == "tmp/.ses":
+        if name in ("stdin", "stdout", "stderr", "moments") or name.startswith(
+            ("facerec/cache", "home/", "tmp/torchinductor")
+        ):
             continue
         if state[0] != "file" or re.search(loose, name):
             found[name] = state[0]
@@ -144,9 +151,16 @@ def contents(sandbox: Sandbox, loose: str) -> dict[str, str]:
     return found
 
 
-def _start(sandbox: Sandbox, argv: list[str], *, interrupt: tuple[int, int, str] | None = None) -> subprocess.Popen[bytes]:
-    program = ["-m", "facerec_cli"] if interrupt is None else ["-m", "tests.fuzz.interrupt", *map(str, interrupt)]
-    environment = sandbox.environment() | {"PYTHONPATH": _python_path(), "FUZZ_MOMENTS": str(sandbox.root / "moments")}
+def _start(
+    sandbox: Sandbox, argv: list[str], *, interrupt: tuple[int, int, str] | None = None
+) -> subprocess.Popen[bytes]:
+    program = (
+        ["-m", "facerec_cli"] if interrupt is None else ["-m", "tests.fuzz.interrupt", *map(str, interrupt)]
+    )
+    environment = sandbox.environment() | {
+        "PYTHONPATH": _python_path(),
+        "FUZZ_MOMENTS": str(sandbox.root / "moments"),
+    }
     with (sandbox.root / "stdout").open("wb") as stdout, (sandbox.root / "stderr").open("wb") as stderr:
         return subprocess.Popen(
             [sys.executable, *program, *argv],
@@ -198,7 +212,9 @@ class Reference:
         sandbox.remove()
 
 
-def kill_once(operation: Operation, reference: Reference, root: Path, random: Random) -> tuple[str, list[str]]:
+def kill_once(
+    operation: Operation, reference: Reference, root: Path, random: Random
+) -> tuple[str, list[str]]:
     """Kill and run again; gives how it was killed, and the faults."""
     sandbox = _sandbox(operation, root)
     number = signal.SIGKILL if random.random() < 0.7 else signal.SIGTERM
@@ -227,7 +243,9 @@ def kill_once(operation: Operation, reference: Reference, root: Path, random: Ra
 
 def _visible(found: dict[str, str], wanted: dict[str, str]) -> Iterable[str]:
     """Files under the names of results that are not what they will be."""
-    growing = re.compile(r"\.parts/|_facerec\.json$|alignment\.tsv$|metrics\.jsonl$|recipe\.toml$|^work/out/|\.alignment\.json$")
+    growing = re.compile(
+        r"\.parts/|_facerec\.json$|alignment\.tsv$|metrics\.jsonl$|recipe\.toml$|^work/out/|\.alignment\.json$"
+    )
     for name, state in found.items():
         if name in wanted and state != wanted[name] and not growing.search(name):
             yield name
@@ -246,12 +264,19 @@ def _again(operation: Operation, reference: Reference, sandbox: Sandbox) -> list
         faults.append(f"the second run ends with {codes}: {said!r}")
     faults += [f"left behind: {name!r}" for name in sorted(now.keys() - wanted.keys())[:3]]
     faults += [f"lost: {name!r}" for name in sorted(wanted.keys() - now.keys())[:3]]
-    faults += [f"differs: {name!r}" for name in sorted(now.keys() & wanted.keys()) if now[name] != wanted[name]][:3]
+    faults += [
+        f"differs: {name!r}" for name in sorted(now.keys() & wanted.keys()) if now[name] != wanted[name]
+    ][:3]
     return faults
 
 
 def kill_all(
-    kills: int, seed: int, keep: Path | None = None, *, names: Iterable[str] = OPERATIONS, tell: Callable[[str], None] = print
+    kills: int,
+    seed: int,
+    keep: Path | None = None,
+    *,
+    names: Iterable[str] = OPERATIONS,
+    tell: Callable[[str], None] = print,
 ) -> int:
     """Kill so many times, spread over the operations by their weights; 1 where there was a fault."""
     chosen = {name: OPERATIONS[name] for name in names}
@@ -276,6 +301,13 @@ def kill_all(
     if keep is not None and log:
         keep.mkdir(parents=True, exist_ok=True)
         (keep / "kills.json").write_text(json.dumps(log, indent=1))
-    tell("\n".join([f"{'command':<16} {'kills':>6} {'faults':>7}", *(f"{name:<16} {done[name]:>6} {bad[name]:>7}" for name in chosen)]))
+    tell(
+        "\n".join(
+            [
+                f"{'command':<16} {'kills':>6} {'faults':>7}",
+                *(f"{name:<16} {done[name]:>6} {bad[name]:>7}" for name in chosen),
+            ]
+        )
+    )
     tell(f"{done.total():,} kills, {bad.total():,} faults, seed {seed}")
     return 1 if bad else 0

@@ -4,6 +4,7 @@ Every function takes the ``random.Random`` of its case first and changes nothing
 folders change the sandbox). ``damage`` and its kin draw one kind of damage and say which.
 """
 
+# ruff: noqa: E501 - the tables of odd values
 from __future__ import annotations
 
 import json
@@ -47,7 +48,10 @@ def append(random: Random, data: bytes) -> bytes:
 
 def prepend(random: Random, data: bytes) -> bytes:
     """Bytes before the beginning."""
-    return random.choice((b"\0", b"\n", b"\xef\xbb\xbf", random.randbytes(16), b"HTTP/1.1 200 OK\r\n\r\n")) + data
+    return (
+        random.choice((b"\0", b"\n", b"\xef\xbb\xbf", random.randbytes(16), b"HTTP/1.1 200 OK\r\n\r\n"))
+        + data
+    )
 
 
 def cut_out(random: Random, data: bytes) -> bytes:
@@ -83,7 +87,9 @@ def edit_number(random: Random, data: bytes) -> bytes:
     limit = min(len(data) - size, 512) if random.random() < 0.7 else len(data) - size
     start = random.randint(0, limit)
     bits = 8 * size
-    number = random.choice((0, 1, 2**bits - 1, 2 ** (bits - 1), 2 ** (bits - 1) - 1, 65_500, random.getrandbits(bits)))
+    number = random.choice(
+        (0, 1, 2**bits - 1, 2 ** (bits - 1), 2 ** (bits - 1) - 1, 65_500, random.getrandbits(bits))
+    )
     order = random.choice(("little", "big"))
     return data[:start] + (number % 2**bits).to_bytes(size, order) + data[start + size :]
 
@@ -101,7 +107,9 @@ def line_ends(random: Random, data: bytes) -> bytes:
 
 def as_text(random: Random, data: bytes) -> bytes:
     """What a program does that takes bytes for text."""
-    return data.decode("utf-8", "replace").encode() if random.random() < 0.5 else data.decode("latin-1").encode()
+    return (
+        data.decode("utf-8", "replace").encode() if random.random() < 0.5 else data.decode("latin-1").encode()
+    )
 
 
 def something_else(random: Random, data: bytes) -> bytes:
@@ -193,19 +201,60 @@ def _odd_number(random: Random, line: str) -> str:
 
 def _odd_character(random: Random, line: str) -> str:
     i = random.randrange(len(line) + 1)
-    extra = random.choice(('"', "'", "\t", ",", ";", "\\", "\0", "\x1b[31m", "#", "%", "😀", "e\u0301", "\u2028", "\x85", "\udcff", "*", "~", "$HOME", "\x0c"))
+    extra = random.choice(
+        (
+            '"',
+            "'",
+            "\t",
+            ",",
+            ";",
+            "\\",
+            "\0",
+            "\x1b[31m",
+            "#",
+            "%",
+            "😀",
+            "e\u0301",
+            "\u2028",
+            "\x85",
+            "\udcff",
+            "*",
+            "~",
+            "$HOME",
+            "\x0c",
+        )
+    )
     return line[:i] + extra + line[i:]
 
 
 drop_field = _on_line(_drop_field)
 odd_number = _on_line(_odd_number)
 odd_character = _on_line(_odd_character)
-long_line = _on_line(lambda random, line: line * min(random.choice((50, 5000)), _MOST_TEXT // (len(line) + 1)))
+long_line = _on_line(
+    lambda random, line: line * min(random.choice((50, 5000)), _MOST_TEXT // (len(line) + 1))
+)
 odd_path = _on_line(
-    lambda random, line: random.choice(
-        ("../../../../etc/passwd", "/etc/hostname", "/", ".", "..", "~", "a/" * 3000, "C:\\photos\\a.jpg", "//a//b", "/dev/zero", "-o", "*", "http://127.0.0.1:9/a.jpg", "file:///etc/hostname")
+    lambda random, line: (
+        random.choice(
+            (
+                "../../../../etc/passwd",
+                "/etc/hostname",
+                "/",
+                ".",
+                "..",
+                "~",
+                "a/" * 3000,
+                "C:\\photos\\a.jpg",
+                "//a//b",
+                "/dev/zero",
+                "-o",
+                "*",
+                "http://127.0.0.1:9/a.jpg",
+                "file:///etc/hostname",
+            )
+        )
+        + line[len(line.split(" ")[0]) :]
     )
-    + line[len(line.split(" ")[0]) :]
 )
 
 
@@ -218,7 +267,24 @@ def separators(random: Random, text: str) -> str:
 
 def heading(random: Random, text: str) -> str:
     """A line of names on top."""
-    return random.choice(("path label", "path\tlabel", "image1,image2,same", "path,label", "file,template,media", "#path label", "id;name", "path,group", "# a comment", "[section]")) + "\n" + text
+    return (
+        random.choice(
+            (
+                "path label",
+                "path\tlabel",
+                "image1,image2,same",
+                "path,label",
+                "file,template,media",
+                "#path label",
+                "id;name",
+                "path,group",
+                "# a comment",
+                "[section]",
+            )
+        )
+        + "\n"
+        + text
+    )
 
 
 def quotes(random: Random, text: str) -> str:
@@ -269,7 +335,18 @@ TEXT: tuple[Text, ...] = (
     heading, heading, quotes, blank_lines, no_end, repeat_lines, drop_lines, shuffle_lines, nothing,
 )  # fmt: skip
 
-ENCODINGS = ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "latin-1", "cp1252", "cp932", "gb18030")
+ENCODINGS = (
+    "utf-8",
+    "utf-8-sig",
+    "utf-16",
+    "utf-16-le",
+    "utf-16-be",
+    "utf-32",
+    "latin-1",
+    "cp1252",
+    "cp932",
+    "gb18030",
+)
 
 
 def encode(random: Random, text: str, *, odd: float = 0.3) -> tuple[bytes, str]:
@@ -315,7 +392,9 @@ def damage_document(random: Random, document: Any) -> Any:
         elif action < 0.8:
             del holder[key]
         else:
-            holder[random.choice((f"{key}x", "", "__class__", "a.b", "ключ", "colour", "\n"))] = random.choice(_VALUES)
+            holder[random.choice((f"{key}x", "", "__class__", "a.b", "ключ", "colour", "\n"))] = (
+                random.choice(_VALUES)
+            )
     return changed
 
 
@@ -354,7 +433,9 @@ def damage_toml(random: Random, text: str) -> tuple[bytes, str]:
         try:
             written = tomli_w.dumps(document if isinstance(document, dict) else {"x": document})
         except (TypeError, ValueError, AttributeError):  # None has no form in TOML
-            written = text.replace(" = ", " = " + random.choice(("nan", "1979-05-27", "''", "[]", "{}", "inf")) + " # ", 3)
+            written = text.replace(
+                " = ", " = " + random.choice(("nan", "1979-05-27", "''", "[]", "{}", "inf")) + " # ", 3
+            )
         return written.encode("utf-8", "surrogatepass"), "values"
     if kind < 0.75:
         lines = text.split("\n")
@@ -381,7 +462,21 @@ def odd_name(random: Random, suffix: str = ".jpg") -> str:
 
 def plant(random: Random, folder: Path) -> tuple[str, str]:
     """Put something into a folder that is no plain photo; gives its name and what it is."""
-    kind = random.choice(("fifo", "dangling", "loop", "device", "folder", "outside", "locked", "locked folder", "socket", "hidden", "sibling"))
+    kind = random.choice(
+        (
+            "fifo",
+            "dangling",
+            "loop",
+            "device",
+            "folder",
+            "outside",
+            "locked",
+            "locked folder",
+            "socket",
+            "hidden",
+            "sibling",
+        )
+    )
     name = f"odd-{kind.replace(' ', '-')}.jpg"
     path = folder / name
     if kind == "fifo":

@@ -40,10 +40,14 @@ def table(tallies: dict[str, Tally]) -> str:
             total.inputs += tally.inputs
             total.faults += tally.faults
             total.codes += tally.codes
-            total.slowest, total.largest = max(total.slowest, tally.slowest), max(total.largest, tally.largest)
+            total.slowest, total.largest = (
+                max(total.slowest, tally.slowest),
+                max(total.largest, tally.largest),
+            )
         codes = "  ".join(f"{code}: {count:,}" for code, count in sorted(tally.codes.items()))
         lines.append(
-            f"{family:<12} {tally.inputs:>7,} {tally.faults:>7,} {tally.slowest:>6.1f} s {tally.largest >> 20:>5,} MiB  {codes}"
+            f"{family:<12} {tally.inputs:>7,} {tally.faults:>7,} {tally.slowest:>6.1f} s "
+            f"{tally.largest >> 20:>5,} MiB  {codes}"
         )
     return "\n".join(lines)
 

@@ -153,7 +153,9 @@ def run_alone(sandbox: Sandbox, case: Case) -> Outcome:
 
 def _outcome(sandbox: Sandbox, watch: _Watch, **known: Any) -> Outcome:
     text = [
-        (sandbox.root / name).read_bytes().decode("utf-8", "replace") if (sandbox.root / name).is_file() else ""
+        (sandbox.root / name).read_bytes().decode("utf-8", "replace")
+        if (sandbox.root / name).is_file()
+        else ""
         for name in ("stdout", "stderr")
     ]
     measured = {"seconds": watch.seconds, "cpu": watch.cpu, "peak": watch.peak} | known
@@ -173,7 +175,9 @@ def copy_sandbox(sandbox: Sandbox, target: Path) -> Sandbox:
 
     def plain(folder: str, names: list[str]) -> list[str]:
         paths = {name: Path(folder, name) for name in names}
-        return [name for name, path in paths.items() if not (path.is_symlink() or path.is_dir() or path.is_file())]
+        return [
+            name for name, path in paths.items() if not (path.is_symlink() or path.is_dir() or path.is_file())
+        ]
 
     shutil.copytree(sandbox.root, target, symlinks=True, ignore=plain)
     return Sandbox(target, fill=False)

@@ -73,7 +73,9 @@ class Sandbox:
 
     def write(self, name: str, data: bytes | str) -> str:
         """Write an input below ``work/``; returns its name."""
-        self._put(self.work / name, data.encode("utf-8", "surrogateescape") if isinstance(data, str) else data)
+        self._put(
+            self.work / name, data.encode("utf-8", "surrogateescape") if isinstance(data, str) else data
+        )
         return name
 
     def read(self, name: str) -> bytes:

@@ -20,6 +20,7 @@ import numpy as np
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 REC_MAGIC = 0xCED7230A
+_POINTS = ("left_eye", "right_eye", "nose", "left_mouth", "right_mouth")
 
 
 def picture(number: int, width: int = 112, height: int = 112) -> np.ndarray:
@@ -112,7 +113,6 @@ _VARIANTS = {
     "heic": (".heic", _heic),
     "hdr": (".hdr", lambda a: _encoded(".hdr", a.astype(np.float32) / 255)),
     "sun raster": (".ras", lambda a: _encoded(".ras", a)),
-    "tga": (".tga", lambda a: _pillow(a, "TGA")),
     "mpo": (".mpo", lambda a: _animated(a, "MPO")),
 }
 VARIANTS = tuple(_VARIANTS)
@@ -160,7 +160,7 @@ def record(data: bytes, label: float, number: int, *, flag: int = 0, labels: tup
 
 @cache
 def recordio(people: int = 3, photos: int = 2, *, identities: bool = True) -> dict[str, bytes]:
-    """``train.rec``, ``.idx``, ``property`` and ``.lst`` as insightface (or, without identities, im2rec) writes them."""
+    """``train.rec`` and its companions as insightface (or, without identities, im2rec) writes them."""
     images = [record(jpeg(i), float(i // photos), i + 1) for i in range(people * photos)]
     if identities:
         first = len(images) + 1
@@ -189,7 +189,11 @@ def shard(people: int = 3, photos: int = 2) -> bytes:
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w") as archive:
         for i in range(people * photos):
-            parts = {"jpg": jpeg(i), "cls": str(i // photos).encode(), "txt": f"p{i // photos}/{i}.jpg".encode()}
+            parts = {
+                "jpg": jpeg(i),
+                "cls": str(i // photos).encode(),
+                "txt": f"p{i // photos}/{i}.jpg".encode(),
+            }
             for suffix, data in parts.items():
                 member = tarfile.TarInfo(f"{i:06d}.{suffix}")
                 member.size = len(data)
@@ -228,20 +232,26 @@ def vector_files(names: tuple[str, ...]) -> dict[str, bytes]:
     )  # fmt: skip
     rows = csv.writer(table, lineterminator="\n")
     rows.writerow(
-        "path row face status reason score norm x1 y1 x2 y2 left_eye_x left_eye_y right_eye_x right_eye_y nose_x "
-        "nose_y left_mouth_x left_mouth_y right_mouth_x right_mouth_y rotation width height crop".split()
+        [
+            *("path", "row", "face", "status", "reason", "score", "norm", "x1", "y1", "x2", "y2"),
+            *(f"{point}_{axis}" for point in _POINTS for axis in "xy"),
+            *("rotation", "width", "height", "crop"),
+        ]
     )
     for i, name in enumerate(names):
         rows.writerow([name, i, 0, "ok", "", 0.9, 1.5, *boxes[i], *landmarks[i].ravel(), 0, 112, 112, ""])
     columns = {
         "path": list(names), "face": [0] * len(names), "status": ["ok"] * len(names),
         "score": scores.tolist(), "width": [112] * len(names), "height": [112] * len(names),
-        "x1": boxes[:, 0].tolist(), "y1": boxes[:, 1].tolist(), "x2": boxes[:, 2].tolist(), "y2": boxes[:, 3].tolist(),
+        **{name: boxes[:, i].tolist() for i, name in enumerate(("x1", "y1", "x2", "y2"))},
         "embedding": pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), values.shape[1]),
     }  # fmt: skip
     pq.write_table(pa.table(columns), parquet)
     description = b'{"model": {"name": "tiny", "sha256": ""}, "settings": {}, "provider": "cpu"}'
-    lines = "".join(f'{{"path": "{name}", "embedding": {row.tolist()}}}\n' for name, row in zip(names, values, strict=True))
+    lines = "".join(
+        f'{{"path": "{name}", "embedding": {row.tolist()}}}\n'
+        for name, row in zip(names, values, strict=True)
+    )
     return {
         "v.npy": npy.getvalue(),
         "v.npz": npz.getvalue(),
@@ -281,7 +291,9 @@ def checkpoint() -> bytes:
     network = build("mobilefacenet", 16, width=0.125)
     lively(network)
     with tempfile.TemporaryDirectory() as folder:
-        path = write_checkpoint(Path(folder) / "best.pt", network, "mobilefacenet", "synthetic:4:1", width=0.125)
+        path = write_checkpoint(
+            Path(folder) / "best.pt", network, "mobilefacenet", "synthetic:4:1", width=0.125
+        )
         return path.read_bytes()
 
 

@@ -1,11 +1,12 @@
 """A process that runs commands one after the other, each in its own folders and with its output in files.
 
-It is started by ``runner`` and told of runs line by line as JSON on standard input; it answers with the exit code,
-the seconds and the memory. Starting Python, NumPy and ONNX Runtime for each of thousands of runs would take hours.
+It is started by ``runner`` and told of runs line by line as JSON on standard input; it answers with the exit
+code, the seconds and the memory. To start Python and its libraries for each of thousands of runs takes hours.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
@@ -47,12 +48,14 @@ def run(sandbox: Sandbox, case: Case) -> dict[str, Any]:
     streams = sys.stdin, sys.stdout, sys.stderr
     (sandbox.root / "stdin").write_bytes(case.stdin.encode("latin-1"))
     files = [os.open(sandbox.root / "stdin", os.O_RDONLY)]
-    files += [os.open(sandbox.root / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) for name in ("stdout", "stderr")]
+    files += [
+        os.open(sandbox.root / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) for name in ("stdout", "stderr")
+    ]
     for number, file in enumerate(files):
         os.dup2(file, number)
         os.close(file)
-    sys.stdin = open(0, encoding="utf-8", closefd=False)
-    sys.stdout, sys.stderr = (open(number, "w", encoding="utf-8", closefd=False) for number in (1, 2))
+    sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
+    sys.stdout, sys.stderr = (open(number, "w", encoding="utf-8", closefd=False) for number in (1, 2))  # noqa: SIM115
     os.environ.clear()
     os.environ.update(sandbox.environment())
     tempfile.tempdir = None
@@ -92,10 +95,8 @@ def _cpu() -> float:
 
 
 def _reset_peak() -> None:
-    try:
+    with contextlib.suppress(OSError):  # not Linux, or not allowed: the peak is that of the process so far
         Path("/proc/self/clear_refs").write_text("5")
-    except OSError:  # not Linux, or not allowed: the peak is that of the process so far
-        pass
 
 
 def _peak() -> int:

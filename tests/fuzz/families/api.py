@@ -121,7 +121,11 @@ def _evaluate(given: Sequence[str]) -> None:
     scores = random.normal(size=count) * random.choice([1.0, 0.0, 1e300])
     if count and random.random() < 0.3:
         scores[0] = random.choice([np.nan, np.inf, -np.inf])
-    evaluate(scores, random.random(count) < random.choice([0.0, 0.5, 1.0]), fars=[float(random.choice([0.1, 1e-9, 0.5, 0, 2]))])
+    evaluate(
+        scores,
+        random.random(count) < random.choice([0.0, 0.5, 1.0]),
+        fars=[float(random.choice([0.1, 1e-9, 0.5, 0, 2]))],
+    )
 
 
 def _encode(given: Sequence[str]) -> None:

@@ -1,5 +1,6 @@
 """Whole inputs and odd flags: values out of range, of another type, twice, together, in the way of each other."""
 
+# ruff: noqa: E501 - the tables of odd values
 from __future__ import annotations
 
 from random import Random
@@ -8,8 +9,51 @@ from tests.fuzz import mutators, seeds
 from tests.fuzz.families.pairs import drawn, labelled, write_people
 from tests.fuzz.sandbox import Case, Sandbox
 
-_NUMBERS = ("0", "-1", "1", "2", "nan", "inf", "-inf", "1e400", "9" * 30, "x", "", "0.5", "1.5", "1,5", "99999", " 1", "1 ", "--", "٣")
-_PLACES = ("o.npy", "p", "p/0.jpg", "pairs.txt", ".", "..", "/", "", "nosuch/o.npy", "o", "o.txt", "/dev/null", "/dev/stdout", "-", "o.npy/", "a" * 300, "p/o.npy", "/proc/x", "\n", "o\0.npy", "~/x.npy", "link")
+_NUMBERS = (
+    "0",
+    "-1",
+    "1",
+    "2",
+    "nan",
+    "inf",
+    "-inf",
+    "1e400",
+    "9" * 30,
+    "x",
+    "",
+    "0.5",
+    "1.5",
+    "1,5",
+    "99999",
+    " 1",
+    "1 ",
+    "--",
+    "٣",
+)
+_PLACES = (
+    "o.npy",
+    "p",
+    "p/0.jpg",
+    "pairs.txt",
+    ".",
+    "..",
+    "/",
+    "",
+    "nosuch/o.npy",
+    "o",
+    "o.txt",
+    "/dev/null",
+    "/dev/stdout",
+    "-",
+    "o.npy/",
+    "a" * 300,
+    "p/o.npy",
+    "/proc/x",
+    "\n",
+    "o\0.npy",
+    "~/x.npy",
+    "link",
+)
 _FLAGS: dict[str, tuple[tuple[str, ...], dict[str, tuple[str, ...]]]] = {
     "embed": (
         ("p",),
@@ -53,7 +97,10 @@ def flags(random: Random, sandbox: Sandbox) -> Case:
     given, known = _FLAGS[command]
     argv = [*command.split(), *given]
     required = [name for name in ("-o", "") if name in known]
-    chosen = required + random.sample([name for name in known if name not in required], min(len(known) - len(required), random.randint(0, 2)))
+    chosen = required + random.sample(
+        [name for name in known if name not in required],
+        min(len(known) - len(required), random.randint(0, 2)),
+    )
     for name in chosen:
         argv += [name] if name else []
         argv.append(random.choice(known[name]) if random.random() < 0.8 or name not in ("-o",) else "o.npy")
@@ -61,5 +108,43 @@ def flags(random: Random, sandbox: Sandbox) -> Case:
         argv += [*([] if "--model" in argv else ["--model", "tiny"]), "--aligned"]
     argv += mutators.pick(random, ("--json", "--quiet", "--force", "--resume", "--nosuch", "--debugx"), 0.12)
     argv = [word for word in argv if "\0" not in word]
-    stated = ["o.npy", "o.csv", "o.json", "o", "o/*", "o.txt", "out*", "p/o.*", "nosuch", "nosuch/*", "~", "~/*", "\n", "\n/*", "\n.*", "[-]", "[-]/*", "s.csv", "s.npz", "c.toml", "r.html", "t", "t/*", "o.npy/*", "x.*", "train.txt", "test.txt", "p/train.txt", "p/test.txt", "_facerec.json", "part-*", "pairs.txt/*", ".alignment.json", "alignment.tsv", "link", "link/*", "-*"]
+    stated = [
+        "o.npy",
+        "o.csv",
+        "o.json",
+        "o",
+        "o/*",
+        "o.txt",
+        "out*",
+        "p/o.*",
+        "nosuch",
+        "nosuch/*",
+        "~",
+        "~/*",
+        "\n",
+        "\n/*",
+        "\n.*",
+        "[-]",
+        "[-]/*",
+        "s.csv",
+        "s.npz",
+        "c.toml",
+        "r.html",
+        "t",
+        "t/*",
+        "o.npy/*",
+        "x.*",
+        "train.txt",
+        "test.txt",
+        "p/train.txt",
+        "p/test.txt",
+        "_facerec.json",
+        "part-*",
+        "pairs.txt/*",
+        ".alignment.json",
+        "alignment.tsv",
+        "link",
+        "link/*",
+        "-*",
+    ]
     return Case(argv, "flags", stated)

@@ -19,7 +19,10 @@ def photo_lists(random: Random, sandbox: Sandbox) -> Case:
     lines = list(names)
     kind = random.random()
     if kind < 0.4:  # forms that mean the same
-        plain = all(name.isascii() and name.isprintable() and not set(name) & set("\"'\\*?[") and name.strip() == name for name in names)
+        plain = all(
+            name.isascii() and name.isprintable() and not set(name) & set("\"'\\*?[") and name.strip() == name
+            for name in names
+        )
         lines = [name for name in names if "\n" not in name and name == name.strip()]
         form = random.choice(("plain", "crlf", "nul", "bom", "utf-16", "quoted", "absolute", "comment"))
         if form == "nul":
@@ -55,7 +58,13 @@ def photo_lists(random: Random, sandbox: Sandbox) -> Case:
             photos, whole = photos, whole  # looked up beside the list, then in the current folder
         argv.append(sandbox.write(name, data))
         if random.random() < 0.1:
-            argv.append(random.choice(("p", "p/*", "nosuch.jpg", "**/*.jpg", "[", "http://127.0.0.1:9/x.jpg", "file:///nosuch")))
+            argv.append(
+                random.choice(
+                    ("p", "p/*", "nosuch.jpg", "**/*.jpg", "[", "http://127.0.0.1:9/x.jpg", "file:///nosuch")
+                )
+            )
             whole = False
     argv += ["-o", "o.npy", "--threads", "1", *TINY, *mutators.pick(random, ("--json", "--quiet"), 0.3)]
-    return Case(argv, told, ["o.npy", "o.csv", "o.json"], photos, "o.csv" if photos else "", whole=whole, stdin=stdin)
+    return Case(
+        argv, told, ["o.npy", "o.csv", "o.json"], photos, "o.csv" if photos else "", whole=whole, stdin=stdin
+    )

@@ -24,7 +24,9 @@ def packs(random: Random, sandbox: Sandbox) -> Case:
     elif kind < 0.85:
         files["tiny.onnx"], told = mutators.damage(random, files["tiny.onnx"])
     if random.random() < 0.2:
-        files["evaluations/x.json"] = mutators.damage_json(random, {"eer": 0.1, "pairs": 10, "tar_at_far": [{"far": 0.1, "tar": 0.5}]})[0]
+        files["evaluations/x.json"] = mutators.damage_json(
+            random, {"eer": 0.1, "pairs": 10, "tar_at_far": [{"far": 0.1, "tar": 0.5}]}
+        )[0]
         told += " evaluation"
     for name, data in files.items():
         sandbox.write(f"mine/{name}", data)
@@ -35,11 +37,25 @@ def packs(random: Random, sandbox: Sandbox) -> Case:
         (sandbox.work / "mine/evaluations").mkdir(exist_ok=True)
         (sandbox.work / "mine/evaluations/p.json").symlink_to("../../../beside/kept.txt")
         told += " a link out of the pack"
-    return _use(random, sandbox, "mine", told, suspects=["mine", "pack.toml", "tiny.onnx"] if told else [], registered=["tiny", "zz"])
+    return _use(
+        random,
+        sandbox,
+        "mine",
+        told,
+        suspects=["mine", "pack.toml", "tiny.onnx"] if told else [],
+        registered=["tiny", "zz"],
+    )
 
 
 def _use(
-    random: Random, sandbox: Sandbox, given: str, told: str, *, suspects: list[str], registered: list[str], flags: tuple[str, ...] = ()
+    random: Random,
+    sandbox: Sandbox,
+    given: str,
+    told: str,
+    *,
+    suspects: list[str],
+    registered: list[str],
+    flags: tuple[str, ...] = (),
 ) -> Case:
     name = random.choice(([], ["--name", "zz"])) if given == "mine" else ["--name", "zz"]
     outputs: list[str] = []
@@ -47,7 +63,13 @@ def _use(
     if kind == "add":
         argv = ["models", "add", given, *name, *flags, *mutators.pick(random, ("--force", "--json"), 0.4)]
     elif kind in ("show", "card"):
-        argv = ["models", kind, given, *(flags if kind == "show" else ()), *mutators.pick(random, ("--json",), 0.4)]
+        argv = [
+            "models",
+            kind,
+            given,
+            *(flags if kind == "show" else ()),
+            *mutators.pick(random, ("--json",), 0.4),
+        ]
     elif kind == "check":
         argv = ["models", "check", *mutators.pick(random, ("--json",), 0.4)]
         place = sandbox.registry / "packs" / "zz"
@@ -59,18 +81,31 @@ def _use(
         suspects = []
     else:
         photos = [sandbox.write(f"{i}.jpg", seeds.jpeg(i)) for i in range(2)]
-        argv = [kind, *photos, "--model", given if "/" in given or "." in given else f"./{given}", "--aligned", *flags]
+        argv = [
+            kind,
+            *photos,
+            "--model",
+            given if "/" in given or "." in given else f"./{given}",
+            "--aligned",
+            *flags,
+        ]
         argv += ["-o", "o.npy"] if kind == "embed" else []
         outputs = ["o.npy", "o.csv", "o.json"] if kind == "embed" else []
     return Case(argv, told, outputs, suspects=suspects, registered=registered)
 
 
 def archives(random: Random, sandbox: Sandbox) -> Case:
-    """``models pull --mirror FOLDER`` with an archive that is damaged or hostile; an archive given to ``models add``."""
-    files = {"w600k_mbf.onnx": seeds.tiny_pack()["tiny.onnx"], "det_500m.onnx": seeds.tiny_pack()["tiny.onnx"]}
+    """``models pull --mirror`` of a damaged or hostile archive; an archive given to ``models add``."""
+    files = {
+        "w600k_mbf.onnx": seeds.tiny_pack()["tiny.onnx"],
+        "det_500m.onnx": seeds.tiny_pack()["tiny.onnx"],
+    }
     kind = random.choice(("damaged", "damaged", "paths", "many", "bomb", "tar", "missing", "other"))
     if kind == "paths":
-        files = {random.choice(("../", "/", "a/../../", "C:\\", "\\\\host\\", "./")) + name: data for name, data in files.items()}
+        files = {
+            random.choice(("../", "/", "a/../../", "C:\\", "\\\\host\\", "./")) + name: data
+            for name, data in files.items()
+        }
     elif kind == "many":
         files |= {f"x{i}": b"" for i in range(1500)}
     elif kind == "bomb":
@@ -88,14 +123,36 @@ def archives(random: Random, sandbox: Sandbox) -> Case:
         data = mutators.something_else(random, data)
     if random.random() < 0.7:
         sandbox.write("mirror/buffalo_sc.zip", data)
-        argv = ["models", "pull", "buffalo_sc", "--mirror", random.choice(("mirror", str(sandbox.work / "mirror"))), "--accept-licence", "--offline"]
-        return Case([*argv, *mutators.pick(random, ("--json",), 0.3)], told, suspects=["buffalo_sc"], registered=["buffalo_sc"])
+        argv = [
+            "models",
+            "pull",
+            "buffalo_sc",
+            "--mirror",
+            random.choice(("mirror", str(sandbox.work / "mirror"))),
+            "--accept-licence",
+            "--offline",
+        ]
+        return Case(
+            [*argv, *mutators.pick(random, ("--json",), 0.3)],
+            told,
+            suspects=["buffalo_sc"],
+            registered=["buffalo_sc"],
+        )
     files = {f"tiny/{name}": part for name, part in seeds.tiny_pack().items()}
-    packed = {"pack.zip": seeds.zipped(files), "pack.tar": seeds.tarred(files), "pack.tar.gz": seeds.tarred(files, "w:gz")}
+    packed = {
+        "pack.zip": seeds.zipped(files),
+        "pack.tar": seeds.tarred(files),
+        "pack.tar.gz": seeds.tarred(files, "w:gz"),
+    }
     name = random.choice(tuple(packed))
     data, done = mutators.damage(random, packed[name]) if random.random() < 0.7 else (packed[name], "")
     sandbox.write(name, data)
-    return Case(["models", random.choice(("add", "show")), name], f"{name}: {done}", suspects=[name], registered=["tiny", "pack"])
+    return Case(
+        ["models", random.choice(("add", "show")), name],
+        f"{name}: {done}",
+        suspects=[name],
+        registered=["tiny", "pack"],
+    )
 
 
 def networks(random: Random, sandbox: Sandbox) -> Case:
@@ -108,7 +165,20 @@ def networks(random: Random, sandbox: Sandbox) -> Case:
     sandbox.write(name, data)
     flags = FLAGS if random.random() < 0.8 else FLAGS[: 2 * random.randrange(4)]
     if random.random() < 0.1:
-        flags = (*flags, *random.choice((("--size", "96x112"), ("--size", "0x0"), ("--embedding-size", "8"), ("--layout", "nhwc"), ("--normalized",), ("--std", "0"), ("--mean", "nan"))))
+        flags = (
+            *flags,
+            *random.choice(
+                (
+                    ("--size", "96x112"),
+                    ("--size", "0x0"),
+                    ("--embedding-size", "8"),
+                    ("--layout", "nhwc"),
+                    ("--normalized",),
+                    ("--std", "0"),
+                    ("--mean", "nan"),
+                )
+            ),
+        )
     return _use(random, sandbox, name, told, suspects=[name], registered=["zz"], flags=flags)
 
 
@@ -116,18 +186,59 @@ def odd_network(random: Random) -> tuple[bytes, str]:
     """A network that ONNX's own checker has no word against (mostly), and that may not run."""
     from onnx import TensorProto, helper, numpy_helper
 
-    kinds = {"float": TensorProto.FLOAT, "half": TensorProto.FLOAT16, "double": TensorProto.DOUBLE, "uint8": TensorProto.UINT8, "int64": TensorProto.INT64, "text": TensorProto.STRING}
+    kinds = {
+        "float": TensorProto.FLOAT,
+        "half": TensorProto.FLOAT16,
+        "double": TensorProto.DOUBLE,
+        "uint8": TensorProto.UINT8,
+        "int64": TensorProto.INT64,
+        "text": TensorProto.STRING,
+    }
     kind = random.choice(tuple(kinds))
     shape = random.choice(
-        (["n", 3, 112, 112], ["n", 112, 112, 3], [1, 3, 112, 112], [8, 3, 112, 112], ["n", 3, "h", "w"], ["n", 1, 112, 112], ["n", 3, 96, 112], [None] * 4, [3, 112, 112], ["n", 512], [0, 3, 112, 112], ["n", 3, 100_000, 100_000], [])
+        (
+            ["n", 3, 112, 112],
+            ["n", 112, 112, 3],
+            [1, 3, 112, 112],
+            [8, 3, 112, 112],
+            ["n", 3, "h", "w"],
+            ["n", 1, 112, 112],
+            ["n", 3, 96, 112],
+            [None] * 4,
+            [3, 112, 112],
+            ["n", 512],
+            [0, 3, 112, 112],
+            ["n", 3, 100_000, 100_000],
+            [],
+        )
     )
     size = random.choice((4, 4, 512, 1, 0, 100_000))
-    change = random.choice(("", "", "two outputs", "two inputs", "no outputs", "domain", "future", "reshape", "external", "nan", "cycle", "loop", "old"))
+    change = random.choice(
+        (
+            "",
+            "",
+            "two outputs",
+            "two inputs",
+            "no outputs",
+            "domain",
+            "future",
+            "reshape",
+            "external",
+            "nan",
+            "cycle",
+            "loop",
+            "old",
+        )
+    )
     channels = 3
     weight = np.random.default_rng(0).normal(size=(channels, size)).astype(np.float32)
     if change == "nan" and size:
         weight[0, 0] = np.nan
-    nodes = [helper.make_node("Cast", ["input"], ["x"], to=TensorProto.FLOAT)] if kind != "float" else [helper.make_node("Identity", ["input"], ["x"])]
+    nodes = (
+        [helper.make_node("Cast", ["input"], ["x"], to=TensorProto.FLOAT)]
+        if kind != "float"
+        else [helper.make_node("Identity", ["input"], ["x"])]
+    )
     if len(shape) == 4 and shape[-1] == 3:
         nodes.append(helper.make_node("Transpose", ["x"], ["y"], perm=[0, 3, 1, 2]))
     else:
@@ -162,9 +273,14 @@ def odd_network(random: Random) -> tuple[bytes, str]:
         tensor.ClearField("raw_data")
         tensor.data_location = TensorProto.EXTERNAL
         entry = tensor.external_data.add()
-        entry.key, entry.value = "location", random.choice(("../../beside/kept.txt", "/etc/hostname", "weights.bin"))
+        entry.key, entry.value = (
+            "location",
+            random.choice(("../../beside/kept.txt", "/etc/hostname", "weights.bin")),
+        )
     opset = {"future": 99, "old": 6}.get(change, 17)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=99 if change == "future" else 8)
+    model = helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=99 if change == "future" else 8
+    )
     return model.SerializeToString(), f"{kind} {shape} -> {size} {change}"
 
 
@@ -173,7 +289,19 @@ def homes(random: Random, sandbox: Sandbox) -> Case:
     told = []
     packs_folder = sandbox.registry / "packs"
     for _ in range(random.randint(1, 3)):
-        kind = random.choice(("manifest", "network", "cache", "licence", "file", "link", "empty pack", "odd name", "unfinished"))
+        kind = random.choice(
+            (
+                "manifest",
+                "network",
+                "cache",
+                "licence",
+                "file",
+                "link",
+                "empty pack",
+                "odd name",
+                "unfinished",
+            )
+        )
         told.append(kind)
         if kind == "manifest":
             data = (packs_folder / "tiny/pack.toml").read_text()
@@ -187,7 +315,9 @@ def homes(random: Random, sandbox: Sandbox) -> Case:
             (sandbox.registry / "cache/embeddings.sqlite").write_bytes(mutators.something_else(random, b""))
         elif kind == "licence":
             (sandbox.registry / "licences").mkdir(exist_ok=True)
-            (sandbox.registry / "licences/buffalo_l.json").write_bytes(mutators.damage_json(random, {"name": "x", "date": "2026-01-01", "sha256": "0"})[0])
+            (sandbox.registry / "licences/buffalo_l.json").write_bytes(
+                mutators.damage_json(random, {"name": "x", "date": "2026-01-01", "sha256": "0"})[0]
+            )
         elif kind == "file" and not (packs_folder / "plain").exists():
             (packs_folder / "plain").write_bytes(b"not a folder")
         elif kind == "link" and not (packs_folder / "lost").is_symlink():
@@ -200,9 +330,17 @@ def homes(random: Random, sandbox: Sandbox) -> Case:
             (packs_folder / "Ünï\ncode").mkdir(exist_ok=True)
     photos = [sandbox.write(f"{i}.jpg", seeds.jpeg(i)) for i in range(2)]
     argv = random.choice(
-        (["models", "list"], ["models", "check"], ["models", "show", "tiny"], ["models", "remove", "zz"], ["doctor"], ["verify", *photos, *TINY], ["models", "show", "sface"], ["models", "list", "--commercial"])
+        (
+            ["models", "list"],
+            ["models", "check"],
+            ["models", "show", "tiny"],
+            ["models", "remove", "zz"],
+            ["doctor"],
+            ["verify", *photos, *TINY],
+            ["models", "show", "sface"],
+            ["models", "list", "--commercial"],
+        )
     )
     if argv[0] != "verify" or random.random() < 0.3:
         argv = [*argv, *mutators.pick(random, ("--json",), 0.5)]
-    case = Case(argv, ", ".join(told), registered=["zz", "tiny"])
-    return case
+    return Case(argv, ", ".join(told), registered=["zz", "tiny"])

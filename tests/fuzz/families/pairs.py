@@ -42,7 +42,11 @@ def drawn(random: Random, count: int) -> list[tuple[str, int, str, int, bool]]:
         a = random.choice(PEOPLE)
         b = a if i % 2 == 0 else random.choice([one for one in PEOPLE if one != a])
         first = random.randint(1, PHOTOS)
-        second = random.choice([n for n in range(1, PHOTOS + 1) if n != first]) if a == b else random.randint(1, PHOTOS)
+        second = (
+            random.choice([n for n in range(1, PHOTOS + 1) if n != first])
+            if a == b
+            else random.randint(1, PHOTOS)
+        )
         found.append((a, first, b, second, a == b))
     return found
 
@@ -86,12 +90,17 @@ def ijb(pairs: list[tuple[str, int, str, int, bool]]) -> dict[str, str]:
 
 
 def pairs(random: Random, sandbox: Sandbox) -> Case:
-    """A list of pairs, damaged or whole, for ``verify`` and now and then for the commands that read such lists too."""
+    """A list of pairs, damaged or whole, for ``verify`` and now and then for ``data check --against``."""
     wanted = random.choice((2, 12, 40))
     chosen = drawn(random, wanted)
     broken = random.random() < 0.75
     kind = random.choice(("lfw", "lfw", "labelled", "labelled", "labelled", "calfw", "cfp", "ijb"))
-    told = write_people(random, sandbox, random.choice(("", "images/")) if kind != "ijb" else "loose_crop/", damaged=0.1 if broken else 0.0)
+    told = write_people(
+        random,
+        sandbox,
+        random.choice(("", "images/")) if kind != "ijb" else "loose_crop/",
+        damaged=0.1 if broken else 0.0,
+    )
     damaged = ""
     if kind == "ijb":
         files = {name: text.encode() for name, text in ijb(chosen).items()}
@@ -120,7 +129,15 @@ def pairs(random: Random, sandbox: Sandbox) -> Case:
             told.append(done)
             damaged = given
         sandbox.write(given, data)
-    return _verify(random, given, kind, damaged, told, wanted, whole=not broken and kind not in ("cfp", "ijb") and wanted > 2)
+    return _verify(
+        random,
+        given,
+        kind,
+        damaged,
+        told,
+        wanted,
+        whole=not broken and kind not in ("cfp", "ijb") and wanted > 2,
+    )
 
 
 def _verify(
@@ -148,8 +165,16 @@ def _verify(
         argv += ["--bootstrap", random.choice(("10", "50", "-1"))]
         whole = False
     counts = {"pairs": wanted} if whole and "--json" in argv else {}
-    return Case(argv, f"{kind}: " + "; ".join(told), outputs, suspects=[damaged, "list"] if damaged and not set(argv) & {"--save-threshold", "--bootstrap", "--format"} else [],
-                whole=whole, counts=counts)
+    return Case(
+        argv,
+        f"{kind}: " + "; ".join(told),
+        outputs,
+        suspects=[damaged, "list"]
+        if damaged and not set(argv) & {"--save-threshold", "--bootstrap", "--format"}
+        else [],
+        whole=whole,
+        counts=counts,
+    )
 
 
 class _Odd:

@@ -19,7 +19,9 @@ _OUTPUTS = {
 def damaged_photo(random: Random) -> tuple[str, bytes, str]:
     """(suffix, bytes, what was done) of a photo of any format, damaged."""
     variant = random.choice(seeds.VARIANTS)
-    suffix, data = seeds.photo(variant, random.randrange(5), *random.choice(((112, 112), (112, 112), (40, 60), (1, 1), (300, 2))))
+    suffix, data = seeds.photo(
+        variant, random.randrange(5), *random.choice(((112, 112), (112, 112), (40, 60), (1, 1), (300, 2)))
+    )
     if "jpeg" in variant and random.random() < 0.1:
         kind = random.choice((mutators.jpeg_sizes, mutators.many_scans))
         return suffix, kind(random, data), f"{variant}: {kind.__name__}"
@@ -30,7 +32,13 @@ def damaged_photo(random: Random) -> tuple[str, bytes, str]:
 
 
 def some_photos(
-    random: Random, sandbox: Sandbox, folder: str = "p", *, most: int = 4, damaged: float = 0.8, faces: bool = False
+    random: Random,
+    sandbox: Sandbox,
+    folder: str = "p",
+    *,
+    most: int = 4,
+    damaged: float = 0.8,
+    faces: bool = False,
 ) -> tuple[list[str], list[str], list[str]]:
     """Write photos below ``folder``; gives their names, those of the damaged ones, and what was done."""
     names, bad, told = [], [], []
@@ -95,7 +103,9 @@ def _embed(random: Random, sandbox: Sandbox) -> Case:
         outputs += ["sheet.html"]
     argv += [flag for flag in ("--flip", "--json", "--quiet", "--verbose") if random.random() < 0.2]
     if faces and random.random() < 0.5:
-        argv += random.choice((["--rotate", "auto"], ["--faces", "main"], ["--min-size", "20"], ["--max-side", "200"]))
+        argv += random.choice(
+            (["--rotate", "auto"], ["--faces", "main"], ["--min-size", "20"], ["--max-side", "200"])
+        )
     table = "o.csv" if "o.csv" in outputs else ""
     return Case(argv, "; ".join(told), outputs, names, table, whole=whole)
 
@@ -120,7 +130,9 @@ def _two_photos(random: Random, sandbox: Sandbox) -> Case:
     argv = ["verify", *given, *TINY, *mutators.pick(random, ("--json", "--flip", "--no-cache"), 0.3)]
     if random.random() < 0.5:
         argv += ["--threshold", random.choice(("0.3", "nan", "5", "-1", "x", "", "1e400"))]
-    suspects = [name for name in bad if name.isascii()] if len(bad) == len([n for n in bad if n.isascii()]) else []
+    suspects = (
+        [name for name in bad if name.isascii()] if len(bad) == len([n for n in bad if n.isascii()]) else []
+    )
     threshold_is_odd = "--threshold" in argv
     return Case(argv, "; ".join(told), suspects=[] if threshold_is_odd else suspects)
 

@@ -21,13 +21,32 @@ def groups(random: Random, sandbox: Sandbox) -> Case:
     rows = [f"{person}{between}{'AB'[i % 2]}" for i, person in enumerate(PEOPLE)]
     rows += [f"{name}{between}C" for name in random.sample(NAMES, 3)]
     whole = random.random() < 0.12 and between == ","
-    data, told = (("\n".join(rows) + "\n").encode(), "") if whole else mutators.damage_text(random, "\n".join(rows) + "\n")
+    data, told = (
+        (("\n".join(rows) + "\n").encode(), "")
+        if whole
+        else mutators.damage_text(random, "\n".join(rows) + "\n")
+    )
     sandbox.write("g.csv", data)
-    argv = ["verify", "pairs.txt", "--embeddings", "v.npz", "--by", "g.csv", "--far", random.choice(("0.1", "0.2", "0.5"))]
+    argv = [
+        "verify",
+        "pairs.txt",
+        "--embeddings",
+        "v.npz",
+        "--by",
+        "g.csv",
+        "--far",
+        random.choice(("0.1", "0.2", "0.5")),
+    ]
     outputs = []
     if random.random() < 0.1:
         argv, outputs = [*argv, "--report", "r.html"], ["r.html"]
-    return Case([*argv, *mutators.pick(random, ("--json",), 0.5)], told, outputs, suspects=[] if whole else ["g.csv"], whole=False)
+    return Case(
+        [*argv, *mutators.pick(random, ("--json",), 0.5)],
+        told,
+        outputs,
+        suspects=[] if whole else ["g.csv"],
+        whole=False,
+    )
 
 
 def cards(random: Random, sandbox: Sandbox) -> Case:
@@ -39,8 +58,21 @@ def cards(random: Random, sandbox: Sandbox) -> Case:
     name = random.choice(("card.toml", "card.toml", "card", "0.3", "-card.toml"))
     sandbox.write(name, data)
     given = name if not name.startswith("-") else "./" + name
-    argv = ["verify", "a.jpg", "b.jpg", *TINY, "--threshold", given, *mutators.pick(random, ("--json", "--flip"), 0.3)]
-    return Case(argv, told, suspects=[] if whole else [name], whole=whole and "--flip" not in argv and name.endswith(".toml"))
+    argv = [
+        "verify",
+        "a.jpg",
+        "b.jpg",
+        *TINY,
+        "--threshold",
+        given,
+        *mutators.pick(random, ("--json", "--flip"), 0.3),
+    ]
+    return Case(
+        argv,
+        told,
+        suspects=[] if whole else [name],
+        whole=whole and "--flip" not in argv and name.endswith(".toml"),
+    )
 
 
 def results(random: Random, sandbox: Sandbox) -> Case:
@@ -55,8 +87,13 @@ def results(random: Random, sandbox: Sandbox) -> Case:
         sandbox.write("o.json", description)
         if kind == "parts":
             for i in range(random.randint(1, 2)):
-                name = random.choice((f"part-{i:06d}.npz", f"part-{i:06d}.parquet", "job.json", "x", ".part.tmp"))
-                sandbox.write(f"o.npy.parts/{name}", random.choice((description, files["v.npz"], files["v.parquet"], b"")))
+                name = random.choice(
+                    (f"part-{i:06d}.npz", f"part-{i:06d}.parquet", "job.json", "x", ".part.tmp")
+                )
+                sandbox.write(
+                    f"o.npy.parts/{name}",
+                    random.choice((description, files["v.npz"], files["v.parquet"], b"")),
+                )
         argv = ["embed", "p", "-o", "o.npy", *TINY, *random.choice((["--resume"], ["--force"], []))]
         return Case(argv, f"{kind}: {done}", ["o.npy", "o.csv", "o.json", "o.npy.parts", "o.npy.parts/*"])
     if kind == "shards":
@@ -64,7 +101,12 @@ def results(random: Random, sandbox: Sandbox) -> Case:
         data, done = mutators.damage(random, made)
         sandbox.write("s/part-000000.parquet", data)
         if random.random() < 0.7:
-            sandbox.write("s/_facerec.json", mutators.damage_json(random, {"photos": 3, "shards": 1, "model": {}, "settings": {}, "finished": True})[0])
+            sandbox.write(
+                "s/_facerec.json",
+                mutators.damage_json(
+                    random, {"photos": 3, "shards": 1, "model": {}, "settings": {}, "finished": True}
+                )[0],
+            )
         argv = ["embed", "p", "-o", "s/", *TINY, *random.choice((["--resume"], ["--force"], []))]
         return Case(argv, f"{kind}: {done}", ["s", "s/*"])
     if kind == "align":
@@ -74,7 +116,9 @@ def results(random: Random, sandbox: Sandbox) -> Case:
         data, done = mutators.damage_text(random, table)
         sandbox.write("t/alignment.tsv", data)
         if random.random() < 0.6:
-            sandbox.write("t/.alignment.json", mutators.damage_json(random, {"model": "sface", "faces": "main"})[0])
+            sandbox.write(
+                "t/.alignment.json", mutators.damage_json(random, {"model": "sface", "faces": "main"})[0]
+            )
         return Case(["data", "align", "people", "t", "--resume"], f"{kind}: {done}", ["t", "t/*"])
     stream = io.StringIO(labelled(drawn(random, 4)))
     sandbox.write("lists/test.txt", stream.getvalue())

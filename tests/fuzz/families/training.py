@@ -9,7 +9,20 @@ from random import Random
 from tests.fuzz import mutators, seeds
 from tests.fuzz.sandbox import Case, Sandbox
 
-_FLAGS = ("--data", "synthetic:4:2", "--steps", "1", "--batch-size", "4", "--device", "cpu", "--workers", "0", "--out", "run")
+_FLAGS = (
+    "--data",
+    "synthetic:4:2",
+    "--steps",
+    "1",
+    "--batch-size",
+    "4",
+    "--device",
+    "cpu",
+    "--workers",
+    "0",
+    "--out",
+    "run",
+)
 
 
 def checkpoints(random: Random, sandbox: Sandbox) -> Case:
@@ -27,16 +40,38 @@ def checkpoints(random: Random, sandbox: Sandbox) -> Case:
     use = random.random()
     suspects = [] if told == "whole" else [name, "best", "run"]
     if use < 0.5:
-        argv = ["export", random.choice((name, name.rpartition("/")[0] or name)), "-o", "m.onnx", *mutators.pick(random, ("--json",), 0.4)]
+        argv = [
+            "export",
+            random.choice((name, name.rpartition("/")[0] or name)),
+            "-o",
+            "m.onnx",
+            *mutators.pick(random, ("--json",), 0.4),
+        ]
         if random.random() < 0.3:
             argv += ["--from", random.choice(("arcface_torch", "tface", "adaface", "cvlface", "x"))]
         return Case(argv, told, ["m.onnx"], suspects=suspects, registered=[])
     if use < 0.8:
-        argv = ["train", *_FLAGS, "--init", random.choice((name, f"arcface_torch:{name}", f"adaface:{name}")), "--dry-run"]
+        argv = [
+            "train",
+            *_FLAGS,
+            "--init",
+            random.choice((name, f"arcface_torch:{name}", f"adaface:{name}")),
+            "--dry-run",
+        ]
         return Case(argv, told, ["run", "run/*"], suspects=suspects)
     sandbox.write("run/last.pt", data)
     sandbox.write("run/recipe.toml", seeds.RECIPE)
-    argv = ["train", *_FLAGS, "--backbone", "mobilefacenet", "--embedding-size", "16", "--set", "backbone.width=0.125", "--resume"]
+    argv = [
+        "train",
+        *_FLAGS,
+        "--backbone",
+        "mobilefacenet",
+        "--embedding-size",
+        "16",
+        "--set",
+        "backbone.width=0.125",
+        "--resume",
+    ]
     return Case(argv, told, ["run", "run/*"], suspects=[])
 
 
@@ -74,7 +109,7 @@ def _other_content(random: Random) -> tuple[bytes, str]:
     return stream.getvalue(), told
 
 
-def _with(value, change):  # noqa: ANN001, ANN202
+def _with(value, change):
     import torch
 
     if isinstance(value, torch.Tensor):
@@ -84,7 +119,7 @@ def _with(value, change):  # noqa: ANN001, ANN202
     return value
 
 
-def mutators_on(random: Random, whole):  # noqa: ANN001, ANN201
+def mutators_on(random: Random, whole):
     """The checkpoint with one value that is no tensor replaced by another type."""
     changed = dict(whole)
     key = random.choice(sorted(changed, key=str))
@@ -102,12 +137,74 @@ def recipes(random: Random, sandbox: Sandbox) -> Case:
     if random.random() < 0.75:
         data, told = (seeds.RECIPE.encode(), "") if whole else mutators.damage_toml(random, seeds.RECIPE)
         sandbox.write("r.toml", data)
-        argv = ["train", "--recipe", "r.toml", "--out", "run", "--device", "cpu", "--workers", "0", "--batch-size", "4", "--steps", "1", "--data", "synthetic:4:2", "--backbone", "mobilefacenet", "--set", "backbone.width=0.125"]
+        argv = [
+            "train",
+            "--recipe",
+            "r.toml",
+            "--out",
+            "run",
+            "--device",
+            "cpu",
+            "--workers",
+            "0",
+            "--batch-size",
+            "4",
+            "--steps",
+            "1",
+            "--data",
+            "synthetic:4:2",
+            "--backbone",
+            "mobilefacenet",
+            "--set",
+            "backbone.width=0.125",
+        ]
     else:
-        key = random.choice(("loss.name", "loss.k", "loss.margin", "optimizer.lr", "run.batch_size", "schedule.steps", "data.degraded", "backbone.width", "run.seed", "evaluate.sets", "x.y", "loss", "", "data.path", "optimizer.optimizer", "learning_rate", "schedule.epochs"))
-        value = random.choice((*mutators.NUMBERS, "[]", "{}", "true", "[1,2", "'x'", '"', "synthetic:0", "synthetic:-1:2", "synthetic:99999999999:1"))
+        key = random.choice(
+            (
+                "loss.name",
+                "loss.k",
+                "loss.margin",
+                "optimizer.lr",
+                "run.batch_size",
+                "schedule.steps",
+                "data.degraded",
+                "backbone.width",
+                "run.seed",
+                "evaluate.sets",
+                "x.y",
+                "loss",
+                "",
+                "data.path",
+                "optimizer.optimizer",
+                "learning_rate",
+                "schedule.epochs",
+            )
+        )
+        value = random.choice(
+            (
+                *mutators.NUMBERS,
+                "[]",
+                "{}",
+                "true",
+                "[1,2",
+                "'x'",
+                '"',
+                "synthetic:0",
+                "synthetic:-1:2",
+                "synthetic:99999999999:1",
+            )
+        )
         told = f"{key}={value[:30]}"
-        argv = ["train", *_FLAGS, "--backbone", "mobilefacenet", "--set", "backbone.width=0.125", "--set", f"{key}={value}"]
+        argv = [
+            "train",
+            *_FLAGS,
+            "--backbone",
+            "mobilefacenet",
+            "--set",
+            "backbone.width=0.125",
+            "--set",
+            f"{key}={value}",
+        ]
     argv += ["--dry-run"] if random.random() < 0.8 else []
     argv += mutators.pick(random, ("--json",), 0.4)
     return Case(argv, told, ["run", "run/*"], whole=whole and not told and "--recipe" in argv)
@@ -123,7 +220,9 @@ def studies(random: Random, sandbox: Sandbox) -> Case:
     sandbox.write("study.toml", data)
     argv = ["study", "study.toml", "--out", "out", "--dry-run", *mutators.pick(random, ("--json",), 0.4)]
     if random.random() < 0.2:
-        key = random.choice(("split.seed", "study.seeds", "test.far", "arms.arcface.loss.k", "x", "test.photos"))
+        key = random.choice(
+            ("split.seed", "study.seeds", "test.far", "arms.arcface.loss.k", "x", "test.photos")
+        )
         argv += ["--set", f"{key}={random.choice(mutators.NUMBERS)}"]
         whole = False
     return Case(argv, told, ["out", "out/*"], suspects=[], whole=whole)

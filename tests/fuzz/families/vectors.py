@@ -1,4 +1,4 @@
-"""Embeddings in files: ``.npy`` with its table and description, ``.npz``, ``.parquet``, and what others write."""
+"""Embeddings in files: ``.npy`` with its table and description, ``.npz``, ``.parquet``, and others."""
 
 from __future__ import annotations
 
@@ -92,7 +92,15 @@ def _odd_arrays(random: Random, name: str) -> tuple[bytes, str]:
     key = random.choice(("embeddings", "embeddings", "arr_0", "features"))
     parts = {key: odd[told], "path": np.array(NAMES)}
     if random.random() < 0.3:
-        parts["path"] = random.choice((np.arange(len(NAMES)), np.array(NAMES, object), np.array(NAMES[:-1]), np.array("x"), np.array([list(NAMES)])))
+        parts["path"] = random.choice(
+            (
+                np.arange(len(NAMES)),
+                np.array(NAMES, object),
+                np.array(NAMES[:-1]),
+                np.array("x"),
+                np.array([list(NAMES)]),
+            )
+        )
         told += ", path"
     np.savez(stream, **parts)
     data = stream.getvalue()
@@ -137,5 +145,7 @@ def _odd_zip(random: Random, data: bytes) -> bytes:
         return seeds.zipped({})
     packed = seeds.zipped(parts)
     if kind == "encrypted":
-        return packed.replace(b"PK\x01\x02\x14\x00\x14\x00\x00", b"PK\x01\x02\x14\x00\x14\x00\x01").replace(b"PK\x03\x04\x14\x00\x00", b"PK\x03\x04\x14\x00\x01")
+        return packed.replace(b"PK\x01\x02\x14\x00\x14\x00\x00", b"PK\x01\x02\x14\x00\x14\x00\x01").replace(
+            b"PK\x03\x04\x14\x00\x00", b"PK\x03\x04\x14\x00\x01"
+        )
     return mutators.flip_bits(random, packed)
