@@ -61,6 +61,14 @@ Layout = Annotated[
     Literal["nchw", "nhwc"] | None,
     typer.Option(help="Order of the input's dimensions, where shapes do not tell.", rich_help_panel=_PANEL),
 ]
+OutputName = Annotated[
+    str | None,
+    typer.Option(
+        "--output-name",
+        help="Which output is the embedding, where there are several.",
+        rich_help_panel=_PANEL,
+    ),
+]
 
 _FLAGS = {
     "color": Color,
@@ -71,6 +79,7 @@ _FLAGS = {
     "embedding_size": EmbeddingSize,
     "normalized": Normalized,
     "layout": Layout,
+    "output_name": OutputName,
 }
 
 

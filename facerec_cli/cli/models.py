@@ -95,22 +95,48 @@ def show(model: Ref, *, json_output: Json = False, overrides: PackOverrides) -> 
 @command
 @pack_overrides
 def add(
-    source: Annotated[Path, typer.Argument(metavar="FILE_OR_FOLDER", help="An .onnx file or a pack folder.")],
+    source: Annotated[
+        Path,
+        typer.Argument(metavar="FILE_OR_FOLDER", help="An .onnx file, also a detector's, or a pack folder."),
+    ],
     name: Annotated[str | None, typer.Option(help="What to call it; its own name by default.")] = None,
     force: Force = False,
+    detector: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="A detector's .onnx file (YuNet or SCRFD) to go with it."),
+    ] = None,
+    encoder: Annotated[
+        str,
+        typer.Option(
+            metavar="MODEL",
+            help="Where the file to add is a detector: the model to find faces for.",
+            show_default="sface",
+        ),
+    ] = "",
+    output: Annotated[str, typer.Option(metavar="NAME", help="The same as --output-name.", hidden=True)] = "",
     *,
     json_output: Json = False,
     overrides: PackOverrides,
 ) -> None:
-    """Copy a model into the registry, so that every command takes it by name."""
+    """Run a model on made pictures and copy it into the registry, so that every command takes it by name."""
+    import dataclasses
+
     from facerec_cli.packs.store import pack_hash, register
 
-    pack = register(source, name, force=force, overrides=overrides)
+    if output and not overrides.output_name:
+        overrides = dataclasses.replace(overrides, output_name=output)
+    pack = register(source, name, force=force, overrides=overrides, detector=detector, encoder=encoder)
     if json_output:
         result_json(_pack_document(pack, status="registered", identity=pack_hash(pack)))
     else:
         result(f"added {pack.name} in {pack.folder}")
-        note(f"Use it with: --model {pack.name}")
+        note(f"It works, alone and in batches. Use it with: --model {pack.name}")
+        if pack.threshold is None:
+            note(
+                "It has no threshold yet, so two photos get a similarity but no verdict. Measure one on "
+                f"labelled pairs: facerec verify PAIRS.txt --model {pack.name} "
+                f"--save-threshold {pack.name}.toml"
+            )
 
 
 @app.command()
@@ -188,7 +214,7 @@ def check(
     ] = None,
     json_output: Json = False,
 ) -> None:
-    """Read every file of the models again and compare it with their manifests."""
+    """Read every file of the models again, compare it with their manifests, and run them on made pictures."""
     import dataclasses
 
     from facerec_cli.errors import InputError, ModelError

@@ -38,8 +38,13 @@ class Destination(Protocol):
     def alone(self) -> AbstractContextManager[object]:
         """Keep every other process from writing here."""
 
-    def finished(self, run: Mapping[str, Any], *, resume: bool) -> Mapping[str, Any] | None:
-        """The description of the result that is there, if it is this very run's and nothing is to be done."""
+    def finished(
+        self, run: Mapping[str, Any], photos: Sequence[str], *, resume: bool
+    ) -> Mapping[str, Any] | None:
+        """The description of the result that is there, if it is this very run's and nothing is to be done.
+
+        Its files are read, and compared with what the run wrote.
+        """
 
     def prepare(
         self, run: Mapping[str, Any], photos: Sequence[str], *, resume: bool, overwrite: bool

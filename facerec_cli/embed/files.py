@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -11,9 +12,11 @@ from typing import Any
 from facerec_cli.embed.preview import write_preview
 from facerec_cli.embed.result import STATUSES
 from facerec_cli.embed.shards import Parts, Shard, describe_changes
-from facerec_cli.embed.writers import read_description, result_files, writer_for
+from facerec_cli.embed.writers import is_rest_of, read_description, result_fault, result_files, writer_for
 from facerec_cli.errors import UsageError
 from facerec_cli.files import lock, refuse_special
+
+log = logging.getLogger("facerec")
 
 
 class ResultFile:
@@ -55,12 +58,19 @@ class ResultFile:
         """Whether an interrupted run is here."""
         return self._parts.exists()
 
-    def finished(self, run: Mapping[str, Any], *, resume: bool) -> Mapping[str, Any] | None:
+    def finished(
+        self, run: Mapping[str, Any], photos: Sequence[str], *, resume: bool
+    ) -> Mapping[str, Any] | None:
         """The description of this very run's result; without ``resume`` it is made anew."""
-        if not resume or self.begun() or not all(Path(path).exists() for path in self.files):
+        if not resume or self.begun():
             return None
         before = read_description(self._output)
-        return before if before is not None and not differences(before, run) else None
+        if before is None or differences(before, run):
+            return None
+        fault = result_fault(self._output, before)
+        if fault:
+            log.warning("%s. The result is made again.", fault)
+        return None if fault else before
 
     def prepare(
         self, run: Mapping[str, Any], photos: Sequence[str], *, resume: bool, overwrite: bool
@@ -79,7 +89,9 @@ class ResultFile:
         if there and not overwrite:
             before = read_description(self._output)
             changed = "it says nothing about its model" if before is None else differences(before, run)
-            if changed:
+            if before is None and resume and is_rest_of(self._output, photos):
+                log.warning("%s is not whole. The result is made again.", there[-1])
+            elif changed:
                 raise UsageError(
                     f"{there[-1]} is there already and is not the result of this run: {changed}.",
                     hint="Choose another -o, or replace it with --force.",

@@ -97,7 +97,7 @@ def embed_to_file(
             opened = worker.start(model, device, threads, settings)
             run = _describe_run(opened, settings, photos, step)
             if crops is None and preview is None and not overwrite:
-                before = destination.finished(run, resume=resume)
+                before = destination.finished(run, photos, resume=resume)
                 if before is not None:  # the earlier run came to its end after all
                     return _summarise(destination, (), opened, before, len(photos), began)
             destination.prepare(run, photos, resume=resume, overwrite=overwrite)

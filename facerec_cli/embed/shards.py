@@ -88,7 +88,7 @@ class Parts:
                 hint="Give the same settings as before, or start over with --force.",
             )
         self._check_inputs(inputs)
-        self._drop_damaged()
+        self._drop_damaged(inputs, run["shard_size"])
 
     def count(self) -> int:
         """How many shards are done; an engine may do them in any order."""
@@ -139,13 +139,18 @@ class Parts:
                 f"{path} is damaged: {error}.", hint="Go on with --resume: it is made again."
             ) from error
 
-    def _drop_damaged(self) -> None:
-        """What a crash or a bad disk has spoilt is missing, and so is made again."""
+    def _drop_damaged(self, inputs: Sequence[str], step: int) -> None:
+        """What a crash or a bad disk has spoilt, or is of other photos, is missing, and so is made again."""
         for path in sorted(self.folder.glob("*.npz")):
+            first = int(path.stem) * step if path.stem.isdecimal() else len(inputs)
             try:
-                self._load(path)
+                rows = self._load(path).rows
+                held = [row.get("path") for row in rows if not row.get("face", 0)]
+                fault = "" if held == list(inputs[first : first + step]) else f"{path} is of other photos."
             except InputError as error:
-                log.warning("%s It is made again.", error.message)
+                fault = error.message
+            if fault:
+                log.warning("%s It is made again.", fault)
                 path.unlink()
 
     def _check_inputs(self, inputs: Sequence[str]) -> None:

@@ -51,7 +51,8 @@ def template(name: str, size: tuple[int, int]) -> NDArray[np.float64]:
         if width % 128 == 0:
             return np.add(points, [8.0, 0.0]) * (width / 128)
     raise ModelError(
-        f"Nobody has said where the landmarks lie in a crop of {width} x {height} pixels.",
+        f"Nobody has said where the landmarks lie in a crop of {width} x {height} pixels, so faces cannot be "
+        "cut out for such a network as they were for its training.",
         hint="Squares of a multiple of 112 or 128 pixels, and 96 x 112, have a convention.",
     )
 

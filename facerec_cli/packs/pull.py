@@ -15,6 +15,7 @@ from facerec_cli.files import output_error, sha256_of
 from facerec_cli.locks import exclusive
 from facerec_cli.packs import licences
 from facerec_cli.packs.archive import extract
+from facerec_cli.packs.check import prove_files
 from facerec_cli.packs.download import Patience, download
 from facerec_cli.packs.known import known_packs
 from facerec_cli.packs.manifest import DetectorSpec, EncoderSpec, ModelPack
@@ -88,7 +89,9 @@ def pull(
             else:
                 _from_network(known, mirror, offline or offline_wanted(), wanted, folder, progress, patience)
             _check_published(known, folder)
-            return install(known, {file: folder / file for file in wanted}, force=force)
+            files = {file: folder / file for file in wanted}
+            prove_files(known, files)
+            return install(known, files, force=force)
     except BlockingIOError as fault:
         raise ModelError(f"Another facerec is pulling {name}.", hint="Wait for it to end.") from fault
     except OSError as fault:

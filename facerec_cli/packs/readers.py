@@ -155,10 +155,18 @@ def sha256(value: Any) -> str:
     return str(value).lower()
 
 
+DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
+
+
+def possible_name(name: str) -> bool:
+    """Whether a file can be called so on every system, and lies in the folder that it is made in."""
+    plain = re.fullmatch(r"[^/\\:*?\"<>|\x00-\x1f]{1,255}", name)
+    return bool(plain) and not name.endswith((".", " ")) and name.split(".")[0].lower() not in DEVICES
+
+
 def file_name(value: Any) -> str:
     """A plain file name: a manifest must not reach outside its folder, on any system."""
-    plain = re.fullmatch(r"[^/\\:\x00-\x1f]{1,255}", text(value)) and value not in (".", "..")
-    if not plain:
+    if not possible_name(text(value)):
         raise Refused("must be the plain name of a file in the pack's folder")
     return str(value)
 

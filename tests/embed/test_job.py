@@ -307,6 +307,51 @@ def test_resume_refuses_another_run_and_says_what_differs(
     assert embed_to_file([folder], out, options=SMALL, overwrite=True).photos == 19
 
 
+@pytest.mark.parametrize("output", ["out.npy", "out.npz", "out.parquet"])
+@pytest.mark.parametrize("how", ["gone", "cut", "a bit", "another run's"])
+def test_a_finished_result_that_is_missing_or_damaged_is_made_again(
+    opened: DotModel, album: Album, tmp_path: Path, output: str, how: str
+) -> None:
+    folder, out, other = album(6), tmp_path / "new" / output, tmp_path / "other" / output
+    if output.endswith(".parquet"):
+        pytest.importorskip("pyarrow")
+    embed_to_file([folder], other, options=EmbedOptions(batch_size=4, flip=True))
+    embed_to_file([folder], out, options=SMALL)
+    before = contents(out.parent)
+    for name in before:
+        if name.endswith(".json") and how != "gone":
+            continue  # what a description says of itself is compared with the run
+        path = out.with_name(name)
+        content = bytearray(before[name])
+        if how == "gone":
+            path.unlink()
+        elif how == "a bit":
+            content[len(content) // 2] ^= 1
+            path.write_bytes(content)
+        else:
+            path.write_bytes(content[:-1] if how == "cut" else other.with_name(name).read_bytes())
+        opened.seen.clear()
+        if (how, name) == ("another run's", "out.parquet"):  # it says so itself
+            with pytest.raises(UsageError, match=r"settings\.flip"):
+                embed_to_file([folder], out, options=SMALL, resume=True)
+            continue
+        embed_to_file([folder], out, options=SMALL, resume=True)
+        assert len(opened.seen) == 6 and contents(out.parent) == before, name
+
+
+def test_embeddings_without_a_description_of_other_photos_are_not_replaced(
+    opened: DotModel, album: Album, tmp_path: Path
+) -> None:
+    folder, out = album(6), tmp_path / "out.npy"
+    embed_to_file([folder], out, options=SMALL)
+    (tmp_path / "out.json").unlink()
+    (folder / "0000.png").unlink()
+    for resume in (True, False):
+        with pytest.raises(UsageError, match="says nothing about its model"):
+            embed_to_file([folder], out, options=SMALL, resume=resume)
+    assert np.load(out).shape == (6, SIZE)
+
+
 def test_a_result_is_replaced_by_itself_or_by_force(opened: DotModel, album: Album, tmp_path: Path) -> None:
     folder, out = album(6), tmp_path / "out.npy"
     embed_to_file([folder], out, options=SMALL)
@@ -434,7 +479,7 @@ def test_unfinished_files_lie_among_the_parts_where_they_are_cleared_away(
 
     monkeypatch.setattr(writers, "_stream_embeddings", look)
     embed_to_file([album(3)], tmp_path / "out.npy", options=SMALL)
-    assert seen == [{"photos", ".facerec.out.npy.lock", "out.csv", "out.json", "out.npy.parts"}]
+    assert seen == [{"photos", ".facerec.out.npy.lock", "out.npy.parts"}]
     assert {path.name for path in tmp_path.iterdir()} == {"photos", "out.csv", "out.json", "out.npy"}
 
 

@@ -79,7 +79,6 @@ REASONS = {
     "two inputs": "not a face recognition network|2 inputs",
     "wrong rank": "not a face recognition network",
     "four colors": "not a face recognition network",
-    "batch of eight": "exactly 8",
     "another embedding size": "5 numbers a face, not 4",
 }
 
