@@ -1,8 +1,8 @@
 """Commands that are killed in the middle and run again: nothing is lost, nothing is left behind.
 
 A command is first run to its end, which gives the result to compare with. Then it is killed, at a random time or
-at one of the moments in which it renames, removes, makes or flushes a file, and run again (with ``--resume``,
-where it has it). All files below the working folder, FACEREC_HOME and TMPDIR must be those of the first run.
+at one of the moments in which it renames, removes, makes or flushes a file, and run again, with ``--resume`` if
+it has that. All files below the working folder, FACEREC_HOME and TMPDIR must be those of the first run.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ OPERATIONS: dict[str, Operation] = {
         loose=r"\.onnx$|pack\.toml$",
     ),
     "train": Operation(
-        lambda sandbox: None, ["train", *_TRAIN, "--out", "run"], ["--resume"], 4, loose=r"\.pt$|timing|\.png$"
+        lambda sandbox: None, ["train", *_TRAIN, "--out", "run"], ["--resume"], 4, r"\.pt$|timing|\.png$"
     ),
     "study": Operation(
         _study, ["study", "study.toml", "--out", "out"], ["--resume"], 2, loose=_REPORTS

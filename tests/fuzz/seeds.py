@@ -241,7 +241,8 @@ def vector_files(names: tuple[str, ...]) -> dict[str, bytes]:
     for i, name in enumerate(names):
         rows.writerow([name, i, 0, "ok", "", 0.9, 1.5, *boxes[i], *landmarks[i].ravel(), 0, 112, 112, ""])
     columns = {
-        "path": list(names), "face": [0] * len(names), "status": ["ok"] * len(names),
+        "path": list(names),
+        "row": list(range(len(names))), "face": [0] * len(names), "status": ["ok"] * len(names),
         "score": scores.tolist(), "width": [112] * len(names), "height": [112] * len(names),
         **{name: boxes[:, i].tolist() for i, name in enumerate(("x1", "y1", "x2", "y2"))},
         "embedding": pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), values.shape[1]),

@@ -35,7 +35,7 @@ def groups(random: Random, sandbox: Sandbox) -> Case:
         "--by",
         "g.csv",
         "--far",
-        random.choice(("0.1", "0.2", "0.5")),
+        random.choice(("0.2", "0.5")),
     ]
     outputs = []
     if random.random() < 0.1:
