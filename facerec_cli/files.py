@@ -236,11 +236,12 @@ def beside(path: Path, ending: str) -> Path:
 
 
 @contextlib.contextmanager
-def lock(output: Path, *, patience: float = 0.0, hint: str = "") -> Iterator[bool]:
+def lock(output: Path, *, inside: bool = False, patience: float = 0.0, hint: str = "") -> Iterator[bool]:
     """Keep every other process from writing to ``output`` meanwhile, by ``.facerec.NAME.lock`` beside it.
 
     Args:
         output: A file or folder.
+        inside: The lock is in the folder ``output``, which is there: what it lies in may not be ours.
         patience: Seconds to wait for another process.
         hint: What to do where another process is at it.
 
@@ -251,9 +252,10 @@ def lock(output: Path, *, patience: float = 0.0, hint: str = "") -> Iterator[boo
         UsageError: Another process is at it.
         OutputError: Nothing can be written there.
     """
+    place = output / ".facerec.lock" if inside else beside(output, "lock")
     with contextlib.ExitStack() as stack:
         try:
-            held = stack.enter_context(exclusive(beside(output, "lock"), patience=patience))
+            held = stack.enter_context(exclusive(place, patience=patience))
         except BlockingIOError as fault:
             raise UsageError(
                 f"Another facerec is writing {output} now.",

@@ -92,6 +92,6 @@ def unknown_name(name: str, known: Iterable[str], kind: str, *, elsewhere: Itera
         kind: What they are, in the singular.
         elsewhere: Names that have their place elsewhere and may have been meant too.
     """
-    names = sorted(known)
+    names = list(known)
     near = guess(name, [*names, *elsewhere])
     return UsageError(f"There is no {kind} {name!r}.", hint=f"{near}Known: {', '.join(names)}")

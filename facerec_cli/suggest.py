@@ -139,7 +139,7 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
         if word in words:
             return words[word]
     for word in (asked, last):
-        near = difflib.get_close_matches(word, [w for w in words if len(w) > 2], 1, _SURE)
+        near = _alike(word, words)
         if near:
             return words[near[0]]
     begun = [words[word] for word in words if len(last) > 2 and word.startswith(last)]
@@ -167,6 +167,12 @@ def _words(names: list[str], table: str) -> dict[str, str]:
             for other in others.split():
                 words.setdefault(other, ours[_plain(meaning)])
     return words
+
+
+def _alike(word: str, words: Iterable[str]) -> list[str]:
+    """The one of ``words`` that is most like ``word``, if any; letters such as m and s are like too many."""
+    long = [one for one in words if len(one) > 2 or one == word[:1] * len(one)]
+    return difflib.get_close_matches(word, long, 1, _SURE)
 
 
 def _plain(name: str) -> str:

@@ -134,7 +134,7 @@ def add(
         if pack.threshold is None:
             note(
                 "It has no threshold yet, so two photos get a similarity but no verdict. Measure one on "
-                f"labelled pairs: facerec verify PAIRS.txt --model {pack.name} "
+                f"labeled pairs: facerec verify PAIRS.txt --model {pack.name} "
                 f"--save-threshold {pack.name}.toml"
             )
 

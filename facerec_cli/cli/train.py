@@ -239,22 +239,24 @@ def train(
     wanted = gpus or processes or 1
     if wanted > 1 and not dry_run and not is_child():
         raise typer.Exit(launch(sys.argv[1:], wanted))
-    from facerec_cli.cli import train_view
+    from facerec_cli.cli import train_view, train_words
 
     if dry_run:
         from facerec_cli.training.train import plan
 
-        train_view.show_plan(plan(settings), as_json=json_output)
+        train_words.show_plan(plan(settings), as_json=json_output)
         return
-    from facerec_cli.training.train import train as run
-
     if os.environ.get("RANK", "0") != "0":
+        from facerec_cli.training.train import train as run
+
         train_view.silence()
         run(settings, resume=resume, force=force)
         return
     with train_view.watch() as observer:
+        from facerec_cli.training.train import train as run  # seconds, in which something is to be seen
+
         outcome = run(settings, resume=resume, force=force, observer=observer)
     if json_output:
-        result_json(train_view.outcome_document(outcome))
+        result_json(train_words.outcome_document(outcome))
     else:
-        train_view.show_outcome(outcome)
+        train_words.show_outcome(outcome)

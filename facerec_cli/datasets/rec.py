@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from facerec_cli.datasets import cache
 from facerec_cli.datasets.base import ClassNumbers, FaceDataset, class_names_beside, gaps, renumber
 from facerec_cli.datasets.decode import BrokenPhotoError
+from facerec_cli.datasets.detect import refuse_other_formats
 from facerec_cli.datasets.lst import NameList
 from facerec_cli.datasets.positioned import PositionedFile
 from facerec_cli.datasets.recfiles import REBUILD, parse_index, read_property
@@ -69,6 +70,7 @@ class RecDataset(FaceDataset):
         path = path.with_suffix(".rec")
         if not path.is_file():
             raise InputError(f"{path} is missing.", hint="An .idx is of no use without its .rec.")
+        refuse_other_formats(path)
         return cls(path)
 
     def read(self, index: int) -> bytes:

@@ -75,7 +75,7 @@ _CASES = (
     _Case(
         r"bad.?alloc|[Ff]ailed to allocate|[Oo]ut of memory|BFCArena|MemoryError",
         "does not fit into memory",
-        "Lower --batch-size or --threads, or run it on a machine with more memory.",
+        "Take fewer crops at a time or fewer threads, or a machine with more memory.",
     ),
     _Case(
         r"[Pp]rotobuf parsing failed|No graph was found", "is not an ONNX file, or it is cut short", _AGAIN
@@ -83,7 +83,7 @@ _CASES = (
     _Case(
         r"Got invalid dimensions for input|Invalid rank for input",
         "failed on an input of {shape}: it takes another shape than its manifest or flags say",
-        "Compare input_size and layout in pack.toml (--size and --layout) with what its authors say.",
+        "Compare its input_size and layout, in pack.toml or as they were given, with what its authors say.",
     ),
     _Case(
         r"Unexpected input data type",
@@ -128,7 +128,7 @@ def explained(
             f"{path} fails{where}: its {node[1]} node cannot compute what comes in ({_reason(text)}).",
             hint="The file is damaged, or its sizes and flags are not those that it was made for. " + _AGAIN,
         )
-    memory = " Lower --batch-size if memory ran out." if device != "cpu" else ""
+    memory = " Take fewer crops at a time if memory ran out." if device != "cpu" else ""
     return ModelError(f"{path} cannot be run{where}: {_reason(text)}.", hint=f"{_STANDARD}{memory}")
 
 

@@ -22,6 +22,7 @@ from facerec_cli.faces.binding import Binding
 from facerec_cli.faces.explain import explained
 from facerec_cli.faces.providers import faults, open_sessions
 from facerec_cli.faces.runtime import default_threads, import_onnxruntime
+from facerec_cli.packs.foreign import reading
 
 _ROWS = {"cpu": 2}  # most rows of one call, where fewer are faster; see benchmarks/runtime.py
 _BOUND = ("cuda", "tensorrt")  # devices whose inputs are bound in page-locked memory
@@ -83,15 +84,16 @@ class Network:
         sessions, self.device, self._pool = _starter.submit(_start, path, device, self.threads).result()
         self._session = sessions[0]
         self._head: Any = sessions[1] if len(sessions) > 1 else None
-        ports = self._session.get_inputs()
-        if len(ports) != 1:
-            raise ModelError(f"{path} takes {len(ports)} inputs; a face network takes one.")
-        self._input = ports[0].name
-        shape = ports[0].shape
-        self.input_shape = tuple(n if isinstance(n, int) and n > 0 else None for n in shape)
-        made = [port for port in sessions[-1].get_outputs() if only in (None, port.name)]
-        self.outputs = [port.name for port in made]
-        self.ranks = [len(port.shape or ()) for port in made]
+        with reading(path, "an ONNX file"):  # names may be no text
+            ports = self._session.get_inputs()
+            if len(ports) != 1:
+                raise ModelError(f"{path} takes {len(ports)} inputs; a face network takes one.")
+            self._input = ports[0].name
+            shape = ports[0].shape
+            self.input_shape = tuple(n if isinstance(n, int) and n > 0 else None for n in shape)
+            made = [port for port in sessions[-1].get_outputs() if only in (None, port.name)]
+            self.outputs = [port.name for port in made]
+            self.ranks = [len(port.shape or ()) for port in made]
         self.rows = self._rows_of_a_call()
         self._bind = self.device in _BOUND if bind is None else bind
         self._bindings = threading.local()

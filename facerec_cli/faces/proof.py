@@ -96,13 +96,13 @@ def _check_vectors(vectors: NDArray[np.float32], encoder: Encoder) -> None:
     if not np.isfinite(vectors).all():
         raise ModelError(
             f"{path} gives an embedding that is not finite for an ordinary crop.",
-            hint="Its weights are damaged, its numbers overflow (float16 does above 65,504), or --mean and "
-            "--std are not its own. Export it in float32.",
+            hint="Its weights are damaged, its numbers overflow (float16 does above 65,504), or its mean "
+            "and std are not those of its training. Export it in float32.",
         )
     if not (vectors != 0).any(axis=1).all():
         raise ModelError(
             f"{path} gives an embedding that is all zero for an ordinary crop.",
-            hint="Its weights are damaged, or --mean and --std are not those that it was trained with.",
+            hint="Its weights are damaged, or its mean and std are not those of its training.",
         )
     wide = vectors.astype(np.float64)
     if (wide >= 0).all() and np.allclose(wide.sum(axis=1), 1, atol=1e-3):

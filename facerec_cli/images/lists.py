@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from facerec_cli.images.remote import is_url
-from facerec_cli.tables.paths import Disk, has_drive, turned, without_drive
+from facerec_cli.tables.paths import Disk, drop_parts, has_drive, shared_depth, turned, without_drive
 from facerec_cli.tables.rows import PATH_WORDS, fields_of, is_comment, is_heading, separator_of, word
 from facerec_cli.tables.text import is_nul_separated, list_lines
 
@@ -129,29 +129,12 @@ def _cut(line: str, separator: str) -> list[str]:
 
 
 def _without_drives(lines: list[str], look: _Look) -> list[str]:
-    r"""Paths of Windows from the first folder on that is here: the same one for all lines.
-
-    Else ``C:\bob\1.jpg`` would be another person's ``1.jpg`` that happens to lie beside the list.
-    """
-    drives = [line for line in lines if has_drive(_bare(line))]
-    if not drives:
+    """Paths of Windows from the first folder on that is here."""
+    drives = [_bare(line) for line in lines if has_drive(_bare(line))]
+    depth = shared_depth(drives, lambda name: look.disk.find(name, look.folders) is not None)
+    if not depth:
         return lines
-    sample = [list(without_drive(_bare(line))) for line in drives[:: max(1, len(drives) // _SAMPLE)]]
-    depth = max(map(len, sample))
-
-    def hits(at: int) -> int:
-        return sum(
-            at < len(tails) and look.disk.find(tails[at], look.folders) is not None for tails in sample
-        )
-
-    best = max(range(depth), key=hits, default=0)
-    if not depth or not hits(best):
-        return lines
-    tails = (list(without_drive(_bare(line))) for line in lines)
-    return [
-        parts[best] if has_drive(_bare(line)) and best < len(parts) else line
-        for line, parts in zip(lines, tails, strict=True)
-    ]
+    return [drop_parts(_bare(line), depth) if has_drive(_bare(line)) else line for line in lines]
 
 
 def _bare(line: str) -> str:

@@ -129,6 +129,6 @@ def whole_shift(spec: EncoderSpec, dtype: Any, *, strict: bool = False) -> tuple
         raise ModelError(
             f"{spec.file} takes whole numbers ({wanted.name}), so pixels cannot be scaled before it by "
             f"mean {spec.mean[0]:g} and std {spec.std[0]:g}.",
-            hint=f"Such a network scales its input itself: {usual}",
+            hint=f"Such a network scales its input itself; add it with: facerec models add FILE {usual}",
         )
     return tuple(int(mean) for mean in spec.mean)

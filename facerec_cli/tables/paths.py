@@ -6,9 +6,10 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]|\\\\[^\\]")  # C:\, C:/, \\server
+_SAMPLE = 40
 
 # Plain strings and os.path, as in images.find: names are kept as written, and lists have millions.
 
@@ -28,6 +29,33 @@ def without_drive(path: str) -> Iterator[str]:
     parts = [part for part in turned(path).split("/") if part]
     for at in range(1, len(parts)):
         yield "/".join(parts[at:])
+
+
+def shared_depth(paths: Sequence[str], is_there: Callable[[str], bool]) -> int:
+    r"""How many leading parts Windows' paths have that this machine has not: the same for the whole list.
+
+    Else ``C:\bob\1.jpg`` would be another person's ``1.jpg`` that happens to lie beside the list.
+
+    Args:
+        paths: Paths with a drive.
+        is_there: Whether a file of such a name is here.
+
+    Returns:
+        What :func:`drop_parts` takes; 0 where no path is found whatever is left out.
+    """
+    tails = [list(without_drive(path)) for path in paths[:: max(1, len(paths) // _SAMPLE)]]
+    hits = [
+        sum(depth < len(own) and is_there(own[depth]) for own in tails)
+        for depth in range(min(map(len, tails), default=0))
+    ]
+    best = max(hits, default=0)
+    return 1 + hits.index(best) if best else 0
+
+
+def drop_parts(path: str, depth: int) -> str:
+    """A path of Windows without its first parts, the drive among them; one that has no more as it stands."""
+    parts = [part for part in turned(path).split("/") if part]
+    return "/".join(parts[depth:]) or path
 
 
 def is_root(path: str) -> bool:

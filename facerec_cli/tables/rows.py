@@ -29,7 +29,7 @@ _LOOKED_AT = 200  # lines by which a separator is known
 
 def is_comment(line: str) -> bool:
     """Whether a line is a remark: ``# `` and a text, or ``#`` alone. ``#1.jpg`` is a name."""
-    return bool(_COMMENT.match(line))
+    return line.startswith("#") and bool(_COMMENT.match(line))
 
 
 def full_lines(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
