@@ -1,8 +1,9 @@
 """Commands that are killed in the middle and run again: nothing is lost, nothing is left behind.
 
-A command is first run to its end, which gives the result to compare with. Then it is killed, at a random time or
-at one of the moments in which it renames, removes, makes or flushes a file, and run again, with ``--resume`` if
-it has that. All files below the working folder, FACEREC_HOME and TMPDIR must be those of the first run.
+A command is first run to its end, which gives the result to compare with. Then it is killed, at a random time
+or at one of the moments in which it renames, removes, makes or flushes a file, and run again, with
+``--resume`` if it has that. All files below the working folder, FACEREC_HOME and TMPDIR must be those of the
+first run.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from tests.fuzz import judge, seeds
 from tests.fuzz.families.pairs import drawn, labelled, write_people
 from tests.fuzz.runner import _python_path
 from tests.fuzz.sandbox import Sandbox
+from tests.fuzz.worker import confine
 
 _LIMIT = 240.0
 
@@ -170,6 +172,7 @@ def _start(
             stdout=stdout,
             stderr=stderr,
             start_new_session=True,
+            preexec_fn=confine,
         )
 
 

@@ -17,7 +17,7 @@ from typing import Any
 from tests.fuzz import judge, seeds
 from tests.fuzz.judge import Fault, Outcome
 from tests.fuzz.sandbox import Case, Sandbox
-from tests.fuzz.worker import drop_privileges
+from tests.fuzz.worker import confine
 
 RUNS_OF_A_WORKER = 150
 _LOOK = 0.1  # seconds between two looks at time and memory
@@ -79,6 +79,7 @@ class Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             bufsize=0,
+            preexec_fn=confine,
         )
 
 
@@ -138,7 +139,7 @@ def run_alone(sandbox: Sandbox, case: Case) -> Outcome:
             stdout=stdout,
             stderr=stderr,
             start_new_session=True,
-            preexec_fn=drop_privileges,
+            preexec_fn=confine,
         )
         watch, stopped = _Watch(process.pid), ""
         while process.poll() is None:

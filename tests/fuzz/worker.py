@@ -11,6 +11,7 @@ import ctypes
 import json
 import os
 import resource
+import signal
 import sys
 import tempfile
 import time
@@ -24,11 +25,12 @@ from tests.fuzz.sandbox import Case, Sandbox
 CRASHED = 70
 
 
-def drop_privileges() -> None:
-    """Make permissions count for root too, here and in programs that this process starts (Linux)."""
-    if not hasattr(os, "geteuid") or os.geteuid() != 0:
-        return
+def confine() -> None:
+    """In a new process: end with whoever started it, and make permissions count for root too (Linux)."""
     library = ctypes.CDLL(None, use_errno=True)
+    library.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+    if os.geteuid() != 0:
+        return
     overriding = (1, 2)  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
     for number in overriding:
         library.prctl(24, number, 0, 0, 0)  # PR_CAPBSET_DROP
@@ -110,7 +112,6 @@ def _peak() -> int:
 def main() -> None:
     """Answer requests until there are no more."""
     requests, answers = os.fdopen(os.dup(0), encoding="utf-8"), os.fdopen(os.dup(1), "w", encoding="utf-8")
-    drop_privileges()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     for line in requests:
         request = json.loads(line)
