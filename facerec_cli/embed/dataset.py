@@ -97,7 +97,7 @@ class ParquetFolder:
                 raise UsageError(
                     f"{self.path} holds the result of "
                     + (f"another run: {changed}." if changed else "this run already."),
-                    hint="Choose another -o, or replace it with --force.",
+                    hint="Choose another -o, or replace it with --overwrite.",
                 )
             if before is not None and (resume or self._mending) and not changed:
                 self._drop_unsound(photos)
@@ -106,7 +106,9 @@ class ParquetFolder:
                 raise UsageError(
                     f"An interrupted run is in {self.path}"
                     + (f", of another kind: {changed}." if resume else "."),
-                    hint="Start over with --force." if resume else "Go on with --resume, or use --force.",
+                    hint="Start over with --overwrite."
+                    if resume
+                    else "Go on with --resume, or use --overwrite.",
                 )
             if resume and self._adopt(run, photos):
                 return
@@ -171,7 +173,7 @@ class ParquetFolder:
             if index * step >= len(photos):
                 raise UsageError(
                     f"{path} is no shard of this run, which has {-(-len(photos) // step):,}.",
-                    hint="Move it elsewhere, or start over with --force.",
+                    hint="Move it elsewhere, or start over with --overwrite.",
                 )
         with ThreadPoolExecutor(_READERS, "facerec-shards") as pool:
             ranges = [photos[index * step : (index + 1) * step] for index in shards]

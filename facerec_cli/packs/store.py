@@ -189,12 +189,12 @@ def _refuse_taken(name: str, *, force: bool) -> None:
     if entry and entry.origin == "registered" and not force:
         raise ModelError(
             f"A model {name!r} is registered already.",
-            hint=f"Add --force to replace it, or choose another name. It is in {user_packs() / name}",
+            hint=f"Add --overwrite to replace it, or choose another name. It is in {user_packs() / name}",
         )
     if name in known_packs() and entry and entry.origin == "insightface" and not force:
         raise ModelError(
             f"{name!r} is here already, in insightface's folder {entry.folder}.",
-            hint="facerec uses it from there. Add --force to have a copy of your own all the same.",
+            hint="facerec uses it from there. Add --overwrite to have a copy of your own all the same.",
         )
 
 

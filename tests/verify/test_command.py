@@ -97,6 +97,34 @@ def test_npz_scores_hold_the_same(gallery, tmp_path):
         assert [r["first"] for r in rows] == columns["names"][columns["first"]].tolist()
 
 
+OUTPUTS = [
+    ("--report", "r.html"),
+    ("--scores", "s.csv"),
+    ("--scores", "s.npz"),
+    ("--save-threshold", "c.toml"),
+]
+
+
+@pytest.mark.parametrize(("flag", "name"), OUTPUTS)
+def test_a_report_replaces_its_like_and_nothing_else(gallery, tmp_path, flag, name):
+    words = (gallery / "list.txt", "--embeddings", gallery / "e.npy", "--far", 0.05, flag, tmp_path / name)
+    (tmp_path / name).write_text("mine, and no report")
+    told = " ".join(run(*words, code=2).stderr.split())
+    assert f"{flag} {tmp_path / name} exists and is no" in told.replace("- ", "-") and "--overwrite" in told
+    assert (tmp_path / name).read_text() == "mine, and no report"
+    run(*words, "--overwrite")
+    assert (tmp_path / name).stat().st_size > 100
+    run(*words)  # the same command again
+
+
+@pytest.mark.parametrize(("flag", "name"), OUTPUTS)
+def test_a_place_that_cannot_be_written_is_told_before_any_work(gallery, tmp_path, flag, name):
+    (tmp_path / "file").write_text("no folder")
+    words = (gallery / "gone.txt", "--embeddings", gallery / "e.npy", flag, tmp_path / "file" / name)
+    told = " ".join(run(*words, code=8).stderr.split())
+    assert f"{flag} " in told and "is not a folder" in told
+
+
 def test_threshold_card(gallery, tmp_path):
     card = tmp_path / "card.toml"
     run(gallery / "list.txt", "--embeddings", gallery / "e.npy", "--save-threshold", card, "--far", 0.05)
