@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from facerec_cli.errors import OutputError
+from facerec_cli.errors import FacerecError, OutputError
 from facerec_cli.spelling import american
 
 # Names of flags and their values may be typed in either spelling; help shows ours only.
@@ -85,7 +85,7 @@ def build_app(loaded: Iterable[str] = COMMANDS) -> typer.Typer:
 
 def main() -> None:
     """Run the program; the entry point of the console script."""
-    from facerec_cli.cli.console import prepare_streams
+    from facerec_cli.cli.streams import lose_output, prepare_streams
 
     prepare_streams()
     words = sys.argv[1:]
@@ -94,9 +94,16 @@ def main() -> None:
     first = next((word for word in words if not word.startswith("-")), "")
     try:
         build_app([first])()
+    except FacerecError as fault:  # of --version: a command ends its own faults
+        if "--debug" in sys.argv:
+            raise
+        lose_output()
+        sys.stderr.write(f"error: {fault}\n")
+        sys.exit(fault.exit_code)
     except OSError as fault:  # of help: a command ends its own faults, unless --debug asks for the traceback
         if "--debug" in sys.argv:
             raise
+        lose_output()
         sys.stderr.write(f"error: The help cannot be written to standard output: {fault.strerror}.\n")
         sys.exit(OutputError.exit_code)
 

@@ -25,6 +25,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from facerec_cli.cli.streams import lose_output
 from facerec_cli.errors import EXIT_BUG, EXIT_INTERRUPTED, FacerecError, OutputError
 from facerec_cli.progress import Progress, silent
 
@@ -53,25 +54,6 @@ def _console(*, stderr: bool) -> Console:
     return _Console(file=stream, width=width, highlight=False, soft_wrap=not stream.isatty())
 
 
-def prepare_streams() -> None:
-    """Make stdout and stderr fit to print any name on, whatever the shell has set or closed.
-
-    A closed descriptor would be given to the next file that is opened, and what a library prints would land
-    in it. A character that the terminal lacks, and a byte of a name that is no text, are shown as an escape.
-    """
-    for number in (0, 1, 2):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
-    for name in ("stdout", "stderr"):
-        stream = getattr(sys, name)
-        if stream is None:
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115
-        elif stream.errors == "strict" and hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
-
-
 @contextmanager
 def _writing() -> Iterator[None]:
     """Results that cannot be written are the user's to mend; noticed here, not at the end of the process."""
@@ -81,6 +63,7 @@ def _writing() -> Iterator[None]:
     except BrokenPipeError:
         raise
     except OSError as error:
+        lose_output()
         raise OutputError(f"The results cannot be written to standard output: {error.strerror}.") from error
 
 
