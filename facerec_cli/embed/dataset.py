@@ -57,7 +57,10 @@ class ParquetFolder:
         """Refuse a file of that name."""
         files, folder = locate(self._place)
         if files.get_file_info(folder).is_file:
-            raise UsageError(f"{self.path} is a file; a folder of shards is to be written there.")
+            raise UsageError(
+                f"{self.path} is a file; a folder of shards is to be written there.",
+                hint="Name a folder, or remove the file.",
+            )
 
     def alone(self) -> AbstractContextManager[object]:
         """Keep other processes of this machine away; object stores have no locks."""

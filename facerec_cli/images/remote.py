@@ -49,7 +49,10 @@ def locate(url: str) -> tuple[Any, str]:
     try:
         inner, path = fsspec.core.url_to_fs(url)
     except (ImportError, ValueError) as error:
-        raise InputError(f"{url} cannot be opened: {error}.") from error
+        raise InputError(
+            f"{url} cannot be opened: {error}.",
+            hint="Check the address, the network and what may be read there.",
+        ) from error
     return fs.PyFileSystem(fs.FSSpecHandler(inner)), str(path)
 
 
@@ -97,7 +100,10 @@ def list_url(url: str) -> list[str] | None:
             return None
         found = files.get_file_info(fs.FileSelector(path.rstrip("/") or path, recursive=True))
     except OSError as error:
-        raise InputError(f"{url} cannot be listed: {error}.") from error
+        raise InputError(
+            f"{url} cannot be listed: {error}.",
+            hint="Check the address, the network and what may be read there.",
+        ) from error
     start, _, query = url.partition("?")
     top = path.rstrip("/")
     base = start.rstrip("/")

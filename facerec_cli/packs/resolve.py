@@ -125,7 +125,10 @@ def open_path(path: Path, *, overrides: PackOverrides | None = None) -> ModelPac
         if path.is_dir():
             pack = _open_folder(path)
         elif path.suffix.lower() != ".onnx" or not path.is_file():
-            raise ModelError(f"{path} is not an .onnx file or a pack folder.")
+            raise ModelError(
+                f"{path} is not an .onnx file or a pack folder.",
+                hint="Name one of these: unpack an archive first, and give an ONNX file the suffix .onnx.",
+            )
         elif not _carries_manifest(path):
             return open_bare(path, overrides or PackOverrides(), flags=overrides is not None)
         else:
@@ -173,7 +176,10 @@ def _open_folder(folder: Path) -> ModelPack:
     if not (folder / MANIFEST).exists():
         if insightface.looks_like_pack(folder):
             return insightface.open_insightface(folder)
-        raise ModelError(f"{folder} has neither a {MANIFEST} nor ONNX files, so it is not a model pack.")
+        raise ModelError(
+            f"{folder} has neither a {MANIFEST} nor ONNX files, so it is not a model pack.",
+            hint="Name a folder with a pack.toml or with ONNX files, or an .onnx file.",
+        )
     inside(folder, folder / MANIFEST)
     pack = read_manifest(folder)
     encoder = dataclasses.replace(pack.encoder, sha256=_checked(pack, pack.encoder))
@@ -245,7 +251,9 @@ def _readable(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as fault:
-        raise ModelError(f"{fault.filename or path} cannot be read: {fault.strerror}.") from fault
+        raise ModelError(
+            f"{fault.filename or path} cannot be read: {fault.strerror}.", hint="Make it readable."
+        ) from fault
 
 
 def _exists(path: Path) -> bool:

@@ -36,7 +36,8 @@ _ADVICE = re.compile(  # of an error in one line: what is asked for, or what wou
     r"\b(use|name|give|choose|add|remove|delete|correct|run|try|write|leave|make|say|see|go on|install|rename"
     r"|put|check|copy|wait|set|take|convert|change|pull|download|must|needs?|is not one of|does not end in"
     r"|end in|expected|instead|at least|at most|between|did you mean|exclude each other)\b"
-    r"|is not \.\w|not there|no such|there is no|embeddings are|a row is",
+    r"|is not \.\w|not there|no such|there is no|embeddings are|a row is|is below|(is|are) for |0 or more"
+    r"|takes (one|two|lists)|is not lines of",
     re.IGNORECASE,
 )
 _LIBRARIES_OWN = (

@@ -48,6 +48,7 @@ def data_command(
         counts = {"photos": photos} if photos and kind == "info" else {}
         if kind == "check" and random.random() < 0.2:
             argv += random.choice((["--no-near"], ["--against", given], ["--against", "nosuch"]))
+            suspects = ()
             whole = False
         whole = whole and kind == "info"  # the check may find nearly equal photos
     elif kind == "split":
