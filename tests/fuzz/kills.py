@@ -209,7 +209,8 @@ class Reference:
         code = _finish(_start(sandbox, operation.argv, interrupt=(0, 0, "before")))
         self.seconds = time.monotonic() - started
         said = (sandbox.root / "stderr").read_text(errors="replace")
-        assert code == 0, f"{operation.argv}: exit code {code}\n{said}"
+        if code != 0:
+            raise RuntimeError(f"left alone it ends with code {code}: {said.strip()[-300:]!r}")
         self.moments = int((sandbox.root / "moments").read_text())
         self.contents = contents(sandbox, operation.loose)
         sandbox.remove()
@@ -292,7 +293,13 @@ def kill_all(
     scratch = Path(tempfile.mkdtemp(prefix="facerec-kills-"))
     root = scratch / "run"
     for name, operation in chosen.items():
-        reference = Reference(operation, root)
+        try:
+            reference = Reference(operation, root)
+        except RuntimeError as fault:
+            bad[name] += 1
+            tell(f"{name}: {fault}")
+            shutil.rmtree(root)
+            continue
         for number in range(counts[name]):
             how, faults = kill_once(operation, reference, root, Random(f"{seed}/{name}/{number}"))
             done[name] += 1
