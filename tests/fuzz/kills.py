@@ -248,7 +248,7 @@ def kill_once(
 def _visible(found: dict[str, str], wanted: dict[str, str]) -> Iterable[str]:
     """Files under the names of results that are not what they will be."""
     growing = re.compile(
-        r"\.parts/|_facerec\.json$|alignment\.tsv$|metrics\.jsonl$|recipe\.toml$|^work/out/|\.alignment\.json$"
+        r"\.parts/|_facerec\.json$|alignment\.(tsv|jsonl)$|metrics\.jsonl$|recipe\.toml$|^work/out/|\.alignment\.json$"
     )
     for name, state in found.items():
         if name in wanted and state != wanted[name] and not growing.search(name):

@@ -98,7 +98,7 @@ def _embed(random: Random, sandbox: Sandbox) -> Case:
     if random.random() < 0.2:
         argv += ["--crops", "c"]
         outputs += ["c", "c/*"]
-    if random.random() < 0.1:
+    if random.random() < 0.1 and output != "s/":
         argv += ["--preview", "sheet.html"]
         outputs += ["sheet.html"]
     argv += [flag for flag in ("--flip", "--json", "--quiet", "--verbose") if random.random() < 0.2]
