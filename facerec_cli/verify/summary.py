@@ -1,4 +1,4 @@
-"""Which figures of an evaluation there are, and why the others are missing: one rule for terminal and page."""
+"""Which figures of an evaluation there are, and why others are missing: one rule for all who show them."""
 
 from __future__ import annotations
 
