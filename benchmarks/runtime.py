@@ -25,13 +25,14 @@ from typing import Any
 import cv2
 import numpy as np
 import onnx
-import onnxruntime
 from onnx import numpy_helper
 
 from facerec_cli.faces.graph import rewrite_prelu
 from facerec_cli.faces.network import Network
-from facerec_cli.faces.runtime import default_threads
+from facerec_cli.faces.runtime import default_threads, import_onnxruntime
 from facerec_cli.packs.resolve import open_pack
+
+onnxruntime = import_onnxruntime()  # after facerec, which turns its telemetry off
 
 BATCH = 16
 OURS = "facerec: both, last layer once a batch"

@@ -9,6 +9,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from facerec_cli.privacy import keep_private
+
 if TYPE_CHECKING:
     from facerec_cli.embed import EmbedOptions, embed_photos, embed_to_file
     from facerec_cli.errors import FacerecError
@@ -50,6 +52,9 @@ __all__ = [
     "read_image",
     "read_pairs",
 ]
+
+
+keep_private()  # before any module of ours imports a dependency that would report
 
 
 def __getattr__(name: str) -> Any:

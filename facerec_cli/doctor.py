@@ -10,12 +10,13 @@ import ctypes.util
 import json
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -24,6 +25,7 @@ from urllib.parse import urlsplit
 
 from facerec_cli import __version__
 from facerec_cli.errors import FacerecError, ModelError
+from facerec_cli.privacy import SWITCHES, device_id, reporting
 
 Status = Literal["ok", "note", "broken"]
 
@@ -66,11 +68,13 @@ def examine() -> list[Finding]:
         Finding("python", "ok", f"{platform.python_version()}, {platform.platform(terse=True)}"),
         _opencv(),
     ]
-    findings += _runtime()
+    runtime = _runtime()
+    findings += runtime
     findings += _gpu()
     findings += _torch()
-    findings += _models()
+    findings += _models(run=healthy(runtime))
     findings += _home()
+    findings += _telemetry(os.environ)
     findings += _environment(os.environ.items())
     return findings
 
@@ -244,11 +248,12 @@ def _torch() -> list[Finding]:
     return [Finding("torch", "ok", f"{version}, for train and export")] if version else []
 
 
-def _models() -> list[Finding]:
+def _models(*, run: bool = True) -> list[Finding]:
+    """Every model, run where ONNX Runtime is known to work: a broken one would only be told of again."""
     from facerec_cli.packs.store import check
 
     findings = []
-    for found in check():
+    for found in check(run=run):
         subject = f"model {found.name}"
         if found.status == "broken":
             message, _, mend = found.detail.partition("Get it again: ")
@@ -285,6 +290,27 @@ def _home() -> list[Finding]:
         size = sum(path.stat().st_size for path in parts)
         detail = f"{len(parts)} unfinished, {size / 1e6:,.1f} MB; `facerec models pull` goes on with them"
         findings.append(Finding("downloads", "note", detail))
+    return findings
+
+
+def _telemetry(environment: Mapping[str, str]) -> list[Finding]:
+    """Whether anything here reports to others, which happens only where the user has asked for it."""
+    findings = [
+        Finding(
+            "telemetry",
+            "note",
+            f"{switch.variable}={environment[switch.variable]} is set here: {switch.otherwise}",
+            f"unset {switch.variable}",
+        )
+        for switch in reporting(environment)
+    ]
+    if not findings:
+        told = ", ".join(f"{switch.variable}={environment.get(switch.variable)}" for switch in SWITCHES)
+        findings.append(Finding("telemetry", "ok", f"off ({told})"))
+    left = device_id(environment)
+    if left:
+        detail = f"{left} was written by an ONNX Runtime whose telemetry was on"
+        findings.append(Finding("device id", "note", detail, f"rm -r {shlex.quote(str(left.parent))}"))
     return findings
 
 

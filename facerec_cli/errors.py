@@ -2,13 +2,15 @@
 
 ::
 
-    FacerecError          1   what went wrong is the user's to mend; the message says how
+    FacerecError          1   what went wrong is the user's to mend; raised only as one of its kinds
     ├── UsageError        2   flags that do not fit together (the same code as a misspelt flag)
     ├── InputError        3   a photo, list, table, data set or recipe that cannot be used
     ├── ModelError        4   a pack, ONNX file, checkpoint or execution provider that cannot be used
     ├── PartialFailure    5   the work was done, but not for every input
     ├── MissingExtraError 6   an optional dependency is not installed
-    └── TrainingError     7   a run that cannot go on (loss not finite, out of memory)
+    ├── TrainingError     7   a run that cannot go on (loss not finite, out of memory)
+    ├── OutputError       8   an output that cannot be written: no space, no permission, no such place
+    └── ResourceError     9   what the work needs is not there: memory, a cluster, a store on the network
 
 0 is success, 130 is an interrupted run (Ctrl-C or SIGTERM) that can be resumed, 70 is a fault of ours.
 
@@ -23,7 +25,7 @@ EXIT_BUG = 70
 
 
 class FacerecError(Exception):
-    """Base of every fault that a user can mend.
+    """Base of every fault that a user can mend; what is raised is always one of its kinds.
 
     Args:
         message: What happened, naming the file, flag or value.
@@ -87,3 +89,27 @@ class TrainingError(FacerecError):
     """A training run that cannot go on."""
 
     exit_code = 7
+
+
+class OutputError(FacerecError):
+    """An output that cannot be written: no space is left, it is not permitted, or its place is not there."""
+
+    exit_code = 8
+
+
+class ResourceError(FacerecError):
+    """What the work needs beside its inputs is not there: memory, threads, a cluster, a store on the network.
+
+    The same command may succeed at another time or on another machine.
+    """
+
+    exit_code = 9
+
+
+def of_code(exit_code: int, message: str, *, hint: str = "") -> FacerecError:
+    """The error of the kind that ends with ``exit_code``, as another process has told of it."""
+    kinds = {kind.exit_code: kind for kind in FacerecError.__subclasses__()}
+    kind = kinds[exit_code]
+    error = kind.__new__(kind)
+    FacerecError.__init__(error, message, hint=hint)  # not a kind's own, which may take other arguments
+    return error

@@ -6,12 +6,12 @@ adding a loss, a backbone or a detector is one file and one line here.
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib import import_module
 from typing import Any
 
 from facerec_cli.errors import UsageError
+from facerec_cli.suggest import guess
 
 DETECTORS: Mapping[str, str] = {
     "scrfd": "facerec_cli.faces.scrfd:Scrfd",
@@ -61,6 +61,10 @@ DATASETS: Mapping[str, str] = {
     "tar": "facerec_cli.datasets.tar:TarDataset",
 }
 
+# Names alone: what is behind them is in one module, which needs torch or opens much.
+PROJECTS = ("arcface_torch", "tface", "adaface", "cvlface")  # whose checkpoints backbones.layouts reads
+WRITABLE = ("folder", "rec", "list", "tar")  # what datasets.convert writes
+
 
 def load(table: Mapping[str, str], name: str, kind: str) -> Any:
     """Import what ``name`` stands for in ``table``.
@@ -79,8 +83,15 @@ def load(table: Mapping[str, str], name: str, kind: str) -> Any:
     return getattr(import_module(module), attribute)
 
 
-def unknown_name(name: str, known: Mapping[str, Any] | list[str], kind: str) -> UsageError:
-    """The error for a name that is not known, with the nearest one that is."""
-    near = difflib.get_close_matches(name, list(known), n=1)
-    guess = f"Did you mean {near[0]!r}? " if near else ""
-    return UsageError(f"There is no {kind} {name!r}.", hint=f"{guess}Known: {', '.join(sorted(known))}")
+def unknown_name(name: str, known: Iterable[str], kind: str, *, elsewhere: Iterable[str] = ()) -> UsageError:
+    """The error for a name that is not known, with the nearest one that is.
+
+    Args:
+        name: What the user typed.
+        known: What could stand there.
+        kind: What they are, in the singular.
+        elsewhere: Names that have their place elsewhere and may have been meant too.
+    """
+    names = list(known)
+    near = guess(name, [*names, *elsewhere])
+    return UsageError(f"There is no {kind} {name!r}.", hint=f"{near}Known: {', '.join(names)}")

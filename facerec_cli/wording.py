@@ -27,7 +27,7 @@ def one_in(rate: float) -> str:
     Args:
         rate: Above 0 and below 1.
     """
-    return f"{_fraction(rate)} ({percent(rate)})"
+    return f"{fraction(rate)} ({percent(rate)})"
 
 
 def percent(rate: float) -> str:
@@ -37,7 +37,7 @@ def percent(rate: float) -> str:
     return f"{text.rstrip('0').rstrip('.') if '.' in text else text} %"
 
 
-def _fraction(rate: float) -> str:
+def fraction(rate: float) -> str:
     """``1 in 1,000``, or the smallest power of ten below which the rate is a whole number to four figures."""
     inverse = 1 / rate
     if rate <= 0.5 and abs(inverse - round(inverse)) < 1e-6 * inverse:

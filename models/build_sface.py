@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from facerec_cli.faces.graph import rewrite_prelu
+from facerec_cli.files import sha256_of
 from facerec_cli.packs.document import write_manifest
-from facerec_cli.packs.files import sha256_of
 from facerec_cli.packs.manifest import (
     DetectorSpec,
     EncoderSpec,

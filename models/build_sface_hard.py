@@ -28,8 +28,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from facerec_cli.backbones.sface import INPUT_SCALE, tensor_names
 from facerec_cli.datasets.evaluation import draw_pairs
+from facerec_cli.files import sha256_of
 from facerec_cli.packs.document import EVALUATIONS, write_manifest
-from facerec_cli.packs.files import sha256_of
 from facerec_cli.packs.manifest import License, ModelPack, Provenance, Threshold
 from facerec_cli.packs.metadata import seal
 from facerec_cli.packs.resolve import open_pack

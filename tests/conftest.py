@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import facerec_cli  # noqa: F401 - first of all: it turns the telemetry of what tests import off
+
 if TYPE_CHECKING:
     from facerec_cli.packs.manifest import ModelPack
 

@@ -159,6 +159,25 @@ def test_unfinished_downloads_are_noted():
     assert by_subject(doctor._home())["downloads"].detail.startswith("1 unfinished, 2.5 MB")
 
 
+def test_telemetry_is_off_unless_the_user_has_turned_it_on(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    (found,) = doctor._telemetry(os.environ)
+    assert (found.subject, found.status) == ("telemetry", "ok") and "ORT_DISABLE_TELEMETRY=1" in found.detail
+    monkeypatch.setenv("ORT_DISABLE_TELEMETRY", "0")
+    (found,) = doctor._telemetry(os.environ)
+    assert (found.status, found.mend) == ("note", "unset ORT_DISABLE_TELEMETRY")
+    assert "ORT_DISABLE_TELEMETRY=0 is set here" in found.detail and "Microsoft" in found.detail
+
+
+def test_a_device_id_that_an_earlier_program_left_is_found(monkeypatch, tmp_path):
+    left = tmp_path / "Microsoft" / "DeveloperTools" / ".onnxruntime" / "deviceid"
+    left.parent.mkdir(parents=True)
+    left.write_text("x")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    found = by_subject(doctor._telemetry(os.environ))["device id"]
+    assert found.status == "note" and str(left) in found.detail and str(left.parent) in found.mend
+
+
 def test_passwords_of_proxies_are_not_shown():
     shown = list(_environment([("https_proxy", "http://me:secret@proxy.example:8080"), ("PATH", "/bin")]))
     assert [finding.detail for finding in shown] == ["http://***@proxy.example:8080"]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
+
+import pytest
 
 from facerec_cli import errors
 
@@ -26,6 +29,22 @@ def test_the_page_lists_every_kind_with_its_code(repository: Path) -> None:
     rows = {kind: int(code) for code, kind in re.findall(r"^\| (\d+) \| `(\w+)` \|", page, flags=re.M)}
     expected = {n: k.exit_code for n, k in FAMILY.items() if n != "FacerecError"}
     assert rows == expected | {"Interrupted": errors.EXIT_INTERRUPTED}
+
+
+def test_every_fault_has_a_kind(repository: Path) -> None:
+    """The base has no code of its own that a script could act on, so nothing raises it."""
+    plain = []
+    for path in sorted((repository / "facerec_cli").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] == "FacerecError":
+                plain.append(f"{path.name}:{node.lineno}")
+    assert plain == []
+
+
+@pytest.mark.parametrize("kind", [kind for kind in FAMILY.values() if kind is not errors.FacerecError])
+def test_an_error_told_by_another_process_keeps_its_kind(kind: type[errors.FacerecError]) -> None:
+    fault = errors.of_code(kind.exit_code, "what", hint="do")
+    assert (type(fault), fault.message, fault.hint, str(fault)) == (kind, "what", "do", "what do")
 
 
 def test_a_message_says_what_happened_and_what_to_do() -> None:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from facerec_cli.backbones.base import Backbone, BackboneOutput, Preprocessing
 from facerec_cli.backbones.prelu import PReLU
 from facerec_cli.errors import ModelError
+from facerec_cli.faces.runtime import import_onnxruntime
 
 # channels and stride of each depthwise-separable unit, conv_2 .. conv_14
 _UNITS = (
@@ -100,7 +101,8 @@ def load_onnx(path: Path) -> dict[str, Tensor]:
         ModelError: The file is not that network.
     """
     import onnx
-    import onnxruntime
+
+    onnxruntime = import_onnxruntime()
 
     try:
         model = onnx.load(str(path))

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from facerec_cli.errors import InputError
+from facerec_cli.errors import OutputError
 from facerec_cli.spelling import american
 
 # Names of flags and their values may be typed in either spelling; help shows ours only.
@@ -88,15 +88,17 @@ def main() -> None:
     from facerec_cli.cli.console import prepare_streams
 
     prepare_streams()
-    first = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
-    completing = any(name.endswith("FACEREC_COMPLETE") for name in os.environ)
+    words = sys.argv[1:]
+    if any(name.endswith("FACEREC_COMPLETE") for name in os.environ):  # a shell asks what may follow
+        words = (os.environ.get("COMP_WORDS") or os.environ.get("_TYPER_COMPLETE_ARGS") or "").split()[1:]
+    first = next((word for word in words if not word.startswith("-")), "")
     try:
-        build_app(COMMANDS if completing else [first])()
+        build_app([first])()
     except OSError as fault:  # of help: a command ends its own faults, unless --debug asks for the traceback
         if "--debug" in sys.argv:
             raise
         sys.stderr.write(f"error: The help cannot be written to standard output: {fault.strerror}.\n")
-        sys.exit(InputError.exit_code)
+        sys.exit(OutputError.exit_code)
 
 
 def _version(wanted: bool) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from facerec_cli.cli import console
+from facerec_cli.cli import completion, console
 
 if TYPE_CHECKING:
     from facerec_cli.bench import BenchReport
@@ -24,16 +24,24 @@ def bench(
         ),
     ] = None,
     model: Annotated[
-        str, typer.Option("--model", "-m", help="A pack's name, folder or ONNX file.")
+        str,
+        typer.Option(
+            "--model", "-m", help="A pack's name, folder or ONNX file.", autocompletion=completion.models
+        ),
     ] = "sface",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, tensorrt, coreml or openvino.")] = "auto",
+    device: Annotated[
+        str,
+        typer.Option(
+            help="auto, cpu, cuda, tensorrt, coreml or openvino.", autocompletion=completion.devices
+        ),
+    ] = "auto",
     threads: Annotated[
         list[int] | None,
-        typer.Option(help="CPU threads to try; may be repeated.", show_default="1, half and all cores"),
+        typer.Option(help="CPU threads to try; may be repeated (default: 1, half and all cores)."),
     ] = None,
     batch_size: Annotated[
         list[int] | None,
-        typer.Option(help="Batch size to try; may be repeated.", show_default="1, 4, 16"),
+        typer.Option(help="Batch size to try; may be repeated (default: 1, 4, 16)."),
     ] = None,
     seconds: Annotated[float, typer.Option(help="About how long to measure.")] = 30,
     json_output: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,

@@ -14,6 +14,7 @@ import logging
 import os
 import signal
 import sys
+import textwrap
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout, suppress
@@ -24,7 +25,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from facerec_cli.errors import EXIT_BUG, EXIT_INTERRUPTED, FacerecError, InputError
+from facerec_cli.errors import EXIT_BUG, EXIT_INTERRUPTED, FacerecError, OutputError
 from facerec_cli.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def _writing() -> Iterator[None]:
     except BrokenPipeError:
         raise
     except OSError as error:
-        raise InputError(f"The results cannot be written to standard output: {error.strerror}.") from error
+        raise OutputError(f"The results cannot be written to standard output: {error.strerror}.") from error
 
 
 def result(text: str) -> None:
@@ -134,6 +135,24 @@ def note(text: str) -> None:
     """Say something on stderr that is not a result; silent under ``--quiet``."""
     if not _quiet:
         _console(stderr=True).print(escape(text))
+
+
+def detail(text: str) -> None:
+    """Say on stderr what only ``--verbose`` asks for."""
+    logging.getLogger("facerec").info("%s", text)
+
+
+def note_fields(rows: Sequence[tuple[str, str]]) -> None:
+    """Say names and what they are on stderr, one below the other; long texts stay in their column."""
+    if _quiet:
+        return
+    room = max((len(name) for name, _ in rows), default=0) + 1
+    console = _console(stderr=True)
+    for name, text in rows:
+        lines = textwrap.wrap(text, max(console.width - room, 20), break_on_hyphens=False) or [""]
+        shown = lines if sys.stderr.isatty() else [text]  # a line a fact where a program may read it
+        for number, line in enumerate(shown):
+            console.print(escape(f"{'' if number else name:<{room}}{line}"))
 
 
 def warn(text: str) -> None:
@@ -325,11 +344,14 @@ def _end(fault: BaseException, *, as_json: bool) -> NoReturn:
         kind, message, code = type(fault).__name__, f"{type(fault).__name__}: {fault}", EXIT_BUG
         hint = "This is a fault of facerec. Run again with --debug and report the traceback."
     console = _console(stderr=True)
-    console.print(f"[bold red]error:[/bold red] {escape(message)}")
+    if isinstance(fault, KeyboardInterrupt):  # what somebody wanted is not an error
+        console.print(f"[yellow]interrupted:[/yellow] {escape(message)}" if str(fault) else message)
+    else:
+        console.print(f"[bold red]error:[/bold red] {escape(message)}")
     if hint:
         console.print(escape(hint))
     if as_json:
         error = {"kind": kind, "message": message, "hint": hint, "exit_code": code}
-        with suppress(OSError, InputError):  # where stdout itself is the fault
+        with suppress(OSError, OutputError):  # where stdout itself is the fault
             result_json({"error": error})
     raise typer.Exit(code)

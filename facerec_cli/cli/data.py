@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from facerec_cli.cli import CONTEXT, console
+from facerec_cli.cli import CONTEXT, completion, console
+from facerec_cli.cli.group import Group
+from facerec_cli.cli.output_options import Overwrite, one_target
 from facerec_cli.wording import counted, people
 
 if TYPE_CHECKING:
     from facerec_cli.datasets import FaceDataset
 
 app = typer.Typer(
+    cls=Group,
     help="Look at training data, check it, convert it, align it, make verification sets of it.",
     no_args_is_help=True,
     context_settings=CONTEXT,
@@ -31,6 +34,9 @@ Source = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+OldTarget = Annotated[
+    Path | None, typer.Argument(metavar="[TARGET]", help="The same as -o.", show_default=False)
+]
 Seed = Annotated[int, typer.Option(help="Fixes the draw.", min=0)]
 
 
@@ -132,18 +138,27 @@ def check(
 @console.command
 def convert(
     data: Source,
-    target: Annotated[Path, typer.Argument(help="A new folder, x.rec, x.tar (a folder of shards) or x.txt.")],
+    argument: OldTarget = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="A new folder, x.rec, x.tar (a folder of shards) or x.txt."),
+    ] = None,
     to: Annotated[
         str | None,
-        typer.Option(help="folder, rec, list or tar.", show_default="by the target's name"),
+        typer.Option(
+            help="folder, rec, list or tar (default: by the target's name).",
+            autocompletion=completion.formats,
+        ),
     ] = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Write the data in another format; the photos' bytes stay as they are."""
     from facerec_cli.datasets.convert import convert as convert_dataset
 
+    target = one_target(argument, output)
     dataset = _open(data)
     with console.progress_bar("Writing") as progress:
-        written = convert_dataset(dataset, target, to, progress=progress)
+        written = convert_dataset(dataset, target, to, overwrite=overwrite, progress=progress)
     console.result(
         f"{counted(len(dataset), 'photo')} of {people(dataset.num_classes)} as {written} in {target}"
     )
@@ -153,11 +168,24 @@ def convert(
 @console.command
 def align(
     data: Source,
-    target: Annotated[Path, typer.Argument(help="A new folder for the crops.", metavar="TARGET")],
-    model: Annotated[str, typer.Option("--model", "-m", help="Whose detector and template.")] = "sface",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
+    argument: OldTarget = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="A new folder for the crops.")] = None,
+    model: Annotated[
+        str,
+        typer.Option("--model", "-m", help="Whose detector and template.", autocompletion=completion.models),
+    ] = "sface",
+    device: Annotated[
+        str,
+        typer.Option(
+            help="auto, cpu, cuda, tensorrt, coreml or openvino.", autocompletion=completion.devices
+        ),
+    ] = "auto",
     faces: Annotated[
-        str, typer.Option(help="Which face of a photo with several: main, center or largest.")
+        str,
+        typer.Option(
+            help="Which face of a photo with several: main, center or largest.",
+            autocompletion=completion.one_face,
+        ),
     ] = "main",
     max_side: Annotated[
         int, typer.Option(help="Photos with a longer side are searched at this scale.", min=32)
@@ -172,6 +200,7 @@ def align(
     from facerec_cli.faces import open_model
     from facerec_cli.images import quiet_decoders
 
+    target = one_target(argument, output)
     dataset = _open(data)
     opened = open_model(model, device=device)
     with quiet_decoders(), console.progress_bar("Aligning") as progress:
@@ -213,6 +242,7 @@ def make_bin(
     pairs: Annotated[int, typer.Option(help="Pairs, half of them of one person.", min=2)] = 6000,
     folds: Annotated[int, typer.Option(help="Balanced blocks that the pairs come in.", min=1)] = 10,
     seed: Seed = 0,
+    overwrite: Overwrite = False,
 ) -> None:
     """Make insightface's .bin verification set from aligned photos."""
     from facerec_cli.datasets.evaluation import draw_pairs, write_bin
@@ -220,7 +250,7 @@ def make_bin(
     dataset = _open(data)
     drawn = draw_pairs(dataset.labels, pairs, folds=folds, seed=seed)
     with console.progress_bar("Writing", unit="pairs") as progress:
-        write_bin(dataset, drawn, output, progress)
+        write_bin(dataset, drawn, output, progress, overwrite=overwrite)
     _tell_pairs(len(drawn.same), pairs, folds, output)
 
 
@@ -232,13 +262,14 @@ def make_pairs(
     pairs: Annotated[int, typer.Option(help="Pairs, half of them of one person.", min=2)] = 6000,
     folds: Annotated[int, typer.Option(help="Balanced blocks that the pairs come in.", min=1)] = 10,
     seed: Seed = 0,
+    overwrite: Overwrite = False,
 ) -> None:
     """Make a list of `path path 1|0` for `facerec verify` from photos in files."""
     from facerec_cli.datasets.evaluation import draw_pairs, write_pairs
 
     dataset = _open(data)
     drawn = draw_pairs(dataset.labels, pairs, folds=folds, seed=seed)
-    write_pairs(dataset, drawn, output)
+    write_pairs(dataset, drawn, output, overwrite=overwrite)
     _tell_pairs(len(drawn.same), pairs, folds, output)
 
 
@@ -252,13 +283,19 @@ def split(
     ] = 0.2,
     min_photos: Annotated[int, typer.Option(help="People with fewer photos are in neither list.", min=1)] = 1,
     seed: Seed = 0,
+    overwrite: Overwrite = False,
     json_output: Json = False,
 ) -> None:
     """Write train.txt and test.txt, two lists that share no person."""
     from facerec_cli.datasets.evaluation import split as split_dataset
 
     sides = split_dataset(
-        _open(data), output, test_identities=test_identities, min_photos=min_photos, seed=seed
+        _open(data),
+        output,
+        test_identities=test_identities,
+        min_photos=min_photos,
+        seed=seed,
+        overwrite=overwrite,
     )
     if json_output:
         console.result_json({side: {"people": a, "photos": b} for side, (a, b) in sides.items()})

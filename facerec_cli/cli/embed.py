@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from facerec_cli.cli import console
+from facerec_cli.cli import completion, console
 from facerec_cli.cli.model_options import pack_overrides
 from facerec_cli.wording import counted
 
@@ -41,15 +41,25 @@ def embed(
     ] = "embeddings.npy",
     model: Annotated[
         str,
-        typer.Option("--model", "-m", help="A pack's name, folder or ONNX file.", rich_help_panel=_MODEL),
+        typer.Option(
+            "--model",
+            "-m",
+            help="A pack's name, folder or ONNX file.",
+            rich_help_panel=_MODEL,
+            autocompletion=completion.models,
+        ),
     ] = "sface",
     device: Annotated[
         str,
-        typer.Option(help="auto, cpu, cuda, tensorrt, coreml or openvino.", rich_help_panel=_MODEL),
+        typer.Option(
+            help="auto, cpu, cuda, tensorrt, coreml or openvino.",
+            rich_help_panel=_MODEL,
+            autocompletion=completion.devices,
+        ),
     ] = "auto",
     threads: Annotated[
         int | None,
-        typer.Option(help="CPU threads.", show_default="all cores", min=1, rich_help_panel=_MODEL),
+        typer.Option(help="CPU threads (default: all cores).", min=1, rich_help_panel=_MODEL),
     ] = None,
     batch_size: Annotated[
         int,
@@ -57,21 +67,23 @@ def embed(
     ] = 16,
     engine: Annotated[
         str,
-        typer.Option(help="local: this process; ray: workers on a Ray cluster.", rich_help_panel=_MODEL),
+        typer.Option(
+            help="local: this process; ray: workers on a Ray cluster.",
+            rich_help_panel=_MODEL,
+            autocompletion=completion.engines,
+        ),
     ] = "local",
     address: Annotated[
         str | None,
         typer.Option(
-            help="The Ray cluster: auto, HOST:PORT or ray://HOST:PORT.",
-            show_default="one on this machine",
+            help="The Ray cluster: auto, HOST:PORT or ray://HOST:PORT (default: one on this machine).",
             rich_help_panel=_MODEL,
         ),
     ] = None,
     actors: Annotated[
         int | None,
         typer.Option(
-            help="Workers on the cluster, each with --threads CPUs.",
-            show_default="as many as fit",
+            help="Workers on the cluster, each with --threads CPUs (default: as many as fit).",
             min=1,
             rich_help_panel=_MODEL,
         ),
@@ -79,19 +91,22 @@ def embed(
     actor_gpus: Annotated[
         float | None,
         typer.Option(
-            help="GPUs of a worker; 0.25 lets four share one.",
-            show_default="1 on a GPU, else 0",
+            help="GPUs of a worker; 0.25 lets four share one (default: 1 on a GPU, else 0).",
             min=0,
             rich_help_panel=_MODEL,
         ),
     ] = None,
     faces: Annotated[
         str,
-        typer.Option(help="Which faces of a photo: all, main, center or largest.", rich_help_panel=_PHOTOS),
+        typer.Option(
+            help="Which faces of a photo: all, main, center or largest.",
+            rich_help_panel=_PHOTOS,
+            autocompletion=completion.all_faces,
+        ),
     ] = "all",
     min_score: Annotated[
         float | None,
-        typer.Option(help="Least detection score.", show_default="the pack's", rich_help_panel=_PHOTOS),
+        typer.Option(help="Least detection score (default: the pack's).", rich_help_panel=_PHOTOS),
     ] = None,
     min_size: Annotated[
         float,
@@ -111,6 +126,7 @@ def embed(
         typer.Option(
             help="auto: also turn photos by 90, 180 and 270 degrees where no face is sure.",
             rich_help_panel=_PHOTOS,
+            autocompletion=completion.names("none", "auto"),
         ),
     ] = "none",
     aligned: Annotated[
@@ -129,7 +145,7 @@ def embed(
     ] = False,
     force: Annotated[
         bool,
-        typer.Option("--force", help="Replace an existing result.", rich_help_panel=_RESULT),
+        typer.Option("--overwrite", "--force", help="Replace an existing result.", rich_help_panel=_RESULT),
     ] = False,
     crops: Annotated[
         Path | None,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from facerec_cli.cli import console
+from facerec_cli.cli import completion, console
 
 if TYPE_CHECKING:
     from facerec_cli.export.measure import Verification
@@ -25,9 +25,11 @@ def export(
     name: Annotated[str, typer.Option(help="Register the model under this name.", show_default=False)] = "",
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="The ONNX file, or a folder.", show_default="NAME.onnx here"),
+        typer.Option("--output", "-o", help="The ONNX file, or a folder (default: NAME.onnx here)."),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace files and a registered model.")] = False,
+    force: Annotated[
+        bool, typer.Option("--overwrite", "--force", help="Replace files and a registered model.")
+    ] = False,
     interpolate: Annotated[
         float,
         typer.Option(
@@ -83,8 +85,7 @@ def export(
     crops: Annotated[
         Path | None,
         typer.Option(
-            help="Folder of photos of faces for the parity check and for calibration.",
-            show_default="training data",
+            help="Folder of photos of faces for parity check and calibration (default: training data).",
             rich_help_panel=_MEASURE,
         ),
     ] = None,
@@ -95,7 +96,7 @@ def export(
     root: Annotated[
         Path | None,
         typer.Option(
-            help="Folder that the list's paths start from.", show_default="guessed", rich_help_panel=_MEASURE
+            help="Folder that the list's paths start from (default: guessed).", rich_help_panel=_MEASURE
         ),
     ] = None,
     aligned: Annotated[
@@ -128,8 +129,8 @@ def export(
     data_name: Annotated[
         str,
         typer.Option(
-            help="What to call the training data.",
-            show_default="the path's last part",
+            help="What to call the training data (default: the path's last part).",
+            show_default=False,
             rich_help_panel=_TERMS,
         ),
     ] = "",
@@ -140,6 +141,7 @@ def export(
             metavar="PROJECT",
             help="Whose checkpoint it is: arcface_torch, tface, adaface or cvlface.",
             show_default=False,
+            autocompletion=completion.projects,
             rich_help_panel=_IMPORT,
         ),
     ] = "",
@@ -147,8 +149,7 @@ def export(
         Literal["rgb", "bgr"] | None,
         typer.Option(
             "--color",
-            help="Color order that its network wants.",
-            show_default="bgr for adaface, else rgb",
+            help="Color order that its network wants (default: bgr for adaface, else rgb).",
             rich_help_panel=_IMPORT,
         ),
     ] = None,

@@ -10,7 +10,9 @@ from typing import Any
 from rich import box
 from rich.console import Console
 from rich.table import Table
-from typer.core import TyperGroup
+from typer.main import get_command
+
+from facerec_cli.cli.group import Group
 
 EXAMPLES = (
     ("facerec verify a.jpg b.jpg", "one person or two?"),
@@ -19,8 +21,16 @@ EXAMPLES = (
 )
 
 
-class Front(TyperGroup):
+class Front(Group):
     """The group of all commands, with a help page of its own."""
+
+    def paths(self) -> list[str]:
+        """Commands, and those of ``data`` and ``models``, which somebody may type without the group."""
+        from facerec_cli.cli import COMMANDS, build_app
+
+        whole = get_command(build_app(COMMANDS))
+        inner = {name: getattr(whole.commands[name], "commands", {}) for name in self.commands}  # type: ignore[attr-defined]
+        return [*self.commands, *(f"{name}.{one}" for name, group in inner.items() for one in group)]
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Print the page; ``formatter`` stays empty, as with Typer's own rich help."""

@@ -9,12 +9,18 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from facerec_cli.cli import completion
+
 _PANEL = "For an .onnx file without a manifest"
 
 Model = Annotated[
     str,
     typer.Option(
-        "--model", "-m", help="Registered name, pack folder or .onnx file.", metavar="NAME|FOLDER|FILE"
+        "--model",
+        "-m",
+        help="Registered name, pack folder or .onnx file.",
+        metavar="NAME|FOLDER|FILE",
+        autocompletion=completion.models,
     ),
 ]
 Color = Annotated[
@@ -30,7 +36,12 @@ Std = Annotated[
     typer.Option(help="Each channel is then divided by it: one number or three.", rich_help_panel=_PANEL),
 ]
 Template = Annotated[
-    str | None, typer.Option(help="Five-point alignment template, e.g. arcface.", rich_help_panel=_PANEL)
+    str | None,
+    typer.Option(
+        help="Five-point alignment template, e.g. arcface.",
+        rich_help_panel=_PANEL,
+        autocompletion=completion.templates,
+    ),
 ]
 Size = Annotated[
     str | None,
@@ -50,6 +61,14 @@ Layout = Annotated[
     Literal["nchw", "nhwc"] | None,
     typer.Option(help="Order of the input's dimensions, where shapes do not tell.", rich_help_panel=_PANEL),
 ]
+OutputName = Annotated[
+    str | None,
+    typer.Option(
+        "--output-name",
+        help="Which output is the embedding, where there are several.",
+        rich_help_panel=_PANEL,
+    ),
+]
 
 _FLAGS = {
     "color": Color,
@@ -60,6 +79,7 @@ _FLAGS = {
     "embedding_size": EmbeddingSize,
     "normalized": Normalized,
     "layout": Layout,
+    "output_name": OutputName,
 }
 
 

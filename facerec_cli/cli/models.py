@@ -8,23 +8,35 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from facerec_cli.cli import CONTEXT
+from facerec_cli.cli import CONTEXT, completion
 from facerec_cli.cli.console import command, note, progress_bar, result, result_json, result_table
+from facerec_cli.cli.group import Group
 from facerec_cli.cli.model_options import pack_overrides
+from facerec_cli.cli.output_options import Overwrite
 
 if TYPE_CHECKING:
     from facerec_cli.packs.bare import PackOverrides
     from facerec_cli.packs.manifest import ModelPack
 
 app = typer.Typer(
+    cls=Group,
     help="List, show, add, pull, remove and check models.",
     no_args_is_help=True,
     context_settings=CONTEXT,
 )
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
-Force = Annotated[bool, typer.Option("--force", help="Replace a registered model of that name.")]
-Ref = Annotated[str, typer.Argument(metavar="MODEL", help="Registered name, pack folder or .onnx file.")]
+Force = Annotated[
+    bool, typer.Option("--overwrite", "--force", help="Replace a registered model of that name.")
+]
+Ref = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help="Registered name, pack folder or .onnx file.",
+        autocompletion=completion.all_models,
+    ),
+]
 
 
 @app.command("list")
@@ -86,28 +98,60 @@ def show(model: Ref, *, json_output: Json = False, overrides: PackOverrides) -> 
 @command
 @pack_overrides
 def add(
-    source: Annotated[Path, typer.Argument(metavar="FILE_OR_FOLDER", help="An .onnx file or a pack folder.")],
+    source: Annotated[
+        Path,
+        typer.Argument(metavar="FILE_OR_FOLDER", help="An .onnx file, also a detector's, or a pack folder."),
+    ],
     name: Annotated[str | None, typer.Option(help="What to call it; its own name by default.")] = None,
     force: Force = False,
+    detector: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="A detector's .onnx file (YuNet or SCRFD) to go with it."),
+    ] = None,
+    encoder: Annotated[
+        str,
+        typer.Option(
+            metavar="MODEL",
+            help="Where the file to add is a detector: the model to find faces for.",
+            show_default="sface",
+        ),
+    ] = "",
+    output: Annotated[str, typer.Option(metavar="NAME", help="The same as --output-name.", hidden=True)] = "",
     *,
     json_output: Json = False,
     overrides: PackOverrides,
 ) -> None:
-    """Copy a model into the registry, so that every command takes it by name."""
+    """Run a model on made pictures and copy it into the registry, so that every command takes it by name."""
+    import dataclasses
+
     from facerec_cli.packs.store import pack_hash, register
 
-    pack = register(source, name, force=force, overrides=overrides)
+    if output and not overrides.output_name:
+        overrides = dataclasses.replace(overrides, output_name=output)
+    pack = register(source, name, force=force, overrides=overrides, detector=detector, encoder=encoder)
     if json_output:
         result_json(_pack_document(pack, status="registered", identity=pack_hash(pack)))
     else:
         result(f"added {pack.name} in {pack.folder}")
-        note(f"Use it with: --model {pack.name}")
+        note(f"It works, alone and in batches. Use it with: --model {pack.name}")
+        if pack.threshold is None:
+            note(
+                "It has no threshold yet, so two photos get a similarity but no verdict. Measure one on "
+                f"labeled pairs: facerec verify PAIRS.txt --model {pack.name} "
+                f"--save-threshold {pack.name}.toml"
+            )
 
 
 @app.command()
 @command
 def pull(
-    name: Annotated[str, typer.Argument(help="A model that `facerec models list` shows as to pull.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="A model that `facerec models list` shows as to pull.",
+            autocompletion=completion.pullable_models,
+        ),
+    ],
     mirror: Annotated[
         str, typer.Option(metavar="URL|FOLDER", help="Take it from here instead.", envvar="FACEREC_MIRROR")
     ] = "",
@@ -150,7 +194,10 @@ def pull(
 @app.command()
 @command
 def remove(
-    name: Annotated[str, typer.Argument(help="A registered model.")], json_output: Json = False
+    name: Annotated[
+        str, typer.Argument(help="A registered model.", autocompletion=completion.registered_models)
+    ],
+    json_output: Json = False,
 ) -> None:
     """Delete a model that was added or pulled; never one that facerec did not put there."""
     from facerec_cli.packs import store
@@ -165,10 +212,12 @@ def remove(
 @app.command()
 @command
 def check(
-    name: Annotated[str | None, typer.Argument(help="One model; all by default.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="One model; all by default.", autocompletion=completion.models)
+    ] = None,
     json_output: Json = False,
 ) -> None:
-    """Read every file of the models again and compare it with their manifests."""
+    """Read every file of the models again, compare it with their manifests, and run them on made pictures."""
     import dataclasses
 
     from facerec_cli.errors import InputError, ModelError
@@ -197,6 +246,7 @@ def card(
             "--output", "-o", help="Write the card to this file instead of printing it; - prints it."
         ),
     ] = None,
+    overwrite: Overwrite = False,
     json_output: Json = False,
 ) -> None:
     """Write a model card (Markdown): manifest, measured error rates, data and limits."""
@@ -207,7 +257,7 @@ def card(
     if output == Path("-"):
         output = None
     if output:
-        _write_card(output, text)
+        _write_card(output, text, overwrite=overwrite)
         note(f"wrote {output}")
     if json_output:
         result_json({"model": model, "card": text, "output": str(output) if output else None})
@@ -215,20 +265,15 @@ def card(
         result(text.rstrip("\n"))
 
 
-def _write_card(output: Path, text: str) -> None:
-    from facerec_cli.embed.shards import refuse_special
-    from facerec_cli.errors import InputError, UsageError
-    from facerec_cli.packs.files import write_atomic
+def _write_card(output: Path, text: str, *, overwrite: bool) -> None:
+    from facerec_cli.errors import UsageError
+    from facerec_cli.files import write_file
+    from facerec_cli.outputs import refuse_foreign
 
     if output.is_dir():
         raise UsageError(f"{output} is a folder; a file is to be written there.", hint="Add the file's name.")
-    refuse_special(output)
-    try:
-        write_atomic(output, text.encode())
-    except OSError as fault:
-        raise InputError(
-            f"{output} cannot be written: {fault.strerror}.", hint="Name a place that you may write to."
-        ) from fault
+    refuse_foreign("model card", output, overwrite=overwrite)
+    write_file(output, text.encode())
 
 
 def _settle_license(pack: ModelPack, agreed: bool) -> None:

@@ -5,18 +5,21 @@ from __future__ import annotations
 import os
 import sys
 from importlib.util import find_spec
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from facerec_cli.cli import completion
 from facerec_cli.cli.console import command, result_json
 from facerec_cli.errors import MissingExtraError
 
 COMMON, NETWORK, LENGTH, MACHINE, SAFETY = "Common", "Network", "Learning", "Machine", "Running"
 
 
-def _option(*names: str, help: str, panel: str) -> typer.models.OptionInfo:
-    option: typer.models.OptionInfo = typer.Option(*names, help=help, rich_help_panel=panel)
+def _option(*names: str, help: str, panel: str, offers: Any = None) -> typer.models.OptionInfo:
+    option: typer.models.OptionInfo = typer.Option(
+        *names, help=help, rich_help_panel=panel, autocompletion=offers
+    )
     return option
 
 
@@ -32,7 +35,13 @@ def train(
     ] = None,
     loss: Annotated[
         str | None,
-        _option("--loss", "-l", help="otface, ddl, npt, epl, arcface, ... (default: arcface).", panel=COMMON),
+        _option(
+            "--loss",
+            "-l",
+            help="otface, ddl, npt, epl, arcface, ... (default: arcface).",
+            panel=COMMON,
+            offers=completion.losses,
+        ),
     ] = None,
     out: Annotated[
         str | None, _option("--out", "-o", help="Folder of the run, such as runs/first.", panel=COMMON)
@@ -43,17 +52,35 @@ def train(
     ] = None,
     best: Annotated[
         str | None,
-        _option("--best", help="Metric of the best checkpoint: accuracy, auc, tar@1e-3.", panel=COMMON),
+        _option(
+            "--best",
+            help="Metric of the best checkpoint: accuracy, auc, tar@1e-3.",
+            panel=COMMON,
+            offers=completion.names("accuracy", "auc", "tar@1e-3"),
+        ),
     ] = None,
     recipe: Annotated[
         str | None,
-        _option("--recipe", "-r", help="TOML file, or the name of a shipped recipe.", panel=COMMON),
+        _option(
+            "--recipe",
+            "-r",
+            help="TOML file, or the name of a shipped recipe.",
+            panel=COMMON,
+            offers=completion.recipes,
+        ),
     ] = None,
     assignments: Annotated[
-        list[str] | None, _option("--set", help="Any setting, e.g. --set loss.k=6.", panel=COMMON)
+        list[str] | None,
+        _option("--set", help="Any setting, e.g. --set loss.k=6.", panel=COMMON, offers=completion.settings),
     ] = None,
     backbone: Annotated[
-        str | None, _option("--backbone", help="iresnet50, mobilefacenet, vit_s, sface, ...", panel=NETWORK)
+        str | None,
+        _option(
+            "--backbone",
+            help="iresnet50, mobilefacenet, vit_s, sface, ...",
+            panel=NETWORK,
+            offers=completion.backbones,
+        ),
     ] = None,
     init: Annotated[
         str | None,
@@ -61,6 +88,7 @@ def train(
             "--init",
             help="Start from a checkpoint, sface, or another project's network (adaface:FILE).",
             panel=NETWORK,
+            offers=completion.models,
         ),
     ] = None,
     embedding_size: Annotated[
@@ -91,12 +119,21 @@ def train(
     ] = None,
     lr: Annotated[float | None, _option("--lr", help="Peak learning rate.", panel=LENGTH)] = None,
     optimizer: Annotated[
-        str | None, _option("--optimizer", help="sgd or adamw (default: sgd).", panel=LENGTH)
+        str | None,
+        _option(
+            "--optimizer",
+            help="sgd or adamw (default: sgd).",
+            panel=LENGTH,
+            offers=completion.choices("optimizer.name"),
+        ),
     ] = None,
     schedule: Annotated[
         str | None,
         _option(
-            "--schedule", help="polynomial, cosine, step or constant (default: polynomial).", panel=LENGTH
+            "--schedule",
+            help="polynomial, cosine, step or constant (default: polynomial).",
+            panel=LENGTH,
+            offers=completion.choices("schedule.name"),
         ),
     ] = None,
     warmup: Annotated[
@@ -112,7 +149,13 @@ def train(
         int | None, _option("--seed", help="Of order, weights and augmentation (default: 0).", panel=LENGTH)
     ] = None,
     device: Annotated[
-        str | None, _option("--device", help="auto, cpu, cuda, cuda:1, mps (default: auto).", panel=MACHINE)
+        str | None,
+        _option(
+            "--device",
+            help="auto, cpu, cuda, cuda:1, mps (default: auto).",
+            panel=MACHINE,
+            offers=completion.names("auto", "cpu", "cuda", "mps"),
+        ),
     ] = None,
     gpus: Annotated[
         int | None, _option("--gpus", help="One process on each of so many GPUs.", panel=MACHINE)
@@ -121,16 +164,29 @@ def train(
         int | None, _option("--processes", help="So many processes (gloo on a CPU).", panel=MACHINE)
     ] = None,
     precision: Annotated[
-        str | None, _option("--precision", help="auto, fp32, bf16, fp16 (default: auto).", panel=MACHINE)
+        str | None,
+        _option(
+            "--precision",
+            help="auto, fp32, bf16, fp16 (default: auto).",
+            panel=MACHINE,
+            offers=completion.choices("run.precision"),
+        ),
     ] = None,
     workers: Annotated[
         int | None, _option("--workers", help="Processes that decode photos.", panel=MACHINE)
     ] = None,
     resume: Annotated[bool, _option("--resume", help="Go on with the run in --out.", panel=SAFETY)] = False,
-    force: Annotated[bool, _option("--force", help="Write over the run in --out.", panel=SAFETY)] = False,
+    force: Annotated[
+        bool, _option("--overwrite", "--force", help="Write over the run in --out.", panel=SAFETY)
+    ] = False,
     on_nan: Annotated[
         str | None,
-        _option("--on-nan", help="stop, or rollback with half the rate (default: stop).", panel=SAFETY),
+        _option(
+            "--on-nan",
+            help="stop, or rollback with half the rate (default: stop).",
+            panel=SAFETY,
+            offers=completion.choices("run.on_nan"),
+        ),
     ] = None,
     dry_run: Annotated[
         bool, _option("--dry-run", help="Check everything, show the plan, stop.", panel=SAFETY)
@@ -185,22 +241,24 @@ def train(
     wanted = gpus or processes or 1
     if wanted > 1 and not dry_run and not is_child():
         raise typer.Exit(launch(sys.argv[1:], wanted))
-    from facerec_cli.cli import train_view
+    from facerec_cli.cli import train_view, train_words
 
     if dry_run:
         from facerec_cli.training.train import plan
 
-        train_view.show_plan(plan(settings), as_json=json_output)
+        train_words.show_plan(plan(settings), as_json=json_output)
         return
-    from facerec_cli.training.train import train as run
-
     if os.environ.get("RANK", "0") != "0":
+        from facerec_cli.training.train import train as run
+
         train_view.silence()
         run(settings, resume=resume, force=force)
         return
     with train_view.watch() as observer:
+        from facerec_cli.training.train import train as run  # seconds, in which something is to be seen
+
         outcome = run(settings, resume=resume, force=force, observer=observer)
     if json_output:
-        result_json(train_view.outcome_document(outcome))
+        result_json(train_words.outcome_document(outcome))
     else:
-        train_view.show_outcome(outcome)
+        train_words.show_outcome(outcome)

@@ -1,22 +1,27 @@
-"""How a training run looks: the plan, a live table (or plain lines), the outcome."""
+"""A training run while it works: drawn in place on a terminal, plain lines elsewhere.
+
+It fits any width: figures stand in columns of a fixed width, as many side by side as there is room for, and
+go on below. A line is never cut, and nothing is drawn on the line of a bar.
+"""
 
 from __future__ import annotations
 
-import dataclasses
 import logging
-import time
-from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from facerec_cli.cli.console import live_view, note, result, result_json, result_table, warn
-from facerec_cli.wording import counted, people
+from facerec_cli.cli.console import live_view, note, note_fields, warn
+from facerec_cli.cli.train_words import bytes_in_words, judgement, plan_rows, time_left
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 
-    from facerec_cli.training.report import Evaluated, Event, Logged, Observer, Outcome, Plan
+    from facerec_cli.training.report import Evaluated, Event, Logged, Observer, Plan, Stopping, Working
+
+_COLUMN = 9  # of a figure: 0.0001234
+_LATEST = 4  # judgements that are shown, besides the one before training
+_GAP = "  "
 
 
 def silence() -> None:
@@ -24,193 +29,184 @@ def silence() -> None:
     logging.getLogger("facerec").setLevel(logging.ERROR)
 
 
-def show_plan(plan: Plan, *, as_json: bool) -> None:
-    """The plan as a result, for ``--dry-run``."""
-    if as_json:
-        from facerec_cli.training.config import to_document
-
-        document = dataclasses.asdict(plan)
-        document["recipe"] = to_document(plan.recipe)
-        result_json(document)
-        return
-    result_table(plan_rows(plan), columns=("", "plan"))
-    for warning in plan.warnings:
-        warn(warning)
-
-
-def plan_rows(plan: Plan) -> list[tuple[str, str]]:
-    """What will be trained on what, in words."""
-    recipe = plan.recipe
-    backbone, optimizer, schedule = recipe.backbone, recipe.optimizer, recipe.schedule
-    start = f"from {backbone.init}" if backbone.init else "from fresh weights"
-    frozen = f", {plan.parameters - plan.trained:,} of them frozen" if plan.trained < plan.parameters else ""
-    total = sum(plan.memory.values())
-    parts = ", ".join(f"{name} {_bytes(size)}" for name, size in plan.memory.items())
-    free = "" if plan.available is None else f"; {_bytes(plan.available)} free"
-    places = f"{plan.processes} x " if plan.processes > 1 else ""
-    rows = [
-        ("data", f"{recipe.data.path}: {counted(plan.images, 'photo')} of {people(plan.classes)}"),
-        (
-            "network",
-            f"{backbone.name}, D {backbone.embedding_size}, {plan.parameters:,} parameters{frozen}, {start}",
-        ),
-        ("loss", f"{recipe.loss.name}, {plan.class_parameters:,} values for classes"),
-        (
-            "steps",
-            f"{plan.steps:,} of {recipe.run.batch_size} photos, {plan.steps_per_epoch:,} an epoch"
-            + (f", {plan.start_step:,} done" if plan.start_step else ""),
-        ),
-        (
-            "optimizer",
-            f"{optimizer.name}, lr {optimizer.lr:g}, {schedule.name}, warm-up {schedule.warmup:g} epochs",
-        ),
-        ("device", f"{places}{plan.device}, {plan.precision}"),
-        ("memory", f"about {_bytes(total)} a process ({parts}){free}"),
-    ]
-    if plan.evaluation:
-        rows.append(
-            ("evaluation", ", ".join(f"{name} ({counted(n, 'pair')})" for name, n in plan.evaluation.items()))
-        )
-    if recipe.run.out:
-        rows.append(("folder", recipe.run.out))
-    return rows
-
-
 @contextmanager
 def watch() -> Iterator[Observer]:
     """An observer that draws a live table on a terminal, and writes plain lines elsewhere."""
     with live_view() as draw:
-        yield (_Table(draw) if draw is not None else _Lines())
+        if draw is None:
+            yield Lines()
+            return
+        view = _Table(draw)
+        view(_starting())
+        yield view
 
 
-def show_outcome(outcome: Outcome) -> None:
-    """The end of a run: how good, where, and what to type next."""
-    note(f"{outcome.steps:,} steps, {_duration(outcome.seconds)}")
-    if outcome.broken:
-        warn(f"{counted(outcome.broken, 'photo')} could not be read, so others were taken")
-    for name, value in outcome.last.items():
-        if name.endswith("accuracy") or "/tar@" in name:
-            before = f" (before training {outcome.first[name]:.2%})" if name in outcome.first else ""
-            result(f"{name}: {value:.2%}{before}")
-    if outcome.best is not None:
-        result(f"best {outcome.best_name}: {abs(outcome.best):.2%}")
-        start = next((v for k, v in outcome.first.items() if k.endswith(f"/{outcome.best_name}")), None)
-        if start is not None and start > abs(outcome.best):
-            warn(f"that is less than before training ({start:.2%}): use a lower --lr or fewer --epochs")
-    result(f"checkpoint: {outcome.checkpoint}")
-    if outcome.curve:
-        result(f"curve: {outcome.curve}")
-    note(f"next: facerec export {outcome.checkpoint} --name {outcome.out.name}")
-
-
-def outcome_document(outcome: Outcome) -> dict[str, Any]:
-    """The outcome for ``--json``."""
-    document = dataclasses.asdict(outcome)
-    for key in ("out", "checkpoint", "curve"):
-        document[key] = None if document[key] is None else str(document[key])
-    return document
-
-
-class _Lines:
+class Lines:
     """One line for each thing that happens."""
 
     def __init__(self) -> None:
         self.plan: Plan | None = None
+        self._told = ""
 
     def __call__(self, event: Event) -> None:
+        """Take an event; kinds that are not shown are left alone."""
         kind = type(event).__name__
         getattr(self, f"on_{kind.lower()}", _ignore)(event)
 
     def on_plan(self, plan: Plan) -> None:
+        """What will be done."""
         self.plan = plan
-        for name, text in plan_rows(plan):
-            note(f"{name:<11}{text}")
+        note_fields(plan_rows(plan))
         for warning in plan.warnings:
             warn(warning)
 
     def on_logged(self, event: Logged) -> None:
+        """Figures since the last time."""
         values = "  ".join(f"{name} {value:.4g}" for name, value in event.values.items())
         assert self.plan is not None
         note(
             f"epoch {event.epoch + 1}  step {event.step:,}/{self.plan.steps:,}  {values}  lr {event.lr:.3g}  "
-            f"{event.images_per_second:,.0f} images/s  {_left(self.plan, event)} left"
+            f"{event.images_per_second:,.0f} images/s  {time_left(self.plan, event)} left"
         )
 
+    def on_working(self, event: Working) -> None:
+        """Something else than steps takes a while."""
+        if event.what != self._told:
+            self._told = event.what
+            note(f"{event.what} ...")
+
     def on_evaluated(self, event: Evaluated) -> None:
-        note(_evaluation(event))
+        """A judgement."""
+        self._told = ""
+        note(" ".join(judgement(event)))
 
     def on_rolledback(self, event: Any) -> None:
+        """Back to an earlier step."""
         warn(f"{event.cause}; back to step {event.step} with {event.lr_scale:g} of the learning rate")
-
-
-class _Table(_Lines):
-    """The same, drawn in place."""
-
-    def __init__(self, draw: Any) -> None:
-        super().__init__()
-        self._draw = draw
-        self._checks: deque[str] = deque(maxlen=5)
-
-    def on_logged(self, event: Logged) -> None:
-        self._draw(self._table(event))
-
-    def on_evaluated(self, event: Evaluated) -> None:
-        self._checks.append(_evaluation(event))
-
-    def _table(self, event: Logged) -> RenderableType:
-        from rich import box
-        from rich.console import Group
-        from rich.progress_bar import ProgressBar
-        from rich.table import Table
-        from rich.text import Text
-
-        assert self.plan is not None
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-        cells = {
-            "epoch": f"{event.epoch + 1}/{-(-self.plan.steps // self.plan.steps_per_epoch)}",
-            "step": f"{event.step:,}/{self.plan.steps:,}",
-            **{name: f"{value:.4g}" for name, value in event.values.items()},
-            "lr": f"{event.lr:.3g}",
-            "images/s": f"{event.images_per_second:,.0f}",
-            "left": _left(self.plan, event),
-        }
-        if event.device_memory is not None:
-            cells["GPU memory"] = _bytes(event.device_memory)
-        for name in cells:
-            table.add_column(name, justify="right")
-        table.add_row(*cells.values())
-        checks = [Text(line) for line in self._checks]
-        return Group(table, ProgressBar(self.plan.steps, event.step), *checks)
 
 
 def _ignore(event: Any) -> None: ...
 
 
-def _evaluation(event: Evaluated) -> str:
-    shown = {n: v for n, v in event.metrics.items() if n.endswith("accuracy") or "/tar@" in n}
-    text = "  ".join(f"{name} {value:.2%}" for name, value in shown.items())
-    when = f"epoch {event.epoch + 1}" if event.step else "before training"
-    return f"{when}: {text}" + ("  (best so far)" if event.best else "")
+class _Table(Lines):
+    """The same, drawn in place; it looks at itself anew whenever it is drawn."""
+
+    def __init__(self, draw: Callable[[RenderableType], None]) -> None:
+        super().__init__()
+        self._logged: Logged | None = None
+        self._working: Working | None = None
+        self._judged: list[Evaluated] = []
+        self._stopping = False
+        self._done = 0
+        self._draw = draw
+
+    def __call__(self, event: Event) -> None:
+        """Take an event and show it."""
+        super().__call__(event)
+        self._draw(self)
+
+    def on_plan(self, plan: Plan) -> None:
+        """What will be done."""
+        super().on_plan(plan)
+        self._working, self._done = None, plan.start_step
+
+    def on_logged(self, event: Logged) -> None:
+        """Figures since the last time."""
+        self._logged, self._working, self._done = event, None, event.step
+
+    def on_working(self, event: Working) -> None:
+        """Something else than steps takes a while."""
+        self._working = event
+
+    def on_evaluated(self, event: Evaluated) -> None:
+        """A judgement."""
+        self._judged.append(event)
+        self._working = None
+
+    def on_stopping(self, event: Stopping) -> None:
+        """Somebody wants it to stop."""
+        self._stopping = True
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """The lines of this moment, none wider than the terminal."""
+        from rich.text import Text
+
+        width = options.max_width
+        for names, values in columns(self._figures(), width):
+            yield Text(names, style="dim")
+            yield Text(values)
+        if self.plan is not None and (self._logged or self._working is None):
+            yield self._steps(width)
+        if self._working is not None:
+            yield _bar(self._working.what, self._working.done, self._working.total, "photos", width)
+        if self._stopping:
+            yield Text(flowed(["told to stop:", "what is under way is finished and saved first"], width))
+        shown = self._judged if len(self._judged) <= _LATEST else [self._judged[0], *self._judged[-_LATEST:]]
+        for event in shown:
+            yield Text(flowed(judgement(event), width))
+
+    def _figures(self) -> dict[str, str]:
+        event = self._logged
+        if event is None:
+            return {}
+        figures = {name: f"{value:.4g}" for name, value in event.values.items()}
+        figures |= {"lr": f"{event.lr:.3g}", "images/s": f"{event.images_per_second:,.1f}"}
+        if event.device_memory is not None:
+            figures["GPU memory"] = bytes_in_words(event.device_memory)
+        return figures
+
+    def _steps(self, width: int) -> RenderableType:
+        assert self.plan is not None
+        epoch = self._done // self.plan.steps_per_epoch if self._logged is None else self._logged.epoch
+        left = "" if self._logged is None else f", {time_left(self.plan, self._logged)} left"
+        epochs = -(-self.plan.steps // self.plan.steps_per_epoch)
+        return _bar(f"epoch {epoch + 1}/{epochs}", self._done, self.plan.steps, f"steps{left}", width)
 
 
-def _left(plan: Plan, event: Logged) -> str:
-    rows = (plan.recipe.run.batch_size or 0) * plan.recipe.optimizer.accumulate
-    return _duration((plan.steps - event.step) * rows / max(event.images_per_second, 1e-9))
+def columns(figures: Mapping[str, str], width: int) -> Iterator[tuple[str, str]]:
+    """Lines of names and, below them, of values; as many side by side as ``width`` has room for."""
+    names: list[str] = []
+    values: list[str] = []
+    for name, value in figures.items():
+        room = max(_COLUMN, len(name), len(value))
+        used = sum(len(one) + len(_GAP) for one in names)
+        if names and used + room > width:
+            yield _GAP.join(names), _GAP.join(values)
+            names, values = [], []
+        names.append(name.rjust(room))
+        values.append(value.rjust(room))
+    if names:
+        yield _GAP.join(names), _GAP.join(values)
 
 
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return (
-        time.strftime("%H:%M:%S", time.gmtime(seconds))
-        if seconds < 86_400
-        else f"{seconds / 86_400:.1f} days"
-    )
+def flowed(parts: Sequence[str], width: int) -> str:
+    """Parts one after the other, broken between them where a line is full; the next ones stand further in."""
+    lines = [""]
+    for part in parts:
+        longer = f"{lines[-1]}{' ' if len(lines[-1].strip()) else ''}{part}"
+        if len(longer) > width and lines[-1].strip():
+            lines.append(f"    {part}")
+        else:
+            lines[-1] = longer
+    return "\n".join(lines)
 
 
-def _bytes(size: int) -> str:
-    for unit in ("B", "KB", "MB", "GB"):
-        if size < 1000 or unit == "GB":
-            return f"{size:,.3g} {unit}" if unit != "B" else f"{size} B"
-        size /= 1000  # type: ignore[assignment]
-    return ""
+def _bar(what: str, done: int, total: int | None, unit: str, width: int) -> RenderableType:
+    """A line ``what ━━━━╸ 45/108 unit``; without the bar where there is no room for one."""
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
+    from rich.text import Text
+
+    count = "" if total is None else f"{done:,}/{total:,} {unit}"
+    room = width - len(what) - len(count) - 2
+    if room < 5:
+        return Text(flowed([what, count], width))
+    grid = Table.grid(padding=(0, 1, 0, 0))
+    grid.add_row(what, ProgressBar(total, done, width=min(room, 40), pulse=total is None), count)
+    return grid
+
+
+def _starting() -> Any:
+    from facerec_cli.training.report import Working
+
+    return Working("starting")

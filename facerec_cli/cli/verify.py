@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from facerec_cli.cli import console
+from facerec_cli.cli import completion, console
 from facerec_cli.cli.model_options import pack_overrides
 from facerec_cli.cli.verify_view import show, show_verdict
 from facerec_cli.errors import UsageError
@@ -34,13 +34,15 @@ def verify(
     format: Annotated[
         str | None,
         typer.Option(
-            help="lfw, labeled, calfw, bin or ijb.", show_default="recognized", rich_help_panel=_PAIRS
+            help="lfw, labeled, calfw, bin or ijb (default: told by the content).",
+            rich_help_panel=_PAIRS,
+            autocompletion=completion.pair_formats,
         ),
     ] = None,
     root: Annotated[
         Path | None,
         typer.Option(
-            help="Folder that the list's paths start from.", show_default="guessed", rich_help_panel=_PAIRS
+            help="Folder that the list's paths start from (default: guessed).", rich_help_panel=_PAIRS
         ),
     ] = None,
     all_pairs: Annotated[
@@ -64,18 +66,22 @@ def verify(
         typer.Option(
             "--model",
             "-m",
-            help="A pack's name, folder or ONNX file.",
-            show_default="sface",
+            help="A pack's name, folder or ONNX file (default: sface).",
             rich_help_panel=_MODEL,
+            autocompletion=completion.models,
         ),
     ] = None,
     device: Annotated[
         str,
-        typer.Option(help="auto, cpu, cuda, tensorrt, coreml or openvino.", rich_help_panel=_MODEL),
+        typer.Option(
+            help="auto, cpu, cuda, tensorrt, coreml or openvino.",
+            rich_help_panel=_MODEL,
+            autocompletion=completion.devices,
+        ),
     ] = "auto",
     threads: Annotated[
         int | None,
-        typer.Option(help="CPU threads.", show_default="all cores", min=1, rich_help_panel=_MODEL),
+        typer.Option(help="CPU threads (default: all cores).", min=1, rich_help_panel=_MODEL),
     ] = None,
     batch_size: Annotated[
         int,
@@ -90,18 +96,18 @@ def verify(
         typer.Option(
             help="Which face of a photo with several is compared: main, center or largest.",
             rich_help_panel=_PHOTOS,
+            autocompletion=completion.one_face,
         ),
     ] = "main",
     min_score: Annotated[
         float | None,
-        typer.Option(help="Least detection score.", show_default="the pack's", rich_help_panel=_PHOTOS),
+        typer.Option(help="Least detection score (default: the pack's).", rich_help_panel=_PHOTOS),
     ] = None,
     aligned: Annotated[
         bool | None,
         typer.Option(
             "--aligned/--detect",
-            help="Whether photos are aligned face crops.",
-            show_default="aligned for .bin lists",
+            help="Whether photos are aligned face crops (default: aligned for .bin lists).",
             rich_help_panel=_PHOTOS,
         ),
     ] = None,
@@ -112,16 +118,14 @@ def verify(
     threshold: Annotated[
         str | None,
         typer.Option(
-            help="For two photos: a cosine, or a card of --save-threshold.",
-            show_default="the model's",
+            help="For two photos: a cosine, or a card of --save-threshold (default: the model's).",
             rich_help_panel=_RESULT,
         ),
     ] = None,
     far: Annotated[
         float | None,
         typer.Option(
-            help="False accept rate for --save-threshold and --by.",
-            show_default="the smallest measurable",
+            help="False accept rate for --save-threshold and --by (default: the smallest measurable).",
             rich_help_panel=_RESULT,
         ),
     ] = None,
@@ -152,6 +156,15 @@ def verify(
         Path | None,
         typer.Option(help="Write curves, table and hardest pairs to one HTML file.", rich_help_panel=_RESULT),
     ] = None,
+    overwrite: Annotated[
+        bool,
+        typer.Option(
+            "--overwrite",
+            "--force",
+            help="Replace files of --scores, --report and --save-threshold that are not facerec's.",
+            rich_help_panel=_RESULT,
+        ),
+    ] = False,
     json_output: Annotated[
         bool,
         typer.Option("--json", help="Print the results as JSON.", rich_help_panel=_RESULT),
@@ -176,8 +189,8 @@ def verify(
         for flag, path in (("--scores", scores), ("--report", report), ("--save-threshold", save_threshold))
         if path is not None
     }
-    _check_outputs(outputs, inputs, all_pairs=all_pairs)
     _keep_inputs(outputs, _inputs_of(inputs, model, embeddings, by, all_pairs=all_pairs))
+    _check_outputs(outputs, inputs, all_pairs=all_pairs, overwrite=overwrite)
     settings = VerifySettings(
         model=None if model is None else open_pack(model, overrides=overrides),
         device=device,
@@ -225,8 +238,10 @@ def verify(
         console.note(f"written: {path}")
 
 
-def _check_outputs(outputs: dict[str, Path], inputs: list[Path], *, all_pairs: bool) -> None:
+def _check_outputs(outputs: dict[str, Path], inputs: list[Path], *, all_pairs: bool, overwrite: bool) -> None:
     """Refuse files that cannot be written before any work is done."""
+    from facerec_cli.files import check_writable
+    from facerec_cli.outputs import refuse_foreign
     from facerec_cli.verify.names import is_folder
 
     for flag, path in outputs.items():
@@ -234,9 +249,13 @@ def _check_outputs(outputs: dict[str, Path], inputs: list[Path], *, all_pairs: b
             raise UsageError(f"{flag} is for lists of pairs; two photos give one similarity.")
         if is_folder(path):
             raise UsageError(f"{flag} {path} is a folder.", hint="Name a file.")
+        check_writable(flag, path, path.parent)
     scores = outputs.get("--scores")
     if scores is not None and scores.suffix.lower() not in (".csv", ".npz"):
         raise UsageError(f"--scores {scores} does not end in .csv or .npz.")
+    kinds = {"--scores": "file of scores", "--report": "report", "--save-threshold": "threshold card"}
+    for flag, path in outputs.items():
+        refuse_foreign(kinds[flag], path, flag=flag, overwrite=overwrite)
 
 
 def _keep_inputs(outputs: dict[str, Path], inputs: list[Path]) -> None:

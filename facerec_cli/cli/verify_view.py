@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
 from typing import TYPE_CHECKING
 
 from facerec_cli.cli import console
-from facerec_cli.wording import counted
+from facerec_cli.wording import counted, fraction
 
 if TYPE_CHECKING:
     from facerec_cli.verify.groups import GroupReport
@@ -22,19 +22,34 @@ def show_verdict(verdict: Verdict) -> None:
         if face.faces > 1:
             box = ", ".join(f"{value:.0f}" for value in face.box or ())
             console.note(f"{face.photo} has {face.faces} faces; the one at {box} is compared (--faces)")
+    if used is None:
+        console.result(f"similarity {verdict.similarity:.4f}; no verdict: this model has no threshold")
+        console.note(
+            f"Measure one on labeled pairs: {verdict.how}\nThen add --threshold card.toml; a cosine does as "
+            "well, e.g. --threshold 0.35."
+        )
+        console.note(f"model {verdict.model} on {verdict.provider}")
+        return
     answer = "same person" if verdict.same else "different people"
     console.result(f"{answer}: similarity {verdict.similarity:.4f}, threshold {used.value:.4f}")
     stands = "; nobody measured what it stands for"
     if used.far is not None:
-        stands = f", which accepts {_rate(used.far)} of different people on {used.data}"
-        if used.different_pairs:
-            stands += f" ({counted(used.different_pairs, 'pair')})"
+        on = re.split("[,;]", used.data)[0].strip()
+        stands = f", which accepts {fraction(used.far)} pairs of different people" + (
+            f" ({on})" if on else ""
+        )
+        pairs = (
+            f" ({counted(used.different_pairs, 'pair')} of different people)" if used.different_pairs else ""
+        )
+        console.detail(f"that was measured on: {used.data}{pairs}")
     console.result(f"threshold: {used.source}{stands}")
     console.note(f"model {verdict.model} on {verdict.provider}")
 
 
 def show(outcome: Verification) -> None:
     """A list: the figures, line by line."""
+    from facerec_cli.verify.summary import measured_points, not_measured
+
     evaluation, gallery = outcome.evaluation, outcome.gallery
     counts = evaluation.pairs
     console.result(
@@ -50,25 +65,26 @@ def show(outcome: Verification) -> None:
         if counts.failed:
             text += f"; {accuracy.mean_with_failures:.2%} with failures as errors"
         rows.append((accuracy.kind, text))
-    reasons = evaluation.not_measurable
     figures = (
         ("EER", evaluation.eer, ".3%"),
         ("AUC", evaluation.auc, ".6f"),
         ("d'", evaluation.d_prime, ".3f"),
     )
     rows += [(name, format(value, style)) for name, value, style in figures if value is not None]
-    rows += [(name.replace("_", " "), f"not measurable: {reason}") for name, reason in reasons.items()]
     for name, text in rows:
         console.result(f"{name}: {text}")
     columns = ["FAR", "TAR", "95 % interval", "threshold", "measured FAR"]
     if counts.failed_same:
         columns.append("TAR, failures as errors")
-    console.result_table(
-        [_point_row(point)[: len(columns)] for point in evaluation.tar_at_far],
-        columns=columns,
-        right=["FAR", "TAR", "threshold", "measured FAR", "TAR, failures as errors"],
-    )
-    _show_reasons(evaluation.tar_at_far)
+    points = measured_points(evaluation)
+    if points:
+        console.result_table(
+            [_point_row(point)[: len(columns)] for point in points],
+            columns=columns,
+            right=["FAR", "TAR", "threshold", "measured FAR", "TAR, failures as errors"],
+        )
+    for sentence in not_measured(evaluation):
+        console.result(sentence)
     if outcome.bootstrap:
         console.result_table(
             [
@@ -83,26 +99,14 @@ def show(outcome: Verification) -> None:
 
 
 def _point_row(point: OperatingPoint) -> tuple[str, ...]:
-    if point.tar is None or point.low is None or point.high is None:
-        return (_rate(point.far), "–", "", "", "", "")
     return (
         _rate(point.far),
         f"{point.tar:.2%}",
         f"{point.low:.2%} – {point.high:.2%}",
         f"{point.threshold:.4f}",
-        f"{point.measured_far:.2e}",
+        f"{point.measured_far:.3g}",
         f"{point.tar_with_failures:.2%}",
     )
-
-
-def _show_reasons(points: Sequence[OperatingPoint]) -> None:
-    """Why a TAR is missing: below the table, whose columns a sentence would widen or be broken by."""
-    reasons: dict[str, list[str]] = {}
-    for point in points:
-        if point.reason:
-            reasons.setdefault(point.reason, []).append(_rate(point.far))
-    for reason, fars in reasons.items():
-        console.result(f"FAR {', '.join(fars)}: {reason}")
 
 
 def _show_groups(report: GroupReport) -> None:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from dataclasses import dataclass, replace
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,14 +15,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from facerec_cli.datasets.alignment import Outcome, Record
 from facerec_cli.datasets.base import FaceDataset
 from facerec_cli.datasets.convert import named
-from facerec_cli.datasets.evaluation import write_at_once
-from facerec_cli.datasets.folder import ALIGNMENT_TABLE
-from facerec_cli.datasets.outputs import writing
 from facerec_cli.errors import InputError, UsageError
 from facerec_cli.faces.choice import RULES, choose
+from facerec_cli.files import lock, make_folder, write_file, writing
 from facerec_cli.progress import Progress, silent
+from facerec_cli.registry import unknown_name
+from facerec_cli.untrusted import parse_json
 
 if TYPE_CHECKING:
     from facerec_cli.faces import Face, FaceModel
@@ -36,25 +33,6 @@ logger = logging.getLogger("facerec")
 _SETTINGS = ".alignment.json"  # hidden, as it is no photo among the people
 _BATCH = 16
 _JPEG_QUALITY = 95
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of one photo.
-
-    Attributes:
-        photo: Its name in the source.
-        status: "ok", "kept" (the crop of an earlier run), "no_face", or why it could not be read.
-        faces: How many faces were found.
-        score: Detection score of the chosen one, or NaN.
-        crop: The crop's path in the target, or "".
-    """
-
-    photo: str
-    status: str
-    faces: int = 0
-    score: float = float("nan")
-    crop: str = ""
 
 
 def align(
@@ -70,14 +48,16 @@ def align(
 ) -> Counter[str]:
     """Write one aligned crop per photo as JPEG of quality 95, and ``alignment.tsv`` with a row per photo.
 
-    Rows of earlier runs stay for photos whose crop is kept, and for crops of photos that ``source`` lacks.
+    Rows of earlier runs stay for photos whose crop is kept, and for crops of photos that ``source`` lacks. A
+    run that was killed and is gone on with gives the same crops and table as one that was left alone.
 
     Args:
         source: Photos, most often a folder per person.
         target: A new folder; with ``resume`` one of an earlier run, whose crops are kept.
         model: Gives the detector and the crop's template and size.
         faces: Which face of several: one of ``faces.choice.RULES``.
-        resume: Go on in a target that exists. A photo that has changed since is not noticed.
+        resume: Go on in a target that exists: crops are kept that are as they were written, of photos whose
+            size and time of change are the same (photos inside .rec and tar files are known by name).
         uniform: Remember model and ``faces`` in the target, and refuse to go on with others. Who leaves it
             out sees to it that no crop of other settings is left there.
         max_side: Photos with a longer side are searched at a reduced scale.
@@ -92,25 +72,27 @@ def align(
         KeyboardInterrupt: With a message that says how to go on.
     """
     if faces not in RULES:
-        raise UsageError(f"--faces {faces} is not one of {', '.join(RULES)}.")
+        raise unknown_name(faces, RULES, "choice of --faces for one crop a photo:")
     outcomes: list[Outcome] = []
     with writing(target):
         used = target.exists() and any(target.iterdir())
-        if used and not resume:
-            raise UsageError(f"{target} exists.", hint="Name another folder, or go on with --resume.")
-        target.mkdir(parents=True, exist_ok=True)
+    if used and not resume:
+        raise UsageError(f"{target} exists.", hint="Name another folder, or go on with --resume.")
+    make_folder(target)
+    statuses: Counter[str] = Counter()
+    with lock(target, inside=True):
         if uniform:
             _remember(target, model, faces, used=used)
-        earlier = _read_table(target / ALIGNMENT_TABLE)
+        record = Record(source, target)
         try:
-            _cut_all(source, target, model, faces, max_side, earlier, outcomes, progress)
+            _cut_all(source, record, model, faces, max_side, outcomes, statuses, progress)
         except KeyboardInterrupt:
-            _write_table(outcomes, earlier, target)
+            record.write_table(outcomes)
             raise KeyboardInterrupt(
                 f"interrupted; the crops in {target} are kept. Go on with the same command and --resume"
             ) from None
-        _write_table(outcomes, earlier, target)
-    return Counter(outcome.status for outcome in outcomes)
+        record.write_table(outcomes)
+    return statuses
 
 
 def _remember(target: Path, model: FaceModel, faces: str, *, used: bool) -> None:
@@ -118,7 +100,7 @@ def _remember(target: Path, model: FaceModel, faces: str, *, used: bool) -> None
     record = target / _SETTINGS
     now = {"model": model.pack.name, "hash": model.hash, "faces": faces}
     try:
-        before = json.loads(record.read_text("utf-8"))
+        before = parse_json(record.read_bytes())
         cut = [f"--faces {before['faces']}"] if before["faces"] != faces else []
         if before["hash"] != now["hash"]:
             cut.insert(0, f"the model {before['model']} of {before['hash'][:8]}, not {now['hash'][:8]}")
@@ -133,22 +115,22 @@ def _remember(target: Path, model: FaceModel, faces: str, *, used: bool) -> None
             f"The crops in {target} were cut with {' and '.join(cut)}.",
             hint="Go on with the same --model and --faces, or name another folder.",
         )
-    write_at_once(record, json.dumps(now).encode())
+    write_file(record, json.dumps(now).encode())
 
 
 def _cut_all(
     source: FaceDataset,
-    target: Path,
+    record: Record,
     model: FaceModel,
     rule: str,
     max_side: int,
-    earlier: Mapping[str, Outcome],
     outcomes: list[Outcome],
+    statuses: Counter[str],
     progress: Progress,
 ) -> None:
     with ThreadPoolExecutor(4) as threads:
         for crops in _groups(named(source, ".jpg"), _BATCH):
-            kept = [_kept(source.name(index), target, crop, earlier) for index, crop in crops]
+            kept = [record.kept(index, crop) for index, crop in crops]
             todo = [index for (index, _), before in zip(crops, kept, strict=True) if before is None]
             images = dict(zip(todo, threads.map(lambda index: _open(source, index), todo), strict=True))
             photos = [image for image in images.values() if not isinstance(image, str)]
@@ -159,21 +141,17 @@ def _cut_all(
                 elif isinstance(image := images[index], str):
                     outcomes.append(Outcome(source.name(index), image))
                 else:
-                    outcomes.append(_cut(source.name(index), image, next(found), rule, model, target, crop))
+                    cut, content = _cut(source.name(index), image, next(found), rule, model, crop)
+                    if content:
+                        record.store(index, cut, content)
+                    outcomes.append(cut)
+                statuses["kept" if before is not None else outcomes[-1].status] += 1
             progress(len(outcomes), len(source))
 
 
 def _groups(items: Iterator[tuple[int, str]], size: int) -> Iterator[list[tuple[int, str]]]:
     while group := list(islice(items, size)):
         yield group
-
-
-def _kept(photo: str, target: Path, crop: str, earlier: Mapping[str, Outcome]) -> Outcome | None:
-    """The outcome of a photo whose crop is there already; None where it is not, or is another photo's."""
-    if not (target / crop).is_file():
-        return None
-    before = earlier.get(crop, Outcome(photo, "kept", crop=crop))  # a run that was killed left no table
-    return replace(before, status="kept") if before.photo == photo else None
 
 
 def _open(source: FaceDataset, index: int) -> NDArray[np.uint8] | str:
@@ -194,46 +172,16 @@ def _cut(
     faces: list[Face],
     rule: str,
     model: FaceModel,
-    target: Path,
     crop: str,
-) -> Outcome:
+) -> tuple[Outcome, bytes]:
+    """What became of a photo, and its crop as JPEG; without a face an empty one."""
     if not faces:
-        return Outcome(photo, "no_face")
+        return Outcome(photo, "no_face"), b""
     face = faces[choose([one.box for one in faces], (image.shape[1], image.shape[0]), rule)]
     try:
         aligned = model.align(image, face)
     except InputError:  # landmarks that are no triangle
-        return Outcome(photo, "no_face", len(faces))
+        return Outcome(photo, "no_face", len(faces)), b""
     done, data = cv2.imencode(".jpg", aligned, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
     assert done
-    write_at_once(target / crop, data.tobytes())
-    return Outcome(photo, "ok", len(faces), float(face.score), crop)
-
-
-def _read_table(path: Path) -> dict[str, Outcome]:
-    """The rows of an earlier run by their crop; without one, none."""
-    rows: dict[str, Outcome] = {}
-    with (
-        suppress(FileNotFoundError, csv.Error),
-        path.open(encoding="utf-8", errors="surrogateescape", newline="") as file,
-    ):
-        for row in csv.DictReader(file, delimiter="\t"):
-            with suppress(KeyError, TypeError, ValueError):  # edited by hand; the crop itself is there
-                score = float(row["score"] or "nan")
-                one = Outcome(row["photo"], row["status"], int(row["faces"]), score, row["crop"])
-                rows[one.crop] = one
-    rows.pop("", None)
-    return rows
-
-
-def _write_table(outcomes: Sequence[Outcome], earlier: Mapping[str, Outcome], target: Path) -> None:
-    """The rows of this run, then earlier ones of photos that it did not come to and whose crop is there."""
-    photos, crops = {one.photo for one in outcomes}, {one.crop for one in outcomes}
-    others = (one for one in earlier.values() if one.photo not in photos and one.crop not in crops)
-    text = io.StringIO()
-    rows = csv.writer(text, delimiter="\t", lineterminator="\n")
-    rows.writerow(("photo", "status", "faces", "score", "crop"))
-    for one in chain(outcomes, (one for one in others if (target / one.crop).is_file())):
-        score = "" if np.isnan(one.score) else f"{one.score:.4f}"
-        rows.writerow((one.photo, one.status, one.faces, score, one.crop))
-    write_at_once(target / ALIGNMENT_TABLE, text.getvalue().encode("utf-8", "surrogateescape"))
+    return Outcome(photo, "ok", len(faces), float(face.score), crop), data.tobytes()

@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from facerec_cli.datasets.decode import decode_rgb
 from facerec_cli.errors import InputError
 
+MAX_CLASSES = 100_000_000
+"""Class numbers from here on are refused, as no set has so many people and each number takes memory."""
+
 
 class FaceDataset(ABC):
     """Photos of known people, in random access.
@@ -119,6 +122,22 @@ def class_lines(names: Iterable[str], spec: str) -> bytes:
 def gaps(people: int, highest: int) -> str:
     """The warning about class numbers that nobody has, in a source that does not say how many there are."""
     return f"labels have gaps: {people:,} people are numbered up to {highest:,}; they were numbered anew"
+
+
+def renumber(labels: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The class numbers that occur, ascending, and which of them each photo has.
+
+    Args:
+        labels: (N,) int64, from 0. They may be large: the memory that this takes follows from N.
+
+    Returns:
+        (K,) int64 and (N,) int64 in 0..K-1.
+    """
+    if not len(labels) or labels.max() > 1_000_000 + 4 * len(labels):
+        found, number = np.unique(labels, return_inverse=True)
+        return found, number.astype(np.int64)
+    present = np.bincount(labels) > 0  # far quicker than sorting millions of them
+    return np.flatnonzero(present), (np.cumsum(present) - 1)[labels]
 
 
 def require_photos(dataset: FaceDataset) -> FaceDataset:

@@ -12,6 +12,10 @@ import numpy as np
 import platformdirs
 from numpy.typing import NDArray
 
+from facerec_cli.errors import OutputError
+from facerec_cli.files import atomic_write
+from facerec_cli.untrusted import read_npy
+
 logger = logging.getLogger("facerec")
 
 
@@ -33,18 +37,16 @@ def remember(kind: str, sources: Sequence[Path], make: Callable[[], NDArray[np.i
     key = hashlib.sha256(repr((kind, stamps)).encode()).hexdigest()[:32]
     path = folder() / f"{kind}-{key}.npy"
     try:
-        kept: NDArray[np.int64] = np.load(path, allow_pickle=False)
-        return kept
+        kept = read_npy(path)
+        if kept.dtype == np.int64:
+            return kept
     except (OSError, ValueError):
         pass  # not there, or damaged: make it
     logger.info("reading %s of %s once; they are kept in %s", kind, sources[0], path)
     made = make()
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside = path.with_suffix(f".{os.getpid()}.tmp")
-        with beside.open("wb") as file:
-            np.save(file, made)
-        beside.replace(path)
-    except OSError as fault:
-        logger.info("%s could not be kept (%s)", kind, fault)
+        with atomic_write(path) as stream:
+            np.save(stream, made)
+    except OutputError as fault:
+        logger.info("%s could not be kept (%s)", kind, fault.message)
     return made

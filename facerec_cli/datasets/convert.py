@@ -7,23 +7,25 @@ from __future__ import annotations
 
 import io
 import os
-import shutil
 import tarfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from facerec_cli.datasets.base import FaceDataset, class_lines
-from facerec_cli.datasets.folder import PHOTO_SUFFIXES, FolderDataset
+from facerec_cli.datasets.folder import FolderDataset
 from facerec_cli.datasets.lists import ListDataset, listable
-from facerec_cli.datasets.outputs import require_free, writing
+from facerec_cli.datasets.outputs import require_free
 from facerec_cli.datasets.recordio import frame, pack
 from facerec_cli.errors import InputError, UsageError
-from facerec_cli.packs.files import write_atomic
+from facerec_cli.files import write_file, writing
+from facerec_cli.images.suffixes import is_photo_name, suffix_for
 from facerec_cli.progress import Progress, silent
+from facerec_cli.suggest import guess
+from facerec_cli.workshop import atomic_folder, clear_workshop, move, workshop
 
 _EXACT = 2**24  # identity records hold their ranges in float32
 _SHARD_BYTES = 512 * 1024**2
@@ -36,45 +38,62 @@ def format_of(target: Path) -> str:
     )
 
 
-def convert(source: FaceDataset, target: Path, to: str | None = None, *, progress: Progress = silent) -> str:
+def convert(
+    source: FaceDataset,
+    target: Path,
+    to: str | None = None,
+    *,
+    overwrite: bool = False,
+    progress: Progress = silent,
+) -> str:
     """Write ``source`` in another format.
 
     Args:
         source: What to write.
         target: A new folder, ``x.rec``, or ``x.txt`` (a list of files that exist already).
         to: "folder", "rec", "list" or "tar"; None: by the target's name.
+        overwrite: Replace files that are there; a folder with something in it never is.
         progress: Told of the photos written.
 
     Returns:
         The format written.
 
     Raises:
-        UsageError: The target or a file beside it exists, it cannot be written, or its format is unknown.
+        UsageError: The target or a file beside it exists, or its format is unknown.
+        OutputError: It cannot be written.
         InputError: A photo cannot be read, or has a name that cannot be written.
     """
     to = to or format_of(target)
     if to not in _WRITERS:
-        raise UsageError(f"There is no way to write {to!r}.", hint=f"Known: {', '.join(sorted(_WRITERS))}")
-    with writing(target):
-        if not (target.is_dir() and not any(target.iterdir())):
-            require_free([target])
-        _WRITERS[to](source, target, progress)
+        known = sorted(_WRITERS)
+        raise UsageError(
+            f"There is no way to write {to!r}.", hint=f"{guess(to, known)}Known: {', '.join(known)}"
+        )
+    clear_workshop(*((target, rec_files(target)) if to == "rec" else (target, ())))
+    if not (target.is_dir() and not any(target.iterdir())):
+        require_free([target], source, overwrite=overwrite and to in ("rec", "list"))
+    _WRITERS[to](source, target, progress, overwrite)
     return to
 
 
-def write_folder(source: FaceDataset, target: Path, progress: Progress = silent) -> None:
+def write_folder(
+    source: FaceDataset, target: Path, progress: Progress = silent, overwrite: bool = False
+) -> None:
     """Write a folder per person."""
-    with whole_folder(target) as folder:
+    with atomic_folder(target) as folder:
         for done, (index, name) in enumerate(named(source), 1):
             data = source.read(index)
-            photo = PurePosixPath(name).suffix.lower() in PHOTO_SUFFIXES
-            path = _free(folder / (name if photo else name + suffix_of(data)))
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(data)
+            photo = is_photo_name(name)
+            path = _free(folder / (name if photo else name + suffix_for(data)))
+            with writing(target):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(data)
             progress(done, len(source))
 
 
-def write_rec(source: FaceDataset, target: Path, progress: Progress = silent) -> None:
+def write_rec(
+    source: FaceDataset, target: Path, progress: Progress = silent, overwrite: bool = False
+) -> None:
     """Write ``x.rec`` with ``x.idx``, ``x.lst``, ``x.classes.txt`` and ``property``, in insightface's layout.
 
     Photos are ordered by person. Above 16.7 million photos, where float32 is no longer exact, record 0 and
@@ -82,53 +101,63 @@ def write_rec(source: FaceDataset, target: Path, progress: Progress = silent) ->
     """
     if target.suffix != ".rec":
         target = target / "train.rec"
-    target.parent.mkdir(parents=True, exist_ok=True)
     property_text = f"{source.num_classes},112,112\n"
-    beside_property = target.parent / "property"
-    if beside_property.is_file() and beside_property.read_text() != property_text:
-        raise UsageError(f"{beside_property} belongs to another .rec.", hint="Write to a new folder.")
     suffixes = (".idx", ".lst", ".classes.txt", ".rec")
-    _require_free_beside(target, suffixes, source)
+    *places, beside_property = rec_files(target)
+    with workshop(target, rec_files(target)) as folder:
+        differs = not beside_property.is_file() or beside_property.read_text() != property_text
+        if beside_property.is_file() and differs and not (overwrite and target.exists()):
+            raise UsageError(f"{beside_property} belongs to another .rec.", hint="Write to a new folder.")
+        _require_free_beside(target, suffixes, source, overwrite)
+        made = {suffix: folder / target.with_suffix(suffix).name for suffix in suffixes}
+        with (
+            writing(target),
+            made[".rec"].open("wb") as rec,
+            made[".idx"].open("w", newline="\n") as idx,
+            made[".lst"].open("w", encoding="utf-8", errors="surrogateescape", newline="\n") as lst,
+        ):
+            _write_records(source, rec, idx, lst, progress)
+        with writing(target):
+            made[".classes.txt"].write_bytes(class_lines(source.class_names, source.spec))
+            (folder / "property").write_text(property_text)
+        moves = {folder / "property": beside_property} if differs else {}
+        # The .rec comes last, so that it is never seen without its index.
+        move(folder, moves | dict(zip(made.values(), places, strict=True)))
+
+
+def rec_files(target: Path) -> list[Path]:
+    """All that is written for a ``.rec``."""
+    suffixes = (".idx", ".lst", ".classes.txt", ".rec")
+    return [*(target.with_suffix(suffix) for suffix in suffixes), target.parent / "property"]
+
+
+def _write_records(source: FaceDataset, rec: BinaryIO, idx: TextIO, lst: TextIO, progress: Progress) -> None:
     ranged = len(source) + source.num_classes < _EXACT
     counts = np.bincount(source.labels, minlength=source.num_classes)
     ends = 1 + np.cumsum(counts)
-    beside = {suffix: target.with_suffix(f".partial{suffix}") for suffix in suffixes}
-    try:
-        with (
-            beside[".rec"].open("wb") as rec,
-            beside[".idx"].open("w", newline="\n") as idx,
-            beside[".lst"].open("w", encoding="utf-8", errors="surrogateescape", newline="\n") as lst,
-        ):
 
-            def put(key: int, payload: bytes) -> None:
-                idx.write(f"{key}\t{rec.tell()}\n")
-                rec.write(frame(payload))
+    def put(key: int, payload: bytes) -> None:
+        idx.write(f"{key}\t{rec.tell()}\n")
+        rec.write(frame(payload))
 
-            first = 1 if ranged else 0
-            if ranged:
-                lead = np.array([len(source) + 1, len(source) + 1 + source.num_classes], np.float32)
-                put(0, pack(lead, 0, b""))
-            for key, (index, name) in enumerate(named(source), first):
-                label = int(source.labels[index])
-                put(key, pack(float(label), key, source.read(index)))
-                lst.write(f"{key}\t{label}\t{name}\n")
-                progress(key + 1 - first, len(source))
-            if ranged:
-                for person, (end, count) in enumerate(zip(ends, counts, strict=True)):
-                    key = len(source) + 1 + person
-                    put(key, pack(np.array([end - count, end], np.float32), key, b""))
-            rec.flush()
-            os.fsync(rec.fileno())
-        beside[".classes.txt"].write_bytes(class_lines(source.class_names, source.spec))
-        beside_property.write_text(property_text)
-        for suffix in suffixes:  # the .rec comes last, so that it is never seen without its index
-            beside[suffix].replace(target.with_suffix(suffix))
-    finally:
-        for path in beside.values():
-            path.unlink(missing_ok=True)
+    first = 1 if ranged else 0
+    if ranged:
+        lead = np.array([len(source) + 1, len(source) + 1 + source.num_classes], np.float32)
+        put(0, pack(lead, 0, b""))
+    for key, (index, name) in enumerate(named(source), first):
+        label = int(source.labels[index])
+        put(key, pack(float(label), key, source.read(index)))
+        lst.write(f"{key}\t{label}\t{name}\n")
+        progress(key + 1 - first, len(source))
+    if ranged:
+        for person, (end, count) in enumerate(zip(ends, counts, strict=True)):
+            key = len(source) + 1 + person
+            put(key, pack(np.array([end - count, end], np.float32), key, b""))
 
 
-def write_list(source: FaceDataset, target: Path, progress: Progress = silent) -> None:
+def write_list(
+    source: FaceDataset, target: Path, progress: Progress = silent, overwrite: bool = False
+) -> None:
     """Write ``path<TAB>number`` lines for photos that are files already, and ``x.classes.txt``."""
     if not isinstance(source, FolderDataset | ListDataset):
         raise UsageError(
@@ -141,15 +170,17 @@ def write_list(source: FaceDataset, target: Path, progress: Progress = silent) -
     for index in range(len(source)):
         lines.append(f"{listable(str(prefix / source.name(index)))}\t{source.labels[index]}\n")
         progress(index + 1, len(source))
-    require_free([target])
-    _require_free_beside(target, (".classes.txt",), source)
-    write_atomic(target.with_suffix(".classes.txt"), class_lines(source.class_names, source.spec))
-    write_atomic(target, "".join(lines).encode("utf-8", "surrogateescape"))
+    require_free([target], source, overwrite=overwrite)
+    _require_free_beside(target, (".classes.txt",), source, overwrite)
+    write_file(target.with_suffix(".classes.txt"), class_lines(source.class_names, source.spec))
+    write_file(target, "".join(lines).encode("utf-8", "surrogateescape"))
 
 
-def write_tar(source: FaceDataset, target: Path, progress: Progress = silent) -> None:
+def write_tar(
+    source: FaceDataset, target: Path, progress: Progress = silent, overwrite: bool = False
+) -> None:
     """Write a folder of shards of about 512 MiB, photos in random order as streaming wants them."""
-    with whole_folder(target) as folder:
+    with atomic_folder(target) as folder, writing(target):
         (folder / "shards.classes.txt").write_bytes(class_lines(source.class_names, source.spec))
         names = dict(named(source))
         shard, archive, room = -1, None, 0
@@ -163,7 +194,7 @@ def write_tar(source: FaceDataset, target: Path, progress: Progress = silent) ->
                     archive = tarfile.open(folder / f"shard-{shard:06d}.tar", "w", format=tarfile.PAX_FORMAT)  # noqa: SIM115
                 room -= len(data)
                 members = (
-                    (suffix_of(data), data),
+                    (suffix_for(data), data),
                     (".cls", str(int(source.labels[index])).encode()),
                     (".txt", names[index].encode("utf-8", "surrogateescape")),
                 )
@@ -177,7 +208,7 @@ def write_tar(source: FaceDataset, target: Path, progress: Progress = silent) ->
                 archive.close()
 
 
-_WRITERS: Mapping[str, Callable[[FaceDataset, Path, Progress], None]] = {
+_WRITERS: Mapping[str, Callable[[FaceDataset, Path, Progress, bool], None]] = {
     "folder": write_folder,
     "rec": write_rec,
     "list": write_list,
@@ -226,31 +257,10 @@ def _free(path: Path) -> Path:
     return free
 
 
-def suffix_of(data: bytes) -> str:
-    """The suffix that a photo's first bytes ask for; ``.jpg`` for anything unknown."""
-    for signature, suffix in ((b"\x89PNG", ".png"), (b"BM", ".bmp")):
-        if data.startswith(signature):
-            return suffix
-    return ".webp" if data[:4] == b"RIFF" and data[8:12] == b"WEBP" else ".jpg"
-
-
-@contextmanager
-def whole_folder(target: Path) -> Iterator[Path]:
-    """A new folder beside ``target`` that takes its place when the block ends without a fault."""
-    beside = target.with_name(f".{target.name}.partial-{os.getpid()}")
-    beside.mkdir(parents=True)
-    try:
-        yield beside
-        if target.is_dir():
-            target.rmdir()  # empty, as was checked
-        beside.replace(target)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
-
-
-def _require_free_beside(target: Path, suffixes: Sequence[str], source: FaceDataset) -> None:
+def _require_free_beside(target: Path, suffixes: Sequence[str], source: FaceDataset, overwrite: bool) -> None:
     """Refuse to replace files that go with ``target``; the same class names may be there already."""
     names = target.with_suffix(".classes.txt")
     same = names.is_file() and names.read_bytes() == class_lines(source.class_names, source.spec)
     others = (target.with_suffix(suffix) for suffix in suffixes)
-    require_free(path for path in others if not (same and path == names))
+    free = (path for path in others if not (same and path == names))
+    require_free(free, source, overwrite=overwrite)

@@ -1,4 +1,4 @@
-"""A list file: ``path label`` per line, separated by a tab, a comma or blanks; the label comes last.
+"""A list file: a path and a label per line; see ``listcolumns`` for the order of columns.
 
 Paths are relative to the list. Labels are numbers from 0 without gaps, or any names, which are then
 numbered in order. ``x.classes.txt`` beside ``x.txt`` names numbered classes.
@@ -6,29 +6,40 @@ numbered in order. ``x.classes.txt`` beside ``x.txt`` names numbered classes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from facerec_cli.datasets.base import FaceDataset, class_names_beside, gaps
-from facerec_cli.datasets.decode import BrokenPhotoError
+from facerec_cli.datasets.base import FaceDataset, class_names_beside, gaps, renumber
+from facerec_cli.datasets.decode import BrokenPhotoError, read_photo
+from facerec_cli.datasets.listcolumns import Line, columns_of, cut
 from facerec_cli.errors import InputError
+from facerec_cli.images.suffixes import is_photo_name
+from facerec_cli.tables.paths import Disk, drop_parts, has_drive, shared_depth, turned, without_drive
+from facerec_cli.tables.rows import is_comment
+from facerec_cli.tables.text import encoding_of, read_lines
 
-_HEAD = 1 << 16  # bytes by which a file is known to be no text
 _BREAKS = "\t\n\v\f\r\x1c\x1d\x1e\x85\u2028\u2029"  # the tab, and what str.splitlines ends a line at
+_HEAD = 1 << 16  # bytes by which a file is known to be no text
+_LOOKED_AT = 200  # lines by which it is known how a list is meant
+_WHOLE = re.compile(r"[0-9]{1,9}(\.0*)?")  # im2rec writes class 3 as 3.000000
 
 
 class ListDataset(FaceDataset):
     """Photos named by a list.
 
     Args:
-        path: The list, UTF-8; paths that are not keep their bytes. Empty lines and lines that begin with
-            ``#`` are skipped.
+        path: The list, in any of the encodings of ``tables.text``; paths that are not UTF-8 keep their bytes.
+            Blank lines, comments (``# ...``) and a heading are skipped.
 
     Raises:
-        InputError: It is no list, or one of its lines is not ``path label``.
+        InputError: It is no list, or one of its lines lacks a path or a label.
     """
 
     format = "list"
@@ -36,8 +47,10 @@ class ListDataset(FaceDataset):
     def __init__(self, path: Path) -> None:
         self.spec = str(path)
         self.root = path.parent
-        self._names, written = _parse(path)
-        self.labels, self.class_names, self.warnings = _number(written, path)
+        self._disk = Disk()
+        self._names, written, told = _parse(path, self._disk)
+        self.labels, self.class_names, warnings = _number(written, path)
+        self.warnings = (*((f"the lines are read as {told}",) if told else ()), *warnings)
 
     @classmethod
     def open(cls, spec: str) -> ListDataset:
@@ -45,24 +58,20 @@ class ListDataset(FaceDataset):
         return cls(Path(spec))
 
     def read(self, index: int) -> bytes:
-        """The file."""
+        """The file, also where the disk writes its name in another Unicode form."""
+        name = self._names[index]
+        path = os.path.join(self.root, name)  # noqa: PTH118 - pathlib takes its time
         try:
-            return (self.root / self._names[index]).read_bytes()
-        except OSError as fault:
-            raise BrokenPhotoError(f"{self._names[index]} cannot be read ({fault.strerror}).") from fault
+            return read_photo(path, name)
+        except BrokenPhotoError:
+            found = self._disk.find(name, [str(self.root)])
+            if found is None or found == path:
+                raise
+            return read_photo(found, name)
 
     def name(self, index: int) -> str:
         """The path as it is listed."""
         return self._names[index]
-
-
-def split_line(line: str) -> tuple[str, str] | None:
-    """Path and label of a line, or None where there are not both."""
-    for separator in ("\t", ",", None):
-        if separator is None or separator in line:
-            parts = [part.strip() for part in line.rsplit(separator, 1)]
-            return (parts[0].strip('"'), parts[1]) if len(parts) == 2 and all(parts) else None
-    return None
 
 
 def listable(path: str) -> str:
@@ -81,46 +90,70 @@ def listable(path: str) -> str:
     return f"./{path}" if path[0] in '#"' or path[0].isspace() else path
 
 
-def _parse(path: Path) -> tuple[list[str], list[str]]:
-    names, labels = [], []
+def _lines(path: Path) -> Iterator[Line]:
+    """The lines that say something."""
+    for number, line in read_lines(path, "list"):
+        bare = line.strip()
+        if bare and not is_comment(bare):
+            yield number, bare
+
+
+def _parse(path: Path, disk: Disk) -> tuple[list[str], list[str], str]:
+    """Paths and labels, and how the columns were read where that is worth a word."""
+    where, folders = str(path), [str(path.parent)]
     with path.open("rb") as file:
-        if b"\0" in file.read(_HEAD):  # no file name has one
+        if encoding_of(file.read(_HEAD)) is None:
             raise InputError(
-                f"{path} is no data set: neither a UTF-8 list nor a format that its name tells.",
+                f"{path} is no data set: neither a list nor a format that its name tells.",
                 hint="A list holds `path label` lines; others are .rec, .tar, folders and synthetic:CLASSES.",
             )
-    with path.open(encoding="utf-8", errors="surrogateescape", newline="\n") as lines:
-        for number, raw in enumerate(lines, 1):
-            line = raw.strip()
-            if not line or line.startswith("#"):
-                continue
-            both = split_line(line)
-            if both is None:
-                raise InputError(
-                    f"Line {number} of {path} is not `path label`: {line[:80]!r}",
-                    hint="Each line holds a path and, last, a label, separated by a tab, comma or blank.",
-                )
-            names.append(both[0])
-            labels.append(both[1])
-    return names, labels
+    first = [line for _, line in islice(_lines(path), _LOOKED_AT)]
+    if not first:
+        return [], [], ""
+
+    def is_there(name: str) -> bool:
+        return any(
+            disk.find(one, folders) for one in (name, *(without_drive(name) if has_drive(name) else ()))
+        )
+
+    columns = columns_of(first, where, is_there, lambda name: is_photo_name(turned(name)))
+    names, labels = [], []
+    for name, label in cut(islice(_lines(path), int(columns.heading), None), columns, where):
+        names.append(name)
+        labels.append(label if label.isascii() else unicodedata.normalize("NFC", label))
+    return _on_this_machine(names, disk, folders), labels, columns.told
+
+
+def _on_this_machine(names: list[str], disk: Disk, folders: list[str]) -> list[str]:
+    """Paths of Windows as they are written here; others as they stand."""
+    if os.sep == "\\" or not any("\\" in name or has_drive(name) for name in names[:_LOOKED_AT]):
+        return names
+    first = names[:_LOOKED_AT]
+    if any(os.path.lexists(os.path.join(folders[0], name)) for name in first):  # noqa: PTH118
+        return names  # here a backslash may be a part of a name
+    drives = [name for name in first if has_drive(name)]
+    depth = shared_depth(drives, lambda name: disk.find(name, folders) is not None)
+    return [drop_parts(name, depth) if depth and has_drive(name) else turned(name) for name in names]
 
 
 def _number(written: list[str], path: Path) -> tuple[NDArray[np.int64], Sequence[str], tuple[str, ...]]:
     """Labels as class numbers, the classes' names, warnings."""
-    if written and all(label.isascii() and label.isdecimal() and len(label) < 10 for label in set(written)):
-        numbers = np.array(written, np.int64)
+    distinct = set(written)
+    if written and all(label.isascii() and _WHOLE.fullmatch(label) for label in distinct):
+        value = {label: int(label.partition(".")[0]) for label in distinct}
+        numbers = np.array([value[label] for label in written], np.int64)
         named = class_names_beside(path, None)
         if named is not None and int(numbers.max()) >= len(named):
             raise InputError(
                 f"{path} holds the label {int(numbers.max()):,}, but only {len(named):,} classes are named.",
                 hint=f"Correct or delete {path.with_suffix('.classes.txt').name}.",
             )
-        present = np.bincount(numbers) > 0
         if named is not None:
             return numbers, named, ()
-        values = np.flatnonzero(present)
-        warnings = (gaps(len(values), len(present) - 1),) if len(values) < len(present) else ()
-        return (np.cumsum(present) - 1)[numbers], [str(value) for value in values], warnings
-    names = sorted(set(written))
+        values, numbered = renumber(numbers)
+        highest = int(values[-1])
+        warnings = (gaps(len(values), highest),) if len(values) <= highest else ()
+        return numbered, [str(value) for value in values.tolist()], warnings
+    names = sorted(distinct)
     number_of = {name: number for number, name in enumerate(names)}
     return np.array([number_of[label] for label in written], np.int64), names, ()

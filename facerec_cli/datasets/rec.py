@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec_cli.datasets import cache
-from facerec_cli.datasets.base import ClassNumbers, FaceDataset, class_names_beside, gaps
+from facerec_cli.datasets.base import ClassNumbers, FaceDataset, class_names_beside, gaps, renumber
 from facerec_cli.datasets.decode import BrokenPhotoError
+from facerec_cli.datasets.detect import refuse_other_formats
 from facerec_cli.datasets.lst import NameList
 from facerec_cli.datasets.positioned import PositionedFile
 from facerec_cli.datasets.recfiles import REBUILD, parse_index, read_property
@@ -69,6 +70,7 @@ class RecDataset(FaceDataset):
         path = path.with_suffix(".rec")
         if not path.is_file():
             raise InputError(f"{path} is missing.", hint="An .idx is of no use without its .rec.")
+        refuse_other_formats(path)
         return cls(path)
 
     def read(self, index: int) -> bytes:
@@ -174,7 +176,7 @@ class RecDataset(FaceDataset):
 
     def _is_lead(self, header: Header, keys: NDArray[np.int64]) -> bool:
         """Whether this is insightface's record 0, and not a photo with two labels."""
-        if len(header.labels) != 2 or not 1 <= header.labels[0] <= header.labels[1]:
+        if len(header.labels) != 2 or not 1 <= header.labels[0] <= header.labels[1] < np.inf:
             return False
         if len(unpack(read_record(self._file, int(self._offsets[0]))[0])[1]) > 16:
             return False  # it carries a photo
@@ -200,7 +202,10 @@ class RecDataset(FaceDataset):
         headers = [self._header(int(person)) for person in people]
         if any(len(header.labels) < 2 for header in headers):
             return None
-        ranges = np.array([header.labels[:2] for header in headers], np.float64).astype(np.int64)
+        written = np.array([header.labels[:2] for header in headers], np.float64)
+        if not (np.abs(written) < 2**53).all():  # NaN and infinity too
+            return None
+        ranges = written.astype(np.int64)
         starts, ends = ranges[:, 0], ranges[:, 1]
         order = np.argsort(starts, kind="stable")
         whole = (
@@ -274,14 +279,12 @@ class RecDataset(FaceDataset):
         if highest >= _EXACT:
             warnings.append(f"labels above {_EXACT:,} are not exact in a .rec; people may have been mixed up")
         declared = read_property(self.path.parent / "property")
-        present = np.bincount(found, minlength=declared.num_classes if declared else 0) > 0
-        missing = int((~present).sum())
         if declared is None:
-            if missing:
-                names = np.flatnonzero(present)
+            names, numbered = renumber(found)
+            if len(names) <= highest:
                 warnings.append(gaps(len(names), highest))
                 self._raw = found
-                return (np.cumsum(present) - 1)[found], [str(name) for name in names]
+                return numbered, [str(name) for name in names.tolist()]
             self._raw = found
             return found, self._class_names(highest + 1)
         if highest >= declared.num_classes:
@@ -295,6 +298,7 @@ class RecDataset(FaceDataset):
                 f"{self.path} holds {len(found):,} photos, but its property file says {declared.photos:,}.",
                 hint="Fetch the files again, or correct the second line of the property file.",
             )
+        missing = declared.num_classes - len(renumber(found)[0])
         if missing:
             warnings.append(
                 f"{missing:,} of the {declared.num_classes:,} classes of the property file have no photo"

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from facerec_cli.datasets.base import MAX_CLASSES
 from facerec_cli.errors import InputError
 
 REBUILD = "Delete the .idx, and the index is rebuilt from the .rec."
@@ -40,8 +41,11 @@ def read_property(path: Path) -> Property | None:
             f"{path} is no property file.",
             hint="Its first line is num_classes,width,height, e.g. 85742,112,112.",
         ) from fault
-    if num_classes < 1:
-        raise InputError(f"{path} says {num_classes} classes.", hint="There must be at least one.")
+    if not 1 <= num_classes <= MAX_CLASSES:
+        raise InputError(
+            f"{path} says {num_classes} classes.",
+            hint=f"There must be from 1 to {MAX_CLASSES:,}.",
+        )
     return Property(num_classes, width, height, photos)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import random
 import re
-import tarfile
 from collections.abc import Iterator
 from itertools import count, islice
 from urllib.parse import parse_qs
@@ -17,9 +16,9 @@ from urllib.parse import parse_qs
 import numpy as np
 
 from facerec_cli.datasets.base import ClassNumbers, FaceDataset
-from facerec_cli.datasets.folder import PHOTO_SUFFIXES
 from facerec_cli.datasets.tar import expand_numbers
-from facerec_cli.errors import InputError, MissingExtraError, UsageError
+from facerec_cli.errors import FacerecError, InputError, MissingExtraError, UsageError
+from facerec_cli.images.suffixes import IMAGE_SUFFIXES
 
 _BUFFER = 2000  # photos of which the next one is drawn; about 12 MB of 112 x 112 JPEGs
 _STREAM = 3  # apart from the random streams of samplers and augmentation
@@ -104,7 +103,9 @@ class TarStream(FaceDataset):
             ):
                 found = True
                 yield self._sample(sample)
-        except (OSError, ValueError, tarfile.TarError) as fault:
+        except FacerecError:
+            raise
+        except Exception as fault:  # of the network, of curl, of tar, of whatever reads the shards
             raise InputError(
                 f"{fault.args[-1] if fault.args else shards[0]} cannot be read: {type(fault).__name__}.",
                 hint="Fetch the URL with curl to see why.",
@@ -114,7 +115,7 @@ class TarStream(FaceDataset):
 
     def _sample(self, sample: dict[str, object]) -> tuple[str, bytes, int]:
         key = str(sample["__key__"])
-        data = next((value for name, value in sample.items() if f".{name.lower()}" in PHOTO_SUFFIXES), None)
+        data = next((value for name, value in sample.items() if f".{name.lower()}" in IMAGE_SUFFIXES), None)
         written = sample.get("cls")
         if not isinstance(data, bytes) or not isinstance(written, bytes) or not written.strip().isdigit():
             raise InputError(

@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec_cli.datasets import cache
-from facerec_cli.datasets.base import ClassNumbers, FaceDataset, class_names_beside
+from facerec_cli.datasets.base import MAX_CLASSES, ClassNumbers, FaceDataset, class_names_beside
 from facerec_cli.datasets.decode import BrokenPhotoError
-from facerec_cli.datasets.folder import PHOTO_SUFFIXES
 from facerec_cli.datasets.positioned import PositionedFile
-from facerec_cli.errors import InputError
+from facerec_cli.errors import FacerecError, InputError
+from facerec_cli.images.suffixes import IMAGE_SUFFIXES
 
 _BLOCK = 512  # bytes of a tar header
 _MAX_TEXT = 64 * 1024  # of a .cls or .txt member
@@ -127,15 +127,17 @@ def _index(shard: Path) -> NDArray[np.int64]:
                 key, suffix = f"{folder}/{stem}", f".{suffix.lower()}"
                 if member.offset_data + member.size > size:
                     raise tarfile.ReadError("unexpected end of data")
-                if suffix in PHOTO_SUFFIXES:
+                if suffix in IMAGE_SUFFIXES:
                     photos[key] = (member.offset_data, member.size, member.offset)
                 elif suffix == ".cls":
                     labels[key] = _label(archive, member, shard)
                 elif suffix == ".txt" and 0 < member.size <= _MAX_TEXT:
                     texts[key] = (member.offset_data, member.size)
-    except tarfile.TarError as fault:
+    except FacerecError:
+        raise
+    except Exception as fault:  # tarfile lets ValueError, RecursionError and others of odd headers through
         raise InputError(
-            f"{shard} is truncated or no tar file ({fault}).",
+            f"{shard} is truncated or no tar file ({str(fault) or type(fault).__name__}).",
             hint="Fetch it again; compressed shards (.tar.gz) must be unpacked to .tar.",
         ) from fault
     without = next((key for key in photos if key not in labels), None)
@@ -150,9 +152,9 @@ def _index(shard: Path) -> NDArray[np.int64]:
 def _label(archive: tarfile.TarFile, member: tarfile.TarInfo, shard: Path) -> int:
     file = archive.extractfile(member)
     text = file.read(_MAX_TEXT) if file else b""
-    if not text.strip().isdigit() or len(text) > 20:
+    if not text.strip().isdigit() or len(text) > 20 or int(text) >= MAX_CLASSES:
         raise InputError(
             f"{member.name} in {shard} is no class number: {text[:40]!r}",
-            hint="A .cls holds a number from 0.",
+            hint=f"A .cls holds a number from 0 to {MAX_CLASSES - 1:,}.",
         )
     return int(text)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,11 +19,15 @@ from pathlib import Path
 from typing import Any
 
 from facerec_cli.embed.files import differences
-from facerec_cli.embed.parquet import import_pyarrow, schema_of, table_of
+from facerec_cli.embed.parquet import import_pyarrow, schema_of, shard_fault, table_of
 from facerec_cli.embed.result import STATUSES
-from facerec_cli.embed.shards import Shard, alone, write_stream
+from facerec_cli.embed.shards import Shard
 from facerec_cli.errors import InputError, UsageError
+from facerec_cli.files import atomic_write, lock
 from facerec_cli.images.remote import is_url, locate
+from facerec_cli.untrusted import parse_json
+
+log = logging.getLogger("facerec")
 
 _ABOUT = "_facerec.json"  # readers of Parquet pass over names with an underscore
 _READERS = 16
@@ -45,6 +50,7 @@ class ParquetFolder:
         # Absolute, for a cluster's machines have other working folders.
         self._place = path if is_url(local) else f"file://{Path(local).absolute()}"
         self._about: dict[str, Any] = {}
+        self._mending = False  # a finished folder whose shards are not all there
         self.files: tuple[str, ...] = (self._name(_ABOUT), path)
 
     def check(self) -> None:
@@ -53,19 +59,31 @@ class ParquetFolder:
         if files.get_file_info(folder).is_file:
             raise UsageError(f"{self.path} is a file; a folder of shards is to be written there.")
 
-    def alone(self) -> AbstractContextManager[None]:
+    def alone(self) -> AbstractContextManager[object]:
         """Keep other processes of this machine away; object stores have no locks."""
-        return alone(self.working) if isinstance(self.working, Path) else nullcontext()
+        return lock(self.working) if isinstance(self.working, Path) else nullcontext()
 
     def begun(self) -> bool:
         """Whether a run was begun here and not finished."""
         before = self._read_about()
         return before is not None and "rows" not in before
 
-    def finished(self, run: Mapping[str, Any], *, resume: bool) -> Mapping[str, Any] | None:
-        """The description of this very run's result, with or without ``resume``: no shard is made anew."""
+    def finished(
+        self, run: Mapping[str, Any], photos: Sequence[str], *, resume: bool
+    ) -> Mapping[str, Any] | None:
+        """The description of this very run's result, with or without ``resume``: no shard is made anew.
+
+        Every shard is read, for a description alone does not say that they are there and sound.
+        """
         before = self._read_about()
-        return None if before is None or "rows" not in before or differences(before, run) else before
+        if before is None or "rows" not in before or differences(before, run):
+            return None
+        self._about = dict(run)
+        if len(self._sound(photos)) == -(-len(photos) // run["shard_size"]):
+            return before
+        self._put(_ABOUT, json.dumps(run, indent=2).encode())  # no longer whole
+        self._mending = True
+        return None
 
     def prepare(
         self, run: Mapping[str, Any], photos: Sequence[str], *, resume: bool, overwrite: bool
@@ -77,17 +95,23 @@ class ParquetFolder:
             changed = differences(before, run) if before is not None else ""
             if before is not None and "rows" in before:
                 raise UsageError(
-                    f"{self.path} holds the result of another run: {changed}.",
-                    hint="Choose another -o, or replace it with --force.",
+                    f"{self.path} holds the result of "
+                    + (f"another run: {changed}." if changed else "this run already."),
+                    hint="Choose another -o, or replace it with --overwrite.",
                 )
-            if before is not None and resume and not changed:
+            if before is not None and (resume or self._mending) and not changed:
+                self._drop_unsound(photos)
                 return
             if before is not None:
                 raise UsageError(
                     f"An interrupted run is in {self.path}"
                     + (f", of another kind: {changed}." if resume else "."),
-                    hint="Start over with --force." if resume else "Go on with --resume, or use --force.",
+                    hint="Start over with --overwrite."
+                    if resume
+                    else "Go on with --resume, or use --overwrite.",
                 )
+            if resume and self._adopt(run, photos):
+                return
             if self._shards():
                 raise UsageError(
                     f"{self.path} has Parquet shards of unknown origin.", hint="Name another folder."
@@ -111,7 +135,7 @@ class ParquetFolder:
         counted = json.dumps({"rows": len(shard.embeddings), "statuses": shard.statuses()})
         schema = schema.with_metadata({**schema.metadata, b"shard": counted.encode()})
         content = io.BytesIO()
-        import_pyarrow().parquet.write_table(table_of(shard, schema), content)
+        import_pyarrow().parquet.write_table(table_of(shard, schema), content, write_page_checksum=True)
         return content.getvalue()
 
     def store(self, index: int, content: bytes) -> None:
@@ -138,12 +162,58 @@ class ParquetFolder:
         self._put(_ABOUT, json.dumps(document, indent=2).encode())
         return document
 
+    def _sound(self, photos: Sequence[str]) -> dict[int, str]:
+        """The shards that can be read to the last byte and hold their photos of this run; told of the others.
+
+        Raises:
+            UsageError: One has a number that this run does not come to.
+        """
+        shards, step = self._shards(), self._about["shard_size"]
+        for index, path in shards.items():
+            if index * step >= len(photos):
+                raise UsageError(
+                    f"{path} is no shard of this run, which has {-(-len(photos) // step):,}.",
+                    hint="Move it elsewhere, or start over with --overwrite.",
+                )
+        with ThreadPoolExecutor(_READERS, "facerec-shards") as pool:
+            ranges = [photos[index * step : (index + 1) * step] for index in shards]
+            faults = pool.map(self._fault, shards.values(), ranges)
+        sound = {}
+        for (index, path), fault in zip(shards.items(), faults, strict=True):
+            if fault:
+                log.warning("%s %s. It is made again.", path, fault)
+            else:
+                sound[index] = path
+        return sound
+
+    def _fault(self, path: str, photos: Sequence[str]) -> str:
+        """What is wrong with a shard of this run; "" for nothing."""
+        files, _ = locate(self._place)
+        with files.open_input_file(path) as stream:
+            return shard_fault(stream, self._about, photos)
+
+    def _adopt(self, run: Mapping[str, Any], photos: Sequence[str]) -> bool:
+        """Whether the shards say that they are this run's, where the folder's description is gone."""
+        if not self._shards() or not self._sound(photos):
+            return False
+        self._put(_ABOUT, json.dumps(run, indent=2).encode())
+        self._drop_unsound(photos)
+        return True
+
+    def _drop_unsound(self, photos: Sequence[str]) -> None:
+        """What is damaged or another run's is missing, and so is made again."""
+        sound = self._sound(photos)
+        files, _ = locate(self._place)
+        for index, path in self._shards().items():
+            if index not in sound:
+                files.delete_file(path)
+
     def _counts(self, path: str) -> dict[str, Any]:
         pa = import_pyarrow()
         files, _ = locate(self._place)
         try:
             metadata = pa.parquet.read_schema(path, filesystem=files).metadata
-            counted: dict[str, Any] = json.loads(metadata[b"shard"])
+            counted: dict[str, Any] = parse_json(metadata[b"shard"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(
                 f"The shard {path} is damaged: {error}.", hint="Delete it, and go on with --resume."
@@ -166,7 +236,7 @@ class ParquetFolder:
         files, _ = locate(self._place)
         try:
             with files.open_input_file(self._path(_ABOUT)) as stream:
-                document = json.loads(stream.read())
+                document = parse_json(stream.read())
         except (OSError, ValueError):
             return None
         return document if isinstance(document, dict) else None
@@ -175,7 +245,7 @@ class ParquetFolder:
         """Write a file that appears whole: renamed into place on a disk, at once in an object store."""
         files, folder = locate(self._place)
         if files.type_name == "local":
-            with write_stream(Path(folder) / name) as stream:
+            with atomic_write(Path(folder) / name) as stream:
                 stream.write(content)
             return
         with files.open_output_stream(self._path(name)) as stream:

@@ -35,11 +35,16 @@ class Destination(Protocol):
     def check(self) -> None:
         """Refuse what cannot be written, before any work is done."""
 
-    def alone(self) -> AbstractContextManager[None]:
+    def alone(self) -> AbstractContextManager[object]:
         """Keep every other process from writing here."""
 
-    def finished(self, run: Mapping[str, Any], *, resume: bool) -> Mapping[str, Any] | None:
-        """The description of the result that is there, if it is this very run's and nothing is to be done."""
+    def finished(
+        self, run: Mapping[str, Any], photos: Sequence[str], *, resume: bool
+    ) -> Mapping[str, Any] | None:
+        """The description of the result that is there, if it is this very run's and nothing is to be done.
+
+        Its files are read, and compared with what the run wrote.
+        """
 
     def prepare(
         self, run: Mapping[str, Any], photos: Sequence[str], *, resume: bool, overwrite: bool

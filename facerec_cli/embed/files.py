@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -10,9 +11,12 @@ from typing import Any
 
 from facerec_cli.embed.preview import write_preview
 from facerec_cli.embed.result import STATUSES
-from facerec_cli.embed.shards import Parts, Shard, alone, describe_changes, refuse_special
-from facerec_cli.embed.writers import read_description, result_files, writer_for
+from facerec_cli.embed.shards import Parts, Shard, describe_changes
+from facerec_cli.embed.writers import is_rest_of, read_description, result_fault, result_files, writer_for
 from facerec_cli.errors import UsageError
+from facerec_cli.files import lock, refuse_special
+
+log = logging.getLogger("facerec")
 
 
 class ResultFile:
@@ -46,20 +50,27 @@ class ResultFile:
                     hint="Name another file, or write Parquet shards into the folder: end its name in /.",
                 )
 
-    def alone(self) -> AbstractContextManager[None]:
+    def alone(self) -> AbstractContextManager[object]:
         """Keep every other process away."""
-        return alone(self._output)
+        return lock(self._output)
 
     def begun(self) -> bool:
         """Whether an interrupted run is here."""
         return self._parts.exists()
 
-    def finished(self, run: Mapping[str, Any], *, resume: bool) -> Mapping[str, Any] | None:
+    def finished(
+        self, run: Mapping[str, Any], photos: Sequence[str], *, resume: bool
+    ) -> Mapping[str, Any] | None:
         """The description of this very run's result; without ``resume`` it is made anew."""
-        if not resume or self.begun() or not all(Path(path).exists() for path in self.files):
+        if not resume or self.begun():
             return None
         before = read_description(self._output)
-        return before if before is not None and not differences(before, run) else None
+        if before is None or differences(before, run):
+            return None
+        fault = result_fault(self._output, before)
+        if fault:
+            log.warning("%s. The result is made again.", fault)
+        return None if fault else before
 
     def prepare(
         self, run: Mapping[str, Any], photos: Sequence[str], *, resume: bool, overwrite: bool
@@ -72,16 +83,18 @@ class ResultFile:
                 return
             raise UsageError(
                 f"An interrupted run is in {self.working}.",
-                hint="Go on with --resume, or start over with --force.",
+                hint="Go on with --resume, or start over with --overwrite.",
             )
         there = [path for path in self.files if Path(path).exists()]
         if there and not overwrite:
             before = read_description(self._output)
             changed = "it says nothing about its model" if before is None else differences(before, run)
-            if changed:
+            if before is None and resume and is_rest_of(self._output, photos):
+                log.warning("%s is not whole. The result is made again.", there[-1])
+            elif changed:
                 raise UsageError(
                     f"{there[-1]} is there already and is not the result of this run: {changed}.",
-                    hint="Choose another -o, or replace it with --force.",
+                    hint="Choose another -o, or replace it with --overwrite.",
                 )
         self._parts.begin(run, photos)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,13 +15,15 @@ from facerec_cli import __version__
 from facerec_cli.embed.destination import Destination, open_destination
 from facerec_cli.embed.engine import Engine, Opened, Work
 from facerec_cli.embed.local import LocalEngine
-from facerec_cli.embed.places import check_outputs, check_overwriting, check_writable
+from facerec_cli.embed.places import check_outputs, check_overwriting
 from facerec_cli.embed.result import EmbedOptions
-from facerec_cli.embed.shards import digest_inputs, refuse_special
+from facerec_cli.embed.shards import digest_inputs
 from facerec_cli.embed.summary import Summary
-from facerec_cli.errors import FacerecError, InputError, UsageError
+from facerec_cli.errors import InputError, OutputError, UsageError
+from facerec_cli.files import check_writable, output_error, refuse_special
 from facerec_cli.images import find_images
 from facerec_cli.images.find import refuse_missing
+from facerec_cli.outputs import refuse_foreign
 from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.progress import Progress, silent
 
@@ -80,7 +81,7 @@ def embed_to_file(
     settings, worker = options or EmbedOptions(), engine or LocalEngine()
     named = [os.fspath(name) for name in ([inputs] if isinstance(inputs, str | Path) else inputs)]
     destination = open_destination(output)
-    _check_places(destination, crops, preview, worker)
+    _check_places(destination, crops, preview, worker, overwrite=overwrite)
     check_outputs(destination, crops, preview, named)
     began = time.perf_counter()
     own = [path for path in (crops, destination.working) if path is not None]
@@ -97,7 +98,7 @@ def embed_to_file(
             opened = worker.start(model, device, threads, settings)
             run = _describe_run(opened, settings, photos, step)
             if crops is None and preview is None and not overwrite:
-                before = destination.finished(run, resume=resume)
+                before = destination.finished(run, photos, resume=resume)
                 if before is not None:  # the earlier run came to its end after all
                     return _summarise(destination, (), opened, before, len(photos), began)
             destination.prepare(run, photos, resume=resume, overwrite=overwrite)
@@ -111,13 +112,17 @@ def embed_to_file(
             document = destination.finish(run, _versions(), preview)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(_interrupted(destination, len(photos), step)) from None
-    except OSError as error:
-        raise _write_error(error, destination) from error
+    except OutputError as fault:
+        raise OutputError(fault.message, hint=f"{fault.hint} {_safe(destination)}".rstrip()) from fault
+    except OSError as fault:
+        raise output_error(fault.filename or destination.path, fault, hint=_safe(destination)) from fault
     extra = [path for path in (preview, crops) if path is not None]
     return _summarise(destination, extra, opened, document, done, began)
 
 
-def _check_places(destination: Destination, crops: Path | None, preview: Path | None, engine: Engine) -> None:
+def _check_places(
+    destination: Destination, crops: Path | None, preview: Path | None, engine: Engine, *, overwrite: bool
+) -> None:
     """Refuse what cannot be written before any work is done."""
     if isinstance(destination.working, Path):
         check_writable("-o", destination.path, destination.working.parent)
@@ -125,6 +130,7 @@ def _check_places(destination: Destination, crops: Path | None, preview: Path | 
     if preview is not None:
         refuse_special(preview)
         check_writable("--preview", preview, preview.parent)
+        refuse_foreign("contact sheet", preview, flag="--preview", overwrite=overwrite)
     if preview is not None and preview.is_dir():
         raise UsageError(f"{preview} is a folder; a file is to be written there.", hint="Name another file.")
     if preview is not None and destination.shared:
@@ -191,13 +197,10 @@ def _interrupted(destination: Destination, photos: int, step: int) -> str:
     )
 
 
-def _write_error(error: OSError, destination: Destination) -> FacerecError:
-    """What to do when a file cannot be written."""
-    where = error.filename or destination.path
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return InputError(
-            f"No space is left to write {where}.",
-            hint=f"What is done is safe in {destination.working}: free some space, then add --resume.",
-        )
-    hint = "Name a place that you may write to."
-    return InputError(f"{where} cannot be written: {error.strerror or error}.", hint=hint)
+def _safe(destination: Destination) -> str:
+    """Where the work is that a run has done before its output could not be written."""
+    return (
+        f"What is done is safe in {destination.working}: go on with the same command and --resume."
+        if destination.begun()
+        else ""
+    )

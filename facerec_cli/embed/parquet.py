@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -76,3 +76,32 @@ def _utf8(text: str | None) -> str | None:
     return (
         None if text is None else text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     )
+
+
+def shard_fault(stream: Any, run: Mapping[str, Any], photos: Sequence[str]) -> str:
+    """Read a shard to its last byte, checksums included, and compare it with the run it should be of.
+
+    Args:
+        stream: A file to read from.
+        run: The run's description.
+        photos: What the shard was to be made of.
+
+    Returns:
+        What is wrong, as the end of a sentence; "" for nothing.
+    """
+    pa = import_pyarrow()
+    try:
+        with pa.parquet.ParquetFile(stream, page_checksum_verification=True) as file:
+            metadata = file.schema_arrow.metadata or {}
+            before, counted = json.loads(metadata[b"facerec"]), json.loads(metadata[b"shard"])
+            table = file.read()
+    except (OSError, ValueError, KeyError, TypeError) as fault:
+        return f"is damaged: {(str(fault).splitlines() or ['it is empty'])[0].rstrip('.')}"
+    if {key: before.get(key) for key in run} != run:
+        return "is of another run"
+    faces = table.column("face").to_pylist()
+    paths = table.column("path").to_pylist()
+    held = [path for path, face in zip(paths, faces, strict=True) if not face]
+    if held != [_utf8(photo) for photo in photos] or counted["rows"] != len(faces) - faces.count(None):
+        return "holds other photos than it should"
+    return ""

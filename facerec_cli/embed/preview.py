@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from itertools import groupby
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +10,9 @@ import cv2
 import numpy as np
 
 from facerec_cli.embed.rows import BOX, LANDMARKS
-from facerec_cli.embed.shards import Parts, write_stream
+from facerec_cli.embed.shards import Parts
 from facerec_cli.embed.views import open_view
+from facerec_cli.files import atomic_write
 from facerec_cli.images import ImageError, open_photo
 from facerec_cli.report.html import Markup, cards, closing, join, jpeg, opening, tag
 from facerec_cli.wording import counted
@@ -48,7 +48,7 @@ def write_preview(path: Path, parts: Parts, document: Mapping[str, Any]) -> None
         if count
     ]
     path.parent.mkdir(parents=True, exist_ok=True)
-    with write_stream(path) as stream:
+    with atomic_write(path) as stream:
         stream.write(opening(title).encode())
         lead = tag("p", f"Model {model}.{left_out} {legend}", class_="lead")
         stream.write(join(tag("h1", title), lead, cards(counts)).encode())
@@ -66,8 +66,7 @@ def write_preview(path: Path, parts: Parts, document: Mapping[str, Any]) -> None
 def _chosen(rows: Iterable[dict[str, Any]]) -> tuple[list[Rows], list[Rows], list[Rows]]:
     """Photos that failed, those with a doubtful face, and the others; 1,000 in all, the first of each."""
     found: tuple[list[Rows], list[Rows], list[Rows]] = ([], [], [])
-    for _, group in groupby(rows, key=lambda row: row["path"]):
-        photo = list(group)
+    for photo in _inputs(rows):
         kind = min(_kind(row) for row in photo)
         if len(found[kind]) < _LIMIT:
             found[kind].append(photo)
@@ -76,6 +75,18 @@ def _chosen(rows: Iterable[dict[str, Any]]) -> tuple[list[Rows], list[Rows], lis
         del photos[room:]
         room -= len(photos)
     return found
+
+
+def _inputs(rows: Iterable[dict[str, Any]]) -> Iterator[Rows]:
+    """The rows of each input; a photo that is listed twice in a row is two inputs."""
+    group: Rows = []
+    for row in rows:
+        if group and (row["path"] != group[0]["path"] or not row.get("face")):
+            yield group
+            group = []
+        group.append(row)
+    if group:
+        yield group
 
 
 def _kind(row: Mapping[str, Any]) -> int:

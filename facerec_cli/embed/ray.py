@@ -7,25 +7,19 @@ Ray runs again after a lost machine replaces what was there.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import os
-import signal
-import socket
-import threading
-from collections.abc import Iterator
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from facerec_cli.embed.engine import Opened, Work
 from facerec_cli.embed.ray_pool import shards_done, shards_done_there
+from facerec_cli.embed.ray_start import brief, connect, import_ray
 from facerec_cli.embed.ray_worker import Order, portable, versions
 from facerec_cli.embed.result import EmbedOptions
-from facerec_cli.errors import FacerecError, MissingExtraError, UsageError
+from facerec_cli.errors import ResourceError, UsageError, of_code
 from facerec_cli.faces.model import model_hash
-from facerec_cli.faces.runtime import default_threads
 from facerec_cli.images.remote import is_url
 from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.packs.resolve import open_pack
@@ -33,9 +27,7 @@ from facerec_cli.wording import counted
 
 log = logging.getLogger("facerec")
 
-_REACH = 10  # seconds to wait for a cluster's port
 _THREADS = 4  # of a worker on the CPU, at most
-_STORE = 512 << 20  # bytes of the object store of a Ray that is started here
 
 
 class RayEngine:
@@ -73,13 +65,13 @@ class RayEngine:
 
         Raises:
             MissingExtraError: Ray is not installed.
-            FacerecError: The cluster cannot be reached, or has other versions.
+            ResourceError: The cluster cannot be reached, or has other versions.
             UsageError: No machine of the cluster has room for a worker.
             ModelError: The model cannot be used.
         """
         ray = import_ray()
         pack = model if isinstance(model, ModelPack) else open_pack(model)
-        self._connect(ray)
+        self._connected = connect(ray, self._address)
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         if device == "auto":
             device = "cuda" if self._gpus != 0 and any(node.get("GPU") for node in nodes) else "cpu"
@@ -141,41 +133,6 @@ class RayEngine:
             import_ray().shutdown()
             self._connected = False
 
-    def _connect(self, ray: Any) -> None:
-        if ray.is_initialized():  # the caller's own; it stays
-            return
-        logging.getLogger("ray").setLevel(logging.ERROR)
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        settings: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-        if self._address is None:
-            settings |= {"num_cpus": default_threads(), "include_dashboard": False}
-            settings |= {"address": "local", "object_store_memory": _STORE}
-        else:
-            check_reachable(self._address)
-            settings["address"] = self._address
-        try:
-            with _signals_kept():
-                ray.init(**settings)
-        except (ConnectionError, RuntimeError, ValueError, ImportError, SystemExit) as error:
-            raise FacerecError(
-                f"No connection to a Ray cluster at {self._address or 'this machine'}: {_brief(error)}",
-                hint="It needs the same Python and Ray as here, and its token where it asks for one "
-                "(RAY_AUTH_MODE=token, RAY_AUTH_TOKEN). `ray start --head` starts one.",
-            ) from error
-        self._connected = True
-
-
-def import_ray() -> Any:
-    """The ray module.
-
-    Raises:
-        MissingExtraError: It is not installed.
-    """
-    try:
-        return import_module("ray")
-    except ImportError as error:
-        raise MissingExtraError("ray", extra="ray", purpose="--engine ray") from error
-
 
 def workers_of(resources: dict[str, float], threads: int, gpus: float) -> int:
     """How many workers a machine has room for.
@@ -192,75 +149,27 @@ def workers_of(resources: dict[str, float], threads: int, gpus: float) -> int:
     return room
 
 
-def check_reachable(address: str) -> None:
-    """Refuse an address where nothing listens; Ray itself would wait for minutes.
-
-    Raises:
-        UsageError: Not an address.
-        FacerecError: Nothing answers there.
-    """
-    if address == "auto":
-        address = os.environ.get("RAY_ADDRESS") or "auto"
-    if address == "auto":
-        return  # Ray looks for it among this machine's processes
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    if not host or not port.isdecimal():
-        raise UsageError(
-            f"--address {address} is neither auto, HOST:PORT nor ray://HOST:PORT.",
-            hint="`ray start --head` prints the address.",
-        )
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=_REACH).close()
-    except (OSError, OverflowError) as error:
-        raise FacerecError(
-            f"No Ray cluster answers at {address}: {error}.",
-            hint="`ray start --head` starts one and prints its address; ray:// takes its client's port.",
-        ) from error
-
-
 def raise_fault(described: str) -> None:
     """Raise the fault that a worker met, as if it had happened here.
 
     Raises:
-        FacerecError: What the worker said.
+        FacerecError: What the worker said, of the class that it was there.
     """
     if described:
         fault = json.loads(described)
-        error = FacerecError(fault["message"], hint=fault["hint"])
-        error.exit_code = fault["exit_code"]
-        raise error
+        raise of_code(fault["exit_code"], fault["message"], hint=fault["hint"])
 
 
-def lost(error: Exception) -> FacerecError:
+def lost(error: Exception) -> ResourceError:
     """What a fault of Ray means to a user."""
     text = str(error)
     if "No module named 'facerec_cli" in text:
-        return FacerecError(
+        return ResourceError(
             "facerec is not installed on a machine of the cluster.",
             hint="Install it there in the same version: pip install 'facerec-cli[ray]'",
         )
-    return FacerecError(
-        f"The cluster gave up: {_brief(error)}",
+    return ResourceError(
+        f"The cluster gave up: {brief(error)}",
         hint="What is done is safe; go on with --resume. A worker that dies again and again lacks memory "
         "(fewer --threads, a smaller --batch-size) or met a photo that its decoder does not survive.",
     )
-
-
-def _brief(error: BaseException) -> str:
-    if isinstance(error, SystemExit):
-        return "it did not answer."
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[-1] if lines else type(error).__name__)[:300]
-
-
-@contextlib.contextmanager
-def _signals_kept() -> Iterator[None]:
-    """Ray takes SIGTERM for itself; the program's own way to end stays."""
-    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "SIGTERM"):
-        yield
-        return
-    before = signal.getsignal(signal.SIGTERM)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -18,7 +18,7 @@ from facerec_cli.embed.destination import Destination
 from facerec_cli.embed.pipeline import embed_photos
 from facerec_cli.embed.result import EmbedOptions
 from facerec_cli.embed.rows import make_shard
-from facerec_cli.errors import FacerecError, InputError, ModelError
+from facerec_cli.errors import FacerecError, InputError, ModelError, ResourceError
 from facerec_cli.faces import FaceModel, open_model
 from facerec_cli.faces.runtime import import_onnxruntime
 from facerec_cli.images import quiet_decoders
@@ -183,7 +183,7 @@ def check_versions(driver: Mapping[str, str], worker: Mapping[str, str]) -> None
     """Refuse to mix results of different versions.
 
     Raises:
-        FacerecError: With every difference.
+        ResourceError: With every difference.
     """
     wrong = [
         f"{name} {worker.get(name)}, not {driver[name]}"
@@ -191,7 +191,7 @@ def check_versions(driver: Mapping[str, str], worker: Mapping[str, str]) -> None
         if worker.get(name) != driver[name]
     ]
     if wrong:
-        raise FacerecError(
+        raise ResourceError(
             f"{socket.gethostname()} has {', '.join(wrong)}.",
             hint="Install the same versions on all machines of the cluster as where the job is started.",
         )

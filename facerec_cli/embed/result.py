@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from facerec_cli.errors import UsageError
 from facerec_cli.faces import Face
 from facerec_cli.images import MAX_PIXELS
+from facerec_cli.registry import unknown_name
 
 FacePolicy = Literal["all", "main", "center", "largest"]
 RotatePolicy = Literal["none", "auto"]
@@ -52,9 +53,9 @@ class EmbedOptions:
 
     def __post_init__(self) -> None:
         if self.faces not in get_args(FacePolicy):
-            raise UsageError(f"--faces {self.faces} is not one of {', '.join(get_args(FacePolicy))}.")
+            raise unknown_name(self.faces, get_args(FacePolicy), "choice of --faces")
         if self.rotate not in get_args(RotatePolicy):
-            raise UsageError(f"--rotate {self.rotate} is not one of {', '.join(get_args(RotatePolicy))}.")
+            raise unknown_name(self.rotate, get_args(RotatePolicy), "choice of --rotate")
         if self.min_score is not None and not 0 <= self.min_score <= 1:
             raise UsageError(f"--min-score {self.min_score} is not between 0 and 1.")
         if self.max_side < 32:

@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 
 from facerec_cli.embed.result import EmbeddedFace, PhotoResult
-from facerec_cli.embed.shards import Shard, write_stream
+from facerec_cli.embed.shards import Shard
+from facerec_cli.files import atomic_write
 
 BOX = ("x1", "y1", "x2", "y2")
 LANDMARKS = tuple(
@@ -88,7 +89,7 @@ def _face_columns(found: EmbeddedFace) -> dict[str, float]:
 def _save_crop(face: EmbeddedFace, folder: Path, name: str) -> str:
     done, png = cv2.imencode(".png", face.crop)  # type: ignore[arg-type,unused-ignore]
     assert done, "an 8-bit BGR picture can always be written as PNG"
-    with write_stream(folder / name) as stream:
+    with atomic_write(folder / name) as stream:
         stream.write(png.tobytes())
     return name
 

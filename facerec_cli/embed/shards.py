@@ -6,110 +6,29 @@ meets the same batches as one that was never interrupted, and its results are th
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import io
 import json
 import logging
 import os
 import shutil
-import stat
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from facerec_cli.errors import InputError, UsageError
-from facerec_cli.images.find import absolute
-from facerec_cli.packs.files import exclusive
+from facerec_cli.files import atomic_write
+from facerec_cli.untrusted import parse_json
 
 log = logging.getLogger("facerec")
 
 _MANIFEST, _INPUTS = "run.json", "inputs.jsonl"
-_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)  # what some network folders say
-
-
-def refuse_special(path: Path) -> None:
-    """Refuse to write where something else than a file is in the way.
-
-    Results are renamed into place. A device or pipe of that name would be gone, for every program of the
-    machine.
-
-    Raises:
-        UsageError: It is a device, pipe or socket.
-    """
-    folder = os.path.realpath(os.path.dirname(absolute(path)))  # noqa: PTH120
-    special = folder == "/dev" or folder.startswith("/proc/")  # there a redirected stdout looks like a file
-    with contextlib.suppress(OSError, ValueError):
-        special |= stat.S_IFMT(path.stat().st_mode) not in (stat.S_IFREG, stat.S_IFDIR)
-    if special:
-        raise UsageError(
-            f"{path} is a device, pipe or socket, and no file can be written there.", hint="Name a file."
-        )
-
-
-@contextlib.contextmanager
-def write_stream(path: Path, folder: Path | None = None) -> Iterator[BinaryIO]:
-    """A file to write to that appears under its name only when the block ends well.
-
-    Args:
-        path: Where it appears.
-        folder: Where it is until then, in the same file system; beside ``path`` by default. What a kill
-            leaves there is the caller's to clear away.
-
-    Raises:
-        UsageError: A device, pipe or socket has that name.
-    """
-    refuse_special(path)
-    try:
-        handle, beside = tempfile.mkstemp(prefix=".facerec.", suffix=".tmp", dir=folder or path.parent)
-    except OSError as error:
-        error.filename = str(path)  # nobody named the temporary one
-        raise
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        umask = os.umask(0o022)
-        os.umask(umask)
-        Path(beside).chmod(0o666 & ~umask)
-        Path(beside).replace(path)
-    except BaseException:
-        Path(beside).unlink(missing_ok=True)
-        raise
-
-
-@contextlib.contextmanager
-def alone(output: Path) -> Iterator[None]:
-    """Keep every other process from writing to ``output`` meanwhile.
-
-    Raises:
-        UsageError: Another process is at it.
-    """
-    lock = output.with_name(f".{output.name}.lock")
-    with contextlib.ExitStack() as stack:
-        try:
-            stack.enter_context(exclusive(lock))
-        except BlockingIOError as error:
-            raise UsageError(
-                f"Another facerec is writing {output} now.", hint="Wait for it to end, or choose another -o."
-            ) from error
-        except OSError as error:
-            if error.errno not in _NO_LOCKS:
-                raise
-        try:
-            yield
-        finally:
-            with contextlib.suppress(OSError):  # Windows keeps files that are open
-                lock.unlink()
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,9 +66,9 @@ class Parts:
         """Start afresh: whatever an earlier run left here is dropped."""
         self.remove()
         self.folder.mkdir(parents=True)
-        with write_stream(self.folder / _INPUTS) as stream:
+        with atomic_write(self.folder / _INPUTS) as stream:
             stream.writelines(f"{line}\n".encode() for line in _signatures(inputs))
-        with write_stream(self.folder / _MANIFEST) as stream:
+        with atomic_write(self.folder / _MANIFEST) as stream:
             stream.write(json.dumps(run, indent=2).encode())
 
     def resume(self, run: Mapping[str, Any], inputs: Sequence[str]) -> None:
@@ -159,17 +78,17 @@ class Parts:
             UsageError: Something that decides the result differs; the message says what.
         """
         try:
-            before = dict(json.loads((self.folder / _MANIFEST).read_bytes()))
+            before = dict(parse_json((self.folder / _MANIFEST).read_bytes()))
         except (OSError, ValueError, TypeError) as error:
             raise _unreadable(self.folder / _MANIFEST, error) from error
         changed = describe_changes({**before, "inputs": None}, {**run, "inputs": None})
         if changed:
             raise UsageError(
                 f"--resume cannot go on, because the run in {self.folder} was another one: {changed}.",
-                hint="Give the same settings as before, or start over with --force.",
+                hint="Give the same settings as before, or start over with --overwrite.",
             )
         self._check_inputs(inputs)
-        self._drop_damaged()
+        self._drop_damaged(inputs, run["shard_size"])
 
     def count(self) -> int:
         """How many shards are done; an engine may do them in any order."""
@@ -189,7 +108,7 @@ class Parts:
 
     def store(self, index: int, content: bytes) -> None:
         """Store a packed shard, whole and flushed to the disk."""
-        with write_stream(self._shard_path(index)) as stream:
+        with atomic_write(self._shard_path(index)) as stream:
             stream.write(content)
 
     def read(self) -> Iterator[Shard]:
@@ -220,13 +139,18 @@ class Parts:
                 f"{path} is damaged: {error}.", hint="Go on with --resume: it is made again."
             ) from error
 
-    def _drop_damaged(self) -> None:
-        """What a crash or a bad disk has spoilt is missing, and so is made again."""
+    def _drop_damaged(self, inputs: Sequence[str], step: int) -> None:
+        """What a crash or a bad disk has spoilt, or is of other photos, is missing, and so is made again."""
         for path in sorted(self.folder.glob("*.npz")):
+            first = int(path.stem) * step if path.stem.isdecimal() else len(inputs)
             try:
-                self._load(path)
+                rows = self._load(path).rows
+                held = [row.get("path") for row in rows if not row.get("face", 0)]
+                fault = "" if held == list(inputs[first : first + step]) else f"{path} is of other photos."
             except InputError as error:
-                log.warning("%s It is made again.", error.message)
+                fault = error.message
+            if fault:
+                log.warning("%s It is made again.", fault)
                 path.unlink()
 
     def _check_inputs(self, inputs: Sequence[str]) -> None:
@@ -242,12 +166,12 @@ class Parts:
                     continue
                 raise UsageError(
                     f"--resume cannot go on, because the photos are not the same: {_difference(was, now)}.",
-                    hint="Start over with --force.",
+                    hint="Start over with --overwrite.",
                 )
 
 
 def _unreadable(path: Path, error: Exception) -> UsageError:
-    return UsageError(f"{path} cannot be read: {error}.", hint="Start over with --force.")
+    return UsageError(f"{path} cannot be read: {error}.", hint="Start over with --overwrite.")
 
 
 def _difference(was: str | None, now: str | None) -> str:

@@ -19,6 +19,7 @@ from facerec_cli.backbones import Backbone, Preprocessing
 from facerec_cli.errors import ModelError
 from facerec_cli.export.graph import ExportedNetwork, GraphOptions
 from facerec_cli.faces.encode import network_input
+from facerec_cli.faces.runtime import import_onnxruntime
 from facerec_cli.packs.manifest import EncoderSpec
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def open_session(
     model: ModelProto, provider: str = "CPUExecutionProvider", *, threads: int | None = None
 ) -> InferenceSession:
     """Open ``model`` in ONNX Runtime as our own commands do, but with full float32 on GPUs."""
-    import onnxruntime
+    onnxruntime = import_onnxruntime()
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
@@ -160,7 +161,7 @@ def check(
 
 def _sessions(model: ModelProto) -> list[tuple[str, InferenceSession]]:
     """A session for every provider that really starts; ONNX Runtime lists some that do not."""
-    import onnxruntime
+    onnxruntime = import_onnxruntime()
 
     opened = []
     for provider in onnxruntime.get_available_providers():

@@ -15,7 +15,7 @@ import torch
 from facerec_cli.backbones import Preprocessing
 from facerec_cli.errors import InputError, UsageError
 from facerec_cli.export import compress, crops, parity
-from facerec_cli.export.files import move, sealed, workshop
+from facerec_cli.export.files import HINT, sealed
 from facerec_cli.export.graph import OPSET, ExportedNetwork, GraphOptions, to_onnx
 from facerec_cli.export.insightface import to_insightface
 from facerec_cli.export.measure import FARS, Verification, measure, threshold, verification
@@ -23,7 +23,6 @@ from facerec_cli.export.plan import (
     FULL,
     ExportOptions,
     beside,
-    refuse_existing,
     refuse_registered,
     suffixed,
     target,
@@ -31,8 +30,10 @@ from facerec_cli.export.plan import (
 from facerec_cli.export.result import ExportedFile, ExportReport
 from facerec_cli.export.source import Source, open_source
 from facerec_cli.faces.encode import network_input
+from facerec_cli.outputs import refuse_existing
 from facerec_cli.packs.manifest import EncoderSpec, License, ModelPack, Threshold
 from facerec_cli.progress import Progress, silent
+from facerec_cli.workshop import clear_workshop, move, workshop
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -56,7 +57,9 @@ def export(checkpoint: Path, options: ExportOptions, *, progress: Progress = sil
     name, place = target(options)
     targets = {form: beside(place, form) for form in (FULL, *options.forms)}
     foreign = options.insightface / place.name if options.insightface else None
-    refuse_existing([*targets.values(), *([foreign] if foreign else [])], force=options.force)
+    places = [*targets.values(), *([foreign] if foreign else [])]
+    clear_workshop(place, places)
+    refuse_existing(places, overwrite=options.force)
     names = {form: suffixed(options.name, form) for form in targets} if options.name else {}
     refuse_registered(names.values(), force=options.force)
 
@@ -102,12 +105,12 @@ def export(checkpoint: Path, options: ExportOptions, *, progress: Progress = sil
         vectors = parity.torch_embeddings(source.backbone, source.preprocessing, pairs.crops, options.graph)
         reference = verification(vectors, pairs, _fars(options))
     pack = _pack(source, options, name, encoder, rows, str(few))
-    with workshop(place) as folder:
+    with workshop(place, places, hint=HINT) as folder:
         made = _make_files(graphs, targets, pack, folder, source, options, chosen, pairs)
         moves = {folder / path.name: path for path in targets.values()}
         if foreign is not None:
             moves[_make_insightface(graphs[FULL], pack, folder, source, options, chosen)] = foreign
-        move(moves)
+        move(folder, moves, hint=HINT)
     files = tuple(
         dataclasses.replace(
             file, path=targets[file.form], pack=dataclasses.replace(file.pack, folder=place.parent)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec_cli.errors import InputError, ModelError
+from facerec_cli.suggest import guess
 
 # Points of the aligned crop in the order of ``Face.landmarks``, for a crop of 112 x 112 pixels.
 TEMPLATES: Mapping[str, NDArray[np.float64]] = {
@@ -37,7 +38,10 @@ def template(name: str, size: tuple[int, int]) -> NDArray[np.float64]:
         ModelError: Unknown name, or a size for which no convention exists.
     """
     if name not in TEMPLATES:
-        raise ModelError(f"There is no alignment template {name!r}.", hint=f"Known: {', '.join(TEMPLATES)}")
+        raise ModelError(
+            f"There is no alignment template {name!r}.",
+            hint=f"{guess(name, TEMPLATES)}Known: {', '.join(TEMPLATES)}",
+        )
     points, (width, height) = TEMPLATES[name], size
     if (width, height) == (96, 112):
         return np.subtract(points, [8.0, 0.0])
@@ -47,7 +51,8 @@ def template(name: str, size: tuple[int, int]) -> NDArray[np.float64]:
         if width % 128 == 0:
             return np.add(points, [8.0, 0.0]) * (width / 128)
     raise ModelError(
-        f"Nobody has said where the landmarks lie in a crop of {width} x {height} pixels.",
+        f"Nobody has said where the landmarks lie in a crop of {width} x {height} pixels, so faces cannot be "
+        "cut out for such a network as they were for its training.",
         hint="Squares of a multiple of 112 or 128 pixels, and 96 x 112, have a convention.",
     )
 

@@ -30,13 +30,14 @@ class Binding:
     Args:
         session: An ``onnxruntime.InferenceSession``.
         page_locked: Whether the input buffer is page-locked; without CUDA's library it silently is not.
+        outputs: Names of the outputs that are wanted; None takes all.
     """
 
-    def __init__(self, session: Any, *, page_locked: bool) -> None:
+    def __init__(self, session: Any, *, page_locked: bool, outputs: list[str] | None = None) -> None:
         self._session = session
         self._binding = session.io_binding()
         self._input = session.get_inputs()[0].name
-        self._outputs = [port.name for port in session.get_outputs()]
+        self._outputs = outputs or [port.name for port in session.get_outputs()]
         self._page_locked = page_locked
         self._buffer = np.empty(0, np.uint8)
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec_cli.faces.network import Empty
+from facerec_cli.packs.ports import whole_shift
 
 
 def planes(
@@ -40,17 +41,37 @@ def planes(
 
 
 def network_input(
-    crops: NDArray[np.uint8], spec: Any, empty: Empty = np.empty
-) -> NDArray[np.float32] | NDArray[np.uint8]:
+    crops: NDArray[np.uint8], spec: Any, empty: Empty = np.empty, *, dtype: str | None = None
+) -> NDArray[Any]:
     """Crops as the encoder that ``spec`` (an ``EncoderSpec``) describes takes them.
+
+    Floats are (pixel - mean) / std, computed in float32. Whole numbers are pixels: what scales them is inside
+    the graph, and only a shift by whole numbers can be applied here.
 
     Args:
         crops: (N, H, W, 3) uint8 BGR.
         spec: The manifest's encoder table.
         empty: Makes the result's array.
+        dtype: Of the network's input; None takes float32 for channels first and uint8 for channels last,
+            as ``facerec export`` writes them.
+
+    Returns:
+        (N, 3, H, W) or, for layout "nhwc", (N, H, W, 3) of ``dtype``.
     """
-    if spec.layout == "nhwc":  # preprocessing is inside the graph
-        out: NDArray[np.uint8] = empty(crops.shape, np.uint8)
-        np.copyto(out, crops[..., ::-1] if spec.color == "rgb" else crops)
+    last = spec.layout == "nhwc"
+    wanted = np.dtype(dtype or (np.uint8 if last else np.float32))
+    if wanted == np.float32 and not last:
+        return planes(crops, color=spec.color, mean=spec.mean, std=spec.std, empty=empty)
+    ordered: NDArray[Any] = crops[..., ::-1] if spec.color == "rgb" else crops
+    if not last:
+        ordered = ordered.transpose(0, 3, 1, 2)
+    out: NDArray[Any] = empty(ordered.shape, wanted)
+    if wanted.kind in "iu":
+        shift = np.array(whole_shift(spec, wanted), np.int64)
+        shifted: NDArray[Any] = ordered if last else ordered.transpose(0, 2, 3, 1)
+        shifted = shifted if not shift.any() else shifted - shift
+        np.copyto(out, shifted if last else shifted.transpose(0, 3, 1, 2), casting="unsafe")
         return out
-    return planes(crops, color=spec.color, mean=spec.mean, std=spec.std, empty=empty)
+    scaled = planes(crops, color=spec.color, mean=spec.mean, std=spec.std)
+    np.copyto(out, scaled.transpose(0, 2, 3, 1) if last else scaled, casting="same_kind")
+    return out

@@ -34,6 +34,9 @@ def split_head(model: ModelProto) -> tuple[ModelProto, ModelProto] | None:
     graph = model.graph
     if len(graph.output) != 1 or any(a.HasField("g") for node in graph.node for a in node.attribute):
         return None
+    fed_shape = graph.input[0].type.tensor_type.shape.dim if graph.input else []
+    if len(fed_shape) and fed_shape[0].dim_value > 1:
+        return None  # the head would get other batches than the file says
     kind = graph.output[0].type.tensor_type
     if kind.elem_type != _FLOAT or len(kind.shape.dim) != 2:
         return None

@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 from facerec_cli.errors import InputError, ModelError
 from facerec_cli.faces.align import similarity, template, warp
 from facerec_cli.faces.detect import Detector
-from facerec_cli.faces.encode import network_input
+from facerec_cli.faces.encoder import Encoder
 from facerec_cli.faces.face import Face
-from facerec_cli.faces.network import Network
+from facerec_cli.faces.proof import prove_encoder
 from facerec_cli.packs.manifest import DetectorSpec, ModelPack
-from facerec_cli.packs.network import check_encoder, inspect_network
 from facerec_cli.packs.resolve import DEFAULT_PACK, open_pack, pack_hash
 
 Image = NDArray[np.uint8]
@@ -77,15 +76,12 @@ class FaceModel:
         self.input_size = encoder.input_size
         self.embedding_size = encoder.embedding_size
         self._template = template(encoder.template, encoder.input_size)
-        check_encoder(
-            inspect_network(pack.encoder_path),
-            layout=encoder.layout,
-            embedding_size=encoder.embedding_size,
-            input_size=encoder.input_size,
-        )
-        self._encoder = Network(pack.encoder_path, device=device, threads=threads)
-        self.provider = self._encoder.device
-        if self._encoder.input_shape[0] == 1:
+        self._encoder = Encoder(encoder, pack.encoder_path, device=device, threads=threads)
+        network = self._encoder.network
+        self.provider = network.device
+        if pack.unproved:
+            prove_encoder(self._encoder)
+        if network.input_shape[0] == 1:
             log.warning(
                 "%s takes one crop at a time, which is slow on a GPU; export it with a dynamic batch.",
                 pack.encoder_path,
@@ -166,23 +162,8 @@ class FaceModel:
             raise InputError(
                 f"Crops must be (N, {height}, {width}, 3) uint8 BGR, not {crops.shape} {crops.dtype}."
             )
-        out = self._embed(crops, batch_size)
-        return out + self._embed(crops[:, :, ::-1], batch_size) if flip else out
-
-    def _embed(self, crops: Image, batch_size: int) -> NDArray[np.float32]:
-        out = np.empty((len(crops), self.embedding_size), np.float32)
-        spec = self.pack.encoder
-        runs = self._encoder.run(
-            len(crops), lambda span, empty: network_input(crops[span], spec, empty), batch_size=batch_size
-        )
-        for span, (embeddings, *_) in runs:
-            if embeddings.shape != out[span].shape:
-                raise ModelError(
-                    f"{self.pack.encoder_path} gives {embeddings.shape} for {out[span].shape[0]} crops, "
-                    f"not {out[span].shape}; its manifest does not fit it."
-                )
-            out[span] = embeddings
-        return out
+        out = self._encoder.embed(crops, batch_size)
+        return out + self._encoder.embed(crops[:, :, ::-1], batch_size) if flip else out
 
 
 def _detector_of(pack: ModelPack) -> tuple[DetectorSpec, Path]:

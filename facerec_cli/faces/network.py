@@ -19,8 +19,10 @@ from numpy.typing import DTypeLike, NDArray
 
 from facerec_cli.errors import ModelError, UsageError
 from facerec_cli.faces.binding import Binding
-from facerec_cli.faces.providers import faults, first_line, open_sessions
+from facerec_cli.faces.explain import explained
+from facerec_cli.faces.providers import faults, open_sessions
 from facerec_cli.faces.runtime import default_threads, import_onnxruntime
+from facerec_cli.packs.foreign import reading
 
 _ROWS = {"cpu": 2}  # most rows of one call, where fewer are faster; see benchmarks/runtime.py
 _BOUND = ("cuda", "tensorrt")  # devices whose inputs are bound in page-locked memory
@@ -52,10 +54,12 @@ class Network:
         device: One of ``providers.DEVICES``.
         threads: CPU threads; None takes :func:`default_threads`.
         bind: Whether inputs are bound (:class:`Binding`) instead of handed over; None does so on GPUs.
+        only: Name of the one output that is wanted; None takes all.
 
     Attributes:
         device: What it really runs on, a key of ``providers.PROVIDERS``.
         input_shape: None where a dimension is not fixed.
+        rows: Most rows of one call; None leaves it to the batch size.
         outputs: Names of the outputs.
         ranks: Number of dimensions of each output; 0 where the file does not say.
 
@@ -71,6 +75,7 @@ class Network:
         device: str = "auto",
         threads: int | None = None,
         bind: bool | None = None,
+        only: str | None = None,
     ) -> None:
         if threads is not None and threads < 1:
             raise UsageError(f"threads must be at least 1, not {threads}.")
@@ -79,23 +84,23 @@ class Network:
         sessions, self.device, self._pool = _starter.submit(_start, path, device, self.threads).result()
         self._session = sessions[0]
         self._head: Any = sessions[1] if len(sessions) > 1 else None
-        ports = self._session.get_inputs()
-        if len(ports) != 1:
-            raise ModelError(f"{path} takes {len(ports)} inputs; a face network takes one.")
-        self._input = ports[0].name
-        shape = ports[0].shape
-        self.input_shape = tuple(n if isinstance(n, int) and n > 0 else None for n in shape)
-        self.outputs = [port.name for port in sessions[-1].get_outputs()]
-        self.ranks = [len(port.shape or ()) for port in sessions[-1].get_outputs()]
+        with reading(path, "an ONNX file"):  # names may be no text
+            ports = self._session.get_inputs()
+            if len(ports) != 1:
+                raise ModelError(f"{path} takes {len(ports)} inputs; a face network takes one.")
+            self._input = ports[0].name
+            shape = ports[0].shape
+            self.input_shape = tuple(n if isinstance(n, int) and n > 0 else None for n in shape)
+            made = [port for port in sessions[-1].get_outputs() if only in (None, port.name)]
+            self.outputs = [port.name for port in made]
+            self.ranks = [len(port.shape or ()) for port in made]
         self.rows = self._rows_of_a_call()
         self._bind = self.device in _BOUND if bind is None else bind
         self._bindings = threading.local()
 
     def _rows_of_a_call(self) -> int | None:
-        fixed = self.input_shape[0] if self.input_shape else None
-        if fixed and fixed > 1:
-            raise ModelError(f"{self.path} takes exactly {fixed} photos at a time; export it with batch 'N'.")
-        return 1 if fixed == 1 else _ROWS.get(self.device)
+        self._fixed = self.input_shape[0] if self.input_shape else None
+        return self._fixed or _ROWS.get(self.device)
 
     def run(
         self,
@@ -114,20 +119,34 @@ class Network:
             batch_size: Most rows of one call.
             one_by_one: Whether the outputs have no batch axis.
 
+        A network with a fixed batch gets exactly that many: the last call is filled up, and what comes of the
+        filling is left out.
+
         Returns:
             For every call, in order, its rows and the outputs.
 
         Raises:
             ModelError: ONNX Runtime refuses the input or fails.
         """
-        rows = 1 if one_by_one else max(1, min(batch_size, self.rows or batch_size))
+        rows = 1 if one_by_one else self._fixed or max(1, min(batch_size, self.rows or batch_size))
         spans = _spans(count, rows)
+        fixed = self._fixed or 1
+        if one_by_one and fixed > 1:
+            raise ModelError(
+                f"{self.path} takes {fixed} photos at a time, but its outputs do not tell them apart.",
+                hint="Export it again for one photo at a time.",
+            )
 
         def call(span: slice) -> tuple[slice, list[NDArray[np.float32]]]:
+            count = span.stop - span.start
             if not self._bind:
-                return span, self._call(make(span, np.empty), self._plain)
-            binding = self._binding()
-            return span, self._call(make(span, binding.empty), binding.run)
+                outputs = self._call(_filled(make(span, np.empty), fixed), self._plain)
+            else:
+                binding = self._binding()
+                outputs = self._call(_filled(make(span, binding.empty), fixed), binding.run)
+            return span, outputs if count >= fixed else [
+                out[:count] if out.shape[:1] == (fixed,) else out for out in outputs
+            ]
 
         if self._pool is None:
             return [call(span) for span in spans]
@@ -144,12 +163,14 @@ class Network:
     def _binding(self) -> Binding:
         """The binding of this thread."""
         if not hasattr(self._bindings, "own"):
-            self._bindings.own = Binding(self._session, page_locked=self.device in _BOUND)
+            names = None if self._head is not None else self.outputs
+            self._bindings.own = Binding(self._session, page_locked=self.device in _BOUND, outputs=names)
         own: Binding = self._bindings.own
         return own
 
     def _plain(self, batch: NDArray[Any]) -> list[NDArray[np.float32]]:
-        outputs: list[NDArray[np.float32]] = self._session.run(None, {self._input: batch})
+        names = None if self._head is not None else self.outputs
+        outputs: list[NDArray[np.float32]] = self._session.run(names, {self._input: batch})
         return outputs
 
     def _finish(self, features: NDArray[np.float32]) -> list[NDArray[np.float32]]:
@@ -162,10 +183,13 @@ class Network:
         try:
             return run(batch)
         except faults(import_onnxruntime()) as fault:
-            raise ModelError(
-                f"{self.path} failed on an input of {batch.shape}: {first_line(fault)}",
-                hint="Lower the batch size if memory ran out." if self.device != "cpu" else "",
-            ) from fault
+            raise explained(self.path, fault, shape=batch.shape, device=self.device) from fault
+
+
+def _filled(batch: NDArray[Any], rows: int) -> NDArray[Any]:
+    """``batch`` with its last row repeated until there are ``rows``."""
+    lacking = rows - len(batch)
+    return batch if lacking <= 0 else np.concatenate([batch, np.repeat(batch[-1:], lacking, axis=0)])
 
 
 def _spans(count: int, size: int) -> list[slice]:

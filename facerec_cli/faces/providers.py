@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from facerec_cli.errors import ModelError, UsageError
+from facerec_cli.faces.explain import explained
 from facerec_cli.faces.runtime import import_onnxruntime, wheel_conflict
-from facerec_cli.packs.files import sha256_of
+from facerec_cli.files import sha256_of
+from facerec_cli.packs.foreign import not_onnx, reading
 from facerec_cli.packs.places import home
+from facerec_cli.suggest import guess
 
 log = logging.getLogger("facerec")
 
@@ -47,7 +50,9 @@ def open_sessions(path: Path, device: str, threads: int) -> tuple[list[Any], str
         ModelError: The file or the device cannot be used.
     """
     if device not in DEVICES:
-        raise UsageError(f"There is no device {device!r}.", hint=f"Known: {', '.join(DEVICES)}")
+        raise UsageError(
+            f"There is no device {device!r}.", hint=f"{guess(device, DEVICES)}Known: {', '.join(DEVICES)}"
+        )
     runtime = import_onnxruntime()
     available = runtime.get_available_providers()
     wanted = [name for name in _AUTO if PROVIDERS[name] in available] if device == "auto" else [device]
@@ -117,7 +122,7 @@ def _sessions(runtime: Any, path: Path, device: str, threads: int) -> list[Any]:
     try:
         return [runtime.InferenceSession(content, options, providers=providers) for content in contents]
     except faults(runtime) as fault:
-        raise ModelError(f"{path} cannot be run: {first_line(fault)}") from fault
+        raise explained(path, fault) from fault
 
 
 def _contents(path: Path, device: str) -> list[bytes] | list[str]:
@@ -134,17 +139,18 @@ def _contents(path: Path, device: str) -> list[bytes] | list[str]:
     from facerec_cli.faces.graph import rewrite_prelu
     from facerec_cli.faces.head import split_head
 
-    try:
-        model = onnx.load(str(path), load_external_data=False)
-    except DecodeError as fault:
-        raise ModelError(f"{path} is not an ONNX file, or it is cut short.") from fault
-    if any(entry.data_location == onnx.TensorProto.EXTERNAL for entry in model.graph.initializer):
-        return [str(path)]  # its weights lie beside it and are found by its name
-    rewritten = rewrite_prelu(model)
-    parts = split_head(rewritten)
-    if parts is None and rewritten is model:
-        return [str(path)]
-    return [bytes(part.SerializeToString()) for part in parts or [rewritten]]
+    with reading(path, "an ONNX file"):
+        try:
+            model = onnx.load(str(path), load_external_data=False)
+        except DecodeError as fault:
+            raise not_onnx(path) from fault
+        if any(entry.data_location == onnx.TensorProto.EXTERNAL for entry in model.graph.initializer):
+            return [str(path)]  # its weights lie beside it and are found by its name
+        rewritten = rewrite_prelu(model)
+        parts = split_head(rewritten)
+        if parts is None and rewritten is model:
+            return [str(path)]
+        return [bytes(part.SerializeToString()) for part in parts or [rewritten]]
 
 
 def _blocked_layout() -> bool:
@@ -155,14 +161,5 @@ def _blocked_layout() -> bool:
 def faults(runtime: Any) -> tuple[type[Exception], ...]:
     """What onnxruntime raises for a file or an input that it cannot use."""
     state = runtime.capi.onnxruntime_pybind11_state
-    names = (
-        "Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NoModel", "NoSuchFile",
-        "NotImplemented", "RuntimeException", "EPFail",
-    )  # fmt: skip
-    return (*(getattr(state, name) for name in names if hasattr(state, name)), RuntimeError, ValueError)
-
-
-def first_line(fault: BaseException) -> str:
-    """What a fault of ONNX Runtime says, short enough for a message."""
-    text = str(fault).strip() or type(fault).__name__
-    return text.splitlines()[0][:300]
+    own = [kind for kind in vars(state).values() if isinstance(kind, type) and issubclass(kind, Exception)]
+    return (*own, RuntimeError, ValueError, TypeError, IndexError, OverflowError, MemoryError)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from facerec_cli.errors import ModelError
+from facerec_cli.privacy import silence
 
 _PACKAGES = {
     "onnxruntime": "the CPU",
@@ -55,6 +56,7 @@ def import_onnxruntime() -> Any:
     except (ImportError, AttributeError) as fault:
         advice = wheel_conflict() or "Run: pip install --force-reinstall onnxruntime"
         raise ModelError(f"ONNX Runtime cannot be used: {fault}.", hint=advice) from fault
+    silence(onnxruntime)
     return onnxruntime
 
 

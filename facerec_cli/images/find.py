@@ -1,34 +1,29 @@
 """From what a user types to a list of files: files, folders, list files, patterns, standard input."""
 
-# ruff: noqa: PTH100, PTH112, PTH113, PTH116, PTH118, PTH120, PTH122, PTH207
+# ruff: noqa: PTH100, PTH112, PTH113, PTH116, PTH120, PTH207
 from __future__ import annotations
 
-import codecs
 import errno
 import glob
 import logging
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from facerec_cli.errors import InputError
+from facerec_cli.images.lists import read_photo_list
 from facerec_cli.images.remote import is_url, list_url
+from facerec_cli.images.suffixes import IMAGE_SUFFIXES, UNREAD_SUFFIXES, is_photo_name, suffix_of, unread_told
+from facerec_cli.tables.paths import is_root
 
 log = logging.getLogger("facerec")
 
 # Plain strings and os.path throughout: they keep odd names as typed and are quick with a million files.
 
-# fmt: off
-IMAGE_SUFFIXES = frozenset([
-    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".gif", ".pgm",
-    ".ppm", ".pbm", ".pnm", ".pam", ".pfm", ".jp2", ".j2k", ".avif", ".heic", ".heif", ".hdr", ".ras", ".sr",
-])
-# fmt: on
-"""What a folder's files must end in (in any case) to be taken for photos."""
-
-_LIST_SUFFIXES = frozenset([".txt", ".lst", ".list"])
+_LIST_SUFFIXES = frozenset([".txt", ".lst", ".list", ".csv", ".tsv"])
 _NOTHING_THERE = frozenset([errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG])
 _FAULTS_SHOWN = 3
 
@@ -39,14 +34,21 @@ def find_images(
     exclude: Iterable[str | os.PathLike[str]] = (),
     stdin: BinaryIO | None = None,
 ) -> list[str]:
-    """Expand what a user named into files, in a stable order, each file once.
+    """Expand what a user named into files, in a stable order.
 
-    * A folder gives the photos below it, in sorted order; other and hidden files are passed over. Links to
-      folders are followed, each folder once.
-    * ``.txt``, ``.lst`` and ``.list`` files are lists, one path a line (or ended by NUL bytes, as ``find
-      -print0`` writes); a relative path is looked up beside the list, then in the current folder. A line
-      that names nothing as it stands is tried without blanks around it, without quotes around it, and with
-      Windows' backslashes turned.
+    Each line of a list has its place in the answer, also where a photo is listed twice, so that what is made
+    of the photos can be joined to the list by position. All else names a file once: folders, patterns and
+    files give what nothing before them has given, a folder in a list what no line of the list names.
+
+    * A folder gives the photos below it, in sorted order; other and hidden files are passed over, and a
+      warning counts those of pictures and videos in formats that are not read. Links to folders are
+      followed, each folder once.
+    * ``.txt``, ``.lst``, ``.list``, ``.csv`` and ``.tsv`` files are lists, one path a line (or ended by NUL
+      bytes, as ``find -print0`` writes), or tables with a column of paths; a relative path is looked up
+      beside the list, then in the current folder. Blank lines, comments (``# ...``) and a heading name
+      nothing. A line that names nothing as it stands is tried without blanks around it, without quotes
+      around it, with Windows' backslashes turned, and in other Unicode forms. The root of the disk is not
+      searched.
     * ``-`` is such a list on standard input.
     * A name with ``*``, ``?`` or ``[`` that is no file is a pattern; ``**`` goes into folders.
     * A URL (``s3://bucket/photos``, see ``images.remote``) is a photo, or a folder whose photos are listed.
@@ -69,12 +71,15 @@ def find_images(
     banned = {absolute(path) for path in exclude}
     seen: set[str] = set()
     found: list[str] = []
+    unread: Counter[str] = Counter()
     for given in inputs:
-        for path in _expand(os.fspath(given), banned, stdin):
-            key = absolute(path) if "\0" not in path else path
-            if key not in seen:
+        for path, is_line in _expand(os.fspath(given), _Search(banned, unread), stdin):
+            key = _key(path)
+            if is_line or key not in seen:
                 seen.add(key)
                 found.append(path)
+    if unread:
+        log.warning("Passed over: %s. Convert those that show faces to JPEG.", unread_told(unread))
     return found
 
 
@@ -135,22 +140,68 @@ def absolute(path: str | os.PathLike[str]) -> str:
         ) from error
 
 
-def _expand(given: str, banned: set[str], stdin: BinaryIO | None) -> Iterator[str]:
+def _key(path: str) -> str:
+    return absolute(path) if "\0" not in path else path
+
+
+class _Search(NamedTuple):
+    """What one search knows.
+
+    Attributes:
+        banned: Folders that are passed over.
+        unread: How many files were passed over for their format, by suffix.
+    """
+
+    banned: set[str]
+    unread: Counter[str]
+
+
+def _expand(given: str, search: _Search, stdin: BinaryIO | None) -> Iterator[tuple[str, bool]]:
+    """Files, and whether each is a line of a list by itself."""
     if given == "-":
-        for line in _lines(_read_stdin(stdin)):
-            yield from _expand_entry(_meant(line, [""]), banned)
+        yield from _expand_list(_read_stdin(stdin), "standard input", [""], search)
     elif Path(given).suffix.lower() in _LIST_SUFFIXES and os.path.isfile(given):
-        yield from _listed(given, banned)
+        try:
+            data = Path(given).read_bytes()
+        except OSError as error:
+            raise InputError(f"The list {given} cannot be read: {error.strerror}.") from error
+        yield from _expand_list(data, given, [os.path.dirname(given), ""], search)
     else:
-        yield from _expand_entry(given, banned)
+        yield from ((path, False) for path in _expand_entry(given, search))
 
 
-def _expand_entry(given: str, banned: set[str]) -> Iterator[str]:
+def _expand_list(data: bytes, what: str, folders: list[str], search: _Search) -> Iterator[tuple[str, bool]]:
+    lines = read_photo_list(data, what, folders, IMAGE_SUFFIXES)
+    several = [not is_root(line) and _is_several(line) for line in lines]
+    own: set[str] = set()
+    if any(several):  # `find photos` names the folder and then each photo in it
+        own = {_key(line) for line, more in zip(lines, several, strict=True) if not more}
+    for line, more in zip(lines, several, strict=True):
+        if is_root(line):
+            log.warning("%s names the root of the disk in a line, which is not searched for photos.", what)
+        if not more:
+            yield line, True
+            continue
+        for path in _expand_entry(line, search):
+            if path == line:  # a pattern without a match, a folder that cannot be opened
+                yield path, True
+            elif _key(path) not in own:
+                yield path, False
+
+
+def _is_several(entry: str) -> bool:
+    """Whether an entry is a folder, a pattern or a URL, which stand for any number of photos."""
+    if is_url(entry):
+        return not _is_photo(entry)
+    return os.path.isdir(entry) or (glob.has_magic(entry) and not os.path.lexists(entry))
+
+
+def _expand_entry(given: str, search: _Search) -> Iterator[str]:
     """A file, a folder, a pattern or a URL."""
     if is_url(given):
-        yield from _expand_url(given)
+        yield from _expand_url(given, search)
     elif os.path.isdir(given):
-        photos = _walk(given, banned, set())
+        photos = _walk(given, search, set())
         first = next(photos, None)
         if first is None:
             log.warning("The folder %s has no photo in it.", given)
@@ -160,18 +211,20 @@ def _expand_entry(given: str, banned: set[str]) -> Iterator[str]:
     elif glob.has_magic(given) and not os.path.lexists(given):
         matches = sorted(glob.glob(given, recursive=True))
         for match in matches:
-            yield from _walk(match, banned, set()) if os.path.isdir(match) else [match]
+            yield from _walk(match, search, set()) if os.path.isdir(match) else [match]
         if not matches:
             yield given
     else:
         yield given
 
 
-def _expand_url(given: str) -> Iterator[str]:
+def _expand_url(given: str, search: _Search) -> Iterator[str]:
     if _is_photo(given):
         yield given
         return
     listed = list_url(given)
+    for url in listed or ():
+        _note_unread(_url_name(url), search)
     if listed is None:
         yield given
     elif photos := [url for url in listed if _is_photo(url)]:
@@ -181,17 +234,19 @@ def _expand_url(given: str) -> Iterator[str]:
 
 
 def _is_photo(url: str) -> bool:
-    name = url.partition("?")[0].rpartition("/")[2]
-    return not name.startswith(".") and os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
+    name = _url_name(url)
+    return not name.startswith(".") and is_photo_name(name)
 
 
-def _listed(path: str, banned: set[str]) -> Iterator[str]:
-    try:
-        data = Path(path).read_bytes()
-    except OSError as error:
-        raise InputError(f"The list {path} cannot be read: {error.strerror}.") from error
-    for line in _lines(data):
-        yield from _expand_entry(_meant(line, [os.path.dirname(path), ""]), banned)
+def _url_name(url: str) -> str:
+    return url.partition("?")[0].rpartition("/")[2]
+
+
+def _note_unread(name: str, search: _Search) -> None:
+    """Count a picture or video in a format that is not read."""
+    suffix = suffix_of(name)
+    if suffix in UNREAD_SUFFIXES and not name.startswith("."):
+        search.unread[suffix] += 1
 
 
 def _read_stdin(stdin: BinaryIO | None) -> bytes:
@@ -206,33 +261,9 @@ def _read_stdin(stdin: BinaryIO | None) -> bytes:
         raise InputError(f"Standard input cannot be read: {error.strerror}.") from error
 
 
-def _meant(line: str, folders: list[str]) -> str:
-    """The path that a line of a list means; as it stands in the first folder where there is no such thing."""
-    bare = line.strip()
-    if is_url(bare):
-        return bare
-    quoted = len(bare) > 2 and bare[0] == bare[-1] and bare[0] in "\"'"
-    plain = bare[1:-1] if quoted else bare
-    for name in dict.fromkeys((line, bare, plain, plain.replace("\\", "/"))):
-        for folder in folders:
-            if os.path.lexists(os.path.join(folder, name)):
-                return os.path.join(folder, name)
-    return os.path.join(folders[0], line if glob.has_magic(line) else plain)
-
-
-def _lines(data: bytes) -> Iterator[str]:
-    if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):  # PowerShell's and Notepad's
-        yield from filter(str.strip, data.decode("utf-16", errors="replace").splitlines())
-        return
-    parts = data.split(b"\0") if b"\0" in data else data.removeprefix(b"\xef\xbb\xbf").splitlines()
-    for part in parts:
-        if part.strip():
-            yield os.fsdecode(part)
-
-
-def _walk(folder: str, banned: set[str], visited: set[tuple[int, int]]) -> Iterator[str]:
+def _walk(folder: str, search: _Search, visited: set[tuple[int, int]]) -> Iterator[str]:
     """The photos below a folder; a folder that cannot be opened is yielded itself, to be reported."""
-    if absolute(folder) in banned:
+    if absolute(folder) in search.banned:
         return
     try:
         state = os.stat(folder)
@@ -248,9 +279,11 @@ def _walk(folder: str, banned: set[str], visited: set[tuple[int, int]]) -> Itera
         if entry.name.startswith("."):
             continue
         if _is_folder(entry):
-            yield from _walk(entry.path, banned, visited)
-        elif os.path.splitext(entry.name)[1].lower() in IMAGE_SUFFIXES:
+            yield from _walk(entry.path, search, visited)
+        elif is_photo_name(entry.name):
             yield entry.path
+        else:
+            _note_unread(entry.name, search)
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

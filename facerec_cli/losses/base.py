@@ -22,6 +22,7 @@ from facerec_cli.errors import InputError, UsageError
 from facerec_cli.losses.classifier import Classifier
 from facerec_cli.losses.distributed import gather, gather_rows, world
 from facerec_cli.losses.reductions import Matmul
+from facerec_cli.suggest import guess
 
 Terms = dict[str, Tensor]
 
@@ -225,7 +226,7 @@ def require(condition: bool, message: str) -> None:
 def chosen(name: str, value: str, known: Mapping[str, Any] | tuple[str, ...]) -> str:
     """``value`` of the setting ``name`` if it is one of ``known``; else the error that lists them."""
     if value not in known:
-        raise UsageError(f"{name} is {value!r}.", hint=f"Known: {', '.join(known)}")
+        raise UsageError(f"{name} is {value!r}.", hint=f"{guess(value, known)}Known: {', '.join(known)}")
     return value
 
 

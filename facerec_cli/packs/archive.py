@@ -9,6 +9,8 @@ from collections.abc import Collection
 from pathlib import Path, PurePosixPath
 
 from facerec_cli.errors import ModelError
+from facerec_cli.packs.foreign import reading
+from facerec_cli.packs.readers import possible_name
 
 MAX_ENTRIES = 1000
 MAX_BYTES = 2 << 30  # of one file; the largest known network has 261 MB
@@ -29,25 +31,35 @@ def extract(archive: Path, wanted: Collection[str], folder: Path, *, max_bytes: 
     Raises:
         ModelError: Not a zip file, damaged, hostile, or without a wanted file.
     """
-    try:
-        with zipfile.ZipFile(archive) as opened:
-            entries = opened.infolist()
-            if len(entries) > MAX_ENTRIES:
-                raise _refused(archive, f"it has {len(entries):,} entries")
-            for entry in entries:
-                _check(archive, entry)
-            for name in wanted:
-                _extract_one(archive, opened, name, folder / name, max_bytes)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError) as fault:
-        raise ModelError(f"{archive.name} is not a whole zip archive: {fault}.") from fault
+    hint = "Nothing of it was kept. Get it again, or from another place."
+    with reading(Path(archive.name), "a whole zip archive", hint=hint), zipfile.ZipFile(archive) as opened:
+        entries = opened.infolist()
+        if len(entries) > MAX_ENTRIES:
+            raise _refused(archive, f"it has {len(entries):,} entries")
+        names: set[str] = set()
+        for entry in entries:
+            _check(archive, entry)
+            folded = entry.filename.casefold()
+            if folded in names:
+                raise _refused(
+                    archive, f"{entry.filename!r} is in it twice, or in capitals and small letters"
+                )
+            names.add(folded)
+        for name in wanted:
+            _extract_one(archive, opened, name, folder / name, max_bytes)
 
 
 def _check(archive: Path, entry: zipfile.ZipInfo) -> None:
     path = PurePosixPath(entry.filename)
     if path.is_absolute() or ".." in path.parts or "\\" in entry.filename or ":" in entry.filename:
         raise _refused(archive, f"{entry.filename!r} leads out of its folder")
-    if stat.S_ISLNK(entry.external_attr >> 16):
+    kind = stat.S_IFMT(entry.external_attr >> 16)
+    if kind == stat.S_IFLNK:
         raise _refused(archive, f"{entry.filename!r} is a link")
+    if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+        raise _refused(archive, f"{entry.filename!r} is a device or a pipe")
+    if any(not possible_name(part) for part in path.parts):
+        raise _refused(archive, f"{entry.filename!r} is no name for a file everywhere")
     if entry.flag_bits & 0x1:
         raise _refused(archive, f"{entry.filename!r} is encrypted")
 

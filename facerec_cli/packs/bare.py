@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
 
 from facerec_cli.errors import ModelError, UsageError
-from facerec_cli.packs.files import sha256_of
+from facerec_cli.files import sha256_of
+from facerec_cli.packs.detectors import detector_kind
 from facerec_cli.packs.manifest import Color, EncoderSpec, License, ModelPack, Provenance
-from facerec_cli.packs.network import Network, check_encoder, inspect_network
+from facerec_cli.packs.network import Network, check_encoder, inspect_network, not_a_face_network
+from facerec_cli.packs.ports import WHOLE, layout_of, whole_shift
 from facerec_cli.spelling import both_spellings
 
 Triple = tuple[float, float, float]
@@ -33,6 +36,7 @@ class PackOverrides:
     embedding_size: int | None = None
     normalized: bool | None = None
     layout: Literal["nchw", "nhwc"] | None = None
+    output_name: str | None = None
 
     def given(self) -> dict[str, object]:
         """The fields that were given."""
@@ -49,6 +53,7 @@ FLAGS = {
     "embedding_size": "--embedding-size",
     "normalized": "--normalized",
     "layout": "--layout",
+    "output_name": "--output-name",
 }
 
 
@@ -76,17 +81,33 @@ def parse_size(text: str, flag: str) -> tuple[int, int]:
     return size
 
 
-def open_bare(path: Path, overrides: PackOverrides) -> ModelPack:
+def open_bare(path: Path, overrides: PackOverrides, *, flags: bool = True) -> ModelPack:
     """Make a pack of an ONNX file and what the user says about it.
+
+    Args:
+        path: The file.
+        overrides: What the user says.
+        flags: Whether the caller takes the flags of ``overrides``, so that a message may name them.
 
     Raises:
         ModelError: Not a face recognition network, or flags are missing; the message has them ready.
     """
     network = inspect_network(path)
-    layout = overrides.layout or _layout(network)
+    if kind := detector_kind(network):
+        raise ModelError(
+            f"{path} is a face detector ({kind}), not a recognition network.",
+            hint=f"Add it to a model: facerec models add {path} --encoder MODEL --name NAME",
+        )
+    if len(network.inputs) != 1:
+        raise not_a_face_network(network)
+    layout = overrides.layout or layout_of(network.inputs[0])
     size = overrides.input_size or _input_size(network, layout)
-    dimension = overrides.embedding_size or network.embedding_size
-    check_encoder(network, layout=layout, embedding_size=dimension, input_size=size)
+    dimension = overrides.embedding_size
+    port = check_encoder(
+        network, layout=layout, embedding_size=dimension, input_size=size, output=overrides.output_name
+    )
+    dimension = dimension or port.vector_size or None
+    raw = network.scales_input or network.input_ports[0].dtype in WHOLE
     if (
         overrides.color is None
         or overrides.mean is None
@@ -95,7 +116,7 @@ def open_bare(path: Path, overrides: PackOverrides) -> ModelPack:
         or size is None
         or dimension is None
     ):
-        raise _missing(path, overrides, network, size, dimension)
+        raise _missing(path, overrides, raw, size, dimension, flags=flags)
     encoder = EncoderSpec(
         file=path.name,
         sha256=sha256_of(path),
@@ -107,7 +128,10 @@ def open_bare(path: Path, overrides: PackOverrides) -> ModelPack:
         template=overrides.template,
         normalized=bool(overrides.normalized),
         layout=layout,
+        output_name=overrides.output_name,
     )
+    if network.input_ports[0].dtype in WHOLE:
+        whole_shift(encoder, network.input_ports[0].dtype, strict=True)
     return ModelPack(
         name=re.sub(r"[^A-Za-z0-9._-]+", "_", path.stem).strip("._-")[:64] or "model",
         description="ONNX file without a manifest, used with flags",
@@ -115,13 +139,8 @@ def open_bare(path: Path, overrides: PackOverrides) -> ModelPack:
         license=License(code="unknown", weights="unknown", commercial=False),
         provenance=Provenance(source=path.name, training_data="unknown"),
         encoder=encoder,
+        unproved=True,
     )
-
-
-def _layout(network: Network) -> Literal["nchw", "nhwc"]:
-    """Channels first, unless only the last dimension can be the three colors."""
-    shape = network.inputs[0] if network.inputs else ()
-    return "nhwc" if len(shape) == 4 and shape[3] == 3 and shape[1] != 3 else "nchw"
 
 
 def _input_size(network: Network, layout: str) -> tuple[int, int] | None:
@@ -134,12 +153,13 @@ def _input_size(network: Network, layout: str) -> tuple[int, int] | None:
 def _missing(
     path: Path,
     overrides: PackOverrides,
-    network: Network,
+    raw: bool,
     size: tuple[int, int] | None,
     dimension: int | None,
+    *,
+    flags: bool,
 ) -> ModelError:
     """The refusal of a file that too little is known about, with the flags ready to paste."""
-    raw = network.scales_input
     usual = {
         "color": "rgb",
         "mean": "0" if raw else "127.5",
@@ -149,13 +169,25 @@ def _missing(
         **({} if dimension else {"embedding_size": "512"}),
     }
     absent = {name: value for name, value in usual.items() if name not in overrides.given()}
-    flags = " ".join(f"{FLAGS[name]} {value}" for name, value in absent.items())
+    words = " ".join(f"{FLAGS[name]} {value}" for name, value in absent.items())
     told = [f"crops of {size[0]} x {size[1]}"] if size else []
     told += [f"{dimension} numbers a face"] if dimension else []
-    told += ["a Sub or Mul before its first convolution, so raw pixels"] if raw else []
+    told += ["raw pixels in, scaled inside"] if raw else []
+    add = f"facerec models add {shlex.quote(str(path))} {_spoken(overrides)}{words}"
     return ModelError(
         f"{path} carries no facerec manifest, and a wrong color order or scale costs accuracy silently."
         + (f" The file itself says: {', '.join(told)}." if told else ""),
-        hint=f"Add: {flags}\nThese are the usual values for ArcFace networks; compare them with what the "
+        hint=(f"Add: {words}\nOr register it once: {add}\n" if flags else f"Register it once: {add}\n")
+        + "These are the usual values for ArcFace networks; compare them with what the "
         "model's authors say (AdaFace's are --color bgr).",
     )
+
+
+def _spoken(overrides: PackOverrides) -> str:
+    """The flags that were given, as they can be typed again."""
+    words = []
+    for name, value in overrides.given().items():
+        if isinstance(value, tuple):
+            value = ("x" if name == "input_size" else ",").join(f"{part:g}" for part in value)
+        words.append(FLAGS[name] if value is True else f"{FLAGS[name]} {shlex.quote(str(value))}")
+    return "".join(f"{word} " for word in words)

@@ -106,16 +106,20 @@ def _evaluation(document: dict[str, Any]) -> str:
         )
     ]
     text = _table(("", ""), rows)
+    every = document.get("tar_at_far") or []
     points = [
         (
             f"{point.get('far'):g}",
-            TOO_FEW if point.get("tar") is None else _percent(point["tar"]),
+            _percent(point["tar"]),
             "" if point.get("low") is None else f"{_percent(point['low'])} to {_percent(point['high'])}",
             "" if point.get("threshold") is None else f"{point['threshold']:.4f}",
         )
-        for point in document.get("tar_at_far") or []
+        for point in every
+        if point.get("tar") is not None
     ]
-    return text + ("\n\n" + _table(("FAR", "TAR", "interval", "threshold"), points) if points else "")
+    missing = [f"{point.get('far'):g}" for point in every if point.get("tar") is None]
+    text += "\n\n" + _table(("FAR", "TAR", "interval", "threshold"), points) if points else ""
+    return text + (f"\n\nAt FAR {', '.join(missing)}: {TOO_FEW}." if missing else "")
 
 
 def _settings(settings: dict[str, Any]) -> str:

@@ -31,6 +31,7 @@ exported ``.onnx`` carries in its metadata (``metadata.py``)::
     template = "arcface"
     normalized = false
     layout = "nchw"
+    output_name = "embedding"           # only where the file has several outputs that could be it
 
     [detector]                          # DetectorSpec; leave the table out to use the default pack's
     kind = "yunet"
@@ -70,8 +71,8 @@ from typing import Any
 import tomli_w
 
 from facerec_cli.errors import ModelError
+from facerec_cli.files import write_file
 from facerec_cli.packs import readers as read
-from facerec_cli.packs.files import write_atomic
 from facerec_cli.packs.manifest import (
     DetectorSpec,
     EncoderSpec,
@@ -88,7 +89,6 @@ EVALUATIONS = "evaluations"  # folder in a pack's folder with what `facerec veri
 MAX_MANIFEST_BYTES = 1 << 20
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
 
 
 def read_manifest(folder: Path) -> ModelPack:
@@ -114,7 +114,7 @@ def parse_manifest(text: str, folder: Path, *, where: str) -> ModelPack:
     """Read the TOML ``text`` of a manifest; ``where`` names it in messages."""
     try:
         document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as fault:
+    except (ValueError, RecursionError) as fault:  # also a number of 5,000 digits, and brackets without end
         raise ModelError(f"{where} is not valid TOML: {fault}.") from fault
     return from_document(document, folder, where=where)
 
@@ -124,7 +124,7 @@ def write_manifest(pack: ModelPack, folder: Path | None = None) -> Path:
     path = (folder or pack.folder) / MANIFEST
     text = _short_lists(tomli_w.dumps(to_document(pack)))
     from_document(tomllib.loads(text), path.parent, where=str(path))  # never write what we would refuse
-    write_atomic(path, text.encode())
+    write_file(path, text.encode())
     return path
 
 
@@ -138,7 +138,7 @@ def _short_lists(text: str) -> str:
 def to_document(pack: ModelPack) -> dict[str, Any]:
     """The manifest as plain tables, lists, texts and numbers; what is None or empty is left out."""
     values = dataclasses.asdict(pack)
-    del values["folder"]
+    del values["folder"], values["unproved"]
     document = {"schema": SCHEMA, **values}
     plain = json.loads(json.dumps(document))  # tuples become lists
     return {key: _without_none(value) for key, value in plain.items() if value not in (None, {}, [])}
@@ -177,7 +177,7 @@ def check_name(name: str) -> str:
         not _NAME.fullmatch(name)
         or name.endswith(".")
         or name.lower().endswith((".onnx", ".toml", ".zip"))
-        or name.split(".")[0].lower() in _DEVICES
+        or name.split(".")[0].lower() in read.DEVICES
     ):
         raise ModelError(
             f"{name!r} cannot be a model's name.",
@@ -226,6 +226,7 @@ _ENCODER: dict[str, read.Reader] = {
     "template": read.filled,
     "normalized": read.boolean,
     "layout": read.choice("nchw", "nhwc"),
+    "output_name": read.filled,
 }
 _DETECTOR: dict[str, read.Reader] = {
     "kind": read.choice(*DETECTORS),

@@ -7,7 +7,6 @@ environment, as urllib does.
 
 from __future__ import annotations
 
-import errno
 import http.client
 import json
 import logging
@@ -22,7 +21,7 @@ from pathlib import Path
 
 from facerec_cli import __version__
 from facerec_cli.errors import ModelError
-from facerec_cli.packs.files import write_atomic
+from facerec_cli.files import output_error, write_file
 from facerec_cli.progress import Progress, silent
 
 _CHUNK = 1 << 16
@@ -74,17 +73,14 @@ def download(
 
     Raises:
         ModelError: The file is not there, too large, or could not be fetched; what came so far is kept.
+        OutputError: ``target`` cannot be written.
     """
     patience = patience or Patience()
     try:
         _fetch(url, target, max_bytes, progress, patience)
     except OSError as fault:
-        if fault.errno == errno.ENOSPC:
-            raise ModelError(
-                f"No space left for {target.name} in {target.parent}.",
-                hint="Make room, or set FACEREC_HOME to a folder on another disk, and run it again.",
-            ) from fault
-        raise ModelError(f"{target} cannot be written: {fault.strerror or fault}.") from fault
+        hint = "Or set FACEREC_HOME to a folder on another disk, and run it again."
+        raise output_error(target, fault, hint=hint) from fault
     return target
 
 
@@ -138,7 +134,7 @@ class _Part:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.path.write_bytes(b"")
         self.validator = validator
-        write_atomic(self.note, json.dumps({"url": self.url, "validator": validator}).encode())
+        write_file(self.note, json.dumps({"url": self.url, "validator": validator}).encode())
 
     def finish(self, target: Path) -> None:
         self.path.replace(target)

@@ -6,7 +6,9 @@ import json
 import logging
 from typing import Any
 
+from facerec_cli.errors import ModelError
 from facerec_cli.packs.document import EVALUATIONS
+from facerec_cli.packs.foreign import inside
 from facerec_cli.packs.manifest import ModelPack, Threshold
 from facerec_cli.packs.resolve import pack_hash
 
@@ -22,8 +24,9 @@ def read_evaluations(pack: ModelPack) -> list[tuple[str, dict[str, Any]]]:
     identity = pack_hash(pack)
     for path in sorted((pack.folder / EVALUATIONS).glob("*.json")):
         try:
+            inside(pack.folder, path)
             document = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as fault:
+        except (OSError, ValueError, RecursionError, ModelError) as fault:
             log.warning("%s is left out: %s", path, fault)
             continue
         if not isinstance(document, dict):

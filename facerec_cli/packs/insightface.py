@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from facerec_cli.errors import ModelError
-from facerec_cli.packs.files import sha256_of
+from facerec_cli.files import sha256_of
+from facerec_cli.packs.detectors import detector_spec, is_scrfd
 from facerec_cli.packs.known import known_packs
-from facerec_cli.packs.manifest import DetectorSpec, EncoderSpec, License, ModelPack, Provenance
+from facerec_cli.packs.manifest import EncoderSpec, License, ModelPack, Provenance
 from facerec_cli.packs.network import Network, inspect_network
 
 _HALF = (127.5, 127.5, 127.5)
@@ -41,7 +42,7 @@ def open_insightface(folder: Path, name: str = "") -> ModelPack:
     for path in files:
         network = inspect_network(path)
         seen.append(f"{path.name}: {describe(network)}")
-        if detector is None and is_detector(network):
+        if detector is None and is_scrfd(network):
             detector = network
         elif encoder is None and is_encoder(network):
             encoder = network
@@ -62,19 +63,9 @@ def is_encoder(network: Network) -> bool:
     return network.input_size == _RECOGNITION_SIZE and (network.embedding_size or 0) >= 64
 
 
-def is_detector(network: Network) -> bool:
-    """SCRFD with landmarks: scores, boxes and five points for each of three or five strides."""
-    if len(network.inputs) != 1 or len(network.inputs[0]) != 4 or len(network.outputs) not in (9, 15):
-        return False
-    strides = len(network.outputs) // 3
-    widths = [shape[-1] if shape else None for shape in network.outputs]
-    wanted = [1] * strides + [4] * strides + [10] * strides
-    return all(found in (None, right) for found, right in zip(widths, wanted, strict=True))
-
-
 def describe(network: Network) -> str:
     """What a network seems to be, in a few words."""
-    if is_detector(network):
+    if is_scrfd(network):
         return "detector"
     if is_encoder(network):
         return "recognition"
@@ -104,17 +95,7 @@ def _pack(name: str, encoder: Network, detector: Network) -> ModelPack:
             mean=(0.0, 0.0, 0.0) if raw else _HALF,
             std=(1.0, 1.0, 1.0) if raw else _HALF,
         ),
-        detector=DetectorSpec(
-            kind="scrfd",
-            file=detector.path.name,
-            sha256=sha256_of(detector.path),
-            color="rgb",
-            mean=_HALF,
-            std=(128.0, 128.0, 128.0),
-            min_score=0.5,
-            nms_iou=0.4,
-            input_size=detector.input_size,
-        ),
+        detector=detector_spec(detector),
     )
 
 

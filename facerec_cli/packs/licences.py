@@ -10,10 +10,10 @@ from pathlib import Path
 import tomli_w
 
 from facerec_cli.errors import ModelError
-from facerec_cli.packs.files import write_atomic
+from facerec_cli.files import write_file
 from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.packs.places import home
-from facerec_cli.packs.store import cannot_write
+from facerec_cli.packs.store import HOME_HINT
 
 
 def needs_acceptance(pack: ModelPack) -> bool:
@@ -25,7 +25,7 @@ def accept(pack: ModelPack) -> Path:
     """Record that the user agrees to the terms of ``pack``; returns the record.
 
     Raises:
-        ModelError: The record cannot be written.
+        OutputError: The record cannot be written.
     """
     record = {
         "pack": pack.name,
@@ -35,10 +35,7 @@ def accept(pack: ModelPack) -> Path:
         "accepted": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     path = _record(pack)
-    try:
-        write_atomic(path, tomli_w.dumps(record).encode())
-    except OSError as fault:
-        raise cannot_write(path.parent, fault) from fault
+    write_file(path, tomli_w.dumps(record).encode(), hint=HOME_HINT)
     return path
 
 

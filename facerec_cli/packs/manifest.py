@@ -96,7 +96,9 @@ class EncoderSpec:
         std: Each channel is divided by it.
         template: Name of the five-point alignment template (``faces.align.TEMPLATES``).
         normalized: Whether the network's output already has unit length.
-        layout: "nchw" float32 input, or "nhwc" uint8 input with the preprocessing inside the graph.
+        layout: Order of the input's dimensions: "nchw", or "nhwc" for channels last. The type of its numbers
+            is the file's own. Whole numbers (uint8) take pixels, and the preprocessing is inside the graph.
+        output_name: Name of the output that is the embedding, where the file has several that could be it.
     """
 
     file: str
@@ -109,6 +111,7 @@ class EncoderSpec:
     template: str = "arcface"
     normalized: bool = False
     layout: Literal["nchw", "nhwc"] = "nchw"
+    output_name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +147,7 @@ class ModelPack:
         threshold: Default verification threshold, or None where nobody has measured one.
         training: Free facts about how it was trained (loss, recipe, data set, checkpoint sha256).
         urls: Where the pack can be pulled from, best first.
+        unproved: Nobody has run it yet: an ONNX file opened with flags. Not part of the manifest.
     """
 
     name: str
@@ -156,6 +160,7 @@ class ModelPack:
     threshold: Threshold | None = None
     training: dict[str, str] = field(default_factory=dict)
     urls: tuple[str, ...] = ()
+    unproved: bool = False
 
     @property
     def encoder_path(self) -> Path:

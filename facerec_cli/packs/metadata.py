@@ -29,8 +29,9 @@ from pathlib import Path
 
 from facerec_cli import __version__
 from facerec_cli.errors import ModelError
+from facerec_cli.files import sha256_of, write_file
 from facerec_cli.packs.document import from_document, to_document
-from facerec_cli.packs.files import sha256_of, write_atomic
+from facerec_cli.packs.foreign import not_onnx
 from facerec_cli.packs.manifest import ModelPack
 
 MANIFEST_KEY = "facerec.manifest"
@@ -79,7 +80,7 @@ def pack_from_metadata(metadata: Mapping[str, str], path: Path) -> ModelPack:
         raise ModelError(f"{path}: its metadata was changed after it was written.", hint=_AGAIN)
     try:
         document = json.loads(ours[MANIFEST_KEY])
-    except (KeyError, ValueError) as fault:
+    except (KeyError, ValueError, RecursionError) as fault:
         raise ModelError(f"{path}: its manifest is not JSON.", hint=_AGAIN) from fault
     if not isinstance(document, dict):
         raise ModelError(f"{path}: its manifest is not a table.", hint=_AGAIN)
@@ -121,7 +122,7 @@ def seal(source: Path, pack: ModelPack, target: Path | None = None) -> ModelPack
     for key, value in entries.items():
         entry = _delimited(1, key.encode()) + _delimited(2, value.encode())
         kept += _delimited(_METADATA_PROPS, entry)
-    write_atomic(target, bytes(kept))
+    write_file(target, bytes(kept))
     return read_pack(target)
 
 
@@ -178,9 +179,9 @@ def _walk(view: memoryview, path: Path) -> Iterator[tuple[int, memoryview, memor
         elif wire in (_FIXED64, _FIXED32):
             end = position + (8 if wire == _FIXED64 else 4)
         else:
-            raise _not_onnx(path)
+            raise not_onnx(path)
         if end > len(view) or number == 0:
-            raise _not_onnx(path)
+            raise not_onnx(path)
         with view[start:end] as raw, view[position:end] as payload:
             yield number, raw, payload
         position = end
@@ -190,13 +191,13 @@ def _varint(view: memoryview, position: int, path: Path) -> tuple[int, int]:
     value = 0
     for shift in range(0, 70, 7):
         if position >= len(view):
-            raise _not_onnx(path)
+            raise not_onnx(path)
         byte = view[position]
         position += 1
         value |= (byte & 0x7F) << shift
         if byte < 0x80:
             return value, position
-    raise _not_onnx(path)
+    raise not_onnx(path)
 
 
 def _entry(payload: memoryview, path: Path) -> tuple[str, str]:
@@ -204,7 +205,7 @@ def _entry(payload: memoryview, path: Path) -> tuple[str, str]:
     try:
         return fields.get(1, b"").decode(), fields.get(2, b"").decode()
     except UnicodeDecodeError as fault:
-        raise _not_onnx(path) from fault
+        raise not_onnx(path) from fault
 
 
 def _delimited(number: int, content: bytes) -> bytes:
@@ -218,9 +219,3 @@ def _encode_varint(value: int) -> bytes:
         value >>= 7
     out.append(value)
     return bytes(out)
-
-
-def _not_onnx(path: Path) -> ModelError:
-    return ModelError(
-        f"{path} is not an ONNX file, or it is cut short.", hint="Get or export the file again."
-    )

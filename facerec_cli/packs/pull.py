@@ -11,15 +11,17 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import urlparse
 
 from facerec_cli.errors import ModelError
+from facerec_cli.files import output_error, sha256_of
+from facerec_cli.locks import exclusive
 from facerec_cli.packs import licences
 from facerec_cli.packs.archive import extract
+from facerec_cli.packs.check import prove_files
 from facerec_cli.packs.download import Patience, download
-from facerec_cli.packs.files import exclusive, sha256_of
 from facerec_cli.packs.known import known_packs
 from facerec_cli.packs.manifest import DetectorSpec, EncoderSpec, ModelPack
 from facerec_cli.packs.places import home
 from facerec_cli.packs.resolve import find, open_installed
-from facerec_cli.packs.store import cannot_write, install
+from facerec_cli.packs.store import HOME_HINT, install
 from facerec_cli.progress import Progress, silent
 from facerec_cli.registry import unknown_name
 
@@ -87,11 +89,13 @@ def pull(
             else:
                 _from_network(known, mirror, offline or offline_wanted(), wanted, folder, progress, patience)
             _check_published(known, folder)
-            return install(known, {file: folder / file for file in wanted}, force=force)
+            files = {file: folder / file for file in wanted}
+            prove_files(known, files)
+            return install(known, files, force=force)
     except BlockingIOError as fault:
         raise ModelError(f"Another facerec is pulling {name}.", hint="Wait for it to end.") from fault
     except OSError as fault:
-        raise cannot_write(room, fault) from fault
+        raise output_error(room, fault, hint=HOME_HINT) from fault
 
 
 @contextmanager

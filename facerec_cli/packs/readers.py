@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -11,6 +10,7 @@ from typing import Any, TypeVar
 
 from facerec_cli.errors import ModelError
 from facerec_cli.spelling import american
+from facerec_cli.suggest import guess
 
 T = TypeVar("T")
 Reader = Callable[[Any], Any]
@@ -35,9 +35,8 @@ def build(kind: type[T], readers: Mapping[str, Reader], found: Any, *, where: st
     for name, value in found.items():
         key = name if name in readers else american(name)
         if key not in readers:
-            near = difflib.get_close_matches(key, list(readers), n=1)
-            guess = f"Did you mean {near[0]!r}? " if near else ""
-            raise ModelError(f"{where}: unknown key {key!r}.", hint=f"{guess}Known: {', '.join(readers)}")
+            near = guess(key, readers)
+            raise ModelError(f"{where}: unknown key {key!r}.", hint=f"{near}Known: {', '.join(readers)}")
         if key != name and key in found:
             raise ModelError(f"{where}: {name!r} and {key!r} are one key.", hint="Leave one of them out.")
         try:
@@ -156,10 +155,18 @@ def sha256(value: Any) -> str:
     return str(value).lower()
 
 
+DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
+
+
+def possible_name(name: str) -> bool:
+    """Whether a file can be called so on every system, and lies in the folder that it is made in."""
+    plain = re.fullmatch(r"[^/\\:*?\"<>|\x00-\x1f]{1,255}", name)
+    return bool(plain) and not name.endswith((".", " ")) and name.split(".")[0].lower() not in DEVICES
+
+
 def file_name(value: Any) -> str:
     """A plain file name: a manifest must not reach outside its folder, on any system."""
-    plain = re.fullmatch(r"[^/\\:\x00-\x1f]{1,255}", text(value)) and value not in (".", "..")
-    if not plain:
+    if not possible_name(text(value)):
         raise Refused("must be the plain name of a file in the pack's folder")
     return str(value)
 

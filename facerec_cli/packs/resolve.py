@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import hashlib
 import json
 import logging
@@ -14,14 +13,16 @@ from pathlib import Path
 from typing import Literal
 
 from facerec_cli.errors import ModelError, UsageError
+from facerec_cli.files import sha256_of
 from facerec_cli.packs import insightface
 from facerec_cli.packs.bare import FLAGS, PackOverrides, open_bare
 from facerec_cli.packs.document import MANIFEST, read_manifest
-from facerec_cli.packs.files import sha256_of
+from facerec_cli.packs.foreign import inside
 from facerec_cli.packs.known import known_packs
 from facerec_cli.packs.manifest import DetectorSpec, EncoderSpec, ModelPack
 from facerec_cli.packs.metadata import MANIFEST_KEY, pack_from_metadata, read_metadata, read_pack
 from facerec_cli.packs.places import embedded_packs, insightface_packs, subfolders, user_packs
+from facerec_cli.suggest import guess
 
 DEFAULT_PACK = "sface"
 NAME_PREFIX = "pack:"
@@ -86,7 +87,6 @@ def open_pack(ref: str | Path = DEFAULT_PACK, *, overrides: PackOverrides | None
         UsageError: ``ref`` is both a name and a path, or overrides are given for a model with a manifest.
         ModelError: There is no such model, or it is damaged, edited, or not described well enough.
     """
-    overrides = overrides or PackOverrides()
     text = str(ref)
     if isinstance(ref, Path) or _reads_as_path(text):
         return open_path(Path(text).expanduser(), overrides=overrides)
@@ -119,7 +119,6 @@ def open_installed(entry: Installed, *, overrides: PackOverrides | None = None) 
 
 def open_path(path: Path, *, overrides: PackOverrides | None = None) -> ModelPack:
     """Open a pack folder or an ``.onnx`` file; see :func:`open_pack`."""
-    overrides = overrides or PackOverrides()
     if not _exists(path):
         raise ModelError(f"There is no model at {path}.", hint="facerec models list shows those with a name.")
     with _readable(path):
@@ -128,7 +127,7 @@ def open_path(path: Path, *, overrides: PackOverrides | None = None) -> ModelPac
         elif path.suffix.lower() != ".onnx" or not path.is_file():
             raise ModelError(f"{path} is not an .onnx file or a pack folder.")
         elif not _carries_manifest(path):
-            return open_bare(path, overrides)
+            return open_bare(path, overrides or PackOverrides(), flags=overrides is not None)
         else:
             pack = read_pack(path)
     _refuse_overrides(overrides, pack)
@@ -153,6 +152,8 @@ def pack_hash(pack: ModelPack) -> str:
 def _identity(spec: EncoderSpec | DetectorSpec, folder: Path) -> dict[str, object]:
     values = dataclasses.asdict(spec)
     file = values.pop("file")
+    if values.get("output_name", "") is None:
+        del values["output_name"]  # identities are older than this key
     for first, now in _FIRST_NAMES.items():
         if now in values:
             values[first] = values.pop(now)
@@ -173,6 +174,7 @@ def _open_folder(folder: Path) -> ModelPack:
         if insightface.looks_like_pack(folder):
             return insightface.open_insightface(folder)
         raise ModelError(f"{folder} has neither a {MANIFEST} nor ONNX files, so it is not a model pack.")
+    inside(folder, folder / MANIFEST)
     pack = read_manifest(folder)
     encoder = dataclasses.replace(pack.encoder, sha256=_checked(pack, pack.encoder))
     detector = pack.detector and dataclasses.replace(pack.detector, sha256=_checked(pack, pack.detector))
@@ -185,6 +187,7 @@ def _checked(pack: ModelPack, spec: EncoderSpec | DetectorSpec) -> str:
     path = pack.folder / spec.file
     if not path.is_file():
         raise ModelError(f"{path}, which {MANIFEST} names, is missing.", hint=_mend(pack))
+    inside(pack.folder, path)
     found = sha256_of(path)
     if spec.sha256 and found != spec.sha256:
         raise ModelError(
@@ -262,10 +265,9 @@ def _unknown(name: str) -> ModelError:
             f"The model {name!r} is not on this machine.", hint=f"Run: facerec models pull {name}"
         )
     names = [pack.name for pack in installed()]
-    near = difflib.get_close_matches(name, [*names, *known_packs()], n=1)
-    guess = f"Did you mean {near[0]!r}? " if near else ""
+    near = guess(name, [*names, *known_packs()])
     return ModelError(
         f"There is no model {name!r}.",
-        hint=f"{guess}On this machine: {', '.join(names) or 'none'}. To pull: {', '.join(known_packs())}. "
+        hint=f"{near}On this machine: {', '.join(names) or 'none'}. To pull: {', '.join(known_packs())}. "
         "A path to an .onnx file or a pack folder does as well.",
     )

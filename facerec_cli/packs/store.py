@@ -7,40 +7,40 @@ A pack is made in a hidden folder beside its place and moved there whole, so tha
 from __future__ import annotations
 
 import dataclasses
-import errno
 import os
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
-from facerec_cli.errors import FacerecError, InputError, ModelError
-from facerec_cli.packs import insightface
+from facerec_cli.errors import ModelError, UsageError
+from facerec_cli.files import output_error, sha256_of
+from facerec_cli.locks import exclusive
 from facerec_cli.packs.bare import PackOverrides
+from facerec_cli.packs.check import Finding, check, prove_files
+from facerec_cli.packs.combine import is_detector_file, with_detector
 from facerec_cli.packs.document import EVALUATIONS, MANIFEST, check_name, write_manifest
-from facerec_cli.packs.files import exclusive, sha256_of
+from facerec_cli.packs.foreign import inside
 from facerec_cli.packs.known import known_packs
 from facerec_cli.packs.manifest import ModelPack
-from facerec_cli.packs.network import check_encoder, inspect_network
+from facerec_cli.packs.network import inspect_network
 from facerec_cli.packs.places import home, user_packs
 from facerec_cli.packs.resolve import (
+    DEFAULT_PACK,
     NAME_PREFIX,
     Installed,
     find,
     installed,
-    open_installed,
     open_pack,
     open_path,
     pack_hash,
 )
 
 __all__ = [
+    "HOME_HINT",
     "Finding",
     "Installed",
     "PackOverrides",
-    "cannot_write",
     "check",
     "find",
     "home",
@@ -52,27 +52,9 @@ __all__ = [
     "remove",
 ]
 
+HOME_HINT = "Or set FACEREC_HOME to a folder that you may write to, on a disk with room."
+
 _UNFINISHED = ".adding+"  # a pack's name has no "+", so the next field is the whole name
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What :func:`check` says of one pack.
-
-    Attributes:
-        name: The pack.
-        origin: Where it is from, as in :class:`Installed`.
-        status: "ok"; "differs" where the files work but are not those that are known under this name, which
-            only happens in insightface's folder; "broken".
-        detail: What is wrong and what to do; empty for "ok".
-        pack_hash: Of a pack that is not broken.
-    """
-
-    name: str
-    origin: str
-    status: Literal["ok", "differs", "broken"]
-    detail: str = ""
-    pack_hash: str = ""
 
 
 def register(
@@ -81,40 +63,66 @@ def register(
     *,
     force: bool = False,
     overrides: PackOverrides | None = None,
+    detector: str | Path | None = None,
+    encoder: str | Path = "",
 ) -> ModelPack:
     """Copy a model into the registry, so that every command takes it by name.
 
+    It is run first (``faces.proof``), so that what is registered works.
+
     Args:
-        source: An ``.onnx`` file or a pack folder.
+        source: An ``.onnx`` file or a pack folder. A detector's file becomes a pack together with the
+            recognition network of ``encoder``.
         name: What to call it; the manifest's name by default.
         force: Replace a registered pack of that name.
         overrides: How to feed a file without a manifest.
+        detector: A detector's ``.onnx`` file to go with it, in place of its own or the default pack's.
+        encoder: With a detector as ``source``: the model that it finds faces for.
 
     Returns:
         The pack as registered.
 
     Raises:
-        ModelError: ``source`` cannot be used, or the name is taken.
+        UsageError: ``encoder`` is given, and ``source`` is no detector.
+        ModelError: ``source`` cannot be used, does not work, or the name is taken.
     """
-    pack = open_path(Path(source).expanduser(), overrides=overrides)
-    network = inspect_network(pack.encoder_path, weights=True)
-    encoder = pack.encoder
-    check_encoder(
-        network,
-        layout=encoder.layout,
-        embedding_size=encoder.embedding_size,
-        input_size=encoder.input_size,
-    )
-    files = {encoder.file: pack.encoder_path}
+    path = Path(source).expanduser()
+    if is_detector_file(path):
+        if detector:
+            raise UsageError(f"{path} is a detector, and so is {detector}.", hint="Leave out --detector.")
+        pack, files = with_detector(_collected(open_pack(encoder or DEFAULT_PACK), None), path)
+        pack = dataclasses.replace(pack, name=path.stem if name is None else name)
+    else:
+        if encoder:
+            raise UsageError(
+                f"--encoder goes with a detector's file, and {path} is none.", hint="Leave it out."
+            )
+        pack = open_path(path, overrides=overrides or PackOverrides())
+        pack, files = _collected(pack, path if path.is_dir() else None)
+        if detector:
+            pack, files = with_detector((pack, files), Path(detector).expanduser())
+    inspect_network(files[pack.encoder.file], weights=True)
+    pack = dataclasses.replace(pack, name=check_name(name or pack.name), unproved=False)
+    _refuse_taken(pack.name, force=force)
+    prove_files(pack, files)
+    return install(pack, files, force=force)
+
+
+def _collected(pack: ModelPack, folder: Path | None) -> tuple[ModelPack, dict[str, Path]]:
+    """A pack and the files that make it, name to place; none leads out of ``folder``, where that is given."""
+    files = {pack.encoder.file: pack.encoder_path}
     if pack.detector and pack.detector_path:
         files[pack.detector.file] = pack.detector_path
-    texts = [file for file in pack.license.files if (pack.folder / file).is_file()]
+    whole = (pack.folder / MANIFEST).is_file()  # what lies beside a single file is not part of it
+    texts = [file for file in pack.license.files if whole and (pack.folder / file).is_file()]
     files |= {file: pack.folder / file for file in texts}
-    measured = (pack.folder / EVALUATIONS).glob("*.json") if (pack.folder / MANIFEST).is_file() else []
+    measured = (pack.folder / EVALUATIONS).glob("*.json") if whole else []
     files |= {f"{EVALUATIONS}/{path.name}": path for path in measured}
+    if folder:
+        for path in files.values():
+            inside(folder, path)
     license = dataclasses.replace(pack.license, files=tuple(texts))
-    pack = dataclasses.replace(pack, name=name or pack.name, license=license)
-    return install(pack, files, force=force)
+    return dataclasses.replace(pack, license=license), files
 
 
 def install(pack: ModelPack, files: Mapping[str, Path], *, force: bool = False) -> ModelPack:
@@ -122,6 +130,7 @@ def install(pack: ModelPack, files: Mapping[str, Path], *, force: bool = False) 
 
     Raises:
         ModelError: The name is not possible or taken, or a copied file has another sha256 than the manifest.
+        OutputError: The registry cannot be written.
     """
     name = check_name(pack.name)
     _refuse_taken(name, force=force)
@@ -144,7 +153,7 @@ def install(pack: ModelPack, files: Mapping[str, Path], *, force: bool = False) 
     except BlockingIOError as fault:
         raise ModelError(f"Another facerec is adding {name!r}.", hint="Wait for it to end.") from fault
     except OSError as fault:
-        raise cannot_write(room, fault) from fault
+        raise output_error(room, fault, hint=HOME_HINT) from fault
     return open_path(room / name)
 
 
@@ -169,36 +178,8 @@ def remove(name: str) -> Path:
         entry.folder.replace(gone)  # at once out of sight, then deleted at leisure
         shutil.rmtree(gone.parent)
     except OSError as fault:
-        raise cannot_write(user_packs(), fault) from fault
+        raise output_error(user_packs(), fault, hint=HOME_HINT) from fault
     return entry.folder
-
-
-def check(name: str | None = None) -> list[Finding]:
-    """Read every file of every pack again (or of one) and compare it with its manifest.
-
-    Raises:
-        InputError: There is no pack ``name``.
-    """
-    entries = [entry for entry in installed() if name in (None, entry.name)]
-    if name and not entries:
-        raise InputError(f"There is no model {name!r} here.", hint="facerec models list shows what there is.")
-    return [_check(entry) for entry in entries]
-
-
-def _check(entry: Installed) -> Finding:
-    try:
-        pack = open_installed(entry)
-        identity = pack_hash(pack)
-        inspect_network(pack.encoder_path, weights=True)
-    except FacerecError as fault:
-        return Finding(entry.name, entry.origin, "broken", str(fault))
-    except OSError as fault:
-        return Finding(entry.name, entry.origin, "broken", f"{fault.filename}: {fault.strerror}")
-    other = insightface.unpublished_files(pack) if entry.origin == "insightface" else []
-    if other:
-        detail = f"{', '.join(other)}: not what insightface publishes under this name"
-        return Finding(entry.name, entry.origin, "differs", detail, identity)
-    return Finding(entry.name, entry.origin, "ok", "", identity)
 
 
 def _refuse_taken(name: str, *, force: bool) -> None:
@@ -208,12 +189,12 @@ def _refuse_taken(name: str, *, force: bool) -> None:
     if entry and entry.origin == "registered" and not force:
         raise ModelError(
             f"A model {name!r} is registered already.",
-            hint=f"Add --force to replace it, or choose another name. It is in {user_packs() / name}",
+            hint=f"Add --overwrite to replace it, or choose another name. It is in {user_packs() / name}",
         )
     if name in known_packs() and entry and entry.origin == "insightface" and not force:
         raise ModelError(
             f"{name!r} is here already, in insightface's folder {entry.folder}.",
-            hint="facerec uses it from there. Add --force to have a copy of your own all the same.",
+            hint="facerec uses it from there. Add --overwrite to have a copy of your own all the same.",
         )
 
 
@@ -250,13 +231,3 @@ def _clear_unfinished(room: Path, name: str) -> None:
             left.replace(room / name)
         else:
             shutil.rmtree(left, ignore_errors=True)
-
-
-def cannot_write(room: Path, fault: OSError) -> ModelError:
-    """The error for a folder of ours that the system does not let us write to."""
-    if fault.errno == errno.ENOSPC:
-        return ModelError(f"No space left in {room}.", hint="Make room, or set FACEREC_HOME to another disk.")
-    return ModelError(
-        f"{fault.filename or room} cannot be written: {fault.strerror}.",
-        hint="Set FACEREC_HOME to a folder that you may write to.",
-    )

@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from facerec_cli.datasets.evaluation import write_at_once
 from facerec_cli.errors import FacerecError, InputError, TrainingError, UsageError
+from facerec_cli.files import write_file
 from facerec_cli.progress import Progress, silent
+from facerec_cli.registry import unknown_name
 from facerec_cli.study.estimate import estimate, in_words
 from facerec_cli.study.folder import mark, open_folder, refuse_other_materials, scratch
 from facerec_cli.study.prepare import Prepared, make_jobs, prepare
@@ -92,7 +93,7 @@ def conduct(
         raise UsageError(f"--jobs {jobs} is not possible.", hint="It must be at least 1.")
     for name in only:
         if name not in protocol.arms:
-            raise UsageError(f"There is no arm {name!r}.", hint=f"The study has {', '.join(protocol.arms)}.")
+            raise unknown_name(name, protocol.arms, "arm in this study called")
     import torch
 
     _check_recipes(protocol)
@@ -144,7 +145,7 @@ def conduct(
         results = compare(protocol, prepared, finished, progress)
     text = json.dumps(results, indent=1, ensure_ascii=False, allow_nan=False)
     results = json.loads(text)  # what a reader of the file gets
-    write_at_once(out / RESULTS, text.encode("utf-8", "surrogateescape"))
+    write_file(out / RESULTS, text.encode("utf-8", "surrogateescape"))
     from facerec_cli.study.report import write_reports
 
     reports = write_reports(results, out, prepared.materials.crops)

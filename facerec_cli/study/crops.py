@@ -9,7 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,8 @@ from numpy.typing import NDArray
 from facerec_cli.datasets.base import FaceDataset
 from facerec_cli.datasets.convert import named
 from facerec_cli.errors import InputError, UsageError
+from facerec_cli.files import write_file, writing
+from facerec_cli.locks import exclusive
 from facerec_cli.progress import Progress, silent
 
 logger = logging.getLogger("facerec")
@@ -66,23 +70,19 @@ def cut_crops(
 
     Raises:
         InputError: A photo's name cannot be written, or most photos have no face.
-        UsageError: The folder cannot be written, or holds photos of somebody else's.
+        UsageError: The folder holds photos of somebody else's.
+        OutputError: It cannot be written.
     """
-    from filelock import FileLock
-
     part = Part(dataset, np.unique(rows))
     paths = {int(part.rows[index]): name for index, name in named(part, None if aligned else ".jpg")}
     rule = "copied" if aligned else faces
     sources = {name: f"{rule} {_digest(dataset, i)}" for i, name in paths.items()}
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / _LOCK):  # another study may cut the same ones
-            _cut(part, folder, paths, sources, None if aligned else faces, progress)
-    except OSError as fault:
-        raise UsageError(
-            f"The crops cannot be written to {folder}: {fault.strerror}.",
-            hint="Make room, or choose another --crops.",
-        ) from fault
+    hint = "Or choose another --crops."
+    with ExitStack() as stack:
+        with writing(folder, what="folder of crops", hint=hint):
+            # another study may cut the same ones
+            stack.enter_context(exclusive(folder / _LOCK, patience=math.inf))
+        _cut(part, folder, paths, sources, None if aligned else faces, progress)
     found = {i: name for i, name in paths.items() if (folder / name).is_file()}
     if len(found) < len(paths):
         logger.warning("%d of %d photos give no crop and are left out", len(paths) - len(found), len(paths))
@@ -103,8 +103,6 @@ def _cut(
     progress: Progress,
 ) -> None:
     """Bring ``folder`` to where ``sources`` says, and keep that for the next time, also if interrupted."""
-    from facerec_cli.datasets.evaluation import write_at_once
-
     record = folder / SOURCES
     if not record.is_file():
         if any((folder / name).exists() for name in paths.values()):
@@ -112,7 +110,7 @@ def _cut(
                 f"{folder} holds photos of the same names that no study put there.",
                 hint="Choose an empty folder for --crops, or that of another study.",
             )
-        write_at_once(record, b"{}")  # from here on they are ours to replace
+        write_file(record, b"{}")  # from here on they are ours to replace
     try:
         known = json.loads(record.read_text("utf-8"))
     except ValueError:
@@ -135,7 +133,7 @@ def _cut(
                 align(part, folder, open_model("sface"), faces=faces, resume=True, progress=progress)
     finally:
         known |= {name: source for name, source in sources.items() if (folder / name).is_file()}
-        write_at_once(record, json.dumps(known).encode())
+        write_file(record, json.dumps(known).encode())
 
 
 def _digest(dataset: FaceDataset, index: int) -> str:
@@ -148,8 +146,6 @@ def _digest(dataset: FaceDataset, index: int) -> str:
 
 def _copy(dataset: FaceDataset, targets: Mapping[int, Path], progress: Progress) -> None:
     """Copy aligned crops; one that is no picture is left out, as a photo without a face is."""
-    from facerec_cli.datasets.evaluation import write_at_once
-
     for done, (index, target) in enumerate(targets.items(), 1):
         try:
             shape = dataset.image(index).shape
@@ -161,7 +157,7 @@ def _copy(dataset: FaceDataset, targets: Mapping[int, Path], progress: Progress)
                 f"{dataset.name(index)} has {shape[1]} x {shape[0]} pixels and is no aligned crop.",
                 hint="Leave aligned out of [study], and the faces are found and aligned.",
             )
-        write_at_once(target, dataset.read(index))
+        write_file(target, dataset.read(index))
         progress(done, len(targets))
 
 
@@ -177,7 +173,7 @@ def read_crops(folder: Path, paths: Sequence[str]) -> NDArray[np.uint8]:
     for row, path in enumerate(paths):
         try:
             crops[row] = decode_rgb((folder / path).read_bytes(), path)
-        except (OSError, ValueError) as fault:
+        except (OSError, ValueError, InputError) as fault:
             raise InputError(
                 f"The crop {folder / path} cannot be used: {fault}.", hint="Delete it."
             ) from fault

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from facerec_cli import __version__
-from facerec_cli.datasets.evaluation import write_at_once
 from facerec_cli.embed.shards import describe_changes
 from facerec_cli.errors import UsageError
+from facerec_cli.files import write_file, writing
 from facerec_cli.study.materials import Materials
 from facerec_cli.study.protocol import Protocol
 from facerec_cli.study.run import TRACES, Job
@@ -37,8 +37,8 @@ def open_folder(protocol: Protocol, out: Path, *, resume: bool, dry_run: bool) -
     """Check that a study may be written to ``out``, and make it; a dry run makes nothing.
 
     Raises:
-        UsageError: It holds a study and ``resume`` is not given, or one of other settings; or it cannot be
-            written.
+        UsageError: It holds a study and ``resume`` is not given, or one of other settings.
+        OutputError: It cannot be written.
     """
     if out.exists() and not out.is_dir():
         raise UsageError(f"{out} is a file.", hint="Choose another --out.")
@@ -50,13 +50,9 @@ def open_folder(protocol: Protocol, out: Path, *, resume: bool, dry_run: bool) -
         _refuse_other_settings(protocol, out)
     if dry_run:
         return
-    try:
+    with writing(out, hint="Choose another --out."):
         out.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=out).close()
-    except OSError as fault:
-        raise UsageError(
-            f"{out} cannot be written: {fault.strerror}.", hint="Choose another --out."
-        ) from fault
 
 
 @contextmanager
@@ -83,7 +79,7 @@ def _share(source: Path, target: Path) -> None:
 def mark(protocol: Protocol, materials: Materials, out: Path) -> None:
     """Keep what is studied here; from now on the folder holds a study."""
     document = {**_document(protocol), "made from": _made_from(materials)}
-    write_at_once(out / MARKER, json.dumps(document, indent=1).encode())
+    write_file(out / MARKER, json.dumps(document, indent=1).encode())
 
 
 def refuse_other_materials(materials: Materials, jobs: Sequence[Job], out: Path) -> None:

@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec_cli.datasets import FaceDataset, open_stored
-from facerec_cli.datasets.evaluation import draw_pairs, write_at_once
-from facerec_cli.datasets.folder import is_photo_name
+from facerec_cli.datasets.evaluation import draw_pairs
 from facerec_cli.errors import InputError
+from facerec_cli.files import write_file
+from facerec_cli.images.suffixes import is_photo_name
 from facerec_cli.progress import Progress, silent
 from facerec_cli.study.crops import cut_crops
 from facerec_cli.study.materials import Materials, Photos
@@ -66,7 +67,7 @@ class Prepared:
     def write(self) -> None:
         """Write ``split.json`` and the list to train on."""
         for path, data in self.files.items():
-            write_at_once(path, data)
+            write_file(path, data)
 
 
 def prepare(protocol: Protocol, out: Path, *, crops: Path, progress: Progress = silent) -> Prepared:

@@ -15,9 +15,7 @@ Paths are as the shell sees them from the current folder.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,7 +26,9 @@ from facerec_cli.errors import InputError, UsageError
 from facerec_cli.faces.choice import RULES
 from facerec_cli.registry import LOSSES
 from facerec_cli.study.conditions import CONDITIONS
+from facerec_cli.suggest import guess
 from facerec_cli.training.config import Recipe, checked, parse_assignment, parse_recipe
+from facerec_cli.untrusted import parse_toml
 
 #: Clean photos against each other, then hard ones; "natural" are the least alike same pairs of clean photos.
 SUBSETS = (
@@ -145,10 +145,10 @@ def read_protocol(path: Path, assignments: Sequence[str] = ()) -> Protocol:
         UsageError: An assignment is not one.
     """
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        document = parse_toml(path.read_text(encoding="utf-8"))
     except OSError as fault:
         raise InputError(f"{path} cannot be read: {fault.strerror}.") from fault
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as fault:
+    except ValueError as fault:
         raise InputError(f"{path} cannot be read as TOML: {fault}.") from fault
     for assignment in assignments:
         key, value = parse_assignment(assignment, "split.seed=1")
@@ -295,6 +295,4 @@ def _table(kind: type[Settings], values: Mapping[str, Any], where: str) -> Setti
 
 
 def _guess(name: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(name, known, 1, 0.4)
-    guess = f"Did you mean {near[0]!r}? " if near else ""
-    return f"{guess}Known: {', '.join(known)}."
+    return f"{guess(name, known)}Known: {', '.join(known)}."

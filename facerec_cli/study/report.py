@@ -7,8 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from facerec_cli.datasets.evaluation import write_at_once
-from facerec_cli.errors import InputError
+from facerec_cli.files import write_file
 from facerec_cli.report.html import Markup, Row, data_address, figure, join, page, table, tag
 from facerec_cli.study.figures import det, roc, similarities, style_of
 from facerec_cli.study.finding import finding
@@ -29,14 +28,11 @@ def write_reports(results: Mapping[str, Any], out: Path, crops: Path) -> tuple[P
         crops: Folder of the crops, for the pictures of the hardest pairs.
 
     Raises:
-        InputError: They cannot be written.
+        OutputError: They cannot be written.
     """
     files = {"report.md": markdown(results), "report.html": render(results, crops)}
     for name, words in files.items():
-        try:
-            write_at_once(out / name, words.encode("utf-8", "surrogateescape"))
-        except OSError as fault:
-            raise InputError(f"{out / name} cannot be written: {fault.strerror}.") from fault
+        write_file(out / name, words.encode("utf-8", "surrogateescape"), what="report")
     return tuple(out / name for name in files)
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from facerec_cli import __version__
-from facerec_cli.datasets.evaluation import write_at_once
+from facerec_cli.files import atomic_write, write_file
 from facerec_cli.study.interpolate import chosen_network
 from facerec_cli.study.judge import device_of, embed_photos, first_network
 from facerec_cli.study.materials import Materials
@@ -103,10 +103,10 @@ class Job:
         begun = self.folder / _BEGUN
         same = begun.is_file() and begun.read_text() == key
         done.unlink(missing_ok=True)  # best.pt will be another one before it is written again
-        write_at_once(begun, key.encode())
+        write_file(begun, key.encode())
         seconds = train(self.recipe_to_train(), resume=same, force=not same).seconds
         (self.folder / "last.pt").unlink(missing_ok=True)  # best.pt has the network; the rest is large
-        write_at_once(done, json.dumps({"key": key, "seconds": seconds}).encode())
+        write_file(done, json.dumps({"key": key, "seconds": seconds}).encode())
         return seconds
 
 
@@ -136,12 +136,10 @@ def perform(job: Job) -> dict[str, Any]:
             record["recipe"]["loss"]["class_weights"] = "means"  # not the file that they were kept in
     found = embed_photos(network, device_of(job.recipe), job.materials)
     job.folder.mkdir(parents=True, exist_ok=True)
-    beside = job.folder / f".{EMBEDDINGS}"
-    with beside.open("wb") as stream:
+    with atomic_write(job.folder / EMBEDDINGS) as stream:
         np.savez(stream, **found)  # type: ignore[arg-type]
-    beside.replace(job.folder / EMBEDDINGS)
     record["seconds"] = time.monotonic() - began
-    write_at_once(job.folder / RECORD, json.dumps(record, indent=1).encode())
+    write_file(job.folder / RECORD, json.dumps(record, indent=1).encode())
     return record
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from facerec_cli import __version__
-from facerec_cli.datasets.evaluation import write_at_once
+from facerec_cli.files import write_file
 from facerec_cli.study.judge import Judge, device_of, first_network
 from facerec_cli.study.materials import Materials
 from facerec_cli.study.protocol import BEFORE, ValidationSettings
@@ -58,7 +58,7 @@ def _means(recipe: Recipe, materials: Materials, out: Path) -> Path:
         found = class_means(network, dataset, range(dataset.num_classes), PHOTOS_OF_EACH)
         stream = io.BytesIO()
         np.save(stream, found.cpu().numpy())
-        write_at_once(target, stream.getvalue())
+        write_file(target, stream.getvalue())
     return target
 
 
@@ -70,7 +70,7 @@ def _first_judgement(
     target = out / FOLDER / f"validation-{key}.json"
     if not target.is_file():
         judge = Judge(materials.crops, materials.validation, settings.subsets, device_of(recipe))
-        write_at_once(target, json.dumps(judge(first_network(recipe))).encode())
+        write_file(target, json.dumps(judge(first_network(recipe))).encode())
     found: dict[str, float] = json.loads(target.read_text("utf-8"))
     return found
 

@@ -9,9 +9,6 @@ files and is written last, so a crash at any point leaves the previous checkpoin
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import os
 import pickle
 import struct
 from collections.abc import Mapping
@@ -22,7 +19,8 @@ from typing import Any
 import torch
 
 from facerec_cli.backbones import Backbone, Preprocessing, build
-from facerec_cli.errors import FacerecError, ModelError, TrainingError
+from facerec_cli.errors import FacerecError, ModelError
+from facerec_cli.files import atomic_write, sha256_of
 
 FORMAT = "facerec-checkpoint"
 VERSION = 1
@@ -102,7 +100,7 @@ def load_backbone(path: Path | str) -> tuple[Backbone, CheckpointInfo]:
             step=document["progress"]["step"],
             metrics=document["progress"]["metrics"],
             ema=average is not None,
-            sha256=_sha256(path),
+            sha256=sha256_of(path),
         )
     except (KeyError, TypeError, AttributeError, RuntimeError, FacerecError) as fault:
         reason = f"it lacks {fault}" if isinstance(fault, KeyError) else fault
@@ -176,24 +174,11 @@ def write(path: Path, document: Mapping[str, Any]) -> None:
     """Write a checkpoint file so that it appears at once: beside, to disk, then in place of the old one.
 
     Raises:
-        TrainingError: The disk is full or cannot be written; the previous file is untouched.
+        OutputError: The disk is full or cannot be written; the previous file is untouched.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with beside.open("wb") as file:
-            torch.save(dict(document), file)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-        _sync_folder(path.parent)
-    except (OSError, RuntimeError) as fault:  # torch's zip writer reports a full disk as RuntimeError
-        raise TrainingError(
-            f"The checkpoint {path} cannot be written: {str(fault).splitlines()[0]}.",
-            hint="The previous one is kept. Make room on that disk, then go on with --resume.",
-        ) from fault
-    finally:
-        with contextlib.suppress(OSError):
-            beside.unlink(missing_ok=True)
+    resume = "The previous one is kept. Go on with --resume." if path.exists() else "Then start again."
+    with atomic_write(path, what="checkpoint", hint=resume, sync_folder=True) as stream:
+        torch.save(dict(document), stream)
 
 
 def header(version: str) -> dict[str, Any]:
@@ -218,18 +203,3 @@ def describe_backbone(name: str, settings: Mapping[str, Any], backbone: Backbone
 def _preprocessing(saved: Mapping[str, Any]) -> Preprocessing:
     values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in saved.items()}
     return Preprocessing(**values)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename durable where the system can (not on Windows)."""
-    with contextlib.suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

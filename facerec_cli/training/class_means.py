@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -20,8 +21,10 @@ from facerec_cli.datasets.loader_fetch import Fetch
 from facerec_cli.errors import InputError
 from facerec_cli.losses.base import Loss
 from facerec_cli.losses.classifier import unit
+from facerec_cli.progress import Progress, silent
 from facerec_cli.training.defaults import PHOTOS_OF_EACH
 from facerec_cli.training.evaluate import embed
+from facerec_cli.untrusted import read_npy
 
 logger = logging.getLogger("facerec")
 
@@ -29,7 +32,9 @@ _CHUNK = 256  # photos in memory at a time
 
 
 @torch.no_grad()
-def class_means(backbone: Backbone, dataset: FaceDataset, classes: range, each: int) -> Tensor:
+def class_means(
+    backbone: Backbone, dataset: FaceDataset, classes: range, each: int, progress: Progress = silent
+) -> Tensor:
     """The unit mean of the unit embeddings of some photos of each class.
 
     Args:
@@ -37,6 +42,7 @@ def class_means(backbone: Backbone, dataset: FaceDataset, classes: range, each: 
         dataset: In random access.
         classes: Consecutive classes.
         each: Photos of one class at most, evenly spread over those there are.
+        progress: Told of the photos.
 
     Returns:
         (len(classes), D) float32 on the backbone's device; a class without a readable photo has a zero row.
@@ -56,6 +62,7 @@ def class_means(backbone: Backbone, dataset: FaceDataset, classes: range, each: 
     places = np.concatenate([np.full(len(rows), place) for rows, place in chosen])
     fetch = Fetch(dataset, 0, 112, Augment(), ())
     for start in range(0, len(photos), _CHUNK):
+        progress(start, len(photos))
         crops, kept = [], []
         rows = slice(start, start + _CHUNK)
         for photo, place in zip(photos[rows].tolist(), places[rows].tolist(), strict=True):
@@ -77,7 +84,7 @@ def read_means(path: str, people: int, width: int) -> Tensor:
         InputError: It cannot be read, or has another shape.
     """
     try:
-        means = np.load(path, allow_pickle=False)
+        means = read_npy(Path(path))
     except (OSError, ValueError) as fault:
         raise InputError(f"{path} cannot be read as .npy: {fault}.") from fault
     if means.shape != (people, width) or means.dtype.kind != "f" or not np.isfinite(means).all():
@@ -88,7 +95,9 @@ def read_means(path: str, people: int, width: int) -> Tensor:
     return torch.from_numpy(means.astype(np.float32))
 
 
-def start_classes(loss: Loss, backbone: Backbone, dataset: FaceDataset, source: str) -> None:
+def start_classes(
+    loss: Loss, backbone: Backbone, dataset: FaceDataset, source: str, progress: Progress = silent
+) -> None:
     """Start this process's class weights at means; a class without one keeps a random direction.
 
     Args:
@@ -96,12 +105,13 @@ def start_classes(loss: Loss, backbone: Backbone, dataset: FaceDataset, source: 
         backbone: As it starts.
         dataset: What will be trained on.
         source: "means" to make them, or a ``.npy`` of the means of all classes.
+        progress: Told of the photos that means are made of.
     """
     classes = loss.own_classes()
     if not classes:
         return
     if source == "means":
-        means = class_means(backbone, dataset, classes, PHOTOS_OF_EACH)
+        means = class_means(backbone, dataset, classes, PHOTOS_OF_EACH, progress)
     else:
         means = read_means(source, dataset.num_classes, backbone.embedding_size)[classes.start : classes.stop]
         means = unit(means.to(next(backbone.parameters()).device))

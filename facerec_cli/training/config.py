@@ -16,8 +16,6 @@ A setting that is left out is decided by :mod:`facerec_cli.training.defaults` fr
 
 from __future__ import annotations
 
-import difflib
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -25,6 +23,9 @@ from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 from facerec_cli.errors import InputError, UsageError
+from facerec_cli.spelling import american
+from facerec_cli.suggest import guess, nearest
+from facerec_cli.untrusted import parse_toml
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +167,7 @@ def parse_recipe(document: Mapping[str, Any], where: str, base: Recipe | None = 
     """Lay the tables of ``document`` over ``base``.
 
     Args:
-        document: What :mod:`tomllib` read.
+        document: What a TOML file says.
         where: Its file, for messages.
         base: Settings to start from; all left open where None.
 
@@ -178,7 +179,7 @@ def parse_recipe(document: Mapping[str, Any], where: str, base: Recipe | None = 
         if not isinstance(values, Mapping):
             raise InputError(
                 f"{where}: {table} is not a table.",
-                hint=f"Settings are grouped in tables; did you mean {_nearest(table, list(keys()))}?",
+                hint=_in_a_table(table),
             )
         for key, value in values.items():
             try:
@@ -200,12 +201,13 @@ def read_recipe(reference: str, base: Recipe | None = None) -> Recipe:
         if reference not in shipped:
             raise InputError(
                 f"There is no recipe {reference!r}.",
-                hint=f"Give a .toml file or one of: {', '.join(shipped) or 'none is installed'}.",
+                hint=f"{guess(reference, shipped)}Give a .toml file or one of: "
+                f"{', '.join(shipped) or 'none is installed'}.",
             )
         path = shipped[reference]
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as fault:
+        document = parse_toml(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as fault:
         raise InputError(f"{path} cannot be read as TOML: {fault}.") from fault
     return parse_recipe(document, str(path), base)
 
@@ -240,8 +242,8 @@ def parse_assignment(assignment: str, example: str) -> tuple[str, Any]:
             f"--set {assignment} has no value.", hint=f"Write --set key=value, e.g. --set {example}."
         )
     try:
-        value = tomllib.loads(f"value = {text.strip()}")["value"]
-    except tomllib.TOMLDecodeError:
+        value = parse_toml(f"value = {text.strip()}")["value"]
+    except ValueError:
         value = text.strip()
     return key.strip(), value
 
@@ -252,7 +254,7 @@ def changed(recipe: Recipe, key: str, value: Any) -> Recipe:
     Raises:
         UsageError: The key is not known, or the value does not fit it.
     """
-    key = _full_key(key)
+    key = _full_key(american(key))
     table, _, name = key.partition(".")
     section = getattr(recipe, table)
     kinds = get_type_hints(type(section))
@@ -296,13 +298,22 @@ def _full_key(key: str) -> str:
         return matches[0]
     if matches:
         raise UsageError(f"{key!r} could be {' or '.join(matches)}.", hint="Write it with its table.")
-    raise UsageError(f"There is no setting {key!r}.", hint=f"Did you mean {_nearest(key, known)!r}?")
+    tables = [item.name for item in fields(Recipe)]
+    listed = [full.partition(".")[2] for full in known if full.startswith(f"{table}.")]
+    rest = f"Known in [{table}]: {', '.join(listed)}." if listed else f"The tables are {', '.join(tables)}."
+    raise UsageError(f"There is no setting {key!r}.", hint=guess(key, _guessed()) + rest)
 
 
-def _nearest(key: str, known: list[str]) -> str:
-    short = {full.partition(".")[2]: full for full in reversed(known)}
-    near = difflib.get_close_matches(key, known, 1, 0.5) or difflib.get_close_matches(key, short, 1, 0)
-    return short.get(near[0], near[0]) if near else known[0]
+def _guessed() -> list[str]:
+    """What a key may have meant: every setting, and those that most losses have."""
+    return [*keys(), "loss.margin", "loss.scale"]
+
+
+def _in_a_table(name: str) -> str:
+    """What to do about a setting that stands outside of the tables."""
+    table, _, key = (nearest(name, _guessed()) or "").partition(".")
+    advice = f"write {key} below [{table}]" if key else "write [optimizer], [loss] or another above it"
+    return f"Settings are grouped in tables; {advice}."
 
 
 def checked(key: str, kind: Any, value: Any) -> Any:
@@ -323,7 +334,10 @@ def checked(key: str, kind: Any, value: Any) -> Any:
         words = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
         raise UsageError(f"{key} = {value!r} does not fit.", hint=f"It must be {words[kind]}.")
     if key in CHOICES and value not in CHOICES[key]:
-        raise UsageError(f"{key} cannot be {value!r}.", hint=f"Known: {', '.join(CHOICES[key])}.")
+        raise UsageError(
+            f"{key} cannot be {value!r}.",
+            hint=f"{guess(value, CHOICES[key])}Known: {', '.join(CHOICES[key])}.",
+        )
     if key in _LEAST and not value >= _LEAST[key]:
         raise UsageError(f"{key} = {value} does not fit.", hint=f"It must be at least {_LEAST[key]:g}.")
     return value

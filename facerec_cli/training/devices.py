@@ -7,13 +7,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch.distributed.rendezvous import rendezvous
 
 from facerec_cli.errors import ModelError, UsageError
-from facerec_cli.training.launch import is_restarted, restarts
+from facerec_cli.suggest import guess
+from facerec_cli.training.launch import MEETING, is_restarted, restarts
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,12 @@ def _meet(backend: str, rank: int, size: int) -> None:
     addresses of those that are gone, and fail if they look before they are overwritten.
     """
     timeout = timedelta(minutes=30)
-    store, _, _ = next(rendezvous("env://", rank, size, timeout=timeout))
+    store: Any
+    place = os.environ.get(MEETING)
+    if place:
+        store = dist.FileStore(place, size)  # type: ignore[attr-defined]
+    else:
+        store, _, _ = next(rendezvous("env://", rank, size, timeout=timeout))
     store = dist.PrefixStore(f"start-{restarts()}", store)  # type: ignore[attr-defined]
     dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=timeout)
 
@@ -101,7 +108,8 @@ def choose_device(wanted: str, local_rank: int = 0, *, several: bool = False) ->
         device = torch.device(wanted)
     except RuntimeError as fault:
         raise UsageError(
-            f"{wanted!r} is not a device.", hint="Use auto, cpu, cuda, cuda:1 or mps."
+            f"{wanted!r} is not a device.",
+            hint=guess(wanted, ("cuda", "mps", "cpu", "auto")) + "Use auto, cpu, cuda, cuda:1 or mps.",
         ) from fault
     if device.type == "cuda":
         if not torch.cuda.is_available():

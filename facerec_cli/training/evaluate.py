@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from facerec_cli.backbones import Backbone, Preprocessing
-from facerec_cli.errors import FacerecError, InputError, UsageError
+from facerec_cli.errors import InputError, UsageError
+from facerec_cli.progress import Progress, silent
 from facerec_cli.training.devices import World
 
 logger = logging.getLogger("facerec")
@@ -48,8 +49,8 @@ class PairSet:
     fold: NDArray[np.int64] | None
 
 
-def open_pair_set(path: str, size: int = 112) -> PairSet:
-    """Read a ``.bin`` or a list of pairs of aligned crops.
+def open_pair_set(path: str, size: int = 112, progress: Progress = silent) -> PairSet:
+    """Read a ``.bin`` or a list of pairs of aligned crops; ``progress`` is told of the photos.
 
     Raises:
         InputError: It cannot be read, is empty, or its photos are not aligned crops.
@@ -63,6 +64,7 @@ def open_pair_set(path: str, size: int = 112) -> PairSet:
     crops = np.zeros((len(pairs.images), size, size, 3), np.uint8)
     unreadable = np.zeros(len(pairs.images), bool)
     for i, (source, name) in enumerate(zip(pairs.images, pairs.names, strict=True)):
+        progress(i, len(pairs.images))
         try:
             image = read_image(source)
         except InputError as fault:
@@ -83,7 +85,13 @@ def open_pair_set(path: str, size: int = 112) -> PairSet:
 
 
 def evaluate_pairs(
-    backbone: Backbone, sets: Sequence[PairSet], world: World, *, flip: bool = False, dtype: torch.dtype
+    backbone: Backbone,
+    sets: Sequence[PairSet],
+    world: World,
+    *,
+    flip: bool = False,
+    dtype: torch.dtype,
+    progress: Progress = silent,
 ) -> dict[str, float]:
     """Measure ``backbone`` on every set; the processes share the photos, and all get the result.
 
@@ -93,6 +101,7 @@ def evaluate_pairs(
         world: The processes.
         flip: Add the embedding of the mirrored crop.
         dtype: Of autocast.
+        progress: Told of this process's photos, over all sets.
 
     Returns:
         ``SET/accuracy`` (``SET/balanced_accuracy`` where one kind of pairs is much more frequent),
@@ -101,8 +110,13 @@ def evaluate_pairs(
     from facerec_cli.verify.statistics import evaluate
 
     result: dict[str, float] = {}
-    for one in sets:
-        embeddings = _embed_shared(backbone, one.crops, world, flip=flip, dtype=dtype)
+    parts = [-(-len(one.crops) // world.size) for one in sets]
+    for number, one in enumerate(sets):
+
+        def told(done: int, total: int | None = None, *, before: int = sum(parts[:number])) -> None:
+            progress(before + done, sum(parts))
+
+        embeddings = _embed_shared(backbone, one.crops, world, flip=flip, dtype=dtype, progress=told)
         broken = one.unreadable | ~np.isfinite(embeddings).all(axis=1)
         embeddings[broken] = 0
         lengths = np.linalg.norm(embeddings, axis=1, keepdims=True)
@@ -159,7 +173,13 @@ def metric_name(name: str, metrics: Mapping[str, float]) -> str:
 
 @torch.no_grad()
 def embed(
-    backbone: Backbone, crops: NDArray[np.uint8], device: torch.device, *, flip: bool, dtype: torch.dtype
+    backbone: Backbone,
+    crops: NDArray[np.uint8],
+    device: torch.device,
+    *,
+    flip: bool,
+    dtype: torch.dtype,
+    progress: Progress = silent,
 ) -> Tensor:
     """(N, D) float32 raw embeddings on the CPU of (N, S, S, 3) uint8 RGB crops."""
     rows = []
@@ -168,6 +188,7 @@ def embed(
     try:
         count = _BATCH_A_THREAD * torch.get_num_threads() if device.type == "cpu" else _BATCH
         for start in range(0, len(crops), count):
+            progress(start, len(crops))
             batch = torch.from_numpy(np.ascontiguousarray(crops[start : start + count])).permute(0, 3, 1, 2)
             images = to_input(batch.to(device), backbone.preprocessing)
             with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
@@ -199,12 +220,18 @@ def _mean_and_std(preprocessing: Preprocessing, device: torch.device) -> tuple[T
 
 
 def _embed_shared(
-    backbone: Backbone, crops: NDArray[np.uint8], world: World, *, flip: bool, dtype: torch.dtype
+    backbone: Backbone,
+    crops: NDArray[np.uint8],
+    world: World,
+    *,
+    flip: bool,
+    dtype: torch.dtype,
+    progress: Progress,
 ) -> NDArray[np.float32]:
     """Each process embeds its part of the crops; all get all rows."""
     part = -(-len(crops) // world.size)  # equal parts, the last ones may be shorter
     own = crops[world.rank * part : (world.rank + 1) * part]
-    rows = embed(backbone, own, world.device, flip=flip, dtype=dtype)
+    rows = embed(backbone, own, world.device, flip=flip, dtype=dtype, progress=progress)
     if world.group is None:
         return rows.numpy()
     padded = torch.zeros(part, rows.shape[1], device=world.device)
@@ -214,14 +241,15 @@ def _embed_shared(
     return torch.cat(parts)[: len(crops)].cpu().numpy()
 
 
-def open_pair_sets(paths: Sequence[str]) -> list[PairSet]:
+def open_pair_sets(paths: Sequence[str], progress: Progress = silent) -> list[PairSet]:
     """Open all sets; two of one name would share their metrics.
 
     Raises:
-        FacerecError: One cannot be used, or two have one name.
+        InputError: One cannot be used.
+        UsageError: Two have one name.
     """
-    sets = [open_pair_set(path) for path in paths]
+    sets = [open_pair_set(path, progress=progress) for path in paths]
     names = [one.name for one in sets]
     if len(set(names)) < len(names):
-        raise FacerecError("Two --eval sets have the same name.", hint="Rename one of the files.")
+        raise UsageError("Two --eval sets have the same name.", hint="Rename one of the files.")
     return sets

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 
 from facerec_cli.errors import UsageError
+from facerec_cli.files import output_error
+from facerec_cli.locks import exclusive
 from facerec_cli.training.devices import World
 from facerec_cli.training.records import RECIPE
 from facerec_cli.training.state import LAST
@@ -27,7 +29,8 @@ def open_folder(out: str, world: World, *, resume: bool, force: bool) -> Iterato
         force: Write over the run that it holds.
 
     Raises:
-        UsageError: It is not named, holds a run, is a file, cannot be made, or another run is at work in it.
+        UsageError: It is not named, holds a run, is a file, or another run is at work in it.
+        OutputError: It cannot be made or written.
     """
     if not out:
         raise UsageError("There is no folder to write to.", hint="Give --out runs/NAME.")
@@ -36,7 +39,7 @@ def open_folder(out: str, world: World, *, resume: bool, force: bool) -> Iterato
     if taken and not resume and not force:
         raise UsageError(
             f"{out} holds a run already.",
-            hint="Go on with --resume, write over it with --force, or choose another --out.",
+            hint="Go on with --resume, write over it with --overwrite, or choose another --out.",
         )
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{out} is a file.", hint="Choose another --out.")
@@ -53,23 +56,13 @@ def open_folder(out: str, world: World, *, resume: bool, force: bool) -> Iterato
 @contextmanager
 def _alone(folder: Path, patience: float) -> Iterator[None]:
     """Make ``folder`` and hold its lock, which the system takes back however this process ends."""
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(folder / _LOCK, timeout=patience)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    except Timeout as fault:
-        raise UsageError(
-            f"Another process is training in {folder}.", hint="Wait for it, or choose another --out."
-        ) from fault
-    except NotImplementedError:  # a file system without locks
-        pass
-    except OSError as fault:
-        raise UsageError(
-            f"{folder} cannot be made or written: {fault.strerror}.", hint="Choose another --out."
-        ) from fault
-    try:
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(exclusive(folder / _LOCK, patience=patience))
+        except BlockingIOError as fault:
+            raise UsageError(
+                f"Another process is training in {folder}.", hint="Wait for it, or choose another --out."
+            ) from fault
+        except OSError as fault:
+            raise output_error(folder, fault, hint="Choose another --out.") from fault
         yield
-    finally:
-        lock.release()

@@ -14,7 +14,7 @@ from torch import Tensor
 from facerec_cli.backbones import Backbone, build
 from facerec_cli.backbones.layouts import LAYOUTS, convert
 from facerec_cli.errors import ModelError, UsageError
-from facerec_cli.packs.files import sha256_of
+from facerec_cli.files import sha256_of
 from facerec_cli.packs.resolve import open_pack
 from facerec_cli.training import checkpoint
 from facerec_cli.training.config import BackboneSettings

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
+from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
@@ -20,10 +21,15 @@ def leave_interrupts_to_parent() -> None:
 
 
 class Interruption:
-    """While entered, a first signal sets :attr:`wanted`; a second Ctrl-C, later, interrupts at once."""
+    """While entered, a first signal sets :attr:`wanted`; a second Ctrl-C, later, interrupts at once.
 
-    def __init__(self) -> None:
+    Args:
+        tell: Is called at the first signal, between any two lines: it must not print.
+    """
+
+    def __init__(self, tell: Callable[[], None] = lambda: None) -> None:
         self.wanted = False
+        self._tell = tell
         self._since = 0.0
         self._before: dict[int, Any] = {}
 
@@ -42,3 +48,4 @@ class Interruption:
             raise KeyboardInterrupt("interrupted again; the last checkpoint is kept")
         if not self.wanted:
             self.wanted, self._since = True, time.monotonic()
+            self._tell()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,9 @@ from typing import IO
 
 from facerec_cli.errors import TrainingError
 
+# The file by which the processes of one machine find each other. An address would have torch ask the name
+# server whom 127.0.0.1 belongs to, and take a port that another program may have taken meanwhile.
+MEETING = "FACEREC_MEETING"
 _PATIENCE = 120.0  # seconds that the others may take to save after one has ended
 
 
@@ -43,10 +45,8 @@ def launch(arguments: Sequence[str], processes: int) -> int:
 
     The first one speaks to the terminal. What the others say is shown only if one of them fails first.
     """
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(processes)}
+    meeting = tempfile.TemporaryDirectory(prefix="facerec-", ignore_cleanup_errors=True)
+    shared = {MEETING: os.path.join(meeting.name, "processes"), "WORLD_SIZE": str(processes)}  # noqa: PTH118
     threads = max((os.cpu_count() or processes) // processes, 1)
     children: list[subprocess.Popen[bytes]] = []
     voices: list[IO[bytes]] = []
@@ -80,6 +80,7 @@ def launch(arguments: Sequence[str], processes: int) -> int:
             signal.signal(number, handler)
         for voice in voices:
             voice.close()
+        meeting.cleanup()
 
 
 def _let_end(child: subprocess.Popen[bytes]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from facerec_cli.errors import UsageError
 from facerec_cli.losses.base import Loss
 from facerec_cli.registry import LOSSES, load, unknown_name
-from facerec_cli.training.config import Recipe
+from facerec_cli.training.config import Recipe, keys
 
 
 def loss_class(name: str) -> type[Loss]:
@@ -30,7 +30,8 @@ def loss_settings(kind: type[Loss], recipe: Recipe) -> dict[str, Any]:
         settings.setdefault("branches", 1 + len(recipe.data.hard or recipe.data.degradations))
     for key, value in settings.items():
         if key not in known and key not in common:
-            raise unknown_name(key, [*known, *common], f"setting of the loss {recipe.loss.name}")
+            kind_of = f"setting of the loss {recipe.loss.name}"
+            raise unknown_name(key, [*known, *common], kind_of, elsewhere=keys())
         default = known.get(key, common.get(key))
         if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
             settings[key] = value = float(value)

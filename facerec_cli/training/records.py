@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from pathlib import Path
 from typing import Any
 
 import tomli_w
 
-from facerec_cli.errors import MissingExtraError, TrainingError
+from facerec_cli.errors import MissingExtraError
+from facerec_cli.files import atomic_write, write_file, writing
 from facerec_cli.training.config import Recipe, to_document
 
 logger = logging.getLogger("facerec")
@@ -50,15 +50,15 @@ class Records:
         """Write the recipe, and cut what an interrupted run wrote after its last checkpoint."""
         if not self.writes:
             return
-        write_text(self.out / RECIPE, tomli_w.dumps(to_document(recipe)))
-        with (self.out / METRICS).open("ab") as file:
+        write_file(self.out / RECIPE, tomli_w.dumps(to_document(recipe)).encode())
+        with writing(self.out / METRICS), (self.out / METRICS).open("ab") as file:
             file.truncate(min(offset, file.tell()))  # cutting beyond the end would append zeros
 
     def metrics(self, record: dict[str, Any]) -> int:
         """Append one record; returns the length of the file."""
         if not self.writes:
             return 0
-        with (self.out / METRICS).open("a", encoding="utf-8") as file:
+        with writing(self.out / METRICS), (self.out / METRICS).open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
             file.flush()
             length = file.tell()
@@ -71,7 +71,7 @@ class Records:
     def timing(self, record: dict[str, Any]) -> None:
         """Append one record of speeds."""
         if self.writes:
-            with (self.out / TIMING).open("a", encoding="utf-8") as file:
+            with writing(self.out / TIMING), (self.out / TIMING).open("a", encoding="utf-8") as file:
                 file.write(json.dumps(record) + "\n")
 
     def close(self) -> None:
@@ -114,23 +114,6 @@ def draw_curve(out: Path) -> Path | None:
     left.set_title(out.name)
     left.grid(alpha=0.3)
     path = out / CURVE
-    beside = path.with_name(f".{path.name}")
-    figure.savefig(beside, dpi=120, format="png")
-    beside.replace(path)
+    with atomic_write(path) as stream:
+        figure.savefig(stream, dpi=120, format="png")
     return path
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a small file so that it appears at once."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with beside.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    except OSError as fault:
-        beside.unlink(missing_ok=True)
-        raise TrainingError(
-            f"{path} cannot be written: {fault.strerror}.", hint="Make room on that disk."
-        ) from fault

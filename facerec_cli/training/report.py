@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from facerec_cli.progress import Progress
 from facerec_cli.training.config import Recipe
 
 
@@ -84,6 +85,26 @@ class Evaluated:
 
 
 @dataclass(frozen=True, slots=True)
+class Working:
+    """How far something has come that takes a while and is no training step, such as a judgement.
+
+    Attributes:
+        what: In words: ``judging``, ``opening the data``.
+        done: Photos so far.
+        total: Of so many; None where it is not known.
+    """
+
+    what: str
+    done: int = 0
+    total: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stopping:
+    """The run was told to stop, which it does after what is under way."""
+
+
+@dataclass(frozen=True, slots=True)
 class Saved:
     """A checkpoint is on disk."""
 
@@ -129,9 +150,18 @@ class Outcome:
     broken: int = 0
 
 
-Event = Plan | Logged | Evaluated | Saved | RolledBack
+Event = Plan | Logged | Working | Evaluated | Saved | RolledBack | Stopping
 Observer = Callable[[Event], None]
 
 
 def unobserved(event: Event) -> None:
     """Observer that takes no note."""
+
+
+def telling(observer: Observer, what: str) -> Progress:
+    """Progress that tells ``observer`` of :class:`Working` on ``what``."""
+
+    def progress(done: int, total: int | None = None) -> None:
+        observer(Working(what, done, total))
+
+    return progress

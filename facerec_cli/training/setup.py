@@ -29,7 +29,7 @@ from facerec_cli.training.loss_settings import loss_class, loss_settings
 from facerec_cli.training.memory import available_memory, estimate_memory
 from facerec_cli.training.optimizer import build_optimizer, named_parameters
 from facerec_cli.training.photo_size import size_warning
-from facerec_cli.training.report import Plan
+from facerec_cli.training.report import Observer, Plan, Working, telling, unobserved
 from facerec_cli.wording import counted
 
 
@@ -74,19 +74,21 @@ class Parts:
     plan: Plan
 
 
-def prepare(recipe: Recipe, world: World, *, weights: bool = True) -> Parts:
+def prepare(recipe: Recipe, world: World, *, weights: bool = True, observer: Observer = unobserved) -> Parts:
     """Open the data and build network, loss and optimizer.
 
     Args:
         recipe: What the user set.
         world: The processes.
         weights: False where a checkpoint will bring them: ``--init`` is not read then.
+        observer: Is told of what takes a while.
 
     Raises:
         FacerecError: Something in the recipe does not exist, does not fit, or cannot be read.
     """
     kind = loss_class(recipe.loss.name)
     loss_settings(kind, recipe)  # refused before the data is opened
+    observer(Working("opening the data"))
     dataset = open_data(recipe)
     dtype = number_format(recipe.run.precision, world.device)
     gpu = world.device.type != "cpu"
@@ -111,7 +113,7 @@ def prepare(recipe: Recipe, world: World, *, weights: bool = True) -> Parts:
         cores=max(len(os.sched_getaffinity(0)) // world.size, 1) if hasattr(os, "sched_getaffinity") else 4,
     )
     recipe = defaults.resolve(recipe, facts)
-    sets = open_pair_sets(recipe.evaluate.sets)
+    sets = open_pair_sets(recipe.evaluate.sets, telling(observer, "reading the pairs of --eval"))
     seed_step(recipe.run.seed, 0, -1)  # the same fresh weights on every process
     backbone = make_backbone(start, recipe.backbone.embedding_size or start.embedding_size)
     backbone = backbone.to(world.device)

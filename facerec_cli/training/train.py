@@ -6,6 +6,7 @@ import contextlib
 import math
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -33,6 +34,8 @@ from facerec_cli.training.report import (
     Plan,
     RolledBack,
     Saved,
+    Stopping,
+    telling,
     unobserved,
 )
 from facerec_cli.training.schedule import factor
@@ -81,15 +84,16 @@ def train(
     """
     with (
         join_world(recipe.run.device) as world,
-        Interruption() as interruption,
+        Interruption(lambda: observer(Stopping())) as interruption,
         open_folder(recipe.run.out, world, resume=resume or world.restarted, force=force) as out,
     ):
         resuming = (resume or world.restarted) and (out / LAST).exists()
         parts: Parts | None = None
+        told = observer if world.first else unobserved
         try:
-            parts = prepare(recipe, world, weights=not resuming)
-            progress = restore(parts, out / LAST, world) if resuming else begin(parts)
-            return _run(parts, progress, out, world, interruption, observer if world.first else unobserved)
+            parts = prepare(recipe, world, weights=not resuming, observer=told)
+            progress = restore(parts, out / LAST, world) if resuming else begin(parts, told)
+            return _run(parts, progress, out, world, interruption, told)
         except (RuntimeError, MemoryError) as fault:
             if world.group is not None and has_lost_process(fault):
                 raise TrainingError(
@@ -104,11 +108,12 @@ def train(
             raise out_of_memory(now, 0 if parts is None else parts.dataset.num_classes, fault) from fault
 
 
-def begin(parts: Parts) -> Progress:
+def begin(parts: Parts, observer: Observer = unobserved) -> Progress:
     """The state before the first step, with the class weights where the recipe wants them to start."""
     source = parts.recipe.loss.class_weights
     if source not in (None, "random"):
-        start_classes(parts.loss, parts.backbone, parts.dataset, source)
+        told = telling(observer, "class weights from the network of --init")
+        start_classes(parts.loss, parts.backbone, parts.dataset, source, told)
     return Progress()
 
 
@@ -124,7 +129,7 @@ def _run(
     began = time.monotonic()
     records = Records(out, writes=world.first, tensorboard=recipe.run.tensorboard)
     records.start(recipe, progress.offset)
-    observer(parts.plan)
+    observer(replace(parts.plan, start_step=progress.step))
     if recipe.run.deterministic:
         torch.use_deterministic_algorithms(True)
 
@@ -258,7 +263,15 @@ def _evaluate(
     """Measure the pair sets; keep the network if it is the best so far."""
     share_buffers(parts, world)
     network = parts.backbone if parts.average is None else parts.average.module
-    metrics = evaluate_pairs(network, parts.sets, world, flip=parts.recipe.evaluate.flip, dtype=parts.dtype)
+    what = f"judging after epoch {1 + (progress.step - 1) // parts.plan.steps_per_epoch}"
+    metrics = evaluate_pairs(
+        network,
+        parts.sets,
+        world,
+        flip=parts.recipe.evaluate.flip,
+        dtype=parts.dtype,
+        progress=telling(observer, what if progress.step else "judging before training"),
+    )
     score = best_metric(parts.recipe.evaluate.best, parts.sets, metrics)
     best = progress.step > 0 and (progress.best is None or score > progress.best)
     progress.metrics = metrics

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import tomli_w
 
-from facerec_cli.embed.shards import write_stream
 from facerec_cli.errors import InputError, ModelError
+from facerec_cli.files import write_file
+from facerec_cli.untrusted import parse_toml
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +46,9 @@ class ThresholdCard:
 
 def save_card(card: ThresholdCard, path: Path) -> None:
     """Write ``card`` as TOML; the file is there whole or not at all."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        data = card.data.encode("utf-8", "backslashreplace").decode()  # a name of a file need not be text
-        with write_stream(path) as stream:
-            stream.write(tomli_w.dumps({"version": 1, **asdict(card), "data": data}).encode())
-    except OSError as error:
-        raise InputError(f"The threshold card {str(path)!r} cannot be written: {error.strerror}.") from error
+    data = card.data.encode("utf-8", "backslashreplace").decode()  # a name of a file need not be text
+    text = tomli_w.dumps({"version": 1, **asdict(card), "data": data})
+    write_file(path, text.encode(), what="threshold card")
 
 
 def read_card(path: Path) -> ThresholdCard:
@@ -62,7 +58,7 @@ def read_card(path: Path) -> ThresholdCard:
         InputError: It is not there, not TOML, or lacks a field.
     """
     try:
-        content: dict[str, Any] = tomllib.loads(path.read_text("utf-8"))
+        content: dict[str, Any] = parse_toml(path.read_text("utf-8"))
     except OSError as error:
         raise InputError(f"The threshold card {str(path)!r} cannot be read: {error.strerror}.") from error
     except ValueError as error:

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from facerec_cli import __version__
-from facerec_cli.embed.shards import write_stream
-from facerec_cli.errors import InputError, UsageError
+from facerec_cli.errors import UsageError
+from facerec_cli.files import atomic_write
 from facerec_cli.verify.result import Verification
 
 MAX_FAILED_PHOTOS = 1000  # in the document
@@ -70,7 +70,7 @@ def write_scores(result: Verification, path: Path) -> None:
 
     Raises:
         UsageError: Another suffix, or all pairs of a folder that were too many to list.
-        InputError: The file cannot be written.
+        OutputError: The file cannot be written.
     """
     pairs, scores, failed = result.pairs, result.scores, result.failed
     if pairs is None or scores is None or failed is None:
@@ -82,33 +82,29 @@ def write_scores(result: Verification, path: Path) -> None:
     else:
         names = np.array(result.names)
     fold = np.full(len(pairs), -1) if result.fold is None else result.fold
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with write_stream(path) as stream:
-            if path.suffix.lower() == ".npz":
-                np.savez_compressed(
-                    stream,
-                    names=names,
-                    first=pairs.first,
-                    second=pairs.second,
-                    same=pairs.same,
-                    fold=fold,
-                    score=np.where(failed, np.float32(np.nan), scores),
-                    failed=failed,
-                )
-                return
-            text = io.TextIOWrapper(stream, "utf-8", errors="surrogateescape", newline="")
-            table = csv.writer(text, lineterminator="\n")
-            quoted = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)
-            table.writerow(("first", "second", "same", "fold", "score", "failed"))
-            columns = (pairs.first, pairs.second, pairs.same, fold, scores.astype(np.float64), failed)
-            for a, b, same, number, score, fault in zip(*(c.tolist() for c in columns), strict=True):
-                folded = "" if number < 0 else number
-                value = "" if fault else repr(score)
-                # Before Python 3.13 a lone carriage return in a name is not quoted.
-                rows = quoted if "\r" in names[a] + names[b] else table
-                rows.writerow((names[a], names[b], int(same), folded, value, int(fault)))
-            text.flush()
-            text.detach()
-    except OSError as error:
-        raise InputError(f"The scores {str(path)!r} cannot be written: {error.strerror}.") from error
+    with atomic_write(path, what="file of scores") as stream:
+        if path.suffix.lower() == ".npz":
+            np.savez_compressed(
+                stream,
+                names=names,
+                first=pairs.first,
+                second=pairs.second,
+                same=pairs.same,
+                fold=fold,
+                score=np.where(failed, np.float32(np.nan), scores),
+                failed=failed,
+            )
+            return
+        text = io.TextIOWrapper(stream, "utf-8", errors="surrogateescape", newline="")
+        table = csv.writer(text, lineterminator="\n")
+        quoted = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)
+        table.writerow(("first", "second", "same", "fold", "score", "failed"))
+        columns = (pairs.first, pairs.second, pairs.same, fold, scores.astype(np.float64), failed)
+        for a, b, same, number, score, fault in zip(*(c.tolist() for c in columns), strict=True):
+            folded = "" if number < 0 else number
+            value = "" if fault else repr(score)
+            # Before Python 3.13 a lone carriage return in a name is not quoted.
+            rows = quoted if "\r" in names[a] + names[b] else table
+            rows.writerow((names[a], names[b], int(same), folded, value, int(fault)))
+        text.flush()
+        text.detach()

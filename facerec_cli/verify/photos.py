@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from facerec_cli.faces import FaceModel
 from facerec_cli.faces.choice import choose
 from facerec_cli.packs.evaluations import threshold_with_flip
 from facerec_cli.packs.manifest import ModelPack
+from facerec_cli.packs.resolve import find
 from facerec_cli.verify.card import check_card, read_card
 from facerec_cli.verify.settings import VerifySettings, open_for
 
@@ -63,19 +65,25 @@ class ComparedFace:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a comparison came to."""
+    """What a comparison came to.
+
+    ``same`` and ``threshold`` are None where the model has no threshold and none was given; ``how`` then says
+    how to measure one.
+    """
 
     similarity: float
-    same: bool
-    threshold: UsedThreshold
+    same: bool | None
+    threshold: UsedThreshold | None
     photos: tuple[ComparedFace, ComparedFace]
     model: str
     model_sha256: str
     provider: str
+    how: str = ""
 
     def document(self) -> dict[str, Any]:
         """For ``--json``."""
-        return {**asdict(self), "verdict": "same" if self.same else "different"}
+        verdict = {True: "same", False: "different", None: None}[self.same]
+        return {**asdict(self), "verdict": verdict}
 
 
 def verify_photos(
@@ -97,7 +105,7 @@ def verify_photos(
     Raises:
         InputError: A photo cannot be read or has no face.
         ModelError: The card belongs to another model.
-        UsageError: There is no threshold.
+        UsageError: ``threshold`` is no cosine.
     """
     chosen = settings or VerifySettings()
     aligned = bool(chosen.aligned)
@@ -133,12 +141,13 @@ def verify_photos(
     similarity = float(np.dot(faces[0].embedding, faces[1].embedding))
     return Verdict(
         similarity=similarity,
-        same=similarity >= used.value,
+        same=None if used is None else similarity >= used.value,
         threshold=used,
         photos=(described[0], described[1]),
         model=model.pack.name,
         model_sha256=model.hash,
         provider=model.provider,
+        how="" if used else _how_to_measure(model.pack, flip=chosen.flip),
     )
 
 
@@ -147,7 +156,7 @@ def _chosen(photo: PhotoResult, rule: str) -> EmbeddedFace:
     return photo.faces[choose(boxes, (photo.width, photo.height), rule) if boxes else 0]
 
 
-def _threshold(given: str | float | None, model: FaceModel, *, flip: bool) -> UsedThreshold:
+def _threshold(given: str | float | None, model: FaceModel, *, flip: bool) -> UsedThreshold | None:
     if given is None:
         return _default_threshold(model.pack, flip=flip)
     try:
@@ -161,13 +170,21 @@ def _threshold(given: str | float | None, model: FaceModel, *, flip: bool) -> Us
     return UsedThreshold(value, "given")
 
 
-def _default_threshold(pack: ModelPack, *, flip: bool) -> UsedThreshold:
+def _how_to_measure(pack: ModelPack, *, flip: bool) -> str:
+    """The command that measures a threshold for ``pack``, as it can be typed."""
+    entry = find(pack.name)
+    named = entry is not None and entry.folder == pack.folder
+    ref = pack.name if named else shlex.quote(str(pack.encoder_path))
+    flags = " (and the flags of this model)" if pack.unproved else ""
+    return (
+        f"facerec verify pairs.txt --model {ref}{' --flip' if flip else ''} --save-threshold card.toml{flags}"
+    )
+
+
+def _default_threshold(pack: ModelPack, *, flip: bool) -> UsedThreshold | None:
     default = pack.threshold
     if default is None:
-        raise UsageError(
-            f"The model {pack.name!r} has no default threshold.",
-            hint="Give --threshold a cosine, or a card as `facerec verify LIST --save-threshold` makes.",
-        )
+        return None
     source = "the model's default"
     if flip:
         measured = threshold_with_flip(pack, default.far)

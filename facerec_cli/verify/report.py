@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from facerec_cli.embed.shards import write_stream
-from facerec_cli.errors import InputError
+from facerec_cli.files import write_file
 from facerec_cli.images import ImageError, read_image
 from facerec_cli.report.html import (
     Markup,
@@ -47,14 +46,9 @@ def write_report(result: Verification, path: Path) -> None:
     """Write the report.
 
     Raises:
-        InputError: The file cannot be written.
+        OutputError: The file cannot be written.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with write_stream(path) as stream:
-            stream.write(render(result).encode())
-    except OSError as error:
-        raise InputError(f"The report {str(path)!r} cannot be written: {error.strerror}.") from error
+    write_file(path, render(result).encode(), what="report")
 
 
 def render(result: Verification) -> str:

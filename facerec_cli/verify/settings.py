@@ -13,6 +13,7 @@ from facerec_cli.faces.choice import RULES
 from facerec_cli.faces.runtime import default_threads
 from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.progress import Progress, silent
+from facerec_cli.registry import unknown_name
 from facerec_cli.verify.statistics import DEFAULT_FARS
 
 DEFAULT_MODEL = "sface"
@@ -64,9 +65,7 @@ class VerifySettings:
 
     def __post_init__(self) -> None:
         if self.faces not in RULES:
-            raise UsageError(
-                f"--faces {self.faces} is not one of {', '.join(RULES)}: a pair compares one face."
-            )
+            raise unknown_name(self.faces, RULES, "choice of --faces for pairs, which compare one face:")
         if self.bootstrap < 0:
             raise UsageError(f"--bootstrap {self.bootstrap} is below 0.")
         for far in (*self.fars, *((self.far,) if self.far is not None else ())):

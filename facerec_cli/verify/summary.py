@@ -1,4 +1,4 @@
-"""Which figures of an evaluation there are, and why others are missing: one rule for all who show them."""
+"""Which figures of an evaluation there are, and why others are missing: one rule for terminal and page."""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from facerec_cli.errors import InputError
+from facerec_cli.images.suffixes import IMAGE_SUFFIXES
 from facerec_cli.verify.pairs import FORMATS, PairList, photo_table
 from facerec_cli.wording import counted
 
@@ -26,7 +27,13 @@ LABELS = {
     **dict.fromkeys(("negative", "non-match"), False),
 }
 
-_SUFFIXES = (".jpg", ".png", ".jpeg", ".JPG", ".pgm", ".ppm", ".bmp", ".webp", ".tif", ".tiff")
+_SUFFIXES = (
+    ".jpg",
+    ".png",
+    ".jpeg",
+    ".JPG",
+    *(one for one in IMAGE_SUFFIXES if one not in (".jpg", ".png", ".jpeg")),
+)
 
 #: ``name/name_0001.jpg`` as in LFW, then flat folders and other suffixes.
 _LFW_PATTERNS = tuple(place + suffix for suffix in _SUFFIXES for place in ("{stem}", "{name}"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import logging
 import math
 import zipfile
@@ -15,8 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from facerec_cli.errors import InputError, MissingExtraError
+from facerec_cli.errors import FacerecError, InputError, MissingExtraError
 from facerec_cli.faces.choice import choose
+from facerec_cli.untrusted import NpzFile, parse_json, read_npy
 from facerec_cli.verify.gallery import Gallery, ModelInfo
 from facerec_cli.verify.names import find_photos, is_file
 from facerec_cli.wording import counted
@@ -158,6 +158,9 @@ def _photos(
             raise InputError(f"The table of {str(path)!r} names row {row}, but the array has {count} rows.")
         found.setdefault(name, []).append({**entry, "row": row})
     for name, entries in found.items():
+        # A list may name a photo twice, and then the file has each of its faces twice.
+        faces = {tuple(entry.get(key) for key in ("face", *_BOX)): entry for entry in reversed(entries)}
+        found[name] = entries = list(reversed(faces.values()))
         photos[name] = _chosen(entries, rule, path)["row"]
     unsized = sum(len(e) > 1 and "x1" in e[0] and "width" not in e[0] for e in found.values())
     if unsized and rule != "largest":
@@ -204,19 +207,22 @@ Content = tuple[NDArray[Any], list[dict[str, Any]] | None, dict[str, Any]]
 
 
 def _read_numpy(path: Path) -> Content:
+    named = None
     try:
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            vectors, named = loaded, None
+        if zipfile.is_zipfile(path):
+            with NpzFile(path) as archive:
+                if "embeddings" not in archive:
+                    raise InputError(
+                        f"{str(path)!r} has no array called embeddings, only {list(archive)}.",
+                        hint="Save the array by this name: numpy.savez(path, embeddings=vectors).",
+                    )
+                vectors = archive["embeddings"]
+                named = _named_rows(archive, _count(vectors), path) if "path" in archive else None
         else:
-            with loaded:
-                if "embeddings" not in loaded:
-                    raise InputError(f"{str(path)!r} has no array called embeddings, only {list(loaded)}.")
-                vectors = loaded["embeddings"]
-                named = _named_rows(loaded, _count(vectors), path) if "path" in loaded else None
+            vectors = read_npy(path)
     except OSError as error:
         raise InputError(f"{str(path)!r} cannot be read: {error.strerror or error}.") from error
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:  # NumPy's own words advise to unpickle it
+    except (ValueError, EOFError) as error:  # NumPy's own words advise to unpickle it
         raise InputError(
             f"{str(path)!r} is not a NumPy file of plain numbers, or is cut short.",
             hint="Pickled objects are not read, because they can run code; save the array with numpy.save.",
@@ -294,7 +300,7 @@ def _read_description(about: Path) -> dict[str, Any]:
     if not is_file(about):
         return {}
     try:
-        document = json.loads(about.read_text("utf-8"))
+        document = parse_json(about.read_bytes())
     except OSError as error:
         raise InputError(f"{str(about)!r} cannot be read: {error.strerror}.") from error
     except ValueError as error:
@@ -316,12 +322,17 @@ def _read_parquet(path: Path) -> Content:
         missing = {"path", "row", "embedding"} - set(table.column_names)
         if missing:
             raise InputError(f"{str(path)!r} has no column {', '.join(sorted(missing))}.")
-        document = json.loads((table.schema.metadata or {}).get(b"facerec", b"{}"))
+        document = parse_json((table.schema.metadata or {}).get(b"facerec", b"{}"))
         rows = table.drop_columns(["embedding"]).to_pylist()
         column = table.column("embedding").combine_chunks().drop_null()
         size = column.type.list_size if pyarrow.types.is_fixed_size_list(column.type) else None
         flat = column.flatten().to_numpy(zero_copy_only=False)
         vectors = flat.reshape(len(column), size or (flat.size // max(1, len(column))))
-    except (OSError, ValueError, pyarrow.ArrowException) as error:
-        raise InputError(f"{str(path)!r} cannot be read as Parquet: {error}.") from error
+    except FacerecError:
+        raise
+    except Exception as error:  # damaged pages and schemas: ArrowException, KeyError, MemoryError and others
+        raise InputError(
+            f"{str(path)!r} cannot be read as Parquet: {error}.",
+            hint="Make it again with `facerec embed`; a file that was copied may be cut short.",
+        ) from error
     return vectors, rows, document if isinstance(document, dict) else {}

@@ -357,6 +357,9 @@ def test_foreign_tar(tmp_path: Path, write_tar):
     [
         ({"1.jpg": b"one"}, "without its label"),
         ({"1.jpg": b"one", "1.cls": b"x"}, "no class number"),
+        ({"1.jpg": b"one", "1.cls": b"99999999999999999999"}, "no class number"),
+        ({"1.jpg": b"one", "1.cls": b"999999999"}, "no class number"),
+        ({"1.jpg": b"one", "1.cls": "\u0663\u00b2".encode()}, "no class number"),
         ({}, "holds no photos"),
     ],
 )
@@ -364,6 +367,51 @@ def test_bad_tar(tmp_path: Path, write_tar, members: dict[str, bytes], message: 
     write_tar(tmp_path / "a.tar", members)
     with pytest.raises(InputError, match=message):
         open_dataset(tmp_path / "a.tar")
+
+
+@pytest.mark.parametrize("kind", ["tar", "rec", "txt"])
+def test_a_wrong_byte_is_read_or_refused_and_never_a_fault_of_ours(people: Path, tmp_path: Path, kind: str):
+    """Any fault that a parser of tar, RecordIO or text finds is told as one of the file."""
+    target = tmp_path / "out" / {"tar": "x.tar", "rec": "x.rec", "txt": "x.txt"}[kind]
+    convert(open_dataset(people), target)
+    files = sorted(
+        path for path in [target, *target.parent.glob("x.*"), *target.parent.glob("prop*")] if path.is_file()
+    )
+    if not files:
+        files = sorted(target.glob("*.tar"))
+    draw = np.random.default_rng(7)
+    refused = 0
+    for turn in range(45):
+        file = files[turn % len(files)]
+        whole = file.read_bytes()
+        data = bytearray(whole)
+        for at in draw.integers(0, min(len(data), 2000), 1 + turn % 3):
+            data[at] = draw.integers(0, 256)
+        file.write_bytes(data)
+        try:
+            dataset = open_dataset(target)
+            dataset.name(0), dataset.labels.max(), dataset.read(0)
+        except FacerecError as fault:
+            refused += 1
+            assert fault.exit_code in (2, 3)
+        file.write_bytes(whole)
+    assert refused > 2
+
+
+@pytest.mark.parametrize("labels", [[1.0, float("inf")], [1.0, float("nan")]])
+def test_a_first_record_with_impossible_numbers_is_no_header(tmp_path: Path, labels: list[float]):
+    write_rec(tmp_path / "a.rec", [pack(np.array(labels, np.float32), 0, b""), pack(0.0, 1, b"p")])
+    assert open_dataset(tmp_path / "a.rec").labels.tolist() == [1, 0]
+
+
+def test_class_numbers_take_no_memory_of_their_size(tmp_path: Path):
+    (tmp_path / "list.txt").write_text("1.jpg 999999999\n2.jpg 5\n")
+    assert open_dataset(tmp_path / "list.txt").labels.tolist() == [1, 0]
+    write_rec(tmp_path / "a.rec", [pack(2e9, 0, b"p"), pack(1.0, 1, b"p")])
+    assert open_dataset(tmp_path / "a.rec").num_classes == 2
+    (tmp_path / "property").write_text("999999999999,112,112\n")
+    with pytest.raises(InputError, match="999999999999 classes"):
+        open_dataset(tmp_path / "a.rec")
 
 
 def test_truncated_tar(tmp_path: Path, write_tar):

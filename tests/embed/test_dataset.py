@@ -13,7 +13,7 @@ from dots import SIZE, DotModel
 
 from facerec_cli.embed import EmbedOptions, embed_to_file, job
 from facerec_cli.embed.dataset import ParquetFolder
-from facerec_cli.errors import InputError, UsageError
+from facerec_cli.errors import UsageError
 
 parquet = pytest.importorskip("pyarrow.parquet", reason="needs pyarrow: pip install 'facerec-cli[parquet]'")
 Album = Callable[[int], Path]
@@ -90,7 +90,7 @@ def test_a_finished_folder_is_not_made_again_nor_overwritten(
     before = contents(tmp_path / "out")
     opened.seen.clear()
     assert embed_to_file([folder], out, options=SMALL).resumed == 9 and opened.seen == []
-    with pytest.raises(UsageError, match=r"result of another run: it was made from other photos.*--force"):
+    with pytest.raises(UsageError, match=r"of another run: it was made from other photos.*--overwrite"):
         embed_to_file([folder / "0000.png"], out, options=SMALL)
     assert contents(tmp_path / "out") == before
     embed_to_file([folder / "0000.png"], out, options=SMALL, overwrite=True)
@@ -111,22 +111,78 @@ def test_places_that_would_mix_results_are_refused(opened: DotModel, album: Albu
     assert (out / "part-000007.parquet").read_bytes() == b"mine"
 
 
-def test_a_damaged_shard_is_found(
-    opened: DotModel, album: Album, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def flip_a_byte(path: Path, position: float) -> None:
+    content = bytearray(path.read_bytes())
+    content[int(len(content) * position)] ^= 0xFF
+    path.write_bytes(content)
+
+
+def spoil(shard: Path, how: str) -> None:
+    """Do to a shard what disks, people and other runs do."""
+    if how == "gone":
+        shard.unlink()
+    elif how == "empty":
+        shard.write_bytes(b"")
+    elif how == "cut":
+        shard.write_bytes(shard.read_bytes()[:-100])
+    elif how == "another shard of the run":
+        shard.write_bytes(shard.with_name("part-000000.parquet").read_bytes())
+    elif how == "another run's":
+        shard.write_bytes((shard.parent.parent / "other" / shard.name).read_bytes())
+    else:
+        flip_a_byte(shard, float(how))
+
+
+SPOILS = ["gone", "empty", "cut", "another shard of the run", "another run's"]
+SPOILS += ["0.01", "0.1", "0.3", "0.5", "0.7"]  # where a bit turns: pages, their headers, the schema
+
+
+@pytest.mark.parametrize("how", SPOILS)
+@pytest.mark.parametrize("state", ["finished", "finished, no --resume", "interrupted"])
+def test_a_shard_that_is_missing_or_damaged_is_made_again(
+    opened: DotModel, album: Album, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str, state: str
 ) -> None:
-    folder, out = album(20), f"{tmp_path}/out/"
+    folder, out = album(20), tmp_path / "out"
+    embed_to_file([folder], f"{tmp_path}/whole/", options=SMALL)
+    embed_to_file([folder], f"{tmp_path}/other/", options=EmbedOptions(batch_size=4, flip=True))
     with monkeypatch.context() as patch:
-        interrupt_at(1, patch)
-        with pytest.raises(KeyboardInterrupt):
-            embed_to_file([folder], out, options=SMALL)
-    part = tmp_path / "out" / "part-000000.parquet"
-    part.write_bytes(part.read_bytes()[:100])
-    with pytest.raises(
-        InputError, match=r"part-000000.parquet is damaged.*Delete it, and go on with --resume"
-    ):
-        embed_to_file([folder], out, options=SMALL, resume=True)
-    part.unlink()
-    assert embed_to_file([folder], out, options=SMALL, resume=True).embeddings == 20
+        if state == "interrupted":
+            interrupt_at(2, patch)
+            with pytest.raises(KeyboardInterrupt):
+                embed_to_file([folder], f"{out}/", options=SMALL)
+        else:
+            embed_to_file([folder], f"{out}/", options=SMALL)
+    spoil(out / "part-000001.parquet", how)
+    opened.seen.clear()
+    summary = embed_to_file([folder], f"{out}/", options=SMALL, resume="no" not in state)
+    assert len(opened.seen) == (12 if state == "interrupted" else 8)  # the other shards are kept
+    assert summary.embeddings == 20 and contents(out) == contents(tmp_path / "whole")
+
+
+def test_a_folder_without_its_description_is_known_by_its_shards(
+    opened: DotModel, album: Album, tmp_path: Path
+) -> None:
+    folder, out = album(20), tmp_path / "out"
+    embed_to_file([folder], f"{out}/", options=SMALL)
+    before = contents(out)
+    (out / "_facerec.json").unlink()
+    with pytest.raises(UsageError, match="unknown origin"):
+        embed_to_file([folder], f"{out}/", options=EmbedOptions(batch_size=4, flip=True), resume=True)
+    opened.seen.clear()
+    embed_to_file([folder], f"{out}/", options=SMALL, resume=True)
+    assert opened.seen == [] and contents(out) == before
+
+
+def test_a_shard_that_is_not_of_the_run_is_neither_counted_nor_deleted(
+    opened: DotModel, album: Album, tmp_path: Path
+) -> None:
+    folder, out = album(9), tmp_path / "out"
+    embed_to_file([folder], f"{out}/", options=SMALL)
+    mine = out / "part-000007.parquet"
+    mine.write_bytes((out / "part-000001.parquet").read_bytes())
+    with pytest.raises(UsageError, match=r"part-000007.parquet is no shard of this run, which has 2"):
+        embed_to_file([folder], f"{out}/", options=SMALL, resume=True)
+    assert mine.exists()
 
 
 def test_photos_and_shards_at_a_url(opened: DotModel, album: Album, tmp_path: Path) -> None:

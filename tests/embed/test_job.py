@@ -19,9 +19,17 @@ import numpy as np
 import pytest
 from dots import SIZE, DotModel
 
-from facerec_cli.embed import EmbedOptions, Summary, embed_to_file, job, shards, writers
-from facerec_cli.embed.shards import Parts, alone
-from facerec_cli.errors import InputError, MissingExtraError, ModelError, PartialFailure, UsageError
+from facerec_cli.embed import EmbedOptions, Summary, embed_to_file, job, writers
+from facerec_cli.embed.shards import Parts
+from facerec_cli.errors import (
+    InputError,
+    MissingExtraError,
+    ModelError,
+    OutputError,
+    PartialFailure,
+    UsageError,
+)
+from facerec_cli.files import atomic_write, lock, refuse_special
 
 Album = Callable[[int], Path]
 SMALL = EmbedOptions(batch_size=4)
@@ -161,7 +169,7 @@ def test_a_run_that_failed_half_way_goes_on_to_the_same_bytes(
         with pytest.raises(KeyboardInterrupt, match=r"24 of 45 photos are safe.*--resume"):
             run_to(cut, [folder], crops=cut / "crops")
     assert [path.name for path in cut.iterdir() if path.is_file()] == []
-    with pytest.raises(UsageError, match="--resume, or start over with --force"):
+    with pytest.raises(UsageError, match="--resume, or start over with --overwrite"):
         run_to(cut, [folder])
     done: list[int] = []
     told: list[tuple[int, int]] = []
@@ -260,7 +268,7 @@ def test_what_an_interrupted_run_says_of_itself_may_be_damaged(
     (parts / name).unlink()
     if content is not None:
         (parts / name).write_bytes(content)
-    with pytest.raises(UsageError, match=rf"{told}.*Start over with --force"):
+    with pytest.raises(UsageError, match=rf"{told}.*Start over with --overwrite"):
         embed_to_file([folder], out, options=SMALL, resume=True)
 
 
@@ -299,6 +307,51 @@ def test_resume_refuses_another_run_and_says_what_differs(
     assert embed_to_file([folder], out, options=SMALL, overwrite=True).photos == 19
 
 
+@pytest.mark.parametrize("output", ["out.npy", "out.npz", "out.parquet"])
+@pytest.mark.parametrize("how", ["gone", "cut", "a bit", "another run's"])
+def test_a_finished_result_that_is_missing_or_damaged_is_made_again(
+    opened: DotModel, album: Album, tmp_path: Path, output: str, how: str
+) -> None:
+    folder, out, other = album(6), tmp_path / "new" / output, tmp_path / "other" / output
+    if output.endswith(".parquet"):
+        pytest.importorskip("pyarrow")
+    embed_to_file([folder], other, options=EmbedOptions(batch_size=4, flip=True))
+    embed_to_file([folder], out, options=SMALL)
+    before = contents(out.parent)
+    for name in before:
+        if name.endswith(".json") and how != "gone":
+            continue  # what a description says of itself is compared with the run
+        path = out.with_name(name)
+        content = bytearray(before[name])
+        if how == "gone":
+            path.unlink()
+        elif how == "a bit":
+            content[len(content) // 2] ^= 1
+            path.write_bytes(content)
+        else:
+            path.write_bytes(content[:-1] if how == "cut" else other.with_name(name).read_bytes())
+        opened.seen.clear()
+        if (how, name) == ("another run's", "out.parquet"):  # it says so itself
+            with pytest.raises(UsageError, match=r"settings\.flip"):
+                embed_to_file([folder], out, options=SMALL, resume=True)
+            continue
+        embed_to_file([folder], out, options=SMALL, resume=True)
+        assert len(opened.seen) == 6 and contents(out.parent) == before, name
+
+
+def test_embeddings_without_a_description_of_other_photos_are_not_replaced(
+    opened: DotModel, album: Album, tmp_path: Path
+) -> None:
+    folder, out = album(6), tmp_path / "out.npy"
+    embed_to_file([folder], out, options=SMALL)
+    (tmp_path / "out.json").unlink()
+    (folder / "0000.png").unlink()
+    for resume in (True, False):
+        with pytest.raises(UsageError, match="says nothing about its model"):
+            embed_to_file([folder], out, options=SMALL, resume=resume)
+    assert np.load(out).shape == (6, SIZE)
+
+
 def test_a_result_is_replaced_by_itself_or_by_force(opened: DotModel, album: Album, tmp_path: Path) -> None:
     folder, out = album(6), tmp_path / "out.npy"
     embed_to_file([folder], out, options=SMALL)
@@ -317,7 +370,7 @@ def test_a_result_is_replaced_by_itself_or_by_force(opened: DotModel, album: Alb
     with pytest.raises(UsageError, match="other photos"):
         embed_to_file([folder / "0000.png"], out, options=SMALL)
     opened.hash = "other"
-    with pytest.raises(UsageError, match=r"model.sha256.*--force"):
+    with pytest.raises(UsageError, match=r"model.sha256.*--overwrite"):
         embed_to_file([folder], out, options=SMALL)
     assert contents(tmp_path) == before
     embed_to_file([folder], out, options=SMALL, overwrite=True)
@@ -346,7 +399,7 @@ def test_a_full_disk_keeps_the_shards(
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
-        with pytest.raises(InputError, match=r"No space is left.*free some space, then add --resume"):
+        with pytest.raises(OutputError, match=r"written: .*(space|quota).* What is done is safe.* --resume"):
             embed_to_file([folder], out, options=SMALL)
     assert Parts(tmp_path / "out.npy.parts").count() == 2
     assert embed_to_file([folder], out, options=SMALL, resume=True).resumed == 16
@@ -392,7 +445,7 @@ def test_a_broken_model_leaves_no_result(opened: DotModel, album: Album, tmp_pat
 
 def test_two_at_once_do_not_write_one_result(opened: DotModel, album: Album, tmp_path: Path) -> None:
     folder, out = album(3), tmp_path / "out.npy"
-    with alone(out):
+    with lock(out):
         for settings in ({}, {"resume": True}, {"overwrite": True}):
             with pytest.raises(UsageError, match="Another facerec is writing"):
                 embed_to_file([folder], out, options=SMALL, **settings)  # type: ignore[arg-type]
@@ -404,10 +457,10 @@ def test_two_at_once_do_not_write_one_result(opened: DotModel, album: Album, tmp
 def test_folders_without_locks_do_as_well(
     opened: DotModel, album: Album, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(path: Path) -> None:
+    def refuse(handle: int, operation: int) -> None:
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr(shards, "exclusive", refuse)
+    monkeypatch.setattr("fcntl.flock", refuse)
     assert embed_to_file([album(3)], tmp_path / "out.npy", options=SMALL).embeddings == 3
 
 
@@ -426,7 +479,7 @@ def test_unfinished_files_lie_among_the_parts_where_they_are_cleared_away(
 
     monkeypatch.setattr(writers, "_stream_embeddings", look)
     embed_to_file([album(3)], tmp_path / "out.npy", options=SMALL)
-    assert seen == [{"photos", ".out.npy.lock", "out.csv", "out.json", "out.npy.parts"}]
+    assert seen == [{"photos", ".facerec.out.npy.lock", "out.npy.parts"}]
     assert {path.name for path in tmp_path.iterdir()} == {"photos", "out.csv", "out.json", "out.npy"}
 
 
@@ -458,7 +511,7 @@ def test_a_pipe_is_not_replaced_by_a_file(opened: DotModel, album: Album, tmp_pa
     with pytest.raises(UsageError, match="is a device, pipe or socket"):
         embed_to_file([album(2)], tmp_path / "out.npy", preview=preview, overwrite=True)
     assert opened.seen == [] and pipe.is_fifo()
-    with pytest.raises(UsageError, match="is a device"), shards.write_stream(pipe):
+    with pytest.raises(UsageError, match="is a device"), atomic_write(pipe):
         pass
     assert pipe.is_fifo()
 
@@ -468,7 +521,7 @@ def test_a_pipe_is_not_replaced_by_a_file(opened: DotModel, album: Album, tmp_pa
 def test_devices_are_known_by_their_folder_too(name: str) -> None:
     """Asked, never written to: a test that fails here must not take the machine's devices."""
     with pytest.raises(UsageError, match="is a device"):
-        shards.refuse_special(Path(name))
+        refuse_special(Path(name))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows does not delete the current folder")
@@ -551,3 +604,37 @@ def test_a_killed_process_loses_at_most_a_shard(tmp_path: Path, number: str) -> 
     assert again.wait(120) == 0, again.stderr and again.stderr.read()
     assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
     assert np.load(out).shape == (56, 128)
+
+
+@pytest.mark.parametrize("form", [".npy", ".npz", ".parquet", "/"])
+def test_a_list_that_names_a_photo_twice_has_a_row_for_each_line(
+    opened: DotModel, album: Album, tmp_path: Path, form: str
+) -> None:
+    folder = album(4)
+    names = [f"{number:04d}.png" for number in (0, 1, 0, 0, 3, 2, 1, 0, 3, 0)]  # more than a shard
+    (folder / "list.txt").write_text("\n".join(names) + "\n")
+    output = f"{tmp_path}/out{form}"
+    crops = None if form == "/" else tmp_path / "crops"
+    preview = None if form == "/" else tmp_path / "sheet.html"
+    summary = embed_to_file(folder / "list.txt", output, options=SMALL, crops=crops, preview=preview)
+    assert (summary.photos, summary.embeddings) == (10, 10)
+    if form in (".npy", ".npz"):
+        rows, vectors = table(tmp_path / "out.csv"), np.load(output)
+        vectors = vectors["embeddings"] if form == ".npz" else vectors
+    else:
+        parquet = pytest.importorskip("pyarrow.parquet").read_table(output)
+        rows, vectors = parquet.to_pylist(), np.array(parquet["embedding"].to_pylist())
+    assert [Path(str(row["path"])).name for row in rows] == names
+    for number in range(4):
+        own = vectors[[at for at, name in enumerate(names) if name == f"{number:04d}.png"]]
+        assert (own == own[0]).all()
+    if crops is not None and preview is not None:
+        assert len({row["crop"] for row in rows}) == len(list(crops.iterdir())) == 10
+        assert preview.read_text().count("<figure>") == 10
+    if form != "/":
+        from facerec_cli.verify.vectorfile import match, read_vectors
+
+        gallery = match(read_vectors(Path(output)), ["0003.png", "0000.png"])
+        assert np.allclose(gallery.vectors, vectors[[4, 0]], atol=1e-6)
+    again = embed_to_file(folder / "list.txt", output, options=SMALL, resume=True)
+    assert again.resumed == 10

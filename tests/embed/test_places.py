@@ -12,8 +12,7 @@ import pytest
 from dots import DotModel
 
 from facerec_cli.embed import embed_to_file
-from facerec_cli.embed import preview as sheet
-from facerec_cli.errors import InputError, UsageError
+from facerec_cli.errors import OutputError, UsageError
 
 Album = Callable[[int], Path]
 
@@ -128,7 +127,7 @@ def start(flag: str, place: str) -> str:
     """What a run is told that must leave nothing behind."""
     before = sorted(Path().rglob("*"))
     named = {} if flag == "-o" else {flag.removeprefix("--"): Path(place)}
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(OutputError) as caught:
         embed_to_file(["photos"], place if flag == "-o" else "out.npy", **named)  # type: ignore[arg-type]
     assert sorted(Path().rglob("*")) == before
     return str(caught.value)
@@ -172,15 +171,13 @@ def test_a_fault_while_writing_names_the_file_that_was_asked_for(
 ) -> None:
     """As where rights are taken away meanwhile; the temporary file's name tells nobody anything."""
 
-    def refuse(*args: object, **kwargs: object) -> None:
-        raise PermissionError(13, "Permission denied", "/somewhere/.facerec.abc.tmp")
+    make = os.open
 
-    write = sheet.write_stream
+    def sealed(path: str | Path, *settings: int) -> int:
+        if "sheet.html" in str(path):
+            raise PermissionError(13, "Permission denied", str(path))
+        return make(path, *settings)
 
-    def sealed(path: Path) -> object:
-        monkeypatch.setattr("tempfile.mkstemp", refuse)
-        return write(path)
-
-    monkeypatch.setattr(sheet, "write_stream", sealed)
-    with pytest.raises(InputError, match=r"^sheet\.html cannot be written: Permission denied"):
+    monkeypatch.setattr(os, "open", sealed)
+    with pytest.raises(OutputError, match=r"^sheet\.html cannot be written: Permission denied"):
         embed_to_file(["photos"], "out.npy", preview=Path("sheet.html"))

@@ -15,7 +15,8 @@ from typer.testing import CliRunner
 from facerec_cli.cli import build_app
 from facerec_cli.embed import EmbedOptions, embed_photos, embed_to_file
 from facerec_cli.embed.files import ResultFile
-from facerec_cli.embed.ray import RayEngine, check_reachable, lost, raise_fault, workers_of
+from facerec_cli.embed.ray import RayEngine, lost, raise_fault, workers_of
+from facerec_cli.embed.ray_start import check_reachable
 from facerec_cli.embed.ray_worker import (
     Order,
     ShardEmbedder,
@@ -25,7 +26,7 @@ from facerec_cli.embed.ray_worker import (
     versions,
 )
 from facerec_cli.embed.rows import make_shard
-from facerec_cli.errors import FacerecError, InputError, MissingExtraError, UsageError
+from facerec_cli.errors import InputError, MissingExtraError, ResourceError, UsageError
 from facerec_cli.faces import open_model
 from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.packs.resolve import open_pack
@@ -63,10 +64,30 @@ def test_an_address_where_nothing_listens_is_refused_at_once() -> None:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
         for address in (f"127.0.0.1:{port}", f"ray://127.0.0.1:{port}"):
-            with pytest.raises(FacerecError, match=f"No Ray cluster answers at {address}.*ray start --head"):
+            with pytest.raises(ResourceError, match=f"No Ray cluster answers at {address}.*ray start --head"):
                 check_reachable(address)
         free.listen()
         check_reachable(f"127.0.0.1:{port}")
+
+
+def test_a_cluster_that_does_not_answer_has_a_code_of_its_own(album: Album) -> None:
+    pytest.importorskip("ray", reason="needs ray: pip install 'facerec-cli[ray]'")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    folder = album(1)
+    words = [
+        "embed",
+        str(folder),
+        "-o",
+        str(folder.parent / "out.npy"),
+        "--engine",
+        "ray",
+        "--address",
+        address,
+    ]
+    done = CliRunner().invoke(build_app(["embed"]), words)
+    assert done.exit_code == 9 and f"No Ray cluster answers at {address}" in done.stderr
 
 
 def test_without_ray_the_extra_is_named(
@@ -103,7 +124,7 @@ def test_gpus_that_are_no_number_are_refused() -> None:
 
 def test_a_fault_reaches_the_user_as_it_was() -> None:
     raise_fault(describe_fault(None))
-    with pytest.raises(FacerecError) as caught:
+    with pytest.raises(InputError) as caught:
         raise_fault(describe_fault(InputError("what", hint="do")))
     assert (caught.value.message, caught.value.hint, caught.value.exit_code) == ("what", "do", 3)
 
@@ -111,7 +132,7 @@ def test_a_fault_reaches_the_user_as_it_was() -> None:
 def test_other_versions_are_refused_and_named() -> None:
     here = versions()
     check_versions(here, here)
-    with pytest.raises(FacerecError, match=r"has OpenCV 4\.0, not .*Install the same versions"):
+    with pytest.raises(ResourceError, match=r"has OpenCV 4\.0, not .*Install the same versions"):
         check_versions(here, {**here, "OpenCV": "4.0"})
 
 

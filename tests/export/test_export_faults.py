@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from facerec_cli.backbones import Backbone, Preprocessing, build
-from facerec_cli.errors import InputError, ModelError, UsageError
+from facerec_cli.errors import InputError, ModelError, OutputError, UsageError
 from facerec_cli.export import ExportOptions, ExportReport, GraphOptions, compress, export, parity
-from facerec_cli.export.files import sealed, workshop
+from facerec_cli.export.files import sealed
 from facerec_cli.export.graph import ExportedNetwork, to_onnx
 from facerec_cli.packs.metadata import read_pack
+from facerec_cli.workshop import workshop
 
 
 class Hostile:
@@ -121,7 +122,7 @@ def test_nothing_is_replaced_unasked(tmp_path: Path, best: Path) -> None:
     options = ExportOptions(output=tmp_path / "x.onnx", forms=("fp16",))
     with pytest.raises(UsageError, match=r"x_fp16\.onnx exists") as fault:
         export(best, options)
-    assert "--force" in fault.value.hint
+    assert "--overwrite" in fault.value.hint
     assert [path.name for path in tmp_path.iterdir()] == ["x_fp16.onnx"]
 
 
@@ -142,7 +143,7 @@ def test_a_full_disk_leaves_nothing(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(ModelError, match="No space left"), workshop(old) as folder:
+    with pytest.raises(OutputError, match="No space left"), workshop(old) as folder:
         sealed(model, exported.files[0].pack, folder / "x.onnx")
     assert [path.name for path in tmp_path.iterdir()] == ["x.onnx"]
     assert old.read_text() == "the previous one"

@@ -113,7 +113,7 @@ def test_flip_unit_length_and_pixels_inside_the_graph(
 
 
 def test_the_manifest_tells_where_the_network_comes_from(exported: ExportReport, best: Path) -> None:
-    from facerec_cli.packs.files import sha256_of
+    from facerec_cli.files import sha256_of
 
     pack = open_pack(exported.files[0].path)
     assert pack.name == "full"

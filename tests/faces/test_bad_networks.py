@@ -17,8 +17,8 @@ from typer.testing import CliRunner, Result
 from facerec_cli.cli import build_app
 from facerec_cli.errors import ModelError
 from facerec_cli.faces import open_model
+from facerec_cli.files import sha256_of
 from facerec_cli.packs.document import write_manifest
-from facerec_cli.packs.files import sha256_of
 from facerec_cli.packs.manifest import ModelPack
 
 
@@ -79,7 +79,6 @@ REASONS = {
     "two inputs": "not a face recognition network|2 inputs",
     "wrong rank": "not a face recognition network",
     "four colors": "not a face recognition network",
-    "batch of eight": "exactly 8",
     "another embedding size": "5 numbers a face, not 4",
 }
 

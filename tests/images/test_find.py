@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -228,3 +229,124 @@ def test_a_folder_that_cannot_be_opened_is_reported(tree: Path) -> None:
 
 def test_an_empty_folder_gives_nothing(tmp_path: Path) -> None:
     assert find_images([tmp_path]) == []
+
+
+# ---- each line of a list has its row
+
+
+def test_each_line_of_a_list_has_its_place_and_blank_lines_and_comments_none(tree: Path) -> None:
+    (tree / "all.txt").write_text(
+        "photos/b.jpg\n\n# again\nphotos/a.PNG\nphotos/b.jpg\n./photos/b.jpg\n  \ngone\ngone\n"
+    )
+    expected = ["photos/b.jpg", "photos/a.PNG", "photos/b.jpg", "./photos/b.jpg", "gone", "gone"]
+    assert find_images(["all.txt"]) == expected
+    assert find_images(["-"], stdin=io.BytesIO((tree / "all.txt").read_bytes())) == expected
+    assert find_images(["all.txt", "photos/b.jpg", "photos/*.jpg"]) == expected
+    assert find_images(["photos/b.jpg", "all.txt"]) == ["photos/b.jpg", *expected]
+    assert find_images(["photos/b.jpg", "photos/b.jpg"]) == ["photos/b.jpg"]
+
+
+def test_find_that_names_folders_too_gives_each_photo_once(tree: Path) -> None:
+    lines = [
+        "photos",
+        "photos/b.jpg",
+        "photos/sub",
+        "photos/sub/c.webp",
+        "photos/sub/deep/d.tiff",
+        "photos/a.PNG",
+    ]
+    expected = [line for line in lines if "." in line]
+    assert find_images(["-"], stdin=io.BytesIO("\n".join(lines).encode())) == expected
+    assert find_images(["-"], stdin=io.BytesIO("\0".join(lines).encode() + b"\0")) == expected
+
+
+@pytest.mark.parametrize(
+    "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le"]
+)
+def test_lists_in_any_encoding_with_a_mark_or_without(tree: Path, encoding: str) -> None:
+    (tree / "größe.jpg").write_bytes(b"x")
+    (tree / "all.txt").write_bytes("photos/b.jpg\r\ngröße.jpg\r\nphotos/none.jpg\r\n".encode(encoding))
+    assert find_images(["all.txt"]) == ["photos/b.jpg", "größe.jpg", "photos/none.jpg"]
+
+
+def test_a_damaged_utf_16_list_is_not_taken_for_its_letters(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Split at NULs, each "/" was a line, and the whole disk was walked."""
+    walked: list[str] = []
+    scandir = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda folder: walked.append(str(folder)) or scandir(folder))
+    data = "photos/b.jpg\n\0pho\0s/c.jpg\n/\nphotos/none.jpg\n".encode("utf-16-le")[:-1]
+    (tree / "all.txt").write_bytes(data)
+    assert find_images(["all.txt"]) == ["photos/b.jpg", "\0pho\0s/c.jpg", "/", "photos/none.jpg\ufffd"]
+    assert walked == []
+
+
+@pytest.mark.parametrize("root", ["/", "//", "/.", "/../"])
+def test_the_root_of_the_disk_in_a_list_is_not_walked(
+    tree: Path, root: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert find_images(["-"], stdin=io.BytesIO(f"photos/b.jpg\0{root}\0".encode())) == ["photos/b.jpg", root]
+    assert "root of the disk" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01",
+        b"\0" * 64,
+        b"\x93NUMPY\x01\0v\0{'descr'",
+        b"ab.jpg\0\0\0/\0c.jpg\0",
+    ],
+)
+def test_a_binary_file_is_no_list(tree: Path, data: bytes) -> None:
+    (tree / "all.txt").write_bytes(data)
+    with pytest.raises(InputError, match="no list"):
+        find_images(["all.txt"])
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("path\nphotos/b.jpg\nphotos/sub/c.webp\n", "all.txt"),
+        ("0\t3.000000\tphotos/b.jpg\n1\t4.000000\tphotos/sub/c.webp\n", "all.lst"),
+        ("1\tphotos/b.jpg\t0\n1\tphotos/sub/c.webp\t1\n", "all.lst"),
+        ("path,label\nphotos/b.jpg,ann\nphotos\\sub\\c.webp,bob\n", "all.csv"),
+        ("label;file name\nann;photos/b.jpg\nbob;photos/sub/c.webp\n", "all.txt"),
+        ("photos/b.jpg 0\nphotos/sub/c.webp 1\n", "all.txt"),
+        ('"photos/b.jpg","x"\n"photos/sub/c.webp","y"\n', "all.csv"),
+        ("C:\\data\\photos\\b.jpg\r\nC:\\data\\photos\\sub\\c.webp\r\n", "all.txt"),
+    ],
+)
+def test_headings_and_tables_of_paths(tree: Path, text: str, name: str) -> None:
+    (tree / name).write_text(text)
+    assert find_images([name]) == ["photos/b.jpg", "photos/sub/c.webp"]
+
+
+def test_names_that_look_like_tables_stay_names(tree: Path) -> None:
+    for name in ("1.jpg", "John 1.jpg", "a, b.jpg", "x\ty.jpg"):
+        (tree / name).write_bytes(b"x")
+    (tree / "all.txt").write_text("Ann 1.jpg\nBob 1.jpg\na, b.jpg\nc, b.jpg\n")
+    assert find_images(["all.txt"]) == ["Ann 1.jpg", "Bob 1.jpg", "a, b.jpg", "c, b.jpg"]
+    (tree / "all.txt").write_text("x\ty.jpg\nJohn 1.jpg\n")
+    assert find_images(["all.txt"]) == ["x\ty.jpg", "John 1.jpg"]
+
+
+@pytest.mark.parametrize("of_disk", ["NFC", "NFD"])
+@pytest.mark.parametrize("of_list", ["NFC", "NFD", "NFKC"])
+def test_names_are_found_in_any_unicode_form(tree: Path, of_disk: str, of_list: str) -> None:
+    for name in ("Zoë", "한글"):
+        folder = tree / unicodedata.normalize(of_disk, name)
+        folder.mkdir()
+        (folder / "é.jpg").write_bytes(b"x")
+    lines = [unicodedata.normalize(of_list, line) for line in ("Zoë/é.jpg", "한글/é.jpg", "Zoë/none.jpg")]
+    (tree / "all.txt").write_text("\n".join(lines), encoding="utf-8")
+    found = find_images(["all.txt"])
+    assert [os.path.exists(path) for path in found] == [True, True, False]  # noqa: PTH110
+    assert found[2] == lines[2]
+
+
+def test_a_list_in_latin_1_finds_names_in_utf_8(tree: Path) -> None:
+    (tree / "größe.jpg").write_bytes(b"x")
+    (tree / "all.txt").write_bytes("größe.jpg\n".encode("latin-1"))
+    assert find_images(["all.txt"]) == ["größe.jpg"]

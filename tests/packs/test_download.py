@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from facerec_cli.errors import ModelError
+from facerec_cli.errors import ModelError, OutputError
 from facerec_cli.packs.download import Patience, download
 
 CONTENT = np.random.default_rng(0).bytes(300_000)
@@ -241,7 +241,7 @@ def test_a_full_disk_is_said(fetch, monkeypatch, tmp_path):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(module, "_receive", full)
-    with pytest.raises(ModelError, match="No space left") as caught:
+    with pytest.raises(OutputError, match="No space left") as caught:
         fetch()
     assert "FACEREC_HOME" in caught.value.hint
 

@@ -186,7 +186,7 @@ def test_sealing_leaves_nothing_half_written(sealed, monkeypatch):
     def full(path, content):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(metadata, "write_atomic", full)
+    monkeypatch.setattr(metadata, "write_file", full)
     with pytest.raises(OSError, match="No space"):
         seal(sealed, read_pack(sealed))
     assert sealed.read_bytes() == before and [p.name for p in sealed.parent.glob("*.tmp")] == []

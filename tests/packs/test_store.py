@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from facerec_cli.errors import InputError, ModelError
+from facerec_cli.errors import InputError, ModelError, OutputError
 from facerec_cli.packs import store
 from facerec_cli.packs.bare import PackOverrides
 from facerec_cli.packs.catalogue import catalogue
@@ -61,7 +61,7 @@ def test_a_taken_name_needs_force_and_the_old_pack_stays_until_then(tiny, tmp_pa
     other = tiny.pack(tmp_path / "b", seed=1)
     with pytest.raises(ModelError, match="registered already") as caught:
         register(other.folder)
-    assert "--force" in caught.value.hint and open_pack("tiny") == first
+    assert "--overwrite" in caught.value.hint and open_pack("tiny") == first
     replaced = register(other.folder, force=True)
     assert replaced.encoder.sha256 == other.encoder.sha256 != first.encoder.sha256
     assert leftovers() == []
@@ -100,7 +100,7 @@ def test_a_full_disk_leaves_the_registry_as_it_was(tiny, tmp_path, monkeypatch):
         shutil.copyfile(source, target)
 
     monkeypatch.setattr(store, "_copy", copy)
-    with pytest.raises(ModelError, match="No space left") as caught:
+    with pytest.raises(OutputError, match="No space left") as caught:
         register(pack.folder)
     assert "FACEREC_HOME" in caught.value.hint
     assert not (user_packs() / "tiny").exists() and leftovers() == []
@@ -215,14 +215,14 @@ def test_a_folder_that_may_not_be_written_is_said(tiny, tmp_path, monkeypatch):
     locked = tmp_path / "locked"
     locked.mkdir(mode=0o500)
     monkeypatch.setenv("FACEREC_HOME", str(locked))
-    with pytest.raises(ModelError, match="cannot be written"):
+    with pytest.raises(OutputError, match="cannot be written"):
         register(tiny.pack(tmp_path / "p").folder)
 
 
 def test_home_that_is_a_file_is_said(tiny, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("FACEREC_HOME", str(tmp_path / "file"))
-    with pytest.raises(ModelError, match="cannot be written") as caught:
+    with pytest.raises(OutputError, match="cannot be written") as caught:
         register(tiny.pack(tmp_path / "p").folder)
     assert "FACEREC_HOME" in caught.value.hint
 

@@ -41,7 +41,7 @@ def test_arms_share_the_recipe_and_are_named_after_their_loss():
         ({"study": {"data": "x", "baseline": "cosface"}}, "baseline 'cosface' is not an arm", "arcface, npt"),
         ({"arms": {}}, "no arms", ""),
         ({"arms": {"arcface": {}, "arcfce": {}}}, "no loss 'arcfce'", "'arcface'"),
-        ({"arms": {"arcface": {"optimiser": {"lr": 1.0}}}}, "no setting 'optimiser.lr'", "optimizer.lr"),
+        ({"arms": {"arcface": {"optimiser": {"rate": 1.0}}}}, "no setting 'optimizer.rate'", "optimizer.lr"),
         ({"arms": {"arcface": {}, "../x": {}}}, "cannot be called", ""),
         ({"arms": {"arcface": {}, "npt": {"backbone": {"init": "sface"}}}}, "different weights", ""),
         ({"recipe": {"schedule": {"stps": 3}}}, "no setting 'schedule.stps'", "schedule.steps"),

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from facerec_cli.backbones import build
-from facerec_cli.errors import ModelError, TrainingError
+from facerec_cli.errors import ModelError, OutputError
 from facerec_cli.training import checkpoint
 from facerec_cli.training.config import Recipe, to_document
 
@@ -112,12 +112,11 @@ def test_a_full_disk_keeps_the_previous_checkpoint(tmp_path, monkeypatch):
     checkpoint.write(path, checkpoint.header("0.1"))
     before = path.read_bytes()
 
-    def full(document, file):
-        file.write(b"half")
+    def full(handle):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(torch, "save", full)
-    with pytest.raises(TrainingError, match=r"No space left on device.*previous one is kept"):
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OutputError, match=r"No space left on device.*previous one is kept"):
         checkpoint.write(path, checkpoint.header("0.2"))
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["last.pt"]

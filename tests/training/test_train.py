@@ -301,7 +301,7 @@ def test_out_of_memory_names_the_setting_to_change(small, tmp_path, monkeypatch)
 def test_a_folder_with_a_run_is_not_written_over(small, tmp_path):
     train(small(tmp_path / "run", schedule__steps=2))
     before = (tmp_path / "run" / "last.pt").read_bytes()
-    with pytest.raises(UsageError, match=r"--resume.*--force"):
+    with pytest.raises(UsageError, match=r"--resume.*--overwrite"):
         train(small(tmp_path / "run", schedule__steps=2))
     assert (tmp_path / "run" / "last.pt").read_bytes() == before
     train(small(tmp_path / "run", schedule__steps=4), force=True)

@@ -35,6 +35,24 @@ def verify(pack, tmp_path):
     return run
 
 
+def test_a_model_without_a_threshold_gives_a_similarity_and_says_how_to_measure_one(tiny_pack, tmp_path):
+    cv2.imwrite(str(tmp_path / "face.png"), np.full((112, 112, 3), 200, np.uint8))
+    assert tiny_pack.threshold is None
+    words = ["verify", *[str(tmp_path / "face.png")] * 2, "--aligned", "-m", str(tiny_pack.folder)]
+    done = CliRunner().invoke(build_app(["verify"]), words)
+    assert done.exit_code == 0, done.output
+    assert done.stdout == "similarity 1.0000; no verdict: this model has no threshold\n"
+    measure = f"facerec verify pairs.txt --model {tiny_pack.encoder_path} --save-threshold card.toml"
+    assert measure in done.stderr
+    document = json.loads(CliRunner().invoke(build_app(["verify"]), [*words, "--json"]).stdout)
+    assert document["similarity"] == pytest.approx(1)
+    assert document["same"] is document["verdict"] is document["threshold"] is None
+    given = json.loads(
+        CliRunner().invoke(build_app(["verify"]), [*words, "--threshold", "0.9", "--json"]).stdout
+    )
+    assert given["same"] is True and given["threshold"]["value"] == 0.9 and given["how"] == ""
+
+
 def test_a_threshold_without_flip_is_not_used_for_flip_in_silence(verify):
     threshold, told = verify()
     assert (threshold["value"], threshold["source"], told) == (0.4, "the model's default", "")
@@ -42,6 +60,19 @@ def test_a_threshold_without_flip_is_not_used_for_flip_in_silence(verify):
     assert threshold["value"] == 0.4
     assert "measured without --flip" in told and "--save-threshold" in told
     assert verify("--flip", "--threshold", "0.2")[1] == ""
+
+
+def test_what_the_threshold_stands_for_is_short_and_the_rest_for_those_who_ask(pack, tmp_path):
+    write_manifest(replace(pack, threshold=Threshold(0.4, 0.001, "LFW, 6,000 pairs; the largest face", 3000)))
+    cv2.imwrite(str(tmp_path / "face.png"), np.full((112, 112, 3), 200, np.uint8))
+    words = ["verify", *[str(tmp_path / "face.png")] * 2, "--aligned", "-m", str(pack.folder)]
+    done = CliRunner().invoke(build_app(["verify"]), words)
+    stands = "which accepts 1 in 1,000 pairs of different people (LFW)"
+    assert done.stdout.splitlines()[1] == f"threshold: the model's default, {stands}"
+    assert "6,000" not in done.output
+    told = CliRunner().invoke(build_app(["verify"]), [*words, "--verbose"])
+    assert told.stdout == done.stdout
+    assert "LFW, 6,000 pairs; the largest face (3,000 pairs of different people)" in told.stderr
 
 
 def test_the_pack_s_evaluation_with_flip_gives_the_threshold_for_flip(verify, pack):

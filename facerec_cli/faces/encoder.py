@@ -1,0 +1,80 @@
+"""A pack's recognition network, opened on one device: aligned crops in, raw embeddings out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facerec_cli.errors import ModelError
+from facerec_cli.faces.encode import network_input
+from facerec_cli.faces.network import Network
+from facerec_cli.packs.manifest import EncoderSpec
+from facerec_cli.packs.network import check_encoder, inspect_network
+from facerec_cli.packs.ports import whole_shift
+
+
+class Encoder:
+    """Feeds a network as its manifest says, in the type of number that the file takes.
+
+    Args:
+        spec: The manifest's encoder table.
+        path: Its ONNX file.
+        device: See ``network.Network``.
+        threads: Likewise.
+
+    Attributes:
+        network: The network; ``network.rows`` limits the crops of one call.
+        outside: What the file says of itself.
+
+    Raises:
+        UsageError: Unknown device.
+        ModelError: The file is not the network that ``spec`` describes, or cannot be run.
+    """
+
+    def __init__(self, spec: EncoderSpec, path: Path, *, device: str, threads: int | None) -> None:
+        self.spec, self.path = spec, path
+        self.outside = inspect_network(path)
+        port = check_encoder(
+            self.outside,
+            layout=spec.layout,
+            embedding_size=spec.embedding_size,
+            input_size=spec.input_size,
+            output=spec.output_name,
+        )
+        self._dtype = self.outside.input_ports[0].dtype
+        if np.dtype(self._dtype).kind in "iu":
+            whole_shift(spec, self._dtype)  # refuses what cannot be applied
+        only = port.name if len(self.outside.output_ports) > 1 else None
+        self.network = Network(path, device=device, threads=threads, only=only)
+
+    def embed(self, crops: NDArray[np.uint8], batch_size: int) -> NDArray[np.float32]:
+        """(N, H, W, 3) uint8 BGR crops -> (N, D) float32.
+
+        Raises:
+            ModelError: The network fails, or gives something else than a vector for each crop.
+        """
+        out = np.empty((len(crops), self.spec.embedding_size), np.float32)
+        runs = self.network.run(
+            len(crops),
+            lambda span, empty: network_input(crops[span], self.spec, empty, dtype=self._dtype),
+            batch_size=batch_size,
+        )
+        for span, (embeddings, *_) in runs:
+            out[span] = self._rows(embeddings, len(out[span]))
+        return out
+
+    def _rows(self, found: NDArray[np.float32], count: int) -> NDArray[np.float32]:
+        """What the network gave, as (count, D): axes of length one are dropped, nothing is moved."""
+        wide = [size for size in found.shape[1:] if size != 1]
+        if found.shape[:1] == (count,) and wide == [self.spec.embedding_size]:
+            return found.reshape(count, -1)
+        if count == 1 and found.shape == (self.spec.embedding_size,):
+            return found[None]
+        what = "one crop" if count == 1 else f"{count} crops"
+        raise ModelError(
+            f"{self.path} gives {found.shape} for {what}, not ({count}, {self.spec.embedding_size}); its "
+            "manifest does not fit it, or the crops of a batch are not its first axis.",
+            hint="Export it again with an output of (N, size of the embedding) and a dynamic batch.",
+        )

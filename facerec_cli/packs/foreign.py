@@ -1,0 +1,94 @@
+"""Files from outside: whatever their readers choke on is one fault, with what the file is instead."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from facerec_cli.errors import FacerecError, ModelError
+
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+
+
+@contextmanager
+def reading(path: Path, kind: str, *, hint: str = "Get or export the file again.") -> Iterator[None]:
+    """Turn every fault of a reader of ``path`` into a ModelError.
+
+    Readers of foreign formats raise nearly anything for a damaged file: struct.error, zlib.error, ValueError
+    of NumPy, RecursionError, MemoryError for a size that the file made up. A list of them would never be
+    complete, so all are caught here, and only here. A full disk stays what it is: the file is not at fault.
+
+    Args:
+        path: The file.
+        kind: What it should be, with its article: "an ONNX file".
+        hint: What to do.
+    """
+    try:
+        yield
+    except FacerecError:
+        raise
+    except FileNotFoundError as fault:
+        raise ModelError(f"{fault.filename or path} does not exist.") from fault
+    except OSError as fault:
+        if fault.errno in _DISK:
+            raise
+        raise ModelError(f"{path} cannot be read: {fault.strerror or fault}.", hint=hint) from fault
+    except Exception as fault:
+        reason = str(fault).strip().partition("\n")[0][:200] or type(fault).__name__
+        raise ModelError(f"{path} is damaged, or not {kind}: {reason}.", hint=hint) from fault
+
+
+def inside(folder: Path, file: Path) -> Path:
+    """``file``, which must lie in ``folder`` also where links lead.
+
+    What is copied out of a folder from outside must not be the reader's own: a link in it to a key or a
+    password would be one. The folder itself may be a link, and hard links are files.
+
+    Raises:
+        ModelError: A link leads out of the folder.
+    """
+    try:
+        real, room = file.resolve(), folder.resolve()
+    except (OSError, RuntimeError) as fault:  # a link to itself
+        raise ModelError(f"{file} cannot be read: its links lead nowhere.") from fault
+    if not real.is_relative_to(room):
+        raise ModelError(
+            f"{file} is a link out of its folder, to {real}.",
+            hint=f"If that is meant, make a copy that has the files themselves: cp -rL {folder} COPY",
+        )
+    return file
+
+
+def not_onnx(path: Path) -> ModelError:
+    """The refusal of a file that is no ONNX file, with what it seems to be."""
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(512)
+    except OSError:
+        head = b""
+    what, hint = _guess(head)
+    return ModelError(f"{path} is not an ONNX file, or it is cut short{what}.", hint=hint)
+
+
+def _guess(head: bytes) -> tuple[str, str]:
+    start = head.lstrip().lower()
+    if head.startswith(b"version https://git-lfs"):
+        return ": it is a Git LFS pointer to the real file", "Run in its repository: git lfs pull"
+    if start.startswith((b"<!doctype html", b"<html", b"<?xml")):
+        return ": it is a web page", "Download the file itself; the page may say why it was not given."
+    if head.startswith(b"PK\x03\x04"):
+        return (
+            ": it is a zip archive or a PyTorch file",
+            "Unpack an archive first; a network of PyTorch has to be exported: facerec export CHECKPOINT",
+        )
+    if head.startswith(b"\x1f\x8b"):
+        return ": it is a gzip archive", "Unpack it first."
+    if head[4:8] == b"TFL3":
+        return ": it is a TensorFlow Lite file", "Export the network to ONNX, e.g. with tf2onnx."
+    if head.startswith(b"\x89HDF"):
+        return ": it is a Keras or HDF5 file", "Export the network to ONNX, e.g. with tf2onnx."
+    if head[4:8] == b"ORTM":
+        return ": it is in ONNX Runtime's own .ort form", "Use the .onnx file that it was made of."
+    return "", "Get or export the file again."
