@@ -345,9 +345,9 @@ def test_ctrl_c_ends_parallel_runs_with_one_sentence(study_file, tmp_path):
     finally:
         program.kill()
     assert program.returncode == 130, said
-    assert "Traceback" not in said and said.count("error:") == 1
-    ending = " ".join(said[said.index("error:") :].split())
-    assert "0 of 6 runs are finished" in ending and "--resume" in ending
+    assert "Traceback" not in said and said.count("interrupted;") == 1
+    ending = " ".join(said[said.index("interrupted;") :].split())
+    assert "0 of 6 runs are finished" in ending and ending.endswith("--resume")
     assert len(list(out.glob("runs/*/last.pt"))) == 2  # the trainings saved themselves
 
 
@@ -581,7 +581,7 @@ def test_faults_are_told(study_file, run, tmp_path):
     for words, message in (
         ((path, "--out", taken), "is a file"),
         ((path, "--out", "/proc/x"), "cannot be written"),
-        ((path, "--out", tmp_path / "o", "--only", "epl"), "no arm 'epl'"),
+        ((path, "--out", tmp_path / "o", "--only", "epl"), "no arm in this study called 'epl'"),
         ((tmp_path / "none.toml", "--out", tmp_path / "o"), "cannot be read"),
     ):
         done = run(*words)
