@@ -79,6 +79,7 @@ def test_a_pack_that_others_may_not_read_is_told_to_them(home: Path, tiny_pack: 
     with umask(0o077):
         folder = register(tiny_pack.folder, "closed").folder
     assert hidden_packs() == {}
+    CliRunner().invoke(build_app(["models"]), ["models", "list"])  # imports what others may not read here
     with another_user(folder):
         assert open_pack("open").name == "open"
         assert list(hidden_packs()) == [folder]
