@@ -72,3 +72,9 @@ def test_the_commands_of_a_page_can_be_typed_one_after_the_other(page: Path) -> 
         for place in places:
             assert place not in written, f"{page.name}: {line!r} writes what {written[place]!r} has written"
             written[place] = line
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if p.name != "commands.md"], ids=lambda p: p.name)
+def test_no_page_names_a_store_of_somebody_else(page: Path) -> None:
+    """A bucket of an object store has no capitals in its name, so YOUR-BUCKET belongs to nobody."""
+    assert not re.findall(r"\b(?:s3|gs)://[a-z0-9]\S+", page.read_text(encoding="utf-8"))
