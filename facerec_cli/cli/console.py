@@ -25,9 +25,11 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from facerec_cli.cli.layout import broken, needed, one_below_the_other
 from facerec_cli.cli.streams import lose_output
 from facerec_cli.errors import EXIT_BUG, EXIT_INTERRUPTED, FacerecError, OutputError
 from facerec_cli.progress import Progress, silent
+from facerec_cli.resources import resource_error
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -51,7 +53,7 @@ def _console(*, stderr: bool) -> Console:
         return _live
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() or "COLUMNS" in os.environ else _PIPE_WIDTH
-    return _Console(file=stream, width=width, highlight=False, soft_wrap=not stream.isatty())
+    return _Console(file=stream, width=width, highlight=False, emoji=False, soft_wrap=not stream.isatty())
 
 
 @contextmanager
@@ -68,7 +70,12 @@ def _writing() -> Iterator[None]:
 
 
 def result(text: str) -> None:
-    """Print a line of result on stdout, as it is."""
+    """Print a line of result on stdout: broken between words on a terminal, as it is anywhere else.
+
+    Indented lines are there to be copied and stay whole.
+    """
+    if sys.stdout.isatty():
+        text = "\n".join(broken(line, width()) for line in text.split("\n"))
     with _writing():
         sys.stdout.write(text + "\n")
 
@@ -89,7 +96,7 @@ def result_json(document: Mapping[str, Any] | Sequence[Any]) -> None:
 def result_table(
     rows: Sequence[Sequence[object]], *, columns: Sequence[str], title: str = "", right: Sequence[str] = ()
 ) -> None:
-    """Print a table of results on stdout.
+    """Print a table of results on stdout; below one another where the terminal is too narrow for its words.
 
     Args:
         rows: One sequence of cells per row; each cell is shown as ``str`` of it, never as markup.
@@ -105,8 +112,13 @@ def result_table(
         table.add_column(column, justify="right" if column in right else "left", overflow="fold")
     for row in rows:
         table.add_row(*(escape(str(cell)) for cell in row))
+    console = _console(stderr=False)
     with _writing():
-        _console(stderr=False).print(table)
+        if needed(rows, columns) <= console.width:
+            console.print(table)
+            return
+        for line in one_below_the_other(rows, columns, title):
+            sys.stdout.write(broken(line, console.width, "  ") + "\n")
 
 
 def width() -> int:
@@ -318,6 +330,8 @@ def _end(fault: BaseException, *, as_json: bool) -> NoReturn:
         raise typer.Exit(0)
     if isinstance(fault, SystemExit):
         raise fault
+    if not isinstance(fault, FacerecError):
+        fault = resource_error(fault) or fault
     if isinstance(fault, KeyboardInterrupt):
         kind, message, hint, code = "Interrupted", str(fault) or "interrupted", "", EXIT_INTERRUPTED
     elif isinstance(fault, FacerecError):
