@@ -25,7 +25,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from facerec_cli.errors import EXIT_BUG, EXIT_INTERRUPTED, FacerecError, OutputError
+from facerec_cli.errors import EXIT_BUG, EXIT_INTERRUPTED, FacerecError, OutputError, was_interrupt
 from facerec_cli.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -335,8 +335,9 @@ def _end(fault: BaseException, *, as_json: bool) -> NoReturn:
         raise typer.Exit(0)
     if isinstance(fault, SystemExit):
         raise fault
-    if isinstance(fault, KeyboardInterrupt):
-        kind, message, hint, code = "Interrupted", str(fault) or "interrupted", "", EXIT_INTERRUPTED
+    if was_interrupt(fault):
+        told = str(fault) if isinstance(fault, KeyboardInterrupt) else ""
+        kind, message, hint, code = "Interrupted", told or "interrupted", "", EXIT_INTERRUPTED
     elif isinstance(fault, FacerecError):
         kind, message, hint = type(fault).__name__, fault.message, fault.hint
         code = fault.exit_code

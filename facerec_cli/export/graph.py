@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from facerec_cli.backbones import Backbone, Preprocessing
-from facerec_cli.errors import ModelError
+from facerec_cli.errors import ModelError, was_interrupt
 from facerec_cli.spelling import both_spellings
 
 if TYPE_CHECKING:
@@ -108,6 +108,8 @@ def to_onnx(network: ExportedNetwork, size: tuple[int, int]) -> ModelProto:
                 verbose=False,
             )
     except torch.onnx.errors.OnnxExporterError as fault:
+        if was_interrupt(fault):
+            raise KeyboardInterrupt from fault
         raise ModelError(f"The network cannot be exported to ONNX: {str(fault).splitlines()[0]}") from fault
     assert program is not None
     model = _clean(program.model_proto)
