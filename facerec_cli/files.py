@@ -101,6 +101,29 @@ def refuse_special(path: Path) -> None:
         )
 
 
+def check_writable(flag: str, path: str | Path, folder: Path) -> None:
+    """Refuse an output in a folder that can neither be written to nor made.
+
+    A run that finds it out at its end leaves its work behind, which is in the way of the corrected command.
+
+    Args:
+        flag: Of the output.
+        path: The output, as the user named it.
+        folder: Where its files are written.
+
+    Raises:
+        OutputError: The message says which folder is in the way.
+    """
+    there = next((place for place in (folder, *folder.parents) if os.path.lexists(place)), folder)
+    if not os.path.isdir(there):  # noqa: PTH112 - False, not a fault, where one may not look
+        why = f"{there} is not a folder"
+    elif not os.access(there, os.W_OK | os.X_OK):
+        why = f"you may not write to the folder {there}"
+    else:
+        return
+    raise OutputError(f"{flag} {path} cannot be written: {why}.", hint=f"Name another place for {flag}.")
+
+
 class _Raw(io.FileIO):
     """A file that remembers why it could not be written, as zip, torch and Arrow tell it in theirs."""
 

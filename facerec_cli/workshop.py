@@ -51,7 +51,7 @@ def clear_workshop(target: Path, places: Iterable[Path] = ()) -> None:
     """
     target = Path(os.path.abspath(target))  # noqa: PTH100
     folder = beside(target, "tmp")
-    if folder.is_dir():
+    if folder.is_dir() or beside(target, "lock").exists():
         with lock(target) as held:
             if held:
                 _clear_workshop(folder, {os.path.abspath(place) for place in places})  # noqa: PTH100
@@ -60,8 +60,9 @@ def clear_workshop(target: Path, places: Iterable[Path] = ()) -> None:
 def _clear_workshop(folder: Path, ours: set[str]) -> None:
     with contextlib.suppress(OSError, ValueError, TypeError, AttributeError):
         moves = json.loads((folder / _JOURNAL).read_text("utf-8"))
+        left = [made for made in moves if os.path.lexists(folder / made)]
         for made, place in moves.items():
-            if place in ours and not os.path.lexists(folder / made):
+            if left and place in ours and made not in left:
                 Path(place).unlink(missing_ok=True)
     shutil.rmtree(folder, ignore_errors=True)
 

@@ -9,6 +9,7 @@ import typer
 
 from facerec_cli.cli import CONTEXT, completion, console
 from facerec_cli.cli.group import Group
+from facerec_cli.cli.output_options import Overwrite, one_target
 from facerec_cli.wording import counted, people
 
 if TYPE_CHECKING:
@@ -33,6 +34,9 @@ Source = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+OldTarget = Annotated[
+    Path | None, typer.Argument(metavar="[TARGET]", help="The same as -o.", show_default=False)
+]
 Seed = Annotated[int, typer.Option(help="Fixes the draw.", min=0)]
 
 
@@ -134,7 +138,11 @@ def check(
 @console.command
 def convert(
     data: Source,
-    target: Annotated[Path, typer.Argument(help="A new folder, x.rec, x.tar (a folder of shards) or x.txt.")],
+    argument: OldTarget = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="A new folder, x.rec, x.tar (a folder of shards) or x.txt."),
+    ] = None,
     to: Annotated[
         str | None,
         typer.Option(
@@ -142,13 +150,15 @@ def convert(
             autocompletion=completion.formats,
         ),
     ] = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Write the data in another format; the photos' bytes stay as they are."""
     from facerec_cli.datasets.convert import convert as convert_dataset
 
+    target = one_target(argument, output)
     dataset = _open(data)
     with console.progress_bar("Writing") as progress:
-        written = convert_dataset(dataset, target, to, progress=progress)
+        written = convert_dataset(dataset, target, to, overwrite=overwrite, progress=progress)
     console.result(
         f"{counted(len(dataset), 'photo')} of {people(dataset.num_classes)} as {written} in {target}"
     )
@@ -158,7 +168,8 @@ def convert(
 @console.command
 def align(
     data: Source,
-    target: Annotated[Path, typer.Argument(help="A new folder for the crops.", metavar="TARGET")],
+    argument: OldTarget = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="A new folder for the crops.")] = None,
     model: Annotated[
         str,
         typer.Option("--model", "-m", help="Whose detector and template.", autocompletion=completion.models),
@@ -189,6 +200,7 @@ def align(
     from facerec_cli.faces import open_model
     from facerec_cli.images import quiet_decoders
 
+    target = one_target(argument, output)
     dataset = _open(data)
     opened = open_model(model, device=device)
     with quiet_decoders(), console.progress_bar("Aligning") as progress:
@@ -230,6 +242,7 @@ def make_bin(
     pairs: Annotated[int, typer.Option(help="Pairs, half of them of one person.", min=2)] = 6000,
     folds: Annotated[int, typer.Option(help="Balanced blocks that the pairs come in.", min=1)] = 10,
     seed: Seed = 0,
+    overwrite: Overwrite = False,
 ) -> None:
     """Make insightface's .bin verification set from aligned photos."""
     from facerec_cli.datasets.evaluation import draw_pairs, write_bin
@@ -237,7 +250,7 @@ def make_bin(
     dataset = _open(data)
     drawn = draw_pairs(dataset.labels, pairs, folds=folds, seed=seed)
     with console.progress_bar("Writing", unit="pairs") as progress:
-        write_bin(dataset, drawn, output, progress)
+        write_bin(dataset, drawn, output, progress, overwrite=overwrite)
     _tell_pairs(len(drawn.same), pairs, folds, output)
 
 
@@ -249,13 +262,14 @@ def make_pairs(
     pairs: Annotated[int, typer.Option(help="Pairs, half of them of one person.", min=2)] = 6000,
     folds: Annotated[int, typer.Option(help="Balanced blocks that the pairs come in.", min=1)] = 10,
     seed: Seed = 0,
+    overwrite: Overwrite = False,
 ) -> None:
     """Make a list of `path path 1|0` for `facerec verify` from photos in files."""
     from facerec_cli.datasets.evaluation import draw_pairs, write_pairs
 
     dataset = _open(data)
     drawn = draw_pairs(dataset.labels, pairs, folds=folds, seed=seed)
-    write_pairs(dataset, drawn, output)
+    write_pairs(dataset, drawn, output, overwrite=overwrite)
     _tell_pairs(len(drawn.same), pairs, folds, output)
 
 
@@ -269,13 +283,19 @@ def split(
     ] = 0.2,
     min_photos: Annotated[int, typer.Option(help="People with fewer photos are in neither list.", min=1)] = 1,
     seed: Seed = 0,
+    overwrite: Overwrite = False,
     json_output: Json = False,
 ) -> None:
     """Write train.txt and test.txt, two lists that share no person."""
     from facerec_cli.datasets.evaluation import split as split_dataset
 
     sides = split_dataset(
-        _open(data), output, test_identities=test_identities, min_photos=min_photos, seed=seed
+        _open(data),
+        output,
+        test_identities=test_identities,
+        min_photos=min_photos,
+        seed=seed,
+        overwrite=overwrite,
     )
     if json_output:
         console.result_json({side: {"people": a, "photos": b} for side, (a, b) in sides.items()})

@@ -145,7 +145,7 @@ def embed(
     ] = False,
     force: Annotated[
         bool,
-        typer.Option("--force", help="Replace an existing result.", rich_help_panel=_RESULT),
+        typer.Option("--overwrite", "--force", help="Replace an existing result.", rich_help_panel=_RESULT),
     ] = False,
     crops: Annotated[
         Path | None,

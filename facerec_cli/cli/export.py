@@ -27,7 +27,9 @@ def export(
         Path | None,
         typer.Option("--output", "-o", help="The ONNX file, or a folder (default: NAME.onnx here)."),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace files and a registered model.")] = False,
+    force: Annotated[
+        bool, typer.Option("--overwrite", "--force", help="Replace files and a registered model.")
+    ] = False,
     interpolate: Annotated[
         float,
         typer.Option(

@@ -12,6 +12,7 @@ from facerec_cli.cli import CONTEXT, completion
 from facerec_cli.cli.console import command, note, progress_bar, result, result_json, result_table
 from facerec_cli.cli.group import Group
 from facerec_cli.cli.model_options import pack_overrides
+from facerec_cli.cli.output_options import Overwrite
 
 if TYPE_CHECKING:
     from facerec_cli.packs.bare import PackOverrides
@@ -25,7 +26,9 @@ app = typer.Typer(
 )
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
-Force = Annotated[bool, typer.Option("--force", help="Replace a registered model of that name.")]
+Force = Annotated[
+    bool, typer.Option("--overwrite", "--force", help="Replace a registered model of that name.")
+]
 Ref = Annotated[
     str,
     typer.Argument(
@@ -243,6 +246,7 @@ def card(
             "--output", "-o", help="Write the card to this file instead of printing it; - prints it."
         ),
     ] = None,
+    overwrite: Overwrite = False,
     json_output: Json = False,
 ) -> None:
     """Write a model card (Markdown): manifest, measured error rates, data and limits."""
@@ -253,7 +257,7 @@ def card(
     if output == Path("-"):
         output = None
     if output:
-        _write_card(output, text)
+        _write_card(output, text, overwrite=overwrite)
         note(f"wrote {output}")
     if json_output:
         result_json({"model": model, "card": text, "output": str(output) if output else None})
@@ -261,12 +265,14 @@ def card(
         result(text.rstrip("\n"))
 
 
-def _write_card(output: Path, text: str) -> None:
+def _write_card(output: Path, text: str, *, overwrite: bool) -> None:
     from facerec_cli.errors import UsageError
     from facerec_cli.files import write_file
+    from facerec_cli.outputs import refuse_foreign
 
     if output.is_dir():
         raise UsageError(f"{output} is a folder; a file is to be written there.", hint="Add the file's name.")
+    refuse_foreign("model card", output, overwrite=overwrite)
     write_file(output, text.encode())
 
 

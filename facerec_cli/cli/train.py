@@ -176,7 +176,9 @@ def train(
         int | None, _option("--workers", help="Processes that decode photos.", panel=MACHINE)
     ] = None,
     resume: Annotated[bool, _option("--resume", help="Go on with the run in --out.", panel=SAFETY)] = False,
-    force: Annotated[bool, _option("--force", help="Write over the run in --out.", panel=SAFETY)] = False,
+    force: Annotated[
+        bool, _option("--overwrite", "--force", help="Write over the run in --out.", panel=SAFETY)
+    ] = False,
     on_nan: Annotated[
         str | None,
         _option(

@@ -156,6 +156,15 @@ def verify(
         Path | None,
         typer.Option(help="Write curves, table and hardest pairs to one HTML file.", rich_help_panel=_RESULT),
     ] = None,
+    overwrite: Annotated[
+        bool,
+        typer.Option(
+            "--overwrite",
+            "--force",
+            help="Replace files of --scores, --report and --save-threshold that are not facerec's.",
+            rich_help_panel=_RESULT,
+        ),
+    ] = False,
     json_output: Annotated[
         bool,
         typer.Option("--json", help="Print the results as JSON.", rich_help_panel=_RESULT),
@@ -180,8 +189,8 @@ def verify(
         for flag, path in (("--scores", scores), ("--report", report), ("--save-threshold", save_threshold))
         if path is not None
     }
-    _check_outputs(outputs, inputs, all_pairs=all_pairs)
     _keep_inputs(outputs, _inputs_of(inputs, model, embeddings, by, all_pairs=all_pairs))
+    _check_outputs(outputs, inputs, all_pairs=all_pairs, overwrite=overwrite)
     settings = VerifySettings(
         model=None if model is None else open_pack(model, overrides=overrides),
         device=device,
@@ -229,8 +238,10 @@ def verify(
         console.note(f"written: {path}")
 
 
-def _check_outputs(outputs: dict[str, Path], inputs: list[Path], *, all_pairs: bool) -> None:
+def _check_outputs(outputs: dict[str, Path], inputs: list[Path], *, all_pairs: bool, overwrite: bool) -> None:
     """Refuse files that cannot be written before any work is done."""
+    from facerec_cli.files import check_writable
+    from facerec_cli.outputs import refuse_foreign
     from facerec_cli.verify.names import is_folder
 
     for flag, path in outputs.items():
@@ -238,9 +249,13 @@ def _check_outputs(outputs: dict[str, Path], inputs: list[Path], *, all_pairs: b
             raise UsageError(f"{flag} is for lists of pairs; two photos give one similarity.")
         if is_folder(path):
             raise UsageError(f"{flag} {path} is a folder.", hint="Name a file.")
+        check_writable(flag, path, path.parent)
     scores = outputs.get("--scores")
     if scores is not None and scores.suffix.lower() not in (".csv", ".npz"):
         raise UsageError(f"--scores {scores} does not end in .csv or .npz.")
+    kinds = {"--scores": "file of scores", "--report": "report", "--save-threshold": "threshold card"}
+    for flag, path in outputs.items():
+        refuse_foreign(kinds[flag], path, flag=flag, overwrite=overwrite)
 
 
 def _keep_inputs(outputs: dict[str, Path], inputs: list[Path]) -> None:

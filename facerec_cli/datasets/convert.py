@@ -16,15 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec_cli.datasets.base import FaceDataset, class_lines
-from facerec_cli.datasets.folder import PHOTO_SUFFIXES, FolderDataset
+from facerec_cli.datasets.folder import FolderDataset
 from facerec_cli.datasets.lists import ListDataset, listable
 from facerec_cli.datasets.outputs import require_free
 from facerec_cli.datasets.recordio import frame, pack
 from facerec_cli.errors import InputError, UsageError
 from facerec_cli.files import write_file, writing
+from facerec_cli.images.suffixes import is_photo_name, suffix_for
 from facerec_cli.progress import Progress, silent
 from facerec_cli.suggest import guess
-from facerec_cli.workshop import atomic_folder, move, workshop
+from facerec_cli.workshop import atomic_folder, clear_workshop, move, workshop
 
 _EXACT = 2**24  # identity records hold their ranges in float32
 _SHARD_BYTES = 512 * 1024**2
@@ -37,20 +38,29 @@ def format_of(target: Path) -> str:
     )
 
 
-def convert(source: FaceDataset, target: Path, to: str | None = None, *, progress: Progress = silent) -> str:
+def convert(
+    source: FaceDataset,
+    target: Path,
+    to: str | None = None,
+    *,
+    overwrite: bool = False,
+    progress: Progress = silent,
+) -> str:
     """Write ``source`` in another format.
 
     Args:
         source: What to write.
         target: A new folder, ``x.rec``, or ``x.txt`` (a list of files that exist already).
         to: "folder", "rec", "list" or "tar"; None: by the target's name.
+        overwrite: Replace files that are there; a folder with something in it never is.
         progress: Told of the photos written.
 
     Returns:
         The format written.
 
     Raises:
-        UsageError: The target or a file beside it exists, it cannot be written, or its format is unknown.
+        UsageError: The target or a file beside it exists, or its format is unknown.
+        OutputError: It cannot be written.
         InputError: A photo cannot be read, or has a name that cannot be written.
     """
     to = to or format_of(target)
@@ -59,26 +69,31 @@ def convert(source: FaceDataset, target: Path, to: str | None = None, *, progres
         raise UsageError(
             f"There is no way to write {to!r}.", hint=f"{guess(to, known)}Known: {', '.join(known)}"
         )
+    clear_workshop(*((target, rec_files(target)) if to == "rec" else (target, ())))
     if not (target.is_dir() and not any(target.iterdir())):
-        require_free([target])
-    _WRITERS[to](source, target, progress)
+        require_free([target], source, overwrite=overwrite and to in ("rec", "list"))
+    _WRITERS[to](source, target, progress, overwrite)
     return to
 
 
-def write_folder(source: FaceDataset, target: Path, progress: Progress = silent) -> None:
+def write_folder(
+    source: FaceDataset, target: Path, progress: Progress = silent, overwrite: bool = False
+) -> None:
     """Write a folder per person."""
     with atomic_folder(target) as folder:
         for done, (index, name) in enumerate(named(source), 1):
             data = source.read(index)
-            photo = PurePosixPath(name).suffix.lower() in PHOTO_SUFFIXES
-            path = _free(folder / (name if photo else name + suffix_of(data)))
+            photo = is_photo_name(name)
+            path = _free(folder / (name if photo else name + suffix_for(data)))
             with writing(target):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(data)
             progress(done, len(source))
 
 
-def write_rec(source: FaceDataset, target: Path, progress: Progress = silent) -> None:
+def write_rec(
+    source: FaceDataset, target: Path, progress: Progress = silent, overwrite: bool = False
+) -> None:
     """Write ``x.rec`` with ``x.idx``, ``x.lst``, ``x.classes.txt`` and ``property``, in insightface's layout.
 
     Photos are ordered by person. Above 16.7 million photos, where float32 is no longer exact, record 0 and
@@ -88,12 +103,12 @@ def write_rec(source: FaceDataset, target: Path, progress: Progress = silent) ->
         target = target / "train.rec"
     property_text = f"{source.num_classes},112,112\n"
     suffixes = (".idx", ".lst", ".classes.txt", ".rec")
-    places = [target.with_suffix(suffix) for suffix in suffixes]
-    beside_property = target.parent / "property"
-    with workshop(target, places) as folder:
-        if beside_property.is_file() and beside_property.read_text() != property_text:
+    *places, beside_property = rec_files(target)
+    with workshop(target, rec_files(target)) as folder:
+        differs = not beside_property.is_file() or beside_property.read_text() != property_text
+        if beside_property.is_file() and differs and not (overwrite and target.exists()):
             raise UsageError(f"{beside_property} belongs to another .rec.", hint="Write to a new folder.")
-        _require_free_beside(target, suffixes, source)
+        _require_free_beside(target, suffixes, source, overwrite)
         made = {suffix: folder / target.with_suffix(suffix).name for suffix in suffixes}
         with (
             writing(target),
@@ -104,9 +119,16 @@ def write_rec(source: FaceDataset, target: Path, progress: Progress = silent) ->
             _write_records(source, rec, idx, lst, progress)
         with writing(target):
             made[".classes.txt"].write_bytes(class_lines(source.class_names, source.spec))
-        write_file(beside_property, property_text.encode())
+            (folder / "property").write_text(property_text)
+        moves = {folder / "property": beside_property} if differs else {}
         # The .rec comes last, so that it is never seen without its index.
-        move(folder, dict(zip(made.values(), places, strict=True)))
+        move(folder, moves | dict(zip(made.values(), places, strict=True)))
+
+
+def rec_files(target: Path) -> list[Path]:
+    """All that is written for a ``.rec``."""
+    suffixes = (".idx", ".lst", ".classes.txt", ".rec")
+    return [*(target.with_suffix(suffix) for suffix in suffixes), target.parent / "property"]
 
 
 def _write_records(source: FaceDataset, rec: BinaryIO, idx: TextIO, lst: TextIO, progress: Progress) -> None:
@@ -133,7 +155,9 @@ def _write_records(source: FaceDataset, rec: BinaryIO, idx: TextIO, lst: TextIO,
             put(key, pack(np.array([end - count, end], np.float32), key, b""))
 
 
-def write_list(source: FaceDataset, target: Path, progress: Progress = silent) -> None:
+def write_list(
+    source: FaceDataset, target: Path, progress: Progress = silent, overwrite: bool = False
+) -> None:
     """Write ``path<TAB>number`` lines for photos that are files already, and ``x.classes.txt``."""
     if not isinstance(source, FolderDataset | ListDataset):
         raise UsageError(
@@ -146,15 +170,17 @@ def write_list(source: FaceDataset, target: Path, progress: Progress = silent) -
     for index in range(len(source)):
         lines.append(f"{listable(str(prefix / source.name(index)))}\t{source.labels[index]}\n")
         progress(index + 1, len(source))
-    require_free([target])
-    _require_free_beside(target, (".classes.txt",), source)
+    require_free([target], source, overwrite=overwrite)
+    _require_free_beside(target, (".classes.txt",), source, overwrite)
     write_file(target.with_suffix(".classes.txt"), class_lines(source.class_names, source.spec))
     write_file(target, "".join(lines).encode("utf-8", "surrogateescape"))
 
 
-def write_tar(source: FaceDataset, target: Path, progress: Progress = silent) -> None:
+def write_tar(
+    source: FaceDataset, target: Path, progress: Progress = silent, overwrite: bool = False
+) -> None:
     """Write a folder of shards of about 512 MiB, photos in random order as streaming wants them."""
-    with atomic_folder(target) as folder:
+    with atomic_folder(target) as folder, writing(target):
         (folder / "shards.classes.txt").write_bytes(class_lines(source.class_names, source.spec))
         names = dict(named(source))
         shard, archive, room = -1, None, 0
@@ -168,7 +194,7 @@ def write_tar(source: FaceDataset, target: Path, progress: Progress = silent) ->
                     archive = tarfile.open(folder / f"shard-{shard:06d}.tar", "w", format=tarfile.PAX_FORMAT)  # noqa: SIM115
                 room -= len(data)
                 members = (
-                    (suffix_of(data), data),
+                    (suffix_for(data), data),
                     (".cls", str(int(source.labels[index])).encode()),
                     (".txt", names[index].encode("utf-8", "surrogateescape")),
                 )
@@ -182,7 +208,7 @@ def write_tar(source: FaceDataset, target: Path, progress: Progress = silent) ->
                 archive.close()
 
 
-_WRITERS: Mapping[str, Callable[[FaceDataset, Path, Progress], None]] = {
+_WRITERS: Mapping[str, Callable[[FaceDataset, Path, Progress, bool], None]] = {
     "folder": write_folder,
     "rec": write_rec,
     "list": write_list,
@@ -231,17 +257,10 @@ def _free(path: Path) -> Path:
     return free
 
 
-def suffix_of(data: bytes) -> str:
-    """The suffix that a photo's first bytes ask for; ``.jpg`` for anything unknown."""
-    for signature, suffix in ((b"\x89PNG", ".png"), (b"BM", ".bmp")):
-        if data.startswith(signature):
-            return suffix
-    return ".webp" if data[:4] == b"RIFF" and data[8:12] == b"WEBP" else ".jpg"
-
-
-def _require_free_beside(target: Path, suffixes: Sequence[str], source: FaceDataset) -> None:
+def _require_free_beside(target: Path, suffixes: Sequence[str], source: FaceDataset, overwrite: bool) -> None:
     """Refuse to replace files that go with ``target``; the same class names may be there already."""
     names = target.with_suffix(".classes.txt")
     same = names.is_file() and names.read_bytes() == class_lines(source.class_names, source.spec)
     others = (target.with_suffix(suffix) for suffix in suffixes)
-    require_free(path for path in others if not (same and path == names))
+    free = (path for path in others if not (same and path == names))
+    require_free(free, source, overwrite=overwrite)

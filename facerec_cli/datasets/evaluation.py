@@ -17,8 +17,9 @@ from facerec_cli.datasets.folder import FolderDataset
 from facerec_cli.datasets.lists import ListDataset, listable
 from facerec_cli.datasets.outputs import require_free, require_own
 from facerec_cli.errors import InputError, UsageError
-from facerec_cli.files import write_file
+from facerec_cli.files import write_file, writing
 from facerec_cli.progress import Progress, silent
+from facerec_cli.workshop import move, workshop
 
 _MOST_PHOTOS = 100  # of one person that pairs are drawn from
 
@@ -110,16 +111,19 @@ def _different_pairs(labels: NDArray[np.int64], count: int, random: np.random.Ge
     return np.array(list(drawn), np.int64)
 
 
-def write_bin(dataset: FaceDataset, pairs: Pairs, target: Path, progress: Progress = silent) -> None:
+def write_bin(
+    dataset: FaceDataset, pairs: Pairs, target: Path, progress: Progress = silent, *, overwrite: bool = False
+) -> None:
     """Write insightface's ``.bin``: a pickle of (2 P encoded photos, P flags), bytes as they are stored.
 
     Photos should be aligned crops of 112 x 112, which is what readers of the format expect.
 
     Raises:
-        UsageError: ``target`` is a folder or training data, or cannot be written.
+        UsageError: ``target`` is a folder or training data, or exists without ``overwrite``.
         InputError: A photo cannot be read.
+        OutputError: ``target`` cannot be written.
     """
-    require_own(target, dataset)
+    require_own(target, dataset, overwrite=overwrite)
     photos: list[bytes] = []
     kept: dict[int, bytes] = {}
     for done, both in enumerate(zip(pairs.first.tolist(), pairs.second.tolist(), strict=True), 1):
@@ -132,14 +136,16 @@ def write_bin(dataset: FaceDataset, pairs: Pairs, target: Path, progress: Progre
     write_file(target, pickle.dumps((photos, pairs.same.tolist()), protocol=4), devices="through")
 
 
-def write_pairs(dataset: FaceDataset, pairs: Pairs, target: Path) -> None:
+def write_pairs(dataset: FaceDataset, pairs: Pairs, target: Path, *, overwrite: bool = False) -> None:
     """Write ``path<TAB>path<TAB>1|0`` lines, paths relative to the list.
 
     Raises:
-        UsageError: Photos are no files, or ``target`` is a folder or training data, or cannot be written.
+        UsageError: Photos are no files, or ``target`` is a folder or training data, or exists without
+            ``overwrite``.
         InputError: A photo's name cannot stand in a list.
+        OutputError: ``target`` cannot be written.
     """
-    require_own(target, dataset)
+    require_own(target, dataset, overwrite=overwrite)
     path = _paths(dataset, target)
     lines = (
         f"{path(a)}\t{path(b)}\t{int(same)}\n"
@@ -155,6 +161,7 @@ def split(
     test_identities: float = 0.2,
     min_photos: int = 1,
     seed: int = 0,
+    overwrite: bool = False,
 ) -> dict[str, tuple[int, int]]:
     """Write ``train.txt`` and ``test.txt``, lists that share no person.
 
@@ -164,12 +171,15 @@ def split(
         test_identities: Part of the people (below 1) or their number (1 and above) in ``test.txt``.
         min_photos: People with fewer photos are in neither.
         seed: Fixes who is where.
+        overwrite: Replace lists that are there.
 
     Returns:
         People and photos of "train" and "test".
 
     Raises:
-        UsageError: A side would be empty, photos are no files, one of the lists exists or cannot be written.
+        UsageError: A side would be empty, photos are no files, one of the lists exists, or ``folder`` is the
+            photos' own.
+        OutputError: The lists cannot be written.
         InputError: A name cannot stand in a list.
     """
     counts = np.bincount(dataset.labels, minlength=dataset.num_classes)
@@ -191,9 +201,18 @@ def split(
         files[target.with_suffix(".classes.txt")] = class_lines(names, dataset.spec)
         files[target] = lines
         summary[side] = (len(people), photos)
-    require_free(files)
-    for target, content in files.items():
-        write_file(target, content)
+    if isinstance(dataset, FolderDataset) and folder.is_dir() and folder.samefile(dataset.root):
+        raise UsageError(
+            f"{folder} is the folder of the photos; lists among the people would be taken for photos.",
+            hint="Name a folder for the lists, such as -o lists/",
+        )
+    with workshop(folder / "split", files) as room:
+        require_free(files, dataset, overwrite=overwrite)
+        moves = {room / target.name: target for target in files}
+        for made, target in moves.items():
+            with writing(target):
+                made.write_bytes(files[target])
+        move(room, moves)
     return summary
 
 

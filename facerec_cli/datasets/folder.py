@@ -7,25 +7,19 @@ keep people of the same first name apart. Photos that lie directly in the root b
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from facerec_cli.datasets.base import FaceDataset
-from facerec_cli.datasets.decode import BrokenPhotoError
+from facerec_cli.datasets.decode import read_photo
 from facerec_cli.errors import InputError
+from facerec_cli.images.suffixes import UNREAD_SUFFIXES, is_photo_name, suffix_of, unread_told
 from facerec_cli.wording import counted
 
 ALIGNMENT_TABLE = "alignment.tsv"  # written beside the people by `facerec data align`
-
-PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
-
-
-def is_photo_name(name: str) -> bool:
-    """Whether the suffix is a photo's; faster than pathlib over millions of names."""
-    stem, dot, suffix = name.rpartition(".")
-    return bool(stem and dot) and f".{suffix.lower()}" in PHOTO_SUFFIXES
 
 
 class FolderDataset(FaceDataset):
@@ -44,8 +38,10 @@ class FolderDataset(FaceDataset):
         people: list[str] = []
         counts: list[int] = []
         empty, stray, loose = 0, 0, 0
+        unread: Counter[str] = Counter()
         for person, photos, others, leaf in _walk(root):
-            stray += others
+            unread.update(suffix for suffix in map(suffix_of, others) if suffix in UNREAD_SUFFIXES)
+            stray += len(others)
             if not person:
                 loose = len(photos)
             elif photos:
@@ -64,6 +60,8 @@ class FolderDataset(FaceDataset):
             (loose, "photo outside the people's folders", "photos outside the people's folders"),
         )
         self.warnings = tuple(f"left out: {counted(*one)}" for one in said if one[0])
+        if unread:
+            self.warnings += (f"of these {unread_told(unread)}",)
 
     @classmethod
     def open(cls, spec: str) -> FolderDataset:
@@ -78,18 +76,16 @@ class FolderDataset(FaceDataset):
 
     def read(self, index: int) -> bytes:
         """The file."""
-        try:
-            return (self.root / self._names[index]).read_bytes()
-        except OSError as fault:
-            raise BrokenPhotoError(f"{self._names[index]} cannot be read ({fault.strerror}).") from fault
+        name = self._names[index]
+        return read_photo(os.path.join(self.root, name), name)  # noqa: PTH118 - pathlib takes its time
 
     def name(self, index: int) -> str:
         """The path relative to the root."""
         return self._names[index]
 
 
-def _walk(root: Path) -> Iterator[tuple[str, list[str], int, bool]]:
-    """Per folder: its path relative to the root, its photos, how many files not of ours, has no subfolder."""
+def _walk(root: Path) -> Iterator[tuple[str, list[str], list[str], bool]]:
+    """Per folder: its path relative to the root, its photos, other files but ours, has no subfolder."""
     seen: set[tuple[int, int]] = set()  # links may lead in a circle
     for folder, subfolders, files in os.walk(root, onerror=_raise, followlinks=True):
         place = Path(folder).stat()
@@ -102,8 +98,9 @@ def _walk(root: Path) -> Iterator[tuple[str, list[str], int, bool]]:
         photos = [name for name in visible if is_photo_name(name)]
         relative = Path(folder).relative_to(root).as_posix()
         person = "" if relative == "." else relative
-        ours = not person and ALIGNMENT_TABLE in visible
-        yield person, photos, len(visible) - len(photos) - ours, not subfolders
+        ours = "" if person else ALIGNMENT_TABLE
+        others = [name for name in visible if name != ours and not is_photo_name(name)]
+        yield person, photos, others, not subfolders
 
 
 def _raise(fault: OSError) -> None:

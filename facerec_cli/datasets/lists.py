@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec_cli.datasets.base import FaceDataset, class_names_beside, gaps, renumber
-from facerec_cli.datasets.decode import BrokenPhotoError
-from facerec_cli.datasets.folder import is_photo_name
+from facerec_cli.datasets.decode import BrokenPhotoError, read_photo
 from facerec_cli.datasets.listcolumns import Line, columns_of, cut
 from facerec_cli.errors import InputError
+from facerec_cli.images.suffixes import is_photo_name
 from facerec_cli.tables.paths import Disk, drop_parts, has_drive, shared_depth, turned, without_drive
 from facerec_cli.tables.rows import is_comment
 from facerec_cli.tables.text import encoding_of, read_lines
@@ -60,14 +60,14 @@ class ListDataset(FaceDataset):
     def read(self, index: int) -> bytes:
         """The file, also where the disk writes its name in another Unicode form."""
         name = self._names[index]
+        path = os.path.join(self.root, name)  # noqa: PTH118 - pathlib takes its time
         try:
-            return (self.root / name).read_bytes()
-        except (OSError, ValueError) as fault:
+            return read_photo(path, name)
+        except BrokenPhotoError:
             found = self._disk.find(name, [str(self.root)])
-            if found is not None and found != os.path.join(self.root, name):  # noqa: PTH118
-                return Path(found).read_bytes()
-            reason = fault.strerror if isinstance(fault, OSError) else fault
-            raise BrokenPhotoError(f"{name} cannot be read ({reason}).") from fault
+            if found is None or found == path:
+                raise
+            return read_photo(found, name)
 
     def name(self, index: int) -> str:
         """The path as it is listed."""

@@ -1,4 +1,4 @@
-"""What may be written where: nothing over the data it is made of, and a reason where the disk says no."""
+"""What may be written where: nothing over the data it is made of, and nothing over anything in silence."""
 
 from __future__ import annotations
 
@@ -6,24 +6,34 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from facerec_cli.datasets.base import FaceDataset
-from facerec_cli.datasets.folder import PHOTO_SUFFIXES
 from facerec_cli.errors import UsageError
+from facerec_cli.images.suffixes import IMAGE_SUFFIXES
+from facerec_cli.outputs import refuse_existing
 
-_DATA = (*PHOTO_SUFFIXES, ".rec", ".idx", ".lst", ".tar", ".classes.txt")
-
-
-def require_free(targets: Iterable[Path]) -> None:
-    """Raise UsageError where one of ``targets`` exists."""
-    for target in targets:
-        if target.exists():
-            raise UsageError(f"{target} exists.", hint="Name another place, or remove it first.")
+_DATA = (*IMAGE_SUFFIXES, ".rec", ".idx", ".lst", ".tar", ".classes.txt")
 
 
-def require_own(target: Path, source: FaceDataset) -> None:
-    """Refuse a file that holds or lists ``source``'s photos, or anybody's; an older result may be replaced.
+def require_free(targets: Iterable[Path], source: FaceDataset, *, overwrite: bool = False) -> None:
+    """Refuse files that are there, and with ``overwrite`` those that ``source`` is read from.
 
     Raises:
-        UsageError: It is a folder, a list that was read, or data by its name.
+        UsageError: One exists.
+    """
+    targets = list(targets)
+    refuse_existing(targets, overwrite=overwrite)
+    given = Path(source.spec)
+    for target in targets:
+        if target.exists() and given.exists() and target.samefile(given):
+            raise UsageError(f"{target} is what is read, and would be lost.", hint="Name another file.")
+
+
+def require_own(target: Path, source: FaceDataset, *, overwrite: bool = False) -> None:
+    """Refuse a file that is there; with ``overwrite`` one that holds or lists photos.
+
+    A pipe or device is written to as it is.
+
+    Raises:
+        UsageError: It is a folder, exists, is a list that was read, or data by its name.
     """
     if target.is_dir():
         raise UsageError(f"{target} is a folder; a file is to be written there.", hint="Name a file in it.")
@@ -34,3 +44,5 @@ def require_own(target: Path, source: FaceDataset) -> None:
         raise UsageError(
             f"{target} exists and is training data, which would be lost.", hint="Name another file."
         )
+    if target.is_file():
+        refuse_existing([target], overwrite=overwrite)

@@ -16,9 +16,9 @@ from urllib.parse import parse_qs
 import numpy as np
 
 from facerec_cli.datasets.base import ClassNumbers, FaceDataset
-from facerec_cli.datasets.folder import PHOTO_SUFFIXES
 from facerec_cli.datasets.tar import expand_numbers
 from facerec_cli.errors import FacerecError, InputError, MissingExtraError, UsageError
+from facerec_cli.images.suffixes import IMAGE_SUFFIXES
 
 _BUFFER = 2000  # photos of which the next one is drawn; about 12 MB of 112 x 112 JPEGs
 _STREAM = 3  # apart from the random streams of samplers and augmentation
@@ -115,7 +115,7 @@ class TarStream(FaceDataset):
 
     def _sample(self, sample: dict[str, object]) -> tuple[str, bytes, int]:
         key = str(sample["__key__"])
-        data = next((value for name, value in sample.items() if f".{name.lower()}" in PHOTO_SUFFIXES), None)
+        data = next((value for name, value in sample.items() if f".{name.lower()}" in IMAGE_SUFFIXES), None)
         written = sample.get("cls")
         if not isinstance(data, bytes) or not isinstance(written, bytes) or not written.strip().isdigit():
             raise InputError(

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from facerec_cli.datasets import cache
 from facerec_cli.datasets.base import MAX_CLASSES, ClassNumbers, FaceDataset, class_names_beside
 from facerec_cli.datasets.decode import BrokenPhotoError
-from facerec_cli.datasets.folder import PHOTO_SUFFIXES
 from facerec_cli.datasets.positioned import PositionedFile
 from facerec_cli.errors import FacerecError, InputError
+from facerec_cli.images.suffixes import IMAGE_SUFFIXES
 
 _BLOCK = 512  # bytes of a tar header
 _MAX_TEXT = 64 * 1024  # of a .cls or .txt member
@@ -127,7 +127,7 @@ def _index(shard: Path) -> NDArray[np.int64]:
                 key, suffix = f"{folder}/{stem}", f".{suffix.lower()}"
                 if member.offset_data + member.size > size:
                     raise tarfile.ReadError("unexpected end of data")
-                if suffix in PHOTO_SUFFIXES:
+                if suffix in IMAGE_SUFFIXES:
                     photos[key] = (member.offset_data, member.size, member.offset)
                 elif suffix == ".cls":
                     labels[key] = _label(archive, member, shard)

@@ -24,7 +24,7 @@ from facerec_cli.embed.result import STATUSES
 from facerec_cli.embed.shards import Shard
 from facerec_cli.errors import InputError, UsageError
 from facerec_cli.files import atomic_write, lock
-from facerec_cli.images.remote import is_url, locate
+from facerec_cli.images.remote import is_url, kind_of, locate
 from facerec_cli.untrusted import parse_json
 
 log = logging.getLogger("facerec")
@@ -55,8 +55,7 @@ class ParquetFolder:
 
     def check(self) -> None:
         """Refuse a file of that name."""
-        files, folder = locate(self._place)
-        if files.get_file_info(folder).is_file:
+        if kind_of(self._place) == import_pyarrow().fs.FileType.File:
             raise UsageError(f"{self.path} is a file; a folder of shards is to be written there.")
 
     def alone(self) -> AbstractContextManager[object]:
@@ -97,7 +96,7 @@ class ParquetFolder:
                 raise UsageError(
                     f"{self.path} holds the result of "
                     + (f"another run: {changed}." if changed else "this run already."),
-                    hint="Choose another -o, or replace it with --force.",
+                    hint="Choose another -o, or replace it with --overwrite.",
                 )
             if before is not None and (resume or self._mending) and not changed:
                 self._drop_unsound(photos)
@@ -106,7 +105,9 @@ class ParquetFolder:
                 raise UsageError(
                     f"An interrupted run is in {self.path}"
                     + (f", of another kind: {changed}." if resume else "."),
-                    hint="Start over with --force." if resume else "Go on with --resume, or use --force.",
+                    hint="Start over with --overwrite."
+                    if resume
+                    else "Go on with --resume, or use --overwrite.",
                 )
             if resume and self._adopt(run, photos):
                 return
@@ -171,7 +172,7 @@ class ParquetFolder:
             if index * step >= len(photos):
                 raise UsageError(
                     f"{path} is no shard of this run, which has {-(-len(photos) // step):,}.",
-                    hint="Move it elsewhere, or start over with --force.",
+                    hint="Move it elsewhere, or start over with --overwrite.",
                 )
         with ThreadPoolExecutor(_READERS, "facerec-shards") as pool:
             ranges = [photos[index * step : (index + 1) * step] for index in shards]

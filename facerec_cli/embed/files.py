@@ -83,7 +83,7 @@ class ResultFile:
                 return
             raise UsageError(
                 f"An interrupted run is in {self.working}.",
-                hint="Go on with --resume, or start over with --force.",
+                hint="Go on with --resume, or start over with --overwrite.",
             )
         there = [path for path in self.files if Path(path).exists()]
         if there and not overwrite:
@@ -94,7 +94,7 @@ class ResultFile:
             elif changed:
                 raise UsageError(
                     f"{there[-1]} is there already and is not the result of this run: {changed}.",
-                    hint="Choose another -o, or replace it with --force.",
+                    hint="Choose another -o, or replace it with --overwrite.",
                 )
         self._parts.begin(run, photos)
 

@@ -15,14 +15,15 @@ from facerec_cli import __version__
 from facerec_cli.embed.destination import Destination, open_destination
 from facerec_cli.embed.engine import Engine, Opened, Work
 from facerec_cli.embed.local import LocalEngine
-from facerec_cli.embed.places import check_outputs, check_overwriting, check_writable
+from facerec_cli.embed.places import check_outputs, check_overwriting
 from facerec_cli.embed.result import EmbedOptions
 from facerec_cli.embed.shards import digest_inputs
 from facerec_cli.embed.summary import Summary
 from facerec_cli.errors import InputError, OutputError, UsageError
-from facerec_cli.files import output_error, refuse_special
+from facerec_cli.files import check_writable, output_error, refuse_special
 from facerec_cli.images import find_images
 from facerec_cli.images.find import refuse_missing
+from facerec_cli.outputs import refuse_foreign
 from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.progress import Progress, silent
 
@@ -80,7 +81,7 @@ def embed_to_file(
     settings, worker = options or EmbedOptions(), engine or LocalEngine()
     named = [os.fspath(name) for name in ([inputs] if isinstance(inputs, str | Path) else inputs)]
     destination = open_destination(output)
-    _check_places(destination, crops, preview, worker)
+    _check_places(destination, crops, preview, worker, overwrite=overwrite)
     check_outputs(destination, crops, preview, named)
     began = time.perf_counter()
     own = [path for path in (crops, destination.working) if path is not None]
@@ -119,7 +120,9 @@ def embed_to_file(
     return _summarise(destination, extra, opened, document, done, began)
 
 
-def _check_places(destination: Destination, crops: Path | None, preview: Path | None, engine: Engine) -> None:
+def _check_places(
+    destination: Destination, crops: Path | None, preview: Path | None, engine: Engine, *, overwrite: bool
+) -> None:
     """Refuse what cannot be written before any work is done."""
     if isinstance(destination.working, Path):
         check_writable("-o", destination.path, destination.working.parent)
@@ -127,6 +130,7 @@ def _check_places(destination: Destination, crops: Path | None, preview: Path | 
     if preview is not None:
         refuse_special(preview)
         check_writable("--preview", preview, preview.parent)
+        refuse_foreign("contact sheet", preview, flag="--preview", overwrite=overwrite)
     if preview is not None and preview.is_dir():
         raise UsageError(f"{preview} is a folder; a file is to be written there.", hint="Name another file.")
     if preview is not None and destination.shared:

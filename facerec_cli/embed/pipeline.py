@@ -104,7 +104,10 @@ def _embed_batch(
     else:
         _find_faces(works, model, options)
         for work in works:
-            work.crops = _cut(work, model)
+            try:
+                work.crops = _cut(work, model)
+            except ImageError as error:  # it was decoded at a smaller scale before
+                work.status, work.reason, work.found = error.status, error.reason, []
     return _finish(works, _encode(works, model, options), options, keep_crops)
 
 
@@ -165,7 +168,7 @@ def _cut(work: _Work, model: FaceModel) -> list[NDArray[np.uint8]]:
     spread = rms_spread(template(encoder.template, encoder.input_size))
     wanted = [best_reduction(work.view, face, spread) for face in work.found]
     views = {work.view.reduction: work.view}
-    crops = []
+    crops: list[NDArray[np.uint8]] = []
     with room_for(work.view.photo, min(wanted)):
         for face, reduction in zip(work.found, wanted, strict=True):
             if reduction not in views:

@@ -85,7 +85,7 @@ class Parts:
         if changed:
             raise UsageError(
                 f"--resume cannot go on, because the run in {self.folder} was another one: {changed}.",
-                hint="Give the same settings as before, or start over with --force.",
+                hint="Give the same settings as before, or start over with --overwrite.",
             )
         self._check_inputs(inputs)
         self._drop_damaged(inputs, run["shard_size"])
@@ -166,12 +166,12 @@ class Parts:
                     continue
                 raise UsageError(
                     f"--resume cannot go on, because the photos are not the same: {_difference(was, now)}.",
-                    hint="Start over with --force.",
+                    hint="Start over with --overwrite.",
                 )
 
 
 def _unreadable(path: Path, error: Exception) -> UsageError:
-    return UsageError(f"{path} cannot be read: {error}.", hint="Start over with --force.")
+    return UsageError(f"{path} cannot be read: {error}.", hint="Start over with --overwrite.")
 
 
 def _difference(was: str | None, now: str | None) -> str:

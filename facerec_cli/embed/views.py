@@ -7,8 +7,7 @@ every fifth pixel of a large one.
 
 from __future__ import annotations
 
-import threading
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import cv2
@@ -17,14 +16,12 @@ from numpy.typing import NDArray
 
 from facerec_cli.faces import Face
 from facerec_cli.images import REDUCTIONS, Photo, shrink
+from facerec_cli.images.memory import room
 
 Image = NDArray[np.uint8]
 Points = NDArray[np.float32]
 
 _TURNS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
-
-_LARGE = 16_000_000  # pixels
-_large_photo = threading.RLock()
 
 
 def turn(image: Image, degrees: int) -> Image:
@@ -33,11 +30,8 @@ def turn(image: Image, degrees: int) -> Image:
 
 
 def room_for(photo: Photo, reduction: int) -> AbstractContextManager[object]:
-    """Wait until there is room to decode: however many threads, one huge photo at a time is in memory."""
-    pixels = photo.header.width * photo.header.height
-    if photo.header.format == "jpeg":
-        pixels //= reduction**2
-    return nullcontext() if pixels < _LARGE else _large_photo
+    """Wait until there is memory to decode: however many threads, one huge photo at a time is in it."""
+    return room.take(photo.header.memory(reduction))
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,7 +109,7 @@ def to_onnx(network: ExportedNetwork, size: tuple[int, int]) -> ModelProto:
             )
     except torch.onnx.errors.OnnxExporterError as fault:
         if was_interrupt(fault):
-            raise KeyboardInterrupt from fault
+            raise KeyboardInterrupt from None
         raise ModelError(f"The network cannot be exported to ONNX: {str(fault).splitlines()[0]}") from fault
     assert program is not None
     model = _clean(program.model_proto)

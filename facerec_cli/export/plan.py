@@ -115,13 +115,6 @@ def suffixed(name: str, form: str) -> str:
     return name if form == FULL else f"{name}_{form}"
 
 
-def refuse_existing(paths: list[Path], *, force: bool) -> None:
-    """Raise UsageError where a file is in the way."""
-    for path in paths:
-        if path.is_dir() or (path.exists() and not force):
-            raise UsageError(f"{path} exists.", hint="Give another name, or --force to replace it.")
-
-
 def refuse_registered(names: Iterable[str], *, force: bool) -> None:
     """Raise UsageError where a name is taken."""
     from facerec_cli.packs.resolve import find
@@ -129,7 +122,7 @@ def refuse_registered(names: Iterable[str], *, force: bool) -> None:
     for name in names:
         entry = find(name)
         if entry is not None and not (force and entry.origin == "registered"):
-            hint = "Give another name, or --force to replace it."
+            hint = "Give another name, or --overwrite to replace it."
             if entry.origin != "registered":
                 hint = "It does not belong to you. Give another name."
             raise UsageError(f"There is a model called {name!r} already.", hint=hint)

@@ -23,7 +23,6 @@ from facerec_cli.export.plan import (
     FULL,
     ExportOptions,
     beside,
-    refuse_existing,
     refuse_registered,
     suffixed,
     target,
@@ -31,9 +30,10 @@ from facerec_cli.export.plan import (
 from facerec_cli.export.result import ExportedFile, ExportReport
 from facerec_cli.export.source import Source, open_source
 from facerec_cli.faces.encode import network_input
+from facerec_cli.outputs import refuse_existing
 from facerec_cli.packs.manifest import EncoderSpec, License, ModelPack, Threshold
 from facerec_cli.progress import Progress, silent
-from facerec_cli.workshop import move, workshop
+from facerec_cli.workshop import clear_workshop, move, workshop
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -57,7 +57,9 @@ def export(checkpoint: Path, options: ExportOptions, *, progress: Progress = sil
     name, place = target(options)
     targets = {form: beside(place, form) for form in (FULL, *options.forms)}
     foreign = options.insightface / place.name if options.insightface else None
-    refuse_existing([*targets.values(), *([foreign] if foreign else [])], force=options.force)
+    places = [*targets.values(), *([foreign] if foreign else [])]
+    clear_workshop(place, places)
+    refuse_existing(places, overwrite=options.force)
     names = {form: suffixed(options.name, form) for form in targets} if options.name else {}
     refuse_registered(names.values(), force=options.force)
 
@@ -103,7 +105,7 @@ def export(checkpoint: Path, options: ExportOptions, *, progress: Progress = sil
         vectors = parity.torch_embeddings(source.backbone, source.preprocessing, pairs.crops, options.graph)
         reference = verification(vectors, pairs, _fars(options))
     pack = _pack(source, options, name, encoder, rows, str(few))
-    with workshop(place, [*targets.values(), *([foreign] if foreign else [])], hint=HINT) as folder:
+    with workshop(place, places, hint=HINT) as folder:
         made = _make_files(graphs, targets, pack, folder, source, options, chosen, pairs)
         moves = {folder / path.name: path for path in targets.values()}
         if foreign is not None:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from facerec_cli.images.find import IMAGE_SUFFIXES, find_images
-from facerec_cli.images.photo import (
-    MAX_PIXELS,
-    REDUCTIONS,
-    ImageError,
-    Photo,
-    open_photo,
-    quiet_decoders,
-    read_image,
-    shrink,
-)
+from facerec_cli.images.encoded import ImageError, read_encoded
+from facerec_cli.images.find import find_images
+from facerec_cli.images.memory import MAX_PIXELS
+from facerec_cli.images.photo import REDUCTIONS, Photo, open_photo, photo_of, read_image
+from facerec_cli.images.quiet import quiet_decoders
+from facerec_cli.images.samples import shrink
+from facerec_cli.images.suffixes import IMAGE_SUFFIXES, is_photo_name
 
 __all__ = [
     "IMAGE_SUFFIXES",
@@ -21,8 +17,11 @@ __all__ = [
     "ImageError",
     "Photo",
     "find_images",
+    "is_photo_name",
     "open_photo",
+    "photo_of",
     "quiet_decoders",
+    "read_encoded",
     "read_image",
     "shrink",
 ]

@@ -1,6 +1,6 @@
 """From what a user types to a list of files: files, folders, list files, patterns, standard input."""
 
-# ruff: noqa: PTH100, PTH112, PTH113, PTH116, PTH120, PTH122, PTH207
+# ruff: noqa: PTH100, PTH112, PTH113, PTH116, PTH120, PTH207
 from __future__ import annotations
 
 import errno
@@ -8,26 +8,20 @@ import glob
 import logging
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from facerec_cli.errors import InputError
 from facerec_cli.images.lists import read_photo_list
 from facerec_cli.images.remote import is_url, list_url
+from facerec_cli.images.suffixes import IMAGE_SUFFIXES, UNREAD_SUFFIXES, is_photo_name, suffix_of, unread_told
 from facerec_cli.tables.paths import is_root
 
 log = logging.getLogger("facerec")
 
 # Plain strings and os.path throughout: they keep odd names as typed and are quick with a million files.
-
-# fmt: off
-IMAGE_SUFFIXES = frozenset([
-    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".gif", ".pgm",
-    ".ppm", ".pbm", ".pnm", ".pam", ".pfm", ".jp2", ".j2k", ".avif", ".heic", ".heif", ".hdr", ".ras", ".sr",
-])
-# fmt: on
-"""What a folder's files must end in (in any case) to be taken for photos."""
 
 _LIST_SUFFIXES = frozenset([".txt", ".lst", ".list", ".csv", ".tsv"])
 _NOTHING_THERE = frozenset([errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG])
@@ -46,8 +40,9 @@ def find_images(
     of the photos can be joined to the list by position. All else names a file once: folders, patterns and
     files give what nothing before them has given, a folder in a list what no line of the list names.
 
-    * A folder gives the photos below it, in sorted order; other and hidden files are passed over. Links to
-      folders are followed, each folder once.
+    * A folder gives the photos below it, in sorted order; other and hidden files are passed over, and a
+      warning counts those of pictures and videos in formats that are not read. Links to folders are
+      followed, each folder once.
     * ``.txt``, ``.lst``, ``.list``, ``.csv`` and ``.tsv`` files are lists, one path a line (or ended by NUL
       bytes, as ``find -print0`` writes), or tables with a column of paths; a relative path is looked up
       beside the list, then in the current folder. Blank lines, comments (``# ...``) and a heading name
@@ -76,12 +71,15 @@ def find_images(
     banned = {absolute(path) for path in exclude}
     seen: set[str] = set()
     found: list[str] = []
+    unread: Counter[str] = Counter()
     for given in inputs:
-        for path, is_line in _expand(os.fspath(given), banned, stdin):
+        for path, is_line in _expand(os.fspath(given), _Search(banned, unread), stdin):
             key = _key(path)
             if is_line or key not in seen:
                 seen.add(key)
                 found.append(path)
+    if unread:
+        log.warning("Passed over: %s. Convert those that show faces to JPEG.", unread_told(unread))
     return found
 
 
@@ -146,21 +144,33 @@ def _key(path: str) -> str:
     return absolute(path) if "\0" not in path else path
 
 
-def _expand(given: str, banned: set[str], stdin: BinaryIO | None) -> Iterator[tuple[str, bool]]:
+class _Search(NamedTuple):
+    """What one search knows.
+
+    Attributes:
+        banned: Folders that are passed over.
+        unread: How many files were passed over for their format, by suffix.
+    """
+
+    banned: set[str]
+    unread: Counter[str]
+
+
+def _expand(given: str, search: _Search, stdin: BinaryIO | None) -> Iterator[tuple[str, bool]]:
     """Files, and whether each is a line of a list by itself."""
     if given == "-":
-        yield from _expand_list(_read_stdin(stdin), "standard input", [""], banned)
+        yield from _expand_list(_read_stdin(stdin), "standard input", [""], search)
     elif Path(given).suffix.lower() in _LIST_SUFFIXES and os.path.isfile(given):
         try:
             data = Path(given).read_bytes()
         except OSError as error:
             raise InputError(f"The list {given} cannot be read: {error.strerror}.") from error
-        yield from _expand_list(data, given, [os.path.dirname(given), ""], banned)
+        yield from _expand_list(data, given, [os.path.dirname(given), ""], search)
     else:
-        yield from ((path, False) for path in _expand_entry(given, banned))
+        yield from ((path, False) for path in _expand_entry(given, search))
 
 
-def _expand_list(data: bytes, what: str, folders: list[str], banned: set[str]) -> Iterator[tuple[str, bool]]:
+def _expand_list(data: bytes, what: str, folders: list[str], search: _Search) -> Iterator[tuple[str, bool]]:
     lines = read_photo_list(data, what, folders, IMAGE_SUFFIXES)
     several = [not is_root(line) and _is_several(line) for line in lines]
     own: set[str] = set()
@@ -172,7 +182,7 @@ def _expand_list(data: bytes, what: str, folders: list[str], banned: set[str]) -
         if not more:
             yield line, True
             continue
-        for path in _expand_entry(line, banned):
+        for path in _expand_entry(line, search):
             if path == line:  # a pattern without a match, a folder that cannot be opened
                 yield path, True
             elif _key(path) not in own:
@@ -186,12 +196,12 @@ def _is_several(entry: str) -> bool:
     return os.path.isdir(entry) or (glob.has_magic(entry) and not os.path.lexists(entry))
 
 
-def _expand_entry(given: str, banned: set[str]) -> Iterator[str]:
+def _expand_entry(given: str, search: _Search) -> Iterator[str]:
     """A file, a folder, a pattern or a URL."""
     if is_url(given):
-        yield from _expand_url(given)
+        yield from _expand_url(given, search)
     elif os.path.isdir(given):
-        photos = _walk(given, banned, set())
+        photos = _walk(given, search, set())
         first = next(photos, None)
         if first is None:
             log.warning("The folder %s has no photo in it.", given)
@@ -201,18 +211,20 @@ def _expand_entry(given: str, banned: set[str]) -> Iterator[str]:
     elif glob.has_magic(given) and not os.path.lexists(given):
         matches = sorted(glob.glob(given, recursive=True))
         for match in matches:
-            yield from _walk(match, banned, set()) if os.path.isdir(match) else [match]
+            yield from _walk(match, search, set()) if os.path.isdir(match) else [match]
         if not matches:
             yield given
     else:
         yield given
 
 
-def _expand_url(given: str) -> Iterator[str]:
+def _expand_url(given: str, search: _Search) -> Iterator[str]:
     if _is_photo(given):
         yield given
         return
     listed = list_url(given)
+    for url in listed or ():
+        _note_unread(_url_name(url), search)
     if listed is None:
         yield given
     elif photos := [url for url in listed if _is_photo(url)]:
@@ -222,8 +234,19 @@ def _expand_url(given: str) -> Iterator[str]:
 
 
 def _is_photo(url: str) -> bool:
-    name = url.partition("?")[0].rpartition("/")[2]
-    return not name.startswith(".") and os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
+    name = _url_name(url)
+    return not name.startswith(".") and is_photo_name(name)
+
+
+def _url_name(url: str) -> str:
+    return url.partition("?")[0].rpartition("/")[2]
+
+
+def _note_unread(name: str, search: _Search) -> None:
+    """Count a picture or video in a format that is not read."""
+    suffix = suffix_of(name)
+    if suffix in UNREAD_SUFFIXES and not name.startswith("."):
+        search.unread[suffix] += 1
 
 
 def _read_stdin(stdin: BinaryIO | None) -> bytes:
@@ -238,9 +261,9 @@ def _read_stdin(stdin: BinaryIO | None) -> bytes:
         raise InputError(f"Standard input cannot be read: {error.strerror}.") from error
 
 
-def _walk(folder: str, banned: set[str], visited: set[tuple[int, int]]) -> Iterator[str]:
+def _walk(folder: str, search: _Search, visited: set[tuple[int, int]]) -> Iterator[str]:
     """The photos below a folder; a folder that cannot be opened is yielded itself, to be reported."""
-    if absolute(folder) in banned:
+    if absolute(folder) in search.banned:
         return
     try:
         state = os.stat(folder)
@@ -256,9 +279,11 @@ def _walk(folder: str, banned: set[str], visited: set[tuple[int, int]]) -> Itera
         if entry.name.startswith("."):
             continue
         if _is_folder(entry):
-            yield from _walk(entry.path, banned, visited)
-        elif os.path.splitext(entry.name)[1].lower() in IMAGE_SUFFIXES:
+            yield from _walk(entry.path, search, visited)
+        elif is_photo_name(entry.name):
             yield entry.path
+        else:
+            _note_unread(entry.name, search)
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

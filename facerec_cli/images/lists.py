@@ -7,7 +7,7 @@ import glob
 import logging
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from facerec_cli.images.remote import is_url
@@ -21,7 +21,7 @@ _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 _SAMPLE = 40  # lines by which it is known how a list is meant
 
 
-def read_photo_list(data: bytes, what: str, folders: Sequence[str], suffixes: frozenset[str]) -> list[str]:
+def read_photo_list(data: bytes, what: str, folders: Sequence[str], suffixes: Collection[str]) -> list[str]:
     """The path that each line of a list means, in order; blank lines, comments and a heading have none.
 
     A line is a path. Where the lines are not paths as they stand, but one of their columns is (``.lst`` of
@@ -50,7 +50,7 @@ class _Look:
 
     disk: Disk
     folders: Sequence[str]
-    suffixes: frozenset[str]
+    suffixes: Collection[str]
 
     def is_there(self, name: str) -> bool:
         """Whether something has this name, for a path of Windows also below one of its folders."""

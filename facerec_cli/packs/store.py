@@ -6,6 +6,7 @@ A pack is made in a hidden folder beside its place and moved there whole, so tha
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import shutil
@@ -103,6 +104,7 @@ def register(
             pack, files = with_detector((pack, files), Path(detector).expanduser())
     inspect_network(files[pack.encoder.file], weights=True)
     pack = dataclasses.replace(pack, name=check_name(name or pack.name), unproved=False)
+    _tidy(pack.name)
     _refuse_taken(pack.name, force=force)
     prove_files(pack, files)
     return install(pack, files, force=force)
@@ -189,12 +191,12 @@ def _refuse_taken(name: str, *, force: bool) -> None:
     if entry and entry.origin == "registered" and not force:
         raise ModelError(
             f"A model {name!r} is registered already.",
-            hint=f"Add --force to replace it, or choose another name. It is in {user_packs() / name}",
+            hint=f"Add --overwrite to replace it, or choose another name. It is in {user_packs() / name}",
         )
     if name in known_packs() and entry and entry.origin == "insightface" and not force:
         raise ModelError(
             f"{name!r} is here already, in insightface's folder {entry.folder}.",
-            hint="facerec uses it from there. Add --force to have a copy of your own all the same.",
+            hint="facerec uses it from there. Add --overwrite to have a copy of your own all the same.",
         )
 
 
@@ -219,6 +221,15 @@ def _move(made: Path, place: Path) -> None:
             old.replace(place)
         raise
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _tidy(name: str) -> None:
+    """Clear away what a killed program left of this pack, where no other is adding it now."""
+    room = user_packs()
+    with contextlib.suppress(OSError):  # it is told when something is to be written
+        if any(room.glob(f"{_UNFINISHED}{name}[.+]*")):
+            with exclusive(room / f"{_UNFINISHED}{name}.lock"):
+                _clear_unfinished(room, name)
 
 
 def _clear_unfinished(room: Path, name: str) -> None:

@@ -173,7 +173,7 @@ def read_crops(folder: Path, paths: Sequence[str]) -> NDArray[np.uint8]:
     for row, path in enumerate(paths):
         try:
             crops[row] = decode_rgb((folder / path).read_bytes(), path)
-        except (OSError, ValueError) as fault:
+        except (OSError, ValueError, InputError) as fault:
             raise InputError(
                 f"The crop {folder / path} cannot be used: {fault}.", hint="Delete it."
             ) from fault

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from facerec_cli.datasets import FaceDataset, open_stored
 from facerec_cli.datasets.evaluation import draw_pairs
-from facerec_cli.datasets.folder import is_photo_name
 from facerec_cli.errors import InputError
 from facerec_cli.files import write_file
+from facerec_cli.images.suffixes import is_photo_name
 from facerec_cli.progress import Progress, silent
 from facerec_cli.study.crops import cut_crops
 from facerec_cli.study.materials import Materials, Photos

@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from facerec_cli.errors import InputError
+from facerec_cli.sniff import refuse_as_list
 
 _HEAD = 1 << 16  # bytes by which an encoding is known
 
@@ -85,6 +86,7 @@ def decode(data: bytes, path: Path | str, what: str) -> str:
     Raises:
         InputError: They are no text.
     """
+    refuse_as_list(data[:_HEAD], repr(str(path)), what=what)
     codec = encoding_of(data[:_HEAD])
     if codec is None:
         raise _no_text(path, what)
@@ -103,6 +105,7 @@ def read_lines(path: Path, what: str) -> Iterator[tuple[int, str]]:
     try:
         with path.open("rb") as file:
             head = file.read(_HEAD)
+        refuse_as_list(head, repr(str(path)), what=what)
         codec = encoding_of(head)
         if codec is None:
             raise _no_text(path, what)
@@ -136,6 +139,7 @@ def list_lines(data: bytes, what: str) -> list[str]:
     Raises:
         InputError: It is no text.
     """
+    refuse_as_list(data[:_HEAD], what, what="list of photos")
     if is_nul_separated(data):
         return [part.decode("utf-8", "surrogateescape") for part in data.split(b"\0") if part.strip()]
     codec = encoding_of(data[:_HEAD])

@@ -39,7 +39,7 @@ def open_folder(out: str, world: World, *, resume: bool, force: bool) -> Iterato
     if taken and not resume and not force:
         raise UsageError(
             f"{out} holds a run already.",
-            hint="Go on with --resume, write over it with --force, or choose another --out.",
+            hint="Go on with --resume, write over it with --overwrite, or choose another --out.",
         )
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{out} is a file.", hint="Choose another --out.")

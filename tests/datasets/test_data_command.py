@@ -69,7 +69,7 @@ def test_check_finds_each_fault(people: Path, tmp_path: Path):
     assert {"d.v/near.jpg"} == {pair[1] for pair in report["near"] if pair[0] == "alice/eve.jpg"}
     assert report["problems"] == 3 + 1 + len(report["near"])
     text = facerec("check", people, code=5)
-    assert "broken photos: bob/truncated.jpg: bob/truncated.jpg is truncated." in text
+    assert "broken photos: bob/truncated.jpg: bob/truncated.jpg cannot be used: the JPEG ends early" in text
     assert json.loads(facerec("check", people, "--json", "--no-near", code=5))["near"] == []
 
 

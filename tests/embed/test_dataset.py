@@ -90,7 +90,7 @@ def test_a_finished_folder_is_not_made_again_nor_overwritten(
     before = contents(tmp_path / "out")
     opened.seen.clear()
     assert embed_to_file([folder], out, options=SMALL).resumed == 9 and opened.seen == []
-    with pytest.raises(UsageError, match=r"result of another run: it was made from other photos.*--force"):
+    with pytest.raises(UsageError, match=r"of another run: it was made from other photos.*--overwrite"):
         embed_to_file([folder / "0000.png"], out, options=SMALL)
     assert contents(tmp_path / "out") == before
     embed_to_file([folder / "0000.png"], out, options=SMALL, overwrite=True)

@@ -169,7 +169,7 @@ def test_a_run_that_failed_half_way_goes_on_to_the_same_bytes(
         with pytest.raises(KeyboardInterrupt, match=r"24 of 45 photos are safe.*--resume"):
             run_to(cut, [folder], crops=cut / "crops")
     assert [path.name for path in cut.iterdir() if path.is_file()] == []
-    with pytest.raises(UsageError, match="--resume, or start over with --force"):
+    with pytest.raises(UsageError, match="--resume, or start over with --overwrite"):
         run_to(cut, [folder])
     done: list[int] = []
     told: list[tuple[int, int]] = []
@@ -268,7 +268,7 @@ def test_what_an_interrupted_run_says_of_itself_may_be_damaged(
     (parts / name).unlink()
     if content is not None:
         (parts / name).write_bytes(content)
-    with pytest.raises(UsageError, match=rf"{told}.*Start over with --force"):
+    with pytest.raises(UsageError, match=rf"{told}.*Start over with --overwrite"):
         embed_to_file([folder], out, options=SMALL, resume=True)
 
 
@@ -370,7 +370,7 @@ def test_a_result_is_replaced_by_itself_or_by_force(opened: DotModel, album: Alb
     with pytest.raises(UsageError, match="other photos"):
         embed_to_file([folder / "0000.png"], out, options=SMALL)
     opened.hash = "other"
-    with pytest.raises(UsageError, match=r"model.sha256.*--force"):
+    with pytest.raises(UsageError, match=r"model.sha256.*--overwrite"):
         embed_to_file([folder], out, options=SMALL)
     assert contents(tmp_path) == before
     embed_to_file([folder], out, options=SMALL, overwrite=True)

@@ -128,7 +128,7 @@ def test_nothing_is_replaced_unasked(tmp_path: Path, best: Path) -> None:
     options = ExportOptions(output=tmp_path / "x.onnx", forms=("fp16",))
     with pytest.raises(UsageError, match=r"x_fp16\.onnx exists") as fault:
         export(best, options)
-    assert "--force" in fault.value.hint
+    assert "--overwrite" in fault.value.hint
     assert [path.name for path in tmp_path.iterdir()] == ["x_fp16.onnx"]
 
 

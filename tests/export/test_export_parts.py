@@ -168,7 +168,7 @@ def test_the_command_registers_and_measures(
     assert pack.threshold is not None and (pack.threshold.far, pack.threshold.impostor_pairs) == (0.1, 33)
     assert pack.license.weights == "unspecified" and "Nobody has stated" in pack.license.notice
     again = CliRunner().invoke(app, arguments)
-    assert again.exit_code == 2 and "--force" in again.output
+    assert again.exit_code == 2 and "--overwrite" in again.output
 
 
 def test_face_analysis_takes_the_folder_once_a_detector_lies_in_it(

@@ -182,17 +182,17 @@ def png_header(width: int, height: int) -> bytes:
 
 
 JPEG = READABLE["jpeg"][0]
-SCAN = read_header(JPEG).scan  # type: ignore[union-attr]
+SCAN = read_header(JPEG).frame.scan  # type: ignore[union-attr]
 
 # name -> (bytes, status, a word of the reason)
 BAD = {
     "empty": (b"", "empty", "empty"),
     "text": (b"this is no photo\n" * 10, "unreadable", "known format"),
-    "html": (b"<!doctype html><html>not found</html>", "unreadable", "known format"),
+    "html": (b"<!doctype html><html>not found</html>", "unreadable", "a web page; look into it"),
     "jpeg cut in the header": (JPEG[:20], "unreadable", "header ends early"),
     "jpeg cut after the header": (JPEG[:SCAN], "unreadable", "ends early"),
     "jpeg half": (JPEG[: len(JPEG) // 2], "unreadable", "ends early"),
-    "jpeg without its end": (JPEG[:-2], "unreadable", "ends early"),
+    "jpeg without its last byte of pixels": (JPEG[:-3], "unreadable", "ends early"),
     "jpeg half, padded with zeros": (JPEG[: len(JPEG) // 2] + bytes(4096), "unreadable", "ends early"),
     "png half": (READABLE["png"][0][:4000], "unreadable", "damaged"),
     "png signature only": (b"\x89PNG\r\n\x1a\n", "unreadable", "header ends early"),

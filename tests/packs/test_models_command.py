@@ -72,7 +72,7 @@ def test_add_show_remove(facerec, tiny, tmp_path):
     done = facerec("add", tmp_path / "r50_otface.onnx", "--name", "r50_otface")
     assert done.stdout.startswith("added r50_otface in ") and "--model r50_otface" in done.stderr
     again = facerec("add", tmp_path / "r50_otface.onnx", "--name", "r50_otface", "--json", code=4)
-    assert "--force" in documents(again)["error"]["hint"]
+    assert "--overwrite" in documents(again)["error"]["hint"]
     facerec("add", tmp_path / "r50_otface.onnx", "--name", "r50_otface", "--force")
     assert documents(facerec("remove", "r50_otface", "--json"))["removed"] == "r50_otface"
     facerec("remove", "r50_otface", code=4)
@@ -206,6 +206,10 @@ def test_a_card_is_written_to_a_file_only(facerec, tmp_path):
     done = facerec("card", "sface", "-o", tmp_path, code=2)
     assert "is a folder" in done.stderr and "Add the file's name" in done.stderr
     (tmp_path / "file").write_text("mine")
+    told = facerec("card", "sface", "-o", tmp_path / "file", code=2).stderr.replace("\n", " ")
+    assert "exists and is no model card" in told and (tmp_path / "file").read_text() == "mine"
+    for _ in range(2):  # its like is replaced
+        facerec("card", "sface", "-o", tmp_path / "card.md")
     assert "cannot be written" in facerec("card", "sface", "-o", tmp_path / "file" / "card.md", code=8).stderr
     if hasattr(os, "mkfifo"):
         os.mkfifo(tmp_path / "pipe")

@@ -61,7 +61,7 @@ def test_a_taken_name_needs_force_and_the_old_pack_stays_until_then(tiny, tmp_pa
     other = tiny.pack(tmp_path / "b", seed=1)
     with pytest.raises(ModelError, match="registered already") as caught:
         register(other.folder)
-    assert "--force" in caught.value.hint and open_pack("tiny") == first
+    assert "--overwrite" in caught.value.hint and open_pack("tiny") == first
     replaced = register(other.folder, force=True)
     assert replaced.encoder.sha256 == other.encoder.sha256 != first.encoder.sha256
     assert leftovers() == []

@@ -1,6 +1,7 @@
 """The loop on the CPU: every loss learns, and a stopped run ends as if it had not been stopped."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -301,7 +302,7 @@ def test_out_of_memory_names_the_setting_to_change(small, tmp_path, monkeypatch)
 def test_a_folder_with_a_run_is_not_written_over(small, tmp_path):
     train(small(tmp_path / "run", schedule__steps=2))
     before = (tmp_path / "run" / "last.pt").read_bytes()
-    with pytest.raises(UsageError, match=r"--resume.*--force"):
+    with pytest.raises(UsageError, match=r"--resume.*--overwrite"):
         train(small(tmp_path / "run", schedule__steps=2))
     assert (tmp_path / "run" / "last.pt").read_bytes() == before
     train(small(tmp_path / "run", schedule__steps=4), force=True)
@@ -357,3 +358,12 @@ def test_two_runs_do_not_share_a_folder(small, tmp_path, monkeypatch):
     train(recipe, observer=lambda event: None if refused else another(event))
     assert len(refused) == 2 and (tmp_path / "run" / "best.pt").is_file()
     train(recipe, force=True)  # the lock is let go of
+
+
+def test_a_rate_that_is_absurd_is_told_as_that_after_going_back_too(small, tmp_path):
+    recipe = small(tmp_path / "run", optimizer__lr=1e7, run__on_nan="rollback", run__checkpoint_every=1)
+    with pytest.raises(TrainingError) as caught:
+        train(recipe)
+    told = str(caught.value)
+    assert "the learning rate" in told and "too high" in told and "report it" not in told
+    assert float(re.search(r"--lr (\S+?)[,.]? ", told)[1]) <= 0.1

@@ -1,0 +1,97 @@
+"""One rule for outputs that exist: nothing is replaced without a word (docs/errors.md says it to users)."""
+
+from __future__ import annotations
+
+import contextlib
+import zipfile
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from facerec_cli.errors import UsageError
+
+_SIZE = 1 << 16  # bytes at either end of a file that say what it is
+
+SCORE_COLUMNS = ("first", "second", "same", "fold", "score", "failed")
+
+
+def refuse_existing(paths: Iterable[Path], *, overwrite: bool = False, hint: str = "") -> None:
+    """Refuse to replace anything that is there.
+
+    Args:
+        paths: The outputs.
+        overwrite: The user has said to replace them; a folder never is.
+        hint: What to do instead of ``--overwrite``.
+
+    Raises:
+        UsageError: One exists.
+    """
+    for path in paths:
+        if path.is_dir():
+            raise UsageError(
+                f"{path} exists and is a folder.", hint=hint or "Name another place, or remove it first."
+            )
+        if (path.exists() or path.is_symlink()) and not overwrite:
+            raise UsageError(
+                f"{path} exists.", hint=hint or "Name another place, or replace it with --overwrite."
+            )
+
+
+def refuse_foreign(kind: str, path: Path, *, flag: str = "", overwrite: bool = False) -> None:
+    """Refuse to replace a file that is no earlier report of the same kind: those are made again all the time.
+
+    Args:
+        kind: A key of ``_OURS``.
+        path: Where the report goes.
+        flag: The flag that named it.
+        overwrite: The user has said to replace it.
+
+    Raises:
+        UsageError: Something else is there.
+    """
+    if overwrite or not path.is_file():  # a folder, pipe or device is another question
+        return
+    with contextlib.suppress(OSError):
+        if path.stat().st_size == 0 or _OURS[kind](path):
+            return
+    raise UsageError(
+        f"{f'{flag} ' if flag else ''}{path} exists and is no {kind} of facerec's.",
+        hint="Name another file, or replace it with --overwrite.",
+    )
+
+
+def _ends(path: Path) -> bytes:
+    with path.open("rb") as stream:
+        head = stream.read(_SIZE)
+        stream.seek(max(0, path.stat().st_size - _SIZE))
+        return head + stream.read()
+
+
+def _is_page(path: Path) -> bool:
+    content = _ends(path).lower()
+    return content.lstrip().startswith(b"<!doctype html") and b"facerec" in content
+
+
+def _is_card(path: Path) -> bool:
+    content = _ends(path)
+    return b"model_sha256 = " in content and b"threshold = " in content
+
+
+def _is_model_card(path: Path) -> bool:
+    content = _ends(path)
+    return content.startswith(b"# ") and b"sha256 `" in content and b"Embedding" in content
+
+
+def _are_scores(path: Path) -> bool:
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            return {"score.npy", "same.npy"} <= set(archive.namelist())
+    return _ends(path).startswith(",".join(SCORE_COLUMNS).encode())
+
+
+_OURS: Mapping[str, Callable[[Path], bool]] = {
+    "report": _is_page,
+    "contact sheet": _is_page,
+    "threshold card": _is_card,
+    "model card": _is_model_card,
+    "file of scores": _are_scores,
+}
