@@ -257,8 +257,6 @@ def _free(path: Path) -> Path:
     return free
 
 
-
-
 def _require_free_beside(target: Path, suffixes: Sequence[str], source: FaceDataset, overwrite: bool) -> None:
     """Refuse to replace files that go with ``target``; the same class names may be there already."""
     names = target.with_suffix(".classes.txt")

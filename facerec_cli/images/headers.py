@@ -73,10 +73,23 @@ def _jpeg(data: bytes) -> Header:
     return Header("jpeg", frame.width, frame.height, frame=frame)
 
 
+_MAX_CHUNKS = 200_000
+
+
 def _png(data: bytes) -> Header:
+    """The size, and whether the chunks are what they say: OpenCV makes room for what a chunk claims to hold."""
     width, height = struct.unpack_from(">II", data, 16)
-    animated = b"acTL" in data[33 : 1 << 16]
-    return Header("png", width, height, 12.5 if animated else 6.5)
+    need, at = 6.5, 8
+    for _ in range(_MAX_CHUNKS):
+        length, kind = struct.unpack_from(">I4s", data, at)
+        if kind == b"acTL":
+            need = 12.5
+        at += 12 + length
+        if at > len(data):
+            raise ValueError("the PNG ends early; copy or download it again")
+        if kind == b"IEND" or at == len(data):
+            return Header("png", width, height, need)
+    raise ValueError("the PNG is cut into more pieces than any program makes; save it anew")
 
 
 def _webp(data: bytes) -> Header:
