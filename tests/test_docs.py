@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import runpy
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -51,3 +52,29 @@ def test_commands_in_the_documents_exist(page: Path) -> None:
         for word in words:
             if word.startswith("--"):
                 assert word.split("=")[0] in known | {"--help"}, f"{page.name}: {path} has no {word}"
+
+
+_WRITES = {"-o", "--output", "--out", "--report", "--scores", "--preview", "--crops", "--save-threshold"}
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if p.name != "commands.md"], ids=lambda p: p.name)
+def test_the_commands_of_a_page_can_be_typed_one_after_the_other(page: Path) -> None:
+    """No command writes what an earlier one of its page has written: it would be refused."""
+    written: dict[str, str] = {}
+    lines = re.findall(r"^ {4}(?:[^#|>\n]*&& )?(facerec .*)$", page.read_text(encoding="utf-8"), flags=re.M)
+    for line in lines:
+        words = re.split(r"\s[#|>]", line)[0].split()
+        if {"--resume", "--force", "--overwrite", "--dry-run"} & set(words):
+            continue
+        places = [value for flag, value in pairwise(words) if flag in _WRITES and value != "-"]
+        if words[1:3] in (["data", "align"], ["data", "convert"]) and not places:
+            places.append([word for word in words[3:] if not word.startswith("-")][1])
+        for place in places:
+            assert place not in written, f"{page.name}: {line!r} writes what {written[place]!r} has written"
+            written[place] = line
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if p.name != "commands.md"], ids=lambda p: p.name)
+def test_no_page_names_a_store_of_somebody_else(page: Path) -> None:
+    """A bucket of an object store has no capitals in its name, so YOUR-BUCKET belongs to nobody."""
+    assert not re.findall(r"\b(?:s3|gs)://[a-z0-9]\S+", page.read_text(encoding="utf-8"))

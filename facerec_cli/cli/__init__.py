@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
+import time
 from collections.abc import Iterable, Mapping
 from importlib import import_module
 from typing import Annotated, Any
 
 import typer
 
-from facerec_cli.errors import OutputError
+from facerec_cli.errors import FacerecError, OutputError, ResourceError
 from facerec_cli.spelling import american
 
 # Names of flags and their values may be typed in either spelling; help shows ours only.
@@ -85,7 +87,7 @@ def build_app(loaded: Iterable[str] = COMMANDS) -> typer.Typer:
 
 def main() -> None:
     """Run the program; the entry point of the console script."""
-    from facerec_cli.cli.console import prepare_streams
+    from facerec_cli.cli.streams import lose_output, prepare_streams
 
     prepare_streams()
     words = sys.argv[1:]
@@ -94,11 +96,37 @@ def main() -> None:
     first = next((word for word in words if not word.startswith("-")), "")
     try:
         build_app([first])()
+    except SystemExit as end:
+        if end.code == ResourceError.exit_code:
+            _leave(ResourceError.exit_code)
+        raise
+    except FacerecError as fault:  # of --version: a command ends its own faults
+        if "--debug" in sys.argv:
+            raise
+        lose_output()
+        sys.stderr.write(f"error: {fault}\n")
+        sys.exit(fault.exit_code)
     except OSError as fault:  # of help: a command ends its own faults, unless --debug asks for the traceback
         if "--debug" in sys.argv:
             raise
+        lose_output()
         sys.stderr.write(f"error: The help cannot be written to standard output: {fault.strerror}.\n")
         sys.exit(OutputError.exit_code)
+
+
+def _leave(code: int) -> None:
+    """End a program that lacks memory or threads, also where a thread of a library now waits for ever.
+
+    Python would wait for that thread as long. The fault has been told, and files are whole or not there.
+    """
+    deadline = time.monotonic() + 5
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread() and not thread.daemon:
+            thread.join(max(0.0, deadline - time.monotonic()))
+            if thread.is_alive():
+                sys.stdout.flush()
+                sys.stderr.flush()
+                os._exit(code)
 
 
 def _version(wanted: bool) -> None:

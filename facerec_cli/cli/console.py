@@ -25,8 +25,11 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from facerec_cli.cli.layout import broken, needed, one_below_the_other
+from facerec_cli.cli.streams import lose_output
 from facerec_cli.errors import EXIT_BUG, EXIT_INTERRUPTED, FacerecError, OutputError
 from facerec_cli.progress import Progress, silent
+from facerec_cli.resources import resource_error
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -50,26 +53,7 @@ def _console(*, stderr: bool) -> Console:
         return _live
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() or "COLUMNS" in os.environ else _PIPE_WIDTH
-    return _Console(file=stream, width=width, highlight=False, soft_wrap=not stream.isatty())
-
-
-def prepare_streams() -> None:
-    """Make stdout and stderr fit to print any name on, whatever the shell has set or closed.
-
-    A closed descriptor would be given to the next file that is opened, and what a library prints would land
-    in it. A character that the terminal lacks, and a byte of a name that is no text, are shown as an escape.
-    """
-    for number in (0, 1, 2):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
-    for name in ("stdout", "stderr"):
-        stream = getattr(sys, name)
-        if stream is None:
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115
-        elif stream.errors == "strict" and hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
+    return _Console(file=stream, width=width, highlight=False, emoji=False, soft_wrap=not stream.isatty())
 
 
 @contextmanager
@@ -81,11 +65,17 @@ def _writing() -> Iterator[None]:
     except BrokenPipeError:
         raise
     except OSError as error:
+        lose_output()
         raise OutputError(f"The results cannot be written to standard output: {error.strerror}.") from error
 
 
 def result(text: str) -> None:
-    """Print a line of result on stdout, as it is."""
+    """Print a line of result on stdout: broken between words on a terminal, as it is anywhere else.
+
+    Indented lines are there to be copied and stay whole.
+    """
+    if sys.stdout.isatty():
+        text = "\n".join(broken(line, width()) for line in text.split("\n"))
     with _writing():
         sys.stdout.write(text + "\n")
 
@@ -106,7 +96,7 @@ def result_json(document: Mapping[str, Any] | Sequence[Any]) -> None:
 def result_table(
     rows: Sequence[Sequence[object]], *, columns: Sequence[str], title: str = "", right: Sequence[str] = ()
 ) -> None:
-    """Print a table of results on stdout.
+    """Print a table of results on stdout; below one another where the terminal is too narrow for its words.
 
     Args:
         rows: One sequence of cells per row; each cell is shown as ``str`` of it, never as markup.
@@ -122,8 +112,13 @@ def result_table(
         table.add_column(column, justify="right" if column in right else "left", overflow="fold")
     for row in rows:
         table.add_row(*(escape(str(cell)) for cell in row))
+    console = _console(stderr=False)
     with _writing():
-        _console(stderr=False).print(table)
+        if needed(rows, columns) <= console.width:
+            console.print(table)
+            return
+        for line in one_below_the_other(rows, columns, title):
+            sys.stdout.write(broken(line, console.width, "  ") + "\n")
 
 
 def width() -> int:
@@ -335,6 +330,8 @@ def _end(fault: BaseException, *, as_json: bool) -> NoReturn:
         raise typer.Exit(0)
     if isinstance(fault, SystemExit):
         raise fault
+    if not isinstance(fault, FacerecError):
+        fault = resource_error(fault) or fault
     if isinstance(fault, KeyboardInterrupt):
         kind, message, hint, code = "Interrupted", str(fault) or "interrupted", "", EXIT_INTERRUPTED
     elif isinstance(fault, FacerecError):

@@ -37,18 +37,28 @@ class Front(Group):
         console = Console(highlight=False)
         console.print(f"\n[bold]Usage:[/bold] {ctx.command_path} COMMAND [OPTIONS] ...\n\n{self.help}\n")
         console.print(
-            _table("Commands", [(n, c.short_help or c.help or "") for n, c in self.commands.items()])
+            _table(
+                "Commands",
+                [(n, c.short_help or c.help or "") for n, c in self.commands.items()],
+                console.width,
+            )
         )
         options = [(", ".join(p.opts), getattr(p, "help", None) or "") for p in self.get_params(ctx)]
-        console.print(_table("Options", options))
-        console.print(_table("To begin with", EXAMPLES))
+        console.print(_table("Options", options, console.width))
+        console.print(_table("To begin with", EXAMPLES, console.width))
         console.print(f"[bold]{ctx.command_path} COMMAND --help[/bold] says everything about a command.")
 
 
-def _table(title: str, rows: list[tuple[str, str]] | tuple[tuple[str, str], ...]) -> Table:
+def _table(title: str, rows: list[tuple[str, str]] | tuple[tuple[str, str], ...], width: int) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE, show_header=False)
+    lines = [(name, " ".join(text.split("\n\n")[0].split())) for name, text in rows]
+    if max(len(name) for name, _ in lines) > width // 2:  # no room beside the names, so below them
+        table.add_column()
+        for name, text in lines:
+            table.add_row(f"[cyan]{name}[/cyan]\n  {text}")
+        return table
     table.add_column(style="cyan", no_wrap=True)
     table.add_column()
-    for name, text in rows:
-        table.add_row(name, " ".join(text.split("\n\n")[0].split()))
+    for name, text in lines:
+        table.add_row(name, text)
     return table

@@ -22,6 +22,7 @@ from facerec_cli.datasets.lists import ListDataset
 from facerec_cli.files import write_file, writing
 from facerec_cli.untrusted import parse_json
 
+_GO_ON = "The crops so far are kept: go on with the same command and --resume."
 _RECORD = ".alignment.jsonl"  # hidden, as it is no photo among the people
 
 
@@ -101,17 +102,17 @@ class Record:
         entry = asdict(outcome)
         entry |= {"stamp": self._stamp(index), "bytes": len(content), "crc": zlib.crc32(content)}
         self._append(json.dumps(entry).encode() + b"\n")
-        write_file(self.target / outcome.crop, content)
+        write_file(self.target / outcome.crop, content, hint=_GO_ON)
 
     def write_table(self, outcomes: Sequence[Outcome]) -> None:
         """The rows of this run, then earlier ones of other photos whose crop is there."""
         photos, crops = {one.photo for one in outcomes}, {one.crop for one in outcomes}
         others = (one for one in self._table.values() if one.photo not in photos and one.crop not in crops)
         there = (one for one in others if (self.target / one.crop).is_file())
-        write_file(self.target / ALIGNMENT_TABLE, _table(chain(outcomes, there)))
+        write_file(self.target / ALIGNMENT_TABLE, _table(chain(outcomes, there)), hint=_GO_ON)
 
     def _append(self, line: bytes) -> None:
-        with writing(self._path), self._path.open("ab") as stream:
+        with writing(self._path, hint=_GO_ON), self._path.open("ab") as stream:
             stream.write(line)
 
     def _stamp(self, index: int) -> list[int] | None:

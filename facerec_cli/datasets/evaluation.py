@@ -17,7 +17,7 @@ from facerec_cli.datasets.folder import FolderDataset
 from facerec_cli.datasets.lists import ListDataset, listable
 from facerec_cli.datasets.outputs import require_free, require_own
 from facerec_cli.errors import InputError, UsageError
-from facerec_cli.files import write_file
+from facerec_cli.files import write_file, writing
 from facerec_cli.progress import Progress, silent
 from facerec_cli.workshop import move, workshop
 
@@ -210,7 +210,8 @@ def split(
         require_free(files, dataset, overwrite=overwrite)
         moves = {room / target.name: target for target in files}
         for made, target in moves.items():
-            write_file(made, files[target])
+            with writing(target):
+                made.write_bytes(files[target])
         move(room, moves)
     return summary
 

@@ -24,7 +24,7 @@ from facerec_cli.embed.result import STATUSES
 from facerec_cli.embed.shards import Shard
 from facerec_cli.errors import InputError, UsageError
 from facerec_cli.files import atomic_write, lock
-from facerec_cli.images.remote import is_url, locate
+from facerec_cli.images.remote import is_url, kind_of, locate
 from facerec_cli.untrusted import parse_json
 
 log = logging.getLogger("facerec")
@@ -55,8 +55,7 @@ class ParquetFolder:
 
     def check(self) -> None:
         """Refuse a file of that name."""
-        files, folder = locate(self._place)
-        if files.get_file_info(folder).is_file:
+        if kind_of(self._place) == import_pyarrow().fs.FileType.File:
             raise UsageError(f"{self.path} is a file; a folder of shards is to be written there.")
 
     def alone(self) -> AbstractContextManager[object]:

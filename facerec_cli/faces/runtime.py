@@ -9,6 +9,7 @@ from typing import Any
 
 from facerec_cli.errors import ModelError
 from facerec_cli.privacy import silence
+from facerec_cli.resources import resource_error
 
 _PACKAGES = {
     "onnxruntime": "the CPU",
@@ -48,12 +49,15 @@ def import_onnxruntime() -> Any:
 
     Raises:
         ModelError: It is missing or broken; the message says what to type.
+        ResourceError: There is no memory to load it.
     """
     try:
         import onnxruntime
 
         onnxruntime.InferenceSession  # noqa: B018 - a folder left behind by an uninstall imports, but is empty
     except (ImportError, AttributeError) as fault:
+        if (short := resource_error(fault)) is not None:
+            raise short from fault
         advice = wheel_conflict() or "Run: pip install --force-reinstall onnxruntime"
         raise ModelError(f"ONNX Runtime cannot be used: {fault}.", hint=advice) from fault
     silence(onnxruntime)

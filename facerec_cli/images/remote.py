@@ -8,15 +8,23 @@ find them (environment, profile, instance role); a query (``?region=...&endpoint
 from __future__ import annotations
 
 import re
+import threading
 import time
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
-from facerec_cli.errors import InputError, MissingExtraError
+from facerec_cli.errors import FacerecError, InputError, MissingExtraError, ResourceError
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _NATIVE = ("s3", "gs", "gcs")  # of pyarrow's own, with paths like bucket/key
 _ATTEMPTS, _PAUSE = 3, 0.5
+_REACH = (
+    60.0  # seconds for a place to answer for the first time; the libraries' own limits go up to 15 minutes
+)
+_RETRY = 20  # seconds that Google's library tries one request again
+_AGAIN = 60.0  # seconds until a place that could not be reached is asked again: the next photo is as far away
+_DENIED = re.compile(r"ACCESS_DENIED|NO_SUCH_BUCKET|[Nn]ot found|[Ff]orbidden|[Uu]nauthorized|40[134]")
 
 
 def is_url(text: str) -> bool:
@@ -32,7 +40,8 @@ def locate(url: str) -> tuple[Any, str]:
 
     Raises:
         MissingExtraError: pyarrow or fsspec is not installed.
-        InputError: Nothing here can open such a URL.
+        InputError: Nothing here can open such a URL, or the place refuses.
+        ResourceError: The place does not answer.
     """
     scheme, _, rest = url.partition("://")
     if scheme == "file":
@@ -40,14 +49,16 @@ def locate(url: str) -> tuple[Any, str]:
     if scheme in _NATIVE:
         place, _, query = rest.partition("?")
         bucket = place.partition("/")[0]
-        return _native(f"{scheme}://{bucket}" + (f"?{query}" if query else "")), place
+        if scheme != "s3" and "retry_limit_seconds" not in query:
+            query = f"{query}&retry_limit_seconds={_RETRY}".lstrip("&")
+        return _opened(f"{scheme}://{bucket}" + (f"?{query}" if query else "")), place
     fs = _arrow()
     try:
         import fsspec.core
     except ImportError as error:
         raise MissingExtraError("fsspec", extra="cloud", purpose=f"{scheme}://") from error
     try:
-        inner, path = fsspec.core.url_to_fs(url)
+        inner, path = fsspec.core.url_to_fs(url, **_patience(scheme))
     except (ImportError, ValueError) as error:
         raise InputError(f"{url} cannot be opened: {error}.") from error
     return fs.PyFileSystem(fs.FSSpecHandler(inner)), str(path)
@@ -61,7 +72,12 @@ def read_url(url: str, limit: int) -> bytes | None:
     Raises:
         OSError: FileNotFoundError where there is no such file; anything else where it cannot be read.
     """
-    files, path = locate(url)
+    try:
+        files, path = locate(url)
+    except (InputError, ResourceError) as error:
+        if url.partition("://")[0] not in _NATIVE:  # nothing here can open any such URL
+            raise
+        raise OSError(str(error)) from error
     for attempt in range(1, _ATTEMPTS + 1):
         try:
             return _read(files, path, limit)
@@ -89,15 +105,16 @@ def list_url(url: str) -> list[str] | None:
 
     Raises:
         InputError: It cannot be listed.
+        ResourceError: The place does not answer.
     """
     fs = _arrow()
+    if kind_of(url) != fs.FileType.Directory:
+        return None
     files, path = locate(url)
     try:
-        if files.get_file_info(path.rstrip("/") or path).type != fs.FileType.Directory:
-            return None
         found = files.get_file_info(fs.FileSelector(path.rstrip("/") or path, recursive=True))
-    except OSError as error:
-        raise InputError(f"{url} cannot be listed: {error}.") from error
+    except Exception as error:  # each library behind fsspec has faults of its own
+        raise _fault(f"{url} cannot be listed", error) from error
     start, _, query = url.partition("?")
     top = path.rstrip("/")
     base = start.rstrip("/")
@@ -106,6 +123,82 @@ def list_url(url: str) -> list[str] | None:
         for entry in found
         if entry.type == fs.FileType.File
     )
+
+
+def kind_of(url: str) -> Any:
+    """What is at a URL, a ``pyarrow.fs.FileType``: the first question to a place, to be answered soon.
+
+    Raises:
+        InputError: The place refuses to say.
+        ResourceError: It does not answer.
+    """
+    files, path = locate(url)
+    try:
+        return _soon(url, lambda: files.get_file_info(path.rstrip("/") or path).type)
+    except FacerecError:
+        raise
+    except Exception as error:  # each library behind fsspec has faults of its own
+        raise _fault(f"{url} cannot be reached", error) from error
+
+
+def _soon(url: str, ask: Callable[[], Any]) -> Any:
+    """What ``ask`` gives; it runs in a thread of its own, which Ctrl-C and the clock need not wait for."""
+    answer: list[Any] = []
+    faults: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            answer.append(ask())
+        except BaseException as fault:
+            faults.append(fault)
+
+    thread = threading.Thread(target=run, name="facerec-reach", daemon=True)
+    thread.start()
+    thread.join(_REACH)
+    if faults:
+        raise faults[0]
+    if not answer:
+        raise ResourceError(f"{url} cannot be reached: no answer within {_REACH:g} seconds.", hint=_HINT)
+    return answer[0]
+
+
+_HINT = "Look at the name, the network, proxies (HTTPS_PROXY) and credentials, and run it again."
+
+
+def _fault(what: str, error: BaseException) -> FacerecError:
+    """A refusal is told apart from a place that is not there: only the latter may be there tomorrow."""
+    refused = isinstance(error, FileNotFoundError | PermissionError) or _DENIED.search(str(error))
+    kind = InputError if refused else ResourceError
+    told = str(error) or type(error).__name__
+    return kind(f"{what}: {told.rstrip('.')}.", hint="" if refused else _HINT)
+
+
+_unreached: dict[str, tuple[float, FacerecError]] = {}
+
+
+def _opened(root: str) -> Any:
+    """The file system of a bucket; one that could not be opened is not tried again at once."""
+    since, fault = _unreached.get(root, (0.0, None))
+    if fault is not None and time.monotonic() - since < _AGAIN:
+        raise fault
+    try:
+        return _soon(root, lambda: _native(root))
+    except Exception as error:
+        told = error if isinstance(error, FacerecError) else _fault(f"{root} cannot be reached", error)
+        _unreached[root] = time.monotonic(), told
+        raise told from error
+
+
+def _patience(scheme: str) -> dict[str, Any]:
+    """What makes fsspec's file system give up in time; its HTTP would wait five minutes for each answer."""
+    if scheme not in ("http", "https"):
+        return {}
+    try:
+        import aiohttp
+    except ImportError:  # fsspec will say what is missing
+        return {}
+    timeout = aiohttp.ClientTimeout(total=None, sock_connect=_REACH / 4, sock_read=_REACH / 2)
+    return {"client_kwargs": {"timeout": timeout}}
 
 
 @lru_cache(maxsize=64)

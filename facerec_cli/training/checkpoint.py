@@ -176,7 +176,10 @@ def write(path: Path, document: Mapping[str, Any]) -> None:
     Raises:
         OutputError: The disk is full or cannot be written; the previous file is untouched.
     """
-    resume = "The previous one is kept. Go on with --resume." if path.exists() else "Then start again."
+    if path.exists():
+        resume = "The previous one is kept: go on with --resume."
+    else:
+        resume = "Go on with --resume." if (path.parent / "last.pt").exists() else "Then start again."
     with atomic_write(path, what="checkpoint", hint=resume, sync_folder=True) as stream:
         torch.save(dict(document), stream)
 

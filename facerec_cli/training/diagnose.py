@@ -11,6 +11,8 @@ from facerec_cli.training.evaluate import to_input
 from facerec_cli.training.setup import Parts
 from facerec_cli.wording import counted
 
+_USUAL_RATES = {"sgd": 0.1, "adamw": 5e-4}  # of a batch of 512, as in defaults.py
+
 
 @torch.no_grad()
 def cause_of(parts: Parts, images: Tensor, rate: float) -> tuple[str, str]:
@@ -25,13 +27,14 @@ def cause_of(parts: Parts, images: Tensor, rate: float) -> tuple[str, str]:
         rate: Learning rate of the last step.
     """
     recipe = parts.recipe
+    lower = min(rate / 10, _USUAL_RATES.get(recipe.optimizer.name, 0.1))
     broken = [name for name, p in parts.parameters.items() if not bool(torch.isfinite(p).all())]
     if broken:
         scaled = f", after gradients grew past what {recipe.run.precision} holds" if _half(parts) else ""
         return (
             f"weights are not finite any more ({broken[0]} and {counted(len(broken) - 1, 'other')}){scaled}: "
             f"the learning rate {rate:g} is too high",
-            f"Use --lr {rate / 10:.2g}, a longer --warmup, or --set optimizer.clip=1.",
+            f"Use --lr {lower:.2g}, a longer --warmup, or --set optimizer.clip=1.",
         )
     if bool((images == images[:1]).all()):
         return "all photos of the batch are the same", "Run `facerec data check` on the data."
@@ -42,13 +45,15 @@ def cause_of(parts: Parts, images: Tensor, rate: float) -> tuple[str, str]:
     if not bool(torch.isfinite(embeddings).all()):
         if _half(parts):
             return "float16 overflows inside the network", "Use --precision bf16 or fp32."
-        return "the network's activations overflow", f"Use --lr {rate / 10:.2g} or --set optimizer.clip=1."
+        return "the network's activations overflow", f"Use --lr {lower:.2g} or --set optimizer.clip=1."
     scale = getattr(parts.loss, "scale", None)
     if scale is not None and scale > 128:
         return f"the loss's scale of {scale:g} is very large", "Use --set loss.scale=64."
+    if rate > 100 * lower:  # after going back to an earlier checkpoint the weights tell nothing
+        return f"the learning rate {rate:g} is too high", f"Use --lr {lower:.2g}."
     return (
         "weights and embeddings are finite, so it arose inside the loss",
-        f"Try --lr {rate / 10:.2g}, and report it with the run's recipe.toml.",
+        f"Try --lr {lower:.2g}, and report it with the run's recipe.toml.",
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec_cli.errors import InputError
+from facerec_cli.tables.rows import LABEL_WORDS, PATH_WORDS, column, fields_of, full_lines, separator_of
+from facerec_cli.tables.text import read_text, split_lines
 from facerec_cli.verify.names import Key, has_suffix, path_key, path_parts
 from facerec_cli.verify.statistics import wilson_interval
 
@@ -74,8 +75,9 @@ def read_groups(path: Path, names: Sequence[str]) -> tuple[NDArray[np.int64], tu
     """The group of each photo from a table ``path or person, group``.
 
     Args:
-        path: CSV with two columns, with or without a heading. The first is a photo's path as the list has it,
-            or a person's name: the folder that their photos lie in.
+        path: Two columns, separated by commas, tabs, semicolons or blanks, with or without a heading. The
+            first is a photo's path as the list has it, or a person: the folder that their photos lie in.
+            Either may have folders above that the list leaves out, or leave out folders that the list has.
         names: The photos.
 
     Returns:
@@ -84,22 +86,16 @@ def read_groups(path: Path, names: Sequence[str]) -> tuple[NDArray[np.int64], tu
     Raises:
         InputError: The table cannot be read, or fits no photo.
     """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as lines:
-            rows = [row for row in csv.reader(lines) if row]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"The table of groups {str(path)!r} cannot be read: {error}.") from error
-    wrong = next((i for i, row in enumerate(rows, 1) if len(row) < 2), None)
-    if wrong or not rows:
-        raise InputError(f"{str(path)!r}, line {wrong or 1}: a row is `path or person,group`.")
-    table = {path_parts(row[0]): row[1].strip() for row in rows}
-    stems = {path_key(row[0]): row[1].strip() for row in rows if has_suffix(row[0])}
-    found = [_group_of(name, table, stems) for name in names]
+    table = _Table(_read(path))
+    found = [table.group_of(name) for name in names]
     groups = tuple(sorted({group for group in found if group is not None}))
     if not groups:
+        first = path_parts(names[0])
+        person = "/".join(first[:-1])
         raise InputError(
             f"The table of groups {str(path)!r} names none of the {len(names):,} photos.",
-            hint=f"Its first column is a path such as {names[0]!r}, or the person's folder.",
+            hint=f"Its first column is a path such as {names[0]!r}"
+            + (f", or the person's folder, such as {person!r}." if person else "."),
         )
     number = {group: i for i, group in enumerate(groups)}
     missing = sum(group is None for group in found)
@@ -108,25 +104,58 @@ def read_groups(path: Path, names: Sequence[str]) -> tuple[NDArray[np.int64], tu
     return np.array([-1 if g is None else number[g] for g in found], np.int64), groups
 
 
-def _group_of(name: str, table: dict[Key, str], stems: dict[Key, str]) -> str | None:
-    """The group of a photo: by its path or the end of it, then by its person's folder.
+def _read(path: Path) -> list[tuple[str, str]]:
+    """(photo or person, group) of each row."""
+    lines = list(full_lines(split_lines(read_text(path, "table of groups"))))
+    separator = separator_of([line for _, line in lines])
+    rows = list(fields_of(lines, separator, str(path)))
+    wrong = next((i for i, row in rows if len(row) < 2 or (separator == " " and len(row) > 2)), None)
+    if wrong or not rows:
+        raise InputError(
+            f"{str(path)!r}, line {wrong or 1}: a row is `path or person,group`.",
+            hint="Separate the two by a comma, as in: Ann_Smith,group A",
+        )
+    heading = rows[0][1]
+    key, group = 0, 1
+    known = [column(heading, PATH_WORDS), column(heading, LABEL_WORDS)]
+    if any(at is not None for at in known):
+        key = next(at for at in known if at is not None)
+        rest = [at for at, cell in enumerate(heading) if cell and at not in known]
+        group = next(iter(rest), 1 - key if key < 2 else 0)
+    return [(row[key], row[group]) for _, row in rows if max(key, group) < len(row)]
 
-    Args:
-        name: The photo.
-        table: The entries as they stand.
-        stems: Those that end as image files do, without that end.
-    """
-    parts, key = path_parts(name), path_key(name)
-    for start in range(len(key)):
-        # A lone "1" in the table is a person: it must not be taken for the photo 2/1.jpg.
-        bare = 0 < start == len(key) - 1
-        if parts[start:] in table and not (bare and parts == key):
-            return table[parts[start:]]
-        if key[start:] in stems:
-            return stems[key[start:]]
-        if key[start:] in table and not bare:
-            return table[key[start:]]
-    return table.get(key[-2:-1])
+
+class _Table:
+    """The groups of photos and people."""
+
+    def __init__(self, rows: Sequence[tuple[str, str]]) -> None:
+        self._entries = {path_parts(name): group for name, group in rows}
+        self._stems = {path_key(name): group for name, group in rows if has_suffix(name)}
+        # What longer entries end with; of two groups neither.
+        self._ends: dict[Key, str | None] = {}
+        for parts, group in self._entries.items():
+            for start in range(1, len(parts)):
+                end = parts[start:]
+                self._ends[end] = group if self._ends.get(end, group) == group else None
+
+    def group_of(self, name: str) -> str | None:
+        """The group of a photo: by its path or the end of it, then by its person's folder."""
+        parts, key = path_parts(name), path_key(name)
+        for start in range(len(key)):
+            # A lone "1" in the table is a person: it must not be taken for the photo 2/1.jpg.
+            bare = 0 < start == len(key) - 1
+            if parts[start:] in self._entries and not (bare and parts == key):
+                return self._entries[parts[start:]]
+            if key[start:] in self._stems:
+                return self._stems[key[start:]]
+            if key[start:] in self._entries and not bare:
+                return self._entries[key[start:]]
+        longer = self._ends.get(parts) if has_suffix(name) or len(parts) > 1 else None
+        if longer is not None:
+            return longer
+        person = key[:-1]
+        shorter = (self._entries[person[at:]] for at in range(len(person)) if person[at:] in self._entries)
+        return next(shorter, self._ends.get(person))
 
 
 def group_rates(

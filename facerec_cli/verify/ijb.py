@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec_cli.errors import InputError
+from facerec_cli.tables.text import encoding_of, read_lines
 from facerec_cli.verify.names import is_folder
+from facerec_cli.verify.numbered import photos_in
 from facerec_cli.verify.pairs import PairList, Templates, photo_table
-from facerec_cli.verify.textlists import encoding_of
 
 _TID_MID, _LABELS, _POINTS = "*tid_mid*", "*template_pair_label*", "*_5pts_score*"
 
@@ -104,30 +105,44 @@ def _matching(folder: Path, pattern: str) -> list[Path]:
 
 def _one(folder: Path, pattern: str) -> Path:
     found = _matching(folder, pattern)
-    if len(found) != 1:
-        what = "no file" if not found else f"{len(found)} files"
-        raise InputError(
-            f"{str(folder)!r} has {what} named {pattern}.",
-            hint="An IJB folder has one *_face_tid_mid.txt and one *_template_pair_label.txt; for the "
-            "pairs of a folder with one subfolder per person use --all-pairs.",
+    if len(found) == 1:
+        return found[0]
+    if not any(_matching(folder, one) for one in (_TID_MID, _LABELS)):
+        raise _no_list(folder)
+    what = "no file" if not found else f"{len(found)} files"
+    raise InputError(
+        f"{str(folder)!r} has {what} named {pattern}.",
+        hint="An IJB folder has one *_face_tid_mid.txt and one *_template_pair_label.txt.",
+    )
+
+
+def _no_list(folder: Path) -> InputError:
+    """What to do with a folder that holds no protocol: most often it is one of people or of photos."""
+    loose = next(photos_in(folder), None)
+    people = next((f for f in sorted(folder.glob("*")) if is_folder(f) and next(photos_in(f), None)), None)
+    if people is not None and loose is None:
+        return InputError(
+            f"{str(folder)!r} is a folder of people ({people.name!r} and so on) and not a list of pairs.",
+            hint="To compare each photo with each other, those in one folder being of one person: "
+            f"facerec verify {folder} --all-pairs",
         )
-    return found[0]
+    if loose is not None:
+        return InputError(
+            f"{str(folder)!r} holds photos ({loose.name!r} and so on) and no list of pairs.",
+            hint="Put each person's photos into a folder of their own and add --all-pairs, which compares "
+            "each photo with each other; or give a list with lines of `path path label`.",
+        )
+    return InputError(
+        f"{str(folder)!r} has no list of pairs and no photos in it.",
+        hint="Give a list of pairs, a folder with a folder per person and --all-pairs, or a folder of IJB-B "
+        "or IJB-C (*_face_tid_mid.txt, *_template_pair_label.txt) or CFP (Protocol).",
+    )
 
 
 def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
     """(line number, fields) of a file of the protocol."""
-    try:
-        with path.open("rb") as file:
-            encoding = encoding_of(file.read(2))
-        with path.open(encoding=encoding) as lines:
-            for number, line in enumerate(lines, 1):
-                yield number, line.split()
-    except UnicodeError as error:
-        raise InputError(f"{str(path)!r} is not UTF-8 text: {error}.", hint="Save it as UTF-8.") from error
-    except OSError as error:
-        raise InputError(
-            f"{str(path)!r} cannot be read: {error.strerror}.", hint="Put the file of the protocol there."
-        ) from error
+    for number, line in read_lines(path, "file of the protocol"):
+        yield number, line.split()
 
 
 def _tid_mid(path: Path) -> tuple[list[str], NDArray[np.int64], NDArray[np.int64]]:
@@ -162,7 +177,10 @@ def _template_pairs(
     path: Path, names: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
     try:
-        table = np.loadtxt(path, dtype=np.int64, ndmin=2)
+        with path.open("rb") as file:
+            encoding = encoding_of(file.read(1 << 16)) or "utf-8"
+        with path.open(encoding=encoding) as lines:
+            table = np.loadtxt(lines, dtype=np.int64, ndmin=2)
     except OSError as error:
         raise InputError(
             f"{str(path)!r} cannot be read: {error.strerror}.", hint="Put the file of the protocol there."

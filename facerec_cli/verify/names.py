@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Sequence
 
 from facerec_cli.errors import InputError
 from facerec_cli.images import IMAGE_SUFFIXES
+from facerec_cli.tables.paths import form
+from facerec_cli.verify.numbered import NumberedPhotos, numbered
 
 Key = tuple[str, ...]
 
@@ -20,8 +22,9 @@ is_there, is_file, is_folder = os.path.exists, os.path.isfile, os.path.isdir
 
 
 def path_parts(path: str) -> Key:
-    """The parts of a path; where it starts (``/``, ``.``, ``..``) is left out."""
-    return tuple(part for part in path.replace("\\", "/").split("/") if part not in ("", ".", ".."))
+    """The parts of a path in one Unicode form; where it starts (``/``, ``.``, ``..``) is left out."""
+    plain = form(path).replace("\\", "/")
+    return tuple(part for part in plain.split("/") if part not in ("", ".", ".."))
 
 
 def has_suffix(path: str) -> bool:
@@ -64,8 +67,22 @@ def find_photos(names: Sequence[str], photos: Iterable[str], where: str) -> list
         if found[i] is None:
             photo = short.find(name, path_key(name), where)
             found[i] = None if has_suffix(name) and photo in taken else photo
+    if any(photo is None and numbered(name) for name, photo in zip(names, found, strict=True)):
+        _by_number(names, found, paths)
     _refuse_contradictions(names, found, where)
     return found
+
+
+def _by_number(names: Sequence[str], found: list[str | None], paths: Sequence[str]) -> None:
+    """Fill in photos that LFW's names mean by their number, as on a disk (see ``numbered``)."""
+    photos = NumberedPhotos()
+    for path in paths:
+        *folders, file = path_parts(path) or ("",)
+        photos.add(folders[-1] if folders else "", file, path)
+    for i, name in enumerate(names):
+        parts = numbered(name)
+        if found[i] is None and parts is not None and not has_suffix(name):
+            found[i] = photos.find(form(parts[1]), parts[1], parts[2], own=True)
 
 
 class _Ends:

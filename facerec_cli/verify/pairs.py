@@ -8,6 +8,7 @@ labeled    ``path path label`` with spaces, tabs, commas or semicolons, quotes, 
 calfw      CALFW and CPLFW: two lines ``file label`` per pair, label 0 for different
 bin        insightface ``.bin``: a pickle of encoded crops and flags, read without running anything in it
 ijb        IJB-B/C: a folder with ``*_face_tid_mid.txt`` and ``*_template_pair_label.txt``
+cfp        CFP: the folder ``Protocol`` with ``Pair_list_F.txt``, or a part of its ``Split``
 ========== =============================================================================================
 """
 
@@ -25,6 +26,9 @@ from numpy.typing import NDArray
 from facerec_cli.errors import InputError
 from facerec_cli.registry import unknown_name
 from facerec_cli.spelling import american
+from facerec_cli.tables.text import encoding_of
+from facerec_cli.verify.known import refuse_known
+from facerec_cli.verify.listed import find_listed
 from facerec_cli.verify.names import is_file, is_folder, is_there
 from facerec_cli.wording import counted
 
@@ -37,10 +41,8 @@ FORMATS: dict[str, str] = {
     "calfw": "facerec_cli.verify.textlists:read_calfw",
     "bin": "facerec_cli.verify.binlists:read_bin",
     "ijb": "facerec_cli.verify.ijb:read_ijb",
+    "cfp": "facerec_cli.verify.cfp:read_cfp",
 }
-
-#: Where the photos of a list often lie, seen from the folder of the list.
-ROOTS = (".", "images", "photos", "lfw", "data", "loose_crop", "..", "../images", "../loose_crop")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,7 @@ def read_pairs(
     """Read a list of pairs and find its photos.
 
     Args:
-        path: The list; for ``ijb`` a folder or one of the two files.
+        path: The list; for ``ijb`` and ``cfp`` a folder or one of its files.
         format: A key of ``FORMATS``; recognized from the content when None.
         root: Folder that the list's paths start from; guessed around the list when None.
         images: False when the photos are not needed, because their embeddings are there.
@@ -124,7 +126,11 @@ def read_pairs(
     _warn_of_repeats(pairs)
     if images and any(isinstance(image, Path) for image in pairs.images):
         base = path if path.is_dir() else path.parent
-        pairs = replace(pairs, images=_find_photos(pairs.images, patterns, base, root))
+        if format == "cfp":
+            from facerec_cli.verify.cfp import protocol_folder
+
+            base = protocol_folder(path).parent
+        pairs = replace(pairs, images=find_listed(pairs.images, patterns, base, root))
     return pairs
 
 
@@ -134,8 +140,11 @@ def recognize(path: Path) -> str:
     Raises:
         InputError: It is none of them; the message shows the first line and names the formats.
     """
-    from facerec_cli.verify.textlists import encoding_of, recognize_text
+    from facerec_cli.verify.cfp import find_protocol
+    from facerec_cli.verify.textlists import recognize_text
 
+    if find_protocol(path) is not None:
+        return "cfp"
     if is_folder(path):
         return "ijb"
     if is_there(path) and not is_file(path):
@@ -153,7 +162,8 @@ def recognize(path: Path) -> str:
     if head[:1] == b"\x80" or path.suffix == ".bin":
         return "bin"
     encoding = encoding_of(head)
-    if b"\0" in head and encoding != "utf-16":
+    if encoding is None or head.startswith(b"MATLAB 5.0"):
+        refuse_known(path, head.decode("latin-1"), [])
         raise InputError(
             f"{str(path)!r} is not a list of pairs but a binary file.",
             hint=f"Known formats: {', '.join(FORMATS)}; `facerec verify` takes one list or two photos.",
@@ -166,46 +176,6 @@ def photo_table(names: Iterable[str]) -> tuple[tuple[str, ...], NDArray[np.int64
     number: dict[str, int] = {}
     index = np.fromiter((number.setdefault(name, len(number)) for name in names), np.int64)
     return tuple(number), index
-
-
-def _find_photos(
-    images: tuple[Path | bytes, ...], patterns: Sequence[str], base: Path, root: Path | str | None
-) -> tuple[Path | bytes, ...]:
-    """Complete the paths of a list: the root and the pattern under which most of a sample exist.
-
-    A pattern is a format string of ``stem`` (the path as listed), ``parent`` and ``name``.
-    """
-    listed = [image for image in images if isinstance(image, Path)]
-    if root is not None and not is_folder(Path(root)):
-        raise InputError(f"The folder {str(root)!r} given as --root is not there.")
-    roots = [Path(root)] if root is not None else [base / r for r in ROOTS] + [Path()]
-    sample = listed[:: max(1, len(listed) // 40)]
-
-    def complete(image: Path, root: Path, pattern: str) -> Path:
-        return root / pattern.format(stem=image, parent=image.parent, name=image.name)
-
-    def hits(choice: tuple[Path, str]) -> int:
-        return sum(is_file(complete(image, *choice)) for image in sample)
-
-    choices = [(r, p) for r in roots if is_folder(r) for p in patterns]
-    best = max(choices, key=hits)
-    found = [complete(image, *best) if isinstance(image, Path) else image for image in images]
-    if not hits(best) and not any(isinstance(f, Path) and is_file(f) for f in found):
-        turned = tuple(Path(str(i).replace("\\", "/")) if isinstance(i, Path) else i for i in images)
-        if turned != images:  # the list comes from Windows
-            return _find_photos(turned, patterns, base, root)
-        expected = complete(listed[0], roots[0], patterns[0])
-        raise InputError(
-            f"None of the {len(listed):,} photos of the list is there; the first would be {str(expected)!r}.",
-            hint="Give the folder that the list's paths start from with --root.",
-        )
-    # One list may mix suffixes: a photo that is missing under the best pattern is tried under the others.
-    others = [(best[0], p) for p in patterns if p != best[1]]
-    for at, (image, path) in enumerate(zip(images, found, strict=True)):
-        if others and isinstance(image, Path) and isinstance(path, Path) and not is_file(path):
-            tries = (complete(image, *choice) for choice in others)
-            found[at] = next((t for t in tries if is_file(t)), path)
-    return tuple(found)
 
 
 def _warn_of_repeats(pairs: PairList) -> None:

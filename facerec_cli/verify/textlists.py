@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import codecs
-import csv
 import logging
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from facerec_cli.errors import InputError
 from facerec_cli.images.suffixes import IMAGE_SUFFIXES
+from facerec_cli.tables.rows import Row, read_rows
+from facerec_cli.tables.text import read_text, split_lines
+from facerec_cli.verify.known import refuse_known
 from facerec_cli.verify.pairs import FORMATS, PairList, photo_table
 from facerec_cli.wording import counted
 
@@ -37,21 +38,22 @@ _SUFFIXES = (
 
 #: ``name/name_0001.jpg`` as in LFW, then flat folders and other suffixes.
 _LFW_PATTERNS = tuple(place + suffix for suffix in _SUFFIXES for place in ("{stem}", "{name}"))
+_TRAINING = "If it lists photos and people, as for training, draw pairs: facerec data pairs LIST -o pairs.txt"
 _INTEGER = re.compile(r"[0-9]+")
 _NUMBER = re.compile(r"[0-9]{1,18}")  # fits an array
-_COMMENT = re.compile(r"#(\s|$)")
-
-Row = tuple[int, list[str]]
 
 
 def recognize_text(path: Path, head: str, *, whole: bool) -> str:
     """The format of a text list from its first lines; see ``pairs.recognize``."""
-    lines = _split(head)
+    lines = split_lines(head)
     if not whole:
         lines = lines[:-1]
-    rows = list(_rows(path, lines[:200]))
+    if head.lstrip("\ufeff \r\n")[:1] == "{":
+        refuse_known(path, head, [])
+    rows = read_rows(lines[:200], str(path))
     if not rows:
         raise InputError(f"The pair list {str(path)!r} has no pair in it.")
+    every = [fields for _, fields in rows]
     if _is_lfw_header(rows[0][1]):
         del rows[0]
     body = [fields for _, fields in rows]
@@ -63,8 +65,9 @@ def recognize_text(path: Path, head: str, *, whole: bool) -> str:
     if shapes == {"iii"}:
         return "ijb"
     width = {len(fields) for fields in body}
-    if width == {3} and (body[0][2].lower() in LABELS or (len(body) > 1 and body[1][2].lower() in LABELS)):
+    if width == {3} and any(_label(fields[2]) is not None for fields in body[:2]):
         return "labeled"
+    refuse_known(path, head, every)
     if width == {2} and all(_INTEGER.fullmatch(fields[1]) for fields in body):
         return "calfw"
     unlabelled = width == {2} or (width == {3} and not body[0][0])
@@ -90,7 +93,7 @@ def _odd_line(rows: Sequence[Row], first: str) -> str:
 
 def read_lfw(path: Path) -> tuple[PairList, Sequence[str]]:
     """``name n1 n2`` and ``name1 n1 name2 n2``, with the folds that a ``sets pairs`` heading announces."""
-    rows = list(_rows(path, _split(_text(path))))
+    rows = _read(path)
     header: list[int] = []
     if rows and _is_lfw_header(rows[0][1]):
         line, fields = rows.pop(0)
@@ -141,11 +144,11 @@ def read_labelled(path: Path) -> tuple[PairList, Sequence[str]]:
     """``path path label``; a first line without paths whose label is not like the others is a heading."""
     sides: list[str] = []
     same: list[bool] = []
-    rows = list(_rows(path, _split(_text(path))))
+    rows = _read(path)
     if rows and _is_labelled_heading([fields for _, fields in rows[:200]]):
         del rows[0]
     for line, fields in rows:
-        label = LABELS.get(fields[2].strip().lower()) if len(fields) == 3 else None
+        label = _label(fields[2]) if len(fields) == 3 else None
         if label is None:
             raise _broken(path, line, fields, "`path path label` with a label such as 0, 1, same, different")
         sides += [fields[0], fields[1]]
@@ -164,9 +167,11 @@ def read_labelled(path: Path) -> tuple[PairList, Sequence[str]]:
 
 def read_calfw(path: Path) -> tuple[PairList, Sequence[str]]:
     """Two lines ``file label`` per pair; 0 is different, any other number same. Folds are ten equal runs."""
-    rows = list(_rows(path, _split(_text(path))))
+    rows = _read(path)
     if len(rows) % 2:
-        raise InputError(f"{str(path)!r} has {len(rows)} lines; a pair takes two, so one is missing.")
+        raise InputError(
+            f"{str(path)!r} has {len(rows)} lines; a pair takes two, so one is missing.", hint=_TRAINING
+        )
     labels = []
     for line, fields in rows:
         if len(fields) != 2 or not _NUMBER.fullmatch(fields[1]):
@@ -176,7 +181,10 @@ def read_calfw(path: Path) -> tuple[PairList, Sequence[str]]:
     a, b = np.array(labels[0::2], np.int64), np.array(labels[1::2], np.int64)
     if ((a != 0) != (b != 0)).any():
         at = int(np.argmax((a != 0) != (b != 0)))
-        raise InputError(f"{str(path)!r}, line {rows[2 * at][0]}: the two lines of a pair differ in label.")
+        raise InputError(
+            f"{str(path)!r}, line {rows[2 * at][0]}: the two lines of a pair differ in label.",
+            hint=_TRAINING,
+        )
     pairs = PairList(
         format="calfw",
         images=tuple(Path(name) for name in names),
@@ -188,56 +196,26 @@ def read_calfw(path: Path) -> tuple[PairList, Sequence[str]]:
     return pairs, ("{stem}",)
 
 
-def encoding_of(head: bytes) -> str:
-    """UTF-8, or UTF-16 where a list begins as PowerShell and Notepad write it."""
-    return "utf-16" if head[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
+def _label(text: str) -> bool | None:
+    """What a label says; numbers may be written as 1.000000."""
+    word = text.strip().strip("\"'").lower()
+    return LABELS.get(re.sub(r"^(-?[01])\.0*$", r"\1", word))
 
 
-def _text(path: Path) -> str:
+def _read(path: Path) -> list[Row]:
+    """The rows of a list; one that is not UTF-8 is told of."""
+    text = read_text(path, "pair list")
     try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"The pair list {str(path)!r} cannot be read: {error.strerror}.") from error
-    encoding = encoding_of(content)
-    try:
-        return content.decode(encoding)
-    except UnicodeDecodeError as error:
-        if encoding == "utf-16":
-            raise InputError(
-                f"{str(path)!r} is not UTF-16 text (byte {error.start}).", hint="Save the list as UTF-8."
-            ) from error
+        text.encode()
+    except UnicodeEncodeError as error:
         # Lists that are written here keep the bytes of names that are not UTF-8.
         log.warning(
             "%s is not UTF-8 text (byte %d); its names are taken as the bytes that they are. "
             "Save it as UTF-8 if its photos are not found.",
             path,
-            error.start,
+            len(text[: error.start].encode()),
         )
-        return content.decode(encoding, "surrogateescape")
-
-
-def _split(text: str) -> list[str]:
-    """The lines of a list: ``str.splitlines`` would also end them at form feeds and U+2028 in names."""
-    return text.split("\n" if "\n" in text else "\r")
-
-
-def _rows(path: Path, lines: Sequence[str]) -> Iterator[Row]:
-    """(line number, fields) of each line but blank ones and comments (``# ...``); one separator for all."""
-    stripped = ((number, line.strip(" \r\n")) for number, line in enumerate(lines, 1))
-    full = [(number, line) for number, line in stripped if line.strip() and not _COMMENT.match(line)]
-    separator = next((s for s in "\t,;" if all(s in line for _, line in full[:200])), " ")
-    if separator == "\t":
-        full = [(number, line.strip("\t")) for number, line in full]
-    elif separator == " ":
-        full = [(number, line.replace("\t", " ")) for number, line in full]
-    reader = csv.reader((line for _, line in full), delimiter=separator, skipinitialspace=True, strict=True)
-    try:
-        for (number, _), fields in zip(full, reader, strict=True):
-            yield number, [field.strip() for field in fields]
-    except (csv.Error, ValueError) as error:
-        raise InputError(
-            f"{str(path)!r}, line {full[min(reader.line_num, len(full)) - 1][0]}: a quote is not closed."
-        ) from error
+    return read_rows(split_lines(text), str(path))
 
 
 def _shape(fields: list[str]) -> str:

@@ -115,10 +115,26 @@ def test_a_stdout_that_takes_nothing_is_no_fault_of_ours(arguments: list[str], s
     assert (b"cannot be written to standard output" in done.stderr) == (code == 8)
 
 
-@pytest.mark.parametrize("arguments", [["list"], ["list", "--json"]])
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")  # noqa: PTH110
+def test_a_version_that_cannot_be_written_says_so() -> None:
+    done = _program("--version", shell=" >/dev/full")
+    assert done.returncode == 8 and b"Traceback" not in done.stderr and b"ignored" not in done.stderr
+    assert done.stderr.startswith(b"error: The results cannot be written to standard output: No space left")
+
+
+@pytest.mark.parametrize("columns", ["0", "", "wide", "-3", "00"])
+@pytest.mark.parametrize("arguments", [["models", "list"], ["verify", "--help"], ["--help"]])
+def test_a_terminal_without_a_width_is_printed_on(arguments: list[str], columns: str) -> None:
+    assert len(_program(*arguments, shell="", COLUMNS=columns).stdout.split()) > 20
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["models", "list"], ["models", "list", "--json"], ["verify", "--help"], ["--help"], ["--version"]],
+)
 def test_a_reader_that_has_gone_is_no_fault(arguments: list[str]) -> None:
-    """As of `facerec models list | head -1`; rich would end with code 1 for a table."""
-    command = [sys.executable, "-c", VERIFY, "models", *arguments]
+    """As of `facerec verify --help | head -1`; rich and Click would end with code 1."""
+    command = [sys.executable, "-c", VERIFY, *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as program:
         assert program.stdout is not None and program.stderr is not None
         program.stdout.close()

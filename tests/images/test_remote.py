@@ -5,17 +5,19 @@ from __future__ import annotations
 import functools
 import http.server
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
 import cv2
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
-from facerec_cli.errors import InputError
+from facerec_cli.cli import build_app
+from facerec_cli.errors import InputError, ResourceError
 from facerec_cli.images import ImageError, find_images, read_image, remote
-from facerec_cli.images.remote import is_url, read_url
+from facerec_cli.images.remote import is_url, list_url, read_url
 
 pytest.importorskip("pyarrow", reason="needs pyarrow: pip install 'facerec-cli[cloud]'")
 PNG = cv2.imencode(".png", np.full((10, 12, 3), 7, np.uint8))[1].tobytes()
@@ -113,3 +115,83 @@ def test_a_web_server_that_stumbles_is_asked_again(tmp_path: Path, monkeypatch: 
             read_image(f"{root}/gone.png")
         assert caught.value.status == "missing"
         server.shutdown()
+
+
+class Away:
+    """A file system of a place that cannot be reached, as pyarrow's tell of it."""
+
+    def __init__(self, fault: Exception) -> None:
+        self.fault = fault
+
+    def get_file_info(self, path: object) -> None:
+        raise self.fault
+
+    open_input_file = get_file_info
+    type_name = "s3"
+
+
+NOT_THERE = OSError("When resolving region: AWS Error NETWORK_CONNECTION: Could not resolve hostname")
+DENIED = OSError("When getting information: AWS Error ACCESS_DENIED during HeadObject operation")
+
+
+@pytest.fixture
+def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Exception, bool], list[str]]]:
+    """Make every bucket one that answers with a fault, when it is opened or later; counts the openings."""
+    opened: list[str] = []
+
+    def arrange(fault: Exception, at_once: bool) -> list[str]:
+        def open_native(root: str) -> Away:
+            opened.append(root)
+            if at_once:
+                raise fault
+            return Away(fault)
+
+        monkeypatch.setattr(remote, "_native", open_native)
+        return opened
+
+    monkeypatch.setattr(remote, "_unreached", {})
+    monkeypatch.setattr(remote, "_PAUSE", 0)
+    yield arrange
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+@pytest.mark.parametrize(("fault", "kind"), [(NOT_THERE, ResourceError), (DENIED, InputError)])
+def test_a_store_that_does_not_answer_is_told_apart_from_one_that_refuses(
+    store: Callable[[Exception, bool], list[str]], fault: Exception, kind: type[Exception], at_once: bool
+) -> None:
+    store(fault, at_once)
+    with pytest.raises(kind, match="cannot be reached"):
+        list_url("s3://bucket/photos/")
+
+
+@pytest.mark.parametrize(
+    "words", [["s3://bucket/photos/", "-o", "out.npy"], ["PHOTO", "-o", "s3://bucket/faces/"]]
+)
+def test_embed_ends_with_a_code_of_the_family_where_a_store_does_not_answer(
+    store: Callable[[Exception, bool], list[str]], words: list[str], tmp_path: Path
+) -> None:
+    store(NOT_THERE, True)
+    (tmp_path / "a.png").write_bytes(PNG)
+    named = [
+        word.replace("PHOTO", str(tmp_path)).replace("out.npy", str(tmp_path / "out.npy")) for word in words
+    ]
+    done = CliRunner().invoke(build_app(["embed"]), ["embed", *named])
+    assert done.exit_code == 9 and "s3://bucket cannot be reached" in done.stderr
+    assert "HTTPS_PROXY" in done.stderr and sorted(path.name for path in tmp_path.iterdir()) == ["a.png"]
+
+
+def test_a_photo_of_a_store_that_does_not_answer_is_a_row_and_the_store_is_not_asked_for_each(
+    store: Callable[[Exception, bool], list[str]],
+) -> None:
+    opened = store(NOT_THERE, True)
+    for name in "abc":
+        with pytest.raises(ImageError, match="cannot be fetched") as caught:
+            read_image(f"s3://bucket/{name}.png")
+        assert caught.value.status == "unreadable"
+    assert opened == ["s3://bucket"]
+
+
+def test_a_place_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote, "_REACH", 0.01)
+    with pytest.raises(ResourceError, match=r"s3://b cannot be reached: no answer within 0\.01 seconds"):
+        remote._soon("s3://b", threading.Event().wait)

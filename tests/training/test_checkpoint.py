@@ -120,3 +120,16 @@ def test_a_full_disk_keeps_the_previous_checkpoint(tmp_path, monkeypatch):
         checkpoint.write(path, checkpoint.header("0.2"))
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["last.pt"]
+
+
+def test_where_there_is_no_previous_checkpoint_none_is_promised(tmp_path, monkeypatch):
+    def full(handle):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OutputError) as caught:
+        checkpoint.write(tmp_path / "last.pt", checkpoint.header("0.2"))
+    assert "previous" not in caught.value.hint and "Then start again" in caught.value.hint
+    (tmp_path / "last.pt").write_bytes(b"the run's")
+    with pytest.raises(OutputError, match=r"best\.pt cannot be written.* Go on with --resume"):
+        checkpoint.write(tmp_path / "best.pt", checkpoint.header("0.2"))

@@ -1,6 +1,7 @@
 """The loop on the CPU: every loss learns, and a stopped run ends as if it had not been stopped."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -357,3 +358,12 @@ def test_two_runs_do_not_share_a_folder(small, tmp_path, monkeypatch):
     train(recipe, observer=lambda event: None if refused else another(event))
     assert len(refused) == 2 and (tmp_path / "run" / "best.pt").is_file()
     train(recipe, force=True)  # the lock is let go of
+
+
+def test_a_rate_that_is_absurd_is_told_as_that_after_going_back_too(small, tmp_path):
+    recipe = small(tmp_path / "run", optimizer__lr=1e7, run__on_nan="rollback", run__checkpoint_every=1)
+    with pytest.raises(TrainingError) as caught:
+        train(recipe)
+    told = str(caught.value)
+    assert "the learning rate" in told and "too high" in told and "report it" not in told
+    assert float(re.search(r"--lr (\S+?)[,.]? ", told)[1]) <= 0.1

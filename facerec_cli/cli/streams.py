@@ -1,0 +1,66 @@
+"""Standard output and error made fit for whatever the shell has done to them."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from typing import Any
+
+
+def prepare_streams() -> None:
+    """Make stdout and stderr fit to print any name on, whatever the shell has set or closed.
+
+    A closed descriptor would be given to the next file that is opened, and what a library prints would land
+    in it. A character that the terminal lacks, and a byte of a name that is no text, are shown as an escape.
+    Of a terminal of 0 columns, as some without a size say, nothing would be printed.
+    """
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115
+        elif stream.errors == "strict" and hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    for name in ("COLUMNS", "LINES"):
+        size = os.environ.get(name, "1")
+        if not (size.isascii() and size.isdecimal() and int(size)):
+            del os.environ[name]
+    plain = sys.stdout
+    if os.name == "posix" and plain is sys.__stdout__ and not plain.isatty():
+        sys.stdout = io.TextIOWrapper(
+            io.BufferedWriter(_Pipe(plain.fileno(), "wb", closefd=False)),
+            encoding=plain.encoding,
+            errors=plain.errors,
+            write_through=getattr(plain, "write_through", False),
+        )
+
+
+class _Pipe(io.FileIO):
+    """A standard output whose reader may leave, as of ``facerec verify --help | head -1``: no fault of ours.
+
+    What comes after that goes nowhere, and the program ends as it would have.
+    """
+
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data) or 0
+        except BrokenPipeError:
+            lose_output()
+            return len(data)
+
+
+def lose_output() -> None:
+    """Send what is still to be printed on stdout nowhere, also what Python flushes at its end."""
+    try:
+        if sys.stdout.fileno() != 1:
+            return
+    except (OSError, ValueError):  # not the program's own
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)
