@@ -77,7 +77,7 @@ _MAX_CHUNKS = 200_000
 
 
 def _png(data: bytes) -> Header:
-    """The size, and whether the chunks are what they say: OpenCV makes room for what a chunk claims to hold."""
+    """The size, and whether chunks are as long as they say: OpenCV makes room for what they claim to hold."""
     width, height = struct.unpack_from(">II", data, 16)
     need, at = 6.5, 8
     for _ in range(_MAX_CHUNKS):
