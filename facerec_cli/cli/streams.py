@@ -30,8 +30,9 @@ def prepare_streams() -> None:
         size = os.environ.get(name, "1")
         if not (size.isascii() and size.isdecimal() and int(size)):
             del os.environ[name]
-    plain = sys.stdout
-    if os.name == "posix" and plain is sys.__stdout__ and not plain.isatty():
+    own = sys.stdout is sys.__stdout__  # no other that a test has put there
+    plain: Any = sys.stdout
+    if own and os.name == "posix" and not plain.isatty():
         sys.stdout = io.TextIOWrapper(
             io.BufferedWriter(_Pipe(plain.fileno(), "wb", closefd=False)),
             encoding=plain.encoding,

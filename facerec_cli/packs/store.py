@@ -6,8 +6,10 @@ A pack is made in a hidden folder beside its place and moved there whole, so tha
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -103,6 +105,7 @@ def register(
             pack, files = with_detector((pack, files), Path(detector).expanduser())
     inspect_network(files[pack.encoder.file], weights=True)
     pack = dataclasses.replace(pack, name=check_name(name or pack.name), unproved=False)
+    _tidy(pack.name)
     _refuse_taken(pack.name, force=force)
     prove_files(pack, files)
     return install(pack, files, force=force)
@@ -140,9 +143,9 @@ def install(pack: ModelPack, files: Mapping[str, Path], *, force: bool = False) 
         with exclusive(room / f"{_UNFINISHED}{name}.lock"):
             _clear_unfinished(room, name)
             _refuse_taken(name, force=force)
-            making = Path(tempfile.mkdtemp(prefix=f"{_UNFINISHED}{name}+", dir=room))
+            making = room / f"{_UNFINISHED}{name}+{secrets.token_hex(6)}"
+            making.mkdir()  # the umask says who may use the pack
             try:
-                making.chmod(0o755)
                 for file, path in files.items():
                     _copy(path, making / file)
                 write_manifest(pack, making)
@@ -219,6 +222,15 @@ def _move(made: Path, place: Path) -> None:
             old.replace(place)
         raise
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _tidy(name: str) -> None:
+    """Clear away what a killed program left of this pack, where no other is adding it now."""
+    room = user_packs()
+    with contextlib.suppress(OSError):  # it is told when something is to be written
+        if any(room.glob(f"{_UNFINISHED}{name}[.+]*")):
+            with exclusive(room / f"{_UNFINISHED}{name}.lock"):
+                _clear_unfinished(room, name)
 
 
 def _clear_unfinished(room: Path, name: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import logging
 import math
 import zipfile
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from facerec_cli.errors import FacerecError, InputError, MissingExtraError
 from facerec_cli.faces.choice import choose
+from facerec_cli.tables.text import decode
 from facerec_cli.untrusted import NpzFile, parse_json, read_npy
 from facerec_cli.verify.gallery import Gallery, ModelInfo
 from facerec_cli.verify.names import find_photos, is_file
@@ -264,9 +266,12 @@ def _named_rows(archive: Any, count: int, path: Path) -> list[dict[str, Any]]:
 def _read_table(table: Path) -> list[dict[str, Any]] | None:
     """The rows of a table of ``facerec embed``; None for some other CSV."""
     try:
-        with table.open(encoding="utf-8", errors="surrogateescape", newline="") as lines:
-            reader = csv.DictReader(lines)
-            return list(reader) if {"path", "row"} <= set(reader.fieldnames or ()) else None
+        text = decode(table.read_bytes(), table, "table")
+        for separator in ",;\t":  # spreadsheets save it with others, and in UTF-16
+            reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator)
+            if {"path", "row"} <= set(reader.fieldnames or ()):
+                return list(reader)
+        return None
     except (OSError, csv.Error) as error:
         raise InputError(
             f"The table {str(table)!r} beside the embeddings cannot be read: {error}.",
