@@ -27,6 +27,7 @@ class Header(NamedTuple):
         need: Bytes a pixel of the whole photo that decoding it holds at most, our own conversion included; as
             measured with OpenCV 5.0 and pillow-heif 1.8, and rounded up.
         frame: JPEG only: its markers.
+        fault: Why it must not be decoded, though its size is known; empty where it may.
     """
 
     format: str
@@ -34,6 +35,7 @@ class Header(NamedTuple):
     height: int
     need: float = 6.5
     frame: Frame | None = None
+    fault: str = ""
 
     def memory(self, reduction: int = 1) -> int:
         """Bytes that decoding takes at the most when the sides are divided by ``reduction``."""
@@ -80,16 +82,19 @@ def _png(data: bytes) -> Header:
     """The size, and whether chunks are as long as they say: OpenCV makes room for what they claim to hold."""
     width, height = struct.unpack_from(">II", data, 16)
     need, at = 6.5, 8
+    fault = "the PNG is cut into more pieces than any program makes; save it anew"
     for _ in range(_MAX_CHUNKS):
-        length, kind = struct.unpack_from(">I4s", data, at)
+        length, kind = struct.unpack_from(">I4s", data, at) if at + 8 <= len(data) else (len(data), b"")
         if kind == b"acTL":
             need = 12.5
         at += 12 + length
         if at > len(data):
-            raise ValueError("the PNG ends early; copy or download it again")
+            fault = "the PNG ends early; copy or download it again"
+            break
         if kind == b"IEND" or at == len(data):
-            return Header("png", width, height, need)
-    raise ValueError("the PNG is cut into more pieces than any program makes; save it anew")
+            fault = ""
+            break
+    return Header("png", width, height, need, fault=fault)
 
 
 def _webp(data: bytes) -> Header:
