@@ -13,6 +13,7 @@ import pickle
 import struct
 import warnings
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ import torch
 from facerec_cli.backbones import Backbone, Preprocessing, build
 from facerec_cli.errors import FacerecError, ModelError
 from facerec_cli.files import atomic_write, sha256_of
+from facerec_cli.sniff import HEAD, refuse_pointer
 from facerec_cli.training.refusals import refused, script
 
 FORMAT = "facerec-checkpoint"
@@ -150,6 +152,8 @@ def read_tensors(path: Path, *, mmap: bool = True) -> Any:
     Raises:
         ModelError: It cannot be read, or a pickle in it asks for more than that.
     """
+    with suppress(OSError), path.open("rb") as stream:  # which torch names better
+        refuse_pointer(stream.read(HEAD), str(path), ModelError)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # of TorchScript, which is refused below
