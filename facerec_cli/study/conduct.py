@@ -19,6 +19,7 @@ from typing import Any
 
 from facerec_cli.errors import FacerecError, InputError, TrainingError, UsageError
 from facerec_cli.files import write_file, writing
+from facerec_cli.outputs import refuse_existing
 from facerec_cli.progress import Progress, silent
 from facerec_cli.registry import unknown_name
 from facerec_cli.study.estimate import estimate, in_words
@@ -221,6 +222,9 @@ def _open_folder(protocol: Protocol, out: Path, *, resume: bool) -> None:
         raise UsageError(
             f"{out} holds a study.", hint="Go on with it with --resume, or choose another --out."
         )
+    if not marker.is_file():  # a study writes these after its marker only
+        reports = [out / name for name in (RESULTS, "report.md", "report.html")]
+        refuse_existing(reports, hint="Choose another --out.")
     with writing(out, hint="Choose another --out."):
         out.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=out).close()
