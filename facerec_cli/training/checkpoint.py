@@ -12,6 +12,7 @@ from __future__ import annotations
 import pickle
 import struct
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ import torch
 from facerec_cli.backbones import Backbone, Preprocessing, build
 from facerec_cli.errors import FacerecError, ModelError
 from facerec_cli.files import atomic_write, sha256_of
+from facerec_cli.sniff import HEAD, refuse_pointer
 
 FORMAT = "facerec-checkpoint"
 VERSION = 1
@@ -148,6 +150,8 @@ def read_tensors(path: Path, *, mmap: bool = True) -> Any:
     Raises:
         ModelError: It cannot be read, or a pickle in it asks for more than that.
     """
+    with suppress(OSError), path.open("rb") as stream:  # which torch names better
+        refuse_pointer(stream.read(HEAD), str(path), ModelError)
     try:
         try:
             return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
