@@ -47,6 +47,8 @@ def output_error(path: str | Path, fault: OSError, *, what: str = "", hint: str 
     named = os.fsdecode(fault.filename) if isinstance(fault.filename, str | bytes | os.PathLike) else ""
     if named and named != str(path) and Path(named) in Path(path).parents:
         reason = f"{named}: {reason}"
+    if fault.errno in (errno.EEXIST, errno.ENOENT, errno.ENOTDIR):
+        reason = dangling(Path(path)) or reason
     if fault.errno in NO_SPACE:
         cure = "Make room there, or name another place."
     elif fault.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
@@ -54,6 +56,14 @@ def output_error(path: str | Path, fault: OSError, *, what: str = "", hint: str 
     else:
         cure = "Name another place."
     return OutputError(f"{place} cannot be written: {reason}.", hint=f"{cure} {hint}".rstrip())
+
+
+def dangling(path: Path) -> str:
+    """Which link on the way to ``path`` leads nowhere, as a sentence's part; empty where none does."""
+    for there in (path, *path.parents):
+        if there.is_symlink() and not there.exists():
+            return f"{there} is a link to {there.readlink()}, which is not there"
+    return ""
 
 
 @contextlib.contextmanager

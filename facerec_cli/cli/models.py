@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from facerec_cli.cli import CONTEXT, completion
-from facerec_cli.cli.console import command, note, progress_bar, result, result_json, result_table
+from facerec_cli.cli.console import command, note, progress_bar, result, result_json, result_table, warn
 from facerec_cli.cli.group import Group
 from facerec_cli.cli.model_options import pack_overrides
 from facerec_cli.cli.output_options import Overwrite
@@ -49,6 +49,7 @@ def list_(
 ) -> None:
     """List the models on this machine and those that can be pulled."""
     from facerec_cli.packs.catalogue import catalogue
+    from facerec_cli.packs.places import hidden_packs
 
     entries = catalogue(commercial=commercial)
     if json_output:
@@ -66,6 +67,8 @@ def list_(
             )
         )
     result_table(rows, columns=("model", "where", "license", "what it is"))
+    for place, owner in hidden_packs().items():
+        warn(f"You may not read {place}, which belongs to {owner}; its models are missing here.")
     if any(entry.status == "to pull" for entry in entries):
         note("Get one with: facerec models pull NAME")
 
@@ -128,7 +131,8 @@ def add(
 
     if output and not overrides.output_name:
         overrides = dataclasses.replace(overrides, output_name=output)
-    pack = register(source, name, force=force, overrides=overrides, detector=detector, encoder=encoder)
+    with progress_bar(f"Trying {source}"):
+        pack = register(source, name, force=force, overrides=overrides, detector=detector, encoder=encoder)
     if json_output:
         result_json(_pack_document(pack, status="registered", identity=pack_hash(pack)))
     else:
@@ -224,7 +228,8 @@ def check(
     from facerec_cli.packs import store
 
     try:
-        findings = store.check(name)
+        with progress_bar("Checking"):
+            findings = store.check(name)
     except InputError as fault:  # to the shell, a model that is not here, as for every other command
         raise ModelError(fault.message, hint=fault.hint) from fault
     if json_output:
@@ -324,11 +329,17 @@ def _facts(pack: ModelPack, status: str, identity: str, agreed: str) -> list[tup
         ("license", f"weights {license.weights}, code {license.code}"),
         ("commercial", "allowed by the license" if license.commercial else "not allowed, or not known"),
     ]
-    rows += [("agreed to", agreed)] if agreed else []
+    rows += [("agreed to", " by ".join(filter(None, (agreed, _agreed_by(pack)))))] if agreed else []
     rows += [("terms", license.notice)] if license.notice else []
     rows += [("source", pack.provenance.source), ("trained on", pack.provenance.training_data)]
     rows += [("paper", pack.provenance.paper)] if pack.provenance.paper else []
     return rows + [(key.replace("_", " "), value) for key, value in sorted(pack.training.items())]
+
+
+def _agreed_by(pack: ModelPack) -> str:
+    from facerec_cli.packs.licences import accepted_by
+
+    return accepted_by(pack)
 
 
 def _triple(values: tuple[float, float, float]) -> str:
@@ -344,6 +355,7 @@ def _pack_document(pack: ModelPack, *, status: str, identity: str, agreed: str =
         "folder": None if status == "to pull" else str(pack.folder),
         "pack_hash": identity or None,
         "license_accepted": agreed or None,
+        "license_accepted_by": (agreed and _agreed_by(pack)) or None,
     }
 
 

@@ -26,7 +26,7 @@ def verify(
         list[Path],
         typer.Argument(
             metavar="LIST | FOLDER | PHOTO PHOTO",
-            help="A list of labelled pairs, a folder (IJB files, or with --all-pairs), or two photos.",
+            help="A list of labelled pairs, a folder (of IJB, CFP, or with --all-pairs), or two photos.",
             show_default=False,
             readable=False,  # that a file may not be read is said as for every other fault of it
         ),
@@ -34,7 +34,7 @@ def verify(
     format: Annotated[
         str | None,
         typer.Option(
-            help="lfw, labeled, calfw, bin or ijb (default: told by the content).",
+            help="lfw, labeled, calfw, bin, ijb or cfp (default: told by the content).",
             rich_help_panel=_PAIRS,
             autocompletion=completion.pair_formats,
         ),

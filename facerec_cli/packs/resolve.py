@@ -21,7 +21,14 @@ from facerec_cli.packs.foreign import inside
 from facerec_cli.packs.known import known_packs
 from facerec_cli.packs.manifest import DetectorSpec, EncoderSpec, ModelPack
 from facerec_cli.packs.metadata import MANIFEST_KEY, pack_from_metadata, read_metadata, read_pack
-from facerec_cli.packs.places import embedded_packs, insightface_packs, subfolders, user_packs
+from facerec_cli.packs.places import (
+    embedded_packs,
+    hidden_packs,
+    insightface_packs,
+    open_to_all,
+    subfolders,
+    user_packs,
+)
 from facerec_cli.suggest import guess
 
 DEFAULT_PACK = "sface"
@@ -268,6 +275,12 @@ def _holds_model(path: Path) -> bool:
 
 
 def _unknown(name: str) -> ModelError:
+    for place, owner in hidden_packs().items():
+        if place == user_packs() or name in (place.name, place.parent.name):
+            return ModelError(
+                f"There may be a model {name!r} in {user_packs()}, but you may not read {place}.",
+                hint=f"It belongs to {owner}, who can open it to you: {open_to_all(place)}",
+            )
     if name in known_packs():
         return ModelError(
             f"The model {name!r} is not on this machine.", hint=f"Run: facerec models pull {name}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -142,9 +143,9 @@ def install(pack: ModelPack, files: Mapping[str, Path], *, force: bool = False) 
         with exclusive(room / f"{_UNFINISHED}{name}.lock"):
             _clear_unfinished(room, name)
             _refuse_taken(name, force=force)
-            making = Path(tempfile.mkdtemp(prefix=f"{_UNFINISHED}{name}+", dir=room))
+            making = room / f"{_UNFINISHED}{name}+{secrets.token_hex(6)}"
+            making.mkdir()  # the umask says who may use the pack
             try:
-                making.chmod(0o755)
                 for file, path in files.items():
                     _copy(path, making / file)
                 write_manifest(pack, making)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -179,7 +180,8 @@ def _template_pairs(
     try:
         with path.open("rb") as file:
             encoding = encoding_of(file.read(1 << 16)) or "utf-8"
-        with path.open(encoding=encoding) as lines:
+        with path.open(encoding=encoding) as lines, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that it is empty is told of below
             table = np.loadtxt(lines, dtype=np.int64, ndmin=2)
     except OSError as error:
         raise InputError(
@@ -190,7 +192,7 @@ def _template_pairs(
             f"{str(path)!r} is not lines of `template template 0|1`: {error}.",
             hint="Take the file as IJB's protocol has it.",
         ) from None
-    if table.shape[1] != 3 or not np.isin(table[:, 2], (0, 1)).all():
+    if not table.size or table.shape[1] != 3 or not np.isin(table[:, 2], (0, 1)).all():
         raise InputError(f"{str(path)!r} is not lines of `template template 0|1`.")
     index = np.searchsorted(names, table[:, :2]).clip(max=len(names) - 1)
     unknown = names[index] != table[:, :2]

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from facerec_cli.errors import InputError
 from facerec_cli.registry import unknown_name
+from facerec_cli.sniff import refuse_as_list, refuse_pointer
 from facerec_cli.spelling import american
 from facerec_cli.tables.text import encoding_of
 from facerec_cli.verify.known import refuse_known
@@ -168,10 +169,13 @@ def recognize(path: Path) -> str:
             f"The pair list {str(path)!r} is empty.", hint="Write a pair a line, such as `a.jpg b.jpg 1`."
         )
     if head[:1] == b"\x80" or path.suffix == ".bin":
+        refuse_pointer(head, repr(str(path)))
         return "bin"
+    refuse_pointer(head, repr(str(path)))
     encoding = encoding_of(head)
     if encoding is None or head.startswith(b"MATLAB 5.0"):
         refuse_known(path, head.decode("latin-1"), [])
+        refuse_as_list(head, repr(str(path)), what="list of pairs")
         raise InputError(
             f"{str(path)!r} is not a list of pairs but a binary file.",
             hint=f"Known formats: {', '.join(FORMATS)}; `facerec verify` takes one list or two photos.",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import io
 import logging
 import math
 import zipfile
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,8 @@ from numpy.typing import NDArray
 
 from facerec_cli.errors import FacerecError, InputError, MissingExtraError
 from facerec_cli.faces.choice import choose
+from facerec_cli.sniff import HEAD, refuse_pointer
+from facerec_cli.tables.text import decode
 from facerec_cli.untrusted import NpzFile, parse_json, read_npy
 from facerec_cli.verify.gallery import Gallery, ModelInfo
 from facerec_cli.verify.names import find_photos, is_file
@@ -57,6 +61,8 @@ def read_vectors(path: Path, *, faces: str = "main") -> VectorFile:
     """
     if not is_file(path):
         raise InputError(f"There is no embeddings file {str(path)!r}.")
+    with suppress(OSError), path.open("rb") as stream:  # each reader below says why it cannot be opened
+        refuse_pointer(stream.read(HEAD), repr(str(path)))
     suffix = path.suffix.lower()
     if suffix == ".parquet":
         vectors, rows, document = _read_parquet(path)
@@ -276,9 +282,12 @@ def _named_rows(archive: Any, count: int, path: Path) -> list[dict[str, Any]]:
 def _read_table(table: Path) -> list[dict[str, Any]] | None:
     """The rows of a table of ``facerec embed``; None for some other CSV."""
     try:
-        with table.open(encoding="utf-8", errors="surrogateescape", newline="") as lines:
-            reader = csv.DictReader(lines)
-            return list(reader) if {"path", "row"} <= set(reader.fieldnames or ()) else None
+        text = decode(table.read_bytes(), table, "table")
+        for separator in ",;\t":  # spreadsheets save it with others, and in UTF-16
+            reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator)
+            if {"path", "row"} <= set(reader.fieldnames or ()):
+                return list(reader)
+        return None
     except (OSError, csv.Error) as error:
         raise InputError(
             f"The table {str(table)!r} beside the embeddings cannot be read: {error}.",
