@@ -147,6 +147,8 @@ def contents(sandbox: Sandbox, loose: str) -> dict[str, str]:
             found[name] = state[0]
             continue
         data = _TIMES.sub(b"", (sandbox.root / name).read_bytes())
+        if name.endswith(".alignment.jsonl"):  # a journal, in the order in which photos were done
+            data = b"\n".join(sorted(set(data.replace(b"kept", b"ok").splitlines())))
         if name.endswith("alignment.tsv"):
             data = data.replace(b"\tkept\t", b"\tok\t")
         found[name] = hashlib.sha256(data).hexdigest()[:16]
