@@ -328,7 +328,8 @@ def _end(fault: BaseException, *, as_json: bool) -> NoReturn:
         hint = "This is a fault of facerec. Run again with --debug and report the traceback."
     console = _console(stderr=True)
     if isinstance(fault, KeyboardInterrupt):  # what somebody wanted is not an error
-        console.print(f"[yellow]interrupted:[/yellow] {escape(message)}" if str(fault) else message)
+        told = message.removeprefix("interrupted").lstrip(":; ")
+        console.print("[yellow]interrupted[/yellow]" + (f": {escape(told)}" if told else ""))
     else:
         console.print(f"[bold red]error:[/bold red] {escape(message)}")
     if hint:
