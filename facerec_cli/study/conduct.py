@@ -114,13 +114,16 @@ def conduct(
         left = [job for job in wanted if job.record() is None]
         tell(f"{len(wanted) - len(left)} of {len(wanted)} runs are finished")
         if left:
-            for sentence in estimate(left, work / f".probe-{os.getpid()}", jobs):
+            with steps("trying a few steps, to say how long it takes", "steps"):
+                expected = estimate(left, work / f".probe-{os.getpid()}", jobs)
+            for sentence in expected:
                 tell(sentence)
     if dry_run:
         return None
     mark(protocol, prepared.materials, out)
     if left:
-        left = share_start(left, out)
+        with steps("judging the network before training", "photos"):
+            left = share_start(left, out)
     try:
         with steps("runs", "runs") as progress:
             failure = _perform_all(left, jobs, tell, progress)

@@ -19,6 +19,7 @@ from facerec_cli import __version__
 from facerec_cli.embed.shards import describe_changes
 from facerec_cli.errors import UsageError
 from facerec_cli.files import write_file, writing
+from facerec_cli.outputs import refuse_existing
 from facerec_cli.study.materials import Materials
 from facerec_cli.study.protocol import Protocol
 from facerec_cli.study.run import TRACES, Job
@@ -37,7 +38,8 @@ def open_folder(protocol: Protocol, out: Path, *, resume: bool, dry_run: bool) -
     """Check that a study may be written to ``out``, and make it; a dry run makes nothing.
 
     Raises:
-        UsageError: It holds a study and ``resume`` is not given, or one of other settings.
+        UsageError: It holds a study and ``resume`` is not given, one of other settings, or reports that no
+            study wrote.
         OutputError: It cannot be written.
     """
     if out.exists() and not out.is_dir():
@@ -48,6 +50,9 @@ def open_folder(protocol: Protocol, out: Path, *, resume: bool, dry_run: bool) -
                 f"{out} holds a study.", hint="Go on with it with --resume, or choose another --out."
             )
         _refuse_other_settings(protocol, out)
+    else:  # a study writes these after its marker only
+        reports = [out / name for name in ("results.json", "report.md", "report.html")]
+        refuse_existing(reports, hint="Choose another --out.")
     if dry_run:
         return
     with writing(out, hint="Choose another --out."):

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import pickle
 import struct
+import warnings
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -23,6 +24,7 @@ from facerec_cli.backbones import Backbone, Preprocessing, build
 from facerec_cli.errors import FacerecError, ModelError
 from facerec_cli.files import atomic_write, sha256_of
 from facerec_cli.sniff import HEAD, refuse_pointer
+from facerec_cli.training.refusals import refused, script
 
 FORMAT = "facerec-checkpoint"
 VERSION = 1
@@ -153,18 +155,19 @@ def read_tensors(path: Path, *, mmap: bool = True) -> Any:
     with suppress(OSError), path.open("rb") as stream:  # which torch names better
         refuse_pointer(stream.read(HEAD), str(path), ModelError)
     try:
-        try:
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
-        except RuntimeError:
-            if not mmap:
-                raise
-            return torch.load(path, map_location="cpu", weights_only=True)  # the format before zip has no map
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of TorchScript, which is refused below
+            try:
+                return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
+            except RuntimeError as fault:
+                if not mmap or "TorchScript" in str(fault):
+                    raise
+                return torch.load(path, map_location="cpu", weights_only=True)  # before zip there is no map
     except pickle.UnpicklingError as fault:
-        raise ModelError(
-            f"{path} is refused: it is damaged, or would run code when it is loaded.",
-            hint="Checkpoints hold tensors, numbers and text only. Take it from its source again.",
-        ) from fault
+        raise refused(path, fault) from fault
     except (OSError, RuntimeError) as fault:
+        if "TorchScript" in str(fault):
+            raise script(path) from fault
         reason = (str(fault).splitlines() or ["it is empty or torn"])[0]
         raise ModelError(f"{path} cannot be read as a checkpoint: {reason}.") from fault
     except _NO_PICKLE as fault:

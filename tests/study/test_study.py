@@ -578,7 +578,10 @@ def test_faults_are_told(study_file, run, tmp_path):
     path = study_file()
     taken = tmp_path / "file"
     taken.write_text("")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "report.html").write_text("of somebody else")
     for words, message in (
+        ((path, "--out", tmp_path / "mine"), "report.html exists"),
         ((path, "--out", taken), "is a file"),
         ((path, "--out", "/proc/x"), "cannot be written"),
         ((path, "--out", tmp_path / "o", "--only", "epl"), "no arm in this study called 'epl'"),
