@@ -28,7 +28,7 @@ from rich.markup import escape
 from facerec_cli.cli.layout import broken, needed, one_below_the_other
 from facerec_cli.cli.streams import lose_output
 from facerec_cli.errors import EXIT_BUG, EXIT_INTERRUPTED, FacerecError, OutputError
-from facerec_cli.progress import Progress, silent
+from facerec_cli.progress import Progress, Stages, silent_stages
 from facerec_cli.resources import resource_error
 
 if TYPE_CHECKING:
@@ -167,48 +167,32 @@ def _drawing() -> Iterator[Console]:
 
 
 @contextmanager
+def stages() -> Iterator[Stages]:
+    """A line on stderr for one part of the work after another; nothing when quiet or not on a terminal."""
+    if _quiet or not sys.stderr.isatty():
+        yield silent_stages
+        return
+    from facerec_cli.cli.bars import progress_line
+
+    with _drawing() as drawn, progress_line(drawn) as line:
+        task = line.add_task("", total=None, unit="")
+
+        def begin(description: str, unit: str = "photos") -> Progress:
+            line.reset(task, description=escape(description), total=None, unit=unit)
+
+            def update(done: int, total: int | None = None) -> None:
+                line.update(task, completed=done, total=total)
+
+            return update
+
+        yield begin
+
+
+@contextmanager
 def progress_bar(description: str, *, unit: str = "photos") -> Iterator[Progress]:
     """A bar with count, rate and time left on stderr; nothing when quiet or not on a terminal."""
-    if _quiet or not sys.stderr.isatty():
-        yield silent
-        return
-    from rich.progress import (
-        BarColumn,
-        DownloadColumn,
-        MofNCompleteColumn,
-        ProgressColumn,
-        SpinnerColumn,
-        Task,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-        TransferSpeedColumn,
-    )
-    from rich.progress import Progress as RichProgress
-    from rich.text import Text
-
-    class Rate(ProgressColumn):
-        def render(self, task: Task) -> Text:
-            speed = task.finished_speed or task.speed
-            return Text("" if speed is None else f"{speed:,.1f} {unit}/s")
-
-    in_bytes = unit == "bytes"
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn() if in_bytes else MofNCompleteColumn(),
-        TransferSpeedColumn() if in_bytes else Rate(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with _drawing() as drawn, RichProgress(*columns, console=drawn, transient=True) as bar:
-        task = bar.add_task(escape(description), total=None)
-
-        def update(done: int, total: int | None = None) -> None:
-            bar.update(task, completed=done, total=total)
-
-        yield update
+    with stages() as begin:
+        yield begin(description, unit)
 
 
 class _Log(io.TextIOBase):

@@ -188,8 +188,8 @@ def export(
         far=threshold,
         tolerance=tolerance,
     )
-    with console.progress_bar("Cutting the pairs' faces") as progress:
-        report = run(checkpoint, options, progress=progress)
+    with console.stages() as stages:
+        report = run(checkpoint, options, stages=stages)
     if license == "unspecified":
         console.note("The file says that its weights have no stated license; --license states one.")
     if not report.real_crops:

@@ -131,7 +131,8 @@ def add(
 
     if output and not overrides.output_name:
         overrides = dataclasses.replace(overrides, output_name=output)
-    pack = register(source, name, force=force, overrides=overrides, detector=detector, encoder=encoder)
+    with progress_bar(f"Trying {source}"):
+        pack = register(source, name, force=force, overrides=overrides, detector=detector, encoder=encoder)
     if json_output:
         result_json(_pack_document(pack, status="registered", identity=pack_hash(pack)))
     else:
@@ -227,7 +228,8 @@ def check(
     from facerec_cli.packs import store
 
     try:
-        findings = store.check(name)
+        with progress_bar("Checking"):
+            findings = store.check(name)
     except InputError as fault:  # to the shell, a model that is not here, as for every other command
         raise ModelError(fault.message, hint=fault.hint) from fault
     if json_output:

@@ -115,7 +115,7 @@ def test_fewer_pairs_than_asked_for_are_told(people: Path, tmp_path: Path):
             "pairs",
             str(people),
             "-o",
-            str(tmp_path / "p.txt"),
+            str(tmp_path / f"{pairs}.txt"),
             "--pairs",
             str(pairs),
             "--folds",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -147,6 +149,45 @@ def test_a_full_disk_leaves_nothing(
         sealed(model, exported.files[0].pack, folder / "x.onnx")
     assert [path.name for path in tmp_path.iterdir()] == ["x.onnx"]
     assert old.read_text() == "the previous one"
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+count, replace = [0], os.replace
+def stop(source, target):
+    count[0] += Path(source).suffix == ".onnx" and not str(target).startswith(str(Path(source).parent))
+    if count[0] == 2:
+        os._exit(9)  # at once, as a kill from outside
+    replace(source, target)
+os.replace = stop
+from facerec_cli.export import ExportOptions, export
+export(Path(sys.argv[1]), ExportOptions(output=Path(sys.argv[2]), forms=("fp16",)))
+"""
+
+
+@pytest.mark.slow
+def test_killed_between_two_files_an_export_leaves_nothing_after_the_next(tmp_path: Path, best: Path) -> None:
+    target = tmp_path / "x.onnx"
+    words = [sys.executable, "-c", KILLED, str(best), str(target)]
+    assert subprocess.run(words, check=False, timeout=300).returncode == 9
+    assert target.exists() and not (tmp_path / "x_fp16.onnx").exists()
+    export(best, ExportOptions(output=target, forms=("fp16",)))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["x.onnx", "x_fp16.onnx"]
+
+
+def test_told_to_stop_in_the_exporter_is_an_interrupt(
+    tmp_path: Path, best: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The exporter catches what ends it and calls it its own fault, "step 1/3"."""
+
+    def stop(*given: object, **settings: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("torch.export.export", stop)
+    with pytest.raises(KeyboardInterrupt):
+        export(best, ExportOptions(output=tmp_path / "x.onnx"))
+    assert list(tmp_path.iterdir()) == []
 
 
 def spoiled(exported: ExportReport, position: float) -> tuple[onnx.ModelProto, str]:
