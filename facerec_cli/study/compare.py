@@ -148,7 +148,7 @@ def compare(
     }
 
 
-def _embeddings(path: Path) -> dict[str, Rows]:
+def _embeddings(path: Path) -> dict[str, NDArray[np.float32]]:
     """The embeddings that a run wrote, by condition."""
     try:
         with NpzFile(path) as found:
