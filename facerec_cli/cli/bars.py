@@ -59,5 +59,6 @@ def progress_line(console: Console) -> RichProgress:
     columns.append(_Count(table_column=Column(no_wrap=True)))
     if room >= _WIDE:
         columns.append(_Rate(table_column=Column(no_wrap=True)))
-    columns.append(_Time(table_column=Column(no_wrap=True)))
+    if room >= _MIDDLE:
+        columns.append(_Time(table_column=Column(no_wrap=True)))
     return RichProgress(*columns, console=console, transient=True)

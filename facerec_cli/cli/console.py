@@ -27,7 +27,7 @@ from rich.markup import escape
 
 from facerec_cli.cli.layout import broken, needed, one_below_the_other
 from facerec_cli.cli.streams import lose_output
-from facerec_cli.errors import EXIT_BUG, EXIT_INTERRUPTED, FacerecError, OutputError
+from facerec_cli.errors import EXIT_BUG, EXIT_INTERRUPTED, FacerecError, OutputError, was_interrupt
 from facerec_cli.progress import Progress, Stages, silent_stages
 from facerec_cli.resources import resource_error
 
@@ -314,6 +314,8 @@ def _end(fault: BaseException, *, as_json: bool) -> NoReturn:
         raise typer.Exit(0)
     if isinstance(fault, SystemExit):
         raise fault
+    if not isinstance(fault, KeyboardInterrupt) and was_interrupt(fault):
+        fault = KeyboardInterrupt()
     if not isinstance(fault, FacerecError):
         fault = resource_error(fault) or fault
     if isinstance(fault, KeyboardInterrupt):
@@ -326,7 +328,8 @@ def _end(fault: BaseException, *, as_json: bool) -> NoReturn:
         hint = "This is a fault of facerec. Run again with --debug and report the traceback."
     console = _console(stderr=True)
     if isinstance(fault, KeyboardInterrupt):  # what somebody wanted is not an error
-        console.print(f"[yellow]interrupted:[/yellow] {escape(message)}" if str(fault) else message)
+        told = message.removeprefix("interrupted").lstrip(":; ")
+        console.print("[yellow]interrupted[/yellow]" + (f": {escape(told)}" if told else ""))
     else:
         console.print(f"[bold red]error:[/bold red] {escape(message)}")
     if hint:

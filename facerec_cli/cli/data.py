@@ -233,7 +233,7 @@ def align(
 
 def _tell_pairs(drawn: int, wanted: int, folds: int, output: Path) -> None:
     if drawn + 2 * folds <= wanted:  # less is lost by rounding to whole folds
-        console.warn(f"{wanted:,} pairs were asked for; these photos give no more in equal halves")
+        console.warn(f"these photos give {drawn:,} pairs in equal halves, fewer than --pairs {wanted:,}")
     console.result(f"{drawn:,} pairs, half of them of one person, in {output}")
 
 

@@ -20,6 +20,7 @@ from facerec_cli.datasets.decode import BrokenPhotoError
 from facerec_cli.datasets.positioned import PositionedFile
 from facerec_cli.errors import FacerecError, InputError
 from facerec_cli.images.suffixes import IMAGE_SUFFIXES
+from facerec_cli.sniff import HEAD, refuse_pointer
 
 _BLOCK = 512  # bytes of a tar header
 _MAX_TEXT = 64 * 1024  # of a .cls or .txt member
@@ -116,6 +117,8 @@ def _index(shard: Path) -> NDArray[np.int64]:
     labels: dict[str, int] = {}
     texts: dict[str, tuple[int, int]] = {}
     size = shard.stat().st_size
+    with shard.open("rb") as stream:
+        refuse_pointer(stream.read(HEAD), str(shard))
     try:
         with tarfile.open(shard, "r:") as archive:
             for member in archive:

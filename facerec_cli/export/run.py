@@ -221,6 +221,7 @@ def _make_files(
 ) -> list[ExportedFile]:
     """Write, seal and measure every form in the workshop."""
     from facerec_cli.faces import open_model
+    from facerec_cli.faces.proof import prove
 
     reference = parity.torch_embeddings(source.backbone, source.preprocessing, chosen.crops, options.graph)
     made = []
@@ -238,6 +239,7 @@ def _make_files(
             own = dataclasses.replace(own, training=told)
         card = _threshold(measured.verification, options, pairs)
         opened = sealed(graph, dataclasses.replace(own, threshold=card), path)
+        prove(opened)
         measured = dataclasses.replace(measured, size=path.stat().st_size)
         made.append(ExportedFile(form, path, opened, measured))
     return made

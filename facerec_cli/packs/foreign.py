@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from facerec_cli.errors import FacerecError, ModelError
+from facerec_cli.resources import resource_error
 
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
@@ -36,6 +37,8 @@ def reading(path: Path, kind: str, *, hint: str = "Get or export the file again.
             raise
         raise ModelError(f"{path} cannot be read: {fault.strerror or fault}.", hint=hint) from fault
     except Exception as fault:
+        if short := resource_error(fault):
+            raise short from fault
         reason = str(fault).strip().partition("\n")[0][:200] or type(fault).__name__
         raise ModelError(f"{path} is damaged, or not {kind}: {reason}.", hint=hint) from fault
 

@@ -50,7 +50,8 @@ class StudySettings:
         pairs: A list of pairs of these photos; those of two test people give the accuracy. "": drawn.
         aligned: Whether the photos are aligned crops of 112 x 112 already.
         faces: Which face of several: main, center or largest.
-        seeds: Each arm is trained once with each.
+        seeds: Numbers of the seeds, ``[0, 1, 2]``; each arm is trained once with each. From three on a report
+            says what another seed would give.
         baseline: The arm that the others are compared with.
         judge: "test", or "validation" to search for settings without a look at the test people.
     """
@@ -280,6 +281,12 @@ def _table(kind: type[Settings], values: Mapping[str, Any], where: str) -> Setti
     for key, value in values.items():
         if key not in types:
             raise InputError(f"{where}: there is no setting {key!r}.", hint=_guess(key, tuple(types)))
+        if key == "seeds" and isinstance(value, int) and not isinstance(value, bool):
+            raise InputError(
+                f"{where} seeds = {value} could mean the one seed number {value} or {value} seeds.",
+                hint=f"Write seeds = [{value}] for the one, or seeds = {list(range(max(value, 1)))[:10]} for "
+                "as many. With --set: study.seeds=[0,1,2].",
+            )
         try:
             given[key] = checked(f"{where} {key}", types[key], value)
         except UsageError as fault:

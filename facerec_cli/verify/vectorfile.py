@@ -8,6 +8,7 @@ import logging
 import math
 import zipfile
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from facerec_cli.errors import FacerecError, InputError, MissingExtraError
 from facerec_cli.faces.choice import choose
+from facerec_cli.sniff import HEAD, refuse_pointer
 from facerec_cli.tables.text import decode
 from facerec_cli.untrusted import NpzFile, parse_json, read_npy
 from facerec_cli.verify.gallery import Gallery, ModelInfo
@@ -59,6 +61,8 @@ def read_vectors(path: Path, *, faces: str = "main") -> VectorFile:
     """
     if not is_file(path):
         raise InputError(f"There is no embeddings file {str(path)!r}.")
+    with suppress(OSError), path.open("rb") as stream:  # each reader below says why it cannot be opened
+        refuse_pointer(stream.read(HEAD), repr(str(path)))
     suffix = path.suffix.lower()
     if suffix == ".parquet":
         vectors, rows, document = _read_parquet(path)

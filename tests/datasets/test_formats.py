@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
-from facerec_cli.datasets import open_dataset
+from facerec_cli.datasets import cache, open_dataset
 from facerec_cli.datasets.augment import Augment
 from facerec_cli.datasets.convert import convert
 from facerec_cli.datasets.loader_fetch import Fetch
@@ -487,3 +488,23 @@ def test_names_of_an_insightface_list_beside_a_rec_are_not_its_labels(tmp_path: 
         "1/00000001",
         "2/00000002",
     ]
+
+
+def test_what_is_kept_of_a_file_is_made_again_where_it_is_damaged(tmp_path: Path):
+    source = tmp_path / "data"
+    source.write_bytes(b"1")
+    numbers = np.arange(1000, dtype=np.int64)
+    made = []
+
+    def make() -> NDArray[np.int64]:
+        made.append(1)
+        return numbers
+
+    for _ in range(2):
+        np.testing.assert_array_equal(cache.remember("numbers", [source], make), numbers)
+    (kept,) = cache.folder().glob("numbers-*")
+    content = bytearray(kept.read_bytes())
+    content[len(content) // 2] ^= 1  # one number is another one
+    kept.write_bytes(content)
+    np.testing.assert_array_equal(cache.remember("numbers", [source], make), numbers)
+    assert len(made) == 2

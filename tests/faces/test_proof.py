@@ -269,7 +269,7 @@ REFUSED: dict[str, tuple[Callable[[Path], Path], str, str]] = {
     ),
     "zeros": (
         variant(tail=_flat(("Mul", ["flat", "zero"], ["embedding"], {})), constants={"zero": np.float32(0)}),
-        "all zero", "--mean",
+        "all zero", "mean and std",
     ),
     "NaN": (
         variant(tail=_flat(("Neg", ["flat"], ["minus"], {}), ("Sub", ["minus", "one"], ["below"], {}),

@@ -7,9 +7,9 @@ import pytest
 
 from facerec_cli.datasets import open_dataset
 from facerec_cli.errors import InputError, UsageError
-from facerec_cli.study.compare import interval_over_seeds
 from facerec_cli.study.conditions import CONDITIONS, apply
 from facerec_cli.study.interpolate import choose
+from facerec_cli.study.intervals import interval_over_seeds
 from facerec_cli.study.protocol import SplitSettings, ValidationSettings
 from facerec_cli.study.split import split_people
 from facerec_cli.study.subsets import conditions_of, gradients, make_pairs
