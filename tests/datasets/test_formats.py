@@ -317,7 +317,7 @@ def test_a_rec_that_changes_under_its_labels_is_noticed(tmp_path: Path):
     ]
     write_rec(tmp_path / "a.rec", payloads)
     dataset = open_dataset(tmp_path / "a.rec")
-    with pytest.raises(InputError, match=r"labelled 1, but 0 was expected"):
+    with pytest.raises(InputError, match=r"labeled 1, but 0 was expected"):
         dataset.read(2)
 
 
