@@ -127,6 +127,7 @@ def _tiff(data: bytes) -> Header:
 
 
 _SPACE = re.compile(rb"(?:\s|#[^\n]*\n)*+")
+_HEAD = 1 << 16  # bytes of a header, comments and all
 _NUMBER = re.compile(rb"\d{1,9}")
 
 
@@ -135,7 +136,7 @@ def _pnm(data: bytes) -> Header:
     sizes: list[int] = []
     at = 2
     for _ in range(2):
-        space = _SPACE.match(data, at)
+        space = _SPACE.match(data, at, _HEAD)
         found = _NUMBER.match(data, space.end() if space else at)
         if found is None:
             raise ValueError("its pnm header states no size")

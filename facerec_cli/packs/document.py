@@ -74,6 +74,8 @@ from facerec_cli.errors import ModelError
 from facerec_cli.files import write_file
 from facerec_cli.packs import readers as read
 from facerec_cli.packs.manifest import (
+    MAX_SIZE,
+    MIN_SIZE,
     DetectorSpec,
     EncoderSpec,
     License,
@@ -225,7 +227,7 @@ _PROVENANCE: dict[str, read.Reader] = {
 _ENCODER: dict[str, read.Reader] = {
     "file": read.file_name,
     "sha256": read.sha256,
-    "embedding_size": read.integer(2, 65536),
+    "embedding_size": read.integer(MIN_SIZE, MAX_SIZE),
     "input_size": _SIZE,
     "color": _COLOR,
     "mean": _MEAN,

@@ -11,6 +11,7 @@ import numpy as np
 
 from facerec_cli.errors import ModelError
 from facerec_cli.packs.foreign import not_onnx, reading
+from facerec_cli.packs.manifest import MAX_SIZE, MIN_SIZE
 from facerec_cli.packs.ports import FLOATS, WHOLE, Port, Shape, embeddings, read_port
 
 _STANDARD_DOMAINS = {"", "ai.onnx", "ai.onnx.ml", "com.microsoft"}
@@ -129,6 +130,11 @@ def check_encoder(
         )
     chosen = choose_output(network, output, embedding_size)
     found = chosen.vector_size
+    if found is not None and found != 0 and not MIN_SIZE <= found <= MAX_SIZE:
+        raise ModelError(
+            f"{path} gives {found:,} numbers a face; an embedding has {MIN_SIZE} to {MAX_SIZE:,}.",
+            hint="Export the layer before its classifier." if found > MAX_SIZE else "It is no face network.",
+        )
     if embedding_size and found not in (0, embedding_size):
         raise ModelError(
             f"{path} gives {found} numbers a face, not {embedding_size}.",

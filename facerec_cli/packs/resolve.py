@@ -132,9 +132,10 @@ def open_path(path: Path, *, overrides: PackOverrides | None = None) -> ModelPac
         if path.is_dir():
             pack = _open_folder(path)
         elif path.suffix.lower() != ".onnx" or not path.is_file():
+            archive = path.suffix.lower() in (".zip", ".tar", ".gz", ".tgz", ".7z")
             raise ModelError(
                 f"{path} is not an .onnx file or a pack folder.",
-                hint="Name one of these: unpack an archive first, and give an ONNX file the suffix .onnx.",
+                hint="Unpack it first, and add the folder." if archive else "",
             )
         elif not _carries_manifest(path):
             return open_bare(path, overrides or PackOverrides(), flags=overrides is not None)
