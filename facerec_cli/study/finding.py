@@ -56,7 +56,7 @@ def _deciding(results: Mapping[str, Any]) -> str:
         return "hard"
     measured = [name for name, own in results["subsets"].items() if "reason" not in own]
     hard = [name for name in measured if name != "clean clean"]
-    return next(iter([*hard, *measured, *results["subsets"]]))
+    return str(next(iter([*hard, *measured, *results["subsets"]])))
 
 
 def _unknown(found: Mapping[str, Mapping[str, Any]], baseline: str, first: str) -> str:
