@@ -1,7 +1,7 @@
 """What the package's page on an index shows: the README, without links that lead nowhere there.
 
-Its links to pages, pictures and files are relative to the repository; an index has none of them, and the project
-has no public address that they could be completed with. The words stay; the pages are in the source distribution.
+Its links to pages, pictures and files are relative to the repository. An index has none of them, and the
+project has no public address to complete them with. The words stay; the pages are in the source distribution.
 """
 
 from __future__ import annotations

@@ -168,7 +168,7 @@ def atomic_write(
         hint: What more there is to do where it cannot be written.
         devices: Whether a pipe or device of that name is refused or written to as it is; to replace it would
             take it away from every program of the machine.
-        folder: Where it is until then, in the same file system; beside its place by default.
+        folder: Where it is until then, if that is on the same disk; beside its place by default.
         sync_folder: Flush the rename to the disk too.
 
     Raises:
@@ -185,7 +185,11 @@ def atomic_write(
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside, raw = _open_beside(folder or path.parent, path.name)
+        if (
+            folder is None or folder.stat().st_dev != path.parent.stat().st_dev
+        ):  # a link may lead to another disk
+            folder = path.parent
+        beside, raw = _open_beside(folder, path.name)
     stream = io.BufferedWriter(raw)  # type: ignore[type-var]  # typeshed wants its write() to take less
     try:
         try:

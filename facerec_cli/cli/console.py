@@ -239,8 +239,11 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
         _configure(quiet=quiet, verbose=verbose, debug=debug)
         try:
             function(**arguments)
-        except (typer.Exit, typer.Abort):
+        except typer.Exit:
             raise
+        except typer.Abort:  # Ctrl-C, or the end of the input, at a question; typer would end with code 1
+            unanswered = KeyboardInterrupt("interrupted before the question was answered")
+            _end(unanswered, as_json=bool(arguments.get("json_output")))
         except BaseException as fault:
             _end(fault, as_json=bool(arguments.get("json_output")))
 

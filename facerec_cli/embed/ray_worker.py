@@ -21,6 +21,7 @@ from facerec_cli.embed.rows import make_shard
 from facerec_cli.errors import FacerecError, InputError, ModelError, ResourceError
 from facerec_cli.faces import FaceModel, open_model
 from facerec_cli.faces.runtime import import_onnxruntime
+from facerec_cli.files import output_error
 from facerec_cli.images import quiet_decoders
 from facerec_cli.images.remote import is_url
 from facerec_cli.packs.manifest import ModelPack
@@ -130,7 +131,7 @@ class ShardEmbedder:
         except FacerecError as error:
             fault = error
         except OSError as error:  # of the destination; a photo's own is in its row
-            fault = InputError(f"Shard {shard} cannot be written on {socket.gethostname()}: {error}.")
+            fault = output_error(f"Shard {shard} on {socket.gethostname()}", error)
         return pa.table(
             {
                 "shard": [shard],

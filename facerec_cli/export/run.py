@@ -52,7 +52,8 @@ def export(checkpoint: Path, options: ExportOptions, *, stages: Stages = silent_
     Raises:
         UsageError: Options that do not fit together, or a file that exists.
         InputError: Crops or pairs that cannot be used.
-        ModelError: The checkpoint cannot be used, the files cannot be written, or parity fails.
+        ModelError: The checkpoint cannot be used, or parity fails.
+        OutputError: The files cannot be written.
     """
     name, place = target(options)
     targets = {form: beside(place, form) for form in (FULL, *options.forms)}

@@ -11,11 +11,13 @@ can be said but for the people, and of a few people nothing either.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from facerec_cli.errors import InputError
 from facerec_cli.progress import Progress, silent
 from facerec_cli.study.crops import read_crops
 from facerec_cli.study.intervals import MIN_SAME_PAIRS, Rows, drawn, interval_over_seeds, percentiles
@@ -24,6 +26,7 @@ from facerec_cli.study.prepare import Prepared
 from facerec_cli.study.protocol import BEFORE, Protocol
 from facerec_cli.study.run import EMBEDDINGS, Job
 from facerec_cli.study.subsets import Pairs, make_pairs, measurable
+from facerec_cli.untrusted import NpzFile
 from facerec_cli.verify.bootstrap import MIN_PEOPLE, resampled_tar
 from facerec_cli.verify.folds import kind_for
 from facerec_cli.verify.statistics import evaluate
@@ -63,8 +66,7 @@ def compare(
         enough[HARD] = all(enough[name] for name in hard)
         fars[HARD] = tuple(far for far in test.fars if all(far in fars[name] for name in hard))
     for done, job in enumerate(jobs, 1):
-        with np.load(job.folder / EMBEDDINGS) as found:
-            rows = {name: found[name] for name in found.files}
+        rows = _embeddings(job.folder / EMBEDDINGS)
         record = job.record() or {}
         figures = {}
         for name, own in pairs.items():
@@ -153,6 +155,18 @@ def compare(
         },
         "hardest": _hardest(prepared, pairs[_hardest_subset(test.subsets)], scores),
     }
+
+
+def _embeddings(path: Path) -> dict[str, NDArray[np.float32]]:
+    """The embeddings that a run wrote, by condition."""
+    try:
+        with NpzFile(path) as found:
+            return dict(found)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"The embeddings {path} are damaged: {error}.",
+            hint="Delete the file, and the same study with --resume makes it anew.",
+        ) from error
 
 
 def _too_few(pairs: Pairs) -> str:

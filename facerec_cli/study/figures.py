@@ -33,7 +33,8 @@ def style_of(arms: Sequence[str]) -> str:
         )
 
     again = [f".line.a{i} {{ stroke-dasharray: 5 3; }}" for i in range(len(_LIGHT), len(arms))]
-    return f"{rules(_LIGHT)} {' '.join(again)} @media (prefers-color-scheme: dark) {{ {rules(_DARK)} }}"
+    dark = f"@media screen and (prefers-color-scheme: dark) {{ {rules(_DARK)} }}"
+    return f"{rules(_LIGHT)} {' '.join(again)} {dark}"
 
 
 def roc(results: Mapping[str, Any], subset: str) -> str:

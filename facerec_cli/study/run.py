@@ -10,6 +10,7 @@ import hashlib
 import json
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from facerec_cli.study.judge import device_of, embed_photos, first_network
 from facerec_cli.study.materials import Materials
 from facerec_cli.study.protocol import BEFORE, ValidationSettings
 from facerec_cli.training.config import Recipe, changed, to_document
+from facerec_cli.untrusted import parse_json
 
 RECORD, EMBEDDINGS = "run.json", "embeddings.npz"
 _TRAINED, _BEGUN = "trained.json", "training.key"
@@ -79,8 +81,10 @@ class Job:
     def record(self) -> dict[str, Any] | None:
         """What the finished run wrote; None where it is not finished, or belongs to other settings."""
         try:
-            found: dict[str, Any] = json.loads((self.folder / RECORD).read_text("utf-8"))
+            found = parse_json((self.folder / RECORD).read_bytes())
         except (OSError, ValueError):
+            return None
+        if not isinstance(found, dict):
             return None
         return found if found.get("key") == self.key() and (self.folder / EMBEDDINGS).is_file() else None
 
@@ -96,9 +100,10 @@ class Job:
 
         key, done = self.training_key(), self.folder / _TRAINED
         if done.is_file() and (self.folder / "best.pt").is_file():
-            found = json.loads(done.read_text("utf-8"))
-            if found["key"] == key:
-                return float(found["seconds"])
+            with suppress(ValueError, KeyError, TypeError):  # damaged: the training is gone on with
+                found = parse_json(done.read_bytes())
+                if found["key"] == key:
+                    return float(found["seconds"])
         self.folder.mkdir(parents=True, exist_ok=True)
         begun = self.folder / _BEGUN
         same = begun.is_file() and begun.read_text() == key

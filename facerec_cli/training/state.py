@@ -80,7 +80,7 @@ def save_last(parts: Parts, progress: Progress, out: Path, world: World) -> Path
     """Write everything that a bit-exact continuation needs; a collective.
 
     Raises:
-        TrainingError: It cannot be written; the previous checkpoint is kept.
+        OutputError: It cannot be written; the previous checkpoint is kept.
     """
     share_buffers(parts, world)
     state = parts.loss.state_dict()

@@ -479,6 +479,17 @@ def test_synthetic_is_the_same_everywhere_and_classes_differ():
     assert 0 < same < other
 
 
+def test_names_of_an_insightface_list_beside_a_rec_are_not_its_labels(tmp_path: Path):
+    """Its lines are `flag path label`, so the first is not the record's key and the last no name."""
+    write_rec(tmp_path / "a.rec", [pack(float(key), key, b"p") for key in range(3)])
+    (tmp_path / "a.lst").write_text("1\tx/a.jpg\t0\n1\tx/b.jpg\t1\n1\tx/c.jpg\t2\n")
+    assert [open_dataset(tmp_path / "a.rec").name(i) for i in range(3)] == [
+        "0/00000000",
+        "1/00000001",
+        "2/00000002",
+    ]
+
+
 def test_what_is_kept_of_a_file_is_made_again_where_it_is_damaged(tmp_path: Path):
     source = tmp_path / "data"
     source.write_bytes(b"1")
