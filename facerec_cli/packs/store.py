@@ -137,6 +137,12 @@ def install(pack: ModelPack, files: Mapping[str, Path], *, force: bool = False) 
     """
     name = check_name(pack.name)
     _refuse_taken(name, force=force)
+    if len({file.casefold() for file in (MANIFEST, *files)}) <= len(files):
+        raise ModelError(
+            f"{pack.name} has files whose names differ in capitals alone, or one called {MANIFEST}: "
+            f"{', '.join(files)}.",
+            hint="Some systems take them for one. Rename them, in the manifest too.",
+        )
     room = user_packs()
     try:
         room.mkdir(parents=True, exist_ok=True)
