@@ -293,7 +293,10 @@ def _settle_license(pack: ModelPack, agreed: bool) -> None:
         raise licences.refusal(pack)
     note(f"{pack.name}: {pack.license.weights}\n{pack.license.notice}")
     if not agreed and not typer.confirm("Do you agree to these terms?", err=True):
-        raise UsageError(f"The terms of {pack.name} were not agreed to, so it was not pulled.")
+        raise UsageError(
+            f"The terms of {pack.name} were not agreed to, so it was not pulled.",
+            hint="Read them, and say --accept-license if you agree.",
+        )
     note(f"Your agreement is recorded in {licences.accept(pack)}")
 
 

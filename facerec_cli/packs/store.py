@@ -176,7 +176,10 @@ def remove(name: str) -> Path:
     if entry is None:
         raise ModelError(f"There is no model {name!r} here.", hint="facerec models list shows what there is.")
     if entry.origin == "embedded":
-        raise ModelError(f"{name} is part of facerec and cannot be removed.")
+        raise ModelError(
+            f"{name} is part of facerec and cannot be removed.",
+            hint="`facerec models list` shows which ones were added; those can be removed.",
+        )
     if entry.origin == "insightface":
         raise ModelError(
             f"{name} belongs to insightface; facerec did not put it there and leaves it alone.",
