@@ -24,6 +24,7 @@ from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 RESULTS = REPOSITORY / "benchmarks" / "results"
+INK = "#6e7781"  # nothing is painted behind the picture: read on a white page and on a dark one
 PICTURE = REPOSITORY / "docs" / "images" / "benchmarks.png"
 PAGE = REPOSITORY / "docs" / "benchmarks.md"
 PACKAGES = ("numpy", "onnxruntime", "torch", "opencv-python")
@@ -172,18 +173,20 @@ def draw(lines: Sequence[Comparison], target: Path = PICTURE) -> None:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
+    inks = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
+    plt.rcParams.update(dict.fromkeys(inks, INK))
     figure, (left, right) = plt.subplots(
         1, 2, figsize=(12, 1.1 + 0.42 * len(lines)), dpi=110, sharey=True, width_ratios=[2.2, 1]
     )
     for y, line in enumerate(lines):
         last = line.ratios[-1]
-        colour = "#1b7f5c" if last >= 1 else "#c2482f"
+        colour = "#1f8f68" if last >= 1 else "#d2583c"
         left.plot([1, last], [y, y], color=colour, linewidth=1.2, alpha=0.5)
         left.plot(last, y, "o", color=colour, markersize=6)
         left.annotate(f"{last:.3g}×", (last, y), (7 if last >= 1 else -7, 0), textcoords="offset points",
                       va="center", ha="left" if last >= 1 else "right", fontsize=8)  # fmt: skip
         moved = [y - 0.4 * max(-1.0, min(1.0, math.log2(value / line.ratios[0]))) for value in line.ratios]
-        right.axhline(y, color="#dddddd", linewidth=0.8, zorder=0)
+        right.axhline(y, color="#88888866", linewidth=0.8, zorder=0)
         right.plot(line.when, moved, "o-", color=colour, markersize=3.5, linewidth=1)
     left.set_yticks(
         range(len(lines)),
@@ -194,7 +197,7 @@ def draw(lines: Sequence[Comparison], target: Path = PICTURE) -> None:
     left.xaxis.set_major_formatter("{x:g}×")
     left.margins(x=0.12)
     left.set_ylim(len(lines) - 0.4, -0.6)
-    left.axvline(1, color="black", linewidth=0.8)
+    left.axvline(1, color=INK, linewidth=0.8)
     left.set_xlabel("times better than the peer in the last run", fontsize=9)
     times = sorted(time for line in lines for time in line.when)
     margin = max(0.05 * (times[-1] - times[0]), timedelta(hours=1))
@@ -207,7 +210,7 @@ def draw(lines: Sequence[Comparison], target: Path = PICTURE) -> None:
         for side in ("top", "right", "left"):
             axes.spines[side].set_visible(False)
     target.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(target, bbox_inches="tight", facecolor="white", metadata={"Software": None})
+    figure.savefig(target, bbox_inches="tight", transparent=True, metadata={"Software": None})
     plt.close(figure)
 
 

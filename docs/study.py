@@ -19,17 +19,18 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from facerec_cli.study.figures import colours_of, det, roc, similarities, style_of
-from facerec_cli.study.tables import Table, facts, subset_words, tables
-from facerec_cli.verify.plots import HEIGHT, WIDTH
+from facerec_cli.report.svg import HEIGHT, WIDTH
+from facerec_cli.study.figures import colors_of, det, roc, similarities, style_of
+from facerec_cli.study.tables import Table, arm_words, facts, subset_words, tables
 
 PAGE = Path(__file__).with_name("study.md")
 DATA = Path(__file__).with_name("study")
 BLOCK = re.compile(r"(<!-- (\w+): (.+?) -->\n)(.*?)(<!-- end -->)", re.S)
 _SHOWN = ("clean clean", "clean px16")  # in the figures: an easy and a hard subset
 _STYLE = (
-    "text { fill: #5b6675; font: 12px system-ui, sans-serif; } .axis { font-size: 13px; } "
-    ".grid { stroke: #8884; } .line { fill: none; stroke-width: 2; } .area { stroke-width: 1.4; }"
+    "text { fill: #6b7685; font: 12px system-ui, sans-serif; } .grid { stroke: #8884; } "
+    ".line { fill: none; stroke-width: 2; } .area { fill-opacity: .4; stroke-width: 1.4; } "
+    ".area.genuine { fill: #2b7fd6; stroke: #2b7fd6; } .area.impostor { fill: #d9622b; stroke: #d9622b; }"
 )
 
 
@@ -48,15 +49,12 @@ def take(folder: Path, name: str) -> None:
     else:
         (DATA / results["split"]).write_text(_line(split) + "\n", "utf-8")
     for subset in _SHOWN:
-        figures = {
-            "roc": roc(results, subset),
-            "det": det(results, subset),
-            "pairs": similarities(results, subset),
-        }
-        for kind, figure in figures.items():
+        figures = {"roc": {"": roc(results, subset)}, "det": {"": det(results, subset)}}
+        figures["pairs"] = similarities(results, subset)
+        for kind, panels in figures.items():
             file = DATA / f"{name}_{kind}_{subset.replace(' ', '_')}.svg"
-            if figure and file.name in page:
-                file.write_text(_alone(figure, list(results["arms"])), "utf-8")
+            if all(panels.values()) and file.name in page:
+                file.write_text(_alone(panels, list(results["arms"])), "utf-8")
     for drawn in ("curves", "similarities", "hardest"):
         del results[drawn]
     (DATA / f"{name}.json").write_text(_text(results), "utf-8")
@@ -163,17 +161,27 @@ def _settings(results: dict[str, Any]) -> Iterator[str]:
         yield f"| {arm} | {', '.join(own) or '–'} |"
 
 
-def _alone(figure: str, arms: list[str]) -> str:
-    """A figure as a file of its own, with its style and the arms' names above it."""
-    at, names = 74.0, []
-    for arm, colour in colours_of(arms).items():
-        names.append(f'<text x="{at:.0f}" y="-6" style="fill: {colour}">{escape(arm)}</text>')
-        at += 7.5 * len(arm) + 14
-    width = max(WIDTH, round(at))
-    opening = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 -22 {width} {HEIGHT + 22}"'
-    figure = re.sub(r'^<svg viewBox="[^"]*"', opening, figure)
-    style = f"<style>{_STYLE} {style_of(arms)}</style>"
-    return figure.replace("</title>", f"</title>{style}{''.join(names)}", 1) + "\n"
+def _alone(panels: dict[str, str], arms: list[str]) -> str:
+    """A file of its own with its style: a figure with the arms' names above it, or a panel of each arm."""
+    columns = min(len(panels), 3)
+    width, height = columns * WIDTH, -(-len(panels) // columns) * (HEIGHT + 22)
+    parts, at = [], 66.0
+    for number, (arm, figure) in enumerate(panels.items()):
+        x, y = number % columns * WIDTH, number // columns * (HEIGHT + 22)
+        parts.append(
+            figure.replace("<svg ", f'<svg x="{x}" y="{y + 22}" width="{WIDTH}" height="{HEIGHT}" ', 1)
+        )
+        if arm:
+            parts.append(f'<text x="{x + 66}" y="{y + 16}">{escape(arm_words(arm))}</text>')
+    if "" in panels:
+        for arm, color in colors_of(arms).items():
+            parts.append(f'<text x="{at:.0f}" y="16" style="fill: {color}">{escape(arm)}</text>')
+            at += 7.5 * len(arm) + 14
+    width = max(width, round(at))
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}">'
+        f"<style>{_STYLE} {style_of(arms)}</style>{''.join(parts)}</svg>\n"
+    )
 
 
 def _text(results: dict[str, Any]) -> str:

@@ -25,6 +25,7 @@ from urllib.parse import urlsplit
 
 from facerec_cli import __version__
 from facerec_cli.errors import FacerecError, ModelError
+from facerec_cli.files import dangling
 from facerec_cli.privacy import SWITCHES, device_id, reporting
 
 Status = Literal["ok", "note", "broken"]
@@ -73,6 +74,7 @@ def examine() -> list[Finding]:
     findings += _gpu()
     findings += _torch()
     findings += _models(run=healthy(runtime))
+    findings += _hidden()
     findings += _home()
     findings += _telemetry(os.environ)
     findings += _environment(os.environ.items())
@@ -161,6 +163,8 @@ def _provider(device: str) -> Finding:
     # A wheel may bring a provider that this machine has no device for: the CPU serves, and whoever asks for
     # that device by name is told.
     broken = device == "cpu" or (device == "cuda" and _driver())
+    if device in ("cuda", "tensorrt") and not _driver():  # nothing that pip installs would help
+        return Finding(subject, "note", f"no NVIDIA driver here. {fault['message']}")
     return Finding(subject, "broken" if broken else "note", fault["message"], fault["hint"])
 
 
@@ -179,7 +183,10 @@ def probe(device: str) -> None:
             calls = network.run(2, lambda rows, _: image[rows])
             found = np.concatenate([outputs[0] for _, outputs in calls])
             if not np.allclose(found.reshape(2, 4, 4), image.sum(axis=1), rtol=1e-2):
-                raise ModelError(f"{device} computes wrong numbers.")
+                raise ModelError(
+                    f"{device} computes wrong numbers.",
+                    hint="Use --device cpu, and install another version of ONNX Runtime.",
+                )
         except FacerecError as fault:
             print(json.dumps({"message": fault.message, "hint": fault.hint}))  # noqa: T201 - read by our parent
             sys.exit(4)
@@ -207,7 +214,9 @@ def _gpu() -> list[Finding]:
     gpu_wheel = "onnxruntime-gpu" in _installed(_RUNTIME_WHEELS)
     if not driver and not gpu_wheel:
         return [Finding("gpu", "ok", "none found; the CPU is used")]
-    findings = [Finding("gpu", "ok" if driver else "note", driver or "no NVIDIA driver found")]
+    findings = [Finding("gpu", "ok", driver)]
+    if not driver:
+        return [Finding("gpu", "note", "no NVIDIA driver found: onnxruntime-gpu computes on the CPU here")]
     if not gpu_wheel:
         return [*findings, Finding("cuda", "note", "this ONNX Runtime is built for the CPU only", GPU_WHEEL)]
     for library in ("cudart", "cublas", "cudnn"):
@@ -216,7 +225,7 @@ def _gpu() -> list[Finding]:
             findings.append(Finding(library, "ok", place))
         else:
             mend = "pip install 'onnxruntime-gpu[cuda,cudnn]'"
-            findings.append(Finding(library, "broken" if driver else "note", "not found", mend))
+            findings.append(Finding(library, "broken", "not found", mend))
     return findings
 
 
@@ -265,6 +274,21 @@ def _models(*, run: bool = True) -> list[Finding]:
     return findings
 
 
+def _hidden() -> list[Finding]:
+    """Packs that another user of the same folder has kept to himself."""
+    from facerec_cli.packs.places import hidden_packs, open_to_all
+
+    return [
+        Finding(
+            "models",
+            "broken",
+            f"you may not read {place}, which belongs to {owner}: its models are missing here",
+            f"as {owner}: {open_to_all(place)}",
+        )
+        for place, owner in hidden_packs().items()
+    ]
+
+
 def _mend_model(found: Any) -> str:
     if found.origin == "registered":
         return f"facerec models remove {found.name}"
@@ -273,7 +297,7 @@ def _mend_model(found: Any) -> str:
 
 def _home() -> list[Finding]:
     """Whether packs, caches and licences can be written, and what interrupted programs left."""
-    from facerec_cli.packs.places import home
+    from facerec_cli.packs.places import home, readable, user_packs
 
     place = home()
     try:
@@ -281,6 +305,13 @@ def _home() -> list[Finding]:
         with tempfile.TemporaryFile(dir=place) as stream:
             stream.write(b"x")
     except OSError as fault:
+        if link := dangling(place):
+            return [Finding("home", "broken", link, "Make that folder, or set FACEREC_HOME to another one")]
+        if place.is_dir() and readable(user_packs()):
+            detail = f"{place} may be read but not written: its models can be used, none added"
+            return [
+                Finding("home", "note", detail, "To add models, set FACEREC_HOME to a folder of your own")
+            ]
         detail = f"{place} cannot be written: {fault.strerror}"
         return [Finding("home", "broken", detail, "Set FACEREC_HOME to a folder that you may write to")]
     free = shutil.disk_usage(place).free

@@ -113,3 +113,17 @@ def of_code(exit_code: int, message: str, *, hint: str = "") -> FacerecError:
     error = kind.__new__(kind)
     FacerecError.__init__(error, message, hint=hint)  # not a kind's own, which may take other arguments
     return error
+
+
+def was_interrupt(fault: BaseException) -> bool:
+    """Whether an interrupt is what began ``fault``: libraries turn the one that meets them into their own."""
+    seen: set[int] = set()
+    waiting: list[BaseException | None] = [fault]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, KeyboardInterrupt):
+            return True
+        if one is not None and id(one) not in seen:
+            seen.add(id(one))
+            waiting += [one.__cause__, one.__context__]
+    return False

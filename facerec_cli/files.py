@@ -47,6 +47,8 @@ def output_error(path: str | Path, fault: OSError, *, what: str = "", hint: str 
     named = os.fsdecode(fault.filename) if isinstance(fault.filename, str | bytes | os.PathLike) else ""
     if named and named != str(path) and Path(named) in Path(path).parents:
         reason = f"{named}: {reason}"
+    if fault.errno in (errno.EEXIST, errno.ENOENT, errno.ENOTDIR):
+        reason = dangling(Path(path)) or reason
     if fault.errno in NO_SPACE:
         cure = "Make room there, or name another place."
     elif fault.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
@@ -54,6 +56,14 @@ def output_error(path: str | Path, fault: OSError, *, what: str = "", hint: str 
     else:
         cure = "Name another place."
     return OutputError(f"{place} cannot be written: {reason}.", hint=f"{cure} {hint}".rstrip())
+
+
+def dangling(path: Path) -> str:
+    """Which link on the way to ``path`` leads nowhere, as a sentence's part; empty where none does."""
+    for there in (path, *path.parents):
+        if there.is_symlink() and not there.exists():
+            return f"{there} is a link to {there.readlink()}, which is not there"
+    return ""
 
 
 @contextlib.contextmanager
@@ -158,7 +168,7 @@ def atomic_write(
         hint: What more there is to do where it cannot be written.
         devices: Whether a pipe or device of that name is refused or written to as it is; to replace it would
             take it away from every program of the machine.
-        folder: Where it is until then, in the same file system; beside its place by default.
+        folder: Where it is until then, if that is on the same disk; beside its place by default.
         sync_folder: Flush the rename to the disk too.
 
     Raises:
@@ -175,7 +185,11 @@ def atomic_write(
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside, raw = _open_beside(folder or path.parent, path.name)
+        if (
+            folder is None or folder.stat().st_dev != path.parent.stat().st_dev
+        ):  # a link may lead to another disk
+            folder = path.parent
+        beside, raw = _open_beside(folder, path.name)
     stream = io.BufferedWriter(raw)  # type: ignore[type-var]  # typeshed wants its write() to take less
     try:
         try:

@@ -13,5 +13,18 @@ class Progress(Protocol):
         ...
 
 
+class Stages(Protocol):
+    """A function that is told what is done next, and gives the progress to tell of it."""
+
+    def __call__(self, description: str, unit: str = "photos") -> Progress:
+        """Begin ``description``, which is counted in ``unit`` where it is counted at all."""
+        ...
+
+
 def silent(done: int, total: int | None = None) -> None:
     """Progress that goes nowhere; the default of every library function that takes one."""
+
+
+def silent_stages(description: str, unit: str = "photos") -> Progress:
+    """Stages that nobody is told of."""
+    return silent

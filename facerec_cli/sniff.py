@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from facerec_cli.errors import InputError
+from facerec_cli.errors import FacerecError, InputError
 
 HEAD = 4096
 """As many bytes of a file's beginning as are worth handing in."""
@@ -130,19 +130,20 @@ def lfs_pointer(head: bytes) -> bool:
     return head.startswith((b"version https://git-lfs.github.com/", b"version https://hawser.github.com/"))
 
 
-def refuse_pointer(head: bytes, name: str) -> None:
+def refuse_pointer(head: bytes, name: str, error: type[FacerecError] = InputError) -> None:
     """Refuse a Git LFS pointer and a web page, which stand where a file of any other kind was meant.
 
     Args:
         head: The file's first bytes.
         name: What the user calls the file.
+        error: What is raised.
 
     Raises:
-        InputError: The message says what the file is, the hint what to do.
+        FacerecError: Of that kind; the message says what the file is, the hint what to do.
     """
     found = recognize(head)
     if found is not None and (lfs_pointer(head) or found.name == _PAGE):
-        raise InputError(f"{name} is {found.name}.", hint=_sentence(found.advice))
+        raise error(f"{name} is {found.name}.", hint=_sentence(found.advice))
 
 
 def refuse_as_list(head: bytes, name: str, *, what: str = "list") -> None:

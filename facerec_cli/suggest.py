@@ -88,7 +88,7 @@ _OTHERS: Mapping[str, str] = {
     # values
     "adamw": "adam",
     "arcface": "insightface",
-    "arcface_torch": "insightface",
+    "arcface_torch": "insightface arcface glint360k ms1mv2 ms1mv3 partial_fc",
     "center": "central centered middle",
     "cosine": "cos cosine_annealing",
     "cuda": "gpu nvidia",

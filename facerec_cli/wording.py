@@ -25,9 +25,9 @@ def one_in(rate: float) -> str:
     """A false accept rate as people read it: ``1 in 1,000 (0.1 %)``, ``3 in 1,000 (0.3 %)``.
 
     Args:
-        rate: Above 0 and below 1.
+        rate: Above 0 and below 1; of others the percentage alone.
     """
-    return f"{fraction(rate)} ({percent(rate)})"
+    return f"{fraction(rate)} ({percent(rate)})" if 0 < rate < 1 else percent(rate)
 
 
 def percent(rate: float) -> str:

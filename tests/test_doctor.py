@@ -90,7 +90,7 @@ def test_a_provider_that_does_not_start_says_why():
     finding = doctor._provider("cuda") if not doctor._driver() else None
     if finding is None:
         pytest.skip("there is a GPU here")
-    assert finding.status == "note" and "cuda" in finding.detail and "onnxruntime-gpu" in finding.mend
+    assert finding.status == "note" and "no NVIDIA driver here" in finding.detail and finding.mend == ""
 
 
 def test_a_provider_that_crashes_is_broken(monkeypatch):
@@ -205,3 +205,31 @@ def test_the_probe_is_a_valid_network(tmp_path):
     path = Path(tmp_path / "probe.onnx")
     doctor._write_probe(path)
     onnx.checker.check_model(str(path))
+
+
+def test_the_cure_of_two_wheels_fits_the_machine(monkeypatch):
+    from facerec_cli.faces import runtime
+
+    there = {"onnxruntime", "onnxruntime-gpu"}
+    monkeypatch.setattr(runtime, "_version", lambda package: "1.32" if package in there else None)
+    monkeypatch.setattr(runtime, "_nvidia", lambda: False)
+    assert runtime.wheel_conflict().endswith("pip install --force-reinstall onnxruntime")
+    monkeypatch.setattr(runtime, "_nvidia", lambda: True)
+    assert runtime.wheel_conflict().endswith("pip install --force-reinstall 'onnxruntime-gpu[cuda,cudnn]'")
+
+
+def test_the_gpu_wheel_without_a_driver_is_noted_and_nothing_is_to_be_installed(quick, monkeypatch):
+    monkeypatch.setattr(doctor, "_installed", lambda names: {"onnxruntime-gpu": "1.32.0"})
+    (finding,) = doctor._gpu()
+    assert finding.status == "note" and "no NVIDIA driver" in finding.detail and finding.mend == ""
+
+
+def test_a_home_that_is_a_link_to_nothing_is_named(tmp_path, monkeypatch):
+    (tmp_path / "home").symlink_to(tmp_path / "gone")
+    monkeypatch.setenv("FACEREC_HOME", str(tmp_path / "home"))
+    (finding,) = doctor._home()
+    assert (
+        finding.status == "broken"
+        and f"is a link to {tmp_path / 'gone'}, which is not there" in finding.detail
+    )
+    assert "Make that folder" in finding.mend

@@ -56,6 +56,19 @@ def test_a_command_without_memory_ends_with_its_code() -> None:
     assert "not enough memory" in done.stderr and "fault of facerec" not in done.stderr
 
 
+def test_a_question_that_is_not_answered_ends_like_an_interrupt() -> None:
+    """No command ends with code 1, which the page of codes does not have."""
+
+    @command
+    def body() -> None:
+        typer.confirm("Do you agree?", err=True)
+
+    app = typer.Typer()
+    app.command()(body)
+    done = CliRunner().invoke(app, [], input="")
+    assert done.exit_code == 130 and "before the question was answered" in done.stderr
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="limits the address space, which only Linux holds to")
 @pytest.mark.parametrize("mega", [300, 500, 700, 900, 1200])
 def test_under_a_limit_of_memory_embed_ends_and_is_not_at_fault(

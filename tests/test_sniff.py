@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facerec_cli.errors import InputError
+from facerec_cli.datasets import open_dataset
+from facerec_cli.errors import InputError, ModelError
 from facerec_cli.images import ImageError, find_images, read_image
 from facerec_cli.sniff import recognize, refuse_as_list, refuse_pointer
 from facerec_cli.tables.text import list_lines, read_lines
+from facerec_cli.verify.vectorfile import read_vectors
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
 PAGE = b"\n<!-- x -->\n<!DOCTYPE html>\n<html><body>Sign in</body></html>"
@@ -110,6 +112,31 @@ def test_only_pointers_and_pages_are_refused_in_the_place_of_any_file() -> None:
             refuse_pointer(data, "model.onnx")
     refuse_pointer(b"\x08\x07\x12\x07pytorch", "model.onnx")
     refuse_pointer(array(), "e.npy")
+
+
+@pytest.mark.parametrize("name", ["train.rec", "a.tar", "shards/a.tar"])
+def test_a_pointer_in_the_place_of_training_data_is_named(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(POINTER)
+    given = path.parent if name == "shards/a.tar" else path
+    with pytest.raises(InputError, match="Git LFS pointer") as caught:
+        open_dataset(given)
+    assert "git lfs pull" in caught.value.hint
+
+
+@pytest.mark.parametrize("name", ["e.npy", "e.npz", "e.parquet"])
+def test_a_pointer_in_the_place_of_embeddings_is_named(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(POINTER)
+    with pytest.raises(InputError, match="Git LFS pointer"):
+        read_vectors(tmp_path / name)
+
+
+def test_a_pointer_in_the_place_of_a_checkpoint_is_named(tmp_path: Path) -> None:
+    checkpoint = pytest.importorskip("facerec_cli.training.checkpoint", exc_type=ImportError)
+    (tmp_path / "last.pt").write_bytes(POINTER)
+    with pytest.raises(ModelError, match="Git LFS pointer"):
+        checkpoint.read_tensors(tmp_path / "last.pt")
 
 
 def test_a_model_and_a_record_file_are_known_by_their_bytes() -> None:

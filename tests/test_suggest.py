@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from typer.testing import CliRunner
 
@@ -47,6 +49,19 @@ def test_a_recipe_says_where_a_setting_belongs() -> None:
     with pytest.raises(UsageError, match=r"Known in \[schedule\]: name, epochs, steps"):
         assigned(Recipe(), "schedule.xyzzy=1")
     assert assigned(Recipe(), "optimiser.lr=0.1").optimizer.lr == 0.1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["embed", "x", "--bacth-size", "1"], ["verify"], ["models", "shwo"], ["bnech"], ["embed", "x", "-o"]],
+)
+def test_a_misuse_is_one_json_document_where_one_is_asked_for(words: list[str]) -> None:
+    done = CliRunner().invoke(
+        app, [words[0], "--json", *words[1:]] if words[0] in ("embed", "verify") else [*words, "--json"]
+    )
+    error = json.loads(done.stdout)["error"]
+    assert (done.exit_code, error["exit_code"], error["kind"]) == (2, 2, "UsageError") and error["message"]
+    assert CliRunner().invoke(app, words).stdout == ""
 
 
 @pytest.mark.parametrize(

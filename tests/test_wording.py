@@ -26,6 +26,7 @@ def test_words_that_take_no_s():
         (0.05, "1 in 20 (5 %)"),
         (0.7, "7 in 10 (70 %)"),
         (1 / 3, "1 in 3 (33.33 %)"),
+        (0.0, "0 %"),
     ],
 )
 def test_a_rate_is_one_in_so_many_and_a_percentage(rate, words):

@@ -137,6 +137,21 @@ def convert(document: Any, layout: str = "", *, where: str = "The checkpoint") -
     return _complete(renamed, [*ignored], unknown, known, layout, where)
 
 
+def projects(document: Any) -> tuple[str, ...]:
+    """The keys of :data:`LAYOUTS` that name weights as this checkpoint does; none for anything else."""
+    try:
+        keys = list(_network_keys(_state_dict(document, ""))[0])
+    except ModelError:
+        return ()
+    if any(re.match(r"body\.\d+\.res_layer\.", key) for key in keys):
+        family = "ir"
+    elif "layer1.0.conv1.weight" in keys and "features.running_mean" in keys:
+        family = "arcface_torch"
+    else:
+        return ()
+    return tuple(name for name, entry in LAYOUTS.items() if entry.family in ("either", family))
+
+
 def _state_dict(document: Any, where: str) -> dict[str, Tensor]:
     """The tensors of a checkpoint, taken out of its wrapping."""
     for key in ("state_dict", "state_dict_backbone", "model", "backbone"):

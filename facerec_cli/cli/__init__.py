@@ -28,7 +28,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "facerec_cli.cli.embed:embed",
         "Turn photos into embeddings: one row for every face, and a status for every photo.",
     ),
-    "verify": ("facerec_cli.cli.verify:verify", "Measure a model on labelled pairs, or compare two photos."),
+    "verify": ("facerec_cli.cli.verify:verify", "Measure a model on labeled pairs, or compare two photos."),
     "train": (
         "facerec_cli.cli.train:train",
         "Train a face recognition network, or adapt one to your own photos.",

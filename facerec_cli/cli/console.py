@@ -27,8 +27,8 @@ from rich.markup import escape
 
 from facerec_cli.cli.layout import broken, needed, one_below_the_other
 from facerec_cli.cli.streams import lose_output
-from facerec_cli.errors import EXIT_BUG, EXIT_INTERRUPTED, FacerecError, OutputError
-from facerec_cli.progress import Progress, silent
+from facerec_cli.errors import EXIT_BUG, EXIT_INTERRUPTED, FacerecError, OutputError, was_interrupt
+from facerec_cli.progress import Progress, Stages, silent_stages
 from facerec_cli.resources import resource_error
 
 if TYPE_CHECKING:
@@ -66,7 +66,10 @@ def _writing() -> Iterator[None]:
         raise
     except OSError as error:
         lose_output()
-        raise OutputError(f"The results cannot be written to standard output: {error.strerror}.") from error
+        raise OutputError(
+            f"The results cannot be written to standard output: {error.strerror}.",
+            hint="Make room there, or send them somewhere else.",
+        ) from error
 
 
 def result(text: str) -> None:
@@ -167,48 +170,32 @@ def _drawing() -> Iterator[Console]:
 
 
 @contextmanager
+def stages() -> Iterator[Stages]:
+    """A line on stderr for one part of the work after another; nothing when quiet or not on a terminal."""
+    if _quiet or not sys.stderr.isatty():
+        yield silent_stages
+        return
+    from facerec_cli.cli.bars import progress_line
+
+    with _drawing() as drawn, progress_line(drawn) as line:
+        task = line.add_task("", total=None, unit="")
+
+        def begin(description: str, unit: str = "photos") -> Progress:
+            line.reset(task, description=escape(description), total=None, unit=unit)
+
+            def update(done: int, total: int | None = None) -> None:
+                line.update(task, completed=done, total=total)
+
+            return update
+
+        yield begin
+
+
+@contextmanager
 def progress_bar(description: str, *, unit: str = "photos") -> Iterator[Progress]:
     """A bar with count, rate and time left on stderr; nothing when quiet or not on a terminal."""
-    if _quiet or not sys.stderr.isatty():
-        yield silent
-        return
-    from rich.progress import (
-        BarColumn,
-        DownloadColumn,
-        MofNCompleteColumn,
-        ProgressColumn,
-        SpinnerColumn,
-        Task,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-        TransferSpeedColumn,
-    )
-    from rich.progress import Progress as RichProgress
-    from rich.text import Text
-
-    class Rate(ProgressColumn):
-        def render(self, task: Task) -> Text:
-            speed = task.finished_speed or task.speed
-            return Text("" if speed is None else f"{speed:,.1f} {unit}/s")
-
-    in_bytes = unit == "bytes"
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn() if in_bytes else MofNCompleteColumn(),
-        TransferSpeedColumn() if in_bytes else Rate(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with _drawing() as drawn, RichProgress(*columns, console=drawn, transient=True) as bar:
-        task = bar.add_task(escape(description), total=None)
-
-        def update(done: int, total: int | None = None) -> None:
-            bar.update(task, completed=done, total=total)
-
-        yield update
+    with stages() as begin:
+        yield begin(description, unit)
 
 
 class _Log(io.TextIOBase):
@@ -255,8 +242,11 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
         _configure(quiet=quiet, verbose=verbose, debug=debug)
         try:
             function(**arguments)
-        except (typer.Exit, typer.Abort):
+        except typer.Exit:
             raise
+        except typer.Abort:  # Ctrl-C, or the end of the input, at a question; typer would end with code 1
+            unanswered = KeyboardInterrupt("interrupted before the question was answered")
+            _end(unanswered, as_json=bool(arguments.get("json_output")))
         except BaseException as fault:
             _end(fault, as_json=bool(arguments.get("json_output")))
 
@@ -330,6 +320,8 @@ def _end(fault: BaseException, *, as_json: bool) -> NoReturn:
         raise typer.Exit(0)
     if isinstance(fault, SystemExit):
         raise fault
+    if not isinstance(fault, KeyboardInterrupt) and was_interrupt(fault):
+        fault = KeyboardInterrupt()
     if not isinstance(fault, FacerecError):
         fault = resource_error(fault) or fault
     if isinstance(fault, KeyboardInterrupt):
@@ -342,7 +334,8 @@ def _end(fault: BaseException, *, as_json: bool) -> NoReturn:
         hint = "This is a fault of facerec. Run again with --debug and report the traceback."
     console = _console(stderr=True)
     if isinstance(fault, KeyboardInterrupt):  # what somebody wanted is not an error
-        console.print(f"[yellow]interrupted:[/yellow] {escape(message)}" if str(fault) else message)
+        told = message.removeprefix("interrupted").lstrip(":; ")
+        console.print("[yellow]interrupted[/yellow]" + (f": {escape(told)}" if told else ""))
     else:
         console.print(f"[bold red]error:[/bold red] {escape(message)}")
     if hint:

@@ -43,7 +43,8 @@ Seed = Annotated[int, typer.Option(help="Fixes the draw.", min=0)]
 def _open(data: str) -> FaceDataset:
     from facerec_cli.datasets import open_stored
 
-    dataset = open_stored(data)
+    with console.progress_bar(f"Opening {data}"):
+        dataset = open_stored(data)
     for warning in dataset.warnings:
         console.warn(warning)
     return dataset
@@ -55,7 +56,9 @@ def info(data: Source, json_output: Json = False) -> None:
     """Count photos and people, and show how the photos are spread over them."""
     from facerec_cli.datasets.describe import describe
 
-    found = describe(_open(data))
+    dataset = _open(data)
+    with console.progress_bar("Looking at photos"):
+        found = describe(dataset)
     if json_output:
         console.result_json(found)
         return
@@ -230,7 +233,7 @@ def align(
 
 def _tell_pairs(drawn: int, wanted: int, folds: int, output: Path) -> None:
     if drawn + 2 * folds <= wanted:  # less is lost by rounding to whole folds
-        console.warn(f"{wanted:,} pairs were asked for; these photos give no more in equal halves")
+        console.warn(f"these photos give {drawn:,} pairs in equal halves, fewer than --pairs {wanted:,}")
     console.result(f"{drawn:,} pairs, half of them of one person, in {output}")
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from facerec_cli.cli.console import command, result, result_json, result_table
+from facerec_cli.cli.console import command, progress_bar, result, result_json, result_table
 
 
 @command
@@ -19,7 +19,8 @@ def doctor(
     from facerec_cli.doctor import examine, healthy
     from facerec_cli.errors import ModelError
 
-    findings = examine()
+    with progress_bar("Examining"):
+        findings = examine()
     fine = healthy(findings)
     if json_output:
         result_json({"ok": fine, "findings": [dataclasses.asdict(finding) for finding in findings]})

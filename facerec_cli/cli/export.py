@@ -188,8 +188,8 @@ def export(
         far=threshold,
         tolerance=tolerance,
     )
-    with console.progress_bar("Cutting the pairs' faces") as progress:
-        report = run(checkpoint, options, progress=progress)
+    with console.stages() as stages:
+        report = run(checkpoint, options, stages=stages)
     if license == "unspecified":
         console.note("The file says that its weights have no stated license; --license states one.")
     if not report.real_crops:
@@ -228,6 +228,8 @@ def _show(report: ExportReport) -> None:
             ("model", accuracy, *tars, "largest change of a score"),
             [_verification_row(*entry, report.torch) for entry in _judged(report)],
         )
+        for reason in _reasons(report.torch):
+            console.note(reason)
     if report.insightface:
         console.result(f"for insightface: {report.insightface}")
     if report.registered:
@@ -263,6 +265,18 @@ def _verification_row(name: str, judged: Verification, reference: Verification) 
     shown = "-" if accuracy is None else f"{accuracy.mean_with_failures:.4f}"
     change = "" if judged is reference else f"{judged.largest_change(reference):.2e}"
     return (name, shown, *points, change)
+
+
+def _reasons(judged: Verification) -> list[str]:
+    """Why a figure of the table is "-", each reason once."""
+    evaluation = judged.evaluation
+    told: dict[str, list[str]] = {}
+    if evaluation.accuracy is None:
+        told.setdefault(evaluation.not_measurable.get("accuracy", "too few pairs"), []).append("accuracy")
+    for point in evaluation.tar_at_far:
+        if point.tar_with_failures is None:
+            told.setdefault(point.reason or "too few pairs", []).append(f"TAR at FAR {point.far:g}")
+    return [f"- {', '.join(figures)}: {reason}" for reason, figures in told.items()]
 
 
 def _document(report: ExportReport) -> dict[str, Any]:

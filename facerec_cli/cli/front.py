@@ -24,6 +24,24 @@ EXAMPLES = (
 class Front(Group):
     """The group of all commands, with a help page of its own."""
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Note whether a program reads the answer."""
+        ctx.meta["facerec.json"] = "--json" in args
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; a misspelt flag, too, is one JSON document where ``--json`` asks for one."""
+        try:
+            return super().invoke(ctx)
+        except Exception as fault:
+            if ctx.meta["facerec.json"] and hasattr(fault, "format_message"):
+                from facerec_cli.cli.console import result_json
+                from facerec_cli.errors import UsageError
+
+                told = {"kind": "UsageError", "message": fault.format_message(), "hint": ""}
+                result_json({"error": {**told, "exit_code": UsageError.exit_code}})
+            raise
+
     def paths(self) -> list[str]:
         """Commands, and those of ``data`` and ``models``, which somebody may type without the group."""
         from facerec_cli.cli import COMMANDS, build_app

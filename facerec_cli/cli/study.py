@@ -30,7 +30,10 @@ def study(
         ),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the study in --out; finished runs are kept.")
+        bool,
+        typer.Option(
+            "--resume", help="Go on with the study in --out, with its settings; finished runs stay."
+        ),
     ] = False,
     jobs: Annotated[
         int, typer.Option(help="Runs at the same time, each with its part of the cores.", min=1)
@@ -43,7 +46,8 @@ def study(
         typer.Option("--set", help="Any setting of STUDY.toml, e.g. --set split.seed=1 (repeat it)."),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check, split, align, say how long it will take, stop.")
+        bool,
+        typer.Option("--dry-run", help="Check all, say how long it will take, stop; nothing is written."),
     ] = False,
     json_output: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
 ) -> None:
@@ -72,8 +76,11 @@ def study(
     if json_output:
         console.result_json(done.results)
         return
+    from facerec_cli.study.finding import finding
     from facerec_cli.study.tables import tables
 
+    for sentence in finding(done.results):
+        console.result(sentence)
     for table in tables(done.results)[: 1 + len(done.results["differences"])]:
         for part in table.turned(console.width()):
             console.result_table(part.rows, columns=part.head, title=part.title)

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from facerec_cli.cli import completion
-from facerec_cli.cli.console import command, result_json
+from facerec_cli.cli.console import command, progress_bar, result_json
 from facerec_cli.errors import MissingExtraError
 
 COMMON, NETWORK, LENGTH, MACHINE, SAFETY = "Common", "Network", "Learning", "Machine", "Running"
@@ -246,7 +246,9 @@ def train(
     if dry_run:
         from facerec_cli.training.train import plan
 
-        train_words.show_plan(plan(settings), as_json=json_output)
+        with progress_bar("Opening data and network"):
+            planned = plan(settings)
+        train_words.show_plan(planned, as_json=json_output)
         return
     if os.environ.get("RANK", "0") != "0":
         from facerec_cli.training.train import train as run

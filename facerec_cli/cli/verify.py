@@ -1,4 +1,4 @@
-"""``facerec verify``: how good is a model on labelled pairs, and are these two photos of one person?"""
+"""``facerec verify``: how good is a model on labeled pairs, and are these two photos of one person?"""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def verify(
         list[Path],
         typer.Argument(
             metavar="LIST | FOLDER | PHOTO PHOTO",
-            help="A list of labelled pairs, a folder (IJB files, or with --all-pairs), or two photos.",
+            help="A list of labeled pairs, a folder (of IJB, CFP, or with --all-pairs), or two photos.",
             show_default=False,
             readable=False,  # that a file may not be read is said as for every other fault of it
         ),
@@ -34,7 +34,7 @@ def verify(
     format: Annotated[
         str | None,
         typer.Option(
-            help="lfw, labeled, calfw, bin or ijb (default: told by the content).",
+            help="lfw, labeled, calfw, bin, ijb or cfp (default: told by the content).",
             rich_help_panel=_PAIRS,
             autocompletion=completion.pair_formats,
         ),
@@ -172,7 +172,7 @@ def verify(
     *,
     overrides: PackOverrides,
 ) -> None:
-    """Measure a model on labelled pairs, or compare two photos.
+    """Measure a model on labeled pairs, or compare two photos.
 
     Exit code 0 means that the comparison was made, for either verdict; 3 that a photo has no face.
     """

@@ -97,7 +97,10 @@ def show(outcome: Verification) -> None:
         console.result(sentence)
     if outcome.bootstrap:
         console.result_table(
-            [(_rate(b.far), f"{b.low:.2%} – {b.high:.2%}") for b in outcome.bootstrap],
+            [
+                (_rate(b.far), b.reason if b.low is None else f"{b.low:.2%} – {b.high:.2%}")
+                for b in outcome.bootstrap
+            ],
             columns=["FAR", "95 % interval of TAR over people (bootstrap)"],
             right=["FAR"],
         )

@@ -69,7 +69,8 @@ def align(
 
     Raises:
         UsageError: No such rule; a target that exists without ``resume``, holds crops cut in another way, or
-            cannot be written.
+            is being written by another process.
+        OutputError: It cannot be written.
         KeyboardInterrupt: With a message that says how to go on.
     """
     if faces not in RULES:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from facerec_cli.datasets.decode import decode_rgb
 from facerec_cli.errors import InputError
+from facerec_cli.tables.text import read_text, split_lines
 
 MAX_CLASSES = 100_000_000
 """Class numbers from here on are refused, as no set has so many people and each number takes memory."""
@@ -92,8 +93,7 @@ def class_names_beside(path: Path, count: int | None) -> list[str] | None:
     beside = path.with_suffix(".classes.txt")
     if not beside.is_file():
         return None
-    text = beside.read_bytes().decode("utf-8", "surrogateescape")
-    names = [name.removesuffix("\r") for name in text.split("\n")[:-1]]
+    names = split_lines(read_text(beside, "list of classes"))
     if count is not None and len(names) != count:
         raise InputError(
             f"{beside} names {len(names):,} classes, but there are {count:,}.", hint="Correct or delete it."

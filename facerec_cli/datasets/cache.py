@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from facerec_cli.errors import OutputError
 from facerec_cli.files import atomic_write
-from facerec_cli.untrusted import read_npy
+from facerec_cli.untrusted import NpzFile
 
 logger = logging.getLogger("facerec")
 
@@ -35,18 +35,19 @@ def remember(kind: str, sources: Sequence[Path], make: Callable[[], NDArray[np.i
     """
     stamps = [(str(source.resolve()), source.stat().st_size, source.stat().st_mtime_ns) for source in sources]
     key = hashlib.sha256(repr((kind, stamps)).encode()).hexdigest()[:32]
-    path = folder() / f"{kind}-{key}.npy"
+    path = folder() / f"{kind}-{key}.npz"  # which has a checksum
     try:
-        kept = read_npy(path)
+        with NpzFile(path) as file:
+            kept = file["kept"]
         if kept.dtype == np.int64:
             return kept
-    except (OSError, ValueError):
+    except (OSError, ValueError, KeyError):
         pass  # not there, or damaged: make it
     logger.info("reading %s of %s once; they are kept in %s", kind, sources[0], path)
     made = make()
     try:
         with atomic_write(path) as stream:
-            np.save(stream, made)
+            np.savez(stream, kept=made)
     except OutputError as fault:
         logger.info("%s could not be kept (%s)", kind, fault.message)
     return made

@@ -9,12 +9,19 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facerec_cli.errors import InputError
 from facerec_cli.images import ImageError, photo_of, read_encoded
 
 
-class BrokenPhotoError(InputError):
-    """A single photo of a data set that cannot be read or decoded; training skips and counts it."""
+class BrokenPhotoError(ImageError):
+    """A single photo of a data set that cannot be read or decoded; training skips and counts it.
+
+    Args:
+        message: A sentence that names it.
+        status: As of every ``ImageError``.
+    """
+
+    def __init__(self, message: str, *, status: str = "unreadable") -> None:
+        super().__init__(status, message)
 
 
 def decode_rgb(data: bytes | memoryview, name: str) -> NDArray[np.uint8]:
@@ -33,7 +40,7 @@ def decode_rgb(data: bytes | memoryview, name: str) -> NDArray[np.uint8]:
     try:
         image = photo_of(data if isinstance(data, bytes) else bytes(data), name).decode()
     except ImageError as fault:
-        raise BrokenPhotoError(f"{name} cannot be used: {fault.reason}.") from fault
+        raise BrokenPhotoError(f"{name} cannot be used: {fault.reason}.", status=fault.status) from fault
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)  # type: ignore[return-value]
 
 
@@ -50,4 +57,4 @@ def read_photo(path: str, name: str) -> bytes:
     try:
         return read_encoded(path)
     except ImageError as fault:
-        raise BrokenPhotoError(f"{name} cannot be read: {fault.reason}.") from fault
+        raise BrokenPhotoError(f"{name} cannot be read: {fault.reason}.", status=fault.status) from fault

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from facerec_cli.datasets.recordio import MAGIC_BYTES
 from facerec_cli.errors import InputError
+from facerec_cli.sniff import refuse_pointer
 
 _TAKES = (
     "Give a folder with a folder per person, a .rec, a list of `path label` lines, tar shards, or "
@@ -55,7 +56,10 @@ def refuse_other_formats(path: Path) -> None:
         with path.open("rb") as file:
             head = file.read(512)
     except OSError as fault:
-        raise InputError(f"{path} cannot be read ({fault.strerror}).") from fault
+        raise InputError(
+            f"{path} cannot be read ({fault.strerror}).", hint="Name a place that you may read."
+        ) from fault
+    refuse_pointer(head, str(path))
     program = next((program for mark, program in _COMPRESSED if head.startswith(mark)), "")
     if head[16:20] == b"\xde\xc0\xef\xbe":
         raise _other(path, "an LMDB database", "the package lmdb reads it.")

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec_cli.datasets.base import FaceDataset, class_lines
+from facerec_cli.datasets.decode import read_photo
 from facerec_cli.datasets.folder import FolderDataset
 from facerec_cli.datasets.lists import ListDataset, listable
 from facerec_cli.datasets.outputs import require_free, require_own
@@ -255,7 +256,7 @@ def open_evaluation(spec: str) -> list[tuple[str, bytes]]:
 
         def read(number: int) -> bytes:
             image = pairs.images[number]
-            return image if isinstance(image, bytes) else image.read_bytes()
+            return image if isinstance(image, bytes) else read_photo(str(image), pairs.names[number])
 
     else:
         dataset = open_dataset(spec)

@@ -21,6 +21,7 @@ from facerec_cli.datasets.decode import BrokenPhotoError, read_photo
 from facerec_cli.datasets.listcolumns import Line, columns_of, cut
 from facerec_cli.errors import InputError
 from facerec_cli.images.suffixes import is_photo_name
+from facerec_cli.sniff import refuse_as_list
 from facerec_cli.tables.paths import Disk, drop_parts, has_drive, shared_depth, turned, without_drive
 from facerec_cli.tables.rows import is_comment
 from facerec_cli.tables.text import encoding_of, read_lines
@@ -102,11 +103,13 @@ def _parse(path: Path, disk: Disk) -> tuple[list[str], list[str], str]:
     """Paths and labels, and how the columns were read where that is worth a word."""
     where, folders = str(path), [str(path.parent)]
     with path.open("rb") as file:
-        if encoding_of(file.read(_HEAD)) is None:
-            raise InputError(
-                f"{path} is no data set: neither a list nor a format that its name tells.",
-                hint="A list holds `path label` lines; others are .rec, .tar, folders and synthetic:CLASSES.",
-            )
+        head = file.read(_HEAD)
+    refuse_as_list(head, where, what="data set")
+    if encoding_of(head) is None:
+        raise InputError(
+            f"{path} is no data set: neither a list nor a format that its name tells.",
+            hint="A list holds `path label` lines; others are .rec, .tar, folders and synthetic:CLASSES.",
+        )
     first = [line for _, line in islice(_lines(path), _LOOKED_AT)]
     if not first:
         return [], [], ""

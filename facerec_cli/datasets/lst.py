@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
+
+_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?")
 
 
 class NameList:
@@ -24,8 +27,8 @@ class NameList:
         for line in dict.fromkeys((position, key, key - 1)):
             if 0 <= line < len(self._starts):
                 columns = self._line(line)
-                if len(columns) >= 3 and columns[0] == str(key):
-                    return columns[-1]
+                if len(columns) >= 3 and columns[0] == str(key) and not _NUMBER.fullmatch(columns[-1]):
+                    return columns[-1]  # insightface's lists begin with a flag and end with numbers
         return None
 
     def _line(self, number: int) -> list[str]:

@@ -78,7 +78,7 @@ class RecDataset(FaceDataset):
         header, data = self.record(index)
         if self._raw is not None and header.labels[0] != self._raw[index]:
             raise InputError(
-                f"{self.name(index)} is labelled {header.labels[0]:g}, but {self._raw[index]} was expected.",
+                f"{self.name(index)} is labeled {header.labels[0]:g}, but {self._raw[index]} was expected.",
                 hint=f"{self.path.name} is not ordered as its identity records say, or has changed: "
                 "run `facerec data check`.",
             )
@@ -328,7 +328,7 @@ def _whole(labels: NDArray[np.float32], path: Path) -> NDArray[np.int64]:
     if wrong.any():
         first = int(np.flatnonzero(wrong)[0])
         raise InputError(
-            f"Photo {first:,} of {path} is labelled {labels[first]:g}, which is no class number.",
+            f"Photo {first:,} of {path} is labeled {labels[first]:g}, which is no class number.",
             hint="Labels are whole numbers from 0; this .rec was not made for recognition.",
         )
     return labels.astype(np.int64)

@@ -32,7 +32,7 @@ def read_property(path: Path) -> Property | None:
     """
     if not path.is_file():
         return None
-    lines = path.read_text(encoding="utf-8", errors="replace").split()
+    lines = path.read_text(encoding="utf-8-sig", errors="replace").split()
     try:
         num_classes, width, height = map(int, lines[0].split(","))
         photos = int(lines[1]) if len(lines) > 1 else None

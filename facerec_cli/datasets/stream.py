@@ -124,7 +124,7 @@ class TarStream(FaceDataset):
         label = int(written)
         if label >= self.num_classes:
             raise InputError(
-                f"{key} of {self.spec} is labelled {label:,}, but there are {self.num_classes:,} classes.",
+                f"{key} of {self.spec} is labeled {label:,}, but there are {self.num_classes:,} classes.",
                 hint="Correct classes= in the data's name.",
             )
         return key, data, label

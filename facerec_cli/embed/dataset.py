@@ -25,6 +25,7 @@ from facerec_cli.embed.shards import Shard
 from facerec_cli.errors import InputError, UsageError
 from facerec_cli.files import atomic_write, lock
 from facerec_cli.images.remote import is_url, kind_of, locate
+from facerec_cli.locks import clear_dead
 from facerec_cli.untrusted import parse_json
 
 log = logging.getLogger("facerec")
@@ -56,7 +57,10 @@ class ParquetFolder:
     def check(self) -> None:
         """Refuse a file of that name."""
         if kind_of(self._place) == import_pyarrow().fs.FileType.File:
-            raise UsageError(f"{self.path} is a file; a folder of shards is to be written there.")
+            raise UsageError(
+                f"{self.path} is a file; a folder of shards is to be written there.",
+                hint="Name a folder, or remove the file.",
+            )
 
     def alone(self) -> AbstractContextManager[object]:
         """Keep other processes of this machine away; object stores have no locks."""
@@ -155,7 +159,7 @@ class ParquetFolder:
                 counts.update(counted["statuses"])
         if isinstance(self.working, Path):  # whole: the rest is of workers that were killed
             for left in self.working.glob(".facerec.*.tmp"):
-                left.unlink(missing_ok=True)
+                clear_dead(left)
         statuses = {status: counts[status] for status in STATUSES if counts[status]}
         document = {**run, "rows": rows, "statuses": statuses, "versions": versions}
         self._put(_ABOUT, json.dumps(document, indent=2).encode())

@@ -74,7 +74,8 @@ def embed_to_file(
     Raises:
         UsageError: The output's suffix is unknown, something is there already, outputs are in the way of an
             input or of each other, or ``resume`` does not fit.
-        InputError: None of the inputs exists, no photo was found, or a file cannot be written.
+        InputError: None of the inputs exists, or no photo was found.
+        OutputError: A file cannot be written; the message names it, the hint says where the work is kept.
         ModelError: The model cannot be used.
         KeyboardInterrupt: With a message that says how to go on.
     """

@@ -1,11 +1,8 @@
-"""A contact sheet: every photo with its boxes and status, in one HTML file without any outside part."""
+"""A contact sheet: every photo with its faces and status, in one HTML file without any outside part."""
 
 from __future__ import annotations
 
-import base64
-import html
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,53 +14,72 @@ from facerec_cli.embed.shards import Parts
 from facerec_cli.faces.views import open_view
 from facerec_cli.files import atomic_write
 from facerec_cli.images import ImageError, open_photo
+from facerec_cli.report.html import Markup, cards, closing, join, jpeg, opening, tag
+from facerec_cli.wording import counted
 
-_SIDE = 220
+_SIDE = 320  # pixels of a picture's longer side
 _LIMIT = 1000
+_SMALL = 0.06  # of the longer side: dots would hide the landmarks of a smaller face
 
-_HEAD = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>facerec embed</title><style>
-:root { color-scheme: light dark; --line: #8884; --bad: #c62828; --none: #b26a00; --ok: #2e7d32; }
-body { font: 14px/1.4 system-ui, sans-serif; margin: 1.5rem; }
-h1 { font-size: 1.2rem; margin: 0; } p { margin: .3rem 0 1.2rem; opacity: .8; }
-main { display: grid; grid-template-columns: repeat(auto-fill, minmax(230px, 1fr)); gap: 14px; }
-figure { margin: 0; border: 1px solid var(--line); border-radius: 8px; overflow: hidden; }
-.picture { height: 220px; display: grid; place-items: center; background: #8882; }
-.picture img { max-width: 100%; max-height: 220px; }
-figcaption { padding: 8px 10px; overflow-wrap: anywhere; font-size: 12px; }
-b { font-weight: 600; color: var(--bad); } b.ok { color: var(--ok); } b.no_face { color: var(--none); }
-</style></head><body>
-"""
+_TITLES = ("Without an embedding", "Doubtful faces", "Embedded")
+_CLASSES = ("failed", "doubtful", "ok")
+
+Rows = list[dict[str, Any]]
 
 
 def write_preview(path: Path, parts: Parts, document: Mapping[str, Any]) -> None:
-    """Write the contact sheet of the first 1,000 inputs.
+    """Write the contact sheet of at most 1,000 inputs: failures first, then doubtful faces, then the others.
 
     Args:
         path: The HTML file.
         parts: The finished shards.
         document: The run's description: model, statuses, counts.
     """
-    rows = (row for shard in parts.read() for row in shard.rows)
-    photos = _inputs(rows)
+    photos = _chosen(row for shard in parts.read() for row in shard.rows)
     total = document["inputs"]["count"]
-    counts = ", ".join(f"{count:,} {status}" for status, count in document["statuses"].items())
-    shown = f"; the first {_LIMIT:,} are shown" if total > _LIMIT else ""
-    title = f"{document['rows']:,} faces in {total:,} photos"
+    title = f"{counted(document['rows'], 'face')} in {counted(total, 'photo')}"
     model = f"{document['model']['name']} ({document['model']['sha256'][:12]})"
+    shown = sum(map(len, photos))
+    left_out = f" {shown:,} of the photos are shown, failures first." if shown < total else ""
+    legend = "Green: the face that was found, with eyes, nose and mouth as yellow dots; dashed: doubtful."
+    counts = [
+        (f"{count:,}", status.replace("_", " "), "photo" if count == 1 else "photos")
+        for status, count in document["statuses"].items()
+        if count
+    ]
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as stream:
-        stream.write(_HEAD.encode())
-        stream.write(f"<h1>{title}</h1><p>{_text(model)}: {_text(counts)}{shown}</p><main>\n".encode())
-        for group in islice(photos, _LIMIT):
-            stream.write("".join(_figure(group)).encode())
-        stream.write(b"</main></body></html>\n")
+        stream.write(opening(title).encode())
+        lead = tag("p", f"Model {model}.{left_out} {legend}", class_="lead")
+        stream.write(join(tag("h1", title), lead, cards(counts)).encode())
+        for kind, groups in enumerate(photos):
+            if not groups:
+                continue
+            stream.write(tag("h2", f"{_TITLES[kind]} ({len(groups):,})").encode())
+            stream.write(b'<section class="sheet">\n')
+            for rows in groups:
+                stream.write(_figure(rows, _CLASSES[kind]).encode() + b"\n")
+            stream.write(b"</section>\n")
+        stream.write(closing().encode())
 
 
-def _inputs(rows: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+def _chosen(rows: Iterable[dict[str, Any]]) -> tuple[list[Rows], list[Rows], list[Rows]]:
+    """Photos that failed, those with a doubtful face, and the others; 1,000 in all, the first of each."""
+    found: tuple[list[Rows], list[Rows], list[Rows]] = ([], [], [])
+    for photo in _inputs(rows):
+        kind = min(_kind(row) for row in photo)
+        if len(found[kind]) < _LIMIT:
+            found[kind].append(photo)
+    room = _LIMIT
+    for photos in found:
+        del photos[room:]
+        room -= len(photos)
+    return found
+
+
+def _inputs(rows: Iterable[dict[str, Any]]) -> Iterator[Rows]:
     """The rows of each input; a photo that is listed twice in a row is two inputs."""
-    group: list[dict[str, Any]] = []
+    group: Rows = []
     for row in rows:
         if group and (row["path"] != group[0]["path"] or not row.get("face")):
             yield group
@@ -73,48 +89,56 @@ def _inputs(rows: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
         yield group
 
 
-def _figure(rows: list[dict[str, Any]]) -> Iterator[str]:
-    first = rows[0]
-    picture = _thumbnail(rows)
-    yield "<figure><div class=picture>"
-    if picture:
-        yield f'<img alt="" src="data:image/jpeg;base64,{picture}">'
-    yield f"</div><figcaption><b class={first['status']}>{first['status'].replace('_', ' ')}</b> "
-    if first["status"] == "ok":
-        count = "1 face" if len(rows) == 1 else f"{len(rows)} faces"
-        scores = ", ".join(f"{row['score']:.2f}" for row in rows[:6] if "score" in row)
-        yield f"{count} {scores}"
-        yield f", turned by {first['rotation']}&deg;" if first.get("rotation") else ""
-    else:
-        yield _text(first["reason"])
-    yield f"<br>{_text(first['path'])}</figcaption></figure>\n"
+def _kind(row: Mapping[str, Any]) -> int:
+    """0 for a row without an embedding, 1 for a doubtful face, 2 for a good one."""
+    return {"ok": 2, "doubtful": 1}.get(str(row["status"]), 0)
 
 
-def _thumbnail(rows: list[dict[str, Any]]) -> str:
-    """A small JPEG with the boxes drawn in, in base64; empty where the photo cannot be read."""
+def _figure(rows: Rows, class_: str) -> Markup:
+    worst = min(rows, key=_kind)
+    about = [tag("b", worst["status"].replace("_", " "))]
+    if worst["reason"]:
+        about.append(tag("span", f" {worst['reason']}"))
+    faces = [row for row in rows if "score" in row]
+    if faces:
+        scores = ", ".join(f"{row['score']:.2f}" for row in faces[:6]) + (", …" if len(faces) > 6 else "")
+        turned = f", turned by {rows[0]['rotation']}°" if rows[0].get("rotation") else ""
+        about.append(tag("small", f"{counted(len(faces), 'face')}, score {scores}{turned}"))
+    caption = tag("figcaption", about, tag("small", rows[0]["path"]))
+    return tag("figure", _picture(rows), caption, class_=f"photo {class_}")
+
+
+def _picture(rows: Rows) -> Markup:
+    """The photo with boxes and landmarks drawn over it; a word where it cannot be read."""
+    gone = tag("div", "no picture", class_="gone")
     if not rows[0].get("width"):
-        return ""
+        return gone
     try:
         view = open_view(open_photo(rows[0]["path"], max_pixels=1 << 62), _SIDE)
     except ImageError:
-        return ""
+        return gone
     height, width = view.image.shape[:2]
     scale = _SIDE / max(width, height)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    image = cv2.resize(view.image, size, interpolation=cv2.INTER_AREA)
+    image = np.asarray(cv2.resize(view.image, size, interpolation=cv2.INTER_AREA), np.uint8)
     factor = np.array([size[0] / rows[0]["width"], size[1] / rows[0]["height"]])
-    for row in rows:
-        if BOX[0] in row:
-            corners = np.array([row[name] for name in BOX]).reshape(2, 2) * factor
-            (x1, y1), (x2, y2) = corners.round().astype(int).tolist()
-            large = x2 - x1 >= 40
-            cv2.rectangle(image, (x1, y1), (x2, y2), (80, 200, 60), 2 if large else 1, cv2.LINE_AA)
-            if large:  # dots would hide a smaller face
-                for x, y in np.array([row[name] for name in LANDMARKS]).reshape(5, 2) * factor:
-                    cv2.circle(image, (round(float(x)), round(float(y))), 1, (60, 140, 255), -1, cv2.LINE_AA)
-    _, jpeg = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 80])
-    return base64.b64encode(jpeg.tobytes()).decode()
+    marks = [mark for row in rows if BOX[0] in row for mark in _marks(row, factor)]
+    count = sum(BOX[0] in row for row in rows)
+    picture = tag("image", href=jpeg(image, 80), width=size[0], height=size[1])
+    label = f"{Path(rows[0]['path']).name}: {counted(count, 'face')} marked"
+    return tag("svg", picture, marks, viewBox=f"0 0 {size[0]} {size[1]}", role="img", aria_label=label)
 
 
-def _text(text: str) -> str:
-    return html.escape(text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"))
+def _marks(row: Mapping[str, Any], factor: Any) -> list[Markup]:
+    """The box of a face, with a dark edge so that it is seen on any photo, and its landmarks."""
+    x1, y1, x2, y2 = (np.array([row[name] for name in BOX]).reshape(2, 2) * factor).ravel().tolist()
+    place = {"x": f"{x1:.1f}", "y": f"{y1:.1f}", "width": f"{x2 - x1:.1f}", "height": f"{y2 - y1:.1f}"}
+    kind = "box doubtful" if row["status"] == "doubtful" else "box"
+    marks = [tag("rect", class_="halo", **place), tag("rect", class_=kind, **place)]
+    if x2 - x1 >= _SMALL * _SIDE:
+        radius = f"{min(5.0, max(2.0, (x2 - x1) / 18)):.1f}"
+        points = np.array([row[name] for name in LANDMARKS]).reshape(5, 2) * factor
+        marks += [
+            tag("circle", class_="dot", cx=f"{x:.1f}", cy=f"{y:.1f}", r=radius) for x, y in points.tolist()
+        ]
+    return marks

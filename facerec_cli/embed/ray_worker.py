@@ -21,6 +21,7 @@ from facerec_cli.embed.rows import make_shard
 from facerec_cli.errors import FacerecError, InputError, ModelError, ResourceError
 from facerec_cli.faces import FaceModel, open_model
 from facerec_cli.faces.runtime import import_onnxruntime
+from facerec_cli.files import output_error
 from facerec_cli.images import quiet_decoders
 from facerec_cli.images.remote import is_url
 from facerec_cli.packs.manifest import ModelPack
@@ -85,7 +86,10 @@ def portable(pack: ModelPack) -> tuple[ModelPack, dict[str, bytes]]:
     try:
         files = {name: file.read_bytes() for name, file in zip(names, (pack.encoder_path, path), strict=True)}
     except OSError as error:
-        raise ModelError(f"{error.filename} cannot be read: {error.strerror}.") from error
+        raise ModelError(
+            f"{error.filename} cannot be read: {error.strerror}.",
+            hint="Make it readable on the machines of the cluster.",
+        ) from error
     encoder = dataclasses.replace(pack.encoder, file=names[0])
     detector = dataclasses.replace(detector, file=names[1])
     return dataclasses.replace(pack, folder=Path(), encoder=encoder, detector=detector), files
@@ -130,7 +134,7 @@ class ShardEmbedder:
         except FacerecError as error:
             fault = error
         except OSError as error:  # of the destination; a photo's own is in its row
-            fault = InputError(f"Shard {shard} cannot be written on {socket.gethostname()}: {error}.")
+            fault = output_error(f"Shard {shard} on {socket.gethostname()}", error)
         return pa.table(
             {
                 "shard": [shard],

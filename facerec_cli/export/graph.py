@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from facerec_cli.backbones import Backbone, Preprocessing
-from facerec_cli.errors import ModelError
+from facerec_cli.errors import ModelError, was_interrupt
 from facerec_cli.spelling import both_spellings
 
 if TYPE_CHECKING:
@@ -108,9 +108,12 @@ def to_onnx(network: ExportedNetwork, size: tuple[int, int]) -> ModelProto:
                 verbose=False,
             )
     except torch.onnx.errors.OnnxExporterError as fault:
-        if stopped(fault):
+        if was_interrupt(fault):
             raise KeyboardInterrupt from None
-        raise ModelError(f"The network cannot be exported to ONNX: {str(fault).splitlines()[0]}") from fault
+        raise ModelError(
+            f"The network cannot be exported to ONNX: {str(fault).splitlines()[0]}",
+            hint="Change the layer that is named; the networks of facerec can all be exported.",
+        ) from fault
     assert program is not None
     model = _clean(program.model_proto)
     onnx.checker.check_model(model, full_check=True)
@@ -124,15 +127,6 @@ def _refuse_broken_weights(network: nn.Module) -> None:
                 f"The weights {name.removeprefix('backbone.')!r} hold numbers that are not finite.",
                 hint="The training run broke down. Take an earlier checkpoint.",
             )
-
-
-def stopped(fault: BaseException | None) -> bool:
-    """Whether an exporter's fault is in truth that somebody told the program to stop."""
-    while fault is not None:
-        if isinstance(fault, KeyboardInterrupt):
-            return True
-        fault = fault.__cause__ or fault.__context__
-    return False
 
 
 def _clean(model: ModelProto) -> ModelProto:

@@ -32,7 +32,7 @@ from facerec_cli.export.source import Source, open_source
 from facerec_cli.faces.encode import network_input
 from facerec_cli.outputs import refuse_existing
 from facerec_cli.packs.manifest import EncoderSpec, License, ModelPack, Threshold
-from facerec_cli.progress import Progress, silent
+from facerec_cli.progress import Stages, silent_stages
 from facerec_cli.workshop import clear_workshop, move, workshop
 
 if TYPE_CHECKING:
@@ -41,18 +41,19 @@ if TYPE_CHECKING:
 _PARITY_CROPS = 32
 
 
-def export(checkpoint: Path, options: ExportOptions, *, progress: Progress = silent) -> ExportReport:
+def export(checkpoint: Path, options: ExportOptions, *, stages: Stages = silent_stages) -> ExportReport:
     """Write a checkpoint as ONNX files that carry their manifest and are proved to compute the same.
 
     Args:
         checkpoint: Of ``facerec train``, a run's folder, or with ``options.layout`` of another project.
         options: What and where.
-        progress: Told the photos of ``options.pairs`` done.
+        stages: Told of the parts of the work, and of the photos of ``options.pairs``.
 
     Raises:
         UsageError: Options that do not fit together, or a file that exists.
         InputError: Crops or pairs that cannot be used.
-        ModelError: The checkpoint cannot be used, the files cannot be written, or parity fails.
+        ModelError: The checkpoint cannot be used, or parity fails.
+        OutputError: The files cannot be written.
     """
     name, place = target(options)
     targets = {form: beside(place, form) for form in (FULL, *options.forms)}
@@ -63,6 +64,7 @@ def export(checkpoint: Path, options: ExportOptions, *, progress: Progress = sil
     names = {form: suffixed(options.name, form) for form in targets} if options.name else {}
     refuse_registered(names.values(), force=options.force)
 
+    stages("Reading the checkpoint")
     source = open_source(
         checkpoint,
         layout=options.layout,
@@ -77,14 +79,17 @@ def export(checkpoint: Path, options: ExportOptions, *, progress: Progress = sil
             source.preprocessing,
             root=options.root,
             aligned=options.aligned,
-            progress=progress,
+            progress=stages("Cutting the pairs' faces"),
         )
+    stages("Reading crops")
     chosen = _crops(options, source, pairs)
     few = chosen.some(_PARITY_CROPS)
     network = ExportedNetwork(source.backbone, source.preprocessing, options.graph)
+    stages("Making the graph")
     plain = to_onnx(network, source.preprocessing.size)
     model = _rewritten(plain, options)
     encoder = _encoder(source, options.graph, place.name)
+    stages("Comparing the graph with PyTorch")
     rows = parity.check(
         source.backbone,
         source.preprocessing,
@@ -97,16 +102,18 @@ def export(checkpoint: Path, options: ExportOptions, *, progress: Progress = sil
     graphs = {FULL: model}
     calibration = network_input(chosen.crops, encoder)
     for form in options.forms:
+        stages(f"Making the form {form}")
         base = plain if form == "int8" else model  # split PRelu nodes would be rounded twice
         graphs[form] = compress.FORMS[form](base, calibration)
 
     reference = None
     if pairs is not None:
+        stages("Judging the pairs with PyTorch")
         vectors = parity.torch_embeddings(source.backbone, source.preprocessing, pairs.crops, options.graph)
         reference = verification(vectors, pairs, _fars(options))
     pack = _pack(source, options, name, encoder, rows, str(few))
     with workshop(place, places, hint=HINT) as folder:
-        made = _make_files(graphs, targets, pack, folder, source, options, chosen, pairs)
+        made = _make_files(graphs, targets, pack, folder, source, options, chosen, pairs, stages)
         moves = {folder / path.name: path for path in targets.values()}
         if foreign is not None:
             moves[_make_insightface(graphs[FULL], pack, folder, source, options, chosen)] = foreign
@@ -211,13 +218,16 @@ def _make_files(
     options: ExportOptions,
     chosen: crops.CropSet,
     pairs: crops.PairCrops | None,
+    stages: Stages,
 ) -> list[ExportedFile]:
     """Write, seal and measure every form in the workshop."""
     from facerec_cli.faces import open_model
+    from facerec_cli.faces.proof import prove
 
     reference = parity.torch_embeddings(source.backbone, source.preprocessing, chosen.crops, options.graph)
     made = []
     for form, graph in graphs.items():
+        stages(f"Measuring {targets[form].name}")
         path = folder / targets[form].name
         own = dataclasses.replace(
             pack, name=suffixed(pack.name, form), training={**pack.training, "precision": form}
@@ -230,6 +240,7 @@ def _make_files(
             own = dataclasses.replace(own, training=told)
         card = _threshold(measured.verification, options, pairs)
         opened = sealed(graph, dataclasses.replace(own, threshold=card), path)
+        prove(opened)
         measured = dataclasses.replace(measured, size=path.stat().st_size)
         made.append(ExportedFile(form, path, opened, measured))
     return made

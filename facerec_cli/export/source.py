@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Literal
 
 from facerec_cli.backbones import Backbone, Preprocessing, build
+from facerec_cli.backbones.layouts import LAYOUTS, convert, projects
 from facerec_cli.errors import ModelError, UsageError
 from facerec_cli.packs.manifest import Provenance
+from facerec_cli.registry import unknown_name
 from facerec_cli.training import checkpoint
 from facerec_cli.training.config import parse_recipe
 from facerec_cli.training.initial import interpolated, make_backbone, open_start
@@ -72,6 +74,8 @@ def open_source(
         raise ModelError(
             f"{path} is an ONNX file already.", hint="facerec models add gives it a name and a manifest."
         )
+    if layout and layout not in LAYOUTS:
+        raise unknown_name(layout, list(LAYOUTS), "project for --from called")
     if layout and interpolate != 1:
         raise UsageError("--interpolate is for runs of facerec train.", hint="Leave it out.")
     if layout:
@@ -88,6 +92,7 @@ def _ours(path: Path, data_name: str, interpolate: float) -> Source:
     if path.name == "best.pt" and not path.exists() and last.exists():
         log.warning("the run has not finished and has no %s yet; exporting %s", path.name, last)
         path = last
+    _refuse_foreign(checkpoint.find(path))
     backbone, info = checkpoint.load_backbone(path)
     data = data_name or _last_part(info.data)
     recipe = {key: info.recipe[key] for key in _RECIPE_TABLES if key in info.recipe}
@@ -118,6 +123,25 @@ def _ours(path: Path, data_name: str, interpolate: float) -> Source:
     )
 
 
+def _refuse_foreign(path: Path) -> None:
+    """Say of another project's checkpoint whose it seems to be, where nobody has said it."""
+    document = checkpoint.read_tensors(path)
+    if isinstance(document, dict) and document.get("format") == checkpoint.FORMAT:
+        return
+    names = projects(document)
+    if names:
+        others = f", or if it is theirs: {', '.join(f'--from {name}' for name in names[1:])}"
+        raise ModelError(
+            f"{path} is not a checkpoint of facerec; its weights have the names of {names[0]}.",
+            hint=f"Add --from {names[0]}{others if names[1:] else ''}. AdaFace's want BGR, the others RGB.",
+        )
+    raise ModelError(
+        f"{path} is not a checkpoint of facerec.",
+        hint="Give last.pt or best.pt of a run. Of other projects these can be read, with --from: "
+        f"{', '.join(LAYOUTS)}.",
+    )
+
+
 def _go_back(backbone: Backbone, info: checkpoint.CheckpointInfo, share: float) -> None:
     """Move the weights back towards those that the run started from."""
     if not 0 < share < 1:
@@ -136,8 +160,6 @@ def _go_back(backbone: Backbone, info: checkpoint.CheckpointInfo, share: float) 
 
 
 def _foreign(path: Path, layout: str, color: Literal["rgb", "bgr"] | None, data_name: str) -> Source:
-    from facerec_cli.backbones.layouts import LAYOUTS, convert
-
     if not path.is_file():
         raise ModelError(f"There is no checkpoint {path}.")
     imported = convert(checkpoint.read_tensors(path), layout, where=str(path))

@@ -7,7 +7,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from facerec_cli.errors import ModelError
+from facerec_cli.errors import FacerecError, ModelError
+from facerec_cli.resources import resource_error
 
 log = logging.getLogger("facerec")
 
@@ -101,7 +102,7 @@ _BATCH = (
 
 def explained(
     path: Path, fault: BaseException, *, shape: tuple[int, ...] = (), device: str = "cpu"
-) -> ModelError:
+) -> FacerecError:
     """The refusal of a network that ONNX Runtime cannot load or run, in words that say what would help.
 
     Args:
@@ -110,6 +111,8 @@ def explained(
         shape: Of the input, where the network was run.
         device: Where it ran.
     """
+    if found_short := resource_error(fault):
+        return found_short
     text = f"{type(fault).__name__}: {fault}"
     log.info("ONNX Runtime on %s: %s", path, text)
     for case in _CASES:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -29,12 +30,19 @@ def wheel_conflict() -> str | None:
     if len(found) < 2:
         return None
     wanted = found[-1]
+    if wanted == "onnxruntime-gpu" and not _nvidia():
+        wanted = found[-2]
     extra = "'onnxruntime-gpu[cuda,cudnn]'" if wanted == "onnxruntime-gpu" else wanted
     return (
         f"{' and '.join(found)} are installed together; they overwrite each other's files. "
         f"Keep one, e.g. for {_PACKAGES[wanted]}: "
         f"pip uninstall -y {' '.join(found)} && pip install --force-reinstall {extra}"
     )
+
+
+def _nvidia() -> bool:
+    """Whether this machine has a driver for GPUs of NVIDIA."""
+    return bool(shutil.which("nvidia-smi")) or Path("/proc/driver/nvidia/version").exists()
 
 
 def _version(package: str) -> str | None:

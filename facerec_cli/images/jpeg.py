@@ -25,6 +25,8 @@ _MARKER = re.compile(rb"\xff([^\x00\xff])")
 _AFTER_SCAN = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])")  # not stuffed, no restart
 _MAX_SEGMENTS = 100_000  # before the first scan; a file of a gigabyte could have a quarter of a milliard
 
+_MAX_RUBBISH = 1 << 20  # bytes between two segments
+
 MAX_SCANS = 1_000
 """Cameras and encoders write one to a dozen."""
 
@@ -66,7 +68,7 @@ def read_frame(data: bytes) -> Frame:
         marker = data[at + 1]
         if data[at] == 0xFF and 0 < marker < 0xFF:
             at += 2
-        elif found := _MARKER.search(data, at):  # rubbish between segments is skipped, as libjpeg does
+        elif found := _MARKER.search(data, at, at + _MAX_RUBBISH):  # which libjpeg skips
             marker, at = found[1][0], found.end()
         else:
             raise IndexError
@@ -130,12 +132,13 @@ def with_end(data: bytes, frame: Frame, decode: Callable[[bytes], np.ndarray | N
         frame: Its frame.
         decode: Gives pixels, or None.
     """
-    end, restart, whole = _last_scan(data, frame)
-    if data.startswith(END, end):
+    bare = _unpadded(data)
+    end, restart, whole = _last_scan(bare, frame)
+    if bare.startswith(END, end):
         return data
     if not whole:
         return None
-    body = _unpadded(data[:end])
+    body = _unpadded(bare[:end])
     seen = set()
     for fill in (b"\x00", b"\xaa\x55", b"\x37\xc9\x5b\x81\xee\x12"):
         piece = (fill * 64)[:64]

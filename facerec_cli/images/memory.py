@@ -34,19 +34,27 @@ class Room:
     def __init__(self, size: int) -> None:
         self._size = self._free = size
         self._changed = threading.Condition()
+        self._own = threading.local()
 
     def take(self, amount: int) -> AbstractContextManager[None]:
-        """Wait for ``amount`` bytes and hold them within the block; blocks must not be nested."""
-        return nullcontext() if amount < _SMALL else self._hold(min(amount, self._size))
+        """Wait for ``amount`` bytes and hold them within the block.
+
+        A thread that holds some already is let through: it could only wait for itself.
+        """
+        if amount < _SMALL or getattr(self._own, "holds", False):
+            return nullcontext()
+        return self._hold(min(amount, self._size))
 
     @contextmanager
     def _hold(self, amount: int) -> Iterator[None]:
         with self._changed:
             self._changed.wait_for(lambda: self._free >= amount)
             self._free -= amount
+        self._own.holds = True
         try:
             yield
         finally:
+            self._own.holds = False
             with self._changed:
                 self._free += amount
                 self._changed.notify_all()

@@ -174,6 +174,8 @@ def photo_of(data: bytes, name: str, max_pixels: int = MAX_PIXELS) -> Photo:
             f"{max_memory(max_pixels) / 1e9:,.1f}"
         )
         raise ImageError("too_large", reason, name=name)
+    if header.fault:
+        raise ImageError("unreadable", header.fault, name=name)
     if header.frame is not None and not jpeg.has_end(data, header.frame):
         data = _with_end(data, header, header.frame, name)
     return Photo(name, data, header)

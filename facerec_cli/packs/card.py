@@ -14,6 +14,7 @@ from facerec_cli.packs.document import EVALUATIONS
 from facerec_cli.packs.evaluations import read_evaluations
 from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.packs.resolve import pack_hash
+from facerec_cli.wording import one_in
 
 NOT_MEASURED = "not measured"
 TOO_FEW = "not measurable with so few pairs"
@@ -109,7 +110,7 @@ def _evaluation(document: dict[str, Any]) -> str:
     every = document.get("tar_at_far") or []
     points = [
         (
-            f"{point.get('far'):g}",
+            one_in(point["far"]),
             _percent(point["tar"]),
             "" if point.get("low") is None else f"{_percent(point['low'])} to {_percent(point['high'])}",
             "" if point.get("threshold") is None else f"{point['threshold']:.4f}",
@@ -117,7 +118,7 @@ def _evaluation(document: dict[str, Any]) -> str:
         for point in every
         if point.get("tar") is not None
     ]
-    missing = [f"{point.get('far'):g}" for point in every if point.get("tar") is None]
+    missing = [one_in(point["far"]) for point in every if point.get("tar") is None]
     text += "\n\n" + _table(("FAR", "TAR", "interval", "threshold"), points) if points else ""
     return text + (f"\n\nAt FAR {', '.join(missing)}: {TOO_FEW}." if missing else "")
 
@@ -132,7 +133,7 @@ def _threshold(pack: ModelPack) -> str:
         return f"\n\nDefault threshold: {NOT_MEASURED}."
     t = pack.threshold
     return (
-        f"\n\nDefault threshold: cosine {t.value:.4f}, for FAR {t.far:g} on {t.data} "
+        f"\n\nDefault threshold: cosine {t.value:.4f}, for FAR {one_in(t.far)} on {t.data} "
         f"({t.impostor_pairs:,} different-person pairs)."
     )
 

@@ -74,6 +74,8 @@ from facerec_cli.errors import ModelError
 from facerec_cli.files import write_file
 from facerec_cli.packs import readers as read
 from facerec_cli.packs.manifest import (
+    MAX_SIZE,
+    MIN_SIZE,
     DetectorSpec,
     EncoderSpec,
     License,
@@ -100,14 +102,19 @@ def read_manifest(folder: Path) -> ModelPack:
     path = folder / MANIFEST
     try:
         if path.stat().st_size > MAX_MANIFEST_BYTES:
-            raise ModelError(f"{path} is larger than {MAX_MANIFEST_BYTES:,} bytes; that is no manifest.")
+            raise ModelError(
+                f"{path} is larger than {MAX_MANIFEST_BYTES:,} bytes; that is no manifest.",
+                hint="Name a folder with a pack.toml.",
+            )
         return parse_manifest(path.read_text(encoding="utf-8"), folder, where=str(path))
     except FileNotFoundError as fault:
-        raise ModelError(f"{folder} has no {MANIFEST}, so it is not a model pack.") from fault
+        raise ModelError(
+            f"{folder} has no {MANIFEST}, so it is not a model pack.", hint="Name a folder with a pack.toml."
+        ) from fault
     except UnicodeDecodeError as fault:
-        raise ModelError(f"{path} is not UTF-8 text.") from fault
+        raise ModelError(f"{path} is not UTF-8 text.", hint="Save it as UTF-8.") from fault
     except OSError as fault:
-        raise ModelError(f"{path} cannot be read: {fault.strerror}.") from fault
+        raise ModelError(f"{path} cannot be read: {fault.strerror}.", hint="Make it readable.") from fault
 
 
 def parse_manifest(text: str, folder: Path, *, where: str) -> ModelPack:
@@ -115,7 +122,9 @@ def parse_manifest(text: str, folder: Path, *, where: str) -> ModelPack:
     try:
         document = tomllib.loads(text)
     except (ValueError, RecursionError) as fault:  # also a number of 5,000 digits, and brackets without end
-        raise ModelError(f"{where} is not valid TOML: {fault}.") from fault
+        raise ModelError(
+            f"{where} is not valid TOML: {fault}.", hint="Correct it; docs/models.md has a whole one."
+        ) from fault
     return from_document(document, folder, where=where)
 
 
@@ -218,7 +227,7 @@ _PROVENANCE: dict[str, read.Reader] = {
 _ENCODER: dict[str, read.Reader] = {
     "file": read.file_name,
     "sha256": read.sha256,
-    "embedding_size": read.integer(2, 65536),
+    "embedding_size": read.integer(MIN_SIZE, MAX_SIZE),
     "input_size": _SIZE,
     "color": _COLOR,
     "mean": _MEAN,

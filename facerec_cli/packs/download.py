@@ -18,6 +18,7 @@ import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from facerec_cli import __version__
 from facerec_cli.errors import ModelError
@@ -86,6 +87,16 @@ def download(
 
 def _fetch(url: str, target: Path, max_bytes: int, progress: Progress, patience: Patience) -> None:
     part = _Part(target, url)
+    try:
+        _try_until_whole(part, target, max_bytes, progress, patience)
+    finally:
+        part.drop_if_of_no_use()
+
+
+def _try_until_whole(
+    part: _Part, target: Path, max_bytes: int, progress: Progress, patience: Patience
+) -> None:
+    url = part.url
     furthest, idle, pause = part.size, 0, patience.pause
     while True:
         try:
@@ -105,12 +116,28 @@ def _fetch(url: str, target: Path, max_bytes: int, progress: Progress, patience:
         if idle >= patience.attempts:
             raise ModelError(
                 f"{url} could not be fetched: {reason}.",
-                hint=f"{part.size:,} bytes are kept; run the same command again to go on. Without a way to "
-                "that server: --mirror URL_OR_FOLDER.",
+                hint=f"{_kept(part)} Without a way to that server: --mirror URL_OR_FOLDER.",
             )
         log.info("%s: %s; trying again in %.0f s", url, reason, pause)
         patience.sleep(pause)
         pause = min(2 * pause, 30.0)
+
+
+def _kept(part: _Part) -> str:
+    if part.can_go_on:
+        return f"{part.size:,} bytes are kept; run the same command again to go on."
+    return "Nothing of it could be kept; run the same command again later."
+
+
+class _SameKind(urllib.request.HTTPRedirectHandler):
+    """Follows redirects to other web addresses only; urllib would also follow one to FTP."""
+
+    def redirect_request(
+        self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str
+    ) -> urllib.request.Request | None:
+        if not newurl.lower().startswith(("http://", "https://")):
+            raise urllib.error.HTTPError(newurl, code, "", headers, fp)
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
 class _Part:
@@ -136,6 +163,17 @@ class _Part:
         self.validator = validator
         write_file(self.note, json.dumps({"url": self.url, "validator": validator}).encode())
 
+    @property
+    def can_go_on(self) -> bool:
+        """Whether there are bytes that a later call can go on with."""
+        return bool(self.validator) and self.size > 0
+
+    def drop_if_of_no_use(self) -> None:
+        """Leave nothing behind that no later call would use."""
+        if not self.can_go_on:
+            self.path.unlink(missing_ok=True)
+            self.note.unlink(missing_ok=True)
+
     def finish(self, target: Path) -> None:
         self.path.replace(target)
         self.note.unlink(missing_ok=True)
@@ -151,7 +189,7 @@ def _continue(part: _Part, max_bytes: int, progress: Progress, timeout: float) -
         headers |= {"Range": f"bytes={start}-", "If-Range": part.validator}
     request = urllib.request.Request(part.url, headers=headers)
     try:
-        response = urllib.request.urlopen(request, timeout=timeout)
+        response = urllib.request.build_opener(_SameKind).open(request, timeout=timeout)
     except urllib.error.HTTPError as fault:
         if fault.code == 416 and start:  # nothing after what we have: either all is here, or it changed
             whole = re.fullmatch(rf"bytes \*/{start}", fault.headers.get("Content-Range", ""))
@@ -185,7 +223,11 @@ def _receive(
     with part.path.open("ab") as stream:
         while True:
             if max(done, total or 0) > max_bytes:
-                raise ModelError(f"{part.url} is larger than {max_bytes:,} bytes; that is no model pack.")
+                part.validator = ""  # nobody wants the rest of it
+                raise ModelError(
+                    f"{part.url} is larger than {max_bytes:,} bytes; that is no model pack.",
+                    hint="Check the address.",
+                )
             progress(done, total)
             piece = response.read1(_CHUNK)
             if not piece:
@@ -202,7 +244,14 @@ def _validator(headers: http.client.HTTPMessage) -> str:
 
 
 def _gone(url: str, fault: urllib.error.HTTPError) -> ModelError:
+    reason = f"the server answered {fault.code} {fault.reason}"
+    if 300 <= fault.code < 400:
+        reason = (
+            f"the server sends on from one address to the next without end ({fault.code})"
+            if "loop" in str(fault.reason)
+            else f"the server sends on to {fault.url}, which is not an address that facerec follows"
+        )
     return ModelError(
-        f"{url} could not be fetched: the server answered {fault.code} {fault.reason}.",
+        f"{url} could not be fetched: {reason}.",
         hint="If the pack has moved, name another place: --mirror URL_OR_FOLDER.",
     )

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from facerec_cli.errors import FacerecError, ModelError
+from facerec_cli.resources import resource_error
 
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
@@ -30,12 +31,14 @@ def reading(path: Path, kind: str, *, hint: str = "Get or export the file again.
     except FacerecError:
         raise
     except FileNotFoundError as fault:
-        raise ModelError(f"{fault.filename or path} does not exist.") from fault
+        raise ModelError(f"{fault.filename or path} does not exist.", hint="Correct the path.") from fault
     except OSError as fault:
         if fault.errno in _DISK:
             raise
         raise ModelError(f"{path} cannot be read: {fault.strerror or fault}.", hint=hint) from fault
     except Exception as fault:
+        if short := resource_error(fault):
+            raise short from fault
         reason = str(fault).strip().partition("\n")[0][:200] or type(fault).__name__
         raise ModelError(f"{path} is damaged, or not {kind}: {reason}.", hint=hint) from fault
 
@@ -52,7 +55,9 @@ def inside(folder: Path, file: Path) -> Path:
     try:
         real, room = file.resolve(), folder.resolve()
     except (OSError, RuntimeError) as fault:  # a link to itself
-        raise ModelError(f"{file} cannot be read: its links lead nowhere.") from fault
+        raise ModelError(
+            f"{file} cannot be read: its links lead nowhere.", hint="Get the files again."
+        ) from fault
     if not real.is_relative_to(room):
         raise ModelError(
             f"{file} is a link out of its folder, to {real}.",

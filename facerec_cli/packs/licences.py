@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
 import hashlib
+import os
 import tomllib
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,6 +34,7 @@ def accept(pack: ModelPack) -> Path:
         "license": pack.license.weights,
         "notice": pack.license.notice,
         "text_sha256": _text_hash(pack),
+        "accepted_by": _me(),
         "accepted": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     path = _record(pack)
@@ -43,6 +46,20 @@ def accepted_on(pack: ModelPack) -> str:
     """When the terms as they are now were agreed to, as ISO 8601; empty if never."""
     record = _read(pack)
     return str(record.get("accepted", "")) if record.get("text_sha256") == _text_hash(pack) else ""
+
+
+def accepted_by(pack: ModelPack) -> str:
+    """Who agreed to the terms as they are now; empty where nobody has, or the record does not say."""
+    record = _read(pack)
+    return str(record.get("accepted_by", "")) if record.get("text_sha256") == _text_hash(pack) else ""
+
+
+def _me() -> str:
+    """The user's name on this machine: a folder may be shared, and an agreement is a person's."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):  # a container's user without a name
+        return str(os.getuid()) if hasattr(os, "getuid") else ""
 
 
 def refusal(pack: ModelPack) -> ModelError:

@@ -13,6 +13,7 @@ from typing import Literal
 from facerec_cli.spelling import both_spellings
 
 Color = Literal["rgb", "bgr"]
+MIN_SIZE, MAX_SIZE = 2, 65536  # numbers of an embedding
 
 
 @dataclass(frozen=True, slots=True)

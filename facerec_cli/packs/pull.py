@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlparse
+from urllib.request import url2pathname
 
-from facerec_cli.errors import ModelError
+from facerec_cli.errors import ModelError, UsageError
 from facerec_cli.files import output_error, sha256_of
 from facerec_cli.locks import exclusive
 from facerec_cli.packs import licences
@@ -72,6 +73,7 @@ def pull(
 
     Raises:
         ModelError: Unknown, not allowed, not reachable, or not the published files.
+        UsageError: ``mirror`` is an address that is not of the web.
     """
     known = find_known(name)
     entry = find(name)
@@ -79,7 +81,7 @@ def pull(
         return open_installed(entry)
     if licences.needs_acceptance(known):
         raise licences.refusal(known)
-    mirror = mirror or os.environ.get("FACEREC_MIRROR", "")
+    mirror = _mirror(mirror or os.environ.get("FACEREC_MIRROR", ""))
     wanted = [known.encoder.file, *([known.detector.file] if known.detector else [])]
     room = home() / "downloads"
     try:
@@ -118,7 +120,8 @@ def _from_folder(mirror: Path, known: ModelPack, wanted: list[str], folder: Path
     else:
         raise ModelError(
             f"The mirror folder {mirror} has neither {archive.name} nor {known.name}/ with "
-            f"{' and '.join(wanted)}."
+            f"{' and '.join(wanted)}.",
+            hint="Put one of them there, or name another folder.",
         )
 
 
@@ -161,6 +164,26 @@ def _check_published(known: ModelPack, folder: Path) -> None:
 
 def _archive_name(known: ModelPack) -> str:
     return PurePosixPath(urlparse(known.urls[0]).path).name
+
+
+def _mirror(named: str) -> str:
+    """The mirror that a user named: an address of the web, or a folder.
+
+    Raises:
+        UsageError: It is an address of another kind.
+    """
+    scheme, colon, rest = named.partition("://")
+    if not colon or not scheme.isalnum():
+        return named
+    if scheme.lower() == "file":
+        return url2pathname(rest.removeprefix("localhost"))
+    if scheme.lower() not in ("http", "https"):
+        raise UsageError(
+            f"--mirror {named}: facerec fetches from http:// and https:// addresses and from folders, "
+            f"not by {scheme}.",
+            hint="Fetch the archive yourself, put it into a folder, and name the folder.",
+        )
+    return f"{scheme.lower()}://{rest}"
 
 
 def _is_address(mirror: str) -> bool:

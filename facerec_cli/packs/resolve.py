@@ -21,7 +21,14 @@ from facerec_cli.packs.foreign import inside
 from facerec_cli.packs.known import known_packs
 from facerec_cli.packs.manifest import DetectorSpec, EncoderSpec, ModelPack
 from facerec_cli.packs.metadata import MANIFEST_KEY, pack_from_metadata, read_metadata, read_pack
-from facerec_cli.packs.places import embedded_packs, insightface_packs, subfolders, user_packs
+from facerec_cli.packs.places import (
+    embedded_packs,
+    hidden_packs,
+    insightface_packs,
+    open_to_all,
+    subfolders,
+    user_packs,
+)
 from facerec_cli.suggest import guess
 
 DEFAULT_PACK = "sface"
@@ -125,7 +132,11 @@ def open_path(path: Path, *, overrides: PackOverrides | None = None) -> ModelPac
         if path.is_dir():
             pack = _open_folder(path)
         elif path.suffix.lower() != ".onnx" or not path.is_file():
-            raise ModelError(f"{path} is not an .onnx file or a pack folder.")
+            archive = path.suffix.lower() in (".zip", ".tar", ".gz", ".tgz", ".7z")
+            raise ModelError(
+                f"{path} is not an .onnx file or a pack folder.",
+                hint="Unpack it first, and add the folder." if archive else "",
+            )
         elif not _carries_manifest(path):
             return open_bare(path, overrides or PackOverrides(), flags=overrides is not None)
         else:
@@ -173,7 +184,10 @@ def _open_folder(folder: Path) -> ModelPack:
     if not (folder / MANIFEST).exists():
         if insightface.looks_like_pack(folder):
             return insightface.open_insightface(folder)
-        raise ModelError(f"{folder} has neither a {MANIFEST} nor ONNX files, so it is not a model pack.")
+        raise ModelError(
+            f"{folder} has neither a {MANIFEST} nor ONNX files, so it is not a model pack.",
+            hint="Name a folder with a pack.toml or with ONNX files, or an .onnx file.",
+        )
     inside(folder, folder / MANIFEST)
     pack = read_manifest(folder)
     encoder = dataclasses.replace(pack.encoder, sha256=_checked(pack, pack.encoder))
@@ -245,7 +259,9 @@ def _readable(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as fault:
-        raise ModelError(f"{fault.filename or path} cannot be read: {fault.strerror}.") from fault
+        raise ModelError(
+            f"{fault.filename or path} cannot be read: {fault.strerror}.", hint="Make it readable."
+        ) from fault
 
 
 def _exists(path: Path) -> bool:
@@ -260,6 +276,12 @@ def _holds_model(path: Path) -> bool:
 
 
 def _unknown(name: str) -> ModelError:
+    for place, owner in hidden_packs().items():
+        if place == user_packs() or name in (place.name, place.parent.name):
+            return ModelError(
+                f"There may be a model {name!r} in {user_packs()}, but you may not read {place}.",
+                hint=f"It belongs to {owner}, who can open it to you: {open_to_all(place)}",
+            )
     if name in known_packs():
         return ModelError(
             f"The model {name!r} is not on this machine.", hint=f"Run: facerec models pull {name}"

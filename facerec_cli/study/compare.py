@@ -4,37 +4,37 @@ Two kinds of chance: seeds, and who happens to be tested. An arm's mean has Stud
 (another seed, the same people), and one over both (another seed and other people): a bootstrap draws the test
 people, and Student's t times the standard error over the arm's seeds is added to each draw. To draw the few
 seeds themselves with replacement would give intervals that are too narrow. Differences between arms have the
-latter; both arms see the same people, so what makes a draw easy for both cancels. Of one seed nothing can be
-said but for the people.
+latter; both arms see the same people, so what makes a draw easy for both cancels. Of one or two seeds nothing
+can be said but for the people, and of a few people nothing either.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
-from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
 
+from facerec_cli.errors import InputError
 from facerec_cli.progress import Progress, silent
 from facerec_cli.study.crops import read_crops
+from facerec_cli.study.intervals import MIN_SAME_PAIRS, Rows, drawn, interval_over_seeds, percentiles
 from facerec_cli.study.judge import PAIRS
 from facerec_cli.study.prepare import Prepared
 from facerec_cli.study.protocol import BEFORE, Protocol
 from facerec_cli.study.run import EMBEDDINGS, Job
 from facerec_cli.study.subsets import Pairs, make_pairs, measurable
-from facerec_cli.verify.bootstrap import resampled_tar
+from facerec_cli.untrusted import NpzFile
+from facerec_cli.verify.bootstrap import MIN_PEOPLE, resampled_tar
+from facerec_cli.verify.folds import kind_for
 from facerec_cli.verify.statistics import evaluate
 
-Rows = NDArray[np.float64]
-# 97.5 % points of Student's t for 1 to 9 degrees of freedom; for more the last one, a little too wide.
-_T = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
 _CURVE = np.logspace(-5, 0, 61)
 _BINS = np.linspace(-0.5, 1.0, 61)
 _SHOWN = 12
-_DRAWS = 16  # of Student's t for each draw of people: its tails are heavy
-HARD = "hard"  # the mean over all subsets but the clean one, as if it were a subset
+HARD = "hard"  # the mean over the measured subsets but the clean one, as if it were a subset
 
 
 def compare(
@@ -58,17 +58,20 @@ def compare(
     scores: dict[str, list[NDArray[np.float32]]] = {}
     rounds: dict[tuple[str, int, str], Rows] = {}
     fars = {name: measurable(test.fars, int((~own.same).sum())) for name, own in pairs.items()}
-    hard = [name for name in test.subsets if name != "clean clean"]
+    few = {name: reason for name, own in pairs.items() if (reason := _too_few(own))}
+    fars |= dict.fromkeys(few, ())
+    enough = {name: _people_with_pairs(own, people) >= MIN_PEOPLE for name, own in pairs.items()}
+    hard = [name for name in test.subsets if name != "clean clean" and name not in few]
     if len(hard) > 1:
+        enough[HARD] = all(enough[name] for name in hard)
         fars[HARD] = tuple(far for far in test.fars if all(far in fars[name] for name in hard))
     for done, job in enumerate(jobs, 1):
-        with np.load(job.folder / EMBEDDINGS) as found:
-            rows = {name: found[name] for name in found.files}
+        rows = _embeddings(job.folder / EMBEDDINGS)
         record = job.record() or {}
         figures = {}
         for name, own in pairs.items():
             own_scores = own.scores(rows)
-            figures[name] = _figures(own_scores, own.same, test.fars)
+            figures[name] = _figures(own_scores, own.same, fars[name], measured=name not in few)
             rounds[job.arm, job.seed, name] = resampled_tar(
                 own_scores,
                 own.same,
@@ -108,6 +111,8 @@ def compare(
             "same": int(own.same.sum()),
             "different": int((~own.same).sum()),
             "fars": list(fars[name]),
+            **({"reason": few[name]} if name in few else {}),
+            **({} if enough[name] else {"few_people": _people_with_pairs(own, people)}),
         }
         for name, own in pairs.items()
     }
@@ -116,12 +121,18 @@ def compare(
         "parts": prepared.counts,
         "subsets": subsets,
         "hard": {"subsets": hard, "fars": list(fars[HARD])} if HARD in fars else None,
-        "pairs": {"same": int(prepared.pairs.same.sum()), "different": int((~prepared.pairs.same).sum())},
+        "pairs": {"same": int(prepared.pairs.same.sum()), "different": int((~prepared.pairs.same).sum())}
+        | {"accuracy": kind_for(int(prepared.pairs.same.sum()), int((~prepared.pairs.same).sum()))},
         "runs": runs,
-        "arms": {arm: _summary([run for run in runs if run["arm"] == arm], rounds, fars) for arm in arms},
+        "arms": {
+            arm: _summary([run for run in runs if run["arm"] == arm], rounds, fars, enough) for arm in arms
+        },
         "differences": {
             reference: {
-                arm: {name: _differences(rounds, runs, arm, reference, name, fars[name]) for name in fars}
+                arm: {
+                    name: _differences(rounds, runs, arm, reference, name, fars[name], enough=enough[name])
+                    for name in fars
+                }
                 for arm in arms
                 if arm not in (reference, BEFORE)
             }
@@ -146,16 +157,34 @@ def compare(
     }
 
 
-def interval_over_seeds(values: Sequence[float]) -> dict[str, Any]:
-    """Mean with Student's 95 % interval; no interval for one seed."""
-    mean = float(np.mean(values))
-    if len(values) < 2:
-        return {"mean": mean, "seeds": list(values)}
-    half = _T[min(len(values) - 2, len(_T) - 1)] * float(np.std(values, ddof=1)) / np.sqrt(len(values))
-    return {"mean": mean, "half": float(half), "seeds": list(values)}
+def _embeddings(path: Path) -> dict[str, NDArray[np.float32]]:
+    """The embeddings that a run wrote, by condition."""
+    try:
+        with NpzFile(path) as found:
+            return dict(found)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"The embeddings {path} are damaged: {error}.",
+            hint="Delete the file, and the same study with --resume makes it anew.",
+        ) from error
 
 
-def _figures(scores: NDArray[np.float32], same: NDArray[np.bool_], fars: Sequence[float]) -> dict[str, Any]:
+def _too_few(pairs: Pairs) -> str:
+    """Why a subset gives no figures; "" where it does."""
+    same = int(pairs.same.sum())
+    return "" if same >= MIN_SAME_PAIRS else f"{same} same pairs are too few; it takes {MIN_SAME_PAIRS}"
+
+
+def _people_with_pairs(pairs: Pairs, people: NDArray[np.int64]) -> int:
+    """How many people have a same pair: as many have a say in TAR."""
+    return len(np.unique(people[pairs.first[pairs.same]]))
+
+
+def _figures(
+    scores: NDArray[np.float32], same: NDArray[np.bool_], fars: Sequence[float], *, measured: bool
+) -> dict[str, Any]:
+    if not measured:
+        return {"tar": {}, "eer": None, "auc": None, "d_prime": None}
     found = evaluate(scores, same, fars=fars)
     tar = {f"{point.far:g}": point.tar for point in found.tar_at_far if point.tar is not None}
     return {"tar": tar, "eer": found.eer, "auc": found.auc, "d_prime": found.d_prime}
@@ -164,11 +193,12 @@ def _figures(scores: NDArray[np.float32], same: NDArray[np.bool_], fars: Sequenc
 def _mean_figures(figures: Sequence[Mapping[str, Any]], fars: Sequence[float]) -> dict[str, Any]:
     tar = {f"{far:g}": float(np.mean([one["tar"][f"{far:g}"] for one in figures])) for far in fars}
     kept = [k for k in ("eer", "auc", "d_prime") if all(one[k] is not None for one in figures)]
-    return {"tar": tar, "d_prime": None} | {k: float(np.mean([one[k] for one in figures])) for k in kept}
+    missing = dict.fromkeys(("eer", "auc", "d_prime"))
+    return {"tar": tar, **missing} | {k: float(np.mean([one[k] for one in figures])) for k in kept}
 
 
 def _accuracy(prepared: Prepared, rows: Mapping[str, NDArray[np.float32]]) -> float | None:
-    """Ten-fold accuracy on the pair list."""
+    """Ten-fold accuracy on the pair list; balanced accuracy where its judged pairs are mostly of one kind."""
     pairs = prepared.pairs
     units = rows[PAIRS]
     scores = np.einsum("pd,pd->p", units[pairs.first], units[pairs.second])
@@ -180,18 +210,20 @@ def _summary(
     runs: Sequence[Mapping[str, Any]],
     rounds: Mapping[tuple[str, int, str], Rows],
     fars: Mapping[str, Sequence[float]],
+    enough: Mapping[str, bool],
 ) -> dict[str, Any]:
     """Means over the seeds of one arm; TAR also with what another draw of people and seeds would give."""
     subsets: dict[str, Any] = {}
     for name, first in runs[0]["subsets"].items():
         own = [run["subsets"][name] for run in runs]
         tar = {far: interval_over_seeds([one["tar"][far] for one in own]) for far in first["tar"]}
-        low, high = _interval(_drawn(rounds, runs, name, fars[name]))
-        for far, x, y in zip(fars[name], low, high, strict=True):
-            tar[f"{far:g}"] |= {"low": max(float(x), 0.0), "high": min(float(y), 1.0)}
+        intervals = percentiles(drawn(rounds, runs, name, fars[name])) if enough[name] else []
+        for far, ends in zip(fars[name], intervals, strict=False):
+            tar[f"{far:g}"] |= {} if ends is None else {"low": ends[0], "high": ends[1]}
+        rates = {key: [one[key] for one in own] for key in ("eer", "auc")}
         subsets[name] = {
             "tar": tar,
-            **{key: interval_over_seeds([one[key] for one in own]) for key in ("eer", "auc")},
+            **{key: None if None in found else interval_over_seeds(found) for key, found in rates.items()},
         }
     accuracies = [run["accuracy"] for run in runs if run["accuracy"] is not None]
     return {"subsets": subsets, "accuracy": interval_over_seeds(accuracies) if accuracies else None}
@@ -204,48 +236,25 @@ def _differences(
     reference: str,
     subset: str,
     fars: Sequence[float],
+    *,
+    enough: bool = True,
 ) -> dict[str, dict[str, float]]:
-    """FAR -> mean difference of TAR, its 95 % interval over people and seeds, and the lesser seeds."""
+    """FAR -> mean difference of TAR, its 95 % interval over people and seeds, and the lesser seeds.
+
+    Without ``enough`` people there is no interval.
+    """
     sides, means, seeds = [], [], []
     for name in (arm, reference):
         own = [run for run in runs if run["arm"] == name]
-        sides.append(_drawn(rounds, own, subset, fars))
+        sides.append(drawn(rounds, own, subset, fars))
         seeds += [len(own)] if name != BEFORE else []
         means.append([np.mean([run["subsets"][subset]["tar"][f"{far:g}"] for run in own]) for far in fars])
-    low, high = _interval(sides[0] - sides[1])
+    intervals = percentiles(sides[0] - sides[1])
     return {
-        f"{far:g}": {"mean": float(a - b), "low": float(x), "high": float(y), "seeds": min(seeds)}
-        for far, a, b, x, y in zip(fars, *means, low, high, strict=True)
+        f"{far:g}": {"mean": float(a - b), "seeds": min(seeds)}
+        | ({} if ends is None or not enough else {"low": ends[0], "high": ends[1]})
+        for far, a, b, ends in zip(fars, *means, intervals, strict=True)
     }
-
-
-def _drawn(
-    rounds: Mapping[tuple[str, int, str], Rows],
-    runs: Sequence[Mapping[str, Any]],
-    subset: str,
-    fars: Sequence[float],
-) -> Rows:
-    """(R * _DRAWS, F) mean TAR of one arm's runs with other people and other seeds.
-
-    The people of a row are the same for all arms; the seeds are not.
-    """
-    arm = runs[0]["arm"]
-    people = np.tile(np.mean([rounds[arm, run["seed"], subset] for run in runs], axis=0), (_DRAWS, 1))
-    if len(runs) < 2:
-        return people
-    tar = [[run["subsets"][subset]["tar"][f"{far:g}"] for far in fars] for run in runs]
-    error = np.std(tar, axis=0, ddof=1) / np.sqrt(len(runs))
-    student = np.random.default_rng(crc32(arm.encode())).standard_t(len(runs) - 1, (len(people), 1))
-    found: Rows = people + student * error
-    return found
-
-
-def _interval(drawn: Rows) -> tuple[Rows, Rows]:
-    """2.5 and 97.5 % points of each column."""
-    if not drawn.shape[1]:
-        return np.empty(0), np.empty(0)
-    low, high = np.nanpercentile(drawn, [2.5, 97.5], axis=0)
-    return low, high
 
 
 def _curve(scores: NDArray[np.float32], same: NDArray[np.bool_]) -> Rows:

@@ -6,7 +6,6 @@ import json
 import math
 import multiprocessing
 import os
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -18,18 +17,20 @@ from pathlib import Path
 from typing import Any
 
 from facerec_cli.errors import FacerecError, InputError, TrainingError, UsageError
-from facerec_cli.files import write_file, writing
+from facerec_cli.files import write_file
 from facerec_cli.progress import Progress, silent
 from facerec_cli.registry import unknown_name
 from facerec_cli.study.estimate import estimate, in_words
+from facerec_cli.study.folder import mark, open_folder, refuse_other_materials, scratch
 from facerec_cli.study.prepare import Prepared, make_jobs, prepare
 from facerec_cli.study.protocol import BEFORE, Protocol
 from facerec_cli.study.run import Job, perform
 from facerec_cli.study.start import share_start
 from facerec_cli.study.subsets import measurable
-from facerec_cli.training.config import to_document
+from facerec_cli.training.interruption import leave_interrupts_to_parent
 
-RESULTS, MARKER = "results.json", "study.json"
+RESULTS = "results.json"
+_told_to_stop: list[bool] = []
 
 Steps = Callable[[str, str], AbstractContextManager[Progress]]
 
@@ -73,10 +74,11 @@ def conduct(
         protocol: What to do.
         out: Folder for everything.
         crops: Where aligned crops are kept; several studies may share it. None: in ``out``.
-        resume: Go on in a folder that holds a study; finished runs with the same settings are kept.
+        resume: Go on in a folder that holds a study; finished runs are kept. Settings that a run depends on
+            must be those of before; seeds, arms and rates may be added.
         jobs: Runs at the same time, each in a process with its part of the cores.
         only: Arms to train; others are compared as far as they are finished.
-        dry_run: Stop after the estimate.
+        dry_run: Stop after the estimate, and write nothing: its crops and lists are gone afterwards.
         tell: Is told what happens, in sentences.
         steps: Opens a progress bar for a description and a unit.
 
@@ -95,29 +97,42 @@ def conduct(
     import torch
 
     _check_recipes(protocol)
-    _open_folder(protocol, out, resume=resume)
-    with steps("crops", "photos") as progress:
-        prepared = prepare(protocol, out, crops=crops or out / "crops", progress=progress)
-    for part, count in prepared.counts.items():
-        tell(
-            f"{part}: " + ", ".join(f"{number:,} {what.replace('_', ' ')}" for what, number in count.items())
-        )
-    _check_rates(protocol, prepared)
-    threads = max(1, torch.get_num_threads() // jobs)
-    every = make_jobs(protocol, prepared.materials, out, threads=threads)
-    wanted = [job for job in every if not only or job.arm in (*only, BEFORE)]
-    left = [job for job in wanted if job.record() is None]
-    tell(f"{len(wanted) - len(left)} of {len(wanted)} runs are finished")
-    if left:
-        for sentence in estimate(left, out / f".probe-{os.getpid()}", jobs):
-            tell(sentence)
+    open_folder(protocol, out, resume=resume, dry_run=dry_run)
+    crops = crops or out / "crops"
+    with scratch(crops) if dry_run else nullcontext((out, crops)) as (work, crops):
+        with steps("crops", "photos") as progress:
+            prepared = prepare(protocol, work, crops=crops, progress=progress)
+        for part, count in prepared.counts.items():
+            numbers = (f"{number:,} {what.replace('_', ' ')}" for what, number in count.items())
+            tell(f"{part}: {', '.join(numbers)}")
+        _check_rates(protocol, prepared)
+        threads = max(1, torch.get_num_threads() // jobs)
+        every = make_jobs(protocol, prepared.materials, out, threads=threads)
+        wanted = [job for job in every if not only or job.arm in (*only, BEFORE)]
+        refuse_other_materials(prepared.materials, wanted, out)
+        prepared.write()
+        left = [job for job in wanted if job.record() is None]
+        tell(f"{len(wanted) - len(left)} of {len(wanted)} runs are finished")
+        if left:
+            with steps("trying a few steps, to say how long it takes", "steps"):
+                expected = estimate(left, work / f".probe-{os.getpid()}", jobs)
+            for sentence in expected:
+                tell(sentence)
     if dry_run:
         return None
-    _mark(protocol, out)
+    mark(protocol, prepared.materials, out)
     if left:
-        left = share_start(left, out)
-    with steps("runs", "runs") as progress:
-        failure = _perform_all(left, jobs, tell, progress)
+        with steps("judging the network before training", "photos"):
+            left = share_start(left, out)
+    try:
+        with steps("runs", "runs") as progress:
+            failure = _perform_all(left, jobs, tell, progress)
+    except KeyboardInterrupt:
+        done = sum(job.record() is not None for job in wanted)
+        raise KeyboardInterrupt(
+            f"interrupted; {done} of {len(wanted)} runs are finished and kept, what was trained is saved. "
+            "Go on with the same command and --resume"
+        ) from None
     finished = [job for job in every if job.record() is not None]
     missing = [name for name in protocol.arms if name not in {job.arm for job in finished}]
     if protocol.study.baseline in missing:
@@ -178,7 +193,8 @@ def _in_turn(left: Sequence[Job]) -> Iterator[tuple[Job, dict[str, Any] | Facere
 
 
 def _at_once(left: Sequence[Job], jobs: int) -> Iterator[tuple[Job, dict[str, Any] | FacerecError]]:
-    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, context, leave_interrupts_to_parent) as pool:
         futures = {pool.submit(_outcome, job): job for job in left}
         try:
             for future in as_completed(futures):
@@ -196,10 +212,17 @@ def _at_once(left: Sequence[Job], jobs: int) -> Iterator[tuple[Job, dict[str, An
 
 
 def _outcome(job: Job) -> dict[str, Any] | FacerecError:
+    """What a run gives, in a process of the pool, which is told to stop by SIGTERM."""
+    stopped = TrainingError("The run was told to stop.", hint="Go on with --resume.")
+    if _told_to_stop:  # the pool hands out jobs ahead, and takes none of those back
+        return stopped
     try:
         return perform(job)
     except FacerecError as fault:  # returned, as a hint is lost where an exception is sent by its arguments
         return TrainingError(fault.message, hint=fault.hint)
+    except KeyboardInterrupt:
+        _told_to_stop.append(True)
+        return stopped
 
 
 def _check_recipes(protocol: Protocol) -> None:
@@ -211,25 +234,6 @@ def _check_recipes(protocol: Protocol) -> None:
             loss_settings(loss_class(recipe.loss.name), recipe)
         except UsageError as fault:
             raise InputError(f"[arms.{name}]: {fault.message}", hint=fault.hint) from fault
-
-
-def _open_folder(protocol: Protocol, out: Path, *, resume: bool) -> None:
-    marker = out / MARKER
-    if out.exists() and not out.is_dir():
-        raise UsageError(f"{out} is a file.", hint="Choose another --out.")
-    if marker.is_file() and not resume:
-        raise UsageError(
-            f"{out} holds a study.", hint="Go on with it with --resume, or choose another --out."
-        )
-    with writing(out, hint="Choose another --out."):
-        out.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=out).close()
-
-
-def _mark(protocol: Protocol, out: Path) -> None:
-    """Keep what is studied here; from now on the folder holds a study."""
-    document = protocol.document() | {"arms": {n: to_document(r) for n, r in protocol.arms.items()}}
-    write_file(out / MARKER, json.dumps(document, indent=1).encode())
 
 
 def _check_rates(protocol: Protocol, prepared: Prepared) -> None:

@@ -1,70 +1,93 @@
-"""Curves and similarity distributions of a study as SVG text, a colour for each arm."""
+"""Curves and similarity distributions of a study as SVG text: small multiples, all of a kind on one scale."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from facerec_cli.study.tables import subset_words
-from facerec_cli.verify.plots import Axis, linear_axis, log_axis, plot
+from facerec_cli.report.svg import Axis, linear_axis, log_axis, plot
+from facerec_cli.study.tables import arm_words, subset_words
 
-_COLOURS = ("#5b6675", "#0b6bcb", "#c2410c", "#15803d", "#7e22ce", "#eab308", "#be185d", "#0e9fb5")
+_LIGHT = ("#55606f", "#0b6bcb", "#c2410c", "#15803d", "#7e22ce", "#a16207", "#be185d", "#0e7490")
+_DARK = ("#a9b3c1", "#5aa9f5", "#f59056", "#4ade80", "#c084fc", "#facc15", "#f472b6", "#22d3ee")
 
 Line = tuple[str, NDArray[np.float64], NDArray[np.float64]]
 
 
-def colours_of(arms: Sequence[str]) -> dict[str, str]:
-    """A colour for each arm."""
-    return {arm: _COLOURS[i % len(_COLOURS)] for i, arm in enumerate(arms)}
+def colors_of(arms: Sequence[str]) -> dict[str, str]:
+    """A color for each arm, on a light page."""
+    return {arm: _LIGHT[i % len(_LIGHT)] for i, arm in enumerate(arms)}
 
 
 def style_of(arms: Sequence[str]) -> str:
-    """CSS that gives the arms' lines and areas their colours; dashes where a colour comes again."""
-    return "".join(
-        f".line.a{i} {{ stroke: {colour};{' stroke-dasharray: 5 3;' if i >= len(_COLOURS) else ''} }} "
-        f".area.a{i} {{ fill: {colour}; fill-opacity: .08; stroke: {colour}; }}"
-        for i, colour in enumerate(colours_of(arms).values())
-    )
+    """CSS that gives the arms' lines and keys their colors; dashes where a color comes again."""
+
+    def rules(colors: Sequence[str]) -> str:
+        return " ".join(
+            f".line.a{i} {{ stroke: {colors[i % len(colors)]}; }} "
+            f".key.a{i} {{ background: {colors[i % len(colors)]}; }}"
+            for i in range(len(arms))
+        )
+
+    again = [f".line.a{i} {{ stroke-dasharray: 5 3; }}" for i in range(len(_LIGHT), len(arms))]
+    dark = f"@media screen and (prefers-color-scheme: dark) {{ {rules(_DARK)} }}"
+    return f"{rules(_LIGHT)} {' '.join(again)} {dark}"
+
+
+def measured_subsets(results: Mapping[str, Any]) -> list[str]:
+    """The subsets with pairs enough for figures; a curve of four pairs would only mislead."""
+    return [name for name, own in results["subsets"].items() if "reason" not in own]
 
 
 def roc(results: Mapping[str, Any], subset: str) -> str:
-    """TAR over FAR of one subset, mean over the seeds."""
-    lines = _lines(results, subset)
-    floor = min((float(line[2].min()) for line in lines if len(line[2])), default=0.0)
-    rates = linear_axis("true accept rate (TAR)", min(floor, 0.95), 1.0, lambda v: f"{v:.0%}")
-    return plot(f"ROC, {subset_words(subset)}", _far_axis(lines), rates, lines=lines)
+    """TAR over FAR of one subset, mean over the seeds; on the scale of all subsets."""
+    everything = _all_lines(results)
+    floor = min((float(tar.min()) for _, _, tar in everything if len(tar)), default=0.0)
+    rates = linear_axis("true accept rate (TAR)", min(floor, 0.95), 1.0, lambda v: f"{100 * v:.0f} %")
+    return plot(f"ROC, {subset_words(subset)}", _far_axis(everything), rates, lines=_lines(results, subset))
 
 
 def det(results: Mapping[str, Any], subset: str) -> str:
     """False rejects over false accepts, both logarithmic; "" where nobody is falsely rejected."""
-    lines = _lines(results, subset)
-    wrong = [(name, far[tar < 1], 1 - tar[tar < 1]) for name, far, tar in lines if (tar < 1).sum() > 1]
+    everything = _all_lines(results)
+    wrong = _rejects(_lines(results, subset))
     if not wrong:
         return ""
-    least = max(min(float(line[2].min()) for line in wrong), 1e-5)
+    least = max(min(float(line[2].min()) for line in _rejects(everything)), 1e-5)
     rates = log_axis("false reject rate", min(least, 0.1))
-    return plot(f"DET, {subset_words(subset)}", _far_axis(lines), rates, lines=wrong)
+    return plot(f"DET, {subset_words(subset)}", _far_axis(everything), rates, lines=wrong)
 
 
-def similarities(results: Mapping[str, Any], subset: str) -> str:
-    """How alike same and different pairs are, an outline for each arm (the figure of DDL's paper)."""
+def similarities(results: Mapping[str, Any], subset: str) -> dict[str, str]:
+    """How alike same and different pairs are: arm -> its panel, on one scale (the figure of DDL's paper)."""
     edges = np.array(results["similarities"]["edges"])
     stairs = np.repeat(edges, 2)[1:-1]
-    areas, top = [], 0.0
-    for i, shares in enumerate(results["similarities"]["shares"][subset].values()):
-        for kind in ("same", "different"):
-            height = np.array(shares[kind])
-            top = max(top, float(height.max()))
-            areas.append((f"a{i}", stairs, np.repeat(height, 2)))
-    return plot(
-        f"Similarity of same and different pairs, {subset_words(subset)}",
-        linear_axis("cosine similarity", float(edges[0]), float(edges[-1]), lambda v: f"{v:.1f}"),
-        linear_axis("share of the pairs", 0.0, top * 1.05, lambda v: f"{v:.0%}"),
-        areas=areas,
-    )
+    shares = results["similarities"]["shares"][subset]
+    top = max(max(own[kind]) for own in shares.values() for kind in ("same", "different"))
+    return {
+        arm: plot(
+            f"Similarity of same and different pairs, {subset_words(subset)}, {arm_words(arm)}",
+            linear_axis("cosine similarity", float(edges[0]), float(edges[-1]), lambda v: f"{v:.1f}"),
+            linear_axis("share of the pairs", 0.0, top * 1.05, lambda v: f"{100 * v:.0f} %"),
+            areas=[
+                (name, stairs, np.repeat(np.array(own[kind]), 2))
+                for name, kind in (("impostor", "different"), ("genuine", "same"))
+            ],
+        )
+        for arm, own in shares.items()
+    }
+
+
+def _rejects(lines: Iterable[Line]) -> list[Line]:
+    """The lines as false reject rates, where there are any."""
+    return [(name, far[tar < 1], 1 - tar[tar < 1]) for name, far, tar in lines if (tar < 1).sum() > 1]
+
+
+def _all_lines(results: Mapping[str, Any]) -> list[Line]:
+    return [line for subset in measured_subsets(results) for line in _lines(results, subset)]
 
 
 def _lines(results: Mapping[str, Any], subset: str) -> list[Line]:

@@ -55,16 +55,23 @@ class Prepared:
         materials: What the runs share.
         pairs: For the accuracy.
         counts: People and photos of each part that are used.
+        files: What :meth:`write` writes.
     """
 
     split: Split
     materials: Materials
     pairs: PairTable
     counts: dict[str, dict[str, int]]
+    files: Mapping[Path, bytes]
+
+    def write(self) -> None:
+        """Write ``split.json`` and the list to train on."""
+        for path, data in self.files.items():
+            write_file(path, data)
 
 
 def prepare(protocol: Protocol, out: Path, *, crops: Path, progress: Progress = silent) -> Prepared:
-    """Split the people, cut the crops, write ``split.json`` and the list to train on.
+    """Split the people and cut the crops; nothing but crops is written before :meth:`Prepared.write`.
 
     Raises:
         InputError: The data or the pair list cannot serve.
@@ -96,10 +103,10 @@ def prepare(protocol: Protocol, out: Path, *, crops: Path, progress: Progress = 
         progress=progress,
     )
     text = json.dumps(parts.document(dataset, split.seed), indent=1, ensure_ascii=False)
-    write_file(out / "split.json", text.encode("utf-8", "surrogateescape"))
     train = out / "lists" / "train.txt"
     rows = [(found[i], int(dataset.labels[i])) for i in parts.photos["train"].tolist() if i in found]
-    _write_list(train, crops, rows, dataset.class_names)
+    files = {out / "split.json": text.encode("utf-8", "surrogateescape")}
+    files |= _list_files(train, crops, rows, dataset.class_names)
     photos = {part: _photos(parts.photos[part], dataset, found) for part in ("validation", judged)}
     pairs = _drawn_pairs(photos[judged]) if listed is None else _pair_table(*listed, found)
     materials = Materials(
@@ -125,7 +132,7 @@ def prepare(protocol: Protocol, out: Path, *, crops: Path, progress: Progress = 
     counts["train"]["people_trained"] = len({label for _, label in rows})
     for part, own in photos.items():
         counts[part]["people_compared"] = len(set(own.people))
-    return Prepared(parts, materials, pairs, counts)
+    return Prepared(parts, materials, pairs, counts, files)
 
 
 def make_jobs(
@@ -166,15 +173,19 @@ def _photos(rows: NDArray[np.int64], dataset: FaceDataset, found: Mapping[int, s
     return Photos(tuple(found[i] for i in kept), tuple(people))
 
 
-def _write_list(target: Path, crops: Path, rows: Sequence[tuple[str, int]], names: Sequence[str]) -> None:
+def _list_files(
+    target: Path, crops: Path, rows: Sequence[tuple[str, int]], names: Sequence[str]
+) -> dict[Path, bytes]:
     """A list to train on, its people numbered without gaps."""
     root = PurePosixPath(Path(os.path.relpath(crops.resolve(), target.parent.resolve())).as_posix())
     people = sorted({label for _, label in rows})
     number = {label: i for i, label in enumerate(people)}
     lines = "".join(f"{root / path}\t{number[label]}\n" for path, label in rows)
     titles = "".join(f"{names[label]}\n" for label in people)
-    write_file(target.with_suffix(".classes.txt"), titles.encode("utf-8", "surrogateescape"))
-    write_file(target, lines.encode("utf-8", "surrogateescape"))
+    return {
+        target.with_suffix(".classes.txt"): titles.encode("utf-8", "surrogateescape"),
+        target: lines.encode("utf-8", "surrogateescape"),
+    }
 
 
 def _drawn_pairs(photos: Photos) -> PairTable:

@@ -50,7 +50,8 @@ class StudySettings:
         pairs: A list of pairs of these photos; those of two test people give the accuracy. "": drawn.
         aligned: Whether the photos are aligned crops of 112 x 112 already.
         faces: Which face of several: main, center or largest.
-        seeds: Each arm is trained once with each.
+        seeds: Numbers of the seeds, ``[0, 1, 2]``; each arm is trained once with each. From three on a report
+            says what another seed would give.
         baseline: The arm that the others are compared with.
         judge: "test", or "validation" to search for settings without a look at the test people.
     """
@@ -146,9 +147,13 @@ def read_protocol(path: Path, assignments: Sequence[str] = ()) -> Protocol:
     try:
         document = parse_toml(path.read_text(encoding="utf-8"))
     except OSError as fault:
-        raise InputError(f"{path} cannot be read: {fault.strerror}.") from fault
+        raise InputError(
+            f"{path} cannot be read: {fault.strerror}.", hint="Name a study file that you may read."
+        ) from fault
     except ValueError as fault:
-        raise InputError(f"{path} cannot be read as TOML: {fault}.") from fault
+        raise InputError(
+            f"{path} cannot be read as TOML: {fault}.", hint="Correct it; examples/studies/ has whole ones."
+        ) from fault
     for assignment in assignments:
         key, value = parse_assignment(assignment, "split.seed=1")
         *tables, name = key.split(".")
@@ -249,7 +254,10 @@ def _check(protocol: Protocol, where: str) -> None:
                         + _guess(part, tuple(CONDITIONS)),
                     )
         if len(own) < names or len(set(own)) < len(own):
-            raise InputError(f"{where}: [{table}]: subsets = {list(own)} has too few, or one twice.")
+            raise InputError(
+                f"{where}: [{table}]: subsets = {list(own)} has too few, or one twice.",
+                hint="Give each once, and one at least.",
+            )
     bounds: Sequence[tuple[bool, str]] = (
         (bool(study.seeds), "study.seeds is empty"),
         (len(set(study.seeds)) == len(study.seeds), "study.seeds must differ"),
@@ -270,7 +278,7 @@ def _check(protocol: Protocol, where: str) -> None:
     )
     for fits, message in bounds:
         if not fits:
-            raise InputError(f"{where}: {message}.")
+            raise InputError(f"{where}: {message}.", hint="Correct it; docs/study.md explains the keys.")
 
 
 def _table(kind: type[Settings], values: Mapping[str, Any], where: str) -> Settings:
@@ -280,6 +288,12 @@ def _table(kind: type[Settings], values: Mapping[str, Any], where: str) -> Setti
     for key, value in values.items():
         if key not in types:
             raise InputError(f"{where}: there is no setting {key!r}.", hint=_guess(key, tuple(types)))
+        if key == "seeds" and isinstance(value, int) and not isinstance(value, bool):
+            raise InputError(
+                f"{where} seeds = {value} could mean the one seed number {value} or {value} seeds.",
+                hint=f"Write seeds = [{value}] for the one, or seeds = {list(range(max(value, 1)))[:10]} for "
+                "as many. With --set: study.seeds=[0,1,2].",
+            )
         try:
             given[key] = checked(f"{where} {key}", types[key], value)
         except UsageError as fault:

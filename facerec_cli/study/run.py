@@ -10,6 +10,7 @@ import hashlib
 import json
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,12 @@ from facerec_cli.study.judge import device_of, embed_photos, first_network
 from facerec_cli.study.materials import Materials
 from facerec_cli.study.protocol import BEFORE, ValidationSettings
 from facerec_cli.training.config import Recipe, changed, to_document
+from facerec_cli.untrusted import parse_json
 
 RECORD, EMBEDDINGS = "run.json", "embeddings.npz"
+_TRAINED, _BEGUN = "trained.json", "training.key"
+#: Files by which a run that was begun is known.
+TRACES = (RECORD, _TRAINED, _BEGUN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,22 +81,31 @@ class Job:
     def record(self) -> dict[str, Any] | None:
         """What the finished run wrote; None where it is not finished, or belongs to other settings."""
         try:
-            found: dict[str, Any] = json.loads((self.folder / RECORD).read_text("utf-8"))
+            found = parse_json((self.folder / RECORD).read_bytes())
         except (OSError, ValueError):
             return None
+        if not isinstance(found, dict):
+            return None
         return found if found.get("key") == self.key() and (self.folder / EMBEDDINGS).is_file() else None
+
+    def is_of_another(self) -> bool:
+        """Whether its folder holds work, finished or begun, that this job cannot use and would throw away."""
+        found = {name: _key_in(self.folder / name) for name in TRACES}
+        wanted = dict.fromkeys(TRACES, self.training_key()) | {RECORD: self.key()}
+        return any(found[name] is not None and found[name] != wanted[name] for name in TRACES)
 
     def train(self) -> float:
         """Train, or go on; returns seconds, also of a training that an earlier call finished."""
         from facerec_cli.training.train import train
 
-        key, done = self.training_key(), self.folder / "trained.json"
+        key, done = self.training_key(), self.folder / _TRAINED
         if done.is_file() and (self.folder / "best.pt").is_file():
-            found = json.loads(done.read_text("utf-8"))
-            if found["key"] == key:
-                return float(found["seconds"])
+            with suppress(ValueError, KeyError, TypeError):  # damaged: the training is gone on with
+                found = parse_json(done.read_bytes())
+                if found["key"] == key:
+                    return float(found["seconds"])
         self.folder.mkdir(parents=True, exist_ok=True)
-        begun = self.folder / "training.key"
+        begun = self.folder / _BEGUN
         same = begun.is_file() and begun.read_text() == key
         done.unlink(missing_ok=True)  # best.pt will be another one before it is written again
         write_file(begun, key.encode())
@@ -132,6 +146,15 @@ def perform(job: Job) -> dict[str, Any]:
     record["seconds"] = time.monotonic() - began
     write_file(job.folder / RECORD, json.dumps(record, indent=1).encode())
     return record
+
+
+def _key_in(path: Path) -> str | None:
+    """The key that a run left in a file; None where there is none that can be read."""
+    try:
+        text = path.read_text("utf-8")
+        return str(json.loads(text)["key"]) if path.suffix == ".json" else text
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def starts_at_means(recipe: Recipe) -> bool:

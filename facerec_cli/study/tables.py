@@ -8,7 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from facerec_cli.study.finding import finding
+from facerec_cli.study.intervals import MIN_SEEDS
 from facerec_cli.study.protocol import BEFORE
+from facerec_cli.verify.bootstrap import MIN_PEOPLE
 from facerec_cli.wording import counted
 
 _UNKNOWN = "not measurable"
@@ -95,8 +98,8 @@ def tables(results: Mapping[str, Any]) -> list[Table]:
 
 
 def _columns(results: Mapping[str, Any]) -> list[str]:
-    """The subsets, and the mean of the hard ones."""
-    return [*results["subsets"], *(["hard"] if results["hard"] else [])]
+    """The mean of the hard subsets, which decides, and the subsets."""
+    return [*(["hard"] if results["hard"] else []), *results["subsets"]]
 
 
 def _rates(results: Mapping[str, Any], far: str) -> Table:
@@ -109,8 +112,8 @@ def _rates(results: Mapping[str, Any], far: str) -> Table:
         f"TAR at FAR {far}, %",
         ("", *map(subset_words, names)),
         tuple(rows),
-        "Mean over the seeds ± half of Student's 95 % interval over the seeds; in brackets the 95 % interval "
-        f"over people and seeds{_lonely(results, 'it is over people only')}.",
+        "Mean over the seeds, with its 95 % interval over people and seeds"
+        f"{_lonely(results, 'it is over people only')}.{_lacking(results)}",
     )
 
 
@@ -126,22 +129,25 @@ def _differences(results: Mapping[str, Any], reference: str, far: str) -> Table:
         ("", *map(subset_words, names)),
         tuple(rows),
         "Difference of the means, and its 95 % interval over people and seeds; bold: the interval does not "
-        f"hold 0{_lonely(results, 'it is over people only, and never bold')}.",
+        f"hold 0{_lonely(results, 'it is over people only, and never bold')}.{_lacking(results)}",
     )
 
 
 def _errors(results: Mapping[str, Any]) -> Table:
     names = _columns(results)
-    rows = []
+    rows, kind = [], results["pairs"].get("accuracy", "accuracy")
     for arm, own in results["arms"].items():
         accuracy = "–" if own["accuracy"] is None else _mean(own["accuracy"], 2)
         rows.append((arm_words(arm), accuracy, *(_mean(own["subsets"][name]["eer"]) for name in names)))
     pairs = results["pairs"]
     return Table(
-        "Accuracy and equal error rates, %",
-        ("", "accuracy, clean pairs", *(f"EER {subset_words(name)}" for name in names)),
+        f"{kind.capitalize()} and equal error rates, %",
+        ("", f"{kind}, clean pairs", *(f"EER {subset_words(name)}" for name in names)),
         tuple(rows),
-        f"Accuracy: ten-fold, {pairs['same']:,} same and {pairs['different']:,} different clean pairs.",
+        f"{kind.capitalize()}: ten-fold, {pairs['same']:,} same and {pairs['different']:,} different clean "
+        "pairs. ± is half of Student's 95 % interval over the seeds"
+        + (f"; it takes {MIN_SEEDS} seeds" if min(_seeds(results)) < MIN_SEEDS else "")
+        + f".{_lacking(results)}",
     )
 
 
@@ -187,14 +193,35 @@ def arm_words(name: str) -> str:
     return "before training" if name == BEFORE else name
 
 
-def _mean(value: Mapping[str, Any], digits: int = 1) -> str:
-    half = f" ± {100 * value['half']:.{digits}f}" if "half" in value else ""
-    return f"{100 * value['mean']:.{digits}f}{half}"
+def _mean(value: Mapping[str, Any] | None, digits: int = 1) -> str:
+    """A mean and its interval over the seeds, which is left out where it holds what no rate can be."""
+    if value is None:
+        return _UNKNOWN
+    half = value.get("half")
+    inside = half is not None and value["mean"] - half >= 0 and value["mean"] + half <= 1
+    return f"{100 * value['mean']:.{digits}f}" + (f" ± {100 * half:.{digits}f}" if half and inside else "")
 
 
 def _lonely(results: Mapping[str, Any], words: str) -> str:
-    """What to add to a note where an arm has one seed."""
-    return f"; where an arm has one seed {words}" if 1 in _seeds(results) else ""
+    """What to add to a note where an arm has too few seeds to say what another one would give."""
+    few = min(_seeds(results), default=MIN_SEEDS)
+    return f"; where an arm has fewer than {MIN_SEEDS} seeds {words}" if few < MIN_SEEDS else ""
+
+
+def _lacking(results: Mapping[str, Any]) -> str:
+    """Sentences for the subsets without figures or without intervals."""
+    sentences = [
+        f" {subset_words(name).capitalize()}: not measurable: {own['reason']}."
+        for name, own in results["subsets"].items()
+        if "reason" in own
+    ]
+    shown = [own for own in results["subsets"].values() if "reason" not in own]
+    few = {own["few_people"] for own in shown if "few_people" in own}
+    if few:
+        sentences.append(
+            f" No interval where only {min(few)} people have a same pair; it takes {MIN_PEOPLE}."
+        )
+    return "".join(sentences)
 
 
 def _seeds(results: Mapping[str, Any]) -> set[int]:
@@ -205,20 +232,26 @@ def _seeds(results: Mapping[str, Any]) -> set[int]:
 def _rate(value: Mapping[str, Any]) -> str:
     if not value:
         return _UNKNOWN
-    return f"{_mean(value)} ({100 * value['low']:.1f} to {100 * value['high']:.1f})"
+    mean = f"{100 * value['mean']:.1f}"
+    if "low" not in value:
+        return mean
+    return f"{mean} ({100 * max(value['low'], 0.0):.1f} to {100 * min(value['high'], 1.0):.1f})"
 
 
 def _difference(value: Mapping[str, float]) -> str:
     if not value:
         return _UNKNOWN
     text = f"{100 * value['mean']:+.1f}"
-    text = f"**{text}**" if value["seeds"] > 1 and (value["low"] > 0 or value["high"] < 0) else text
+    if "low" not in value:
+        return text
+    sure = value["seeds"] >= MIN_SEEDS and (value["low"] > 0 or value["high"] < 0)
+    text = f"**{text}**" if sure else text
     return f"{text} ({100 * value['low']:+.1f} to {100 * value['high']:+.1f})"
 
 
 def markdown(results: Mapping[str, Any]) -> str:
     """The report in Markdown."""
-    parts = [f"# {results['protocol']['study']['name']}", *facts(results)]
+    parts = [f"# {results['protocol']['study']['name']}", *finding(results), *facts(results)]
     for table in tables(results):
         parts += [f"## {table.title}", table.markdown(), *([table.note] if table.note else [])]
     return "\n\n".join(parts) + "\n"

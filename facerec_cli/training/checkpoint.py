@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import pickle
 import struct
+import warnings
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,8 @@ import torch
 from facerec_cli.backbones import Backbone, Preprocessing, build
 from facerec_cli.errors import FacerecError, ModelError
 from facerec_cli.files import atomic_write, sha256_of
+from facerec_cli.sniff import HEAD, refuse_pointer
+from facerec_cli.training.refusals import refused, script
 
 FORMAT = "facerec-checkpoint"
 VERSION = 1
@@ -133,7 +137,10 @@ def read(path: Path, *, mmap: bool = True) -> dict[str, Any]:
         raise ModelError(f"{path} is not a checkpoint of facerec.", hint="Give last.pt or best.pt of a run.")
     version = document.get("version")
     if not isinstance(version, int):
-        raise ModelError(f"{path} is no complete checkpoint: its version is {version!r}.")
+        raise ModelError(
+            f"{path} is no complete checkpoint: its version is {version!r}.",
+            hint="Use best.pt or last.pt of a run of this version.",
+        )
     if version > VERSION:
         raise ModelError(
             f"{path} was written by a newer facerec ({document.get('facerec', 'unknown')}).",
@@ -148,21 +155,27 @@ def read_tensors(path: Path, *, mmap: bool = True) -> Any:
     Raises:
         ModelError: It cannot be read, or a pickle in it asks for more than that.
     """
+    with suppress(OSError), path.open("rb") as stream:  # which torch names better
+        refuse_pointer(stream.read(HEAD), str(path), ModelError)
     try:
-        try:
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
-        except RuntimeError:
-            if not mmap:
-                raise
-            return torch.load(path, map_location="cpu", weights_only=True)  # the format before zip has no map
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of TorchScript, which is refused below
+            try:
+                return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
+            except RuntimeError as fault:
+                if not mmap or "TorchScript" in str(fault):
+                    raise
+                return torch.load(path, map_location="cpu", weights_only=True)  # before zip there is no map
     except pickle.UnpicklingError as fault:
-        raise ModelError(
-            f"{path} is refused: it is damaged, or would run code when it is loaded.",
-            hint="Checkpoints hold tensors, numbers and text only. Take it from its source again.",
-        ) from fault
+        raise refused(path, fault) from fault
     except (OSError, RuntimeError) as fault:
+        if "TorchScript" in str(fault):
+            raise script(path) from fault
         reason = (str(fault).splitlines() or ["it is empty or torn"])[0]
-        raise ModelError(f"{path} cannot be read as a checkpoint: {reason}.") from fault
+        raise ModelError(
+            f"{path} cannot be read as a checkpoint: {reason}.",
+            hint="It is damaged or of another kind: use another one.",
+        ) from fault
     except _NO_PICKLE as fault:
         raise ModelError(
             f"{path} cannot be read as a checkpoint: it is empty, torn, or was not written by torch.save.",

@@ -10,6 +10,14 @@ from types import FrameType
 from typing import Any
 
 _GRACE = 10.0  # torchrun passes a Ctrl-C on, so the same one may arrive twice
+_heard = [signal.SIGINT, signal.SIGTERM]
+
+
+def leave_interrupts_to_parent() -> None:
+    """Let this process ignore Ctrl-C, which a terminal sends to children too; their parent ends them."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if signal.SIGINT in _heard:
+        _heard.remove(signal.SIGINT)
 
 
 class Interruption:
@@ -27,7 +35,7 @@ class Interruption:
 
     def __enter__(self) -> Interruption:
         if threading.current_thread() is threading.main_thread():  # elsewhere Python allows no handlers
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in _heard:
                 self._before[number] = signal.signal(number, self._note)
         return self
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import tomli_w
 from facerec_cli.errors import MissingExtraError
 from facerec_cli.files import atomic_write, write_file, writing
 from facerec_cli.training.config import Recipe, to_document
+from facerec_cli.untrusted import parse_json
 
 logger = logging.getLogger("facerec")
 RECIPE, METRICS, TIMING, CURVE = "recipe.toml", "metrics.jsonl", "timing.jsonl", "curve.png"
@@ -83,9 +85,11 @@ class Records:
 def read_metrics(out: Path) -> list[dict[str, Any]]:
     """All records of a run."""
     path = out / METRICS
-    return (
-        [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
-    )
+    records = []
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else ():
+        with suppress(ValueError):  # a line that a killed run half wrote, or a damaged one
+            records.append(parse_json(line))
+    return [record for record in records if isinstance(record, dict)]
 
 
 def draw_curve(out: Path) -> Path | None:

@@ -80,7 +80,7 @@ def save_last(parts: Parts, progress: Progress, out: Path, world: World) -> Path
     """Write everything that a bit-exact continuation needs; a collective.
 
     Raises:
-        TrainingError: It cannot be written; the previous checkpoint is kept.
+        OutputError: It cannot be written; the previous checkpoint is kept.
     """
     share_buffers(parts, world)
     state = parts.loss.state_dict()
@@ -262,5 +262,8 @@ def _slice(pieces: list[Tensor], start: int, count: int, path: Path) -> Tensor:
             chosen.append(piece[low:high])
         position += len(piece)
     if position < start + count:
-        raise ModelError(f"{path}: {position} class rows are saved, {start + count} are needed.")
+        raise ModelError(
+            f"{path}: {position} class rows are saved, {start + count} are needed.",
+            hint="Go on with the data that the run began with.",
+        )
     return torch.cat(chosen) if chosen else pieces[0][:0].clone()

@@ -10,14 +10,25 @@ from numpy.typing import NDArray
 
 from facerec_cli.progress import Progress, silent
 
+#: Of fewer people with same pairs a draw is too often the same few again: its interval would be too narrow.
+MIN_PEOPLE = 10
+
 
 @dataclass(frozen=True, slots=True)
 class BootstrapInterval:
-    """95 % percentile interval of TAR at a FAR, over resampled people."""
+    """95 % percentile interval of TAR at a FAR, over resampled people.
+
+    Attributes:
+        far: The rate.
+        low: Lower end, 0..1; None where it is not measurable.
+        high: Upper end.
+        reason: Why it is not measurable, else "".
+    """
 
     far: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
+    reason: str = ""
 
 
 def bootstrap_tar(
@@ -46,6 +57,10 @@ def bootstrap_tar(
     """
     if not fars:
         return ()
+    having = len(np.unique(people[0][same]))
+    if having < MIN_PEOPLE:
+        reason = f"not measurable over {having} people with a same pair; it takes {MIN_PEOPLE}"
+        return tuple(BootstrapInterval(far, None, None, reason) for far in fars)
     rates = resampled_tar(scores, same, people, fars=fars, rounds=rounds, seed=seed, progress=progress)
     low, high = np.nanpercentile(rates, [2.5, 97.5], axis=0)
     return tuple(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -161,7 +162,7 @@ def _tid_mid(path: Path) -> tuple[list[str], NDArray[np.int64], NDArray[np.int64
             ) from None
         files.append(file)
     if not files:
-        raise InputError(f"{str(path)!r} is empty.")
+        raise InputError(f"{str(path)!r} is empty.", hint="Get the protocol's files again.")
     table = np.array(numbers, np.int64)
     return files, table[:, 0], table[:, 1]
 
@@ -179,7 +180,8 @@ def _template_pairs(
     try:
         with path.open("rb") as file:
             encoding = encoding_of(file.read(1 << 16)) or "utf-8"
-        with path.open(encoding=encoding) as lines:
+        with path.open(encoding=encoding) as lines, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that it is empty is told of below
             table = np.loadtxt(lines, dtype=np.int64, ndmin=2)
     except OSError as error:
         raise InputError(
@@ -190,13 +192,16 @@ def _template_pairs(
             f"{str(path)!r} is not lines of `template template 0|1`: {error}.",
             hint="Take the file as IJB's protocol has it.",
         ) from None
-    if table.shape[1] != 3 or not np.isin(table[:, 2], (0, 1)).all():
+    if not table.size or table.shape[1] != 3 or not np.isin(table[:, 2], (0, 1)).all():
         raise InputError(f"{str(path)!r} is not lines of `template template 0|1`.")
     index = np.searchsorted(names, table[:, :2]).clip(max=len(names) - 1)
     unknown = names[index] != table[:, :2]
     if unknown.any():
         first = table[:, :2][unknown][0]
-        raise InputError(f"{str(path)!r} compares template {first}, which the tid_mid file does not have.")
+        raise InputError(
+            f"{str(path)!r} compares template {first}, which the tid_mid file does not have.",
+            hint="Use the files of one protocol.",
+        )
     return np.ascontiguousarray(index[:, 0]), np.ascontiguousarray(index[:, 1]), table[:, 2] == 1
 
 
@@ -217,5 +222,8 @@ def _landmarks(path: Path, images: tuple[str, ...]) -> NDArray[np.float32]:
             points[number[fields[0]]] = given
     missing = int((~np.isfinite(points)).any(axis=(1, 2)).sum())
     if missing:
-        raise InputError(f"{str(path)!r} has no landmarks for {missing} of the {len(images)} photos.")
+        raise InputError(
+            f"{str(path)!r} has no landmarks for {missing} of the {len(images)} photos.",
+            hint="Remove it, so that the faces are searched, or get the protocol's files again.",
+        )
     return points

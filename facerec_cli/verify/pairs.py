@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from facerec_cli.errors import InputError
 from facerec_cli.registry import unknown_name
+from facerec_cli.sniff import refuse_as_list, refuse_pointer
 from facerec_cli.spelling import american
 from facerec_cli.tables.text import encoding_of
 from facerec_cli.verify.known import refuse_known
@@ -122,7 +123,10 @@ def read_pairs(
     reader: Callable[[Path], tuple[PairList, Sequence[str]]] = getattr(import_module(module), attribute)
     pairs, patterns = reader(path)
     if not len(pairs):
-        raise InputError(f"The pair list {str(path)!r} has no pair in it.")
+        raise InputError(
+            f"The pair list {str(path)!r} has no pair in it.",
+            hint="Write a pair a line, such as `a.jpg b.jpg 1`.",
+        )
     _warn_of_repeats(pairs)
     if images and any(isinstance(image, Path) for image in pairs.images):
         base = path if path.is_dir() else path.parent
@@ -156,14 +160,22 @@ def recognize(path: Path) -> str:
         with path.open("rb") as file:
             head = file.read(65536)
     except OSError as error:
-        raise InputError(f"The pair list {str(path)!r} cannot be read: {error.strerror}.") from error
+        raise InputError(
+            f"The pair list {str(path)!r} cannot be read: {error.strerror}.",
+            hint="Name a list that you may read.",
+        ) from error
     if not head.strip():
-        raise InputError(f"The pair list {str(path)!r} is empty.")
+        raise InputError(
+            f"The pair list {str(path)!r} is empty.", hint="Write a pair a line, such as `a.jpg b.jpg 1`."
+        )
     if head[:1] == b"\x80" or path.suffix == ".bin":
+        refuse_pointer(head, repr(str(path)))
         return "bin"
+    refuse_pointer(head, repr(str(path)))
     encoding = encoding_of(head)
     if encoding is None or head.startswith(b"MATLAB 5.0"):
         refuse_known(path, head.decode("latin-1"), [])
+        refuse_as_list(head, repr(str(path)), what="list of pairs")
         raise InputError(
             f"{str(path)!r} is not a list of pairs but a binary file.",
             hint=f"Known formats: {', '.join(FORMATS)}; `facerec verify` takes one list or two photos.",

@@ -2,38 +2,44 @@
 
 from __future__ import annotations
 
-import base64
-from html import escape
+from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facerec_cli import __version__
 from facerec_cli.files import write_file
 from facerec_cli.images import ImageError, read_image
+from facerec_cli.report.html import (
+    Markup,
+    Row,
+    cards,
+    figure,
+    join,
+    jpeg,
+    page,
+    percentage,
+    shrunk,
+    table,
+    tag,
+)
+from facerec_cli.report.svg import linear_axis, log_axis, plot
 from facerec_cli.verify.distribution import Distribution
-from facerec_cli.verify.plots import WIDTH, linear_axis, log_axis, plot
 from facerec_cli.verify.result import Verification
+from facerec_cli.verify.statistics import OperatingPoint
+from facerec_cli.verify.summary import measured_points, not_measured
+from facerec_cli.wording import counted, one_in
 
 HARDEST = 12  # pairs of each kind that are shown
-_THUMBNAIL = 120  # pixels of the longer side
+_LISTED = 50  # photos without an embedding that are named
+_THUMBNAIL = 240  # pixels of the longer side, for screens with two to a point
 _HISTOGRAM_BINS = 120
-
-_PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>Verification on {name}</title>
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<style>{style}</style></head><body><main>{body}</main></body></html>
-"""
 
 _HOW = (
     "A pair is accepted when its cosine is at least the threshold. TAR at FAR is the largest share of "
     "accepted same pairs whose measured FAR does not exceed the wanted one; intervals are 95 % Wilson "
     "intervals; a FAR needs 3 / FAR different pairs."
 )
-
-_STYLE = (Path(__file__).parent / "report.css").read_text("utf-8")
 
 
 def write_report(result: Verification, path: Path) -> None:
@@ -42,70 +48,62 @@ def write_report(result: Verification, path: Path) -> None:
     Raises:
         OutputError: The file cannot be written.
     """
-    page = render(result).encode("utf-8", "backslashreplace")  # names may hold any byte
-    write_file(path, page, what="report")
+    write_file(path, render(result).encode(), what="report")
 
 
 def render(result: Verification) -> str:
     """The report as HTML."""
-    name = escape(Path(result.source).name)
-    model = result.gallery.model
-    counts = result.evaluation.pairs
-    body = [
-        f"<h1>Verification on {name}</h1>",
-        f'<p class="lead">{counts.total:,} pairs ({counts.same:,} same, {counts.different:,} different) of '
-        f"{len(result.names):,} photos, compared by the model <b>{escape(model.name or 'unknown')}</b> "
-        f"<code>{escape(model.sha256[:12])}</code>.</p>",
-        _cards(result),
-    ]
+    title = f"Verification on {Path(result.source).name}"
+    model, counts = result.gallery.model, result.evaluation.pairs
+    lead = (
+        f"{counts.total:,} pairs ({counts.same:,} same, {counts.different:,} different) of "
+        f"{counted(len(result.names), 'photo')}, compared by the model "
+    )
+    name = [tag("b", model.name or "unknown"), " ", tag("code", model.sha256[:12]), "."]
+    body = [tag("h1", title), tag("p", lead, name, class_="lead"), cards(_figures(result))]
     if result.genuine.size and result.impostor.size:
-        body += ['<section class="plots">', *_plots(result), "</section>"]
-    body += ["<h2>True accepts at a false accept rate</h2>", _points(result)]
+        body.append(tag("section", _plots(result), class_="plots"))
+    body += [tag("h2", "True accepts at a false accept rate"), _points(result)]
     if result.groups is not None:
-        body += ["<h2>Groups</h2>", _groups(result)]
+        body += [tag("h2", "Groups"), _groups(result)]
     body += [_hardest(result, same=True), _hardest(result, same=False), _failures(result)]
-    body.append(f"<footer>facerec {__version__}. {_HOW}</footer>")
-    return _PAGE.format(name=name, style=_STYLE, body="".join(body))
+    return page(title, body, note=_HOW)
 
 
-def _cards(result: Verification) -> str:
+def _figures(result: Verification) -> list[tuple[str, str, str]]:
     evaluation = result.evaluation
-    cards: list[tuple[str, str, str]] = []
+    found: list[tuple[str, str, str]] = []
     if evaluation.accuracy is not None:
         accuracy = evaluation.accuracy
-        cards.append(
-            (
-                f"{accuracy.mean:.2%}",
-                "accuracy",
-                f"± {accuracy.standard_error:.2%} standard error of {len(accuracy.folds)} folds",
-            )
-        )
+        sure = f"± {percentage(accuracy.standard_error)} standard error of {len(accuracy.folds)} folds"
+        found.append((percentage(accuracy.mean), accuracy.kind, sure))
     point = result.chosen
     if point is not None and point.tar is not None:
-        about = f"95 %: {point.low:.2%} to {point.high:.2%}"
-        cards.append((f"{point.tar:.2%}", f"TAR at FAR {point.far:g}", about))
+        about = f"95 % interval {percentage(point.low)} to {percentage(point.high)}"
+        about += f"; threshold {point.threshold:.4f}"
+        found.append((percentage(point.tar), f"TAR at FAR {one_in(point.far)}", about))
     if evaluation.eer is not None:
-        cards.append((f"{evaluation.eer:.2%}", "equal error rate", "false accepts = false rejects"))
-    if evaluation.auc is not None and evaluation.d_prime is not None:
-        cards.append((f"{evaluation.auc:.5f}", "area under ROC", f"d′ {evaluation.d_prime:.2f}"))
+        found.append((percentage(evaluation.eer), "equal error rate", "false accepts = false rejects"))
+    if evaluation.auc is not None:
+        about = "" if evaluation.d_prime is None else f"d′ {evaluation.d_prime:.2f}"
+        found.append((f"{evaluation.auc:.5f}", "area under the ROC curve", about))
     failed = len(result.gallery.reasons)
-    cards.append((f"{failed:,}", "photos without a face", f"{evaluation.pairs.failed:,} pairs left out"))
-    return '<section class="cards">' + "".join(
-        f"<div><strong>{value}</strong><span>{label}</span><small>{note}</small></div>"
-        for value, label, note in cards
-    ) + "</section>"  # fmt: skip
+    left_out = f"{counted(evaluation.pairs.failed, 'pair')} left out"
+    found.append((f"{failed:,}", "photos without an embedding", left_out))
+    return found
 
 
-def _plots(result: Verification) -> list[str]:
+def _plots(result: Verification) -> list[Markup]:
     genuine, impostor = result.genuine, result.impostor
     far = (impostor.size - impostor.below) / impostor.size
     tar = (genuine.size - genuine.below) / genuine.size
-    points = [p for p in result.evaluation.tar_at_far if p.tar is not None and p.measured_far]
     lowest = max(1.0 / impostor.size, 1e-9)
     seen = (far >= lowest) & (far < 1)
     floor = float(np.floor(max(0.0, tar[seen].min() - 0.01) * 50) / 50) if seen.any() else 0.0
     marks = [
-        ("genuine", p.measured_far or 0.0, p.tar or 0.0, f"TAR {p.tar:.2%} at FAR {p.far:g}") for p in points
+        ("genuine", p.measured_far, p.tar, f"TAR {percentage(p.tar)} at FAR {one_in(p.far)}")
+        for p in measured_points(result.evaluation)
+        if p.measured_far and p.tar is not None
     ]
     rates = log_axis("false accept rate (FAR)", lowest)
     order = slice(None, None, -1)
@@ -113,30 +111,27 @@ def _plots(result: Verification) -> list[str]:
     roc = plot(
         "ROC: true accept rate against false accept rate",
         rates,
-        linear_axis("true accept rate (TAR)", min(floor, 0.98), 1.0, lambda v: f"{v:.{digits}%}"),
+        linear_axis("true accept rate (TAR)", min(floor, 0.98), 1.0, lambda v: f"{100 * v:.{digits}f} %"),
         lines=[("genuine", far[order][far[order] > 0], tar[order][far[order] > 0])],
         marks=marks,
     )
     least = max(1.0 / genuine.size, 1e-9)
+    even = np.array([max(lowest, least), 1.0])
     det = plot(
         "DET: false reject rate against false accept rate",
         rates,
         log_axis("false reject rate", least),
-        lines=[
-            ("genuine", far[order][far[order] > 0], 1 - tar[order][far[order] > 0]),
-            ("even", np.array([max(lowest, least), 1.0]), np.array([max(lowest, least), 1.0])),
-        ],
+        lines=[("genuine", far[order][far[order] > 0], 1 - tar[order][far[order] > 0]), ("even", even, even)],
         marks=[(name, a, 1 - b, text) for name, a, b, text in marks if b < 1],
     )
     return [
-        f"<figure>{roc}<figcaption>ROC. Dots are the points of the table.</figcaption></figure>",
-        f"<figure>{det}<figcaption>DET. On the dashed line both errors are equal.</figcaption></figure>",
-        f"<figure class='wide'>{_histogram(result)}<figcaption><i class='key genuine'></i> same person "
-        "<i class='key impostor'></i> different people; each fills its own 100 %.</figcaption></figure>",
+        figure(Markup(roc), "ROC. Dots are the points of the table."),
+        figure(Markup(det), "DET. On the dashed line both errors are equal."),
+        _histogram(result),
     ]
 
 
-def _histogram(result: Verification) -> str:
+def _histogram(result: Verification) -> Markup:
     genuine, impostor = result.genuine, result.impostor
     binning = genuine.binning
     edges = binning.low + np.arange(binning.bins + 1) * (binning.high - binning.low) / (binning.bins - 1)
@@ -151,121 +146,131 @@ def _histogram(result: Verification) -> str:
     top = float(max(h.max() for h in heights)) * 1.05
     stairs = np.repeat(coarse, 2)[1:-1]
     point = result.chosen
-    rules = [(point.threshold, f"threshold at FAR {point.far:g}")] if point and point.threshold else []
-    return plot(
+    at = point.threshold if point else None
+    picture = plot(
         "Histogram of the similarity of same and of different pairs",
         linear_axis("cosine similarity", float(low), float(high), lambda v: f"{v:.1f}"),
-        linear_axis("share of the pairs", 0.0, top, lambda v: f"{v:.0%}" if top > 0.03 else f"{v:.1%}"),
+        linear_axis("share of the pairs", 0.0, top, lambda v: f"{100 * v:.{0 if top > 0.05 else 1}f} %"),
         areas=[
             (name, stairs, np.repeat(height, 2))
             for name, height in zip(("impostor", "genuine"), heights, strict=True)
         ],
-        rules=rules,
-        width=2 * WIDTH + 20,
+        rules=[] if at is None else [(at, f"threshold {at:.3f}")],
     )
+    keys = [
+        tag("i", class_=f"key {name}") + words
+        for name, words in (("genuine", "same person"), ("impostor", "different people"))
+    ]
+    stands = f" The threshold is that of FAR {one_in(point.far)}." if point and at is not None else ""
+    return figure(Markup(picture), map(Markup, keys), "; each fills its own 100 %.", stands)
 
 
-def _points(result: Verification) -> str:
+def _points(result: Verification) -> Markup:
+    """What is measured as a table, and below it in a line what is not."""
+    points = measured_points(result.evaluation)
+    notes = [tag("p", sentence, class_="note") for sentence in not_measured(result.evaluation)]
+    if not points:
+        return join(notes)
     failures = result.evaluation.pairs.failed_same > 0
     people = {interval.far: interval for interval in result.bootstrap}
     head = ["FAR", "TAR", "95 % interval", "threshold", "measured FAR"]
     head += ["TAR, failures as errors"] if failures else []
-    head += ["interval over people"] if people else []
+    measured = any(interval.low is not None for interval in people.values())
+    head += ["interval over people"] if measured else []
     rows = []
-    for point in result.evaluation.tar_at_far:
-        if point.tar is None:
-            rows.append(
-                f'<tr class="muted"><td>{point.far:g}</td><td colspan="{len(head) - 1}">'
-                f"{escape(point.reason)}</td></tr>"
-            )
-            continue
+    for point in points:
         cells = [
-            f"{point.far:g}",
-            f"<b>{point.tar:.2%}</b>",
-            f"{point.low:.2%} – {point.high:.2%}",
+            one_in(point.far),
+            tag("b", percentage(point.tar)),
+            f"{percentage(point.low)} – {percentage(point.high)}",
             f"{point.threshold:.4f}",
-            f"{point.measured_far:.2e}",
+            _measured_far(point, result.impostor.size),
         ]
-        cells += [f"{point.tar_with_failures:.2%}"] if failures else []
-        if people:
-            cells.append(f"{people[point.far].low:.2%} – {people[point.far].high:.2%}")
-        rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
-    return _table(head, rows)
+        cells += [percentage(point.tar_with_failures)] if failures else []
+        if measured:
+            own = people[point.far]
+            cells.append("–" if own.low is None else f"{percentage(own.low)} – {percentage(own.high)}")
+        rows.append(Row(cells))
+    if people and not measured:
+        reason = next(iter(people.values())).reason
+        notes.append(tag("p", f"Interval over people: {reason}.", class_="note"))
+    return join(table(head, rows, "TAR at each FAR"), notes)
 
 
-def _groups(result: Verification) -> str:
+def _measured_far(point: OperatingPoint, different: int) -> str:
+    """The rate with what it was counted from: ``0.0998 % (52 of 52,110)``."""
+    accepted = point.accepted_different or 0
+    return f"{100 * accepted / different:.3g} % ({accepted:,} of {different:,})"
+
+
+def _groups(result: Verification) -> Markup:
     report = result.groups
     assert report is not None
     rows = []
     for kind, rates in (("false non-match", report.fnmr), ("false match", report.fmr)):
         for rate in rates:
-            value = "–" if rate.rate is None else f"{rate.rate:.3%}"
-            note = "" if rate.enough else "too few pairs to compare"
-            mark = "" if rate.enough else ' class="muted"'
             cells = [
+                rate.label,
                 kind,
-                escape(rate.label),
-                value,
-                f"{rate.low:.3%} – {rate.high:.3%}",
+                percentage(rate.rate, 3),
+                "–" if rate.rate is None else f"{percentage(rate.low, 3)} – {percentage(rate.high, 3)}",
                 f"{rate.pairs:,}",
-                note,
+                "" if rate.enough else "too few pairs to compare",
             ]
-            rows.append(f"<tr{mark}>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
-    head = ["rate", "group", "value", "95 % interval", "pairs", ""]
-    text = (
-        f"<p>At one threshold for everybody, {report.threshold:.4f} (FAR {report.far:g} over all pairs).</p>"
+            rows.append(Row(cells, muted=not rate.enough))
+    head = ["group", "rate", "value", "95 % interval", "pairs", ""]
+    words = (
+        f"At one threshold for everybody, {report.threshold:.4f} (FAR {one_in(report.far)} over all pairs)."
     )
-    return text + _table(head, rows)
+    return join(tag("p", words), table(head, rows, "Error rates of each group"))
 
 
-def _table(head: list[str], rows: list[str]) -> str:
-    cells = "".join(f"<th>{escape(title)}</th>" for title in head)
-    body = f"<table><thead><tr>{cells}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
-    return f'<div class="scroll">{body}</div>'
-
-
-def _hardest(result: Verification, *, same: bool) -> str:
+def _hardest(result: Verification, *, same: bool) -> Markup:
     """The pairs on which the model is most wrong, as pictures."""
     pairs, scores, failed = result.pairs, result.scores, result.failed
     if pairs is None or scores is None or failed is None or pairs.templates is not None:
-        return ""
+        return Markup()
     rows = np.flatnonzero((pairs.same == same) & ~failed)
     order = np.argsort(scores[rows] if same else -scores[rows], kind="stable")
-    threshold = result.chosen.threshold if result.chosen else None
-    figures = []
+    point = result.chosen
+    threshold = point.threshold if point else None
+    found = []
     for row in rows[order[:HARDEST]]:
         sides = [int(side[row]) for side in (pairs.first, pairs.second)]
-        pictures = "".join(_thumbnail(result.images[i], result.names[i]) for i in sides)
+        pictures = [_thumbnail(result.images[i], result.names[i]) for i in sides]
         wrong = threshold is not None and (scores[row] >= threshold) != same
-        verdict = ' <b class="wrong">wrong</b>' if wrong else ""
-        names = " · ".join(escape(Path(result.names[i]).name) for i in sides)
-        figures.append(
-            f'<figure class="pair"><div>{pictures}</div>'
-            f"<figcaption>{scores[row]:.3f}{verdict}<small>{names}</small></figcaption></figure>"
-        )
-    if not figures:
-        return ""
+        verdict = [" ", tag("b", f"wrong at {threshold:.3f}", class_="wrong")] if wrong else []
+        names = tag("small", " · ".join(Path(result.names[i]).name for i in sides))
+        caption = tag("figcaption", f"{scores[row]:.3f}", verdict, names)
+        found.append(tag("figure", tag("div", pictures), caption, class_="pair"))
+    if not found:
+        return Markup()
     title = "Same person, least alike" if same else "Different people, most alike"
-    return f'<h2>{title}</h2><section class="pairs">{"".join(figures)}</section>'
+    note = "The number is the cosine similarity."
+    if point and threshold is not None:
+        side = "below" if same else "at or above"
+        note += f" Wrong are pairs {side} the threshold {threshold:.4f}, that of FAR {one_in(point.far)}."
+    return join(tag("h2", title), tag("p", note, class_="note"), tag("section", found, class_="pairs"))
 
 
-def _thumbnail(image: Path | bytes, name: str) -> str:
+def _thumbnail(image: Path | bytes, name: str) -> Markup:
     try:
         photo = read_image(image)
     except ImageError:
-        return '<span class="gone">no picture</span>'
-    scale = _THUMBNAIL / max(photo.shape[:2])
-    size = (max(1, round(photo.shape[1] * scale)), max(1, round(photo.shape[0] * scale)))
-    small = cv2.resize(photo, size, interpolation=cv2.INTER_AREA)
-    data = base64.b64encode(cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 82])[1].tobytes()).decode()
-    return f'<img alt="{escape(name)}" src="data:image/jpeg;base64,{data}">'
+        return tag("span", "no picture", class_="gone")
+    return tag("img", alt=name, src=jpeg(shrunk(photo, _THUMBNAIL)), loading="lazy")
 
 
-def _failures(result: Verification) -> str:
+def _failures(result: Verification) -> Markup:
     reasons = result.gallery.reasons
-    if not reasons:
-        return ""
-    shown = list(reasons.items())[:50]
-    rows = [f"<tr><td>{escape(result.names[i])}</td><td>{escape(reason)}</td></tr>" for i, reason in shown]
-    more = f"<p>… and {len(reasons) - len(shown):,} more</p>" if len(reasons) > len(shown) else ""
-    return f"<h2>Photos without an embedding</h2>{_table(['photo', 'reason'], rows)}{more}"
+    return _named(result, "Photos without an embedding", list(reasons.items()))
+
+
+def _named(result: Verification, title: str, photos: Sequence[tuple[int, str]]) -> Markup:
+    """Photos with what is to be said of each."""
+    if not photos:
+        return Markup()
+    rows = [Row([result.names[i], reason]) for i, reason in photos[:_LISTED]]
+    more = len(photos) - len(rows)
+    listing = tag("div", table(["photo", "reason"], rows, title), class_="long")
+    return join(tag("h2", title), listing, tag("p", f"… and {more:,} more") if more else "")

@@ -13,9 +13,10 @@ import numpy as np
 
 from facerec_cli.errors import InputError
 from facerec_cli.images.suffixes import IMAGE_SUFFIXES
-from facerec_cli.tables.rows import Row, read_rows
+from facerec_cli.tables.rows import Row, read_rows, word
 from facerec_cli.tables.text import read_text, split_lines
 from facerec_cli.verify.known import refuse_known
+from facerec_cli.verify.names import has_suffix
 from facerec_cli.verify.pairs import FORMATS, PairList, photo_table
 from facerec_cli.wording import counted
 
@@ -39,6 +40,7 @@ _SUFFIXES = (
 #: ``name/name_0001.jpg`` as in LFW, then flat folders and other suffixes.
 _LFW_PATTERNS = tuple(place + suffix for suffix in _SUFFIXES for place in ("{stem}", "{name}"))
 _TRAINING = "If it lists photos and people, as for training, draw pairs: facerec data pairs LIST -o pairs.txt"
+_LABEL_WORDS = ("label", "same", "is_same", "issame", "match", "target", "genuine", "y")
 _INTEGER = re.compile(r"[0-9]+")
 _NUMBER = re.compile(r"[0-9]{1,18}")  # fits an array
 
@@ -50,11 +52,14 @@ def recognize_text(path: Path, head: str, *, whole: bool) -> str:
         lines = lines[:-1]
     if head.lstrip("\ufeff \r\n")[:1] == "{":
         refuse_known(path, head, [])
-    rows = read_rows(lines[:200], str(path))
+    rows = _tidy(read_rows(lines[:200], str(path)))
     if not rows:
-        raise InputError(f"The pair list {str(path)!r} has no pair in it.")
+        raise InputError(
+            f"The pair list {str(path)!r} has no pair in it.",
+            hint="Write a pair a line, such as `a.jpg b.jpg 1`.",
+        )
     every = [fields for _, fields in rows]
-    if _is_lfw_header(rows[0][1]):
+    if _is_lfw_header(rows[0][1]) or _is_lfw_heading(rows):
         del rows[0]
     body = [fields for _, fields in rows]
     shapes = {_shape(fields) for fields in body}
@@ -66,6 +71,8 @@ def recognize_text(path: Path, head: str, *, whole: bool) -> str:
         return "ijb"
     width = {len(fields) for fields in body}
     if width == {3} and any(_label(fields[2]) is not None for fields in body[:2]):
+        return "labeled"
+    if _labelled_columns(body) is not None:
         return "labeled"
     refuse_known(path, head, every)
     if width == {2} and all(_INTEGER.fullmatch(fields[1]) for fields in body):
@@ -100,6 +107,8 @@ def read_lfw(path: Path) -> tuple[PairList, Sequence[str]]:
         if not all(_NUMBER.fullmatch(field) for field in fields):
             raise _broken(path, line, fields, "a heading `sets pairs`")
         header = [int(field) for field in fields]
+    elif _is_lfw_heading(rows):
+        del rows[0]
     sides: list[tuple[str, str]] = []
     same: list[bool] = []
     for line, fields in rows:
@@ -141,17 +150,25 @@ def read_lfw(path: Path) -> tuple[PairList, Sequence[str]]:
 
 
 def read_labelled(path: Path) -> tuple[PairList, Sequence[str]]:
-    """``path path label``; a first line without paths whose label is not like the others is a heading."""
+    """``path path label``, or a table with these three columns, with or without a heading.
+
+    A first line without paths, or whose label is not like the others, is a heading.
+    """
     sides: list[str] = []
     same: list[bool] = []
     rows = _read(path)
-    if rows and _is_labelled_heading([fields for _, fields in rows[:200]]):
-        del rows[0]
+    first = [fields for _, fields in rows[:200]]
+    found = _labelled_columns(first)
+    a, b, at = found or (0, 1, 2)
+    if rows and (found is not None or _is_labelled_heading(first)):
+        top = first[0] if len(first[0]) == len(first[-1]) else []
+        is_heading = found is None or not top or _label(top[at]) is None or not has_suffix(top[a])
+        del rows[: int(is_heading)]
     for line, fields in rows:
-        label = _label(fields[2]) if len(fields) == 3 else None
+        label = _label(fields[at]) if len(fields) == (3 if found is None else len(first[-1])) else None
         if label is None:
             raise _broken(path, line, fields, "`path path label` with a label such as 0, 1, same, different")
-        sides += [fields[0], fields[1]]
+        sides += [fields[a], fields[b]]
         same.append(label)
     names, index = photo_table(sides)
     pairs = PairList(
@@ -215,7 +232,15 @@ def _read(path: Path) -> list[Row]:
             path,
             len(text[: error.start].encode()),
         )
-    return read_rows(split_lines(text), str(path))
+    return _tidy(read_rows(split_lines(text), str(path)))
+
+
+def _tidy(rows: list[Row]) -> list[Row]:
+    """The rows without empty fields at their end, as tables with shorter rows have them."""
+    for _, fields in rows:
+        while len(fields) > 1 and not fields[-1]:
+            del fields[-1]
+    return rows
 
 
 def _shape(fields: list[str]) -> str:
@@ -226,6 +251,30 @@ def _shape(fields: list[str]) -> str:
 
 def _is_lfw_header(fields: list[str]) -> bool:
     return len(fields) in (1, 2) and all(_INTEGER.fullmatch(field) for field in fields)
+
+
+def _is_lfw_heading(rows: Sequence[Row]) -> bool:
+    """Words above numbered pairs, as in ``name,imagenum1,imagenum2``."""
+    shapes = {_shape(fields) for _, fields in rows[1:200]}
+    return bool(shapes) and shapes <= {"nii", "nini"} and _shape(rows[0][1]) in ("nnn", "nnnn")
+
+
+def _labelled_columns(rows: Sequence[list[str]]) -> tuple[int, int, int] | None:
+    """Which columns are the two paths and the label, where these are not the three that there are, in order.
+
+    Two columns must name photos by their suffixes; if several could be the label, the heading has to name it.
+    """
+    body = rows[1:] or rows
+    width = len(body[0]) if body else 0
+    if width < 3 or any(len(fields) != width for fields in body):
+        return None
+    paths = [at for at in range(width) if all(has_suffix(fields[at]) for fields in body)]
+    labels = [at for at in range(width) if all(_label(fields[at]) is not None for fields in body)]
+    if len(labels) > 1:
+        labels = [at for at in labels if at < len(rows[0]) and word(rows[0][at]) in _LABEL_WORDS]
+    if len(paths) != 2 or len(labels) != 1 or (width == 3 and labels == [2]):
+        return None
+    return paths[0], paths[1], labels[0]
 
 
 def _is_labelled_heading(rows: Sequence[list[str]]) -> bool:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import io
 import logging
 import math
 import zipfile
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,8 @@ from numpy.typing import NDArray
 
 from facerec_cli.errors import FacerecError, InputError, MissingExtraError
 from facerec_cli.faces.choice import choose
+from facerec_cli.sniff import HEAD, refuse_pointer
+from facerec_cli.tables.text import decode
 from facerec_cli.untrusted import NpzFile, parse_json, read_npy
 from facerec_cli.verify.gallery import Gallery, ModelInfo
 from facerec_cli.verify.names import find_photos, is_file
@@ -57,6 +61,8 @@ def read_vectors(path: Path, *, faces: str = "main") -> VectorFile:
     """
     if not is_file(path):
         raise InputError(f"There is no embeddings file {str(path)!r}.")
+    with suppress(OSError), path.open("rb") as stream:  # each reader below says why it cannot be opened
+        refuse_pointer(stream.read(HEAD), repr(str(path)))
     suffix = path.suffix.lower()
     if suffix == ".parquet":
         vectors, rows, document = _read_parquet(path)
@@ -132,11 +138,17 @@ def _unit(vectors: NDArray[Any], path: Path) -> NDArray[np.float32]:
         )
     bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
     if bad.size:
-        raise InputError(f"{str(path)!r}: {bad.size} rows hold NaN or infinity, the first is row {bad[0]}.")
+        raise InputError(
+            f"{str(path)!r}: {bad.size} rows hold NaN or infinity, the first is row {bad[0]}.",
+            hint="Embed the photos again with `facerec embed`.",
+        )
     wide = vectors.astype(np.float64)
     norms = np.linalg.norm(wide, axis=1, keepdims=True)
     if not norms.all():
-        raise InputError(f"{str(path)!r}: row {int(np.argmin(norms))} is all zero, which has no direction.")
+        raise InputError(
+            f"{str(path)!r}: row {int(np.argmin(norms))} is all zero, which has no direction.",
+            hint="Embed the photos again with `facerec embed`.",
+        )
     return np.asarray(wide / norms, np.float32)
 
 
@@ -155,7 +167,10 @@ def _photos(
             reasons[name] = f"{entry.get('status') or 'no_face'}: {entry.get('reason') or 'no embedding'}"
             continue
         if not 0 <= row < count:
-            raise InputError(f"The table of {str(path)!r} names row {row}, but the array has {count} rows.")
+            raise InputError(
+                f"The table of {str(path)!r} names row {row}, but the array has {count} rows.",
+                hint="Embed the photos again with `facerec embed`.",
+            )
         found.setdefault(name, []).append({**entry, "row": row})
     for name, entries in found.items():
         # A list may name a photo twice, and then the file has each of its faces twice.
@@ -221,7 +236,10 @@ def _read_numpy(path: Path) -> Content:
         else:
             vectors = read_npy(path)
     except OSError as error:
-        raise InputError(f"{str(path)!r} cannot be read: {error.strerror or error}.") from error
+        raise InputError(
+            f"{str(path)!r} cannot be read: {error.strerror or error}.",
+            hint="Embed the photos again with `facerec embed`.",
+        ) from error
     except (ValueError, EOFError) as error:  # NumPy's own words advise to unpickle it
         raise InputError(
             f"{str(path)!r} is not a NumPy file of plain numbers, or is cut short.",
@@ -264,9 +282,12 @@ def _named_rows(archive: Any, count: int, path: Path) -> list[dict[str, Any]]:
 def _read_table(table: Path) -> list[dict[str, Any]] | None:
     """The rows of a table of ``facerec embed``; None for some other CSV."""
     try:
-        with table.open(encoding="utf-8", errors="surrogateescape", newline="") as lines:
-            reader = csv.DictReader(lines)
-            return list(reader) if {"path", "row"} <= set(reader.fieldnames or ()) else None
+        text = decode(table.read_bytes(), table, "table")
+        for separator in ",;\t":  # spreadsheets save it with others, and in UTF-16
+            reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator)
+            if {"path", "row"} <= set(reader.fieldnames or ()):
+                return list(reader)
+        return None
     except (OSError, csv.Error) as error:
         raise InputError(
             f"The table {str(table)!r} beside the embeddings cannot be read: {error}.",
@@ -302,7 +323,10 @@ def _read_description(about: Path) -> dict[str, Any]:
     try:
         document = parse_json(about.read_bytes())
     except OSError as error:
-        raise InputError(f"{str(about)!r} cannot be read: {error.strerror}.") from error
+        raise InputError(
+            f"{str(about)!r} cannot be read: {error.strerror}.",
+            hint="Embed the photos again with `facerec embed`.",
+        ) from error
     except ValueError as error:
         raise InputError(
             f"{str(about)!r} is not JSON: {error}.",
@@ -321,7 +345,10 @@ def _read_parquet(path: Path) -> Content:
         table = pyarrow.parquet.read_table(path)
         missing = {"path", "row", "embedding"} - set(table.column_names)
         if missing:
-            raise InputError(f"{str(path)!r} has no column {', '.join(sorted(missing))}.")
+            raise InputError(
+                f"{str(path)!r} has no column {', '.join(sorted(missing))}.",
+                hint="Embed the photos again with `facerec embed`.",
+            )
         document = parse_json((table.schema.metadata or {}).get(b"facerec", b"{}"))
         rows = table.drop_columns(["embedding"]).to_pylist()
         column = table.column("embedding").combine_chunks().drop_null()

@@ -60,6 +60,30 @@ def test_each_fault_has_its_code_and_one_message_without_traceback(fault: str, c
     assert done.stdout == "a result\n"
 
 
+def test_an_interrupt_that_a_library_made_another_error_of_is_an_interrupt() -> None:
+    from facerec_cli.errors import ModelError, was_interrupt
+
+    try:
+        try:
+            try:
+                raise KeyboardInterrupt
+            except KeyboardInterrupt as first:
+                raise RuntimeError("Error calling __set_name__") from first
+        except RuntimeError:
+            raise ModelError("It cannot be exported.")  # noqa: B904 - a library that says less
+    except ModelError as fault:
+        assert was_interrupt(fault)
+    lines = (
+        "try:",
+        "    raise KeyboardInterrupt",
+        "except BaseException as first:",
+        "    raise OSError from first",
+    )
+    done = _run("\n    ".join(lines))
+    assert done.returncode == errors.EXIT_INTERRUPTED and "interrupted" in done.stderr
+    assert not was_interrupt(ModelError("It is damaged."))
+
+
 def test_debug_shows_the_traceback() -> None:
     done = _run("raise errors.InputError('it broke.')", "--debug")
     assert "Traceback" in done.stderr and "it broke" in done.stderr and done.returncode != 0

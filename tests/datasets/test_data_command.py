@@ -115,7 +115,7 @@ def test_fewer_pairs_than_asked_for_are_told(people: Path, tmp_path: Path):
             "pairs",
             str(people),
             "-o",
-            str(tmp_path / "p.txt"),
+            str(tmp_path / f"{pairs}.txt"),
             "--pairs",
             str(pairs),
             "--folds",
@@ -123,7 +123,7 @@ def test_fewer_pairs_than_asked_for_are_told(people: Path, tmp_path: Path):
         ]
         result = CliRunner().invoke(build_app(["data"]), arguments)
         assert result.exit_code == 0
-        assert ("2,000 pairs were asked for" in result.stderr) is told
+        assert ("in equal halves, fewer than --pairs 2,000" in result.stderr) is told
 
 
 def test_pairs_and_bin_are_balanced_and_read_back(people: Path, tmp_path: Path):

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
-from facerec_cli.datasets import open_dataset
+from facerec_cli.datasets import cache, open_dataset
 from facerec_cli.datasets.augment import Augment
 from facerec_cli.datasets.convert import convert
 from facerec_cli.datasets.loader_fetch import Fetch
@@ -316,7 +317,7 @@ def test_a_rec_that_changes_under_its_labels_is_noticed(tmp_path: Path):
     ]
     write_rec(tmp_path / "a.rec", payloads)
     dataset = open_dataset(tmp_path / "a.rec")
-    with pytest.raises(InputError, match=r"labelled 1, but 0 was expected"):
+    with pytest.raises(InputError, match=r"labeled 1, but 0 was expected"):
         dataset.read(2)
 
 
@@ -476,3 +477,34 @@ def test_synthetic_is_the_same_everywhere_and_classes_differ():
     same = np.abs(images[0] - images[1]).mean()
     other = np.abs(images[0] - images[4]).mean()
     assert 0 < same < other
+
+
+def test_names_of_an_insightface_list_beside_a_rec_are_not_its_labels(tmp_path: Path):
+    """Its lines are `flag path label`, so the first is not the record's key and the last no name."""
+    write_rec(tmp_path / "a.rec", [pack(float(key), key, b"p") for key in range(3)])
+    (tmp_path / "a.lst").write_text("1\tx/a.jpg\t0\n1\tx/b.jpg\t1\n1\tx/c.jpg\t2\n")
+    assert [open_dataset(tmp_path / "a.rec").name(i) for i in range(3)] == [
+        "0/00000000",
+        "1/00000001",
+        "2/00000002",
+    ]
+
+
+def test_what_is_kept_of_a_file_is_made_again_where_it_is_damaged(tmp_path: Path):
+    source = tmp_path / "data"
+    source.write_bytes(b"1")
+    numbers = np.arange(1000, dtype=np.int64)
+    made = []
+
+    def make() -> NDArray[np.int64]:
+        made.append(1)
+        return numbers
+
+    for _ in range(2):
+        np.testing.assert_array_equal(cache.remember("numbers", [source], make), numbers)
+    (kept,) = cache.folder().glob("numbers-*")
+    content = bytearray(kept.read_bytes())
+    content[len(content) // 2] ^= 1  # one number is another one
+    kept.write_bytes(content)
+    np.testing.assert_array_equal(cache.remember("numbers", [source], make), numbers)
+    assert len(made) == 2

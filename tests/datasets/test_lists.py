@@ -199,3 +199,11 @@ def test_a_real_protobuf_rec(shared: Path):
         pytest.skip("needs ../shared/cases/sagemaker_protobuf.rec")
     with pytest.raises(InputError, match="SageMaker"):
         open_dataset(path)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("text", ["Zoë\r\nTom\r\n", "Zoë\nTom"])
+def test_the_names_of_classes_as_an_editor_saves_them(folder: Path, encoding: str, text: str):
+    (folder / "list.txt").write_text(rows("{p} {l}"))
+    (folder / "list.classes.txt").write_bytes(text.encode(encoding))
+    assert list(open_dataset(folder / "list.txt").class_names) == ["Zoë", "Tom"]

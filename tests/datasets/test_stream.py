@@ -92,7 +92,7 @@ def test_what_a_stream_cannot_do_is_refused(url):
         epoch(dataset, world_size=4, workers=2)
     with pytest.raises(InputError, match="can only be trained on"):
         dataset.read(0)
-    with pytest.raises(InputError, match="labelled 5, but there are 5 classes"):
+    with pytest.raises(InputError, match="labeled 5, but there are 5 classes"):
         epoch(open_dataset(spec(url, classes=5)))
     with pytest.raises(UsageError, match="how many classes and photos"):
         open_dataset(f"{url}/s-00.tar")

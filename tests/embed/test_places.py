@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 from dots import DotModel
 
+from facerec_cli import files
 from facerec_cli.embed import embed_to_file
 from facerec_cli.errors import OutputError, UsageError
 
@@ -52,7 +54,7 @@ def test_a_photo_is_not_overwritten(
 def test_neither_are_a_list_and_a_named_file(photos: Path) -> None:
     Path("list.txt").write_text("photos/0001.png\n")
     assert "list.txt is an input" in refused(["list.txt"], preview="list.txt")
-    Path("out.csv").write_bytes(Path("photos/0001.png").read_bytes())
+    Path("out.csv").write_text("photos/0001.png\n")
     assert "out.csv is an input and would be overwritten by -o out.npy" in refused(["out.csv", "photos"])
     url = f"file://{photos}/0001.png"
     assert f"{url} is an input" in refused([url], preview="photos/0001.png")
@@ -181,3 +183,36 @@ def test_a_fault_while_writing_names_the_file_that_was_asked_for(
     monkeypatch.setattr(os, "open", sealed)
     with pytest.raises(OutputError, match=r"^sheet\.html cannot be written: Permission denied"):
         embed_to_file(["photos"], "out.npy", preview=Path("sheet.html"))
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs /proc to tell files by their numbers")
+@pytest.mark.parametrize(
+    ("full", "named"),
+    [
+        ("disk/crops/", "disk/crops/0000000_0000_0.png"),
+        ("disk/.facerec.sheet.html", "disk/sheet.html"),
+        (".facerec.out.csv", "out.csv"),
+        (".facerec.out.npy", "out.npy"),
+        ("out.npy.parts/.facerec.000000.npz", "out.npy.parts/000000.npz"),
+    ],
+)
+def test_of_several_outputs_the_one_whose_disk_is_full_is_named(
+    photos: Path, monkeypatch: pytest.MonkeyPatch, full: str, named: str
+) -> None:
+    write = files._Raw.write
+
+    def refuse(self: files._Raw, data: bytes) -> int:
+        if full in str(Path(f"/proc/self/fd/{self.fileno()}").readlink()):
+            self.fault = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            raise self.fault
+        return write(self, data)
+
+    places = {"crops": Path("disk/crops"), "preview": Path("disk/sheet.html")}
+    with monkeypatch.context() as patch:
+        patch.setattr(files._Raw, "write", refuse)
+        with pytest.raises(OutputError) as caught:
+            embed_to_file(["photos"], "out.npy", **places)
+    assert caught.value.message == f"{named} cannot be written: No space left on device."
+    assert "What is done is safe in out.npy.parts" in caught.value.hint
+    assert embed_to_file(["photos"], "out.npy", resume=True, **places).embeddings == 3
+    assert [path for path in Path().rglob(".*") if path.name.startswith(".facerec")] == []

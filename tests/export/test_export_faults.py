@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import errno
+import os
 import pickle
+import shlex
+import subprocess
+import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -101,7 +107,7 @@ def test_weights_that_are_not_numbers(tmp_path: Path) -> None:
         ({"output": Path("x.onnx"), "far": 1e-3}, "--pairs"),
         ({"output": Path("x.onnx"), "far": 2.0, "pairs": Path("p")}, "false accept rate"),
         ({"output": Path("x.onnx"), "color": "bgr"}, "other projects"),
-        ({"output": Path("x.onnx"), "layout": "adafase"}, "no checkpoint layout"),
+        ({"output": Path("x.onnx"), "layout": "adafase"}, "no project for --from"),
         ({"output": Path("x.onnx"), "forms": ("int8",)}, "calibrated on faces"),
         ({"name": "sface"}, "already"),
         ({"output": Path("x.onnx"), "insightface": Path("z"), "graph": GraphOptions(uint8="rgb")}, "--uint8"),
@@ -147,6 +153,45 @@ def test_a_full_disk_leaves_nothing(
         sealed(model, exported.files[0].pack, folder / "x.onnx")
     assert [path.name for path in tmp_path.iterdir()] == ["x.onnx"]
     assert old.read_text() == "the previous one"
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+count, replace = [0], os.replace
+def stop(source, target):
+    count[0] += Path(source).suffix == ".onnx" and not str(target).startswith(str(Path(source).parent))
+    if count[0] == 2:
+        os._exit(9)  # at once, as a kill from outside
+    replace(source, target)
+os.replace = stop
+from facerec_cli.export import ExportOptions, export
+export(Path(sys.argv[1]), ExportOptions(output=Path(sys.argv[2]), forms=("fp16",)))
+"""
+
+
+@pytest.mark.slow
+def test_killed_between_two_files_an_export_leaves_nothing_after_the_next(tmp_path: Path, best: Path) -> None:
+    target = tmp_path / "x.onnx"
+    words = [sys.executable, "-c", KILLED, str(best), str(target)]
+    assert subprocess.run(words, check=False, timeout=300).returncode == 9
+    assert target.exists() and not (tmp_path / "x_fp16.onnx").exists()
+    export(best, ExportOptions(output=target, forms=("fp16",)))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["x.onnx", "x_fp16.onnx"]
+
+
+def test_told_to_stop_in_the_exporter_is_an_interrupt(
+    tmp_path: Path, best: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The exporter catches what ends it and calls it its own fault, "step 1/3"."""
+
+    def stop(*given: object, **settings: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("torch.export.export", stop)
+    with pytest.raises(KeyboardInterrupt):
+        export(best, ExportOptions(output=tmp_path / "x.onnx"))
+    assert list(tmp_path.iterdir()) == []
 
 
 def spoiled(exported: ExportReport, position: float) -> tuple[onnx.ModelProto, str]:
@@ -224,3 +269,111 @@ def test_an_unfinished_run_gives_its_last(
         source = open_source(tmp_path / "best.pt")
     assert source.facts["backbone"] == "mobilefacenet"
     assert "has not finished" in caplog.text
+
+
+class OwnNet(torch.nn.Module):
+    """A model of somebody's own program."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.mean((2, 3))
+
+
+def saved(tmp_path: Path, document: object) -> Path:
+    path = tmp_path / "theirs.pt"
+    torch.save(document, path)
+    return path
+
+
+def cure(hint: str, folder: Path) -> None:
+    """Type what a hint tells to type."""
+    line = next(one for one in hint.splitlines() if "python -c" in one)
+    words = shlex.split(line[line.index("python -c") :])
+    code = words[2]
+    environment = {
+        **os.environ,
+        "PYTHONPATH": f"{Path(__file__).parent}{os.pathsep}{os.environ.get('PYTHONPATH', '')}",
+    }
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=folder, env=environment, capture_output=True)
+
+
+def test_a_whole_model_is_named_and_the_line_that_helps_helps(tmp_path: Path) -> None:
+    made = build("iresnet18", embedding_size=16)
+    fault = refused(saved(tmp_path, made), tmp_path, layout="arcface_torch")
+    assert "whole model, pickled with its class (facerec_cli.backbones.iresnet.IResNet)" in fault.message
+    cure(fault.hint, tmp_path)
+    found = torch.load(tmp_path / "weights.pt", weights_only=True)
+    assert torch.equal(found["conv1.weight"], made.state_dict()["conv1.weight"])
+    own = OwnNet()
+    own.layer = torch.nn.Linear(2, 2)
+    assert "OwnNet" in refused(saved(tmp_path, {"net": own}), tmp_path).message
+
+
+def test_settings_beside_the_weights_are_named_and_the_line_that_helps_helps(tmp_path: Path) -> None:
+    state = {"a": torch.ones(2)}
+    path = saved(tmp_path, {"state_dict": state, "opt": argparse.Namespace(lr=1)})
+    fault = refused(path, tmp_path)
+    assert "argparse.Namespace" in fault.message
+    cure(fault.hint, tmp_path)
+    assert torch.equal(torch.load(tmp_path / "weights.pt", weights_only=True)["a"], state["a"])
+
+
+def test_a_torchscript_model_is_named_and_the_line_that_helps_helps(tmp_path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.jit.trace(torch.nn.Linear(2, 3), torch.zeros(1, 2)).save(str(tmp_path / "theirs.pt"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fault = refused(tmp_path / "theirs.pt", tmp_path)
+    assert "TorchScript" in fault.message
+    cure(fault.hint, tmp_path)
+    assert torch.load(tmp_path / "weights.pt", weights_only=True)["weight"].shape == (3, 2)
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_what_would_run_is_never_told_to_be_loaded(tmp_path: Path, legacy: bool) -> None:
+    mark = tmp_path / "mark"
+    path = tmp_path / "theirs.pt"
+    for document in ({"state_dict": Hostile(mark)}, {"net": OwnNet(), "a": Caller(f"touch {mark}")}):
+        torch.save(document, path, _use_new_zipfile_serialization=not legacy)
+        fault = refused(path, tmp_path)
+        assert "refused" in fault.message and "weights_only" not in fault.hint
+    assert not mark.exists()
+
+
+class Caller:
+    """Runs a command when it is unpickled."""
+
+    def __init__(self, line: str) -> None:
+        self.line = line
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return os.system, (self.line,)
+
+
+def test_whose_checkpoint_it_is_shows_in_its_keys(tmp_path: Path) -> None:
+    state = build("iresnet18", embedding_size=16).state_dict()
+    fault = refused(saved(tmp_path, state), tmp_path)
+    assert "names of arcface_torch" in fault.message and "--from arcface_torch" in fault.hint
+    fault = refused(
+        saved(tmp_path, {"state_dict": {"model.body.0.res_layer.1.weight": torch.ones(1)}}), tmp_path
+    )
+    assert "--from tface" in fault.hint and "--from adaface" in fault.hint
+    fault = refused(saved(tmp_path, {"a": torch.ones(1)}), tmp_path)
+    assert "not a checkpoint of facerec" in fault.message and "arcface_torch" in fault.hint
+    with pytest.raises(UsageError, match="Did you mean 'arcface_torch'"):
+        export(tmp_path / "theirs.pt", ExportOptions(output=tmp_path / "x.onnx", layout="arcface"))
+
+
+def test_an_interrupt_inside_pytorchs_exporter_stays_one(
+    mobile: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt as fault:
+            raise torch.onnx.errors.OnnxExporterError("This is step 1/3 of exporting the model") from fault
+
+    monkeypatch.setattr(torch.onnx, "export", interrupted)
+    network = ExportedNetwork(mobile, mobile.preprocessing, GraphOptions())
+    with pytest.raises(KeyboardInterrupt):
+        to_onnx(network, mobile.preprocessing.size)

@@ -61,6 +61,16 @@ def test_photos_without_a_face_fail_their_pairs() -> None:
     assert (judged.evaluation.pairs.failed_same, judged.evaluation.pairs.failed_different) == (1, 1)
 
 
+def test_a_figure_that_is_missing_has_its_reason() -> None:
+    from facerec_cli.cli.export import _reasons
+
+    vectors, pairs = make_pairs(np.linspace(-0.9, 0.9, 40), np.arange(40) >= 20)
+    judged = verification(vectors, pairs, (0.001, 0.2))
+    (told,) = [line for line in _reasons(judged) if "FAR 0.001" in line]
+    assert told.startswith("- ") and "20 different pairs" in told and "0.2" not in told
+    assert not [line for line in _reasons(judged) if "FAR 0.2" in line]
+
+
 def test_a_threshold_says_what_it_rests_on() -> None:
     different, genuine = np.linspace(-0.5, 0.49, 100), np.linspace(0.3, 0.99, 100)
     vectors, pairs = make_pairs(np.concatenate([different, genuine]), np.arange(200) >= 100)

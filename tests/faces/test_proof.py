@@ -267,9 +267,35 @@ REFUSED: dict[str, tuple[Callable[[Path], Path], str, str]] = {
                 constants={"zero": np.float32(0), "one": np.linspace(-1, 1, DIMENSION, dtype=np.float32)}),
         "the same embedding for different crops", "damaged",
     ),
+    "one number a face": (
+        variant(tail=_flat(("ReduceSum", ["flat", "axis"], ["embedding"], {"keepdims": 1})),
+                outputs={"embedding": ["n", 1]}, constants={"axis": np.array([1])}),
+        "1 numbers a face", "no face network",
+    ),
+    "more numbers than an embedding has": (
+        variant(tail=_flat(("MatMul", ["flat", "classes"], ["embedding"], {})),
+                outputs={"embedding": ["n", 70_000]},
+                constants={"classes": np.ones((DIMENSION, 70_000), np.float32)}),
+        "70,000 numbers a face", "classifier",
+    ),
+    "the sum of the batch": (
+        variant(tail=_flat(("ReduceSum", ["flat", "axis"], ["embedding"], {"keepdims": 1})),
+                constants={"axis": np.array([0])}),
+        "for 2 crops", "dynamic batch",
+    ),
+    "only the first four": (
+        variant(tail=_flat(("Slice", ["flat", "from", "to"], ["embedding"], {})),
+                constants={"from": np.array([0]), "to": np.array([4])}),
+        "for 5 crops", "dynamic batch",
+    ),
+    "a feature map of a size that it does not tell": (
+        variant(tail=lambda: [("Identity", ["positive"], ["embedding"], {})],
+                outputs={"embedding": ["n", DIMENSION, "h", "w"]}),
+        "for one crop", "dynamic batch",
+    ),
     "zeros": (
         variant(tail=_flat(("Mul", ["flat", "zero"], ["embedding"], {})), constants={"zero": np.float32(0)}),
-        "all zero", "--mean",
+        "all zero", "mean and std",
     ),
     "NaN": (
         variant(tail=_flat(("Neg", ["flat"], ["minus"], {}), ("Sub", ["minus", "one"], ["below"], {}),

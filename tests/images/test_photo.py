@@ -194,7 +194,7 @@ BAD = {
     "jpeg half": (JPEG[: len(JPEG) // 2], "unreadable", "ends early"),
     "jpeg without its last byte of pixels": (JPEG[:-3], "unreadable", "ends early"),
     "jpeg half, padded with zeros": (JPEG[: len(JPEG) // 2] + bytes(4096), "unreadable", "ends early"),
-    "png half": (READABLE["png"][0][:4000], "unreadable", "damaged"),
+    "png half": (READABLE["png"][0][:4000], "unreadable", "ends early"),
     "png signature only": (b"\x89PNG\r\n\x1a\n", "unreadable", "header ends early"),
     "png of no pixels": (png_header(0, 10), "unreadable", "0 x 10"),
     "png bomb": (png_header(40_000, 40_000) + bytes(100), "too_large", "40000 x 40000"),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import pickle
 import struct
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from facerec_cli.datasets import open_dataset
+from facerec_cli.datasets import BrokenPhotoError, open_dataset
 from facerec_cli.datasets.convert import convert
 from facerec_cli.images import IMAGE_SUFFIXES, ImageError, find_images, read_image
 from facerec_cli.verify.names import has_suffix
@@ -103,3 +105,29 @@ def test_a_raw_photo_is_not_taken_for_the_thumbnail_in_it(tmp_path: Path) -> Non
     path.write_bytes(plain)
     with pytest.raises(ImageError, match="raw photo"):
         read_image(path)
+
+
+def test_training_photos_have_the_statuses_of_all_others(tmp_path: Path) -> None:
+    """Nothing is waited for, and each kind of file that is none has its own status and reason."""
+    people = tmp_path / "people" / "ann"
+    people.mkdir(parents=True)
+    (people / "1 empty.jpg").touch()
+    (people / "2 gone.jpg").symlink_to(tmp_path / "nowhere")
+    (people / "3 text.jpg").write_text("no photo")
+    (people / "4 large.png").write_bytes(
+        b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sII", 13, b"IHDR", 40_000, 40_000)
+    )
+    expected = ["empty", "missing", "unreadable", "too_large"]
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(people / "5 pipe.jpg")
+        expected.append("unreadable")
+    dataset = open_dataset(tmp_path / "people")
+    statuses = []
+    for index in range(len(dataset)):
+        with pytest.raises(BrokenPhotoError) as caught:
+            dataset.image(index)
+        again = pickle.loads(pickle.dumps(caught.value))  # as it travels from a worker of the loader
+        assert (again.status, str(again)) == (caught.value.status, str(caught.value))
+        assert dataset.name(index) in str(again)
+        statuses.append(again.status)
+    assert statuses == expected

@@ -54,9 +54,9 @@ class Server:
             request.send_header("Content-Length", "0")
             request.end_headers()
             return
-        if how == "redirect":
+        if how.startswith("redirect"):
             request.send_response(302)
-            request.send_header("Location", f"{self.url}/elsewhere.zip")
+            request.send_header("Location", how.partition(" ")[2] or f"{self.url}/elsewhere.zip")
             request.send_header("Content-Length", "0")
             request.end_headers()
             return
@@ -231,7 +231,7 @@ def test_nobody_there_is_said(tmp_path, server):
 def test_a_file_that_is_too_large_is_refused_before_it_is_fetched(fetch, server, tmp_path):
     with pytest.raises(ModelError, match="larger than 1,000 bytes"):
         fetch(max_bytes=1000)
-    assert (tmp_path / "a.zip.part").stat().st_size == 0
+    assert names(tmp_path) == []
 
 
 def test_a_full_disk_is_said(fetch, monkeypatch, tmp_path):
@@ -251,3 +251,45 @@ def test_a_damaged_note_means_starting_over(fetch, server, tmp_path):
     (tmp_path / "a.zip.part.json").write_text("[1]")
     assert fetch().read_bytes() == CONTENT
     assert server.seen[0].range is None
+
+
+def test_a_server_that_never_answers_well_leaves_nothing_to_go_on_with(fetch, server, tmp_path):
+    server.plan = ["500"] * 3
+    with pytest.raises(ModelError, match="the server answered 500") as caught:
+        fetch()
+    assert (
+        "bytes are kept" not in caught.value.hint and "run the same command again later" in caught.value.hint
+    )
+    assert names(tmp_path) == []
+
+
+def test_bytes_that_cannot_be_gone_on_with_are_not_kept(fetch, server, tmp_path):
+    """Without a validator nothing would say that the rest belongs to them."""
+    server.etag, server.plan = False, ["cut"] * 9
+    with pytest.raises(ModelError, match="could not be fetched") as caught:
+        fetch()
+    assert "Nothing of it could be kept" in caught.value.hint and names(tmp_path) == []
+
+
+@pytest.mark.parametrize("code", ["404", "403"])
+def test_a_refusal_leaves_no_empty_file(fetch, server, tmp_path, code):
+    server.plan = [code]
+    with pytest.raises(ModelError, match=code):
+        fetch()
+    assert names(tmp_path) == []
+
+
+def test_a_circle_of_redirects_is_told_in_words_of_ours(fetch, server, tmp_path):
+    server.plan = ["redirect"] * 40
+    with pytest.raises(ModelError, match="sends on from one address to the next without end") as caught:
+        fetch()
+    assert "\n" not in str(caught.value) and "HTTP server returned" not in str(caught.value)
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("place", ["ftp://127.0.0.1/a.zip", "file:///etc/hostname"])
+def test_a_redirect_leads_to_the_web_only(fetch, server, tmp_path, place):
+    server.plan = [f"redirect {place}"]
+    with pytest.raises(ModelError, match=f"sends on to {place}, which is not an address"):
+        fetch()
+    assert names(tmp_path) == []

@@ -192,8 +192,16 @@ def test_a_card_shows_the_evaluations_beside_the_pack(facerec, tiny, tmp_path):
     (folder / "other.json").write_text(json.dumps(other))
     done = facerec("card", "tiny")
     assert "99.38 % ± 0.11 %" in done.stdout and "| Pairs | 6,000 |" in done.stdout
-    assert "| 0.001 | 98.90 % | 98.40 % to 99.30 % | 0.4100 |" in done.stdout
-    assert "At FAR 1e-06: not measurable with so few pairs." in done.stdout and "### lfw" in done.stdout
+    assert "| 1 in 1,000 (0.1 %) | 98.90 % | 98.40 % to 99.30 % | 0.4100 |" in done.stdout
+    assert (
+        "At FAR 1 in 1,000,000 (0.0001 %): not measurable with so few pairs." in done.stdout
+        and "### lfw" in done.stdout
+    )
+    assert "| Accuracy | 99.38 %" in done.stdout
+    uneven = evaluation | {"accuracy": {"mean": 0.9, "standard_error": 0.01, "kind": "balanced accuracy"}}
+    (folder / "uneven.json").write_text(json.dumps(uneven))
+    assert "| Balanced accuracy | 90.00 % ± 1.00 %" in facerec("card", "tiny").stdout
+    (folder / "uneven.json").unlink()
     assert "broken.json is left out" in done.stderr and "other.json is left out" in done.stderr
     assert "| Data | pairs.txt |" in done.stdout and "50.00 %" not in done.stdout
     facerec("card", "tiny", "-o", tmp_path / "card.md")

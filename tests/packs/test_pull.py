@@ -13,7 +13,7 @@ import zipfile
 
 import pytest
 
-from facerec_cli.errors import ModelError, OutputError
+from facerec_cli.errors import ModelError, OutputError, UsageError
 from facerec_cli.packs import known, licences, pull
 from facerec_cli.packs.download import Patience
 from facerec_cli.packs.pull import pull as pull_pack
@@ -211,3 +211,18 @@ def test_the_command_pulls_and_then_says_that_it_is_here(published):
     assert again.exit_code == 0 and "is here already" in again.stdout
     document = json.loads(CliRunner().invoke(app, ["pull", "buffalo_t", "--json"]).stdout)
     assert document["status"] == "registered" and document["license_accepted"].startswith("20")
+
+
+@pytest.mark.parametrize("mirror", ["ftp://host/packs", "s3://packs", "sftp://host/packs"])
+def test_a_mirror_of_another_protocol_is_no_folder(published, mirror):
+    licences.accept(published)
+    with pytest.raises(UsageError, match="fetches from http:// and https:// addresses and from folders"):
+        pull_pack("buffalo_t", mirror=mirror)
+
+
+def test_a_mirror_folder_may_be_written_as_an_address(published, tmp_path):
+    licences.accept(published)
+    mirror = tmp_path / "a mirror"
+    mirror.mkdir()
+    shutil.copy(published.folder / "buffalo_t.zip", mirror)
+    assert pull_pack("buffalo_t", mirror=mirror.as_uri(), offline=True).name == "buffalo_t"

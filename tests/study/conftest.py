@@ -18,7 +18,7 @@ def _one_thread():
 
 @pytest.fixture(scope="session")
 def people(tmp_path_factory):
-    """30 people with 1 to 4 crops: colours and stripes of their own, with noise."""
+    """30 people with 2 to 4 crops: colours and stripes of their own, with noise."""
     root = tmp_path_factory.mktemp("people")
     random = np.random.default_rng(0)
     for person in range(30):
@@ -40,11 +40,13 @@ seeds = [0, 1]
 
 [split]
 seed = {seed}
-train = 0.5
+train = 0.4
 validation = 0.2
 
 [test]
-photos = 40
+photos = 48
+photos_each = 4
+natural = 0.8
 rounds = 100
 far = 0.1
 fars = [0.1]

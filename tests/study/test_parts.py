@@ -7,9 +7,9 @@ import pytest
 
 from facerec_cli.datasets import open_dataset
 from facerec_cli.errors import InputError, UsageError
-from facerec_cli.study.compare import interval_over_seeds
 from facerec_cli.study.conditions import CONDITIONS, apply
 from facerec_cli.study.interpolate import choose
+from facerec_cli.study.intervals import interval_over_seeds
 from facerec_cli.study.protocol import SplitSettings, ValidationSettings
 from facerec_cli.study.split import split_people
 from facerec_cli.study.subsets import conditions_of, gradients, make_pairs
@@ -116,3 +116,13 @@ def test_student_interval():
     found = interval_over_seeds([0.1, 0.2, 0.3])
     assert found["mean"] == pytest.approx(0.2)
     assert found["half"] == pytest.approx(4.303 * 0.1 / 3**0.5)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 no archive", b"\x93NUMPY\x01\x00"])
+def test_damaged_embeddings_of_a_run_are_told_with_what_to_do(tmp_path, content):
+    from facerec_cli.errors import InputError
+    from facerec_cli.study.compare import _embeddings
+
+    (tmp_path / "embeddings.npz").write_bytes(content)
+    with pytest.raises(InputError, match=r"damaged.*--resume"):
+        _embeddings(tmp_path / "embeddings.npz")

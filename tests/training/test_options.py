@@ -89,3 +89,13 @@ def test_tensorboard_that_is_not_installed_is_named(small, tmp_path, monkeypatch
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     with pytest.raises(MissingExtraError, match="tensorboard"):
         train(small(tmp_path / "run", run__tensorboard=True))
+
+
+def test_a_torn_line_of_the_metrics_is_passed_over(tmp_path):
+    from facerec_cli.training.records import METRICS, read_metrics
+
+    (tmp_path / METRICS).write_bytes(
+        b'{"step": 1, "loss": 2.0}\n{"step": 2, "lo\n\xff\n' + b"[" * 99999 + b'\n{"step": 3}\n'
+    )
+    assert [record["step"] for record in read_metrics(tmp_path)] == [1, 3]
+    assert read_metrics(tmp_path / "none") == []

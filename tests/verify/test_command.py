@@ -167,7 +167,7 @@ def test_names_that_are_not_utf_8_get_into_reports_and_cards(gallery, tmp_path):
     run(people, "--all-pairs", "--embeddings", tmp_path / "e.npy", *files)
     from facerec_cli.verify.card import read_card
 
-    assert r"\udcfc.jpg" in (tmp_path / "r.html").read_text("utf-8")
+    assert r"\xfc.jpg" in (tmp_path / "r.html").read_text("utf-8")
     assert read_card(tmp_path / "c.toml").data == r"l\udcfc"
 
 
@@ -241,6 +241,13 @@ def test_report_is_one_file_with_every_part(gallery, tmp_path):
     assert "old × young" in text
     assert "not measurable with 240 different pairs" in text
     assert not re.search(r'(src|href)="(?!data:)', text)
+    words = re.sub(r"(?s)<style>.*?</style>|<[^>]+>", " ", text)
+    assert words.count("not measurable") == 1  # one line for all rates, below the measured ones
+    assert words.index("1 in 10 (10 %)") < words.index("not measurable")
+    assert not re.search(r"\de-?\d|FAR 0\.", words)  # rates have one notation
+    assert "Wrong are pairs below the threshold" in words
+    wrong = set(re.findall(r"wrong at (\S+)", words))
+    assert len(wrong) <= 1 and "wrong " not in words.replace("wrong at", "")
 
 
 def test_all_pairs_of_a_folder(gallery, tmp_path):

@@ -42,6 +42,14 @@ def test_lfw_lists(photos, header, gap):
     assert pairs.fold is None
 
 
+def test_lfw_lists_as_tables_with_a_heading(photos):
+    text = "name,imagenum1,imagenum2,\nann,1,2,\nann,1,bob,1\n"
+    pairs = read_pairs(write(photos, text, "pairs.csv"))
+    assert (pairs.format, pairs.same.tolist()) == ("lfw", [True, False])
+    pairs = read_pairs(write(photos, "name\timagenum1\tname.1\timagenum2\nann\t1\tbob\t1\n"))
+    assert (pairs.format, pairs.same.tolist()) == ("lfw", [False])
+
+
 def test_lfw_folds_follow_the_heading(lfw):
     pairs = read_pairs(lfw / "pairs.txt")
     assert len(pairs) == 6000
@@ -67,6 +75,10 @@ def test_a_heading_that_announces_other_pairs_is_reported(photos, caplog, headin
         "\ufefffirst;second;label\nann/ann_0001.jpg;ann/ann_0002.jpg;1\nann/ann_0001.jpg;bob/bob_0001.png;0\n",
         "one,two,same\nann/ann_0001.jpg,ann/ann_0002.jpg,1\nann/ann_0001.jpg,bob/bob_0001.png,0\n",
         "# mine\n#\nann/ann_0001.jpg ann/ann_0002.jpg 1\n# hard\nann/ann_0001.jpg bob/bob_0001.png 0\n",
+        "1 ann/ann_0001.jpg ann/ann_0002.jpg\n0 ann/ann_0001.jpg bob/bob_0001.png\n",
+        ",a,b,same\n0,ann/ann_0001.jpg,ann/ann_0002.jpg,1\n1,ann/ann_0001.jpg,bob/bob_0001.png,0\n",
+        "fold;p1;p2;label;sex\n1;ann/ann_0001.jpg;ann/ann_0002.jpg;1;f\n2;ann/ann_0001.jpg;bob/bob_0001.png;0;m\n",
+        "ann/ann_0001.jpg,ann/ann_0002.jpg,1.000000,\nann/ann_0001.jpg,bob/bob_0001.png,0.0,\n",
         '"ann/ann_0001.jpg"  "ann/ann_0002.jpg" yes\n\n"ann/ann_0001.jpg" "bob/bob_0001.png" no\n',
     ],
 )
@@ -219,7 +231,7 @@ def test_unknown_format_and_missing_list(tmp_path):
 
 def test_a_binary_file_is_not_a_list(tmp_path):
     (tmp_path / "photo.txt").write_bytes(b"\xff\xd8\xff\x00\x10JFIF\0")
-    with pytest.raises(InputError, match="binary file"):
+    with pytest.raises(InputError, match="JPEG photo and no list"):
         recognize(tmp_path / "photo.txt")
 
 

@@ -342,6 +342,18 @@ def test_people_whom_a_short_path_cannot_tell_apart_do_not_share_its_photo(tmp_p
         rows_of(path, ["carol/7.jpg", "bob/7.jpg"])
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_a_table_that_a_spreadsheet_saved_again_is_read(tmp_path, encoding, separator):
+    """Passed over, the array would be taken for one in the order of the list."""
+    np.save(tmp_path / "v.npy", np.eye(2, 4, dtype=np.float32))
+    rows = [["path", "row", "status"], ["b, c.jpg", "0", "ok"], ["a.jpg", "1", "ok"]]
+    text = "\r\n".join(separator.join(f'"{cell}"' for cell in row) for row in rows)
+    (tmp_path / "v.csv").write_bytes(text.encode(encoding))
+    gallery = match(read_vectors(tmp_path / "v.npy"), ["a.jpg", "b, c.jpg"])
+    assert gallery.vectors.argmax(axis=1).tolist() == [1, 0]
+
+
 def test_a_table_that_pandas_saved_again_is_read(tmp_path):
     table = "path,row,face\na.jpg,0.0,0.0\nb.jpg,1.0,0.0\nx.jpg,,\n"
     file = read_vectors(save(tmp_path, VECTORS[:2], table))

@@ -1,17 +1,24 @@
-"""Line plots and histograms as SVG text, drawn for a page: they scale, stay sharp and follow its colours."""
+"""Line plots and histograms as SVG text, drawn for a page: they stay sharp and follow its colors.
+
+A plot is as wide as a phone, so that its letters are as large there as the page's; a page with more room sets
+several side by side.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from html import escape
 
 import numpy as np
 from numpy.typing import NDArray
 
-WIDTH, HEIGHT = 520, 340
-_LEFT, _RIGHT, _TOP, _BOTTOM = 74, 26, 14, 48
+from facerec_cli.report.html import text as escape
+from facerec_cli.wording import percent
+
+WIDTH, HEIGHT = 360, 270
+_LEFT, _RIGHT, _TOP, _BOTTOM = 66, 22, 12, 44
+_LETTER = 6.6  # width of a letter of the ticks, about
 
 Points = NDArray[np.float64]
 
@@ -46,8 +53,7 @@ def log_axis(label: str, low: float, high: float = 1.0) -> Axis:
     """A logarithmic axis of rates with a grid line at each power of ten."""
     start = int(np.floor(np.log10(low)))
     powers = range(start, int(np.ceil(np.log10(high))) + 1)
-    names = {0: "100 %", -1: "10 %", -2: "1 %", -3: "0.1 %"}
-    ticks = [(10.0**p, names.get(p, f"10{str(p).translate(_SUPERSCRIPT)}")) for p in powers]
+    ticks = [(10.0**p, percent(10.0**p)) for p in powers]
     return Axis(label, 10.0**start, ticks[-1][0], ticks, log=True)
 
 
@@ -68,7 +74,6 @@ def plot(
     areas: Sequence[tuple[str, Points, Points]] = (),
     marks: Sequence[tuple[str, float, float, str]] = (),
     rules: Sequence[tuple[float, str]] = (),
-    width: int = WIDTH,
 ) -> str:
     """One plot as an ``<svg>`` element.
 
@@ -80,18 +85,19 @@ def plot(
         areas: The same, filled down to the horizontal axis.
         marks: (class, x, y, what it is) of single points.
         rules: (x, text) of dashed vertical lines.
-        width: Of the drawing, in its own units.
     """
-    across, up = partial(_x, width, x), partial(_y, y)
+    across, up = partial(_x, x), partial(_y, y)
     parts = [
-        f'<svg viewBox="0 0 {width} {HEIGHT}" role="img" aria-label="{escape(title)}">'
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">'
         f"<title>{escape(title)}</title>"
     ]
-    bottom, right = HEIGHT - _BOTTOM, width - _RIGHT
+    shown = _with_room([text for _, text in x.ticks], WIDTH - _LEFT - _RIGHT)
+    bottom, right = HEIGHT - _BOTTOM, WIDTH - _RIGHT
     for value, text in x.ticks:
         at = across(np.array([value]))[0]
         parts.append(f'<line class="grid" x1="{at:.1f}" y1="{_TOP}" x2="{at:.1f}" y2="{bottom}"/>')
-        parts.append(f'<text x="{at:.1f}" y="{bottom + 17}" text-anchor="middle">{text}</text>')
+        if text in shown:
+            parts.append(f'<text x="{at:.1f}" y="{bottom + 16}" text-anchor="middle">{text}</text>')
     for value, text in y.ticks:
         at = up(np.array([value]))[0]
         parts.append(f'<line class="grid" x1="{_LEFT}" y1="{at:.1f}" x2="{right}" y2="{at:.1f}"/>')
@@ -99,8 +105,8 @@ def plot(
     middle = (_TOP + bottom) / 2
     parts.append(
         f'<text class="axis" x="{(_LEFT + right) / 2}" y="{HEIGHT - 8}" text-anchor="middle">{x.label}</text>'
-        f'<text class="axis" x="14" y="{middle}" text-anchor="middle" '
-        f'transform="rotate(-90 14 {middle})">{y.label}</text>'
+        f'<text class="axis" x="12" y="{middle}" text-anchor="middle" '
+        f'transform="rotate(-90 12 {middle})">{y.label}</text>'
     )
     for name, xs, ys in areas:
         body = f"{_path(across(xs), up(ys))}V{bottom}H{across(xs[:1])[0]:.1f}Z"
@@ -109,9 +115,12 @@ def plot(
         parts.append(f'<path class="line {name}" d="{_path(across(xs), up(ys))}"/>')
     for value, text in rules:
         at = across(np.array([value]))[0]
+        room = right - at > _LETTER * len(text) + 6
+        side, anchor = (6, "start") if room else (-6, "end")
         parts.append(
             f'<line class="rule" x1="{at:.1f}" y1="{_TOP}" x2="{at:.1f}" y2="{bottom}"/>'
-            f'<text class="note" x="{at + 5:.1f}" y="{_TOP + 12}">{escape(text)}</text>'
+            f'<text class="note" x="{at + side:.1f}" y="{_TOP + 12}" text-anchor="{anchor}">'
+            f"{escape(text)}</text>"
         )
     for name, a, b, text in marks:
         px, py = across(np.array([a]))[0], up(np.array([b]))[0]
@@ -122,11 +131,15 @@ def plot(
     return "".join(parts) + "</svg>"
 
 
-_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+def _with_room(ticks: Sequence[str], width: float) -> list[str]:
+    """Every n-th of evenly spaced ticks, counted from the last, so that none touches its neighbor."""
+    needed = _LETTER * max(map(len, ticks), default=0) + 10
+    step = max(1, int(np.ceil(needed * max(len(ticks) - 1, 1) / width)))
+    return list(ticks[::-1][::step])
 
 
-def _x(width: int, axis: Axis, values: Points) -> Points:
-    return _LEFT + axis.share(values) * (width - _LEFT - _RIGHT)
+def _x(axis: Axis, values: Points) -> Points:
+    return _LEFT + axis.share(values) * (WIDTH - _LEFT - _RIGHT)
 
 
 def _y(axis: Axis, values: Points) -> Points:
