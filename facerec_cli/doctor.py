@@ -183,7 +183,10 @@ def probe(device: str) -> None:
             calls = network.run(2, lambda rows, _: image[rows])
             found = np.concatenate([outputs[0] for _, outputs in calls])
             if not np.allclose(found.reshape(2, 4, 4), image.sum(axis=1), rtol=1e-2):
-                raise ModelError(f"{device} computes wrong numbers.")
+                raise ModelError(
+                    f"{device} computes wrong numbers.",
+                    hint="Use --device cpu, and install another version of ONNX Runtime.",
+                )
         except FacerecError as fault:
             print(json.dumps({"message": fault.message, "hint": fault.hint}))  # noqa: T201 - read by our parent
             sys.exit(4)

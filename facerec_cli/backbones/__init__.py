@@ -31,5 +31,8 @@ def build(name: str, embedding_size: int = 512, **settings: Any) -> Backbone:
     try:
         backbone: Backbone = make(embedding_size, **settings)
     except (TypeError, ValueError) as fault:
-        raise UsageError(f"Backbone {name} cannot be built with {settings}: {fault}.") from fault
+        raise UsageError(
+            f"Backbone {name} cannot be built with {settings}: {fault}.",
+            hint="Correct these keys of [backbone], or leave them out.",
+        ) from fault
     return backbone

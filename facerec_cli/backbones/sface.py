@@ -107,12 +107,15 @@ def load_onnx(path: Path) -> dict[str, Tensor]:
     try:
         model = onnx.load(str(path))
     except Exception as fault:  # onnx raises protobuf's own errors, and OSError
-        raise ModelError(f"{path} cannot be read as ONNX: {fault}.") from fault
+        raise ModelError(f"{path} cannot be read as ONNX: {fault}.", hint="Get the file again.") from fault
     names = tensor_names(model.graph)
     shapes = {key: value.shape for key, value in SFace(bn=False).state_dict().items()}
     if names.keys() - {"scale"} != shapes.keys():
         odd = sorted(names.keys() ^ shapes.keys())
-        raise ModelError(f"{path} is not SFace's network: {', '.join(odd[:3])} does not fit.")
+        raise ModelError(
+            f"{path} is not SFace's network: {', '.join(odd[:3])} does not fit.",
+            hint="Give the file of the pack `sface`.",
+        )
     stored = {i.name: i for i in model.graph.initializer}
     made = sorted({name for name in names.values() if name not in stored})
     model.graph.output.extend(onnx.helper.make_empty_tensor_value_info(name) for name in made)

@@ -66,7 +66,10 @@ def _writing() -> Iterator[None]:
         raise
     except OSError as error:
         lose_output()
-        raise OutputError(f"The results cannot be written to standard output: {error.strerror}.") from error
+        raise OutputError(
+            f"The results cannot be written to standard output: {error.strerror}.",
+            hint="Make room there, or send them somewhere else.",
+        ) from error
 
 
 def result(text: str) -> None:

@@ -45,8 +45,14 @@ def open_dataset(spec: str | Path) -> FaceDataset:
     """
     from facerec_cli.registry import DATASETS, load
 
-    opener = load(DATASETS, detect_format(spec), "data set format").open
-    dataset: FaceDataset = opener(str(spec))
+    try:
+        opener = load(DATASETS, detect_format(spec), "data set format").open
+        dataset: FaceDataset = opener(str(spec))
+    except OSError as fault:  # a name that is too long for the system, a bad disk
+        raise InputError(
+            f"{fault.filename or spec} cannot be read: {fault.strerror or fault}.",
+            hint="Name data that you may read.",
+        ) from fault
     return require_photos(dataset)
 
 

@@ -84,8 +84,8 @@ def write_folder(
         for done, (index, name) in enumerate(named(source), 1):
             data = source.read(index)
             photo = is_photo_name(name)
-            path = _free(folder / (name if photo else name + suffix_for(data)))
             with writing(target):
+                path = _free(folder / (name if photo else name + suffix_for(data)))
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(data)
             progress(done, len(source))

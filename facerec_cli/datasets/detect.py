@@ -56,7 +56,9 @@ def refuse_other_formats(path: Path) -> None:
         with path.open("rb") as file:
             head = file.read(512)
     except OSError as fault:
-        raise InputError(f"{path} cannot be read ({fault.strerror}).") from fault
+        raise InputError(
+            f"{path} cannot be read ({fault.strerror}).", hint="Name a place that you may read."
+        ) from fault
     refuse_pointer(head, str(path))
     program = next((program for mark, program in _COMPRESSED if head.startswith(mark)), "")
     if head[16:20] == b"\xde\xc0\xef\xbe":

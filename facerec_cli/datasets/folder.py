@@ -104,4 +104,7 @@ def _walk(root: Path) -> Iterator[tuple[str, list[str], list[str], bool]]:
 
 
 def _raise(fault: OSError) -> None:
-    raise InputError(f"{fault.filename} cannot be listed ({fault.strerror}).") from fault
+    raise InputError(
+        f"{fault.filename} cannot be listed ({fault.strerror}).",
+        hint="Make it readable, or move it out of the data.",
+    ) from fault

@@ -7,6 +7,7 @@ like every other format. ``key.txt``, where there is one, holds the photo's name
 from __future__ import annotations
 
 import glob
+import re
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,9 @@ from facerec_cli.images.suffixes import IMAGE_SUFFIXES
 from facerec_cli.sniff import HEAD, refuse_pointer
 
 _BLOCK = 512  # bytes of a tar header
+MAX_SHARDS = 1_000_000
+_DIGITS = 18  # numbers of more are no numbers of shards
+_RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 _MAX_TEXT = 64 * 1024  # of a .cls or .txt member
 
 
@@ -100,7 +104,24 @@ def _expand(pattern: str) -> Iterator[str]:
 
 
 def expand_numbers(pattern: str) -> Iterator[str]:
-    """``a-{008..010}.tar`` as ``a-008.tar``, ``a-009.tar``, ``a-010.tar``."""
+    """``a-{008..010}.tar`` as ``a-008.tar``, ``a-009.tar``, ``a-010.tar``.
+
+    Raises:
+        InputError: It stands for more names than any data set has shards.
+    """
+    count = 1
+    for ends in _RANGE.findall(pattern):
+        first, last = (int(end.lstrip("0")[:_DIGITS] or 0) for end in ends)
+        count *= max(0, last - first + 1)
+        if count > MAX_SHARDS or any(len(end.lstrip("0")) >= _DIGITS for end in ends):
+            raise InputError(
+                f"{pattern} stands for more than {MAX_SHARDS:,} shards.",
+                hint="Correct the numbers in {first..last}.",
+            )
+    yield from _numbered(pattern)
+
+
+def _numbered(pattern: str) -> Iterator[str]:
     before, brace, rest = pattern.partition("{")
     inside, closed, after = rest.partition("}")
     first, dots, last = inside.partition("..")
@@ -108,7 +129,7 @@ def expand_numbers(pattern: str) -> Iterator[str]:
         yield pattern
         return
     for number in range(int(first), int(last) + 1):
-        yield from expand_numbers(f"{before}{number:0{len(first)}d}{after}")
+        yield from _numbered(f"{before}{number:0{len(first)}d}{after}")
 
 
 def _index(shard: Path) -> NDArray[np.int64]:

@@ -57,7 +57,10 @@ class ParquetFolder:
     def check(self) -> None:
         """Refuse a file of that name."""
         if kind_of(self._place) == import_pyarrow().fs.FileType.File:
-            raise UsageError(f"{self.path} is a file; a folder of shards is to be written there.")
+            raise UsageError(
+                f"{self.path} is a file; a folder of shards is to be written there.",
+                hint="Name a folder, or remove the file.",
+            )
 
     def alone(self) -> AbstractContextManager[object]:
         """Keep other processes of this machine away; object stores have no locks."""

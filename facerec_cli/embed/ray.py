@@ -52,7 +52,10 @@ class RayEngine:
         if actors is not None and actors < 1:
             raise UsageError(f"--actors {actors} is below 1.")
         if actor_gpus is not None and not (0 <= actor_gpus <= 1 or float(actor_gpus).is_integer()):
-            raise UsageError(f"--actor-gpus {actor_gpus} is neither a fraction nor a whole number.")
+            raise UsageError(
+                f"--actor-gpus {actor_gpus} is neither a fraction nor a whole number.",
+                hint="Give 0.25 for a quarter of a GPU, or 1, 2, ...",
+            )
         self._address = address
         self._actors = actors
         self._gpus = actor_gpus

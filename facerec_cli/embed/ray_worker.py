@@ -86,7 +86,10 @@ def portable(pack: ModelPack) -> tuple[ModelPack, dict[str, bytes]]:
     try:
         files = {name: file.read_bytes() for name, file in zip(names, (pack.encoder_path, path), strict=True)}
     except OSError as error:
-        raise ModelError(f"{error.filename} cannot be read: {error.strerror}.") from error
+        raise ModelError(
+            f"{error.filename} cannot be read: {error.strerror}.",
+            hint="Make it readable on the machines of the cluster.",
+        ) from error
     encoder = dataclasses.replace(pack.encoder, file=names[0])
     detector = dataclasses.replace(detector, file=names[1])
     return dataclasses.replace(pack, folder=Path(), encoder=encoder, detector=detector), files

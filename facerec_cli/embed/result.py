@@ -65,7 +65,9 @@ class EmbedOptions:
         if not 0 <= self.min_size < math.inf:  # NaN, which no comparison finds, fails here too
             raise UsageError(f"--min-size {self.min_size} is not a number of pixels, 0 or more.")
         if self.max_pixels < 1:
-            raise UsageError(f"A limit of {self.max_pixels} pixels leaves no photo.")
+            raise UsageError(
+                f"A limit of {self.max_pixels} pixels leaves no photo.", hint="Give a larger one."
+            )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -110,7 +110,10 @@ def to_onnx(network: ExportedNetwork, size: tuple[int, int]) -> ModelProto:
     except torch.onnx.errors.OnnxExporterError as fault:
         if was_interrupt(fault):
             raise KeyboardInterrupt from None
-        raise ModelError(f"The network cannot be exported to ONNX: {str(fault).splitlines()[0]}") from fault
+        raise ModelError(
+            f"The network cannot be exported to ONNX: {str(fault).splitlines()[0]}",
+            hint="Change the layer that is named; the networks of facerec can all be exported.",
+        ) from fault
     assert program is not None
     model = _clean(program.model_proto)
     onnx.checker.check_model(model, full_check=True)

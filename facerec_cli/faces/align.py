@@ -80,7 +80,10 @@ def similarity(landmarks: NDArray[np.floating], target: NDArray[np.floating]) ->
     x, y = source - source_mean[..., None, :], goal - goal_mean
     spread = (x**2).sum(axis=(-2, -1))
     if not (np.isfinite(spread) & (spread > 0)).all():
-        raise InputError("A face cannot be aligned: its landmarks are missing or all at one point.")
+        raise InputError(
+            "A face cannot be aligned: its landmarks are missing or all at one point.",
+            hint="Give five landmarks (x, y) that are not at one point.",
+        )
     real = (x * y).sum(axis=(-2, -1)) / spread
     imaginary = (x[..., 0] * y[..., 1] - x[..., 1] * y[..., 0]).sum(axis=-1) / spread
     turn = np.stack([np.stack([real, -imaginary], -1), np.stack([imaginary, real], -1)], -2)

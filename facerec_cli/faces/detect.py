@@ -68,7 +68,10 @@ class Detector:
         self.network = Network(path, device=device, threads=threads)
         shape = self.network.input_shape
         if len(shape) != 4 or shape[1] not in (3, None):
-            raise ModelError(f"{path} is not a face detector: its input is {shape}, not (N, 3, H, W).")
+            raise ModelError(
+                f"{path} is not a face detector: its input is {shape}, not (N, 3, H, W).",
+                hint="Give an SCRFD or YuNet file as the pack's detector.",
+            )
         self.decoder: Decoder = load(DETECTORS, spec.kind, "detector")(
             self.network.outputs, self.network.ranks
         )

@@ -123,7 +123,10 @@ class FaceModel:
             ModelError: The model was opened without its detector, or the network fails.
         """
         if self._detector is None:
-            raise ModelError("This model was opened without its detector.")
+            raise ModelError(
+                "This model was opened without its detector.",
+                hint="Open it with a detector, or give crops that are aligned already.",
+            )
         return self._detector.detect(images, min_score=min_score, min_size=min_size, max_side=max_side)
 
     def align(self, image: Image, face: Face) -> Image:

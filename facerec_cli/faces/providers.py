@@ -130,7 +130,9 @@ def _contents(path: Path, device: str) -> list[bytes] | list[str]:
     try:
         size = path.stat().st_size
     except OSError as fault:
-        raise ModelError(f"{path} cannot be read: {fault.strerror}.") from fault
+        raise ModelError(
+            f"{path} cannot be read: {fault.strerror}.", hint="Make the file readable, or get it again."
+        ) from fault
     if device != "cpu" or size > _MAX_REWRITTEN or not _blocked_layout():
         return [str(path)]
     import onnx

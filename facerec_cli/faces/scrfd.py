@@ -43,7 +43,10 @@ class Scrfd:
     def __init__(self, outputs: Sequence[str], ranks: Sequence[int]) -> None:
         if len(outputs) not in _FORMS:
             known = ", ".join(map(str, _FORMS))
-            raise ModelError(f"The detector is not an SCRFD: it has {len(outputs)} outputs, not {known}.")
+            raise ModelError(
+                f"The detector is not an SCRFD: it has {len(outputs)} outputs, not {known}.",
+                hint="Correct the detector's kind in pack.toml, or give another file.",
+            )
         self._strides, self._anchors, self.has_landmarks = _FORMS[len(outputs)]
         self.batched = ranks[0] == 3
 

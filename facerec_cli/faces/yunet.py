@@ -36,7 +36,10 @@ class YuNet:
         wanted = [f"{kind}_{stride}" for kind in _KINDS for stride in _STRIDES]
         missing = [name for name in wanted if name not in outputs]
         if missing:
-            raise ModelError(f"The detector is not a YuNet: it has no output {', '.join(missing)}.")
+            raise ModelError(
+                f"The detector is not a YuNet: it has no output {', '.join(missing)}.",
+                hint="Correct the detector's kind in pack.toml, or give another file.",
+            )
         self._index = {name: list(outputs).index(name) for name in wanted}
 
     def decode(

@@ -164,7 +164,9 @@ def _expand(given: str, search: _Search, stdin: BinaryIO | None) -> Iterator[tup
         try:
             data = Path(given).read_bytes()
         except OSError as error:
-            raise InputError(f"The list {given} cannot be read: {error.strerror}.") from error
+            raise InputError(
+                f"The list {given} cannot be read: {error.strerror}.", hint="Name a list that you may read."
+            ) from error
         yield from _expand_list(data, given, [os.path.dirname(given), ""], search)
     else:
         yield from ((path, False) for path in _expand_entry(given, search))
@@ -258,7 +260,9 @@ def _read_stdin(stdin: BinaryIO | None) -> bytes:
     try:
         return (stdin or sys.stdin.buffer).read()
     except OSError as error:
-        raise InputError(f"Standard input cannot be read: {error.strerror}.") from error
+        raise InputError(
+            f"Standard input cannot be read: {error.strerror}.", hint="Give the list as a file."
+        ) from error
 
 
 def _walk(folder: str, search: _Search, visited: set[tuple[int, int]]) -> Iterator[str]:

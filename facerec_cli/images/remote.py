@@ -60,7 +60,10 @@ def locate(url: str) -> tuple[Any, str]:
     try:
         inner, path = fsspec.core.url_to_fs(url, **_patience(scheme))
     except (ImportError, ValueError) as error:
-        raise InputError(f"{url} cannot be opened: {error}.") from error
+        raise InputError(
+            f"{url} cannot be opened: {error}.",
+            hint="Check the address, the network and what may be read there.",
+        ) from error
     return fs.PyFileSystem(fs.FSSpecHandler(inner)), str(path)
 
 

@@ -39,7 +39,7 @@ def with_detector(made: tuple[ModelPack, Files], path: Path) -> tuple[ModelPack,
         for name, place in files.items()
         if not name.startswith(f"{EVALUATIONS}/") and (pack.detector is None or name != pack.detector.file)
     }
-    if spec.file in kept:
+    if spec.file.casefold() in {name.casefold() for name in kept}:
         spec = dataclasses.replace(spec, file=f"detector-{spec.file}")
     if pack.detector is not None and pack.detector.sha256 == spec.sha256:
         return pack, files

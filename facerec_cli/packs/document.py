@@ -102,14 +102,19 @@ def read_manifest(folder: Path) -> ModelPack:
     path = folder / MANIFEST
     try:
         if path.stat().st_size > MAX_MANIFEST_BYTES:
-            raise ModelError(f"{path} is larger than {MAX_MANIFEST_BYTES:,} bytes; that is no manifest.")
+            raise ModelError(
+                f"{path} is larger than {MAX_MANIFEST_BYTES:,} bytes; that is no manifest.",
+                hint="Name a folder with a pack.toml.",
+            )
         return parse_manifest(path.read_text(encoding="utf-8"), folder, where=str(path))
     except FileNotFoundError as fault:
-        raise ModelError(f"{folder} has no {MANIFEST}, so it is not a model pack.") from fault
+        raise ModelError(
+            f"{folder} has no {MANIFEST}, so it is not a model pack.", hint="Name a folder with a pack.toml."
+        ) from fault
     except UnicodeDecodeError as fault:
-        raise ModelError(f"{path} is not UTF-8 text.") from fault
+        raise ModelError(f"{path} is not UTF-8 text.", hint="Save it as UTF-8.") from fault
     except OSError as fault:
-        raise ModelError(f"{path} cannot be read: {fault.strerror}.") from fault
+        raise ModelError(f"{path} cannot be read: {fault.strerror}.", hint="Make it readable.") from fault
 
 
 def parse_manifest(text: str, folder: Path, *, where: str) -> ModelPack:
@@ -117,7 +122,9 @@ def parse_manifest(text: str, folder: Path, *, where: str) -> ModelPack:
     try:
         document = tomllib.loads(text)
     except (ValueError, RecursionError) as fault:  # also a number of 5,000 digits, and brackets without end
-        raise ModelError(f"{where} is not valid TOML: {fault}.") from fault
+        raise ModelError(
+            f"{where} is not valid TOML: {fault}.", hint="Correct it; docs/models.md has a whole one."
+        ) from fault
     return from_document(document, folder, where=where)
 
 

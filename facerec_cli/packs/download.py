@@ -224,7 +224,10 @@ def _receive(
         while True:
             if max(done, total or 0) > max_bytes:
                 part.validator = ""  # nobody wants the rest of it
-                raise ModelError(f"{part.url} is larger than {max_bytes:,} bytes; that is no model pack.")
+                raise ModelError(
+                    f"{part.url} is larger than {max_bytes:,} bytes; that is no model pack.",
+                    hint="Check the address.",
+                )
             progress(done, total)
             piece = response.read1(_CHUNK)
             if not piece:

@@ -31,7 +31,7 @@ def reading(path: Path, kind: str, *, hint: str = "Get or export the file again.
     except FacerecError:
         raise
     except FileNotFoundError as fault:
-        raise ModelError(f"{fault.filename or path} does not exist.") from fault
+        raise ModelError(f"{fault.filename or path} does not exist.", hint="Correct the path.") from fault
     except OSError as fault:
         if fault.errno in _DISK:
             raise
@@ -55,7 +55,9 @@ def inside(folder: Path, file: Path) -> Path:
     try:
         real, room = file.resolve(), folder.resolve()
     except (OSError, RuntimeError) as fault:  # a link to itself
-        raise ModelError(f"{file} cannot be read: its links lead nowhere.") from fault
+        raise ModelError(
+            f"{file} cannot be read: its links lead nowhere.", hint="Get the files again."
+        ) from fault
     if not real.is_relative_to(room):
         raise ModelError(
             f"{file} is a link out of its folder, to {real}.",

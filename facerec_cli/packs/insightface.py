@@ -76,7 +76,10 @@ def describe(network: Network) -> str:
 
 def _pack(name: str, encoder: Network, detector: Network) -> ModelPack:
     if encoder.path.parent != detector.path.parent:
-        raise ModelError(f"{encoder.path} and {detector.path} belong in one folder.")
+        raise ModelError(
+            f"{encoder.path} and {detector.path} belong in one folder.",
+            hint="Put them there, and name the folder.",
+        )
     known = known_packs().get(name)
     raw = encoder.scales_input
     assert encoder.embedding_size is not None  # is_encoder saw it

@@ -75,7 +75,10 @@ def pack_from_metadata(metadata: Mapping[str, str], path: Path) -> ModelPack:
     """
     ours = {key: value for key, value in metadata.items() if key.startswith(_PREFIX)}
     if MANIFEST_KEY not in ours and SEAL_KEY not in ours:
-        raise ModelError(f"{path} carries no facerec manifest.")
+        raise ModelError(
+            f"{path} carries no facerec manifest.",
+            hint="Write one with `facerec export`, or add the file with `facerec models add`.",
+        )
     if ours.pop(SEAL_KEY, None) != _seal(ours):
         raise ModelError(f"{path}: its metadata was changed after it was written.", hint=_AGAIN)
     try:
@@ -158,11 +161,13 @@ def _fields(path: Path) -> Iterator[tuple[int, memoryview, memoryview]]:
         ):
             yield from _walk(view, path)
     except ValueError as fault:  # an empty file cannot be mapped
-        raise ModelError(f"{path} is empty.") from fault
+        raise ModelError(f"{path} is empty.", hint="Export it or get it again.") from fault
     except FileNotFoundError as fault:
-        raise ModelError(f"{path} does not exist.") from fault
+        raise ModelError(f"{path} does not exist.", hint="Correct the path.") from fault
     except OSError as fault:
-        raise ModelError(f"{path} cannot be read: {fault.strerror}.") from fault
+        raise ModelError(
+            f"{path} cannot be read: {fault.strerror}.", hint="Make it readable, or get it again."
+        ) from fault
 
 
 def _walk(view: memoryview, path: Path) -> Iterator[tuple[int, memoryview, memoryview]]:

@@ -125,7 +125,8 @@ def check_encoder(
         )
     if input_size and (width or input_size[0], height or input_size[1]) != tuple(input_size):
         raise ModelError(
-            f"{path} takes crops of {width or '?'} x {height or '?'}, not {input_size[0]} x {input_size[1]}."
+            f"{path} takes crops of {width or '?'} x {height or '?'}, not {input_size[0]} x {input_size[1]}.",
+            hint="Correct --size, or input_size in pack.toml.",
         )
     chosen = choose_output(network, output, embedding_size)
     found = chosen.vector_size
@@ -135,7 +136,10 @@ def check_encoder(
             hint="Export the layer before its classifier." if found > MAX_SIZE else "It is no face network.",
         )
     if embedding_size and found not in (0, embedding_size):
-        raise ModelError(f"{path} gives {found} numbers a face, not {embedding_size}.")
+        raise ModelError(
+            f"{path} gives {found} numbers a face, not {embedding_size}.",
+            hint="Correct --embedding-size, or embedding_size in pack.toml.",
+        )
     return chosen
 
 
@@ -185,13 +189,19 @@ def _load(path: Path) -> Any:
     from google.protobuf.message import DecodeError
 
     if path.stat().st_size > MAX_ONNX_BYTES:
-        raise ModelError(f"{path} is larger than {MAX_ONNX_BYTES:,} bytes; that is no ONNX file.")
+        raise ModelError(
+            f"{path} is larger than {MAX_ONNX_BYTES:,} bytes; that is no ONNX file.",
+            hint="Name an .onnx file.",
+        )
     try:
         model = onnx.load(str(path), load_external_data=False)
     except DecodeError as fault:
         raise not_onnx(path) from fault
     if not model.graph.node:
-        raise ModelError(f"{path} is not an ONNX file with a network in it.")
+        raise ModelError(
+            f"{path} is not an ONNX file with a network in it.",
+            hint="Export it or get it again, or name another file.",
+        )
     return model
 
 
@@ -238,7 +248,9 @@ def _graphs(graph: Any, depth: int = 0) -> Iterator[Any]:
     """A graph and those inside its nodes (If, Loop, Scan)."""
     yield graph
     if depth > 32:
-        raise ModelError("Its graphs are nested more than 32 deep.")
+        raise ModelError(
+            "Its graphs are nested more than 32 deep.", hint="Export it again without control flow."
+        )
     for node in graph.node:
         for attribute in node.attribute:
             for inner in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):

@@ -120,7 +120,8 @@ def _from_folder(mirror: Path, known: ModelPack, wanted: list[str], folder: Path
     else:
         raise ModelError(
             f"The mirror folder {mirror} has neither {archive.name} nor {known.name}/ with "
-            f"{' and '.join(wanted)}."
+            f"{' and '.join(wanted)}.",
+            hint="Put one of them there, or name another folder.",
         )
 
 

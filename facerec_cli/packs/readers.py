@@ -42,7 +42,10 @@ def build(kind: type[T], readers: Mapping[str, Reader], found: Any, *, where: st
         try:
             values[key] = readers[key](value)
         except Refused as fault:
-            raise ModelError(f"{where}: {key!r} {fault}, not {value!r}.") from None
+            raise ModelError(
+                f"{where}: {key!r} {fault}, not {value!r}.",
+                hint="Correct it; docs/models.md has a whole manifest.",
+            ) from None
         except _Nested as fault:
             raise fault.at(where, key) from None
     for field in dataclasses.fields(kind):  # type: ignore[arg-type]
@@ -50,7 +53,9 @@ def build(kind: type[T], readers: Mapping[str, Reader], found: Any, *, where: st
             field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
         )
         if field.name not in values and not optional:
-            raise ModelError(f"{where}: {field.name!r} is missing.")
+            raise ModelError(
+                f"{where}: {field.name!r} is missing.", hint="Add it; docs/models.md has a whole manifest."
+            )
     return kind(**values)
 
 

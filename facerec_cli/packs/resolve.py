@@ -184,7 +184,10 @@ def _open_folder(folder: Path) -> ModelPack:
     if not (folder / MANIFEST).exists():
         if insightface.looks_like_pack(folder):
             return insightface.open_insightface(folder)
-        raise ModelError(f"{folder} has neither a {MANIFEST} nor ONNX files, so it is not a model pack.")
+        raise ModelError(
+            f"{folder} has neither a {MANIFEST} nor ONNX files, so it is not a model pack.",
+            hint="Name a folder with a pack.toml or with ONNX files, or an .onnx file.",
+        )
     inside(folder, folder / MANIFEST)
     pack = read_manifest(folder)
     encoder = dataclasses.replace(pack.encoder, sha256=_checked(pack, pack.encoder))
@@ -256,7 +259,9 @@ def _readable(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as fault:
-        raise ModelError(f"{fault.filename or path} cannot be read: {fault.strerror}.") from fault
+        raise ModelError(
+            f"{fault.filename or path} cannot be read: {fault.strerror}.", hint="Make it readable."
+        ) from fault
 
 
 def _exists(path: Path) -> bool:

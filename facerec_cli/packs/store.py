@@ -137,6 +137,12 @@ def install(pack: ModelPack, files: Mapping[str, Path], *, force: bool = False) 
     """
     name = check_name(pack.name)
     _refuse_taken(name, force=force)
+    if len({file.casefold() for file in (MANIFEST, *files)}) <= len(files):
+        raise ModelError(
+            f"{pack.name} has files whose names differ in capitals alone, or one called {MANIFEST}: "
+            f"{', '.join(files)}.",
+            hint="Some systems take them for one. Rename them, in the manifest too.",
+        )
     room = user_packs()
     try:
         room.mkdir(parents=True, exist_ok=True)
@@ -170,7 +176,10 @@ def remove(name: str) -> Path:
     if entry is None:
         raise ModelError(f"There is no model {name!r} here.", hint="facerec models list shows what there is.")
     if entry.origin == "embedded":
-        raise ModelError(f"{name} is part of facerec and cannot be removed.")
+        raise ModelError(
+            f"{name} is part of facerec and cannot be removed.",
+            hint="`facerec models list` shows which ones were added; those can be removed.",
+        )
     if entry.origin == "insightface":
         raise ModelError(
             f"{name} belongs to insightface; facerec did not put it there and leaves it alone.",

@@ -34,7 +34,7 @@ from facerec_cli.verify.statistics import evaluate
 _CURVE = np.logspace(-5, 0, 61)
 _BINS = np.linspace(-0.5, 1.0, 61)
 _SHOWN = 12
-HARD = "hard"  # the mean over all subsets but the clean one, as if it were a subset
+HARD = "hard"  # the mean over the measured subsets but the clean one, as if it were a subset
 
 
 def compare(
@@ -61,7 +61,7 @@ def compare(
     few = {name: reason for name, own in pairs.items() if (reason := _too_few(own))}
     fars |= dict.fromkeys(few, ())
     enough = {name: _people_with_pairs(own, people) >= MIN_PEOPLE for name, own in pairs.items()}
-    hard = [name for name in test.subsets if name != "clean clean"]
+    hard = [name for name in test.subsets if name != "clean clean" and name not in few]
     if len(hard) > 1:
         enough[HARD] = all(enough[name] for name in hard)
         fars[HARD] = tuple(far for far in test.fars if all(far in fars[name] for name in hard))

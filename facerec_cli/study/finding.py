@@ -13,12 +13,12 @@ from facerec_cli.wording import one_in
 def finding(results: Mapping[str, Any]) -> list[str]:
     """The answer first: arms that differ from the baseline beyond their interval, or that none does.
 
-    Judged by the mean of the hard subsets, or by the first subset where there is no such mean.
+    Judged by the mean of the hard subsets; without one by the first hard subset that is measured.
     """
     protocol = results["protocol"]
     baseline, rate = protocol["study"]["baseline"], protocol["test"]["far"]
-    subset = "hard" if results["hard"] else next(iter(results["subsets"]))
-    where = "in the mean of the hard subsets" if results["hard"] else f"on the subset {subset}"
+    subset = _deciding(results)
+    where = "in the mean of the hard subsets" if subset == "hard" else f"on the subset {subset!r}"
     found = {
         arm: by[subset][f"{rate:g}"]
         for arm, by in results["differences"].get(baseline, {}).items()
@@ -26,7 +26,8 @@ def finding(results: Mapping[str, Any]) -> list[str]:
     }
     if not found:
         alone = not results["differences"].get(baseline)
-        why = "there is no other arm" if alone else "there are too few photos to measure it"
+        reason = results["subsets"].get(subset, {}).get("reason", "too few photos to measure it")
+        why = "there is no other arm" if alone else reason
         return [f"Nothing can be said of {baseline} and the others {where}: {why}."]
     known = {arm: one for arm, one in found.items() if "low" in one and one["seeds"] >= MIN_SEEDS}
     better = [arm for arm, one in known.items() if one["low"] > 0]
@@ -47,6 +48,15 @@ def finding(results: Mapping[str, Any]) -> list[str]:
     if lacking:
         sentences.append(_unknown({arm: found[arm] for arm in lacking}, baseline, "" if sentences else first))
     return [*sentences, *_against_start(results, subset, f"{rate:g}")]
+
+
+def _deciding(results: Mapping[str, Any]) -> str:
+    """The subset that the study is decided by."""
+    if results["hard"]:
+        return "hard"
+    measured = [name for name, own in results["subsets"].items() if "reason" not in own]
+    hard = [name for name in measured if name != "clean clean"]
+    return str(next(iter([*hard, *measured, *results["subsets"]])))
 
 
 def _unknown(found: Mapping[str, Mapping[str, Any]], baseline: str, first: str) -> str:

@@ -147,9 +147,13 @@ def read_protocol(path: Path, assignments: Sequence[str] = ()) -> Protocol:
     try:
         document = parse_toml(path.read_text(encoding="utf-8"))
     except OSError as fault:
-        raise InputError(f"{path} cannot be read: {fault.strerror}.") from fault
+        raise InputError(
+            f"{path} cannot be read: {fault.strerror}.", hint="Name a study file that you may read."
+        ) from fault
     except ValueError as fault:
-        raise InputError(f"{path} cannot be read as TOML: {fault}.") from fault
+        raise InputError(
+            f"{path} cannot be read as TOML: {fault}.", hint="Correct it; examples/studies/ has whole ones."
+        ) from fault
     for assignment in assignments:
         key, value = parse_assignment(assignment, "split.seed=1")
         *tables, name = key.split(".")
@@ -250,7 +254,10 @@ def _check(protocol: Protocol, where: str) -> None:
                         + _guess(part, tuple(CONDITIONS)),
                     )
         if len(own) < names or len(set(own)) < len(own):
-            raise InputError(f"{where}: [{table}]: subsets = {list(own)} has too few, or one twice.")
+            raise InputError(
+                f"{where}: [{table}]: subsets = {list(own)} has too few, or one twice.",
+                hint="Give each once, and one at least.",
+            )
     bounds: Sequence[tuple[bool, str]] = (
         (bool(study.seeds), "study.seeds is empty"),
         (len(set(study.seeds)) == len(study.seeds), "study.seeds must differ"),
@@ -271,7 +278,7 @@ def _check(protocol: Protocol, where: str) -> None:
     )
     for fits, message in bounds:
         if not fits:
-            raise InputError(f"{where}: {message}.")
+            raise InputError(f"{where}: {message}.", hint="Correct it; docs/study.md explains the keys.")
 
 
 def _table(kind: type[Settings], values: Mapping[str, Any], where: str) -> Settings:

@@ -9,7 +9,7 @@ from typing import Any
 
 from facerec_cli.files import write_file
 from facerec_cli.report.html import Markup, Row, data_address, figure, join, page, table, tag
-from facerec_cli.study.figures import det, roc, similarities, style_of
+from facerec_cli.study.figures import det, measured_subsets, roc, similarities, style_of
 from facerec_cli.study.finding import finding
 from facerec_cli.study.tables import Table, arm_words, facts, markdown, subset_words, tables
 from facerec_cli.wording import one_in
@@ -78,7 +78,7 @@ def _cell(words: str) -> Markup:
 
 
 def _curves(results: Mapping[str, Any], draw: Any) -> Iterator[Markup]:
-    for subset in results["subsets"]:
+    for subset in measured_subsets(results):
         picture = draw(results, subset)
         if picture:
             yield figure(Markup(picture), subset_words(subset))
@@ -101,7 +101,7 @@ def _similarities(results: Mapping[str, Any]) -> Iterator[Markup]:
         "different people; each fills its own 100 %, all on one scale.",
         class_="note",
     )
-    for subset in results["subsets"]:
+    for subset in measured_subsets(results):
         panels = similarities(results, subset)
         figures = [figure(Markup(picture), arm_words(arm)) for arm, picture in panels.items()]
         yield _folded(subset_words(subset).capitalize(), figures)

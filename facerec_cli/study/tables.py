@@ -215,7 +215,8 @@ def _lacking(results: Mapping[str, Any]) -> str:
         for name, own in results["subsets"].items()
         if "reason" in own
     ]
-    few = {own["few_people"] for own in results["subsets"].values() if "few_people" in own}
+    shown = [own for own in results["subsets"].values() if "reason" not in own]
+    few = {own["few_people"] for own in shown if "few_people" in own}
     if few:
         sentences.append(
             f" No interval where only {min(few)} people have a same pair; it takes {MIN_PEOPLE}."

@@ -194,7 +194,10 @@ def _printable_utf16(head: bytes) -> str | None:
 
 
 def _unreadable(path: Path, what: str, error: OSError) -> InputError:
-    return InputError(f"The {what} {str(path)!r} cannot be read: {error.strerror or error}.")
+    return InputError(
+        f"The {what} {str(path)!r} cannot be read: {error.strerror or error}.",
+        hint="Name a file that you may read.",
+    )
 
 
 def _no_text(path: Path | str, what: str) -> InputError:

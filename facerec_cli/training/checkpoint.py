@@ -137,7 +137,10 @@ def read(path: Path, *, mmap: bool = True) -> dict[str, Any]:
         raise ModelError(f"{path} is not a checkpoint of facerec.", hint="Give last.pt or best.pt of a run.")
     version = document.get("version")
     if not isinstance(version, int):
-        raise ModelError(f"{path} is no complete checkpoint: its version is {version!r}.")
+        raise ModelError(
+            f"{path} is no complete checkpoint: its version is {version!r}.",
+            hint="Use best.pt or last.pt of a run of this version.",
+        )
     if version > VERSION:
         raise ModelError(
             f"{path} was written by a newer facerec ({document.get('facerec', 'unknown')}).",
@@ -169,7 +172,10 @@ def read_tensors(path: Path, *, mmap: bool = True) -> Any:
         if "TorchScript" in str(fault):
             raise script(path) from fault
         reason = (str(fault).splitlines() or ["it is empty or torn"])[0]
-        raise ModelError(f"{path} cannot be read as a checkpoint: {reason}.") from fault
+        raise ModelError(
+            f"{path} cannot be read as a checkpoint: {reason}.",
+            hint="It is damaged or of another kind: use another one.",
+        ) from fault
     except _NO_PICKLE as fault:
         raise ModelError(
             f"{path} cannot be read as a checkpoint: it is empty, torn, or was not written by torch.save.",

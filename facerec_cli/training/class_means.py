@@ -86,7 +86,9 @@ def read_means(path: str, people: int, width: int) -> Tensor:
     try:
         means = read_npy(Path(path))
     except (OSError, ValueError) as fault:
-        raise InputError(f"{path} cannot be read as .npy: {fault}.") from fault
+        raise InputError(
+            f"{path} cannot be read as .npy: {fault}.", hint="Write it with numpy.save."
+        ) from fault
     if means.shape != (people, width) or means.dtype.kind != "f" or not np.isfinite(means).all():
         raise InputError(
             f"{path} holds {means.dtype} {means.shape}, not means of {people} people with {width} values.",

@@ -208,7 +208,9 @@ def read_recipe(reference: str, base: Recipe | None = None) -> Recipe:
     try:
         document = parse_toml(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as fault:
-        raise InputError(f"{path} cannot be read as TOML: {fault}.") from fault
+        raise InputError(
+            f"{path} cannot be read as TOML: {fault}.", hint="Correct it; examples/recipes/ has whole ones."
+        ) from fault
     return parse_recipe(document, str(path), base)
 
 

@@ -80,7 +80,10 @@ def open_pair_set(path: str, size: int = 112, progress: Progress = silent) -> Pa
             image = np.asarray(cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA), np.uint8)
         crops[i] = image[..., ::-1]
     if unreadable.all():
-        raise InputError(f"None of the photos of {path} can be read.")
+        raise InputError(
+            f"None of the photos of {path} can be read.",
+            hint="Correct the list's paths, or give another --eval.",
+        )
     return PairSet(Path(path).stem, crops, unreadable, pairs.first, pairs.second, pairs.same, pairs.fold)
 
 

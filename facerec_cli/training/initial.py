@@ -111,7 +111,8 @@ def make_backbone(start: Start, embedding_size: int) -> Backbone:
     if lacking or problems.unexpected_keys:
         odd = (lacking or problems.unexpected_keys)[0]
         raise ModelError(
-            f"The weights do not fit {start.backbone}: {odd} is {'missing' if lacking else 'unknown'}."
+            f"The weights do not fit {start.backbone}: {odd} is {'missing' if lacking else 'unknown'}.",
+            hint="Give --backbone and its settings as they were in the run that made them.",
         )
     return backbone
 

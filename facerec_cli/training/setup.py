@@ -130,7 +130,8 @@ def prepare(recipe: Recipe, world: World, *, weights: bool = True, observer: Obs
         )
     except TypeError as fault:  # a setting whose default is None does not tell its type
         raise UsageError(
-            f"The loss {recipe.loss.name} cannot be built with {recipe.loss.settings}: {fault}."
+            f"The loss {recipe.loss.name} cannot be built with {recipe.loss.settings}: {fault}.",
+            hint="Correct these keys of [loss], or leave them out; docs/losses.md explains them.",
         ) from fault
     loss = loss.to(world.device)
     loader = _loader(recipe, dataset, loss, world)

@@ -262,5 +262,8 @@ def _slice(pieces: list[Tensor], start: int, count: int, path: Path) -> Tensor:
             chosen.append(piece[low:high])
         position += len(piece)
     if position < start + count:
-        raise ModelError(f"{path}: {position} class rows are saved, {start + count} are needed.")
+        raise ModelError(
+            f"{path}: {position} class rows are saved, {start + count} are needed.",
+            hint="Go on with the data that the run began with.",
+        )
     return torch.cat(chosen) if chosen else pieces[0][:0].clone()

@@ -38,9 +38,15 @@ def read_bin(path: Path) -> tuple[PairList, Sequence[str]]:
             hint="It may be meant to run code on this machine; get the set from a source you trust.",
         ) from error
     except OSError as error:
-        raise InputError(f"{str(path)!r} cannot be read: {error.strerror}.") from error
+        raise InputError(
+            f"{str(path)!r} cannot be read: {error.strerror}.",
+            hint="Get the file again, or make one with `facerec data bin`.",
+        ) from error
     except Exception as error:  # whatever a broken pickle makes the parser raise
-        raise InputError(f"{str(path)!r} is not a pickle of images and flags: {error}.") from error
+        raise InputError(
+            f"{str(path)!r} is not a pickle of images and flags: {error}.",
+            hint="Get the file again, or make one with `facerec data bin`.",
+        ) from error
     images, flags = _parts(path, content)
     number: dict[bytes, int] = {}
     index = np.array([number.setdefault(image, len(number)) for image in images], np.int64)
@@ -67,7 +73,10 @@ def _check_memo(data: bytes) -> None:
 
 def _parts(path: Path, content: Any) -> tuple[list[bytes], list[bool]]:
     if not isinstance(content, tuple | list) or len(content) != 2:
-        raise InputError(f"{str(path)!r} does not hold (images, flags).")
+        raise InputError(
+            f"{str(path)!r} does not hold (images, flags).",
+            hint="Get the file again, or make one with `facerec data bin`.",
+        )
     for part, what in zip(content, ("images", "flags"), strict=True):
         if not isinstance(part, tuple | list | np.ndarray) or (
             isinstance(part, np.ndarray) and not part.ndim
@@ -81,7 +90,10 @@ def _parts(path: Path, content: Any) -> tuple[list[bytes], list[bool]]:
         images.append(_encoded(path, image))
         total += len(images[-1])
         if total > 2 * MAX_BYTES:  # one large array may be listed many times
-            raise InputError(f"{str(path)!r} unpacks to more than {2 * MAX_BYTES:,} bytes.")
+            raise InputError(
+                f"{str(path)!r} unpacks to more than {2 * MAX_BYTES:,} bytes.",
+                hint="Get the file again, or make one with `facerec data bin`.",
+            )
     flags = [_flag(path, flag) for flag in content[1]]
     if len(images) != 2 * len(flags):
         raise InputError(
@@ -95,13 +107,19 @@ def _encoded(path: Path, image: Any) -> bytes:
         return bytes(image)
     if isinstance(image, np.ndarray) and image.dtype == np.uint8:
         return image.tobytes()
-    raise InputError(f"{str(path)!r} holds an image that is {type(image).__name__}, not encoded bytes.")
+    raise InputError(
+        f"{str(path)!r} holds an image that is {type(image).__name__}, not encoded bytes.",
+        hint="Get the file again, or make one with `facerec data bin`.",
+    )
 
 
 def _flag(path: Path, flag: Any) -> bool:
     if isinstance(flag, bool | int | np.bool_ | np.integer) and flag in (0, 1):
         return bool(flag)
-    raise InputError(f"{str(path)!r} holds a flag {flag!r} that is neither true nor false.")
+    raise InputError(
+        f"{str(path)!r} holds a flag {flag!r} that is neither true nor false.",
+        hint="Get the file again, or make one with `facerec data bin`.",
+    )
 
 
 class _RefusedError(Exception):

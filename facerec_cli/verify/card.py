@@ -60,11 +60,20 @@ def read_card(path: Path) -> ThresholdCard:
     try:
         content: dict[str, Any] = parse_toml(path.read_text("utf-8"))
     except OSError as error:
-        raise InputError(f"The threshold card {str(path)!r} cannot be read: {error.strerror}.") from error
+        raise InputError(
+            f"The threshold card {str(path)!r} cannot be read: {error.strerror}.",
+            hint="Write one with `facerec verify LIST --save-threshold`.",
+        ) from error
     except ValueError as error:
-        raise InputError(f"The threshold card {str(path)!r} is not TOML: {error}.") from error
+        raise InputError(
+            f"The threshold card {str(path)!r} is not TOML: {error}.",
+            hint="Write one with `facerec verify LIST --save-threshold`.",
+        ) from error
     if content.get("version") != 1:
-        raise InputError(f"{str(path)!r} is not a threshold card of version 1.")
+        raise InputError(
+            f"{str(path)!r} is not a threshold card of version 1.",
+            hint="Write one with `facerec verify LIST --save-threshold`.",
+        )
     kinds = ThresholdCard.__annotations__
     values: dict[str, Any] = {}
     for name, kind in kinds.items():

@@ -231,5 +231,8 @@ def _embed_by_landmarks(
         raw = model.encode(np.stack(crops), flip=options.flip, batch_size=options.batch_size)
         norms = np.linalg.norm(raw, axis=1, keepdims=True)
         if not np.isfinite(norms).all() or not norms.all():
-            raise ModelError(f"The model {model.pack.name} gave an embedding that is not finite or all zero.")
+            raise ModelError(
+                f"The model {model.pack.name} gave an embedding that is not finite or all zero.",
+                hint="Check its files with `facerec models check`, and its mean and std.",
+            )
         entries.update(zip(rows, raw / norms, strict=True))

@@ -162,7 +162,7 @@ def _tid_mid(path: Path) -> tuple[list[str], NDArray[np.int64], NDArray[np.int64
             ) from None
         files.append(file)
     if not files:
-        raise InputError(f"{str(path)!r} is empty.")
+        raise InputError(f"{str(path)!r} is empty.", hint="Get the protocol's files again.")
     table = np.array(numbers, np.int64)
     return files, table[:, 0], table[:, 1]
 
@@ -198,7 +198,10 @@ def _template_pairs(
     unknown = names[index] != table[:, :2]
     if unknown.any():
         first = table[:, :2][unknown][0]
-        raise InputError(f"{str(path)!r} compares template {first}, which the tid_mid file does not have.")
+        raise InputError(
+            f"{str(path)!r} compares template {first}, which the tid_mid file does not have.",
+            hint="Use the files of one protocol.",
+        )
     return np.ascontiguousarray(index[:, 0]), np.ascontiguousarray(index[:, 1]), table[:, 2] == 1
 
 
@@ -219,5 +222,8 @@ def _landmarks(path: Path, images: tuple[str, ...]) -> NDArray[np.float32]:
             points[number[fields[0]]] = given
     missing = int((~np.isfinite(points)).any(axis=(1, 2)).sum())
     if missing:
-        raise InputError(f"{str(path)!r} has no landmarks for {missing} of the {len(images)} photos.")
+        raise InputError(
+            f"{str(path)!r} has no landmarks for {missing} of the {len(images)} photos.",
+            hint="Remove it, so that the faces are searched, or get the protocol's files again.",
+        )
     return points

@@ -123,7 +123,10 @@ def read_pairs(
     reader: Callable[[Path], tuple[PairList, Sequence[str]]] = getattr(import_module(module), attribute)
     pairs, patterns = reader(path)
     if not len(pairs):
-        raise InputError(f"The pair list {str(path)!r} has no pair in it.")
+        raise InputError(
+            f"The pair list {str(path)!r} has no pair in it.",
+            hint="Write a pair a line, such as `a.jpg b.jpg 1`.",
+        )
     _warn_of_repeats(pairs)
     if images and any(isinstance(image, Path) for image in pairs.images):
         base = path if path.is_dir() else path.parent
@@ -157,9 +160,14 @@ def recognize(path: Path) -> str:
         with path.open("rb") as file:
             head = file.read(65536)
     except OSError as error:
-        raise InputError(f"The pair list {str(path)!r} cannot be read: {error.strerror}.") from error
+        raise InputError(
+            f"The pair list {str(path)!r} cannot be read: {error.strerror}.",
+            hint="Name a list that you may read.",
+        ) from error
     if not head.strip():
-        raise InputError(f"The pair list {str(path)!r} is empty.")
+        raise InputError(
+            f"The pair list {str(path)!r} is empty.", hint="Write a pair a line, such as `a.jpg b.jpg 1`."
+        )
     if head[:1] == b"\x80" or path.suffix == ".bin":
         refuse_pointer(head, repr(str(path)))
         return "bin"

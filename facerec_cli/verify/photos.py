@@ -122,8 +122,10 @@ def verify_photos(
     faces, described = [], []
     for result in embed_photos([Path(first), Path(second)], model, options, workers=1):
         if not result.faces:
-            hint = ""
-            if result.status == "no_face":
+            hint = "Name another photo, or save this one anew from its original."
+            if result.status == "missing":
+                hint = "Correct its name."
+            elif result.status == "no_face":
                 hint = "Lower --min-score, or give --aligned if it is a face crop that fills the photo."
             raise InputError(f"{result.name}: {result.reason}.", hint=hint)
         face = _chosen(result, chosen.faces)

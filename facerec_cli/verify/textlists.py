@@ -54,7 +54,10 @@ def recognize_text(path: Path, head: str, *, whole: bool) -> str:
         refuse_known(path, head, [])
     rows = _tidy(read_rows(lines[:200], str(path)))
     if not rows:
-        raise InputError(f"The pair list {str(path)!r} has no pair in it.")
+        raise InputError(
+            f"The pair list {str(path)!r} has no pair in it.",
+            hint="Write a pair a line, such as `a.jpg b.jpg 1`.",
+        )
     every = [fields for _, fields in rows]
     if _is_lfw_header(rows[0][1]) or _is_lfw_heading(rows):
         del rows[0]

@@ -138,11 +138,17 @@ def _unit(vectors: NDArray[Any], path: Path) -> NDArray[np.float32]:
         )
     bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
     if bad.size:
-        raise InputError(f"{str(path)!r}: {bad.size} rows hold NaN or infinity, the first is row {bad[0]}.")
+        raise InputError(
+            f"{str(path)!r}: {bad.size} rows hold NaN or infinity, the first is row {bad[0]}.",
+            hint="Embed the photos again with `facerec embed`.",
+        )
     wide = vectors.astype(np.float64)
     norms = np.linalg.norm(wide, axis=1, keepdims=True)
     if not norms.all():
-        raise InputError(f"{str(path)!r}: row {int(np.argmin(norms))} is all zero, which has no direction.")
+        raise InputError(
+            f"{str(path)!r}: row {int(np.argmin(norms))} is all zero, which has no direction.",
+            hint="Embed the photos again with `facerec embed`.",
+        )
     return np.asarray(wide / norms, np.float32)
 
 
@@ -161,7 +167,10 @@ def _photos(
             reasons[name] = f"{entry.get('status') or 'no_face'}: {entry.get('reason') or 'no embedding'}"
             continue
         if not 0 <= row < count:
-            raise InputError(f"The table of {str(path)!r} names row {row}, but the array has {count} rows.")
+            raise InputError(
+                f"The table of {str(path)!r} names row {row}, but the array has {count} rows.",
+                hint="Embed the photos again with `facerec embed`.",
+            )
         found.setdefault(name, []).append({**entry, "row": row})
     for name, entries in found.items():
         # A list may name a photo twice, and then the file has each of its faces twice.
@@ -227,7 +236,10 @@ def _read_numpy(path: Path) -> Content:
         else:
             vectors = read_npy(path)
     except OSError as error:
-        raise InputError(f"{str(path)!r} cannot be read: {error.strerror or error}.") from error
+        raise InputError(
+            f"{str(path)!r} cannot be read: {error.strerror or error}.",
+            hint="Embed the photos again with `facerec embed`.",
+        ) from error
     except (ValueError, EOFError) as error:  # NumPy's own words advise to unpickle it
         raise InputError(
             f"{str(path)!r} is not a NumPy file of plain numbers, or is cut short.",
@@ -311,7 +323,10 @@ def _read_description(about: Path) -> dict[str, Any]:
     try:
         document = parse_json(about.read_bytes())
     except OSError as error:
-        raise InputError(f"{str(about)!r} cannot be read: {error.strerror}.") from error
+        raise InputError(
+            f"{str(about)!r} cannot be read: {error.strerror}.",
+            hint="Embed the photos again with `facerec embed`.",
+        ) from error
     except ValueError as error:
         raise InputError(
             f"{str(about)!r} is not JSON: {error}.",
@@ -330,7 +345,10 @@ def _read_parquet(path: Path) -> Content:
         table = pyarrow.parquet.read_table(path)
         missing = {"path", "row", "embedding"} - set(table.column_names)
         if missing:
-            raise InputError(f"{str(path)!r} has no column {', '.join(sorted(missing))}.")
+            raise InputError(
+                f"{str(path)!r} has no column {', '.join(sorted(missing))}.",
+                hint="Embed the photos again with `facerec embed`.",
+            )
         document = parse_json((table.schema.metadata or {}).get(b"facerec", b"{}"))
         rows = table.drop_columns(["embedding"]).to_pylist()
         column = table.column("embedding").combine_chunks().drop_null()

@@ -178,7 +178,8 @@ def _measure(source: str, pairs: PairList, settings: VerifySettings, steps: Step
         raise InputError(
             f"None of the {len(pairs):,} pairs can be scored. Without an embedding: "
             f"{counted(len(gallery.reasons), 'photo')}, the first "
-            f"({pairs.names[next(iter(gallery.reasons))]}) because: {reason}."
+            f"({pairs.names[next(iter(gallery.reasons))]}) because: {reason}.",
+            hint="`facerec embed` on these photos tells more of each.",
         )
     with embeddings_are_kept(settings), steps("Scoring", "pairs") as progress:
         scores = score_pairs(vectors, pairs.first, pairs.second, progress=progress)

@@ -13,7 +13,8 @@ from facerec_cli.datasets import open_dataset
 from facerec_cli.datasets.convert import convert
 from facerec_cli.datasets.evaluation import draw_pairs, split, write_pairs
 from facerec_cli.datasets.lists import listable
-from facerec_cli.errors import InputError
+from facerec_cli.datasets.tar import expand_numbers
+from facerec_cli.errors import InputError, OutputError
 from facerec_cli.verify.pairs import read_pairs
 
 LATIN = os.fsdecode(b"Mar\xeda")
@@ -111,3 +112,24 @@ def test_a_list_has_lines_that_end_at_line_feeds(tmp_path: Path, sign: str):
     dataset = open_dataset(tmp_path / "list.txt")
     assert [dataset.name(0), dataset.name(1)] == [f"a{sign}b.jpg", "c.jpg"]
     assert list(dataset.class_names) == [f"x{sign}y", "z"]
+
+
+def test_a_name_that_is_too_long_for_the_disk_is_told(tmp_path):
+    (tmp_path / "a.jpg").write_bytes(b"photo")
+    long = "n" * 300
+    (tmp_path / "list.csv").write_text(f"a.jpg,{long}\na.jpg,b\n")
+    with pytest.raises(OutputError, match="too long"):
+        convert(open_dataset(tmp_path / "list.csv"), tmp_path / "people", "folder")
+    with pytest.raises(InputError, match="too long"):
+        open_dataset(long * 20)
+
+
+@pytest.mark.parametrize("numbers", ["{000..999999999}", "{0..9999}{0..9999}", "{0..%s}" % ("9" * 4900)])
+def test_a_pattern_of_more_shards_than_there_are_is_refused_at_once(numbers):
+    with pytest.raises(InputError, match="more than 1,000,000 shards"):
+        list(expand_numbers(f"s-{numbers}.tar"))
+
+
+def test_numbers_of_shards_are_written_out():
+    assert list(expand_numbers("s-{008..010}.tar")) == ["s-008.tar", "s-009.tar", "s-010.tar"]
+    assert list(expand_numbers("s-{3..1}.tar")) == []

@@ -248,3 +248,17 @@ def test_manifests_with_an_output_name_are_kept(tiny, tmp_path: Path) -> None:
         "output_name"
         not in (register(tiny.pack(tmp_path / "b").folder, "b").folder / "pack.toml").read_text()
     )
+
+
+def test_names_that_differ_in_capitals_alone_are_refused_or_changed(tiny, tmp_path: Path) -> None:
+    import dataclasses
+
+    pack = tiny.pack(tmp_path / "pack")
+    (tmp_path / "pack" / "ENCODER.onnx").write_bytes(pack.detector_path.read_bytes())
+    same = dataclasses.replace(pack.detector, file="ENCODER.onnx")
+    write_manifest(dataclasses.replace(pack, detector=same))
+    with pytest.raises(ModelError, match="capitals"):
+        register(tmp_path / "pack", "mine")
+    network, detector = tiny.encoder(tmp_path / "a" / "net.onnx"), tiny.detector(tmp_path / "b" / "NET.onnx")
+    made = register(network, "both", overrides=ARCFACE, detector=detector)
+    assert (made.encoder.file, made.detector.file) == ("net.onnx", "detector-NET.onnx")

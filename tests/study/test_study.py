@@ -171,6 +171,9 @@ def test_a_subset_of_few_pairs_and_a_test_of_few_people_give_no_figures(study_fi
     for title in ("TAR at FAR 0.1, %", "TAR at FAR 0.1, points more than arcface"):
         assert all(row[-1] == "not measurable" for row in shown[title].rows)
         assert natural["reason"] in shown[title].note
+    assert (
+        results["hard"] is None and "'clean px16'" in finding(results)[0]
+    )  # the one hard subset that is left
     clean = results["subsets"]["clean clean"]
     if clean["same"] >= 20:
         assert clean["few_people"] < 10
