@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +12,7 @@ from facerec_cli.cli import CONTEXT, completion
 from facerec_cli.cli.console import command, note, progress_bar, result, result_json, result_table, warn
 from facerec_cli.cli.group import Group
 from facerec_cli.cli.model_options import pack_overrides
+from facerec_cli.cli.models_view import entry_document, facts, pack_document
 from facerec_cli.cli.output_options import Overwrite
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def list_(
 
     entries = catalogue(commercial=commercial)
     if json_output:
-        result_json({"models": [_entry_document(entry) for entry in entries]})
+        result_json({"models": [entry_document(entry) for entry in entries]})
         return
     rows = []
     for entry in entries:
@@ -90,9 +91,9 @@ def show(model: Ref, *, json_output: Json = False, overrides: PackOverrides) -> 
     identity = pack_hash(pack) if pulled else ""
     agreed = accepted_on(pack)
     if json_output:
-        result_json(_pack_document(pack, status=status, identity=identity, agreed=agreed))
+        result_json(pack_document(pack, status=status, identity=identity, agreed=agreed))
         return
-    result_table(_facts(pack, status, identity, agreed), columns=(pack.name, ""))
+    result_table(facts(pack, status, identity, agreed), columns=(pack.name, ""))
     if not pulled:
         note(f"Get it with: facerec models pull {pack.name}")
 
@@ -134,7 +135,7 @@ def add(
     with progress_bar(f"Trying {source}"):
         pack = register(source, name, force=force, overrides=overrides, detector=detector, encoder=encoder)
     if json_output:
-        result_json(_pack_document(pack, status="registered", identity=pack_hash(pack)))
+        result_json(pack_document(pack, status="registered", identity=pack_hash(pack)))
     else:
         result(f"added {pack.name} in {pack.folder}")
         note(f"It works, alone and in batches. Use it with: --model {pack.name}")
@@ -187,7 +188,7 @@ def pull(
         entry = find_entry(name)
         status = entry.status if entry else "registered"
         agreed = accepted_on(pack)
-        result_json(_pack_document(pack, status=status, identity=pack_hash(pack), agreed=agreed))
+        result_json(pack_document(pack, status=status, identity=pack_hash(pack), agreed=agreed))
     elif here:
         result(f"{name} is here already, in {pack.folder}; its files are in order")
     else:
@@ -301,72 +302,3 @@ def _settle_license(pack: ModelPack, agreed: bool) -> None:
 
 def _can_ask() -> bool:
     return sys.stdin.isatty() and sys.stderr.isatty()
-
-
-def _facts(pack: ModelPack, status: str, identity: str, agreed: str) -> list[tuple[str, str]]:
-    encoder, detector, license = pack.encoder, pack.detector, pack.license
-    width, height = encoder.input_size
-    rows = [
-        ("what it is", pack.description),
-        ("where", status if status == "to pull" else f"{status}, {pack.folder}"),
-        ("embedding", f"{encoder.embedding_size} numbers" + (", unit length" if encoder.normalized else "")),
-        ("input", f"{width} x {height} {encoder.color.upper()}, template {encoder.template}"),
-        ("scale", f"(pixel - {_triple(encoder.mean)}) / {_triple(encoder.std)}"),
-        ("network", encoder.file),
-        ("sha256", encoder.sha256 or "not published"),
-        ("detector", f"{detector.kind}, {detector.file}" if detector else "the default model's"),
-    ]
-    rows += [("sha256", detector.sha256 or "not published")] if detector else []
-    rows += [("identity", identity)] if identity else []
-    threshold = pack.threshold
-    rows += [
-        (
-            "threshold",
-            f"{threshold.value:.4f} at FAR {threshold.far:g}, {threshold.data}"
-            if threshold
-            else "not measured",
-        ),
-        ("license", f"weights {license.weights}, code {license.code}"),
-        ("commercial", "allowed by the license" if license.commercial else "not allowed, or not known"),
-    ]
-    rows += [("agreed to", " by ".join(filter(None, (agreed, _agreed_by(pack)))))] if agreed else []
-    rows += [("terms", license.notice)] if license.notice else []
-    rows += [("source", pack.provenance.source), ("trained on", pack.provenance.training_data)]
-    rows += [("paper", pack.provenance.paper)] if pack.provenance.paper else []
-    return rows + [(key.replace("_", " "), value) for key, value in sorted(pack.training.items())]
-
-
-def _agreed_by(pack: ModelPack) -> str:
-    from facerec_cli.packs.licences import accepted_by
-
-    return accepted_by(pack)
-
-
-def _triple(values: tuple[float, float, float]) -> str:
-    return f"{values[0]:g}" if len(set(values)) == 1 else "(" + ", ".join(f"{v:g}" for v in values) + ")"
-
-
-def _pack_document(pack: ModelPack, *, status: str, identity: str, agreed: str = "") -> dict[str, Any]:
-    from facerec_cli.packs.document import to_document
-
-    return {
-        **to_document(pack),
-        "status": status,
-        "folder": None if status == "to pull" else str(pack.folder),
-        "pack_hash": identity or None,
-        "license_accepted": agreed or None,
-        "license_accepted_by": (agreed and _agreed_by(pack)) or None,
-    }
-
-
-def _entry_document(entry: Any) -> dict[str, Any]:
-    from facerec_cli.packs.document import to_document
-
-    return {
-        "name": entry.name,
-        "status": entry.status,
-        "folder": str(entry.folder) if entry.folder else None,
-        "commercial": entry.commercial,
-        "detail": entry.detail,
-        "manifest": to_document(entry.pack) if entry.pack else None,
-    }

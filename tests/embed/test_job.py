@@ -556,7 +556,7 @@ def test_the_contact_sheet_shows_every_photo(opened: DotModel, album: Album, tmp
     (folder / "<b>.jpg").write_text("no photo")
     embed_to_file([folder], tmp_path / "out.npy", preview=tmp_path / "sheet.html")
     page = (tmp_path / "sheet.html").read_text()
-    assert page.count("<figure>") == 10 and page.count("data:image/jpeg;base64,") == 6
+    assert page.count("<figure class=") == 10 and page.count("data:image/jpeg;base64,") == 6
     assert "5 faces in 10 photos" in page and "&lt;b&gt;.jpg" in page and "<b>.jpg" not in page
     assert "http" not in page
 
@@ -630,7 +630,7 @@ def test_a_list_that_names_a_photo_twice_has_a_row_for_each_line(
         assert (own == own[0]).all()
     if crops is not None and preview is not None:
         assert len({row["crop"] for row in rows}) == len(list(crops.iterdir())) == 10
-        assert preview.read_text().count("<figure>") == 10
+        assert preview.read_text().count("<figure class=") == 10
     if form != "/":
         from facerec_cli.verify.vectorfile import match, read_vectors
 

@@ -1,0 +1,80 @@
+"""What a model looks like on the terminal and as JSON."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from facerec_cli.packs.manifest import ModelPack
+
+
+def facts(pack: ModelPack, status: str, identity: str, agreed: str) -> list[tuple[str, str]]:
+    """The rows of `facerec models show`."""
+    encoder, detector, license = pack.encoder, pack.detector, pack.license
+    width, height = encoder.input_size
+    rows = [
+        ("what it is", pack.description),
+        ("where", status if status == "to pull" else f"{status}, {pack.folder}"),
+        ("embedding", f"{encoder.embedding_size} numbers" + (", unit length" if encoder.normalized else "")),
+        ("input", f"{width} x {height} {encoder.color.upper()}, template {encoder.template}"),
+        ("scale", f"(pixel - {_triple(encoder.mean)}) / {_triple(encoder.std)}"),
+        ("network", encoder.file),
+        ("sha256", encoder.sha256 or "not published"),
+        ("detector", f"{detector.kind}, {detector.file}" if detector else "the default model's"),
+    ]
+    rows += [("sha256", detector.sha256 or "not published")] if detector else []
+    rows += [("identity", identity)] if identity else []
+    threshold = pack.threshold
+    rows += [
+        (
+            "threshold",
+            f"{threshold.value:.4f} at FAR {threshold.far:g}, {threshold.data}"
+            if threshold
+            else "not measured",
+        ),
+        ("license", f"weights {license.weights}, code {license.code}"),
+        ("commercial", "allowed by the license" if license.commercial else "not allowed, or not known"),
+    ]
+    rows += [("agreed to", " by ".join(filter(None, (agreed, _agreed_by(pack)))))] if agreed else []
+    rows += [("terms", license.notice)] if license.notice else []
+    rows += [("source", pack.provenance.source), ("trained on", pack.provenance.training_data)]
+    rows += [("paper", pack.provenance.paper)] if pack.provenance.paper else []
+    return rows + [(key.replace("_", " "), value) for key, value in sorted(pack.training.items())]
+
+
+def _agreed_by(pack: ModelPack) -> str:
+    from facerec_cli.packs.licences import accepted_by
+
+    return accepted_by(pack)
+
+
+def _triple(values: tuple[float, float, float]) -> str:
+    return f"{values[0]:g}" if len(set(values)) == 1 else "(" + ", ".join(f"{v:g}" for v in values) + ")"
+
+
+def pack_document(pack: ModelPack, *, status: str, identity: str, agreed: str = "") -> dict[str, Any]:
+    """A model with its manifest, for ``--json``."""
+    from facerec_cli.packs.document import to_document
+
+    return {
+        **to_document(pack),
+        "status": status,
+        "folder": None if status == "to pull" else str(pack.folder),
+        "pack_hash": identity or None,
+        "license_accepted": agreed or None,
+        "license_accepted_by": (agreed and _agreed_by(pack)) or None,
+    }
+
+
+def entry_document(entry: Any) -> dict[str, Any]:
+    """A line of the catalogue, for ``--json``."""
+    from facerec_cli.packs.document import to_document
+
+    return {
+        "name": entry.name,
+        "status": entry.status,
+        "folder": str(entry.folder) if entry.folder else None,
+        "commercial": entry.commercial,
+        "detail": entry.detail,
+        "manifest": to_document(entry.pack) if entry.pack else None,
+    }
