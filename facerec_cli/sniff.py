@@ -163,7 +163,8 @@ def refuse_as_list(head: bytes, name: str, *, what: str = "list") -> None:
     hint = _sentence(found.advice) or "A list is text with a line for each entry."
     if found.photo:
         hint = "Name photos by their own names, as in: facerec embed photo.jpg"
-    raise InputError(f"{name[:1].upper()}{name[1:]} is {found.name} and no {what}.", hint=hint)
+    name = "Standard input" if name == "standard input" else name  # a file's name stays as it is
+    raise InputError(f"{name} is {found.name} and no {what}.", hint=hint)
 
 
 def _sentence(advice: str) -> str:

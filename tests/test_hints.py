@@ -32,7 +32,8 @@ def commands(node: Any, path: str = "facerec") -> Iterator[tuple[str, set[str]]]
 KNOWN = dict(commands(get_command(app)))
 ALL = set().union(*KNOWN.values()) | {"--install-completion", "--show-completion"}
 
-# Where a message comes from -> the commands that say it; rooms that several share are held to ALL.
+# Where a message comes from -> the commands that say it. Rooms that several share, and the doctor, who speaks
+# of other commands, are held to ALL.
 SAID_BY = {
     "verify": ["facerec verify"],
     "export": ["facerec export", "facerec train"],  # "train with --init"
@@ -40,7 +41,6 @@ SAID_BY = {
     "embed": ["facerec embed"],
     "study": ["facerec study"],
     "bench.py": ["facerec bench"],
-    "doctor.py": ["facerec doctor"],
     "training": ["facerec train", "facerec export"],
     "datasets": ["facerec data", "facerec train"],
 }

@@ -93,6 +93,11 @@ def test_a_photo_in_a_lists_place_says_how_photos_are_named(photo: Path) -> None
     assert caught.value.hint == "Name photos by their own names, as in: facerec embed photo.jpg"
 
 
+def test_the_name_of_a_file_is_told_as_it_is() -> None:
+    with pytest.raises(InputError, match=r"^photos\.txt is a web page and no list\."):
+        refuse_as_list(PAGE, "photos.txt")
+
+
 LISTS = [
     b"BMW/1.jpg\n", b"P1\t1\t2\nP5\t1\t2\n", b"P5 12 13\n", b"MZ/1.jpg", b"GIF89a/1.jpg\n", b"8BPS/a.jpg\n",
     b"PK\n", b"RIFF.jpg\n", b"# photos\na.jpg\n", b"[old]/1.jpg\n", b"{a}/b.jpg\n",

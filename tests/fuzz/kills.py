@@ -322,4 +322,4 @@ def kill_all(
         )
     )
     tell(f"{done.total():,} kills, {bad.total():,} faults, seed {seed}")
-    return 1 if bad else 0
+    return 1 if bad.total() else 0

@@ -19,7 +19,6 @@ import pytest
 from PIL import Image
 
 from facerec_cli.datasets.decode import BrokenPhotoError, decode_rgb
-from facerec_cli.embed import views
 from facerec_cli.images import ImageError, open_photo, photo, read_image
 from facerec_cli.images.memory import MAX_PIXELS, Room, max_memory
 
@@ -272,4 +271,3 @@ def test_what_a_photo_takes_follows_its_reduction() -> None:
     held = progressive.header.memory() - jpeg.header.memory()
     assert held == 3 * WIDTH * HEIGHT  # coefficients of two bytes each, colour at half the resolution
     assert progressive.header.memory(8) > held
-    assert views.room_for(jpeg, 1) is not None
