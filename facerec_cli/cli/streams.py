@@ -30,15 +30,28 @@ def prepare_streams() -> None:
         size = os.environ.get(name, "1")
         if not (size.isascii() and size.isdecimal() and int(size)):
             del os.environ[name]
-    own = sys.stdout is sys.__stdout__  # no other that a test has put there
-    plain: Any = sys.stdout
-    if own and os.name == "posix" and not plain.isatty():
-        sys.stdout = io.TextIOWrapper(
-            io.BufferedWriter(_Pipe(plain.fileno(), "wb", closefd=False)),
-            encoding=plain.encoding,
-            errors=plain.errors,
-            write_through=getattr(plain, "write_through", False),
-        )
+    for name, kind in (("stdout", _Pipe), ("stderr", _Errors)):
+        plain: Any = getattr(sys, name)
+        own = plain is getattr(sys, f"__{name}__")  # no other that a test has put there
+        if own and os.name == "posix" and not plain.isatty():
+            again = io.TextIOWrapper(
+                io.BufferedWriter(kind(plain.fileno(), "wb", closefd=False)),
+                encoding=plain.encoding,
+                errors=plain.errors,
+                line_buffering=plain.line_buffering,
+                write_through=plain.write_through,
+            )
+            setattr(sys, name, again)
+
+
+class _Errors(io.FileIO):
+    """A standard error that may be full or left: what is said there is not worth the work or its code."""
+
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data) or 0
+        except OSError:
+            return len(data)
 
 
 class _Pipe(io.FileIO):

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from facerec_cli.errors import InputError
-from facerec_cli.tables.rows import LABEL_WORDS, PATH_WORDS, Row, column, fields_of, is_heading
+from facerec_cli.tables.rows import PATH_WORDS, Row, column, fields_of, is_heading, label_column
 
 _INTEGER = re.compile(r"[0-9]+")
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?")
@@ -118,12 +118,11 @@ def _named(lines: Sequence[str], where: str, is_photo_name: Callable[[str], bool
         if any(map(is_photo_name, heading)) or (separator == " " and not is_heading(heading)):
             continue
         path = column(heading, PATH_WORDS)
-        labels = [
-            at for at, cell in enumerate(heading) if at != path and column([cell], LABEL_WORDS) is not None
-        ]
-        if path is None or (not labels and len(heading) != 2):
+        label = label_column(heading, besides=path)
+        if path is None or (label is None and len(heading) != 2):
             continue
-        label = labels[0] if labels else 1 - path
+        if label is None:
+            label = 1 - path
         order = [heading[at] for at in sorted((path, label))]
         way = "all" if len(heading) > 2 else "last" if path == 0 else "first"
         told = "" if len(heading) == 2 and path == 0 else f"a table with the columns {' and '.join(order)}"

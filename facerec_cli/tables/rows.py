@@ -22,6 +22,7 @@ LABEL_WORDS = frozenset([
 ])
 # fmt: on
 """What people write above the columns; see :func:`word`."""
+_VAGUE = ("name", "id")  # the person's or the row's: the label only where no column says it better
 
 _COMMENT = re.compile(r"#(\s|$)")
 _LOOKED_AT = 200  # lines by which a separator is known
@@ -111,6 +112,16 @@ def word(field: str) -> str:
 def column(heading: Sequence[str], words: frozenset[str]) -> int | None:
     """The first column of a heading that has one of these words."""
     return next((at for at, cell in enumerate(heading) if word(cell) in words), None)
+
+
+def label_column(heading: Sequence[str], besides: int | None = None) -> int | None:
+    """The column of a heading that says who is on the photo: ``label`` in ``id,path,label``."""
+    named = [
+        (_VAGUE.index(cell) + 1 if cell in _VAGUE else 0, at)
+        for at, cell in enumerate(map(word, heading))
+        if at != besides and cell in LABEL_WORDS
+    ]
+    return min(named)[1] if named else None
 
 
 def is_heading(fields: Sequence[str]) -> bool:

@@ -11,7 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec_cli.errors import InputError
-from facerec_cli.tables.rows import LABEL_WORDS, PATH_WORDS, column, fields_of, full_lines, separator_of
+from facerec_cli.tables.rows import (
+    PATH_WORDS,
+    column,
+    fields_of,
+    full_lines,
+    is_heading,
+    label_column,
+    separator_of,
+)
 from facerec_cli.tables.text import read_text, split_lines
 from facerec_cli.verify.names import Key, has_suffix, path_key, path_parts
 from facerec_cli.verify.statistics import wilson_interval
@@ -117,10 +125,11 @@ def _read(path: Path) -> list[tuple[str, str]]:
         )
     heading = rows[0][1]
     key, group = 0, 1
-    known = [column(heading, PATH_WORDS), column(heading, LABEL_WORDS)]
+    known = [column(heading, PATH_WORDS), label_column(heading)]
     if any(at is not None for at in known):
         key = next(at for at in known if at is not None)
-        rest = [at for at, cell in enumerate(heading) if cell and at not in known]
+        others = [at for at, cell in enumerate(heading) if cell and at not in known]
+        rest = [at for at in others if not is_heading([heading[at]])] or others  # no number of a row
         group = next(iter(rest), 1 - key if key < 2 else 0)
     return [(row[key], row[group]) for _, row in rows if max(key, group) < len(row)]
 

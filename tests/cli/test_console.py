@@ -146,6 +146,12 @@ def test_a_version_that_cannot_be_written_says_so() -> None:
     assert done.stderr.startswith(b"error: The results cannot be written to standard output: No space left")
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")  # noqa: PTH110
+def test_an_error_that_cannot_be_told_keeps_its_code() -> None:
+    done = _program("verify", "a.jpg", "nope.jpg", shell=" 2>/dev/full")
+    assert done.returncode == 3 and not done.stderr
+
+
 @pytest.mark.parametrize("columns", ["0", "", "wide", "-3", "00"])
 @pytest.mark.parametrize("arguments", [["models", "list"], ["verify", "--help"], ["--help"]])
 def test_a_terminal_without_a_width_is_printed_on(arguments: list[str], columns: str) -> None:

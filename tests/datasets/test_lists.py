@@ -207,3 +207,19 @@ def test_the_names_of_classes_as_an_editor_saves_them(folder: Path, encoding: st
     (folder / "list.txt").write_text(rows("{p} {l}"))
     (folder / "list.classes.txt").write_bytes(text.encode(encoding))
     assert list(open_dataset(folder / "list.txt").class_names) == ["Zoë", "Tom"]
+
+
+@pytest.mark.parametrize(
+    ("heading", "row"),
+    [
+        ("id,path,label,age", "{n},{path},{who},33"),
+        ("id,name,path", "{n},{who},{path}"),
+        ("path,id,name,identity", "{path},{n},somebody {n},{who}"),
+    ],
+)
+def test_the_number_of_a_row_is_no_person(tmp_path: Path, heading: str, row: str) -> None:
+    lines = [row.format(n=n, path=f"{n}.jpg", who=who) for n, who in enumerate(["ann", "ann", "ben"])]
+    listed = tmp_path / "train.csv"
+    listed.write_text("\n".join([heading, *lines]), encoding="utf-8")
+    dataset = open_dataset(str(listed))
+    assert list(dataset.class_names) == ["ann", "ben"] and dataset.labels.tolist() == [0, 0, 1]
