@@ -202,9 +202,9 @@ def split(
         files[target.with_suffix(".classes.txt")] = class_lines(names, dataset.spec)
         files[target] = lines
         summary[side] = (len(people), photos)
-    if isinstance(dataset, FolderDataset) and folder.is_dir() and folder.samefile(dataset.root):
+    if isinstance(dataset, FolderDataset) and folder.resolve().is_relative_to(dataset.root.resolve()):
         raise UsageError(
-            f"{folder} is the folder of the photos; lists among the people would be taken for photos.",
+            f"{folder} is in the folder of the photos; lists among the people would be taken for photos.",
             hint="Name a folder for the lists, such as -o lists/",
         )
     with workshop(folder / "split", files) as room:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from facerec_cli.embed.files import differences
-from facerec_cli.embed.parquet import import_pyarrow, schema_of, shard_fault, table_of
+from facerec_cli.embed.parquet import digest, import_pyarrow, schema_of, shard_fault, table_of
 from facerec_cli.embed.result import STATUSES
 from facerec_cli.embed.shards import Shard
 from facerec_cli.errors import InputError, UsageError
@@ -135,10 +135,11 @@ class ParquetFolder:
     def pack(self, shard: Shard) -> bytes:
         """A shard as a Parquet file, with its counts in the metadata."""
         schema = schema_of(self._about, shard.embeddings.shape[1], numbered=False)
-        counted = json.dumps({"rows": len(shard.embeddings), "statuses": shard.statuses()})
-        schema = schema.with_metadata({**schema.metadata, b"shard": counted.encode()})
+        table = table_of(shard, schema)
+        counted = {"rows": len(shard.embeddings), "statuses": shard.statuses(), "sha256": digest(table)}
+        table = table.replace_schema_metadata({**schema.metadata, b"shard": json.dumps(counted).encode()})
         content = io.BytesIO()
-        import_pyarrow().parquet.write_table(table_of(shard, schema), content, write_page_checksum=True)
+        import_pyarrow().parquet.write_table(table, content, write_page_checksum=True)
         return content.getvalue()
 
     def store(self, index: int, content: bytes) -> None:
@@ -217,7 +218,7 @@ class ParquetFolder:
         try:
             metadata = pa.parquet.read_schema(path, filesystem=files).metadata
             counted: dict[str, Any] = parse_json(metadata[b"shard"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except Exception as error:  # as in shard_fault
             raise InputError(
                 f"The shard {path} is damaged: {error}.", hint="Delete it, and go on with --resume."
             ) from error

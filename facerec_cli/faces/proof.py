@@ -102,7 +102,8 @@ def _check_vectors(vectors: NDArray[np.float32], encoder: Encoder) -> None:
     if not (vectors != 0).any(axis=1).all():
         raise ModelError(
             f"{path} gives an embedding that is all zero for an ordinary crop.",
-            hint="Its weights are damaged, or its mean and std are not those of its training.",
+            hint="Its weights are damaged, its mean and std are not those of its training, or it was "
+            "exported in training mode (in PyTorch, first: model.eval()).",
         )
     wide = vectors.astype(np.float64)
     if (wide >= 0).all() and np.allclose(wide.sum(axis=1), 1, atol=1e-3):

@@ -277,9 +277,12 @@ def _refuse_external_data(graph: Any, path: Path) -> None:
     for tensor in _tensors(graph):
         if tensor.data_location == external or tensor.external_data:
             location = next((e.value for e in tensor.external_data if e.key == "location"), "?")
+            here = (path.parent / location).is_file()
             raise ModelError(
-                f"{path} keeps its weights in a second file, {location!r}.",
-                hint="Make it one file: python -c "
+                f"{path} keeps its weights in a second file, {location!r}"
+                + (", which is not there." if not here else "."),
+                hint=("" if here else f"Get {Path(location).name} from where the network came from. ")
+                + "Make it one file: python -c "
                 f"\"import onnx; onnx.save(onnx.load('{path}'), 'ONE.onnx')\"",
             )
 

@@ -87,7 +87,8 @@ def test_pairs_do_not_replace_the_list_of_a_split(people: Path, tmp_path: Path):
 
 
 def test_lists_are_not_put_among_the_people(people: Path):
-    refused("split", people, "-o", people, told="is the folder of the photos")
+    for place in (people, people / "lists", next(path for path in people.iterdir() if path.is_dir())):
+        refused("split", people, "-o", place, told="is in the folder of the photos")
     assert not list(people.glob("*.txt"))
 
 

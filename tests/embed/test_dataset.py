@@ -129,12 +129,24 @@ def spoil(shard: Path, how: str) -> None:
         shard.write_bytes(shard.with_name("part-000000.parquet").read_bytes())
     elif how == "another run's":
         shard.write_bytes((shard.parent.parent / "other" / shard.name).read_bytes())
+    elif how == "another value":
+        table = parquet.read_table(shard)
+        at = table.column_names.index("score")
+        parquet.write_table(table.set_column(at, table.field(at), table.column("norm")), shard)
     else:
         flip_a_byte(shard, float(how))
 
 
-SPOILS = ["gone", "empty", "cut", "another shard of the run", "another run's"]
-SPOILS += ["0.01", "0.1", "0.3", "0.5", "0.7"]  # where a bit turns: pages, their headers, the schema
+SPOILS = ["another value", "gone", "empty", "cut", "another shard of the run", "another run's"]
+SPOILS += [
+    "0.01",
+    "0.1",
+    "0.3",
+    "0.5",
+    "0.7",
+    "0.9",
+    "0.98",
+]  # where a bit turns: pages, their headers, the schema
 
 
 @pytest.mark.parametrize("how", SPOILS)
