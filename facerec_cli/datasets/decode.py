@@ -41,7 +41,9 @@ def decode_rgb(data: bytes | memoryview, name: str) -> NDArray[np.uint8]:
         image = photo_of(data if isinstance(data, bytes) else bytes(data), name).decode()
     except ImageError as fault:
         raise BrokenPhotoError(f"{name} cannot be used: {fault.reason}.", status=fault.status) from fault
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)  # type: ignore[return-value]
+    if image.flags.writeable:  # in place: photos are large
+        return cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)  # type: ignore[return-value]
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)  # type: ignore[return-value]
 
 
 def read_photo(path: str, name: str) -> bytes:
