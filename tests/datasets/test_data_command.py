@@ -156,6 +156,13 @@ def test_pairs_are_never_drawn_twice_and_go_round_the_people():
         draw_pairs(np.arange(50), 20, folds=1)
 
 
+@pytest.mark.parametrize("part", [0.0, -1.0, 4.0, 1e300, float("inf"), float("nan")])
+def test_a_split_that_leaves_a_side_empty_is_refused(people: Path, tmp_path: Path, part: float):
+    with pytest.raises(UsageError, match="leaves one side of the split empty"):
+        split(open_dataset(people), tmp_path / "lists", test_identities=part)
+    assert not (tmp_path / "lists").exists()
+
+
 def test_split_shares_no_person(people: Path, tmp_path: Path):
     sides = json.loads(facerec("split", people, "-o", tmp_path / "s", "--test-identities", 0.4, "--json"))
     assert sides["train"]["people"] + sides["test"]["people"] == 5

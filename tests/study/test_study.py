@@ -273,6 +273,14 @@ def test_a_rate_with_too_few_pairs_is_refused_or_said_to_be_unknown(study_file, 
     assert by_title["TAR at FAR 0.0001, %"].rows[0][1:] == ("not measurable",) * 4
 
 
+def test_people_too_few_for_any_rate_are_told_what_helps(study_file, tmp_path):
+    path = study_file()
+    path.write_text(path.read_text().replace("photos = 40", "photos = 4"))
+    with pytest.raises(InputError, match=r"different pairs, and it takes 30") as fault:
+        conduct(read_protocol(path), tmp_path / "out")
+    assert fault.value.hint == "Raise test.photos or give photos of more people."
+
+
 def everything(folder):
     """Path -> (bytes, time of change) of all files."""
     files = (p for p in folder.rglob("*") if p.is_file())
