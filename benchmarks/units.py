@@ -20,8 +20,8 @@ import numpy as np
 from history import record
 
 from facerec_cli.embed import EmbedOptions, embed_photos
-from facerec_cli.embed.views import open_view
 from facerec_cli.faces import open_model
+from facerec_cli.faces.views import open_view
 from facerec_cli.images import find_images, open_photo
 
 

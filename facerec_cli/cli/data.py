@@ -192,7 +192,7 @@ def align(
         ),
     ] = "main",
     max_side: Annotated[
-        int, typer.Option(help="Photos with a longer side are searched at this scale.", min=32)
+        int, typer.Option(help="Photos with a longer side are searched at this scale first.", min=32)
     ] = 1024,
     resume: Annotated[bool, typer.Option("--resume", help="Go on in a folder of an earlier run.")] = False,
     json_output: Json = False,
@@ -218,7 +218,7 @@ def align(
             max_side=max_side,
             progress=progress,
         )
-    without = len(dataset) - statuses["ok"] - statuses["kept"]
+    without = len(dataset) - statuses["ok"] - statuses["doubtful"] - statuses["kept"]
     if json_output:
         console.result_json({"photos": len(dataset), "statuses": dict(statuses), "target": str(target)})
         if without:

@@ -117,18 +117,18 @@ def embed(
     max_side: Annotated[
         int,
         typer.Option(
-            help="Photos with a longer side are searched at this scale; more finds smaller faces.",
+            help="Photos with a longer side are searched at this scale first.",
             rich_help_panel=_PHOTOS,
         ),
     ] = 1024,
     rotate: Annotated[
         str,
         typer.Option(
-            help="auto: also turn photos by 90, 180 and 270 degrees where no face is sure.",
+            help="auto: also turn photos by 90, 180 and 270 degrees where no face is sure; or none.",
             rich_help_panel=_PHOTOS,
             autocompletion=completion.names("none", "auto"),
         ),
-    ] = "none",
+    ] = "auto",
     aligned: Annotated[
         bool,
         typer.Option(
@@ -215,6 +215,11 @@ def embed(
     if summary.resumed >= summary.photos > 0:
         speed = "finished before, nothing was left to do"
     console.result(f"{counted(summary.photos, 'photo')}: {statuses}")
+    if doubtful := summary.statuses.get("doubtful", 0):
+        console.warn(
+            f"{counted(doubtful, 'photo')} with a doubtful face: its embedding may be worth nothing; "
+            "the column reason says why"
+        )
     console.result(
         f"{counted(summary.embeddings, 'face')} x {summary.embedding_size} in {summary.output} ({speed})"
     )

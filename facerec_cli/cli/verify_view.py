@@ -31,7 +31,11 @@ def show_verdict(verdict: Verdict) -> None:
         console.note(f"model {verdict.model} on {verdict.provider}")
         return
     answer = "same person" if verdict.same else "different people"
-    console.result(f"{answer}: similarity {verdict.similarity:.4f}, threshold {used.value:.4f}")
+    doubted = ", doubtful" if any(face.doubt for face in verdict.photos) else ""
+    console.result(f"{answer}{doubted}: similarity {verdict.similarity:.4f}, threshold {used.value:.4f}")
+    for face in verdict.photos:
+        if face.doubt:
+            console.result(f"doubtful: the face of {face.photo}: {face.doubt}")
     stands = "; nobody measured what it stands for"
     if used.far is not None:
         on = re.split("[,;]", used.data)[0].strip()
@@ -58,6 +62,12 @@ def show(outcome: Verification) -> None:
     )
     failures = f"{counted(len(gallery.reasons), 'photo')} without an embedding"
     console.result(f"failures to enrol: {failures}, {counted(counts.failed, 'pair')} left out")
+    if gallery.doubts:
+        first = min(gallery.doubts)
+        console.warn(
+            f"{counted(len(gallery.doubts), 'photo')} with a doubtful face, compared all the same: "
+            f"{outcome.names[first]}: {gallery.doubts[first]}"
+        )
     accuracy = evaluation.accuracy
     rows: list[tuple[str, str]] = []
     if accuracy is not None:

@@ -12,21 +12,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import cv2
-import numpy as np
-from numpy.typing import NDArray
 
 from facerec_cli.datasets.alignment import Outcome, Record
 from facerec_cli.datasets.base import FaceDataset
 from facerec_cli.datasets.convert import named
 from facerec_cli.errors import InputError, UsageError
-from facerec_cli.faces.choice import RULES, choose
+from facerec_cli.faces.choice import RULES
+from facerec_cli.faces.find import Found, cut_faces, find_faces, one_face
+from facerec_cli.faces.search import DEFAULT_MAX_SIDE
+from facerec_cli.faces.views import View, open_view
 from facerec_cli.files import lock, make_folder, write_file, writing
 from facerec_cli.progress import Progress, silent
 from facerec_cli.registry import unknown_name
 from facerec_cli.untrusted import parse_json
 
 if TYPE_CHECKING:
-    from facerec_cli.faces import Face, FaceModel
+    from facerec_cli.faces import FaceModel
 
 logger = logging.getLogger("facerec")
 
@@ -43,7 +44,7 @@ def align(
     faces: str = "main",
     resume: bool = False,
     uniform: bool = False,
-    max_side: int = 1024,
+    max_side: int = DEFAULT_MAX_SIDE,
     progress: Progress = silent,
 ) -> Counter[str]:
     """Write one aligned crop per photo as JPEG of quality 95, and ``alignment.tsv`` with a row per photo.
@@ -60,7 +61,7 @@ def align(
             size and time of change are the same (photos inside .rec and tar files are known by name).
         uniform: Remember model and ``faces`` in the target, and refuse to go on with others. Who leaves it
             out sees to it that no crop of other settings is left there.
-        max_side: Photos with a longer side are searched at a reduced scale.
+        max_side: See ``faces.search.DEFAULT_MAX_SIDE``.
         progress: Told of the photos done.
 
     Returns:
@@ -133,16 +134,17 @@ def _cut_all(
         for crops in _groups(named(source, ".jpg"), _BATCH):
             kept = [record.kept(index, crop) for index, crop in crops]
             todo = [index for (index, _), before in zip(crops, kept, strict=True) if before is None]
-            images = dict(zip(todo, threads.map(lambda index: _open(source, index), todo), strict=True))
-            photos = [image for image in images.values() if not isinstance(image, str)]
-            found = iter(model.detect(photos, max_side=max_side) if photos else [])
+            opened = threads.map(lambda index: _open(source, index, max_side), todo)
+            views = dict(zip(todo, opened, strict=True))
+            photos = [view for view in views.values() if not isinstance(view, str)]
+            found = iter(find_faces(photos, model, max_side=max_side))
             for (index, crop), before in zip(crops, kept, strict=True):
                 if before is not None:
                     outcomes.append(before)
-                elif isinstance(image := images[index], str):
-                    outcomes.append(Outcome(source.name(index), image))
+                elif isinstance(view := views[index], str):
+                    outcomes.append(Outcome(source.name(index), view))
                 else:
-                    cut, content = _cut(source.name(index), image, next(found), rule, model, crop)
+                    cut, content = _cut(source.name(index), next(found), rule, model, crop)
                     if content:
                         record.store(index, cut, content)
                     outcomes.append(cut)
@@ -155,12 +157,12 @@ def _groups(items: Iterator[tuple[int, str]], size: int) -> Iterator[list[tuple[
         yield group
 
 
-def _open(source: FaceDataset, index: int) -> NDArray[np.uint8] | str:
-    """The photo as (H, W, 3) uint8 BGR, upright; or the status of one that cannot be read."""
-    from facerec_cli.images import ImageError, read_image
+def _open(source: FaceDataset, index: int, max_side: int) -> View | str:
+    """The photo; or the status of one that cannot be read."""
+    from facerec_cli.images import ImageError, open_photo
 
     try:
-        return read_image(source.read(index))
+        return open_view(open_photo(source.read(index)), max_side)
     except ImageError as fault:
         return fault.status
     except InputError:
@@ -169,20 +171,23 @@ def _open(source: FaceDataset, index: int) -> NDArray[np.uint8] | str:
 
 def _cut(
     photo: str,
-    image: NDArray[np.uint8],
-    faces: list[Face],
+    found: Found,
     rule: str,
     model: FaceModel,
     crop: str,
 ) -> tuple[Outcome, bytes]:
     """What became of a photo, and its crop as JPEG; without a face an empty one."""
-    if not faces:
+    from facerec_cli.images import ImageError
+
+    count = len(found.faces)
+    if not count:
         return Outcome(photo, "no_face"), b""
-    face = faces[choose([one.box for one in faces], (image.shape[1], image.shape[0]), rule)]
+    found = one_face(found, rule)
     try:
-        aligned = model.align(image, face)
-    except InputError:  # landmarks that are no triangle
-        return Outcome(photo, "no_face", len(faces)), b""
+        [aligned] = cut_faces(found, model)
+    except ImageError as fault:  # it was decoded at a smaller scale before
+        return Outcome(photo, fault.status, count), b""
     done, data = cv2.imencode(".jpg", aligned, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
     assert done
-    return Outcome(photo, "ok", len(faces), float(face.score), crop), data.tobytes()
+    status = "doubtful" if found.doubts[0] else "ok"
+    return Outcome(photo, status, count, float(found.faces[0].score), crop), data.tobytes()

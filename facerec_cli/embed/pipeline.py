@@ -18,23 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec_cli.embed.result import EmbeddedFace, EmbedOptions, PhotoResult
-from facerec_cli.embed.views import View, best_reduction, open_view, rms_spread, room_for
 from facerec_cli.errors import ModelError
 from facerec_cli.faces import Face, FaceModel
-from facerec_cli.faces.align import template
-from facerec_cli.faces.choice import choose
+from facerec_cli.faces.find import cut_faces, find_faces
 from facerec_cli.faces.runtime import default_threads
+from facerec_cli.faces.views import View, open_view
 from facerec_cli.images import ImageError, open_photo
 
 Source = str | os.PathLike[str] | bytes
-
-SURE = 0.9
-"""The detection score from which a photo is taken to be upright. Detectors find sideways and upside-down
-faces too, with a lower score and landmarks in the wrong places, and their embeddings are worth nothing. Of
-LFW's upright photos 1 % are below; of 150 that were turned, all."""
-
-TURN_GAIN = 0.02
-"""By how much a turned photo must score more than the upright one: of LFW's upright photos, none does."""
 
 
 def embed_photos(
@@ -89,6 +80,7 @@ class _Work:
     status: str = "ok"
     reason: str = ""
     found: list[Face] = field(default_factory=list)  # in the view's pixels
+    doubts: list[str] = field(default_factory=list)
     crops: list[NDArray[np.uint8]] = field(default_factory=list)
 
 
@@ -102,12 +94,7 @@ def _embed_batch(
             if work.view is not None:
                 work.crops = [_resize(work.view.image, size)]
     else:
-        _find_faces(works, model, options)
-        for work in works:
-            try:
-                work.crops = _cut(work, model)
-            except ImageError as error:  # it was decoded at a smaller scale before
-                work.status, work.reason, work.found = error.status, error.reason, []
+        _find(works, model, options)
     return _finish(works, _encode(works, model, options), options, keep_crops)
 
 
@@ -119,66 +106,26 @@ def _open(source: Source, options: EmbedOptions) -> _Work:
         return _Work(name, status=error.status, reason=error.reason)
 
 
-def _find_faces(works: list[_Work], model: FaceModel, options: EmbedOptions) -> None:
-    """Fill in the faces of every photo; where none is sure, it is searched again, turned, if so wished."""
+def _find(works: list[_Work], model: FaceModel, options: EmbedOptions) -> None:
+    """Fill in the faces of every photo and their crops."""
     opened = [(work, work.view) for work in works if work.view is not None]
-    for work, faces in zip(
-        (w for w, _ in opened), _detect([v for _, v in opened], model, options), strict=True
-    ):
-        work.found = faces
-    if options.rotate == "auto":
-        doubtful = [(w, view) for w, view in opened if not w.found or w.found[0].score < SURE]
-        turned = [(work, view.turned(degrees)) for work, view in doubtful for degrees in (90, 180, 270)]
-        found = _detect([view for _, view in turned], model, options)
-        for (work, view), faces in zip(turned, found, strict=True):
-            gain = TURN_GAIN if work.found and work.view is not None and not work.view.rotation else 0
-            if faces and (not work.found or faces[0].score > work.found[0].score + gain):
-                work.found, work.view = faces, view
-    for work, view in opened:
-        if not work.found:
-            work.status, work.reason = "no_face", "no face was found"
-        elif work.view is not None:
-            large = [face for face in work.found if work.view.upright_face(face).size >= options.min_size]
-            if not large:
-                work.status = "no_face"
-                work.reason = f"{len(work.found)} found, all smaller than {options.min_size:g} pixels"
-            work.found = _choose(large, view if work.view is None else work.view, options)
-
-
-def _detect(views: list[View], model: FaceModel, options: EmbedOptions) -> list[list[Face]]:
-    if not views:
-        return []
-    images = [view.image for view in views]
-    found = model.detect(images, min_score=options.min_score, max_side=options.max_side)
-    return [[face for face in faces if rms_spread(face.landmarks) > 0] for faces in found]  # NaN fails too
-
-
-def _choose(faces: list[Face], view: View, options: EmbedOptions) -> list[Face]:
-    if options.faces == "all" or len(faces) < 2:
-        return faces
-    height, width = view.image.shape[:2]
-    return [faces[choose([face.box for face in faces], (width, height), options.faces)]]
-
-
-def _cut(work: _Work, model: FaceModel) -> list[NDArray[np.uint8]]:
-    """Cut the aligned crops, each from the scale that fits it."""
-    if work.view is None or not work.found:
-        return []
-    encoder = model.pack.encoder
-    spread = rms_spread(template(encoder.template, encoder.input_size))
-    wanted = [best_reduction(work.view, face, spread) for face in work.found]
-    views = {work.view.reduction: work.view}
-    crops: list[NDArray[np.uint8]] = []
-    with room_for(work.view.photo, min(wanted)):
-        for face, reduction in zip(work.found, wanted, strict=True):
-            if reduction not in views:
-                views[reduction] = work.view.at(reduction)
-            there = views[reduction]
-            box = work.view.move(face.box.reshape(2, 2), there).reshape(4)
-            landmarks = work.view.move(face.landmarks, there)
-            crops.append(model.align(there.image, Face(box=box, landmarks=landmarks, score=face.score)))
-        views.clear()
-    return crops
+    found = find_faces(
+        [view for _, view in opened],
+        model,
+        faces=options.faces,
+        min_score=options.min_score,
+        min_size=options.min_size,
+        max_side=options.max_side,
+        rotate=options.rotate,
+    )
+    for (work, _), one in zip(opened, found, strict=True):
+        work.view, work.found, work.doubts, work.reason = one.view, one.faces, one.doubts, one.reason
+        if not one.faces:
+            work.status = "no_face"
+        try:
+            work.crops = cut_faces(one, model)
+        except ImageError as error:  # it was decoded at a smaller scale before
+            work.status, work.reason, work.found = error.status, error.reason, []
 
 
 def _encode(works: list[_Work], model: FaceModel, options: EmbedOptions) -> NDArray[np.float32]:
@@ -206,7 +153,8 @@ def _finish(
         for at, crop in enumerate(work.crops):
             face = None if options.aligned or work.view is None else work.view.upright_face(work.found[at])
             kept = crop if keep_crops else None
-            faces.append(EmbeddedFace(face, unit[row].copy(), float(norms[row]), kept))
+            doubt = "" if options.aligned else work.doubts[at]
+            faces.append(EmbeddedFace(face, unit[row].copy(), float(norms[row]), kept, doubt))
             row += 1
         width, height = work.view.size if work.view else (0, 0)
         rotation = work.view.rotation if work.view else 0

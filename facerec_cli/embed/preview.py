@@ -11,7 +11,7 @@ import numpy as np
 
 from facerec_cli.embed.rows import BOX, LANDMARKS
 from facerec_cli.embed.shards import Parts
-from facerec_cli.embed.views import open_view
+from facerec_cli.faces.views import open_view
 from facerec_cli.files import atomic_write
 from facerec_cli.images import ImageError, open_photo
 from facerec_cli.report.html import Markup, cards, closing, join, jpeg, opening, tag

@@ -11,14 +11,16 @@ from numpy.typing import NDArray
 
 from facerec_cli.errors import UsageError
 from facerec_cli.faces import Face
+from facerec_cli.faces.search import DEFAULT_MAX_SIDE
 from facerec_cli.images import MAX_PIXELS
 from facerec_cli.registry import unknown_name
 
 FacePolicy = Literal["all", "main", "center", "largest"]
 RotatePolicy = Literal["none", "auto"]
 
-STATUSES = ("ok", "no_face", "missing", "empty", "unreadable", "too_large")
-"""Every status that a row can have. All but the first two are failures of the input."""
+STATUSES = ("ok", "doubtful", "no_face", "missing", "empty", "unreadable", "too_large")
+"""Every status that a row can have. A doubtful face is embedded, and its reason says why not to trust it. All
+after the first three are failures of the input."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,8 @@ class EmbedOptions:
         faces: Which faces of a photo are embedded: all, or one, by a rule of ``faces.choice``.
         min_score: Threshold on the detection score, 0..1; None takes the pack's.
         min_size: Faces whose box's shorter side is below this many pixels of the photo are left out.
-        max_side: Photos with a longer side are searched at a reduced scale of this many pixels.
+        max_side: Photos with a longer side are searched at a reduced scale of this many pixels first; see
+            ``FaceModel.detect``.
         rotate: "auto" searches a photo without a face, or with none whose score reaches 0.9, again, turned by
             90, 180 and 270 degrees, and takes the turn whose best face has the highest score.
         aligned: The photos are face crops already: no detection, they are only brought to the pack's size.
@@ -44,8 +47,8 @@ class EmbedOptions:
     faces: FacePolicy = "all"
     min_score: float | None = None
     min_size: float = 0
-    max_side: int = 1024
-    rotate: RotatePolicy = "none"
+    max_side: int = DEFAULT_MAX_SIDE
+    rotate: RotatePolicy = "auto"
     aligned: bool = False
     flip: bool = False
     batch_size: int = 16
@@ -79,12 +82,14 @@ class EmbeddedFace:
         embedding: (D,) float32 of unit length.
         norm: Length of the raw embedding, which many networks make larger for clearer photos.
         crop: (H, W, 3) uint8 BGR, what the encoder saw; None unless it was asked for.
+        doubt: Why the face's place is doubtful, for a person; "" where it is not.
     """
 
     face: Face | None
     embedding: NDArray[np.float32]
     norm: float
     crop: NDArray[np.uint8] | None = None
+    doubt: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,7 +98,7 @@ class PhotoResult:
 
     Attributes:
         name: The path as the user named it; "photo" for bytes.
-        status: One of ``STATUSES``.
+        status: One of ``STATUSES``, but for "doubtful": that is said of each face.
         reason: Why it is not ``ok``, for a person; empty when it is.
         faces: The embedded faces, best first.
         width: Of the upright photo in pixels; 0 when it could not be read.

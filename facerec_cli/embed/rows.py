@@ -45,6 +45,8 @@ def make_shard(results: Iterable[PhotoResult], *, size: int, first: int, crops: 
         for index, face in enumerate(result.faces):
             vectors.append(face.embedding)
             row = {**photo, "face": index, **_face_columns(face)}
+            if face.doubt:
+                row |= {"status": "doubtful", "reason": face.doubt}
             if crops is not None and face.crop is not None:
                 row["crop"] = _save_crop(face, crops, f"{crop_prefix(number, result.name)}{index}.png")
             rows.append(row)

@@ -44,8 +44,14 @@ class Shard:
     rows: list[dict[str, Any]]
 
     def statuses(self) -> Counter[str]:
-        """How many inputs have each status; an input with several faces has several rows and counts once."""
-        return Counter(row["status"] for row in self.rows if row.get("face", 0) == 0)
+        """How many inputs have each status; with several faces once, doubtful if one of them is."""
+        photos: list[str] = []
+        for row in self.rows:
+            if row.get("face", 0) == 0:
+                photos.append(row["status"])
+            elif row["status"] == "doubtful":
+                photos[-1] = "doubtful"
+        return Counter(photos)
 
 
 class Parts:

@@ -153,27 +153,19 @@ def _cut(
     from facerec_cli.embed.result import EmbedOptions
     from facerec_cli.faces import open_model
     from facerec_cli.images import quiet_decoders
-    from facerec_cli.verify.gallery import SECOND_TRY
 
     model = open_model("pack:sface", device="cpu", threads=1)
-    assert model.pack.detector is not None, "the default pack has one"
     cut = (model.pack.encoder.input_size, model.pack.encoder.template)
     assert cut == (preprocessing.size, preprocessing.template), "all backbones take the default pack's crops"
     found: dict[int, Images] = {}
 
-    def search(wanted: list[int], options: EmbedOptions) -> None:
-        results = embed_photos([photos[i] for i in wanted], model, options, keep_crops=True)
-        for at, result in zip(wanted, results, strict=True):
+    options = EmbedOptions(faces="main", aligned=aligned)
+    with quiet_decoders():
+        results = embed_photos(photos, model, options, keep_crops=True)
+        for at, result in enumerate(results):
             if result.faces and result.faces[0].crop is not None:
                 found[at] = result.faces[0].crop
             progress(at + 1, len(photos))
-
-    options = EmbedOptions(faces="main", rotate="auto", aligned=aligned)
-    with quiet_decoders():
-        search(list(range(len(photos))), options)
-        if not aligned:
-            patient = replace(options, rotate="auto", min_score=SECOND_TRY * model.pack.detector.min_score)
-            search([i for i in range(len(photos)) if i not in found], patient)
     row = np.full(len(photos), -1, np.int64)
     row[list(found)] = range(len(found))
     width, height = preprocessing.size

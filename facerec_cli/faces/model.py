@@ -15,12 +15,16 @@ from facerec_cli.faces.detect import Detector
 from facerec_cli.faces.encoder import Encoder
 from facerec_cli.faces.face import Face
 from facerec_cli.faces.proof import prove_encoder
+from facerec_cli.faces.views import View
 from facerec_cli.packs.manifest import DetectorSpec, ModelPack
 from facerec_cli.packs.resolve import DEFAULT_PACK, open_pack, pack_hash
 
 Image = NDArray[np.uint8]
 
 log = logging.getLogger("facerec")
+
+FAINT = 0.5
+"""The part of the pack's detection score that is asked of a face in a photo where no other is found."""
 
 
 def model_hash(pack: ModelPack) -> str:
@@ -96,27 +100,36 @@ class FaceModel:
         """What threshold cards and caches are bound to."""
         return model_hash(self.pack)
 
+    @property
+    def faint_score(self) -> float:
+        """The score, 0..1, that is asked of a face in a photo where no other is found: half of the pack's."""
+        return FAINT * (self._detector.spec.min_score if self._detector is not None else 1.0)
+
     def detect(
         self,
-        images: Sequence[Image],
+        images: Sequence[Image | View],
         *,
         min_score: float | None = None,
         min_size: float = 0,
         max_side: int | None = None,
+        finer: bool = True,
     ) -> list[list[Face]]:
-        """Find the faces of every photo, best score first.
+        """Find the faces of every photo, best score first, at the scales that the photo needs.
 
-        A photo in which nothing is found is searched again, small and with a margin, for detectors miss
-        faces that fill the photo; then, if it was reduced, at twice the scale, for small faces.
+        The first scale is that of ``max_side``. Large photos are searched once more at a smaller scale, for
+        detectors miss faces that fill them, and where faces are small, or none is found, at larger ones
+        (``faces.search`` says when). Turned and faint faces are for ``faces.find.find_faces``.
 
         Args:
-            images: (H, W, 3) uint8 BGR photos, of any sizes.
+            images: (H, W, 3) uint8 BGR photos of any sizes, upright, or views of encoded photos.
             min_score: Threshold on the score; None takes the pack's.
             min_size: Faces whose box's shorter side is below this many pixels are left out.
-            max_side: Photos whose longer side is above this are searched at a reduced scale; None takes 640.
+            max_side: Photos whose longer side is above this are searched at a reduced scale first; of
+                panoramas, whose shorter side is above half of it. None takes 1024.
+            finer: Whether photos are searched at larger scales than the first where that may find more.
 
         Returns:
-            One list per photo, in the photos' order; coordinates are pixels of the photo as given.
+            One list per photo, in the photos' order; coordinates are pixels of the photo or view as given.
 
         Raises:
             InputError: Not such photos.
@@ -127,7 +140,9 @@ class FaceModel:
                 "This model was opened without its detector.",
                 hint="Open it with a detector, or give crops that are aligned already.",
             )
-        return self._detector.detect(images, min_score=min_score, min_size=min_size, max_side=max_side)
+        return self._detector.detect(
+            images, min_score=min_score, min_size=min_size, max_side=max_side, finer=finer
+        )
 
     def align(self, image: Image, face: Face) -> Image:
         """Cut a face out of its photo, turned and scaled to the pack's template.

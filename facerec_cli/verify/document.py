@@ -45,6 +45,13 @@ def to_document(result: Verification) -> dict[str, Any]:
                 for i, reason in list(reasons.items())[:MAX_FAILED_PHOTOS]
             ],
         },
+        "doubtful_photos": {
+            "count": len(result.gallery.doubts),
+            "photos": [
+                {"photo": result.names[i], "reason": reason}
+                for i, reason in list(result.gallery.doubts.items())[:MAX_FAILED_PHOTOS]
+            ],
+        },
         "accuracy": None if evaluation.accuracy is None else asdict(evaluation.accuracy),
         "tar_at_far": [asdict(point) for point in evaluation.tar_at_far],
         "eer": evaluation.eer,

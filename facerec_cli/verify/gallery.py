@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,6 @@ from facerec_cli.images import ImageError, open_photo, read_image
 from facerec_cli.progress import Progress, silent
 from facerec_cli.verify.cache import EmbeddingCache, Entry, content_key
 from facerec_cli.wording import counted
-
-#: A photo without a face at the pack's detection score is searched again, also turned, at this part of it.
-SECOND_TRY = 0.5
 
 _CHUNK = 1024  # photos between two writes to the cache
 
@@ -44,8 +41,8 @@ class Gallery:
         reasons: Why, for each failed photo: index -> "status: reason".
         model: What made them.
         settings: How.
-        second_tries: Photos in which a face was found only on the second try.
         cached: Photos whose vector was made before.
+        doubts: Photos whose face is doubtful: index -> why.
     """
 
     vectors: NDArray[np.float32]
@@ -53,8 +50,8 @@ class Gallery:
     reasons: dict[int, str]
     model: ModelInfo
     settings: dict[str, Any] = field(default_factory=dict)
-    second_tries: int = 0
     cached: int = 0
+    doubts: dict[int, str] = field(default_factory=dict)
 
 
 def embed_gallery(
@@ -81,12 +78,11 @@ def embed_gallery(
     Raises:
         KeyboardInterrupt: With a message that says what is kept.
     """
-    settings = json.dumps(
-        [1, model.hash, model.provider, _deciding(options), SECOND_TRY], sort_keys=True
-    ).encode()
+    settings = json.dumps([2, model.hash, model.provider, _deciding(options)], sort_keys=True).encode()
     vectors = np.zeros((len(images), model.pack.encoder.embedding_size), np.float32)
     reasons: dict[int, str] = {}
-    cached = second = 0
+    doubts: dict[int, str] = {}
+    cached = 0
     for start in range(0, len(images), _CHUNK):
         chunk = range(start, min(start + _CHUNK, len(images)))
         keys: dict[int, bytes] = {}
@@ -102,9 +98,13 @@ def embed_gallery(
         progress(start + len(chunk) - len(missing), len(images))
         made: dict[int, Entry] = {}
         try:
-            second += _embed(images, missing, made, model, options, landmarks, workers, progress)
+            _embed(images, missing, made, doubts, model, options, landmarks, workers, progress)
         except KeyboardInterrupt:
-            done = {keys[i]: entry for i, entry in made.items() if i in keys and not isinstance(entry, str)}
+            done = {
+                keys[i]: entry
+                for i, entry in made.items()
+                if i in keys and i not in doubts and not isinstance(entry, str)
+            }
             if cache is not None:
                 cache.put(done)
             ready = start + len(chunk) - len(missing) + len(done)
@@ -117,7 +117,8 @@ def embed_gallery(
                 reasons[i] = entry
             else:
                 vectors[i] = entry
-            if i in made and i in keys and (not isinstance(entry, str) or entry.startswith("no_face")):
+            lasting = i not in doubts and (not isinstance(entry, str) or entry.startswith("no_face"))
+            if i in made and i in keys and lasting:  # the cache has no place for a doubt
                 fresh[keys[i]] = entry
         if cache is not None:
             cache.put(fresh)
@@ -130,8 +131,8 @@ def embed_gallery(
         reasons=reasons,
         model=ModelInfo(model.pack.name, model.hash, model.provider),
         settings=_deciding(options),
-        second_tries=second,
         cached=cached,
+        doubts=doubts,
     )
 
 
@@ -161,16 +162,17 @@ def _embed(
     images: Sequence[Path | bytes],
     wanted: Sequence[int],
     entries: dict[int, Entry],
+    doubts: dict[int, str],
     model: FaceModel,
     options: EmbedOptions,
     landmarks: NDArray[np.float32] | None,
     workers: int | None,
     progress: Progress,
-) -> int:
-    """Fill in the entries of the wanted photos; return how many took a second try."""
+) -> None:
+    """Fill in the entries of the wanted photos, and why some are doubtful."""
     if landmarks is not None:
         _embed_by_landmarks(images, wanted, entries, model, options, landmarks)
-        return 0
+        return
     total = len(images)
     before = wanted[0] if wanted else 0
     for done, (i, result) in enumerate(
@@ -178,31 +180,15 @@ def _embed(
         1,
     ):
         entries[i] = _entry(result)
+        if result.faces and result.faces[0].doubt:
+            doubts[i] = result.faces[0].doubt
         progress(min(total, before + done), total)
-    again = [i for i in wanted if _is_no_face(entries[i])]
-    if not again or options.aligned:
-        return 0
-    score = options.min_score if options.min_score is not None else _pack_score(model)
-    patient = replace(options, rotate="auto", min_score=SECOND_TRY * score)
-    for i, result in zip(
-        again, embed_photos([images[i] for i in again], model, patient, workers=workers), strict=True
-    ):
-        entries[i] = _entry(result)
-    return sum(not _is_no_face(entries[i]) for i in again)
 
 
 def _entry(result: PhotoResult) -> Entry:
     if result.faces:
         return result.faces[0].embedding
     return f"{result.status}: {result.reason}"
-
-
-def _is_no_face(entry: Entry) -> bool:
-    return isinstance(entry, str) and entry.startswith("no_face")
-
-
-def _pack_score(model: FaceModel) -> float:
-    return model.pack.detector.min_score if model.pack.detector is not None else 0.5
 
 
 def _embed_by_landmarks(

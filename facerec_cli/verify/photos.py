@@ -54,6 +54,7 @@ class ComparedFace:
         box: x1, y1, x2, y2 in pixels of the upright photo; None for an aligned crop.
         score: The detector's, 0..1; None for an aligned crop.
         norm: Length of the raw embedding.
+        doubt: Why its place is doubtful, for a person; "" where it is not.
     """
 
     photo: str
@@ -61,6 +62,7 @@ class ComparedFace:
     box: tuple[float, ...] | None
     score: float | None
     norm: float
+    doubt: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,6 @@ def verify_photos(
     options = EmbedOptions(
         faces="all",
         min_score=chosen.min_score,
-        rotate="auto",
         aligned=aligned,
         flip=chosen.flip,
         batch_size=chosen.batch_size,
@@ -138,6 +139,7 @@ def verify_photos(
                 box=None if place is None else tuple(round(float(v), 1) for v in place.box),
                 score=None if place is None else float(place.score),
                 norm=face.norm,
+                doubt=face.doubt,
             )
         )
     similarity = float(np.dot(faces[0].embedding, faces[1].embedding))

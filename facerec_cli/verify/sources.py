@@ -59,7 +59,6 @@ def open_gallery(
     options = EmbedOptions(
         faces=settings.faces,  # type: ignore[arg-type]  # checked by VerifySettings
         min_score=settings.min_score,
-        rotate="auto",
         aligned=aligned,
         flip=settings.flip,
         batch_size=settings.batch_size,

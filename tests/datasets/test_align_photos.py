@@ -17,6 +17,7 @@ from facerec_cli.datasets import open_dataset
 from facerec_cli.datasets.align import align
 from facerec_cli.errors import UsageError
 from facerec_cli.faces import Face
+from facerec_cli.faces.align import template
 from facerec_cli.files import lock
 from facerec_cli.study.crops import cut_crops
 
@@ -25,11 +26,13 @@ class OneFace:
     """A model that finds one face in every photo and cuts a crop of the photo's mean color."""
 
     def __init__(self, name: str = "one", hash: str = "1" * 64) -> None:
-        self.pack, self.hash = SimpleNamespace(name=name), hash
+        encoder = SimpleNamespace(template="arcface", input_size=(112, 112))
+        self.pack, self.hash = SimpleNamespace(name=name, encoder=encoder), hash
+        self.faint_score = 0.3
 
-    def detect(self, photos, *, max_side):
-        landmarks = np.arange(10, dtype=np.float32).reshape(5, 2)
-        return [[Face(np.array([2, 2, 9, 9], np.float32), landmarks, 0.75)] for _ in photos]
+    def detect(self, photos, **_):
+        landmarks = (template("arcface", (112, 112)) / 8).astype(np.float32)
+        return [[Face(np.array([2, 2, 9, 9], np.float32), landmarks, 0.95)] for _ in photos]
 
     def align(self, photo, face):
         return np.full((112, 112, 3), photo.mean(axis=(0, 1)), np.uint8)
@@ -85,7 +88,7 @@ def test_going_on_keeps_what_is_known_of_earlier_crops(raw: Path, tmp_path: Path
     after = table(out)
     assert after.pop("carol/1.jpg")["status"] == "ok"
     assert after == before
-    assert after["bob/1.jpg"]["score"] == "0.7500"
+    assert after["bob/1.jpg"]["score"] == "0.9500"
 
 
 def test_a_crop_of_another_photo_is_not_kept(raw: Path, tmp_path: Path):
@@ -104,11 +107,11 @@ def test_an_interrupted_run_leaves_the_rows_of_all_crops(raw: Path, tmp_path: Pa
         put(raw / "aaron" / f"{number}.jpg", number)
     found, calls = model.detect, []
 
-    def detect(photos, *, max_side):
+    def detect(photos, **_):
         calls.append(len(photos))
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return found(photos, max_side=max_side)
+        return found(photos)
 
     monkeypatch.setattr(model, "detect", detect)
     with pytest.raises(KeyboardInterrupt, match="--resume"):

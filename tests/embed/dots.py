@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from facerec_cli.faces import Face
 from facerec_cli.faces.align import similarity, template, warp
+from facerec_cli.faces.views import View
 from facerec_cli.packs.manifest import EncoderSpec, License, ModelPack, Provenance
 
 COLORS = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 0], [0, 255, 255]])  # BGR
@@ -39,6 +40,7 @@ class DotModel:
 
     provider = "cpu"
     hash = "d07" * 21 + "d"
+    faint_score = 0.3
 
     def __init__(self) -> None:
         encoder = EncoderSpec("none.onnx", "", SIZE)
@@ -51,14 +53,15 @@ class DotModel:
 
     def detect(
         self,
-        images: Sequence[NDArray[np.uint8]],
+        photos: Sequence[View],
         *,
         min_score: float | None = None,
         max_side: int | None = None,
+        finer: bool = True,
     ) -> list[list[Face]]:
         with self.lock:
-            self.seen += [image.shape for image in images]
-        return [self._find(image) for image in images]
+            self.seen += [view.image.shape for view in photos]
+        return [self._find(view.image) for view in photos]
 
     def _find(self, image: NDArray[np.uint8]) -> list[Face]:
         points = []

@@ -145,11 +145,11 @@ def test_a_large_face_is_averaged_not_sampled(dots: DotModel) -> None:
     assert abs(quiet.mean() - 90) < 1 and quiet.std() < 1
 
 
-def test_rotation_is_tried_only_on_request(dots: DotModel) -> None:
+def test_photos_are_turned_unless_that_is_switched_off(dots: DotModel) -> None:
     photo = encoded(cv2.rotate(draw((200, 150), face_points((100, 75), 80)), cv2.ROTATE_180))
-    (result,) = embed_photos([photo], dots)
+    (result,) = embed_photos([photo], dots, EmbedOptions(rotate="none"))
     assert (result.status, result.rotation, result.reason) == ("no_face", 0, "no face was found")
-    (result,) = embed_photos([photo], dots, EmbedOptions(rotate="auto"))
+    (result,) = embed_photos([photo], dots)
     assert (result.status, result.rotation) == ("ok", 180)
 
 
@@ -179,7 +179,7 @@ def test_a_face_that_is_found_lying_is_turned_if_it_then_scores_more(
     assert (stands.rotation, result.rotation) == (0, turned)
     cosine = stands.faces[0].embedding @ result.faces[0].embedding
     assert (cosine > 0.9999) == (turned == 90)
-    (result,) = embed_photos([lies], model)
+    (result,) = embed_photos([lies], model, EmbedOptions(rotate="none"))
     assert result.rotation == 0 and result.faces[0].face is not None
     assert result.faces[0].face.score == lying
 
@@ -195,7 +195,7 @@ def test_the_turned_embedding_is_that_of_the_upright_photo(dots: DotModel) -> No
 class CrowdModel(DotModel):
     """Always the same four faces: small and central, large, tiny, and one without landmarks."""
 
-    def detect(self, images, *, min_score=None, max_side=None):  # type: ignore[no-untyped-def]
+    def detect(self, photos, **_):  # type: ignore[no-untyped-def]
         def face(x: float, y: float, side: float, score: float) -> Face:
             box = np.array([x - side / 2, y - side / 2, x + side / 2, y + side / 2], np.float32)
             return Face(box, face_points((x, y), side), score)
@@ -203,7 +203,7 @@ class CrowdModel(DotModel):
         lost = Face(np.array([0, 0, 9, 9], np.float32), np.full((5, 2), np.nan, np.float32), 0.99)
         one_point = Face(np.array([0, 0, 9, 9], np.float32), np.full((5, 2), 4, np.float32), 0.98)
         faces = [lost, one_point, face(90, 80, 40, 0.9), face(40, 40, 70, 0.8), face(190, 140, 12, 0.7)]
-        return [list(faces) for _ in images]
+        return [list(faces) for _ in photos]
 
 
 @pytest.mark.parametrize(

@@ -7,14 +7,15 @@ every fifth pixel of a large one.
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facerec_cli.faces import Face
+from facerec_cli.faces.face import Face
 from facerec_cli.images import REDUCTIONS, Photo, shrink
 from facerec_cli.images.memory import room
 
@@ -36,17 +37,17 @@ def room_for(photo: Photo, reduction: int) -> AbstractContextManager[object]:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A photo as the detector sees it.
+    """A photo at one scale and turn.
 
     Attributes:
-        photo: The encoded photo.
+        photo: The encoded photo; None where only pixels were given, which have no finer scale.
         image: (H, W, 3) uint8 BGR at ``reduction``, turned by ``rotation``.
         reduction: By what the sides were divided.
         rotation: Degrees clockwise.
         size: (width, height) of the upright photo at full size, not turned.
     """
 
-    photo: Photo
+    photo: Photo | None
     image: Image
     reduction: int
     rotation: int
@@ -61,10 +62,17 @@ class View:
         if reduction == self.reduction:
             return self
         if reduction < self.reduction:
+            assert self.photo is not None, "pixels at hand are at their finest scale"
             image = turn(self.photo.decode(reduction), self.rotation)
         else:
             image = shrink(self.image, reduction // self.reduction)
         return View(self.photo, image, reduction, self.rotation, self.size)
+
+    @contextmanager
+    def opened(self, reduction: int) -> Iterator[View]:
+        """The same photo at another scale for as long as the block lasts; huge ones wait for their turn."""
+        with room_for(self.photo, reduction) if self.photo is not None else nullcontext():
+            yield self.at(reduction)
 
     def move(self, points: Points, other: View) -> Points:
         """Carry (N, 2) points from this view to another of the same turn; pixel centres stay on centres."""
@@ -73,6 +81,11 @@ class View:
         upright = _turn_back(points, self.rotation, self.image)
         scaled = (upright + 0.5) * (self.reduction / other.reduction) - 0.5
         return _turn_points(scaled, other.rotation, other.image)
+
+    def moved(self, face: Face, other: View) -> Face:
+        """A face of this view in pixels of another of the same turn."""
+        box = self.move(face.box.reshape(2, 2), other).reshape(4)
+        return Face(box=box, landmarks=self.move(face.landmarks, other), score=face.score)
 
     def upright(self, points: Points) -> Points:
         """Carry (N, 2) points from this view to the upright photo at full size."""
@@ -86,13 +99,39 @@ class View:
         return Face(box=box, landmarks=self.upright(face.landmarks), score=face.score)
 
 
-def open_view(photo: Photo, side: int) -> View:
-    """Decode a photo at the strongest reduction that leaves about ``side`` pixels.
+def view_of(image: Image) -> View:
+    """The view of a photo whose pixels are all at hand.
+
+    Args:
+        image: (H, W, 3) uint8 BGR, upright.
+    """
+    return View(None, image, 1, 0, (image.shape[1], image.shape[0]))
+
+
+def search_scale(size: tuple[int, int], side: int) -> float:
+    """By what the sides of a photo are multiplied for its first search; never more than 1.
+
+    The longer side gets ``side`` pixels. A photo that is more than twice as long as it is wide (a panorama,
+    a long screenshot) would lose its faces that way; there the shorter side gets half of it.
+
+    Args:
+        size: (width, height) in pixels.
+        side: As ``max_side`` of ``FaceModel.detect``.
+    """
+    return min(1.0, side / min(max(size), 2 * min(size)))
+
+
+def reduction_for(scale: float) -> int:
+    """The strongest reduction whose photo is good enough for a scale.
 
     A quarter less is taken for enough: the next finer step has four times the pixels to decode and hold.
     """
-    longer = max(photo.header.width, photo.header.height)
-    reduction = max(r for r in REDUCTIONS if r == 1 or longer >= 0.75 * side * r)
+    return max(r for r in REDUCTIONS if r == 1 or 1 / r >= 0.75 * scale)
+
+
+def open_view(photo: Photo, side: int) -> View:
+    """Decode a photo at the strongest reduction that is good enough for :func:`search_scale`."""
+    reduction = reduction_for(search_scale((photo.header.width, photo.header.height), side))
     with room_for(photo, reduction):
         image = photo.decode(reduction)
     with room_for(photo, 1 if photo.rounded_to_square(image) else reduction):
