@@ -273,10 +273,17 @@ def test_a_rate_with_too_few_pairs_is_refused_or_said_to_be_unknown(study_file, 
     assert by_title["TAR at FAR 0.0001, %"].rows[0][1:] == ("not measurable",) * 4
 
 
-def test_people_too_few_for_any_rate_are_told_what_helps(study_file, tmp_path):
+def test_people_too_few_for_any_rate_are_told_what_helps(study_file, people, tmp_path):
+    few = tmp_path / "few"
+    twice = [folder for folder in sorted(people.iterdir()) if len(list(folder.iterdir())) > 1]
+    for folder in twice[:12]:
+        (few / folder.name).mkdir(parents=True)
+        for photo in sorted(folder.iterdir())[:2]:
+            shutil.copy(photo, few / folder.name)
     path = study_file()
-    path.write_text(path.read_text().replace("photos = 40", "photos = 4"))
-    with pytest.raises(InputError, match=r"different pairs, and it takes 30") as fault:
+    text = path.read_text().replace(people.as_posix(), few.as_posix())
+    path.write_text(text.replace('"clean clean", "clean px16", "natural"', '"clean clean"'))
+    with pytest.raises(InputError, match=r"24 different pairs, and it takes 30") as fault:
         conduct(read_protocol(path), tmp_path / "out")
     assert fault.value.hint == "Raise test.photos or give photos of more people."
 
@@ -356,8 +363,8 @@ def test_ctrl_c_ends_parallel_runs_with_one_sentence(study_file, tmp_path):
     finally:
         program.kill()
     assert program.returncode == 130, said
-    assert "Traceback" not in said and said.count("interrupted;") == 1
-    ending = " ".join(said[said.index("interrupted;") :].split())
+    assert "Traceback" not in said and said.count("interrupted:") == 1
+    ending = " ".join(said[said.index("interrupted:") :].split())
     assert "0 of 6 runs are finished" in ending and ending.endswith("--resume")
     assert len(list(out.glob("runs/*/last.pt"))) == 2  # the trainings saved themselves
 
