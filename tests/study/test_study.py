@@ -12,6 +12,7 @@ import sys
 import time
 import tomllib
 from itertools import pairwise
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from facerec_cli.cli import build_app
 from facerec_cli.datasets import open_stored
 from facerec_cli.errors import InputError, TrainingError, UsageError
 from facerec_cli.study import compare, intervals
-from facerec_cli.study.conduct import conduct
+from facerec_cli.study.conduct import _check_rates, conduct
 from facerec_cli.study.finding import finding
 from facerec_cli.study.prepare import prepare
 from facerec_cli.study.protocol import parse_protocol, read_protocol
@@ -273,18 +274,12 @@ def test_a_rate_with_too_few_pairs_is_refused_or_said_to_be_unknown(study_file, 
     assert by_title["TAR at FAR 0.0001, %"].rows[0][1:] == ("not measurable",) * 4
 
 
-def test_people_too_few_for_any_rate_are_told_what_helps(study_file, people, tmp_path):
-    few = tmp_path / "few"
-    twice = [folder for folder in sorted(people.iterdir()) if len(list(folder.iterdir())) > 1]
-    for folder in twice[:12]:
-        (few / folder.name).mkdir(parents=True)
-        for photo in sorted(folder.iterdir())[:2]:
-            shutil.copy(photo, few / folder.name)
-    path = study_file()
-    text = path.read_text().replace(people.as_posix(), few.as_posix())
-    path.write_text(text.replace('"clean clean", "clean px16", "natural"', '"clean clean"'))
+def test_people_too_few_for_any_rate_are_told_what_helps():
+    test = SimpleNamespace(far=0.1, subsets=("clean clean",))
+    protocol = SimpleNamespace(test=test, study=SimpleNamespace(judge="test"))
+    judged = SimpleNamespace(people=[0, 0, 1, 1, 2, 2, 3, 3])
     with pytest.raises(InputError, match=r"24 different pairs, and it takes 30") as fault:
-        conduct(read_protocol(path), tmp_path / "out")
+        _check_rates(protocol, SimpleNamespace(materials=SimpleNamespace(judged=judged)))
     assert fault.value.hint == "Raise test.photos or give photos of more people."
 
 
