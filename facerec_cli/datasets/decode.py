@@ -21,6 +21,7 @@ class BrokenPhotoError(ImageError):
 
     def __init__(self, message: str, *, status: str = "unreadable") -> None:
         super().__init__(status, message)
+        self.hint = "`facerec data check` lists every photo that cannot be used."
 
 
 def decode_rgb(data: bytes | memoryview, name: str) -> NDArray[np.uint8]:

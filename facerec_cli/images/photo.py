@@ -77,7 +77,7 @@ class Photo:
         return self._guarded(lambda: shrink(as_bgr8(_opencv(self.data, flag)), reduction))
 
     def decode_rgb(self) -> Image:
-        """The whole photo as :meth:`decode` gives it, but (H, W, 3) uint8 RGB, and ours to write to.
+        """The whole photo as :meth:`decode` gives it, but (H, W, 3) uint8 RGB.
 
         A JPEG has its channels in this order as it is decoded: turning them round afterwards is a twentieth
         of the time that a small crop takes.
@@ -87,7 +87,9 @@ class Photo:
         """
         if self.header.format == "jpeg" and _RGB is not None:
             return self._guarded(lambda: _opencv(self.data, _RGB))
-        return np.asarray(cv2.cvtColor(self.decode(), cv2.COLOR_BGR2RGB), np.uint8)
+        image = self.decode()
+        into = image if image.flags.writeable else None  # in place: photos are large
+        return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=into), np.uint8)
 
     def upright_size(self, image: Image) -> tuple[int, int]:
         """(width, height) of the whole photo, given the outcome of ``decode`` at any reduction.

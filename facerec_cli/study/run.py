@@ -96,6 +96,7 @@ class Job:
 
     def train(self) -> float:
         """Train, or go on; returns seconds, also of a training that an earlier call finished."""
+        from facerec_cli.images import quiet_decoders
         from facerec_cli.training.train import train
 
         key, done = self.training_key(), self.folder / _TRAINED
@@ -109,7 +110,8 @@ class Job:
         same = begun.is_file() and begun.read_text() == key
         done.unlink(missing_ok=True)  # best.pt will be another one before it is written again
         write_file(begun, key.encode())
-        seconds = train(self.recipe_to_train(), resume=same, force=not same).seconds
+        with quiet_decoders():
+            seconds = train(self.recipe_to_train(), resume=same, force=not same).seconds
         (self.folder / "last.pt").unlink(missing_ok=True)  # best.pt has the network; the rest is large
         write_file(done, json.dumps({"key": key, "seconds": seconds}).encode())
         return seconds
