@@ -1,7 +1,7 @@
 """Damage: to bytes, to text, to documents, to names and to folders.
 
-Every function takes the ``random.Random`` of its case first and changes nothing but what it returns, but ``plant``
-changes the folder. ``damage`` and its kin draw some kinds of damage and say which.
+Every function takes the ``random.Random`` of its case first and changes nothing but what it returns; only
+``plant`` changes a folder. ``damage`` and its kin draw some kinds of damage and say which.
 """
 
 from tests.fuzz.mutators.binary import damage, flip_bits, jpeg_sizes, many_scans, something_else
