@@ -55,9 +55,10 @@ def _open(data: str) -> FaceDataset:
 def info(data: Source, json_output: Json = False) -> None:
     """Count photos and people, and show how the photos are spread over them."""
     from facerec_cli.datasets.describe import describe
+    from facerec_cli.images import quiet_decoders
 
     dataset = _open(data)
-    with console.progress_bar("Looking at photos"):
+    with quiet_decoders(), console.progress_bar("Looking at photos"):
         found = describe(dataset)
     if json_output:
         console.result_json(found)

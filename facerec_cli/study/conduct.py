@@ -251,9 +251,11 @@ def _check_rates(protocol: Protocol, prepared: Prepared) -> None:
         most *= 2
     if not measurable([test.far], most):
         lowest = next((far for far in (0.001, 0.01, 0.1) if measurable([far], most)), None)
-        settle = f", or settle for a higher rate: --set test.far={lowest:g} --set test.fars=[{lowest:g}]"
+        settle = ""
+        if lowest is not None:
+            settle = f", or settle for a higher rate: --set test.far={lowest:g} --set test.fars=[{lowest:g}]"
         raise InputError(
             f"TAR at FAR {test.far:g} cannot be measured: {len(people)} photos of {judged} people give "
             f"{most:,} different pairs, and it takes {math.ceil(3 / test.far):,}.",
-            hint=f"Raise test.photos or give photos of more people{settle if lowest else ''}.",
+            hint=f"Raise test.photos or give photos of more people{settle}.",
         )

@@ -96,6 +96,7 @@ class Job:
 
     def train(self, told_to_stop: Callable[[], None]) -> float:
         """Train, or go on; returns seconds, also of a training that an earlier call finished."""
+        from facerec_cli.images import quiet_decoders
         from facerec_cli.training.report import Event, Stopping
         from facerec_cli.training.train import train
 
@@ -118,7 +119,8 @@ class Job:
         same = begun.is_file() and begun.read_text() == key
         done.unlink(missing_ok=True)  # best.pt will be another one before it is written again
         write_file(begun, key.encode())
-        seconds = train(self.recipe_to_train(), resume=same, force=not same, observer=listen).seconds
+        with quiet_decoders():
+            seconds = train(self.recipe_to_train(), resume=same, force=not same, observer=listen).seconds
         (self.folder / "last.pt").unlink(missing_ok=True)  # best.pt has the network; the rest is large
         write_file(done, json.dumps({"key": key, "seconds": seconds}).encode())
         if stopping:  # in its last step: this training is whole, but nobody wants the next one

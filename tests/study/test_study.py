@@ -12,6 +12,7 @@ import sys
 import time
 import tomllib
 from itertools import pairwise
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from facerec_cli.cli import build_app
 from facerec_cli.datasets import open_stored
 from facerec_cli.errors import InputError, TrainingError, UsageError
 from facerec_cli.study import compare, intervals
-from facerec_cli.study.conduct import conduct
+from facerec_cli.study.conduct import _check_rates, conduct
 from facerec_cli.study.finding import finding
 from facerec_cli.study.prepare import prepare
 from facerec_cli.study.protocol import parse_protocol, read_protocol
@@ -273,6 +274,15 @@ def test_a_rate_with_too_few_pairs_is_refused_or_said_to_be_unknown(study_file, 
     assert by_title["TAR at FAR 0.0001, %"].rows[0][1:] == ("not measurable",) * 4
 
 
+def test_people_too_few_for_any_rate_are_told_what_helps():
+    test = SimpleNamespace(far=0.1, subsets=("clean clean",))
+    protocol = SimpleNamespace(test=test, study=SimpleNamespace(judge="test"))
+    judged = SimpleNamespace(people=[0, 0, 1, 1, 2, 2, 3, 3])
+    with pytest.raises(InputError, match=r"24 different pairs, and it takes 30") as fault:
+        _check_rates(protocol, SimpleNamespace(materials=SimpleNamespace(judged=judged)))
+    assert fault.value.hint == "Raise test.photos or give photos of more people."
+
+
 def everything(folder):
     """Path -> (bytes, time of change) of all files."""
     files = (p for p in folder.rglob("*") if p.is_file())
@@ -348,8 +358,8 @@ def test_ctrl_c_ends_parallel_runs_with_one_sentence(study_file, tmp_path):
     finally:
         program.kill()
     assert program.returncode == 130, said
-    assert "Traceback" not in said and said.count("interrupted;") == 1
-    ending = " ".join(said[said.index("interrupted;") :].split())
+    assert "Traceback" not in said and said.count("interrupted:") == 1
+    ending = " ".join(said[said.index("interrupted:") :].split())
     assert "0 of 6 runs are finished" in ending and ending.endswith("--resume")
     assert len(list(out.glob("runs/*/last.pt"))) == 2  # the trainings saved themselves
 
