@@ -35,7 +35,7 @@ Source = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 OldTarget = Annotated[
-    Path | None, typer.Argument(metavar="[TARGET]", help="The same as -o.", show_default=False)
+    Path | None, typer.Argument(metavar="TARGET", help="The same as -o.", show_default=False)
 ]
 Seed = Annotated[int, typer.Option(help="Fixes the draw.", min=0)]
 
