@@ -8,19 +8,18 @@ calls :func:`keep_private`, so that no way into the package misses it.
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 from collections.abc import Mapping, MutableMapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-log = logging.getLogger("facerec")
+if TYPE_CHECKING:
+    from pathlib import (
+        Path,
+    )  # as logging below, imported where it is used: `import facerec_cli` costs nothing
 
 
-@dataclass(frozen=True, slots=True)
-class Switch:
+class Switch(NamedTuple):
     """A variable by which a dependency is told to be silent.
 
     Attributes:
@@ -74,7 +73,9 @@ def keep_private(environment: MutableMapping[str, str] = os.environ) -> None:
     if early is not None:
         silence(early)
         if device_id(environment):
-            log.warning(
+            import logging
+
+            logging.getLogger("facerec").warning(
                 "onnxruntime was imported before facerec_cli, with its telemetry on: it has written a device "
                 "id and may go on to report. Import facerec_cli first, or set ORT_DISABLE_TELEMETRY=1."
             )
@@ -103,6 +104,8 @@ def device_id(environment: Mapping[str, str] = os.environ) -> Path | None:
 
     The place is that of Linux, as its build 1.32 was seen to use it.
     """
+    from pathlib import Path
+
     cache = environment.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
     try:
         place = Path(cache, "Microsoft", "DeveloperTools", ".onnxruntime", "deviceid")

@@ -17,7 +17,7 @@ def bench(
     inputs: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[PHOTO...]",
+            metavar="PHOTO",
             help="Photos like those that you want to embed. Without any, photos without faces are made up, "
             "and the pipeline as a whole is not measured.",
             show_default=False,

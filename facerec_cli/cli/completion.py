@@ -92,7 +92,7 @@ def one_face() -> Iterable[str]:
 @_offering
 def pair_formats() -> Iterable[str]:
     """Formats of lists of pairs."""
-    from facerec_cli.verify.pairs import FORMATS
+    from facerec_cli.verify.pairlist import FORMATS
 
     return FORMATS
 

@@ -6,6 +6,7 @@ and ``--debug``, and turns every fault into one message and a documented exit co
 
 from __future__ import annotations
 
+import errno
 import functools
 import inspect
 import io
@@ -27,13 +28,21 @@ from rich.markup import escape
 
 from facerec_cli.cli.layout import broken, needed, one_below_the_other
 from facerec_cli.cli.streams import lose_output
-from facerec_cli.errors import EXIT_BUG, EXIT_INTERRUPTED, FacerecError, OutputError, was_interrupt
+from facerec_cli.errors import (
+    EXIT_BUG,
+    EXIT_INTERRUPTED,
+    FacerecError,
+    InputError,
+    OutputError,
+    was_interrupt,
+)
 from facerec_cli.progress import Progress, Stages, silent_stages
 from facerec_cli.resources import resource_error
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+_SHOWN_NAME = 80  # characters of a name that is too long
 _PIPE_WIDTH = 160  # a table in a pipe must not be cut at 80 columns
 
 _quiet = False
@@ -311,6 +320,15 @@ class _StderrHandler(logging.Handler):
             note(text)
 
 
+def _too_long(fault: BaseException) -> InputError | None:
+    """The error for a name that no disk holds, wherever it was first looked up; None for other faults."""
+    if not isinstance(fault, OSError) or fault.errno != errno.ENAMETOOLONG:
+        return None
+    name = str(fault.filename or "")
+    shown = name if len(name) <= _SHOWN_NAME else f"{name[:_SHOWN_NAME]}..."
+    return InputError(f"{shown} is too long for the name of a file or folder.", hint="Give a shorter name.")
+
+
 def _end(fault: BaseException, *, as_json: bool) -> NoReturn:
     """Report ``fault`` and leave with its exit code."""
     if _debug and not isinstance(fault, KeyboardInterrupt | BrokenPipeError):
@@ -323,7 +341,7 @@ def _end(fault: BaseException, *, as_json: bool) -> NoReturn:
     if not isinstance(fault, KeyboardInterrupt) and was_interrupt(fault):
         fault = KeyboardInterrupt()
     if not isinstance(fault, FacerecError):
-        fault = resource_error(fault) or fault
+        fault = resource_error(fault) or _too_long(fault) or fault
     if isinstance(fault, KeyboardInterrupt):
         kind, message, hint, code = "Interrupted", str(fault) or "interrupted", "", EXIT_INTERRUPTED
     elif isinstance(fault, FacerecError):

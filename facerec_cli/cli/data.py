@@ -35,7 +35,7 @@ Source = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 OldTarget = Annotated[
-    Path | None, typer.Argument(metavar="[TARGET]", help="The same as -o.", show_default=False)
+    Path | None, typer.Argument(metavar="TARGET", help="The same as -o.", show_default=False)
 ]
 Seed = Annotated[int, typer.Option(help="Fixes the draw.", min=0)]
 
@@ -55,9 +55,10 @@ def _open(data: str) -> FaceDataset:
 def info(data: Source, json_output: Json = False) -> None:
     """Count photos and people, and show how the photos are spread over them."""
     from facerec_cli.datasets.describe import describe
+    from facerec_cli.images import quiet_decoders
 
     dataset = _open(data)
-    with console.progress_bar("Looking at photos"):
+    with quiet_decoders(), console.progress_bar("Looking at photos"):
         found = describe(dataset)
     if json_output:
         console.result_json(found)

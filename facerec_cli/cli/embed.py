@@ -24,7 +24,7 @@ def embed(
     inputs: Annotated[
         list[str],
         typer.Argument(
-            metavar="INPUT...",
+            metavar="INPUT",
             help="Photos, folders (searched below), URLs of either, lists of paths (.txt), quoted patterns, "
             "or - for a list on standard input.",
             show_default=False,

@@ -20,7 +20,12 @@ _MEASURE, _TERMS, _IMPORT = "Crops and pairs to measure on", "What the file says
 @console.command
 def export(
     checkpoint: Annotated[
-        Path, typer.Argument(help="best.pt or last.pt of a run, or the run's folder.", show_default=False)
+        Path,
+        typer.Argument(
+            metavar="CHECKPOINT",
+            help="best.pt or last.pt of a run, or the run's folder.",
+            show_default=False,
+        ),
     ],
     name: Annotated[str, typer.Option(help="Register the model under this name.", show_default=False)] = "",
     output: Annotated[
@@ -91,7 +96,7 @@ def export(
     ] = None,
     pairs: Annotated[
         Path | None,
-        typer.Option(help="Labelled pairs to measure verification on.", rich_help_panel=_MEASURE),
+        typer.Option(help="Labeled pairs to measure verification on.", rich_help_panel=_MEASURE),
     ] = None,
     root: Annotated[
         Path | None,
@@ -230,6 +235,8 @@ def _show(report: ExportReport) -> None:
         )
         for reason in _reasons(report.torch):
             console.note(reason)
+    for file in report.files:  # not in the table, which breaks a long path in the middle
+        console.note(f"written: {_shown(file.path)}")
     if report.insightface:
         console.result(f"for insightface: {report.insightface}")
     if report.registered:
@@ -240,10 +247,16 @@ def _table(title: str, columns: tuple[str, ...], rows: list[tuple[str, ...]]) ->
     console.result_table(rows, columns=columns, title=title, right=columns[1:])
 
 
+def _shown(path: Path) -> Path:
+    """As short as it can be typed here."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
+
+
 def _file_row(file: ExportedFile) -> tuple[str, ...]:
     measured = file.measured
     return (
-        str(file.path),
+        file.path.name,
         f"{measured.size / 1e6:.2f}",
         f"{measured.crops_per_second:.1f}",
         f"{measured.agreement.smallest_cosine:.6f}",

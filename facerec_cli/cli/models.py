@@ -153,6 +153,7 @@ def pull(
     name: Annotated[
         str,
         typer.Argument(
+            metavar="NAME",
             help="A model that `facerec models list` shows as to pull.",
             autocompletion=completion.pullable_models,
         ),
@@ -200,7 +201,10 @@ def pull(
 @command
 def remove(
     name: Annotated[
-        str, typer.Argument(help="A registered model.", autocompletion=completion.registered_models)
+        str,
+        typer.Argument(
+            metavar="NAME", help="A registered model.", autocompletion=completion.registered_models
+        ),
     ],
     json_output: Json = False,
 ) -> None:
@@ -218,7 +222,8 @@ def remove(
 @command
 def check(
     name: Annotated[
-        str | None, typer.Argument(help="One model; all by default.", autocompletion=completion.models)
+        str | None,
+        typer.Argument(metavar="NAME", help="One model; all by default.", autocompletion=completion.models),
     ] = None,
     json_output: Json = False,
 ) -> None:

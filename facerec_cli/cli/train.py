@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import nullcontext
 from importlib.util import find_spec
 from typing import Annotated, Any
 
@@ -242,11 +243,12 @@ def train(
     if wanted > 1 and not dry_run and not is_child():
         raise typer.Exit(launch(sys.argv[1:], wanted))
     from facerec_cli.cli import train_view, train_words
+    from facerec_cli.images import quiet_decoders
 
     if dry_run:
         from facerec_cli.training.train import plan
 
-        with progress_bar("Opening data and network"):
+        with quiet_decoders(), progress_bar("Opening data and network"):
             planned = plan(settings)
         train_words.show_plan(planned, as_json=json_output)
         return
@@ -256,7 +258,8 @@ def train(
         train_view.silence()
         run(settings, resume=resume, force=force)
         return
-    with train_view.watch() as observer:
+    alone = "RANK" not in os.environ  # what NCCL and gloo say of several processes is wanted
+    with quiet_decoders() if alone else nullcontext(), train_view.watch() as observer:
         from facerec_cli.training.train import train as run  # seconds, in which something is to be seen
 
         outcome = run(settings, resume=resume, force=force, observer=observer)

@@ -5,7 +5,6 @@ OpenCV decodes: see docs/data.md for the measurement against torchvision and Pil
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,6 +21,7 @@ class BrokenPhotoError(ImageError):
 
     def __init__(self, message: str, *, status: str = "unreadable") -> None:
         super().__init__(status, message)
+        self.hint = "`facerec data check` lists every photo that cannot be used."
 
 
 def decode_rgb(data: bytes | memoryview, name: str) -> NDArray[np.uint8]:
@@ -38,10 +38,9 @@ def decode_rgb(data: bytes | memoryview, name: str) -> NDArray[np.uint8]:
         BrokenPhotoError: It is empty, truncated, too large or no photo at all.
     """
     try:
-        image = photo_of(data if isinstance(data, bytes) else bytes(data), name).decode()
+        return photo_of(data if isinstance(data, bytes) else bytes(data), name).decode_rgb()
     except ImageError as fault:
         raise BrokenPhotoError(f"{name} cannot be used: {fault.reason}.", status=fault.status) from fault
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)  # type: ignore[return-value]
 
 
 def read_photo(path: str, name: str) -> bytes:

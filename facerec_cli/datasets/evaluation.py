@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import pickle
 import posixpath
@@ -185,7 +186,10 @@ def split(
     """
     counts = np.bincount(dataset.labels, minlength=dataset.num_classes)
     people = np.flatnonzero(counts >= max(1, min_photos))
-    wanted = round(test_identities * len(people)) if test_identities < 1 else int(test_identities)
+    if not math.isfinite(test_identities):
+        wanted = 0
+    else:
+        wanted = round(test_identities * len(people)) if test_identities < 1 else int(test_identities)
     if not 1 <= wanted < len(people):
         raise UsageError(
             f"{test_identities:g} of {len(people):,} people leaves one side of the split empty.",

@@ -194,7 +194,8 @@ def _interrupted(destination: Destination, photos: int, step: int) -> str:
         return "interrupted before any work was done"
     left = sum(min(step, photos - index * step) for index in destination.missing(-(-photos // step)))
     return (
-        f"interrupted; {photos - left} of {photos} photos are safe. Go on with the same command and --resume"
+        f"interrupted; {photos - left:,} of {photos:,} photos are safe, which are saved {step} at a time. "
+        "Go on with the same command and --resume"
     )
 
 

@@ -21,6 +21,7 @@ from facerec_cli.embed.result import EmbeddedFace, EmbedOptions, PhotoResult
 from facerec_cli.errors import ModelError
 from facerec_cli.faces import Face, FaceModel
 from facerec_cli.faces.find import cut_faces, find_faces
+from facerec_cli.faces.proof import made_picture
 from facerec_cli.faces.runtime import default_threads
 from facerec_cli.faces.views import View, open_view
 from facerec_cli.images import ImageError, open_photo
@@ -129,16 +130,23 @@ def _find(works: list[_Work], model: FaceModel, options: EmbedOptions) -> None:
 
 
 def _encode(works: list[_Work], model: FaceModel, options: EmbedOptions) -> NDArray[np.float32]:
+    """(crops, D) raw embeddings; NaN for a crop that the model gives none for, such as a black one."""
     crops = [crop for work in works for crop in work.crops]
     if not crops:
         return np.zeros((0, model.pack.encoder.embedding_size), np.float32)
     raw = model.encode(np.stack(crops), flip=options.flip, batch_size=options.batch_size)
-    if not np.isfinite(raw).all() or not (raw != 0).any(axis=1).all():
+    bad = _is_none(raw)
+    raw[bad] = np.nan
+    if bad.all() and _is_none(model.encode(made_picture(*model.pack.encoder.input_size, seed=0)[None])).all():
         raise ModelError(
             f"The model {model.pack.name} gave an embedding that is not finite or all zero.",
             hint="Its file is damaged or not a face model, or its device computes wrongly: try --device cpu.",
         )
     return raw
+
+
+def _is_none(raw: NDArray[np.float32]) -> NDArray[np.bool_]:
+    return np.asarray(~np.isfinite(raw).all(axis=1) | ~(raw != 0).any(axis=1))
 
 
 def _finish(
@@ -151,11 +159,18 @@ def _finish(
     for work in works:
         faces = []
         for at, crop in enumerate(work.crops):
+            row += 1
+            if np.isnan(norms[row - 1]):
+                continue
             face = None if options.aligned or work.view is None else work.view.upright_face(work.found[at])
             kept = crop if keep_crops else None
             doubt = "" if options.aligned else work.doubts[at]
-            faces.append(EmbeddedFace(face, unit[row].copy(), float(norms[row]), kept, doubt))
-            row += 1
+            faces.append(EmbeddedFace(face, unit[row - 1].copy(), float(norms[row - 1]), kept, doubt))
+        if work.crops and not faces:
+            work.status, work.reason = (
+                "unreadable",
+                "the model gives no embedding for it, as if it were blank",
+            )
         width, height = work.view.size if work.view else (0, 0)
         rotation = work.view.rotation if work.view else 0
         results.append(

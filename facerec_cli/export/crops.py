@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from facerec_cli.backbones import Preprocessing
 from facerec_cli.errors import FacerecError, InputError, UsageError
 from facerec_cli.progress import Progress, silent
-from facerec_cli.verify.pairs import PairList
+from facerec_cli.verify.pairlist import PairList
 from facerec_cli.wording import counted
 
 log = logging.getLogger("facerec")

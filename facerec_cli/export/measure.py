@@ -100,9 +100,8 @@ def measure(
             hint="Networks whose inner values pass 65504 overflow in half precision. Leave out --fp16; "
             "--fp16-weights and --int8-weights compute in float32.",
         )
-    cosine = (reference * found).sum(1) / (
-        np.linalg.norm(reference, axis=1) * np.maximum(np.linalg.norm(found, axis=1), 1e-12)
-    )
+    a, b = np.asarray(reference, np.float64), np.asarray(found, np.float64)  # products of large values fit
+    cosine = (a * b).sum(1) / (np.linalg.norm(a, axis=1) * np.maximum(np.linalg.norm(b, axis=1), 1e-12))
     return Measurement(
         size=model.pack.encoder_path.stat().st_size,
         agreement=compare(reference, found),

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
+
+_MANY = 1000  # proposals above which OpenCV's program is faster than NumPy, a step for every face
 
 
 class Candidates(NamedTuple):
@@ -51,6 +54,10 @@ def best(found: Candidates, *, iou: float, offset: float = 0.0) -> NDArray[np.in
     Returns:
         Rows that stay, best score first; equal scores in the network's order.
     """
+    if len(found.scores) > _MANY:
+        sizes = found.boxes[:, 2:] - found.boxes[:, :2] + offset
+        rects = np.concatenate([found.boxes[:, :2], sizes], axis=1).astype(np.float64)
+        return np.asarray(cv2.dnn.NMSBoxes(rects.tolist(), found.scores.tolist(), 0.0, iou), np.int64).ravel()
     order = np.argsort(-found.scores, kind="stable")
     low, high = found.boxes[:, :2], found.boxes[:, 2:]
     area = np.prod(high - low + offset, axis=1)

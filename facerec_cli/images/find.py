@@ -114,7 +114,7 @@ def _absence(given: str) -> str:
     path = given.removeprefix("file://")
     if given == "-" or is_url(path):
         return ""
-    if glob.has_magic(given) and not is_url(given) and not os.path.lexists(given):
+    if _is_pattern(given) and not is_url(given):
         found = next(glob.iglob(given, recursive=True), None)
         return f"the pattern {given} matches nothing" if found is None else ""
     try:
@@ -124,6 +124,11 @@ def _absence(given: str) -> str:
     except ValueError:  # a NUL; the photo's row says so
         return ""
     return ""
+
+
+def _is_pattern(name: str) -> bool:
+    """Whether it stands for other names; one with a NUL byte, as damaged lists have, stands for none."""
+    return glob.has_magic(name) and "\0" not in name and not os.path.lexists(name)
 
 
 def absolute(path: str | os.PathLike[str]) -> str:
@@ -195,7 +200,7 @@ def _is_several(entry: str) -> bool:
     """Whether an entry is a folder, a pattern or a URL, which stand for any number of photos."""
     if is_url(entry):
         return not _is_photo(entry)
-    return os.path.isdir(entry) or (glob.has_magic(entry) and not os.path.lexists(entry))
+    return os.path.isdir(entry) or _is_pattern(entry)
 
 
 def _expand_entry(given: str, search: _Search) -> Iterator[str]:
@@ -210,7 +215,7 @@ def _expand_entry(given: str, search: _Search) -> Iterator[str]:
         else:
             yield first
             yield from photos
-    elif glob.has_magic(given) and not os.path.lexists(given):
+    elif _is_pattern(given):
         matches = sorted(glob.glob(given, recursive=True))
         for match in matches:
             yield from _walk(match, search, set()) if os.path.isdir(match) else [match]

@@ -21,6 +21,21 @@ _STANDALONE = frozenset([0x01, *range(0xD0, 0xD8)])
 _BETWEEN_SCANS = frozenset([0xC4, 0xCC, _DNL, _DRI, 0xDB, 0xFE, *range(0xE0, 0xF0)])
 END = b"\xff\xd9"
 
+# What a byte behind FF means before the first scan. One look-up a segment: crops are small, and many.
+_PASSED_OVER, _NO_MARKER, _NO_LENGTH, _FRAME, _SCAN = range(5)
+_ROLES = bytes(
+    _NO_MARKER
+    if byte in (0x00, 0xFF)
+    else _SCAN
+    if byte == _SOS
+    else _FRAME
+    if byte in _SOF
+    else _NO_LENGTH
+    if byte in _STANDALONE
+    else _PASSED_OVER
+    for byte in range(256)
+)
+
 _MARKER = re.compile(rb"\xff([^\x00\xff])")
 _AFTER_SCAN = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])")  # not stuffed, no restart
 _MAX_SEGMENTS = 100_000  # before the first scan; a file of a gigabyte could have a quarter of a milliard
@@ -65,19 +80,21 @@ def read_frame(data: bytes) -> Frame:
     kind = frame = 0  # where the frame header lies
     at = 2
     for _ in range(_MAX_SEGMENTS):
-        marker = data[at + 1]
-        if data[at] == 0xFF and 0 < marker < 0xFF:
-            at += 2
-        elif found := _MARKER.search(data, at, at + _MAX_RUBBISH):  # which libjpeg skips
-            marker, at = found[1][0], found.end()
-        else:
-            raise IndexError
-        if marker in _STANDALONE:
-            continue
-        if marker == _SOS:
-            return _frame(data, kind, frame, at)
-        if marker in _SOF:
-            kind, frame = marker, at
+        role = _ROLES[data[at + 1]] if data[at] == 0xFF else _NO_MARKER
+        at += 2
+        if role:
+            if role == _NO_MARKER:
+                found = _MARKER.search(data, at - 2, at - 2 + _MAX_RUBBISH)  # libjpeg skips what is before it
+                if found is None:
+                    raise IndexError
+                at = found.end()
+                role = _ROLES[data[at - 1]]
+            if role == _NO_LENGTH:
+                continue
+            if role == _SCAN:
+                return _frame(data, kind, frame, at)
+            if role == _FRAME:
+                kind, frame = data[at - 1], at
         at += data[at] << 8 | data[at + 1]
     raise ValueError("its jpeg header has no end")
 

@@ -135,7 +135,9 @@ def open_path(path: Path, *, overrides: PackOverrides | None = None) -> ModelPac
             archive = path.suffix.lower() in (".zip", ".tar", ".gz", ".tgz", ".7z")
             raise ModelError(
                 f"{path} is not an .onnx file or a pack folder.",
-                hint="Unpack it first, and add the folder." if archive else "",
+                hint="Unpack it first, and add the folder."
+                if archive
+                else "Name a folder with a pack.toml or ONNX files, or give an ONNX file the suffix .onnx.",
             )
         elif not _carries_manifest(path):
             return open_bare(path, overrides or PackOverrides(), flags=overrides is not None)

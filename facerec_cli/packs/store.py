@@ -174,6 +174,7 @@ def remove(name: str) -> Path:
     """
     entry = find(name.removeprefix(NAME_PREFIX))
     if entry is None:
+        _tidy(name.removeprefix(NAME_PREFIX))  # an earlier call may have been killed while it deleted
         raise ModelError(f"There is no model {name!r} here.", hint="facerec models list shows what there is.")
     if entry.origin == "embedded":
         raise ModelError(

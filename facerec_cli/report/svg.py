@@ -50,9 +50,10 @@ class Axis:
 
 
 def log_axis(label: str, low: float, high: float = 1.0) -> Axis:
-    """A logarithmic axis of rates with a grid line at each power of ten."""
-    start = int(np.floor(np.log10(low)))
-    powers = range(start, int(np.ceil(np.log10(high))) + 1)
+    """A logarithmic axis of rates with a grid line at each power of ten; it spans one power at least."""
+    end = int(np.ceil(np.log10(high)))
+    start = min(int(np.floor(np.log10(low))), end - 1)
+    powers = range(start, end + 1)
     ticks = [(10.0**p, percent(10.0**p)) for p in powers]
     return Axis(label, 10.0**start, ticks[-1][0], ticks, log=True)
 

@@ -6,6 +6,7 @@ import json
 import math
 import multiprocessing
 import os
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -121,10 +122,10 @@ def conduct(
     if dry_run:
         return None
     mark(protocol, prepared.materials, out)
-    if left:
-        with steps("judging the network before training", "photos"):
-            left = share_start(left, out)
     try:
+        if left:
+            with steps("judging the network before training", "photos"):
+                left = share_start(left, out)
         with steps("runs", "runs") as progress:
             failure = _perform_all(left, jobs, tell, progress)
     except KeyboardInterrupt:
@@ -163,7 +164,7 @@ def _perform_all(
     """Do all jobs; a failing one does not keep the others from being done. Returns what failed."""
     failed: list[tuple[Job, FacerecError]] = []
     began = time.monotonic()
-    for done, (job, outcome) in enumerate(_in_turn(left) if jobs == 1 else _at_once(left, jobs), 1):
+    for done, (job, outcome) in enumerate(_in_turn(left, tell) if jobs == 1 else _at_once(left, jobs), 1):
         if isinstance(outcome, FacerecError):
             failed.append((job, outcome))
             tell(f"{job.arm}, seed {job.seed} failed: {outcome}")
@@ -184,10 +185,16 @@ def _perform_all(
     )
 
 
-def _in_turn(left: Sequence[Job]) -> Iterator[tuple[Job, dict[str, Any] | FacerecError]]:
+def _in_turn(
+    left: Sequence[Job], tell: Callable[[str], None]
+) -> Iterator[tuple[Job, dict[str, Any] | FacerecError]]:
+    def told_to_stop() -> None:  # from a signal's handler, which may have come in the middle of a printing
+        words = ("told to stop: what is under way is finished and saved first",)
+        threading.Thread(target=tell, args=words).start()
+
     for job in left:
         try:
-            yield job, perform(job)
+            yield job, perform(job, told_to_stop)
         except FacerecError as fault:
             yield job, fault
 
@@ -244,9 +251,11 @@ def _check_rates(protocol: Protocol, prepared: Prepared) -> None:
         most *= 2
     if not measurable([test.far], most):
         lowest = next((far for far in (0.001, 0.01, 0.1) if measurable([far], most)), None)
-        settle = f", or settle for a higher rate: --set test.far={lowest:g} --set test.fars=[{lowest:g}]"
+        settle = ""
+        if lowest is not None:
+            settle = f", or settle for a higher rate: --set test.far={lowest:g} --set test.fars=[{lowest:g}]"
         raise InputError(
             f"TAR at FAR {test.far:g} cannot be measured: {len(people)} photos of {judged} people give "
             f"{most:,} different pairs, and it takes {math.ceil(3 / test.far):,}.",
-            hint=f"Raise test.photos or give photos of more people{settle if lowest else ''}.",
+            hint=f"Raise test.photos or give photos of more people{settle}.",
         )

@@ -148,7 +148,8 @@ def read_protocol(path: Path, assignments: Sequence[str] = ()) -> Protocol:
         document = parse_toml(path.read_text(encoding="utf-8"))
     except OSError as fault:
         raise InputError(
-            f"{path} cannot be read: {fault.strerror}.", hint="Name a study file that you may read."
+            f"{path} cannot be read: {fault.strerror}.",
+            hint="Name a study file that you may read; a checkout of facerec has some in examples/studies/.",
         ) from fault
     except ValueError as fault:
         raise InputError(

@@ -9,7 +9,7 @@ import dataclasses
 import hashlib
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,9 +94,19 @@ class Job:
         wanted = dict.fromkeys(TRACES, self.training_key()) | {RECORD: self.key()}
         return any(found[name] is not None and found[name] != wanted[name] for name in TRACES)
 
-    def train(self) -> float:
+    def train(self, told_to_stop: Callable[[], None]) -> float:
         """Train, or go on; returns seconds, also of a training that an earlier call finished."""
+        from facerec_cli.images import quiet_decoders
+        from facerec_cli.training.report import Event, Stopping
         from facerec_cli.training.train import train
+
+        stopping = False
+
+        def listen(event: Event) -> None:
+            nonlocal stopping
+            if isinstance(event, Stopping):
+                stopping = True
+                told_to_stop()
 
         key, done = self.training_key(), self.folder / _TRAINED
         if done.is_file() and (self.folder / "best.pt").is_file():
@@ -109,14 +119,22 @@ class Job:
         same = begun.is_file() and begun.read_text() == key
         done.unlink(missing_ok=True)  # best.pt will be another one before it is written again
         write_file(begun, key.encode())
-        seconds = train(self.recipe_to_train(), resume=same, force=not same).seconds
+        with quiet_decoders():
+            seconds = train(self.recipe_to_train(), resume=same, force=not same, observer=listen).seconds
         (self.folder / "last.pt").unlink(missing_ok=True)  # best.pt has the network; the rest is large
         write_file(done, json.dumps({"key": key, "seconds": seconds}).encode())
+        if stopping:  # in its last step: this training is whole, but nobody wants the next one
+            raise KeyboardInterrupt
         return seconds
 
 
-def perform(job: Job) -> dict[str, Any]:
+def perform(job: Job, told_to_stop: Callable[[], None] = lambda: None) -> dict[str, Any]:
     """Do one job, or return what it wrote when it was done before.
+
+    Args:
+        job: The job.
+        told_to_stop: Is called when a training is told to stop, which it does after its step. The call comes
+            between any two lines, so it must not print.
 
     Raises:
         FacerecError: The training cannot start or go on.
@@ -134,7 +152,7 @@ def perform(job: Job) -> dict[str, Any]:
     if job.arm == BEFORE:
         network = first_network(job.recipe)
     else:
-        record["seconds_training"] = job.train()
+        record["seconds_training"] = job.train(told_to_stop)
         network, facts = chosen_network(job.recipe, job.folder, job.settings, job.materials)
         record |= facts
         if job.materials.means and starts_at_means(job.recipe):

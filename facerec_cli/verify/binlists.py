@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from facerec_cli.errors import InputError
-from facerec_cli.verify.pairs import PairList
+from facerec_cli.verify.pairlist import PairList
 
 #: CFP has 7,000 pairs of 112 x 112 crops in 60 MB; a set that needs more than this is not one of them.
 MAX_BYTES = 2 << 30

@@ -21,7 +21,7 @@ from facerec_cli.errors import InputError
 from facerec_cli.tables.rows import read_rows
 from facerec_cli.tables.text import read_text, split_lines
 from facerec_cli.verify.names import is_file, is_folder
-from facerec_cli.verify.pairs import PairList, photo_table
+from facerec_cli.verify.pairlist import PairList, photo_table
 
 log = logging.getLogger("facerec")
 

@@ -14,7 +14,7 @@ from facerec_cli.errors import InputError
 from facerec_cli.tables.text import encoding_of, read_lines
 from facerec_cli.verify.names import is_folder
 from facerec_cli.verify.numbered import photos_in
-from facerec_cli.verify.pairs import PairList, Templates, photo_table
+from facerec_cli.verify.pairlist import PairList, Templates, photo_table
 
 _TID_MID, _LABELS, _POINTS = "*tid_mid*", "*template_pair_label*", "*_5pts_score*"
 

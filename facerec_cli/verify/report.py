@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +31,7 @@ from facerec_cli.verify.summary import measured_points, not_measured
 from facerec_cli.wording import counted, one_in
 
 HARDEST = 12  # pairs of each kind that are shown
-_LISTED = 50  # photos without an embedding that are named
+_LISTED = 50  # photos of a kind that are named
 _THUMBNAIL = 240  # pixels of the longer side, for screens with two to a point
 _HISTOGRAM_BINS = 120
 
@@ -66,7 +66,9 @@ def render(result: Verification) -> str:
     body += [tag("h2", "True accepts at a false accept rate"), _points(result)]
     if result.groups is not None:
         body += [tag("h2", "Groups"), _groups(result)]
-    body += [_hardest(result, same=True), _hardest(result, same=False), _failures(result)]
+    body += [_hardest(result, same=True), _hardest(result, same=False)]
+    body.append(_named(result, "Photos without an embedding", result.gallery.reasons))
+    body.append(_named(result, "Photos with a doubtful face, compared all the same", result.gallery.doubts))
     return page(title, body, note=_HOW)
 
 
@@ -261,16 +263,11 @@ def _thumbnail(image: Path | bytes, name: str) -> Markup:
     return tag("img", alt=name, src=jpeg(shrunk(photo, _THUMBNAIL)), loading="lazy")
 
 
-def _failures(result: Verification) -> Markup:
-    reasons = result.gallery.reasons
-    return _named(result, "Photos without an embedding", list(reasons.items()))
-
-
-def _named(result: Verification, title: str, photos: Sequence[tuple[int, str]]) -> Markup:
+def _named(result: Verification, title: str, photos: Mapping[int, str]) -> Markup:
     """Photos with what is to be said of each."""
     if not photos:
         return Markup()
-    rows = [Row([result.names[i], reason]) for i, reason in photos[:_LISTED]]
+    rows = [Row([result.names[i], reason]) for i, reason in sorted(photos.items())[:_LISTED]]
     more = len(photos) - len(rows)
     listing = tag("div", table(["photo", "reason"], rows, title), class_="long")
     return join(tag("h2", title), listing, tag("p", f"… and {more:,} more") if more else "")

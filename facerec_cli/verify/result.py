@@ -14,7 +14,7 @@ from facerec_cli.verify.card import ThresholdCard
 from facerec_cli.verify.distribution import Distribution
 from facerec_cli.verify.gallery import Gallery
 from facerec_cli.verify.groups import GroupReport
-from facerec_cli.verify.pairs import PairList
+from facerec_cli.verify.pairlist import PairList
 from facerec_cli.verify.statistics import Evaluation, OperatingPoint
 
 

@@ -17,7 +17,7 @@ from facerec_cli.packs.resolve import open_pack
 from facerec_cli.progress import Progress
 from facerec_cli.verify.cache import EmbeddingCache, cache_path
 from facerec_cli.verify.gallery import Gallery, embed_gallery
-from facerec_cli.verify.pairs import PairList
+from facerec_cli.verify.pairlist import PairList
 from facerec_cli.verify.settings import VerifySettings, open_for
 from facerec_cli.verify.vectorfile import match, read_vectors
 from facerec_cli.wording import counted

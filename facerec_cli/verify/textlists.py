@@ -17,7 +17,7 @@ from facerec_cli.tables.rows import Row, read_rows, word
 from facerec_cli.tables.text import read_text, split_lines
 from facerec_cli.verify.known import refuse_known
 from facerec_cli.verify.names import has_suffix
-from facerec_cli.verify.pairs import FORMATS, PairList, photo_table
+from facerec_cli.verify.pairlist import FORMATS, PairList, photo_table
 from facerec_cli.wording import counted
 
 log = logging.getLogger("facerec")

@@ -39,6 +39,7 @@ class VectorFile:
         settings: How, as far as the file says.
         photos: Photo -> row of its face, or None where it has none; None when the file names no photos.
         reasons: Photo -> why it has no row.
+        doubts: Photo -> why its face is doubtful.
     """
 
     path: Path
@@ -47,6 +48,7 @@ class VectorFile:
     settings: dict[str, Any]
     photos: dict[str, int | None] | None
     reasons: dict[str, str]
+    doubts: dict[str, str]
 
 
 def read_vectors(path: Path, *, faces: str = "main") -> VectorFile:
@@ -71,12 +73,12 @@ def read_vectors(path: Path, *, faces: str = "main") -> VectorFile:
     else:
         raise InputError(f"{str(path)!r} is not .npy, .npz or .parquet.")
     unit = _unit(vectors, path)
-    photos, reasons = (None, {}) if rows is None else _photos(rows, len(unit), path, faces)
+    photos, reasons, doubts = (None, {}, {}) if rows is None else _photos(rows, len(unit), path, faces)
     model, settings = (_part(document, name, path) for name in ("model", "settings"))
     info = ModelInfo(
         str(model.get("name", "")), str(model.get("sha256", "")), str(document.get("provider", ""))
     )
-    return VectorFile(path, unit, info, settings, photos, reasons)
+    return VectorFile(path, unit, info, settings, photos, reasons, doubts)
 
 
 def match(file: VectorFile, names: Sequence[str], rows_by_template: int | None = None) -> Gallery:
@@ -102,10 +104,13 @@ def match(file: VectorFile, names: Sequence[str], rows_by_template: int | None =
     found = find_photos(names, file.photos, repr(str(file.path)))
     vectors = np.zeros((len(names), file.vectors.shape[1]), np.float32)
     reasons: dict[int, str] = {}
+    doubts: dict[int, str] = {}
     for i, photo in enumerate(found):
         row = None if photo is None else file.photos[photo]
-        if row is not None:
+        if photo is not None and row is not None:
             vectors[i] = file.vectors[row]
+            if photo in file.doubts:
+                doubts[i] = file.doubts[photo]
         else:
             reasons[i] = "missing: not in the embeddings file" if photo is None else file.reasons[photo]
     failed = np.zeros(len(names), bool)
@@ -117,7 +122,7 @@ def match(file: VectorFile, names: Sequence[str], rows_by_template: int | None =
             "name a photo by the same folders, from the end of its path on; "
             f"the file's first is {next(iter(file.photos), 'none')!r}.",
         )
-    return Gallery(vectors, failed, reasons, file.model, file.settings)
+    return Gallery(vectors, failed, reasons, file.model, file.settings, doubts=doubts)
 
 
 def _part(document: dict[str, Any], name: str, path: Path) -> dict[str, Any]:
@@ -154,10 +159,11 @@ def _unit(vectors: NDArray[Any], path: Path) -> NDArray[np.float32]:
 
 def _photos(
     rows: list[dict[str, Any]], count: int, path: Path, rule: str
-) -> tuple[dict[str, int | None], dict[str, str]]:
-    """One row per photo from a table with a row per face."""
+) -> tuple[dict[str, int | None], dict[str, str], dict[str, str]]:
+    """One row per photo from a table with a row per face, why others have none, and which are doubtful."""
     photos: dict[str, int | None] = {}
     reasons: dict[str, str] = {}
+    doubts: dict[str, str] = {}
     found: dict[str, list[dict[str, Any]]] = {}
     for entry in rows:
         name = str(entry["path"])
@@ -176,7 +182,10 @@ def _photos(
         # A list may name a photo twice, and then the file has each of its faces twice.
         faces = {tuple(entry.get(key) for key in ("face", *_BOX)): entry for entry in reversed(entries)}
         found[name] = entries = list(reversed(faces.values()))
-        photos[name] = _chosen(entries, rule, path)["row"]
+        chosen = _chosen(entries, rule, path)
+        photos[name] = chosen["row"]
+        if chosen.get("status") == "doubtful":
+            doubts[name] = str(chosen.get("reason") or "no reason is given")
     unsized = sum(len(e) > 1 and "x1" in e[0] and "width" not in e[0] for e in found.values())
     if unsized and rule != "largest":
         log.warning(
@@ -186,7 +195,7 @@ def _photos(
             rule,
             counted(unsized, "photo"),
         )
-    return photos, reasons
+    return photos, reasons, doubts
 
 
 def _whole(text: Any, what: str, path: Path) -> int | None:

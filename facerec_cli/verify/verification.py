@@ -17,7 +17,8 @@ from facerec_cli.verify.folds import stratified_folds
 from facerec_cli.verify.groups import GroupReport, group_rates, read_groups
 from facerec_cli.verify.ijb import pool
 from facerec_cli.verify.names import is_folder
-from facerec_cli.verify.pairs import PairList, photo_table, read_pairs
+from facerec_cli.verify.pairlist import PairList, photo_table
+from facerec_cli.verify.pairs import read_pairs
 from facerec_cli.verify.photos import Verdict, verify_photos
 from facerec_cli.verify.result import Verification
 from facerec_cli.verify.scoring import score_pairs

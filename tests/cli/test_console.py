@@ -229,3 +229,10 @@ except KeyboardInterrupt:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
     assert (done.stdout, done.returncode) == ("interrupted\n", 0), done.stderr
     assert "Exception ignored" not in done.stderr
+
+
+def test_a_name_that_is_too_long_is_the_users_wherever_it_was_looked_up() -> None:
+    done = _run("import os; os.stat('n' * 300)")
+    assert done.returncode == errors.InputError.exit_code
+    assert "n" * 80 + "... is too long for the name of a file or folder." in " ".join(done.stderr.split())
+    assert "n" * 81 not in done.stderr and "Give a shorter name." in done.stderr

@@ -15,9 +15,9 @@ from typer.testing import CliRunner
 from facerec_cli.cli import build_app
 from facerec_cli.datasets import open_dataset
 from facerec_cli.datasets.describe import check, perceptual_hash
-from facerec_cli.datasets.evaluation import draw_pairs, open_evaluation
+from facerec_cli.datasets.evaluation import draw_pairs, open_evaluation, split
 from facerec_cli.datasets.synthetic import SyntheticDataset
-from facerec_cli.errors import InputError
+from facerec_cli.errors import InputError, UsageError
 from facerec_cli.verify.pairs import read_pairs
 
 
@@ -154,6 +154,13 @@ def test_pairs_are_never_drawn_twice_and_go_round_the_people():
     assert len(draw_pairs(labels, 10_000, folds=2).same) == 360  # 30 people with 6 pairs each
     with pytest.raises(InputError, match="two photos of a person"):
         draw_pairs(np.arange(50), 20, folds=1)
+
+
+@pytest.mark.parametrize("part", [0.0, -1.0, 4000.0, 1e300, float("inf"), float("nan")])
+def test_a_split_that_leaves_a_side_empty_is_refused(people: Path, tmp_path: Path, part: float):
+    with pytest.raises(UsageError, match="leaves one side of the split empty"):
+        split(open_dataset(people), tmp_path / "lists", test_identities=part)
+    assert not (tmp_path / "lists").exists()
 
 
 def test_split_shares_no_person(people: Path, tmp_path: Path):

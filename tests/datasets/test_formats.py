@@ -68,6 +68,16 @@ def test_image_is_rgb(tmp_path: Path):
     assert open_dataset(tmp_path).image(0)[0, 0].tolist() == [255, 0, 0]
 
 
+def test_a_photo_whose_decoder_gives_memory_that_is_read_only_is_rgb_too(tmp_path: Path):
+    heif = pytest.importorskip("pillow_heif")
+    (tmp_path / "ann").mkdir()
+    red = np.zeros((64, 64, 3), np.uint8)
+    red[..., 0] = 200
+    heif.from_bytes("RGB", (64, 64), red.tobytes()).save(tmp_path / "ann" / "1.heic", quality=-1)
+    image = open_dataset(tmp_path).image(0)
+    assert image[32, 32, 0] > 150 and image[32, 32, 2] < 60
+
+
 @pytest.mark.parametrize(
     ("target", "to"), [("x.rec", "rec"), ("x", "rec"), ("tars", "tar"), ("copy", "folder")]
 )

@@ -131,7 +131,7 @@ def test_a_terminated_run_ends_with_130_and_says_how_to_go_on(repository: Path, 
     running.send_signal(signal.SIGTERM)
     _, said = running.communicate(timeout=60)
     assert running.returncode == 130
-    assert "of 600 photos are safe. Go on with the same command and --resume" in said
+    assert "of 600 photos are safe, which are saved 256 at a time. Go on with the same command" in said
     assert "Traceback" not in said and not (tmp_path / "out.npy").exists()
 
 

@@ -192,6 +192,28 @@ def test_the_turned_embedding_is_that_of_the_upright_photo(dots: DotModel) -> No
     np.testing.assert_allclose(first, second, atol=1e-6)
 
 
+class StandardizingModel(DotModel):
+    """Has no embedding for a crop of one shade, as networks that standardize each crop."""
+
+    def encode(self, crops, **options):  # type: ignore[no-untyped-def]
+        raw = super().encode(crops, **options)
+        raw[crops.std(axis=(1, 2, 3)) == 0] = np.nan
+        return raw
+
+
+def test_a_crop_without_an_embedding_is_a_row_and_not_the_end() -> None:
+    model, options = StandardizingModel(), EmbedOptions(aligned=True)
+    black = encoded(np.zeros((112, 112, 3), np.uint8))
+    face = encoded(draw((112, 112), face_points((56, 56), 112)))
+    for sources in ([black, face, black], [black, face], [black]):
+        results = list(embed_photos(sources, model, options))
+        assert [result.status for result in results] == [
+            "unreadable" if source is black else "ok" for source in sources
+        ]
+        assert all(np.isfinite(one.embedding).all() for result in results for one in result.faces)
+        assert "no embedding" in results[0].reason
+
+
 class CrowdModel(DotModel):
     """Always the same four faces: small and central, large, tiny, and one without landmarks."""
 

@@ -140,24 +140,35 @@ def test_the_callers_arithmetic_is_left_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("installed", "expected"),
+    ("installed", "driver", "expected"),
     [
-        ({"onnxruntime"}, None),
-        (set(), None),
+        ({"onnxruntime"}, True, None),
+        (set(), True, None),
         (
             {"onnxruntime", "onnxruntime-gpu"},
+            True,
             "pip uninstall -y onnxruntime onnxruntime-gpu && "
             "pip install --force-reinstall 'onnxruntime-gpu[cuda,cudnn]'",
         ),
-        ({"onnxruntime", "onnxruntime-openvino"}, "pip install --force-reinstall onnxruntime-openvino"),
+        (
+            {"onnxruntime", "onnxruntime-gpu"},
+            False,
+            "pip uninstall -y onnxruntime onnxruntime-gpu && pip install --force-reinstall onnxruntime",
+        ),
+        (
+            {"onnxruntime", "onnxruntime-openvino"},
+            False,
+            "pip install --force-reinstall onnxruntime-openvino",
+        ),
     ],
 )
 def test_two_builds_of_onnxruntime(
-    monkeypatch: pytest.MonkeyPatch, installed: set[str], expected: str | None
+    monkeypatch: pytest.MonkeyPatch, installed: set[str], driver: bool, expected: str | None
 ) -> None:
+    monkeypatch.setattr(runtime, "_nvidia", lambda: driver)
     monkeypatch.setattr(runtime, "_version", lambda name: "1.0" if name in installed else None)
     advice = wheel_conflict()
-    assert advice is None if expected is None else expected in str(advice)
+    assert advice is None if expected is None else str(advice).endswith(expected)
 
 
 def test_auto_says_why_a_second_build_leaves_it_on_the_cpu(

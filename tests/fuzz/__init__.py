@@ -4,7 +4,7 @@
 
 =============== ====================================================================================
 ``seeds``       valid inputs of every format, made in code
-``mutators``    damage: to bytes, to text, to documents, to names, to folders
+``mutators/``   damage: to bytes, to text, to documents, to names, to folders
 ``families/``   one module a kind of input; each makes a folder with inputs and the command for it
 ``sandbox``     the folder of one run, and what a run is (:class:`~tests.fuzz.sandbox.Case`)
 ``worker``      a process that runs many commands, each with its own folders and captured output

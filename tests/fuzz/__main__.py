@@ -10,6 +10,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
@@ -69,8 +70,15 @@ def fuzz(
     threads = [threading.Thread(target=work, args=(i,)) for i in range(jobs)]
     for thread in threads:
         thread.start()
-    for thread in threads:
-        thread.join()
+    try:
+        for thread in threads:
+            thread.join()
+    except KeyboardInterrupt:  # what is under way is ended, and what was done is told
+        with suppress(Empty):
+            while True:
+                waiting.get_nowait()
+        for thread in threads:
+            thread.join()
     shutil.rmtree(scratch, ignore_errors=True)
     return tallies
 

@@ -154,6 +154,7 @@ def test_patterns_are_expanded_and_one_without_a_match_is_kept(tree: Path) -> No
         "all.txt",
         "odd[1].jpg",
         "a\0b",
+        "a\0*/b?",
     ],
 )
 def test_inputs_of_which_one_exists_are_taken(tree: Path, name: str) -> None:

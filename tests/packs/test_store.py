@@ -175,6 +175,16 @@ def test_remove_takes_no_paths(tiny, tmp_path, name):
     assert (user_packs() / "tiny" / "pack.toml").exists()
 
 
+def test_what_a_killed_remove_left_is_cleared_by_the_next(tiny, tmp_path):
+    register(tiny.pack(tmp_path / "p").folder)
+    left = user_packs() / ".adding+tiny+killed"
+    left.mkdir()
+    (user_packs() / "tiny").rename(left / "tiny")
+    with pytest.raises(ModelError, match="no model 'tiny'"):
+        remove("tiny")
+    assert leftovers() == []
+
+
 def test_check_names_the_broken_pack_and_passes_the_others(tiny, tmp_path):
     broken = register(tiny.pack(tmp_path / "a", "broken").folder)
     register(tiny.pack(tmp_path / "b", "fine", seed=1).folder)

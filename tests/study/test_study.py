@@ -12,6 +12,7 @@ import sys
 import time
 import tomllib
 from itertools import pairwise
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from facerec_cli.cli import build_app
 from facerec_cli.datasets import open_stored
 from facerec_cli.errors import InputError, TrainingError, UsageError
 from facerec_cli.study import compare, intervals
-from facerec_cli.study.conduct import conduct
+from facerec_cli.study.conduct import _check_rates, conduct
 from facerec_cli.study.finding import finding
 from facerec_cli.study.prepare import prepare
 from facerec_cli.study.protocol import parse_protocol, read_protocol
@@ -273,6 +274,15 @@ def test_a_rate_with_too_few_pairs_is_refused_or_said_to_be_unknown(study_file, 
     assert by_title["TAR at FAR 0.0001, %"].rows[0][1:] == ("not measurable",) * 4
 
 
+def test_people_too_few_for_any_rate_are_told_what_helps():
+    test = SimpleNamespace(far=0.1, subsets=("clean clean",))
+    protocol = SimpleNamespace(test=test, study=SimpleNamespace(judge="test"))
+    judged = SimpleNamespace(people=[0, 0, 1, 1, 2, 2, 3, 3])
+    with pytest.raises(InputError, match=r"24 different pairs, and it takes 30") as fault:
+        _check_rates(protocol, SimpleNamespace(materials=SimpleNamespace(judged=judged)))
+    assert fault.value.hint == "Raise test.photos or give photos of more people."
+
+
 def everything(folder):
     """Path -> (bytes, time of change) of all files."""
     files = (p for p in folder.rglob("*") if p.is_file())
@@ -348,8 +358,8 @@ def test_ctrl_c_ends_parallel_runs_with_one_sentence(study_file, tmp_path):
     finally:
         program.kill()
     assert program.returncode == 130, said
-    assert "Traceback" not in said and said.count("interrupted;") == 1
-    ending = " ".join(said[said.index("interrupted;") :].split())
+    assert "Traceback" not in said and said.count("interrupted:") == 1
+    ending = " ".join(said[said.index("interrupted:") :].split())
     assert "0 of 6 runs are finished" in ending and ending.endswith("--resume")
     assert len(list(out.glob("runs/*/last.pt"))) == 2  # the trainings saved themselves
 
@@ -453,6 +463,47 @@ def test_a_training_of_other_settings_that_was_stopped_is_not_judged(study_file,
     assert lr != 0.3
 
 
+def _interrupt_at(monkeypatch, wanted):
+    """Ctrl-C in the middle of the training step for which ``wanted(recipe, step)`` is true."""
+    from facerec_cli.training import train as module
+
+    step = module._step
+
+    def interrupted(parts, progress, *rest):
+        if wanted(parts, progress.step):
+            signal.raise_signal(signal.SIGINT)
+        return step(parts, progress, *rest)
+
+    monkeypatch.setattr(module, "_step", interrupted)
+
+
+def test_an_interrupt_of_the_trial_steps_ends_them_at_once(study_file, tmp_path, monkeypatch):
+    taken = []
+    _interrupt_at(monkeypatch, lambda parts, step: taken.append(step) or step == 1)
+    with pytest.raises(KeyboardInterrupt):
+        conduct(read_protocol(study_file()), tmp_path / "out")
+    assert taken == [0, 1]  # neither the trial's last step nor another arm's
+    assert not (tmp_path / "out" / "runs").exists()
+    assert not list((tmp_path / "out").glob(".probe*"))
+
+
+def test_an_interrupt_in_the_last_step_of_a_run_does_not_begin_the_next_one(
+    study_file, tmp_path, monkeypatch
+):
+    sentences = []
+    _interrupt_at(
+        monkeypatch,
+        lambda parts, step: "probe" not in parts.recipe.run.out and step == parts.plan.steps - 1,
+    )
+    with pytest.raises(KeyboardInterrupt, match=r"0 of \d runs are finished .* --resume"):
+        conduct(read_protocol(study_file()), tmp_path / "out", tell=sentences.append)
+    assert sum("told to stop" in sentence for sentence in sentences) == 1
+    assert len(list((tmp_path / "out" / "runs").glob("*/trained.json"))) == 1
+    monkeypatch.undo()
+    found = conduct(read_protocol(study_file()), tmp_path / "out", resume=True)
+    assert {"arcface", "npt"} <= set(found.results["arms"])
+
+
 def test_an_arm_that_cannot_be_trained_is_named_at_once(study_file, tmp_path):
     protocol = read_protocol(study_file(), ["arms.npt.optimizer.lr=1e30"])
     with pytest.raises(InputError, match=r"\[arms.npt\] cannot be trained"):
@@ -464,10 +515,10 @@ def test_a_run_that_fails_later_leaves_a_report_of_the_others(study_file, tmp_pa
 
     perform = module.perform
 
-    def failing(job):
+    def failing(job, *told):
         if job.arm == "npt":
             raise TrainingError("the loss is not finite.", hint="Lower the rate.")
-        return perform(job)
+        return perform(job, *told)
 
     monkeypatch.setattr(module, "perform", failing)
     with pytest.raises(TrainingError, match=r"2 of 6 runs failed, npt with seed 0") as fault:

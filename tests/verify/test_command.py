@@ -250,6 +250,27 @@ def test_report_is_one_file_with_every_part(gallery, tmp_path):
     assert len(wrong) <= 1 and "wrong " not in words.replace("wrong at", "")
 
 
+def test_doubtful_faces_of_embeddings_are_compared_and_named(gallery, tmp_path):
+    table = (
+        (gallery / "e.csv").read_text().replace("p03/2.jpg,14,ok,", "p03/2.jpg,14,doubtful,found <late> only")
+    )
+    assert "doubtful" in table
+    (tmp_path / "e.csv").write_text(table)
+    (tmp_path / "e.npy").write_bytes((gallery / "e.npy").read_bytes())
+    arguments = ("--embeddings", tmp_path / "e.npy", "--report", tmp_path / "r.html", "--json")
+    document = json.loads(run(gallery / "list.txt", *arguments).stdout)
+    assert document["failures"] == 0
+    assert document["doubtful_photos"] == {
+        "count": 1,
+        "photos": [{"photo": "p03/2.jpg", "reason": "found <late> only"}],
+    }
+    page = (tmp_path / "r.html").read_text("utf-8")
+    section = page[page.index("Photos with a doubtful face") :]
+    assert "p03/2.jpg" in section and "found &lt;late&gt; only" in section
+    run(gallery / "list.txt", "--embeddings", gallery / "e.npy", "--report", tmp_path / "r.html")
+    assert "doubtful" not in re.sub(r"(?s)<style>.*?</style>", "", (tmp_path / "r.html").read_text("utf-8"))
+
+
 def test_all_pairs_of_a_folder(gallery, tmp_path):
     for i in range(160):
         photo = tmp_path / "people" / f"p{i // 4:02d}" / f"{i % 4}.jpg"

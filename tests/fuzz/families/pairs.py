@@ -169,7 +169,7 @@ def _verify(
         argv,
         f"{kind}: " + "; ".join(told),
         outputs,
-        suspects=[damaged, "list"]
+        suspects=[damaged, "list", "ijbc"]
         if damaged and not set(argv) & {"--save-threshold", "--bootstrap", "--format"}
         else [],
         whole=whole,

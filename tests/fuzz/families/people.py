@@ -92,6 +92,8 @@ def data_command(
         argv = ["train", "--data", given, "--out", "run", *_TRAIN, *mutators.pick(random, ("--json",), 0.5)]
         argv += ["--dry-run"] if kind == "dry" else []
         outputs, whole = ["run", "run/*"], False
+    if suspects:  # or one of its photos, or all of them
+        suspects = (*suspects, *(f"p{i}" for i in range(6)), "batch", "no such file")
     return Case(argv, "; ".join(told), outputs, suspects=list(suspects), whole=whole, counts=counts)
 
 
