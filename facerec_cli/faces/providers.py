@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import logging
 import platform
 from pathlib import Path
@@ -120,7 +122,8 @@ def _sessions(runtime: Any, path: Path, device: str, threads: int) -> list[Any]:
         wanted.append("cuda")  # for what TensorRT does not cover
     providers = [(PROVIDERS[name], provider_options(name, path)) for name in wanted]
     try:
-        return [runtime.InferenceSession(content, options, providers=providers) for content in contents]
+        with contextlib.redirect_stdout(io.StringIO()):  # its Python part prints there what it then raises
+            return [runtime.InferenceSession(content, options, providers=providers) for content in contents]
     except faults(runtime) as fault:
         raise explained(path, fault) from fault
 
