@@ -32,6 +32,9 @@ PHOTOS: dict[str, tuple[str, str]] = {  # format -> pattern of its first bytes, 
 }
 """The formats of photos that can be read."""
 
+ONNX = "an ONNX model"
+"""The name of a file that begins as ONNX does."""
+
 _POINTER = "a Git LFS pointer, not the file itself"
 _PAGE = "a web page"
 _MESSAGE = ", such as the message of a failed download"
@@ -78,7 +81,9 @@ _OTHERS: tuple[tuple[str, str, str], ...] = (
     (r"SQLite format 3\x00", "an SQLite database", ""),
     (r"\x80[\x02-\x05](?:[\x80-\x9f].|[\]}(cKX])", "a pickle of Python", ""),
     (r"\x0a\x23\xd7\xce", "a RecordIO file", ""),
-    (r"\x08[\x01-\x20](?:\x12|\x3a|\x22)", "an ONNX model", ""),
+    (r"\x08[\x01-\x20](?:\x12|\x3a|\x22)", ONNX, ""),
+    (r".{4}TFL3", "a TensorFlow Lite file", "export the network to ONNX, e.g. with tf2onnx"),
+    (r".{4}ORTM", "a model in ONNX Runtime's own .ort form", "use the .onnx file that it was made of"),
     (r"\x7fELF|MZ[^\n]{3}\x00|\xcf\xfa\xed\xfe|\xca\xfe\xba\xbe", "a program", ""),
 )
 # fmt: on
@@ -98,6 +103,11 @@ class Content(NamedTuple):
     advice: str = ""
     photo: str = ""
     text: bool = False
+
+    @property
+    def hint(self) -> str:
+        """The advice as a sentence."""
+        return self.advice[:1].upper() + self.advice[1:] + "." if self.advice else ""
 
 
 _PHOTO_PATTERNS = tuple((name, re.compile(p.encode("latin-1"), re.DOTALL)) for name, (p, _) in PHOTOS.items())
@@ -143,7 +153,7 @@ def refuse_pointer(head: bytes, name: str, error: type[FacerecError] = InputErro
     """
     found = recognize(head)
     if found is not None and (lfs_pointer(head) or found.name == _PAGE):
-        raise error(f"{name} is {found.name}.", hint=_sentence(found.advice))
+        raise error(f"{name} is {found.name}.", hint=found.hint)
 
 
 def refuse_as_list(head: bytes, name: str, *, what: str = "list") -> None:
@@ -160,12 +170,8 @@ def refuse_as_list(head: bytes, name: str, *, what: str = "list") -> None:
     found = recognize(head)
     if found is None or (not found.text and _CONTROL.search(head[:HEAD]) is None):
         return  # "BM" and "P5 " begin good lists too, but no list has control characters
-    hint = _sentence(found.advice) or "A list is text with a line for each entry."
+    hint = found.hint or "A list is text with a line for each entry."
     if found.photo:
         hint = "Name photos by their own names, as in: facerec embed photo.jpg"
     name = "Standard input" if name == "standard input" else name  # a file's name stays as it is
     raise InputError(f"{name} is {found.name} and no {what}.", hint=hint)
-
-
-def _sentence(advice: str) -> str:
-    return advice[:1].upper() + advice[1:] + "." if advice else ""

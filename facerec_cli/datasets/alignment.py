@@ -32,8 +32,8 @@ class Outcome:
 
     Attributes:
         photo: Its name in the source.
-        status: "ok", "kept" (a crop of an earlier run of which nothing is known), "no_face", or why it could
-            not be read.
+        status: "ok", "doubtful" (cut, but its place may be wrong), "kept" (a crop of an earlier run of which
+            nothing is known), "no_face", or why it could not be read.
         faces: How many faces were found.
         score: Detection score of the chosen one, or NaN.
         crop: The crop's path in the target, or "".

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from facerec_cli.errors import FacerecError, ModelError
 from facerec_cli.resources import resource_error
+from facerec_cli.sniff import HEAD, ONNX, recognize
 
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
@@ -70,30 +71,21 @@ def not_onnx(path: Path) -> ModelError:
     """The refusal of a file that is no ONNX file, with what it seems to be."""
     try:
         with path.open("rb") as stream:
-            head = stream.read(512)
+            found = recognize(stream.read(HEAD))
     except OSError:
-        head = b""
-    what, hint = _guess(head)
-    return ModelError(f"{path} is not an ONNX file, or it is cut short{what}.", hint=hint)
+        found = None
+    told, again = f"{path} is not an ONNX file, or it is cut short", "Get or export the file again."
+    if found is None or found.name == ONNX:
+        return ModelError(f"{told}.", hint=again)
+    name, hint = _MODELS.get(found.name, (found.name, found.hint or again))
+    return ModelError(f"{told}: it is {name}.", hint=hint)
 
 
-def _guess(head: bytes) -> tuple[str, str]:
-    start = head.lstrip().lower()
-    if head.startswith(b"version https://git-lfs"):
-        return ": it is a Git LFS pointer to the real file", "Run in its repository: git lfs pull"
-    if start.startswith((b"<!doctype html", b"<html", b"<?xml")):
-        return ": it is a web page", "Download the file itself; the page may say why it was not given."
-    if head.startswith(b"PK\x03\x04"):
-        return (
-            ": it is a zip archive or a PyTorch file",
-            "Unpack an archive first; a network of PyTorch has to be exported: facerec export CHECKPOINT",
-        )
-    if head.startswith(b"\x1f\x8b"):
-        return ": it is a gzip archive", "Unpack it first."
-    if head[4:8] == b"TFL3":
-        return ": it is a TensorFlow Lite file", "Export the network to ONNX, e.g. with tf2onnx."
-    if head.startswith(b"\x89HDF"):
-        return ": it is a Keras or HDF5 file", "Export the network to ONNX, e.g. with tf2onnx."
-    if head[4:8] == b"ORTM":
-        return ": it is in ONNX Runtime's own .ort form", "Use the .onnx file that it was made of."
-    return "", "Get or export the file again."
+_MODELS = {
+    "a ZIP archive": (
+        "a ZIP archive or a PyTorch file",
+        "Unpack an archive first; a network of PyTorch has to be exported: facerec export CHECKPOINT",
+    ),
+    "an HDF5 file": ("a Keras or HDF5 file", "Export the network to ONNX, e.g. with tf2onnx."),
+}
+"""What :func:`sniff.recognize` calls a file -> what it is where a model was asked for, and what to do."""

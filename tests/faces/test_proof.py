@@ -310,7 +310,7 @@ REFUSED: dict[str, tuple[Callable[[Path], Path], str, str]] = {
     ),
     "no network": (text("GIF89a" + 200 * "x"), "not an ONNX file", "again"),
     "a pointer of Git LFS": (text("version https://git-lfs.github.com/spec/v1\n"), "pointer", "git lfs pull"),
-    "a web page": (text("<!doctype html><html>"), "web page", "Download"),
+    "a web page": (text("<!doctype html><html>"), "web page", "download"),
 }  # fmt: skip
 
 

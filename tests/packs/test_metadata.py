@@ -167,6 +167,29 @@ def test_other_files_are_not_onnx(tmp_path, content):
         open_pack(file)
 
 
+@pytest.mark.parametrize(
+    ("content", "name", "advice"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "a Git LFS pointer", "git lfs pull"),
+        (b"\n<!DOCTYPE html><html>Sign in", "a web page", "download the file again"),
+        (b"PK\x03\x04" + bytes(40), "a PyTorch file", "facerec export"),
+        (b"\x1f\x8b\x08" + bytes(40), "a compressed file", "Unpack it first."),
+        (b"\x1c\0\0\0TFL3" + bytes(40), "a TensorFlow Lite file", "tf2onnx"),
+        (b"\x89HDF\r\n\x1a\n" + bytes(40), "a Keras or HDF5 file", "tf2onnx"),
+        (b"\x28\0\0\0ORTM" + bytes(40), "own .ort form", "Use the .onnx file"),
+        (b"\xff\xd8\xff\xe0" + bytes(40), "a JPEG photo", "Get or export"),
+        (b"hello, I am text\n", "", "Get or export"),
+    ],
+)
+def test_what_is_in_the_place_of_an_onnx_file_is_named(tmp_path, content, name, advice):
+    file = tmp_path / "x.onnx"
+    file.write_bytes(content)
+    with pytest.raises(ModelError, match=r"x\.onnx is not an ONNX file, or it is cut short") as caught:
+        read_metadata(file)
+    assert caught.value.message.endswith("cut short." if not name else ".")
+    assert name in caught.value.message and advice in caught.value.hint
+
+
 @given(st.binary(max_size=200))
 def test_whatever_the_bytes_reading_ends_with_entries_or_a_reason(tmp_path_factory, content):
     file = tmp_path_factory.getbasetemp() / "any.onnx"
