@@ -321,7 +321,19 @@ def _home() -> list[Finding]:
         size = sum(path.stat().st_size for path in parts)
         detail = f"{len(parts)} unfinished, {size / 1e6:,.1f} MB; `facerec models pull` goes on with them"
         findings.append(Finding("downloads", "note", detail))
-    return findings
+    return [*findings, *_cache()]
+
+
+def _cache() -> list[Finding]:
+    """Where embeddings of earlier verifications lie: biometric data that somebody may want to delete."""
+    from facerec_cli.verify.cache import cache_path
+
+    place = cache_path()
+    try:
+        size = place.stat().st_size
+    except OSError:  # none is kept
+        return []
+    return [Finding("cache", "ok", f"{place}, {size / 1e6:,.1f} MB of embeddings; it may be deleted")]
 
 
 def _telemetry(environment: Mapping[str, str]) -> list[Finding]:

@@ -151,6 +151,16 @@ def test_a_home_that_cannot_be_written_is_broken(tmp_path, monkeypatch):
     assert finding.status == "broken" and "FACEREC_HOME" in finding.mend
 
 
+def test_the_kept_embeddings_are_shown():
+    from facerec_cli.verify.cache import cache_path
+
+    assert "cache" not in by_subject(doctor._home())
+    cache_path().parent.mkdir(parents=True, exist_ok=True)
+    cache_path().write_bytes(b"x" * 1_500_000)
+    detail = by_subject(doctor._home())["cache"].detail
+    assert detail.startswith(f"{cache_path()}, 1.5 MB")
+
+
 def test_unfinished_downloads_are_noted():
     from facerec_cli.packs.places import home
 

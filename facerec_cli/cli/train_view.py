@@ -36,9 +36,16 @@ def watch() -> Iterator[Observer]:
         if draw is None:
             yield Lines()
             return
+        from rich.console import Group
+
         view = _Table(draw)
         view(_starting())
-        yield view
+        try:
+            yield view
+        except BaseException:
+            if view.plan is None:  # nothing was begun: no bar stays above the error
+                draw(Group())
+            raise
 
 
 class Lines:

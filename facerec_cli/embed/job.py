@@ -23,6 +23,7 @@ from facerec_cli.errors import InputError, OutputError, UsageError
 from facerec_cli.files import check_writable, output_error, refuse_special
 from facerec_cli.images import find_images
 from facerec_cli.images.find import refuse_missing
+from facerec_cli.images.remote import refuse_unknown_schemes
 from facerec_cli.outputs import refuse_foreign
 from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.progress import Progress, silent
@@ -91,6 +92,7 @@ def embed_to_file(
     check_overwriting(destination, crops, preview, named, photos)
     if not photos:
         raise InputError("No photo was found.", hint="Name photos, folders with photos, or a list of them.")
+    refuse_unknown_schemes(photos)
     step = max(1, SHARD_SIZE // settings.batch_size) * settings.batch_size
     count = -(-len(photos) // step)
     done = len(photos)

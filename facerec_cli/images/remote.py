@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any
 
@@ -65,6 +65,24 @@ def locate(url: str) -> tuple[Any, str]:
             hint="Check the address, the network and what may be read there.",
         ) from error
     return fs.PyFileSystem(fs.FSSpecHandler(inner)), str(path)
+
+
+def refuse_unknown_schemes(places: Iterable[str]) -> None:
+    """Refuse URLs of a kind that nothing here can open, before any work is begun for them.
+
+    Args:
+        places: Paths and URLs; the network is not asked for any of them.
+
+    Raises:
+        MissingExtraError: pyarrow or fsspec is not installed.
+        InputError: Nothing here can open such a URL.
+    """
+    one_of_each = {place.partition("://")[0]: place for place in places if is_url(place)}
+    for scheme, url in one_of_each.items():
+        if scheme in _NATIVE:  # to locate one of these asks its server
+            _arrow()
+        else:
+            locate(url)
 
 
 def read_url(url: str, limit: int) -> bytes | None:

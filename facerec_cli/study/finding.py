@@ -69,7 +69,8 @@ def _unknown(found: Mapping[str, Mapping[str, Any]], baseline: str, first: str) 
         else "the test has too few people for an interval"
     )
     opening = f"{first} it" if first else "It"
-    return f"{opening} cannot be told whether {arms} differ from {baseline}: {why}."
+    differ = "differs" if len(found) == 1 else "differ"
+    return f"{opening} cannot be told whether {arms} {differ} from {baseline}: {why}."
 
 
 def _against_start(results: Mapping[str, Any], subset: str, far: str) -> list[str]:

@@ -362,7 +362,7 @@ def compose(
 
     Raises:
         InputError: A recipe cannot be read or has an unknown key.
-        UsageError: A flag or an assignment does not fit.
+        UsageError: A flag or an assignment does not fit; there is neither a run to resume nor data for one.
     """
 
     def laid_over(base: Recipe) -> Recipe:
@@ -378,4 +378,9 @@ def compose(
     saved = Path(chosen.run.out) / "recipe.toml"
     if resume and chosen.run.out and saved.is_file():
         chosen = laid_over(read_recipe(str(saved)))
+    elif resume and not chosen.data.path:  # with data, what there is not yet is begun
+        raise UsageError(
+            f"{chosen.run.out} holds no run to go on with." if chosen.run.out else "No run is named.",
+            hint="Name the folder of a run with --out, or begin one with --data.",
+        )
     return chosen

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
 
+from facerec_cli.cli import train_view
 from facerec_cli.cli.train_view import _Table, columns, flowed
+from facerec_cli.errors import UsageError
 from facerec_cli.training.report import Evaluated, Logged, Stopping, Working
 
 METRICS = {"pairs/accuracy": 0.9691, "pairs/auc": 0.99, "pairs/tar@0.01": 0.9, "pairs/tar@0.1": 0.98}
@@ -76,3 +79,14 @@ def test_parts_are_not_broken() -> None:
     assert flowed(["epoch 1:", "pairs/accuracy 96.91%", "(best so far)"], 30) == (
         "epoch 1: pairs/accuracy 96.91%\n    (best so far)"
     )
+
+
+def test_a_run_that_never_begins_leaves_no_bar_above_the_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[object] = []
+    monkeypatch.setattr(train_view, "live_view", lambda: nullcontext(drawn.append))
+    with pytest.raises(UsageError), train_view.watch():
+        raise UsageError("runs/mine holds a run already.", hint="Choose another --out.")
+    assert len(drawn) == 2
+    out = io.StringIO()
+    Console(file=out, width=80).print(drawn[-1])
+    assert not out.getvalue().strip()

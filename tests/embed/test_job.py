@@ -638,3 +638,16 @@ def test_a_list_that_names_a_photo_twice_has_a_row_for_each_line(
         assert np.allclose(gallery.vectors, vectors[[4, 0]], atol=1e-6)
     again = embed_to_file(folder / "list.txt", output, options=SMALL, resume=True)
     assert again.resumed == 10
+
+
+@pytest.mark.parametrize("url", ["s3://bucket/a.jpg", "https://example.org/a.jpg", "nosuch://place/a.jpg"])
+def test_urls_that_nothing_here_can_open_are_refused_before_anything_is_written(
+    opened: DotModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    if not url.startswith("nosuch"):
+        monkeypatch.setitem(sys.modules, "pyarrow.fs", None)
+        monkeypatch.delattr("pyarrow.fs", raising=False)
+    with pytest.raises((MissingExtraError, InputError)) as refusal:
+        embed_to_file([url], tmp_path / "out.npy")
+    assert refusal.value.hint
+    assert not list(tmp_path.iterdir())

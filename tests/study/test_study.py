@@ -201,7 +201,7 @@ def _found(low: float, mean: float, high: float, seeds: int = 3) -> dict[str, ob
         ({"npt": _found(-0.03, -0.02, -0.01)}, "npt is worse than arcface by 2.0 points"),
         (
             {"npt": _found(0.01, 0.02, 0.03, seeds=2)},
-            "cannot be told whether npt (+2.0 points) differ from",
+            "cannot be told whether npt (+2.0 points) differs from",
         ),
         ({"npt": {"hard": {}}}, "Nothing can be said"),
         ({}, "there is no other arm"),

@@ -103,7 +103,10 @@ def test_a_resumed_run_starts_from_what_it_had_decided(tmp_path):
     resumed = compose(recipe=str(recipe), resume=True)
     assert (resumed.optimizer.lr, resumed.run.batch_size) == (0.3, 16)
     assert compose(recipe=str(recipe)).optimizer.lr is None
-    assert compose(flags={"run.out": str(tmp_path / "new")}, resume=True).optimizer.lr is None
+    assert (
+        compose(flags={"run.out": str(tmp_path / "new"), "data.path": "crops"}, resume=True).optimizer.lr
+        is None
+    )
 
 
 def test_every_key_can_be_set_and_is_in_the_document():
@@ -139,3 +142,13 @@ def test_the_shipped_recipes_name_their_source_and_are_buildable():
         assert name == "adapt_sface" or (
             "arXiv" in text and "Not reproduced here." in text.replace("\n# ", " ")
         )
+
+
+def test_there_must_be_a_run_to_resume_or_data_for_a_new_one(tmp_path):
+    with pytest.raises(UsageError, match="holds no run to go on with") as refusal:
+        compose(flags={"run.out": str(tmp_path / "nix")}, resume=True)
+    assert "--out" in refusal.value.hint
+    with pytest.raises(UsageError, match="No run is named"):
+        compose(resume=True)
+    begun = compose(flags={"run.out": str(tmp_path / "new"), "data.path": "crops"}, resume=True)
+    assert begun.data.path == "crops"
