@@ -13,6 +13,7 @@ import errno
 import hashlib
 import io
 import os
+import re
 import stat
 import sys
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from typing import BinaryIO, Literal
 from facerec_cli.errors import OutputError, UsageError
 from facerec_cli.locks import clear_dead, exclusive, is_at, lock_file
 
+_WORKSHOP = re.compile(r"\.facerec\..+\.tmp")
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """What the system says where there is no room: the disk, a quota, a limit of the size of files."""
 
@@ -37,12 +39,14 @@ def output_error(path: str | Path, fault: OSError, *, what: str = "", hint: str 
     """The error of an output that the system does not let us write.
 
     Args:
-        path: The output, as the user knows it.
+        path: The output. A workshop on the way to it, which the user never sees, is left out of the message.
         fault: What the system said. A folder that it names and that ``path`` lies in is told too.
         what: What the output is, e.g. "threshold card".
         hint: What more there is to do, after where to find room.
     """
-    place = f"The {what} {path}" if what else str(path)
+    shown = Path(path)
+    shown = Path(*(part for part in shown.parts if not _WORKSHOP.fullmatch(part)))
+    place = f"The {what} {shown}" if what else str(shown)
     reason = str(fault.strerror or fault)
     named = os.fsdecode(fault.filename) if isinstance(fault.filename, str | bytes | os.PathLike) else ""
     if named and named != str(path) and Path(named) in Path(path).parents:

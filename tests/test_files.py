@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from facerec_cli.errors import OutputError
-from facerec_cli.files import atomic_write, lock, write_file
+from facerec_cli.files import atomic_write, lock, output_error, write_file
 from facerec_cli.workshop import atomic_folder, clear_workshop, move, workshop
 
 
@@ -124,6 +124,14 @@ except OutputError as fault:
     assert done.stdout.startswith(f"8 The archive {tmp_path / 'a.npz'} cannot be written: File too large.")
     assert done.stdout.rstrip().endswith("Make room there, or name another place. Then again.")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_place_where_it_is_made_is_not_told(tmp_path: Path):
+    fault = OSError(errno.ENOSPC, "No space left on device")
+    for made in (tmp_path / ".facerec.net.onnx.tmp" / "net.onnx", tmp_path / "net.onnx"):
+        assert str(output_error(made, fault)).startswith(
+            f"{tmp_path / 'net.onnx'} cannot be written: No space"
+        )
 
 
 def test_a_folder_in_the_way_is_named(tmp_path: Path):

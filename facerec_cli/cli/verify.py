@@ -227,7 +227,8 @@ def verify(
     if report is not None:
         from facerec_cli.verify.report import write_report
 
-        write_report(outcome, report)
+        with quiet_decoders():  # it shows photos
+            write_report(outcome, report)
     if not json_output:
         show(outcome)
     if save_threshold is not None:

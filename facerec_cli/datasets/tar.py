@@ -20,6 +20,7 @@ from facerec_cli.datasets.base import MAX_CLASSES, ClassNumbers, FaceDataset, cl
 from facerec_cli.datasets.decode import BrokenPhotoError
 from facerec_cli.datasets.positioned import PositionedFile
 from facerec_cli.errors import FacerecError, InputError
+from facerec_cli.images.find import LONGEST_PATH
 from facerec_cli.images.suffixes import IMAGE_SUFFIXES
 from facerec_cli.sniff import HEAD, refuse_pointer
 
@@ -97,7 +98,7 @@ class TarDataset(FaceDataset):
 def _expand(pattern: str) -> Iterator[str]:
     """Paths that a pattern of ``*``, ``?``, ``[]`` or ``{000..127}`` stands for."""
     for name in expand_numbers(pattern):
-        if Path(name).is_file():
+        if len(name) > LONGEST_PATH or Path(name).is_file():
             yield name
         else:
             yield from glob.glob(name) or [name]  # noqa: PTH207 - the pattern may be absolute

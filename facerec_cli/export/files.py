@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
 
-HINT = "Choose another place with -o. Nothing was left behind."
+HINT = "The flag -o names it. Nothing was left behind."
 
 
 def sealed(model: ModelProto, pack: ModelPack, path: Path) -> ModelPack:

@@ -26,6 +26,7 @@ log = logging.getLogger("facerec")
 _LIST_SUFFIXES = frozenset([".txt", ".lst", ".list", ".csv", ".tsv"])
 _NOTHING_THERE = frozenset([errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG])
 _FAULTS_SHOWN = 3
+LONGEST_PATH = 4096  # characters, Linux's limit; other systems have lower ones
 
 
 def find_images(
@@ -127,8 +128,13 @@ def _absence(given: str) -> str:
 
 
 def _is_pattern(name: str) -> bool:
-    """Whether it stands for other names; one with a NUL byte, as damaged lists have, stands for none."""
-    return glob.has_magic(name) and "\0" not in name and not os.path.lexists(name)
+    """Whether it stands for other names.
+
+    What damaged lists have does not: a NUL byte, or more characters than a path can have, for which Python's
+    search would go into each of its thousand folders.
+    """
+    possible = len(name) <= LONGEST_PATH and "\0" not in name
+    return possible and glob.has_magic(name) and not os.path.lexists(name)
 
 
 def absolute(path: str | os.PathLike[str]) -> str:

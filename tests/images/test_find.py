@@ -140,6 +140,8 @@ def test_patterns_are_expanded_and_one_without_a_match_is_kept(tree: Path) -> No
     assert find_images(["photos/*.gif"]) == ["photos/*.gif"]
     (tree / "odd[1].jpg").write_bytes(b"x")
     assert find_images(["odd[1].jpg"]) == ["odd[1].jpg"]
+    no_path = "p/?.jpg" * 20_000  # as a list without line ends reads
+    assert find_images([no_path]) == [no_path]
 
 
 @pytest.mark.parametrize(
