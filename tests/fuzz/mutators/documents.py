@@ -3,6 +3,7 @@
 # ruff: noqa: E501 - the tables of odd values
 from __future__ import annotations
 
+import copy
 import json
 from random import Random
 from typing import Any
@@ -21,18 +22,23 @@ def damage_document(random: Random, document: Any) -> Any:
     for _ in range(random.choice((1, 1, 2, 4))):
         places = list(_places(changed))
         if not places:
-            return random.choice(_VALUES)
+            return _value(random)
         holder, key = random.choice(places)
         action = random.random()
         if action < 0.6 or isinstance(holder, list):
-            holder[key] = random.choice(_VALUES)
+            holder[key] = _value(random)
         elif action < 0.8:
             del holder[key]
         else:
-            holder[random.choice((f"{key}x", "", "__class__", "a.b", "ключ", "colour", "\n"))] = (
-                random.choice(_VALUES)
+            holder[random.choice((f"{key}x", "", "__class__", "a.b", "ключ", "colour", "\n"))] = _value(
+                random
             )
     return changed
+
+
+def _value(random: Random) -> Any:
+    """An odd value; a copy, since further damage may go into it."""
+    return copy.deepcopy(random.choice(_VALUES))
 
 
 def _places(value: Any) -> Any:
