@@ -33,7 +33,7 @@ _COARSE_SIDE = 320  # of the search for large faces: one as high as the photo ha
 _LARGE = 400  # pixels of a face on the input, above which a smaller scale is tried
 _BLIND = 640  # longer side of an input on which a face as high as the photo may be missed altogether
 _PLAIN = 200  # pixels of a face on the input that a smaller scale shows well too: at least 62 there
-_SMALL = 24  # pixels of a face on the input, below which there may be others too small to be found
+_SMALL = 32  # pixels of a face on the input, below which there may be others too small to be found
 _SAME = 0.5  # of the smaller box inside the other: both are of one face
 _CLOSE_UP_SIDE = 160  # longer side of a photo that is searched with a margin
 
@@ -190,6 +190,8 @@ def _finer(
                 newest = [closer.moved(face, view) for face in seen]
         except ImageError:  # what is seen of it at a reduction is all that there is
             break
+        if found:
+            newest = _confirmed(newest, found, low=_PLAIN / (view.reduction * scale))
         found = merge(_confirmed(found, newest, high=weak), newest, weak=weak)
     return found
 
