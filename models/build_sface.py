@@ -337,7 +337,8 @@ def build(wheel: Path, folder: Path) -> list[Path]:
         paths[-1].write_bytes(model.SerializeToString(deterministic=True))
     pack = describe(folder)
     assert pack.detector is not None
-    encoder = seal(pack.encoder_path, pack).encoder
+    # The file's sha256 is part of the pack's identity, to which caches and threshold cards are bound.
+    encoder = seal(pack.encoder_path, pack, schema=1).encoder
     detector = replace(pack.detector, sha256=sha256_of(folder / pack.detector.file))
     write_manifest(replace(pack, encoder=encoder, detector=detector))
     return paths

@@ -230,7 +230,8 @@ def write(folder: Path, study: Path, run: Path, storage: str) -> ModelPack:
     (folder / FILE).write_bytes(model.SerializeToString(deterministic=True))
     shutil.copyfile(base.folder / "LICENSE.sface", folder / "LICENSE.sface")
     pack = describe(base, folder, study, run)
-    pack = replace(pack, encoder=seal(pack.encoder_path, pack).encoder)
+    # Schema 1, as for build_sface.py: the pack has been given out with that.
+    pack = replace(pack, encoder=seal(pack.encoder_path, pack, schema=1).encoder)
     write_manifest(pack)
     return pack
 

@@ -144,13 +144,27 @@ def _short_lists(text: str) -> str:
     )
 
 
-def to_document(pack: ModelPack) -> dict[str, Any]:
-    """The manifest as plain tables, lists, texts and numbers; what is None or empty is left out."""
+def to_document(pack: ModelPack, *, schema: int = SCHEMA) -> dict[str, Any]:
+    """The manifest as plain tables, lists, texts and numbers; what is None or empty is left out.
+
+    Args:
+        pack: The pack.
+        schema: The layout; of older ones 1, which differs in the spelling of three keys.
+    """
     values = dataclasses.asdict(pack)
     del values["folder"], values["unproved"]
-    document = {"schema": SCHEMA, **values}
+    document = {"schema": schema, **(_first_spelling(values) if schema == 1 else values)}
     plain = json.loads(json.dumps(document))  # tuples become lists
     return {key: _without_none(value) for key, value in plain.items() if value not in (None, {}, [])}
+
+
+def _first_spelling(values: dict[str, Any]) -> dict[str, Any]:
+    """The keys as schema 1 has them."""
+    first = {"color": "colour", "normalized": "normalised", "license": "licence"}
+    return {
+        first.get(key, key): _first_spelling(value) if isinstance(value, dict) else value
+        for key, value in values.items()
+    }
 
 
 def from_document(document: Mapping[str, Any], folder: Path, *, where: str) -> ModelPack:

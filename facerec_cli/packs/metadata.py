@@ -30,7 +30,7 @@ from pathlib import Path
 from facerec_cli import __version__
 from facerec_cli.errors import ModelError
 from facerec_cli.files import sha256_of, write_file
-from facerec_cli.packs.document import from_document, to_document
+from facerec_cli.packs.document import SCHEMA, from_document, to_document
 from facerec_cli.packs.foreign import not_onnx
 from facerec_cli.packs.manifest import ModelPack
 
@@ -46,15 +46,16 @@ _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _AGAIN = "Get or export the file again; if you changed it on purpose, register it with a manifest of yours."
 
 
-def pack_to_metadata(pack: ModelPack, *, digest: str = "") -> dict[str, str]:
+def pack_to_metadata(pack: ModelPack, *, digest: str = "", schema: int = SCHEMA) -> dict[str, str]:
     """The metadata entries that say in an ONNX file what ``pack``'s manifest says.
 
     Args:
         pack: Its detector is left out (a single file carries the recognition network) and so is the sha256.
         digest: :func:`graph_digest` of the file; :func:`seal` fills it in.
+        schema: Of the manifest; 1 is for files that have been given out with it.
     """
     encoder = dataclasses.replace(pack.encoder, sha256="")
-    document = to_document(dataclasses.replace(pack, detector=None, encoder=encoder))
+    document = to_document(dataclasses.replace(pack, detector=None, encoder=encoder), schema=schema)
     entries = {
         MANIFEST_KEY: json.dumps(document, ensure_ascii=False, sort_keys=True),
         VERSION_KEY: __version__,
@@ -105,13 +106,14 @@ def read_pack(path: Path) -> ModelPack:
     return dataclasses.replace(pack, encoder=encoder)
 
 
-def seal(source: Path, pack: ModelPack, target: Path | None = None) -> ModelPack:
+def seal(source: Path, pack: ModelPack, target: Path | None = None, *, schema: int = SCHEMA) -> ModelPack:
     """Write ``pack``'s manifest into an ONNX file, at once, and return the pack as it opens from there.
 
     Args:
         source: ONNX file with its weights inside.
         pack: What the file is; an older manifest in it is replaced.
         target: Where to write; ``source`` itself by default.
+        schema: As for :func:`pack_to_metadata`.
 
     Raises:
         ModelError: ``source`` is not an ONNX file.
@@ -121,7 +123,7 @@ def seal(source: Path, pack: ModelPack, target: Path | None = None) -> ModelPack
     for number, raw, payload in _fields(source):
         if number != _METADATA_PROPS or not _entry(payload, source)[0].startswith(_PREFIX):
             kept += raw
-    entries = pack_to_metadata(pack, digest=graph_digest(source))
+    entries = pack_to_metadata(pack, digest=graph_digest(source), schema=schema)
     for key, value in entries.items():
         entry = _delimited(1, key.encode()) + _delimited(2, value.encode())
         kept += _delimited(_METADATA_PROPS, entry)

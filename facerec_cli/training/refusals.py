@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import zipfile
 from pathlib import Path
 
 import torch
@@ -20,6 +21,7 @@ _SETTINGS = frozenset(
     {"argparse", "collections", "datetime", "easydict", "lightning", "numpy", "omegaconf", "torch", "types"}
     | {"pytorch_lightning", "yacs"}
 )
+_MOST_PICKLE = 64 << 20  # bytes of a checkpoint's pickle that are looked into; weights are not among them
 _HARMLESS = ("builtins.set", "builtins.complex", "builtins.slice", "builtins.bytearray", "builtins.getattr")
 
 
@@ -41,7 +43,7 @@ def refused(path: Path, fault: Exception) -> ModelError:
         )
     loaded = f"torch.load('{path}', weights_only=False, map_location='cpu')"
     if any(name.startswith("torch.nn.") for name in names):
-        own = next((name for name in reversed(names) if not name.startswith("torch.")), names[-1])
+        own = next((name for name in names if not name.startswith("torch.")), names[0])
         return ModelError(
             f"{path} is a whole model, pickled with its class ({own}), and loading it would run code.",
             hint="If you trust it and have its code, save its weights alone and take weights.pt: python -c "
@@ -73,6 +75,30 @@ def script(path: Path) -> ModelError:
 def _globals(path: Path, fault: Exception) -> list[str]:
     """The classes and functions that a file's pickle names, in its order."""
     try:
-        return [str(name) for name in torch.serialization.get_unsafe_globals_in_checkpoint(str(path))]
-    except (ValueError, RuntimeError, OSError, pickle.UnpicklingError, EOFError, LookupError):
+        names = [str(name) for name in torch.serialization.get_unsafe_globals_in_checkpoint(str(path))]
+        pickled = _pickle_of(path)
+    except (
+        ValueError,
+        RuntimeError,
+        OSError,
+        pickle.UnpicklingError,
+        EOFError,
+        LookupError,
+        zipfile.BadZipFile,
+    ):
         return re.findall(r"GLOBAL (\w+(?:\.\w+)+)", str(fault))[:1]  # the format before zip
+
+    def place(name: str) -> int:  # torch gives them in no order
+        module, _, own = name.rpartition(".")
+        at = pickled.find(f"{module}\n{own}\n".encode())
+        return at if at >= 0 else len(pickled)
+
+    return sorted(names, key=lambda name: (place(name), name))
+
+
+def _pickle_of(path: Path) -> bytes:
+    with zipfile.ZipFile(path) as archive:
+        inside = next((name for name in archive.namelist() if name.endswith("data.pkl")), None)
+        if inside is None or archive.getinfo(inside).file_size > _MOST_PICKLE:
+            return b""
+        return archive.read(inside)
