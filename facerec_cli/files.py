@@ -269,8 +269,14 @@ def _sync(folder: Path) -> None:
 
 
 def beside(path: Path, ending: str) -> Path:
-    """The hidden name beside ``path`` that is ours for one use, e.g. ``.facerec.NAME.lock``."""
+    """The hidden name beside ``path`` that is ours for one use, e.g. ``.facerec.NAME.lock``.
+
+    Raises:
+        UsageError: ``path`` is the root of a disk.
+    """
     name = path.name
+    if not name:
+        raise UsageError(f"{path} cannot be an output.", hint="Name a file or a new folder in it.")
     if len(os.fsencode(name)) > 200:  # together it may be as long as the disk allows
         name = f"{name[:40]}.{hashlib.sha256(os.fsencode(name)).hexdigest()[:16]}"
     return path.with_name(f".facerec.{name}.{ending}")

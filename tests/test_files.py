@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from facerec_cli.errors import OutputError
+from facerec_cli.errors import OutputError, UsageError
 from facerec_cli.files import atomic_write, lock, output_error, write_file
 from facerec_cli.workshop import atomic_folder, clear_workshop, move, workshop
 
@@ -132,6 +132,11 @@ def test_the_place_where_it_is_made_is_not_told(tmp_path: Path):
         assert str(output_error(made, fault)).startswith(
             f"{tmp_path / 'net.onnx'} cannot be written: No space"
         )
+
+
+def test_the_root_of_a_disk_is_no_output():
+    with pytest.raises(UsageError, match="cannot be an output"), lock(Path("/")):
+        pass
 
 
 def test_a_folder_in_the_way_is_named(tmp_path: Path):

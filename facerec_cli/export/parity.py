@@ -70,8 +70,9 @@ def compare(reference: Vectors, found: Vectors) -> Agreement:
     """Compare embeddings (N, D) row by row, in float64."""
     a, b = np.asarray(reference, np.float64), np.asarray(found, np.float64)
     length = np.linalg.norm(a, axis=1)
-    cosine = (a * b).sum(1) / (length * np.linalg.norm(b, axis=1))
-    distance = np.linalg.norm(a - b, axis=1) / length
+    with np.errstate(divide="ignore", invalid="ignore"):  # of damaged weights: NaN, which agrees with nothing
+        cosine = (a * b).sum(1) / (length * np.linalg.norm(b, axis=1))
+        distance = np.linalg.norm(a - b, axis=1) / length
     return Agreement(float(np.abs(a - b).max()), float(cosine.min()), float(distance.max()))
 
 

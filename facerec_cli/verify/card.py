@@ -51,6 +51,15 @@ def save_card(card: ThresholdCard, path: Path) -> None:
     write_file(path, text.encode(), what="threshold card")
 
 
+_LEAST_RATE = 1e-12  # a threshold for a rate of 0 cannot be measured
+_RANGES = {
+    "threshold": (-1.001, 1.001),  # a cosine, as far as rounding goes
+    "far": (_LEAST_RATE, 1),
+    "measured_far": (0, 1),
+    "tar": (0, 1),
+}
+
+
 def read_card(path: Path) -> ThresholdCard:
     """Read a card.
 
@@ -80,7 +89,7 @@ def read_card(path: Path) -> ThresholdCard:
         value = content.get(name)
         fits = {"float": (int, float), "int": int, "str": str, "bool": bool}[kind]
         usable = isinstance(value, fits) and (kind == "bool" or not isinstance(value, bool))  # type: ignore[arg-type]
-        if not usable or (kind == "float" and not -2 <= value <= 2):  # type: ignore[operator]  # rates, a cosine
+        if not usable or (name in _RANGES and not _RANGES[name][0] <= value <= _RANGES[name][1]):  # type: ignore[operator]
             raise InputError(
                 f"The threshold card {str(path)!r} has no usable {name!r}.",
                 hint="Write it again with `facerec verify LIST --save-threshold`.",

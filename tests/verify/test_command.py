@@ -142,15 +142,24 @@ def test_threshold_card(gallery, tmp_path):
         check_card(saved, model="toy", sha256=DIGEST, flip=True)
 
 
-@pytest.mark.parametrize("value", ["nan", "inf", "1" + "0" * 400])
-def test_a_card_without_a_usable_number_is_refused(gallery, tmp_path, value):
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("threshold", "nan"),
+        ("threshold", "inf"),
+        ("threshold", "1" + "0" * 400),
+        ("far", "0"),
+        ("tar", "1.5"),
+    ],
+)
+def test_a_card_without_a_usable_number_is_refused(gallery, tmp_path, name, value):
     from facerec_cli.errors import InputError
     from facerec_cli.verify.card import read_card
 
     card = tmp_path / "card.toml"
     run(gallery / "list.txt", "--embeddings", gallery / "e.npy", "--save-threshold", card, "--far", 0.05)
-    card.write_text(re.sub("threshold = .*", f"threshold = {value}", card.read_text()))
-    with pytest.raises(InputError, match="no usable 'threshold'"):
+    card.write_text(re.sub(f"^{name} = .*", f"{name} = {value}", card.read_text(), flags=re.MULTILINE))
+    with pytest.raises(InputError, match=f"no usable '{name}'"):
         read_card(card)
 
 
