@@ -13,12 +13,14 @@ import io
 import json
 import logging
 import os
+import re
 import signal
 import sys
 import textwrap
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout, suppress
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -34,6 +36,7 @@ from facerec_cli.errors import (
     FacerecError,
     InputError,
     OutputError,
+    UsageError,
     was_interrupt,
 )
 from facerec_cli.progress import Progress, Stages, silent_stages
@@ -240,6 +243,16 @@ Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more about w
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
 
 
+def _refuse_flags_as_values(arguments: Mapping[str, Any]) -> None:
+    """Refuse ``-o --json``, which would write a file of that name; ``./--json`` does, if it is meant."""
+    for name, value in arguments.items():
+        if isinstance(value, str | Path) and re.fullmatch(r"--[a-z][a-z-]*", str(value)):
+            raise UsageError(
+                f"{value} stands where a value of {name} is asked for.",
+                hint=f"Give the value first; a file of this name is ./{value}",
+            )
+
+
 def command(function: Callable[..., None]) -> Callable[..., None]:
     """Make a function the body of a command: the shared flags, and one place where faults end.
 
@@ -250,6 +263,7 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
     def run(*, quiet: bool, verbose: bool, debug: bool, **arguments: Any) -> None:
         _configure(quiet=quiet, verbose=verbose, debug=debug)
         try:
+            _refuse_flags_as_values(arguments)
             function(**arguments)
         except typer.Exit:
             raise

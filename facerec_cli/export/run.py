@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from facerec_cli.backbones import Preprocessing
-from facerec_cli.errors import InputError, UsageError
+from facerec_cli.errors import InputError, ModelError, UsageError
 from facerec_cli.export import compress, crops, parity
 from facerec_cli.export.files import HINT, sealed
 from facerec_cli.export.graph import OPSET, ExportedNetwork, GraphOptions, to_onnx
@@ -240,7 +240,11 @@ def _make_files(
             own = dataclasses.replace(own, training=told)
         card = _threshold(measured.verification, options, pairs)
         opened = sealed(graph, dataclasses.replace(own, threshold=card), path)
-        prove(opened)
+        try:
+            prove(opened)
+        except ModelError as fault:  # which names the workshop that the user never sees
+            named = fault.message.replace(str(path), str(targets[form]))
+            raise ModelError(f"{named} Nothing was written.", hint=fault.hint) from fault
         measured = dataclasses.replace(measured, size=path.stat().st_size)
         made.append(ExportedFile(form, path, opened, measured))
     return made

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from typer.main import get_command
@@ -30,6 +31,15 @@ def test_help_lists_every_command_and_version_the_packages() -> None:
     assert all(name in page.stdout for name in COMMANDS)
     version = _run("--version")
     assert version.stdout.startswith("facerec 0.") and "onnxruntime " in version.stdout
+
+
+def test_a_flag_in_the_place_of_a_value_writes_no_file_of_that_name(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "facerec_cli", "models", "card", "sface", "-o", "--json"],
+        capture_output=True, text=True, timeout=60, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 2 and "--json stands where a value" in done.stderr
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_misspelt_command_is_a_usage_error_with_the_nearest_name() -> None:

@@ -369,8 +369,8 @@ validation = 0.2
 [test]
 photos = 40
 rounds = 100
-far = 0.1
-fars = [0.1]
+far = 0.2
+fars = [0.2]
 subsets = ["clean clean"]
 
 [validation]
