@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import multiprocessing
-import os
 import threading
 import time
 from collections import Counter
@@ -29,6 +28,7 @@ from facerec_cli.study.run import Job, perform
 from facerec_cli.study.start import share_start
 from facerec_cli.study.subsets import measurable
 from facerec_cli.training.interruption import leave_interrupts_to_parent
+from facerec_cli.workshop import workshop
 
 RESULTS = "results.json"
 _told_to_stop: list[bool] = []
@@ -115,8 +115,9 @@ def conduct(
         left = [job for job in wanted if job.record() is None]
         tell(f"{len(wanted) - len(left)} of {len(wanted)} runs are finished")
         if left:
-            with steps("trying a few steps, to say how long it takes", "steps"):
-                expected = estimate(left, work / f".probe-{os.getpid()}", jobs)
+            trying = steps("trying a few steps, to say how long it takes", "steps")
+            with trying, workshop(work / "trial", ()) as trial:  # what a killed study left of it is cleared
+                expected = estimate(left, trial, jobs)
             for sentence in expected:
                 tell(sentence)
     if dry_run:

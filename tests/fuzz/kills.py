@@ -132,7 +132,9 @@ OPERATIONS: dict[str, Operation] = {
     ),
 }  # fmt: skip
 
-_TIMES = re.compile(rb'"(seconds|photos_per_second|resumed|created|started|ended|date)": [^,\n}]+')
+_TIMES = re.compile(
+    rb'"(seconds|seconds_training|photos_per_second|resumed|created|started|ended|date)": [^,\n}]+'
+)
 
 
 def contents(sandbox: Sandbox, loose: str) -> dict[str, str]:

@@ -484,7 +484,7 @@ def test_an_interrupt_of_the_trial_steps_ends_them_at_once(study_file, tmp_path,
         conduct(read_protocol(study_file()), tmp_path / "out")
     assert taken == [0, 1]  # neither the trial's last step nor another arm's
     assert not (tmp_path / "out" / "runs").exists()
-    assert not list((tmp_path / "out").glob(".probe*"))
+    assert not list((tmp_path / "out").glob(".facerec*"))
 
 
 def test_an_interrupt_in_the_last_step_of_a_run_does_not_begin_the_next_one(
@@ -493,7 +493,7 @@ def test_an_interrupt_in_the_last_step_of_a_run_does_not_begin_the_next_one(
     sentences = []
     _interrupt_at(
         monkeypatch,
-        lambda parts, step: "probe" not in parts.recipe.run.out and step == parts.plan.steps - 1,
+        lambda parts, step: ".facerec.trial" not in parts.recipe.run.out and step == parts.plan.steps - 1,
     )
     with pytest.raises(KeyboardInterrupt, match=r"0 of \d runs are finished .* --resume"):
         conduct(read_protocol(study_file()), tmp_path / "out", tell=sentences.append)
