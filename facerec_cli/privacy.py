@@ -14,9 +14,8 @@ from collections.abc import Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from pathlib import (
-        Path,
-    )  # as logging below, imported where it is used: `import facerec_cli` costs nothing
+    # As logging below, imported where it is used: `import facerec_cli` costs nothing.
+    from pathlib import Path
 
 
 class Switch(NamedTuple):

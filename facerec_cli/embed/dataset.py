@@ -51,7 +51,7 @@ class ParquetFolder:
         # Absolute, for a cluster's machines have other working folders.
         self._place = path if is_url(local) else f"file://{Path(local).absolute()}"
         self._about: dict[str, Any] = {}
-        self._mending = False  # a finished folder whose shards are not all there
+        self._mending: dict[int, str] | None = None  # what is sound of a finished folder that is not
         self.files: tuple[str, ...] = (self._name(_ABOUT), path)
 
     def check(self) -> None:
@@ -82,10 +82,11 @@ class ParquetFolder:
         if before is None or "rows" not in before or differences(before, run):
             return None
         self._about = dict(run)
-        if len(self._sound(photos)) == -(-len(photos) // run["shard_size"]):
+        sound = self._sound(photos)
+        if len(sound) == -(-len(photos) // run["shard_size"]):
             return before
         self._put(_ABOUT, json.dumps(run, indent=2).encode())  # no longer whole
-        self._mending = True
+        self._mending = sound
         return None
 
     def prepare(
@@ -102,8 +103,8 @@ class ParquetFolder:
                     + (f"another run: {changed}." if changed else "this run already."),
                     hint="Choose another -o, or replace it with --overwrite.",
                 )
-            if before is not None and (resume or self._mending) and not changed:
-                self._drop_unsound(photos)
+            if before is not None and (resume or self._mending is not None) and not changed:
+                self._drop_all_but(self._sound(photos) if self._mending is None else self._mending)
                 return
             if before is not None:
                 raise UsageError(
@@ -198,15 +199,15 @@ class ParquetFolder:
 
     def _adopt(self, run: Mapping[str, Any], photos: Sequence[str]) -> bool:
         """Whether the shards say that they are this run's, where the folder's description is gone."""
-        if not self._shards() or not self._sound(photos):
+        sound = self._sound(photos)
+        if not sound:
             return False
         self._put(_ABOUT, json.dumps(run, indent=2).encode())
-        self._drop_unsound(photos)
+        self._drop_all_but(sound)
         return True
 
-    def _drop_unsound(self, photos: Sequence[str]) -> None:
+    def _drop_all_but(self, sound: Mapping[int, str]) -> None:
         """What is damaged or another run's is missing, and so is made again."""
-        sound = self._sound(photos)
         files, _ = locate(self._place)
         for index, path in self._shards().items():
             if index not in sound:

@@ -16,6 +16,7 @@ from facerec_cli.verify.pairlist import PairList
 
 #: CFP has 7,000 pairs of 112 x 112 crops in 60 MB; a set that needs more than this is not one of them.
 MAX_BYTES = 2 << 30
+_AGAIN = "Get the file again, or make one with `facerec data bin`."
 
 
 def read_bin(path: Path) -> tuple[PairList, Sequence[str]]:
@@ -40,12 +41,12 @@ def read_bin(path: Path) -> tuple[PairList, Sequence[str]]:
     except OSError as error:
         raise InputError(
             f"{str(path)!r} cannot be read: {error.strerror}.",
-            hint="Get the file again, or make one with `facerec data bin`.",
+            hint=_AGAIN,
         ) from error
     except Exception as error:  # whatever a broken pickle makes the parser raise
         raise InputError(
             f"{str(path)!r} is not a pickle of images and flags: {error}.",
-            hint="Get the file again, or make one with `facerec data bin`.",
+            hint=_AGAIN,
         ) from error
     images, flags = _parts(path, content)
     number: dict[bytes, int] = {}
@@ -75,7 +76,7 @@ def _parts(path: Path, content: Any) -> tuple[list[bytes], list[bool]]:
     if not isinstance(content, tuple | list) or len(content) != 2:
         raise InputError(
             f"{str(path)!r} does not hold (images, flags).",
-            hint="Get the file again, or make one with `facerec data bin`.",
+            hint=_AGAIN,
         )
     for part, what in zip(content, ("images", "flags"), strict=True):
         if not isinstance(part, tuple | list | np.ndarray) or (
@@ -92,7 +93,7 @@ def _parts(path: Path, content: Any) -> tuple[list[bytes], list[bool]]:
         if total > 2 * MAX_BYTES:  # one large array may be listed many times
             raise InputError(
                 f"{str(path)!r} unpacks to more than {2 * MAX_BYTES:,} bytes.",
-                hint="Get the file again, or make one with `facerec data bin`.",
+                hint=_AGAIN,
             )
     flags = [_flag(path, flag) for flag in content[1]]
     if len(images) != 2 * len(flags):
@@ -109,7 +110,7 @@ def _encoded(path: Path, image: Any) -> bytes:
         return image.tobytes()
     raise InputError(
         f"{str(path)!r} holds an image that is {type(image).__name__}, not encoded bytes.",
-        hint="Get the file again, or make one with `facerec data bin`.",
+        hint=_AGAIN,
     )
 
 
@@ -118,7 +119,7 @@ def _flag(path: Path, flag: Any) -> bool:
         return bool(flag)
     raise InputError(
         f"{str(path)!r} holds a flag {flag!r} that is neither true nor false.",
-        hint="Get the file again, or make one with `facerec data bin`.",
+        hint=_AGAIN,
     )
 
 

@@ -21,7 +21,7 @@ from facerec_cli.errors import InputError
 from facerec_cli.tables.rows import read_rows
 from facerec_cli.tables.text import read_text, split_lines
 from facerec_cli.verify.names import is_file, is_folder
-from facerec_cli.verify.pairlist import PairList, photo_table
+from facerec_cli.verify.pairlist import PairList, list_of_photos, photo_table
 
 log = logging.getLogger("facerec")
 
@@ -79,16 +79,13 @@ def read_cfp(path: Path) -> tuple[PairList, Sequence[str]]:
                 sides += pair
             same += [label] * len(pairs)
             fold += [number] * len(pairs)
-    names, index = photo_table(sides)
-    pair_list = PairList(
-        format="cfp",
-        images=tuple(Path(name) for name in names),
-        names=names,
-        first=index[0::2],
-        second=index[1::2],
-        same=np.array(same, bool),
+    table = photo_table(sides)
+    pair_list = list_of_photos(
+        "cfp",
+        table,
+        same,
         fold=np.array(fold, np.int64) if len(folds) > 1 else None,
-        identity=photo_table(_person(name) for name in names)[1],
+        identity=photo_table(_person(name) for name in table[0])[1],
     )
     return pair_list, ("{stem}",)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,6 +69,36 @@ class PairList:
 
     def __len__(self) -> int:
         return int(self.same.size)
+
+
+def list_of_photos(
+    format: str,
+    table: tuple[tuple[str, ...], NDArray[np.int64]],
+    same: Sequence[bool] | NDArray[np.bool_],
+    *,
+    fold: NDArray[np.int64] | None = None,
+    identity: NDArray[np.int64] | None = None,
+) -> PairList:
+    """The pairs of a list that names photos, two for each pair.
+
+    Args:
+        format: A key of ``FORMATS``.
+        table: :func:`photo_table` of the photos, the two of a pair after one another.
+        same: (P,) whether a pair is of one person.
+        fold: (P,) as in :class:`PairList`.
+        identity: (N,) likewise.
+    """
+    names, index = table
+    return PairList(
+        format=format,
+        images=tuple(Path(name) for name in names),
+        names=names,
+        first=index[0::2],
+        second=index[1::2],
+        same=np.asarray(same, bool),
+        fold=fold,
+        identity=identity,
+    )
 
 
 def photo_table(names: Iterable[str]) -> tuple[tuple[str, ...], NDArray[np.int64]]:

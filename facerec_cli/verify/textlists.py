@@ -17,7 +17,7 @@ from facerec_cli.tables.rows import Row, read_rows, word
 from facerec_cli.tables.text import read_text, split_lines
 from facerec_cli.verify.known import refuse_known
 from facerec_cli.verify.names import has_suffix
-from facerec_cli.verify.pairlist import FORMATS, PairList, photo_table
+from facerec_cli.verify.pairlist import FORMATS, PairList, list_of_photos, photo_table
 from facerec_cli.wording import counted
 
 log = logging.getLogger("facerec")
@@ -136,17 +136,7 @@ def read_lfw(path: Path) -> tuple[PairList, Sequence[str]]:
     fold = None
     if len(header) == 2 and len(same) == announced and header[0] > 1:
         fold = np.arange(len(same)) // (2 * header[1])
-    pairs = PairList(
-        format="lfw",
-        images=tuple(Path(name) for name in names),
-        names=names,
-        first=index[0::2],
-        second=index[1::2],
-        same=np.array(same, bool),
-        fold=fold,
-        identity=identity,
-    )
-    return pairs, _LFW_PATTERNS
+    return list_of_photos("lfw", (names, index), same, fold=fold, identity=identity), _LFW_PATTERNS
 
 
 def read_labelled(path: Path) -> tuple[PairList, Sequence[str]]:
@@ -170,16 +160,7 @@ def read_labelled(path: Path) -> tuple[PairList, Sequence[str]]:
             raise _broken(path, line, fields, "`path path label` with a label such as 0, 1, same, different")
         sides += [fields[a], fields[b]]
         same.append(label)
-    names, index = photo_table(sides)
-    pairs = PairList(
-        format="labeled",
-        images=tuple(Path(name) for name in names),
-        names=names,
-        first=index[0::2],
-        second=index[1::2],
-        same=np.array(same, bool),
-    )
-    return pairs, ("{stem}",)
+    return list_of_photos("labeled", photo_table(sides), same), ("{stem}",)
 
 
 def read_calfw(path: Path) -> tuple[PairList, Sequence[str]]:
@@ -194,7 +175,7 @@ def read_calfw(path: Path) -> tuple[PairList, Sequence[str]]:
         if len(fields) != 2 or not _NUMBER.fullmatch(fields[1]):
             raise _broken(path, line, fields, "`file label`")
         labels.append(int(fields[1]))
-    names, index = photo_table(fields[0] for _, fields in rows)
+    table = photo_table(fields[0] for _, fields in rows)
     a, b = np.array(labels[0::2], np.int64), np.array(labels[1::2], np.int64)
     if ((a != 0) != (b != 0)).any():
         at = int(np.argmax((a != 0) != (b != 0)))
@@ -202,15 +183,7 @@ def read_calfw(path: Path) -> tuple[PairList, Sequence[str]]:
             f"{str(path)!r}, line {rows[2 * at][0]}: the two lines of a pair differ in label.",
             hint=_TRAINING,
         )
-    pairs = PairList(
-        format="calfw",
-        images=tuple(Path(name) for name in names),
-        names=names,
-        first=index[0::2],
-        second=index[1::2],
-        same=a != 0,
-    )
-    return pairs, ("{stem}",)
+    return list_of_photos("calfw", table, a != 0), ("{stem}",)
 
 
 def _label(text: str) -> bool | None:
