@@ -30,11 +30,12 @@ import cv2
 import numpy as np
 from history import record
 
-from facerec_cli.datasets import augment, open_dataset
-from facerec_cli.datasets.convert import write_rec
-from facerec_cli.datasets.decode import decode_rgb
-from facerec_cli.datasets.recordio import frame, pack
-from facerec_cli.datasets.synthetic import SyntheticDataset
+from facerec_cli.data import open_dataset
+from facerec_cli.data.formats.recordio import frame, pack
+from facerec_cli.data.formats.synthetic import SyntheticDataset
+from facerec_cli.data.loading import augment
+from facerec_cli.data.loading.decode import decode_rgb
+from facerec_cli.data.tools.convert import write_rec
 
 MS1M_PHOTOS, MS1M_PEOPLE = 5_822_653, 85_742
 
@@ -190,8 +191,8 @@ def bench_augment() -> None:
 
 def bench_loader() -> None:
     """Time whole epochs."""
-    from facerec_cli.datasets.augment import Augment
-    from facerec_cli.datasets.loader import build_loader
+    from facerec_cli.data.loading.augment import Augment
+    from facerec_cli.data.loading.loader import build_loader
 
     with tempfile.TemporaryDirectory() as folder:
         rec = Path(folder, "train.rec")

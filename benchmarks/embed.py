@@ -27,7 +27,7 @@ from peers import face_recognition as dlib
 
 from facerec_cli.embed import EmbedOptions, embed_photos
 from facerec_cli.faces import FaceModel, open_model
-from facerec_cli.faces.runtime import default_threads
+from facerec_cli.faces.runtime.installed import default_threads
 from facerec_cli.images import find_images, quiet_decoders, read_image
 
 BATCH = 16

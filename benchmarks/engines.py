@@ -27,9 +27,9 @@ from history import record
 from ray.cluster_utils import Cluster
 
 from facerec_cli.embed import Summary, embed_to_file
-from facerec_cli.embed.files import ResultFile
-from facerec_cli.embed.ray import RayEngine
-from facerec_cli.faces.runtime import default_threads
+from facerec_cli.embed.engines.ray import RayEngine
+from facerec_cli.embeddings.files import ResultFile
+from facerec_cli.faces.runtime.installed import default_threads
 from facerec_cli.images import find_images, quiet_decoders
 
 Run = Callable[[Sequence[str], str], Summary]

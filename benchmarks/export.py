@@ -22,9 +22,9 @@ from torch import nn
 from facerec_cli.backbones import Preprocessing, build
 from facerec_cli.export import GraphOptions, compress
 from facerec_cli.export.crops import from_folder
-from facerec_cli.export.graph import ExportedNetwork, to_onnx
+from facerec_cli.export.onnx_graph import ExportedNetwork, to_onnx
 from facerec_cli.export.parity import compare, open_session
-from facerec_cli.faces.graph import rewrite_prelu
+from facerec_cli.faces.runtime.rewrites import rewrite_prelu
 
 BATCH, ROUNDS = 8, 7
 ROWS: list[dict[str, object]] = []  # what --json writes

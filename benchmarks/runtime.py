@@ -27,9 +27,9 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from facerec_cli.faces.graph import rewrite_prelu
-from facerec_cli.faces.network import Network
-from facerec_cli.faces.runtime import default_threads, import_onnxruntime
+from facerec_cli.faces.runtime.installed import default_threads, import_onnxruntime
+from facerec_cli.faces.runtime.rewrites import rewrite_prelu
+from facerec_cli.faces.runtime.session import Network
 from facerec_cli.packs.resolve import open_pack
 
 onnxruntime = import_onnxruntime()  # after facerec, which turns its telemetry off

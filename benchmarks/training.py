@@ -36,7 +36,7 @@ from history import record
 from measuring import medians
 from torch import nn
 
-from facerec_cli.datasets.loader import Batch
+from facerec_cli.data.loading.loader import Batch
 from facerec_cli.registry import LOSSES
 from facerec_cli.training.config import compose
 from facerec_cli.training.devices import World, join_world

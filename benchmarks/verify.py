@@ -23,8 +23,8 @@ from history import record
 from measuring import forget_peak, medians, memory, peak_memory
 from sklearn.metrics import auc, roc_curve
 
-from facerec_cli.verify.allpairs import evaluate_all_pairs
-from facerec_cli.verify.statistics import DEFAULT_FARS, evaluate
+from facerec_cli.metrics.all_pairs import evaluate_all_pairs
+from facerec_cli.metrics.statistics import DEFAULT_FARS, evaluate
 
 PAIRS, GENUINE = 15_658_489, 19_557  # IJB-C
 PEER_UP_TO = 20_000  # vectors whose whole matrix fits an ordinary machine's memory

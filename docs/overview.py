@@ -16,7 +16,7 @@ from matplotlib.patches import Rectangle
 
 from facerec_cli.faces import Face, FaceModel, open_model
 from facerec_cli.images import read_image
-from facerec_cli.verify.pairs import read_pairs
+from facerec_cli.pairs.read import read_pairs
 
 HERE = Path(__file__).resolve().parent
 EXAMPLES = HERE.parent / "examples"

@@ -9,6 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from facerec_cli._version import __version__
 from facerec_cli.privacy import keep_private
 
 if TYPE_CHECKING:
@@ -16,11 +17,9 @@ if TYPE_CHECKING:
     from facerec_cli.errors import FacerecError
     from facerec_cli.faces import Face, FaceModel, open_model
     from facerec_cli.images import find_images, read_image
+    from facerec_cli.metrics.statistics import evaluate
     from facerec_cli.packs.resolve import open_pack
-    from facerec_cli.verify.pairs import read_pairs
-    from facerec_cli.verify.statistics import evaluate
-
-__version__ = "0.1.0"
+    from facerec_cli.pairs.read import read_pairs
 
 _PUBLIC = {
     "EmbedOptions": "facerec_cli.embed",
@@ -29,12 +28,12 @@ _PUBLIC = {
     "FacerecError": "facerec_cli.errors",
     "embed_photos": "facerec_cli.embed",
     "embed_to_file": "facerec_cli.embed",
-    "evaluate": "facerec_cli.verify.statistics",
+    "evaluate": "facerec_cli.metrics.statistics",
     "find_images": "facerec_cli.images",
     "open_model": "facerec_cli.faces",
     "open_pack": "facerec_cli.packs.resolve",
     "read_image": "facerec_cli.images",
-    "read_pairs": "facerec_cli.verify.pairs",
+    "read_pairs": "facerec_cli.pairs.read",
 }
 
 __all__ = [

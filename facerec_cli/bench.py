@@ -22,7 +22,7 @@ from facerec_cli.embed.result import EmbedOptions
 from facerec_cli.errors import InputError, UsageError
 from facerec_cli.faces import Face, FaceModel, open_model
 from facerec_cli.faces.align import template
-from facerec_cli.faces.runtime import default_threads
+from facerec_cli.faces.runtime.installed import default_threads
 from facerec_cli.faces.views import View, open_view
 from facerec_cli.images import ImageError, find_images, open_photo, quiet_decoders
 from facerec_cli.packs.manifest import ModelPack

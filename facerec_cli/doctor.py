@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from facerec_cli import __version__
+from facerec_cli._version import __version__
 from facerec_cli.errors import FacerecError, ModelError
 from facerec_cli.files import dangling
 from facerec_cli.privacy import SWITCHES, device_id, reporting
@@ -105,8 +105,8 @@ def _opencv() -> Finding:
 
 def _runtime() -> list[Finding]:
     """ONNX Runtime: which packages are installed, which of them is imported, and what it can start."""
-    from facerec_cli.faces.providers import PROVIDERS
-    from facerec_cli.faces.runtime import wheel_conflict
+    from facerec_cli.faces.runtime.installed import wheel_conflict
+    from facerec_cli.faces.runtime.providers import PROVIDERS
 
     wheels = _installed(_RUNTIME_WHEELS)
     shown = ", ".join(f"{name} {version}" for name, version in wheels.items())
@@ -172,7 +172,7 @@ def probe(device: str) -> None:
     """Run a small convolution on ``device`` and end the process with 0 if the numbers are right."""
     import numpy as np
 
-    from facerec_cli.faces.network import Network
+    from facerec_cli.faces.runtime.session import Network
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "probe.onnx"
@@ -276,7 +276,7 @@ def _models(*, run: bool = True) -> list[Finding]:
 
 def _hidden() -> list[Finding]:
     """Packs that another user of the same folder has kept to himself."""
-    from facerec_cli.packs.places import hidden_packs, open_to_all
+    from facerec_cli.packs.folders import hidden_packs, open_to_all
 
     return [
         Finding(
@@ -297,7 +297,7 @@ def _mend_model(found: Any) -> str:
 
 def _home() -> list[Finding]:
     """Whether packs, caches and licences can be written, and what interrupted programs left."""
-    from facerec_cli.packs.places import home, readable, user_packs
+    from facerec_cli.packs.folders import home, readable, user_packs
 
     place = home()
     try:
@@ -326,7 +326,7 @@ def _home() -> list[Finding]:
 
 def _cache() -> list[Finding]:
     """Where embeddings of earlier verifications lie: biometric data that somebody may want to delete."""
-    from facerec_cli.verify.cache import cache_path
+    from facerec_cli.embeddings.cache import cache_path
 
     place = cache_path()
     try:

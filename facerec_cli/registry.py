@@ -14,13 +14,13 @@ from facerec_cli.errors import UsageError
 from facerec_cli.suggest import guess
 
 DETECTORS: Mapping[str, str] = {
-    "scrfd": "facerec_cli.faces.scrfd:Scrfd",
-    "yunet": "facerec_cli.faces.yunet:YuNet",
+    "scrfd": "facerec_cli.faces.detectors.scrfd:Scrfd",
+    "yunet": "facerec_cli.faces.detectors.yunet:YuNet",
 }
 
 ENGINES: Mapping[str, str] = {
-    "local": "facerec_cli.embed.local:LocalEngine",
-    "ray": "facerec_cli.embed.ray:RayEngine",
+    "local": "facerec_cli.embed.engines.local:LocalEngine",
+    "ray": "facerec_cli.embed.engines.ray:RayEngine",
 }
 
 LOSSES: Mapping[str, str] = {
@@ -53,12 +53,12 @@ BACKBONES: Mapping[str, str] = {
 }
 
 DATASETS: Mapping[str, str] = {
-    "folder": "facerec_cli.datasets.folder:FolderDataset",
-    "list": "facerec_cli.datasets.lists:ListDataset",
-    "rec": "facerec_cli.datasets.rec:RecDataset",
-    "stream": "facerec_cli.datasets.stream:TarStream",
-    "synthetic": "facerec_cli.datasets.synthetic:SyntheticDataset",
-    "tar": "facerec_cli.datasets.tar:TarDataset",
+    "folder": "facerec_cli.data.formats.folder:FolderDataset",
+    "list": "facerec_cli.data.formats.list:ListDataset",
+    "rec": "facerec_cli.data.formats.rec:RecDataset",
+    "stream": "facerec_cli.data.formats.stream:TarStream",
+    "synthetic": "facerec_cli.data.formats.synthetic:SyntheticDataset",
+    "tar": "facerec_cli.data.formats.tar:TarDataset",
 }
 
 # Names alone: what is behind them is in one module, which needs torch or opens much.

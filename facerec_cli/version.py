@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from importlib import metadata
 
-from facerec_cli import __version__
+from facerec_cli._version import __version__
 
 _PACKAGES = (
     "onnxruntime", "onnxruntime-gpu", "onnx", "opencv-python", "numpy", "torch", "torchvision", "insightface",

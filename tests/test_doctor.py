@@ -100,7 +100,7 @@ def test_a_provider_that_crashes_is_broken(monkeypatch):
 
 
 def test_a_provider_that_computes_wrong_numbers_is_found(monkeypatch, capsys):
-    from facerec_cli.faces.network import Network
+    from facerec_cli.faces.runtime.session import Network
 
     real = Network.run
     monkeypatch.setattr(
@@ -134,7 +134,7 @@ def test_libraries_of_pips_packages_are_found(monkeypatch, tmp_path):
 
 
 def test_a_broken_model_is_found_with_what_to_type(quick):
-    from facerec_cli.packs.places import user_packs
+    from facerec_cli.packs.folders import user_packs
 
     folder = user_packs() / "old"
     folder.mkdir(parents=True)
@@ -152,7 +152,7 @@ def test_a_home_that_cannot_be_written_is_broken(tmp_path, monkeypatch):
 
 
 def test_the_kept_embeddings_are_shown():
-    from facerec_cli.verify.cache import cache_path
+    from facerec_cli.embeddings.cache import cache_path
 
     assert "cache" not in by_subject(doctor._home())
     cache_path().parent.mkdir(parents=True, exist_ok=True)
@@ -162,7 +162,7 @@ def test_the_kept_embeddings_are_shown():
 
 
 def test_unfinished_downloads_are_noted():
-    from facerec_cli.packs.places import home
+    from facerec_cli.packs.folders import home
 
     (home() / "downloads").mkdir(parents=True)
     (home() / "downloads" / "buffalo_l.zip.part").write_bytes(b"x" * 2_500_000)
@@ -218,7 +218,7 @@ def test_the_probe_is_a_valid_network(tmp_path):
 
 
 def test_the_cure_of_two_wheels_fits_the_machine(monkeypatch):
-    from facerec_cli.faces import runtime
+    from facerec_cli.faces.runtime import installed as runtime
 
     there = {"onnxruntime", "onnxruntime-gpu"}
     monkeypatch.setattr(runtime, "_version", lambda package: "1.32" if package in there else None)

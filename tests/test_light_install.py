@@ -25,8 +25,8 @@ TORCH_ROOMS = (
     "facerec_cli.backbones",
     "facerec_cli.training",
     "facerec_cli.export",
-    "facerec_cli.datasets.loader",
-    "facerec_cli.datasets.augment",
+    "facerec_cli.data.loading.loader",
+    "facerec_cli.data.loading.augment",
 )
 
 

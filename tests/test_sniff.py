@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facerec_cli.datasets import open_dataset
+from facerec_cli.data import open_dataset
+from facerec_cli.embeddings.vectorfile import read_vectors
 from facerec_cli.errors import InputError, ModelError
 from facerec_cli.images import ImageError, find_images, read_image
 from facerec_cli.sniff import recognize, refuse_as_list, refuse_pointer
 from facerec_cli.tables.text import list_lines, read_lines
-from facerec_cli.verify.vectorfile import read_vectors
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
 PAGE = b"\n<!-- x -->\n<!DOCTYPE html>\n<html><body>Sign in</body></html>"

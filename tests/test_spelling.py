@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 from facerec_cli.backbones.base import Preprocessing
 from facerec_cli.errors import ModelError
 from facerec_cli.export.plan import ExportOptions
-from facerec_cli.packs.document import from_document, to_document
 from facerec_cli.packs.manifest import EncoderSpec, ModelPack
+from facerec_cli.packs.manifest_toml import from_document, to_document
 from facerec_cli.packs.metadata import MANIFEST_KEY, SEAL_KEY, pack_from_metadata, pack_to_metadata
 from facerec_cli.packs.resolve import open_pack, pack_hash
 from facerec_cli.spelling import american

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from facerec_cli.files import sha256_of
-from facerec_cli.packs.document import write_manifest
 from facerec_cli.packs.manifest import EncoderSpec, License, ModelPack, Provenance
+from facerec_cli.packs.manifest_toml import write_manifest
 
 SIZE = 112
 EMBEDDING_SIZE = 4

@@ -68,7 +68,7 @@ def pullable_models() -> Iterable[tuple[str, str]]:
 @_offering
 def devices() -> Iterable[str]:
     """Where networks run."""
-    from facerec_cli.faces.providers import DEVICES
+    from facerec_cli.faces.runtime.providers import DEVICES
 
     return DEVICES
 
@@ -92,7 +92,7 @@ def one_face() -> Iterable[str]:
 @_offering
 def pair_formats() -> Iterable[str]:
     """Formats of lists of pairs."""
-    from facerec_cli.verify.pairlist import FORMATS
+    from facerec_cli.pairs.pairlist import FORMATS
 
     return FORMATS
 

@@ -13,7 +13,7 @@ from facerec_cli.cli.output_options import Overwrite, one_target
 from facerec_cli.wording import counted, people
 
 if TYPE_CHECKING:
-    from facerec_cli.datasets import FaceDataset
+    from facerec_cli.data import FaceDataset
 
 app = typer.Typer(
     cls=Group,
@@ -41,7 +41,7 @@ Seed = Annotated[int, typer.Option(help="Fixes the draw.", min=0)]
 
 
 def _open(data: str) -> FaceDataset:
-    from facerec_cli.datasets import open_stored
+    from facerec_cli.data import open_stored
 
     with console.progress_bar(f"Opening {data}"):
         dataset = open_stored(data)
@@ -54,7 +54,7 @@ def _open(data: str) -> FaceDataset:
 @console.command
 def info(data: Source, json_output: Json = False) -> None:
     """Count photos and people, and show how the photos are spread over them."""
-    from facerec_cli.datasets.describe import describe
+    from facerec_cli.data.tools.describe import describe
     from facerec_cli.images import quiet_decoders
 
     dataset = _open(data)
@@ -99,8 +99,8 @@ def check(
     """
     from dataclasses import asdict
 
-    from facerec_cli.datasets.describe import check as check_dataset
-    from facerec_cli.datasets.evaluation import open_evaluation
+    from facerec_cli.data.tools.describe import check as check_dataset
+    from facerec_cli.data.tools.pairs import open_evaluation
     from facerec_cli.errors import PartialFailure
     from facerec_cli.images import quiet_decoders
 
@@ -157,7 +157,7 @@ def convert(
     overwrite: Overwrite = False,
 ) -> None:
     """Write the data in another format; the photos' bytes stay as they are."""
-    from facerec_cli.datasets.convert import convert as convert_dataset
+    from facerec_cli.data.tools.convert import convert as convert_dataset
 
     target = one_target(argument, output)
     dataset = _open(data)
@@ -198,8 +198,8 @@ def align(
     json_output: Json = False,
 ) -> None:
     """Cut one aligned face out of each photo; alignment.tsv says what became of every photo."""
-    from facerec_cli.datasets.align import align as align_dataset
-    from facerec_cli.datasets.folder import ALIGNMENT_TABLE
+    from facerec_cli.data.formats.folder import ALIGNMENT_TABLE
+    from facerec_cli.data.tools.align import align as align_dataset
     from facerec_cli.errors import PartialFailure
     from facerec_cli.faces import open_model
     from facerec_cli.images import quiet_decoders
@@ -249,7 +249,7 @@ def make_bin(
     overwrite: Overwrite = False,
 ) -> None:
     """Make insightface's .bin verification set from aligned photos."""
-    from facerec_cli.datasets.evaluation import draw_pairs, write_bin
+    from facerec_cli.data.tools.pairs import draw_pairs, write_bin
 
     dataset = _open(data)
     drawn = draw_pairs(dataset.labels, pairs, folds=folds, seed=seed)
@@ -269,7 +269,7 @@ def make_pairs(
     overwrite: Overwrite = False,
 ) -> None:
     """Make a list of `path path 1|0` for `facerec verify` from photos in files."""
-    from facerec_cli.datasets.evaluation import draw_pairs, write_pairs
+    from facerec_cli.data.tools.pairs import draw_pairs, write_pairs
 
     dataset = _open(data)
     drawn = draw_pairs(dataset.labels, pairs, folds=folds, seed=seed)
@@ -291,7 +291,7 @@ def split(
     json_output: Json = False,
 ) -> None:
     """Write train.txt and test.txt, two lists that share no person."""
-    from facerec_cli.datasets.evaluation import split as split_dataset
+    from facerec_cli.data.tools.pairs import split as split_dataset
 
     sides = split_dataset(
         _open(data),

@@ -12,8 +12,8 @@ from facerec_cli.cli.model_options import pack_overrides
 from facerec_cli.wording import counted
 
 if TYPE_CHECKING:
-    from facerec_cli.embed.engine import Opened
-    from facerec_cli.packs.bare import PackOverrides
+    from facerec_cli.embed.engines.base import Opened
+    from facerec_cli.packs.no_manifest import PackOverrides
 
 _PHOTOS, _MODEL, _RESULT = "Photos and faces", "Model and machine", "Results"
 

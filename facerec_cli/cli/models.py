@@ -16,8 +16,8 @@ from facerec_cli.cli.models_view import entry_document, facts, pack_document
 from facerec_cli.cli.output_options import Overwrite
 
 if TYPE_CHECKING:
-    from facerec_cli.packs.bare import PackOverrides
     from facerec_cli.packs.manifest import ModelPack
+    from facerec_cli.packs.no_manifest import PackOverrides
 
 app = typer.Typer(
     cls=Group,
@@ -50,7 +50,7 @@ def list_(
 ) -> None:
     """List the models on this machine and those that can be pulled."""
     from facerec_cli.packs.catalogue import catalogue
-    from facerec_cli.packs.places import hidden_packs
+    from facerec_cli.packs.folders import hidden_packs
 
     entries = catalogue(commercial=commercial)
     if json_output:
@@ -80,7 +80,7 @@ def list_(
 def show(model: Ref, *, json_output: Json = False, overrides: PackOverrides) -> None:
     """Show what a model is, where it comes from and under which terms it may be used."""
     from facerec_cli.packs.catalogue import find_entry
-    from facerec_cli.packs.licences import accepted_on
+    from facerec_cli.packs.licenses import accepted_on
     from facerec_cli.packs.store import open_pack, pack_hash
 
     entry = find_entry(model.removeprefix("pack:"))
@@ -172,7 +172,7 @@ def pull(
 ) -> None:
     """Download a model, check it and register it; an interrupted download goes on where it stopped."""
     from facerec_cli.packs.catalogue import find_entry
-    from facerec_cli.packs.licences import accepted_on
+    from facerec_cli.packs.licenses import accepted_on
     from facerec_cli.packs.pull import find_known, offline_wanted
     from facerec_cli.packs.pull import pull as pull_pack
     from facerec_cli.packs.store import pack_hash
@@ -261,7 +261,7 @@ def card(
     json_output: Json = False,
 ) -> None:
     """Write a model card (Markdown): manifest, measured error rates, data and limits."""
-    from facerec_cli.packs.card import model_card
+    from facerec_cli.packs.model_card import model_card
     from facerec_cli.packs.store import open_pack
 
     text = model_card(open_pack(model))
@@ -290,7 +290,7 @@ def _write_card(output: Path, text: str, *, overwrite: bool) -> None:
 def _settle_license(pack: ModelPack, agreed: bool) -> None:
     """Show the terms of a pack that is not free, and record the agreement or ask for it."""
     from facerec_cli.errors import UsageError
-    from facerec_cli.packs import licences
+    from facerec_cli.packs import licenses as licences
 
     if not licences.needs_acceptance(pack):
         return

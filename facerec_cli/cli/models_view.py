@@ -43,7 +43,7 @@ def facts(pack: ModelPack, status: str, identity: str, agreed: str) -> list[tupl
 
 
 def _agreed_by(pack: ModelPack) -> str:
-    from facerec_cli.packs.licences import accepted_by
+    from facerec_cli.packs.licenses import accepted_by
 
     return accepted_by(pack)
 
@@ -54,7 +54,7 @@ def _triple(values: tuple[float, float, float]) -> str:
 
 def pack_document(pack: ModelPack, *, status: str, identity: str, agreed: str = "") -> dict[str, Any]:
     """A model with its manifest, for ``--json``."""
-    from facerec_cli.packs.document import to_document
+    from facerec_cli.packs.manifest_toml import to_document
 
     return {
         **to_document(pack),
@@ -68,7 +68,7 @@ def pack_document(pack: ModelPack, *, status: str, identity: str, agreed: str = 
 
 def entry_document(entry: Any) -> dict[str, Any]:
     """A line of the catalogue, for ``--json``."""
-    from facerec_cli.packs.document import to_document
+    from facerec_cli.packs.manifest_toml import to_document
 
     return {
         "name": entry.name,

@@ -14,7 +14,7 @@ from facerec_cli.cli.verify_view import show, show_verdict
 from facerec_cli.errors import UsageError
 
 if TYPE_CHECKING:
-    from facerec_cli.packs.bare import PackOverrides
+    from facerec_cli.packs.no_manifest import PackOverrides
 
 _PAIRS, _PHOTOS, _MODEL, _RESULT = "Pairs", "Photos and faces", "Model and machine", "Results"
 
@@ -177,12 +177,12 @@ def verify(
     Exit code 0 means that the comparison was made, for either verdict; 3 that a photo has no face.
     """
     from facerec_cli.images import quiet_decoders
+    from facerec_cli.metrics.threshold_card import save_card
     from facerec_cli.packs.resolve import open_pack
-    from facerec_cli.verify.card import save_card
-    from facerec_cli.verify.document import to_document, write_scores
+    from facerec_cli.verify.json_document import to_document, write_scores
     from facerec_cli.verify.photos import Verdict
+    from facerec_cli.verify.run import verify as run
     from facerec_cli.verify.settings import VerifySettings
-    from facerec_cli.verify.verification import verify as run
 
     outputs = {
         flag: path
@@ -243,7 +243,7 @@ def _check_outputs(outputs: dict[str, Path], inputs: list[Path], *, all_pairs: b
     """Refuse files that cannot be written before any work is done."""
     from facerec_cli.files import check_writable
     from facerec_cli.outputs import refuse_foreign
-    from facerec_cli.verify.names import is_folder
+    from facerec_cli.pairs.names import is_folder
 
     for flag, path in outputs.items():
         if len(inputs) == 2 and not all_pairs:
@@ -276,7 +276,7 @@ def _inputs_of(
     inputs: list[Path], model: str | None, embeddings: Path | None, by: Path | None, *, all_pairs: bool
 ) -> list[Path]:
     """The files that a run reads, besides photos."""
-    from facerec_cli.verify.ijb import protocol_files
+    from facerec_cli.pairs.formats.ijb import protocol_files
 
     read = [*inputs, *((by,) if by is not None else ()), *((Path(model),) if model is not None else ())]
     if embeddings is not None:  # with its table and description

@@ -9,10 +9,10 @@ from facerec_cli.cli import console
 from facerec_cli.wording import counted, fraction
 
 if TYPE_CHECKING:
-    from facerec_cli.verify.groups import GroupReport
+    from facerec_cli.metrics.groups import GroupReport
+    from facerec_cli.metrics.statistics import OperatingPoint
     from facerec_cli.verify.photos import Verdict
     from facerec_cli.verify.result import Verification
-    from facerec_cli.verify.statistics import OperatingPoint
 
 
 def show_verdict(verdict: Verdict) -> None:
@@ -52,7 +52,7 @@ def show_verdict(verdict: Verdict) -> None:
 
 def show(outcome: Verification) -> None:
     """A list: the figures, line by line."""
-    from facerec_cli.verify.summary import measured_points, not_measured
+    from facerec_cli.metrics.summary import measured_points, not_measured
 
     evaluation, gallery = outcome.evaluation, outcome.gallery
     counts = evaluation.pairs

@@ -11,14 +11,14 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from facerec_cli import __version__
-from facerec_cli.embed.destination import Destination, open_destination
-from facerec_cli.embed.engine import Engine, Opened, Work
-from facerec_cli.embed.local import LocalEngine
-from facerec_cli.embed.places import check_outputs, check_overwriting
+from facerec_cli._version import __version__
+from facerec_cli.embed.engines.base import Engine, Opened, Work
+from facerec_cli.embed.engines.local import LocalEngine
+from facerec_cli.embed.outputs import check_outputs, check_overwriting
 from facerec_cli.embed.result import EmbedOptions
-from facerec_cli.embed.shards import digest_inputs
 from facerec_cli.embed.summary import Summary
+from facerec_cli.embeddings.destination import Destination, open_destination
+from facerec_cli.embeddings.shards import digest_inputs
 from facerec_cli.errors import InputError, OutputError, UsageError
 from facerec_cli.files import check_writable, output_error, refuse_special
 from facerec_cli.images import find_images

@@ -22,7 +22,7 @@ from facerec_cli.errors import ModelError
 from facerec_cli.faces import Face, FaceModel
 from facerec_cli.faces.find import cut_faces, find_faces
 from facerec_cli.faces.proof import made_picture
-from facerec_cli.faces.runtime import default_threads
+from facerec_cli.faces.runtime.installed import default_threads
 from facerec_cli.faces.views import View, open_view
 from facerec_cli.images import ImageError, open_photo
 

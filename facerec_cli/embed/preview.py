@@ -9,8 +9,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from facerec_cli.embed.rows import BOX, LANDMARKS
-from facerec_cli.embed.shards import Parts
+from facerec_cli.embeddings.rows import BOX, LANDMARKS
+from facerec_cli.embeddings.shards import Parts
 from facerec_cli.faces.views import open_view
 from facerec_cli.files import atomic_write
 from facerec_cli.images import ImageError, open_photo

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from facerec_cli.backbones import Preprocessing
 from facerec_cli.errors import FacerecError, InputError, UsageError
+from facerec_cli.pairs.pairlist import PairList
 from facerec_cli.progress import Progress, silent
-from facerec_cli.verify.pairlist import PairList
 from facerec_cli.wording import counted
 
 log = logging.getLogger("facerec")
@@ -89,7 +89,7 @@ def from_folder(folder: Path, preprocessing: Preprocessing, *, aligned: bool) ->
 
 def from_training_data(spec: str, preprocessing: Preprocessing) -> CropSet | None:
     """Crops of the data that a checkpoint was trained on, or None where it is not here any more."""
-    from facerec_cli.datasets import open_dataset
+    from facerec_cli.data import open_dataset
 
     if not spec:
         return None
@@ -106,7 +106,7 @@ def from_training_data(spec: str, preprocessing: Preprocessing) -> CropSet | Non
 
 def generated(preprocessing: Preprocessing) -> CropSet:
     """Made-up crops, the same on every machine; they show no faces."""
-    from facerec_cli.datasets.synthetic import SyntheticDataset
+    from facerec_cli.data.formats.synthetic import SyntheticDataset
 
     dataset = SyntheticDataset(32, 1)
     crops = np.stack([_fitted(dataset.image(i)[..., ::-1], preprocessing.size) for i in range(len(dataset))])
@@ -127,7 +127,7 @@ def from_pairs(
         InputError: The list cannot be read or none of its photos shows a face.
         UsageError: It compares templates.
     """
-    from facerec_cli.verify.pairs import read_pairs
+    from facerec_cli.pairs.read import read_pairs
 
     pairs = read_pairs(path, root=root)
     if pairs.templates is not None:

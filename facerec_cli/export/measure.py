@@ -12,9 +12,9 @@ from facerec_cli.errors import ModelError
 from facerec_cli.export.crops import PairCrops
 from facerec_cli.export.parity import Agreement, compare
 from facerec_cli.faces import FaceModel
+from facerec_cli.metrics.scoring import score_pairs
+from facerec_cli.metrics.statistics import Evaluation, OperatingPoint, evaluate
 from facerec_cli.packs.manifest import Threshold
-from facerec_cli.verify.scoring import score_pairs
-from facerec_cli.verify.statistics import Evaluation, OperatingPoint, evaluate
 
 FARS = (1e-4, 1e-3, 1e-2, 1e-1)
 _SECONDS = 2.0

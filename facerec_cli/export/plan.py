@@ -10,7 +10,7 @@ from typing import Literal
 
 from facerec_cli.errors import UsageError
 from facerec_cli.export import parity
-from facerec_cli.export.graph import GraphOptions
+from facerec_cli.export.onnx_graph import GraphOptions
 from facerec_cli.spelling import both_spellings
 
 FULL = "fp32"
@@ -72,7 +72,7 @@ def target(options: ExportOptions) -> tuple[str, Path]:
         UsageError: Options that do not fit together.
         ModelError: The name is not possible.
     """
-    from facerec_cli.packs.document import check_name
+    from facerec_cli.packs.manifest_toml import check_name
 
     output = options.output
     if not options.name and output is None:

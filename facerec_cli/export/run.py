@@ -16,9 +16,9 @@ from facerec_cli.backbones import Preprocessing
 from facerec_cli.errors import InputError, ModelError, UsageError
 from facerec_cli.export import compress, crops, parity
 from facerec_cli.export.files import HINT, sealed
-from facerec_cli.export.graph import OPSET, ExportedNetwork, GraphOptions, to_onnx
 from facerec_cli.export.insightface import to_insightface
 from facerec_cli.export.measure import FARS, Verification, measure, threshold, verification
+from facerec_cli.export.onnx_graph import OPSET, ExportedNetwork, GraphOptions, to_onnx
 from facerec_cli.export.plan import (
     FULL,
     ExportOptions,
@@ -146,7 +146,7 @@ def _crops(options: ExportOptions, source: Source, pairs: crops.PairCrops | None
 
 
 def _rewritten(model: ModelProto, options: ExportOptions) -> ModelProto:
-    from facerec_cli.faces.graph import rewrite_prelu
+    from facerec_cli.faces.runtime.rewrites import rewrite_prelu
 
     return model if options.keep_prelu else rewrite_prelu(model)
 

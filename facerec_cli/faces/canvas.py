@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facerec_cli.faces.candidates import Candidates
+from facerec_cli.faces.detectors.candidates import Candidates
 
 Image = NDArray[np.uint8]
 

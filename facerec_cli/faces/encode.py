@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from facerec_cli.faces.network import Empty
+from facerec_cli.faces.runtime.session import Empty
 from facerec_cli.packs.ports import whole_shift
 
 

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from facerec_cli.errors import ModelError
 from facerec_cli.faces.encode import network_input
-from facerec_cli.faces.network import Network
+from facerec_cli.faces.runtime.session import Network
 from facerec_cli.packs.manifest import EncoderSpec
-from facerec_cli.packs.network import check_encoder, inspect_network
+from facerec_cli.packs.onnx_inputs import check_encoder, inspect_network
 from facerec_cli.packs.ports import whole_shift
 
 

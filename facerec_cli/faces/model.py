@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from facerec_cli.errors import InputError, ModelError
 from facerec_cli.faces.align import similarity, template, warp
-from facerec_cli.faces.detect import Detector
+from facerec_cli.faces.detectors.detector import Detector
 from facerec_cli.faces.encoder import Encoder
 from facerec_cli.faces.face import Face
 from facerec_cli.faces.proof import prove_encoder

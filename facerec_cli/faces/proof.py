@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from facerec_cli.errors import ModelError
 from facerec_cli.faces.align import template
-from facerec_cli.faces.detect import Detector
+from facerec_cli.faces.detectors.detector import Detector
 from facerec_cli.faces.encoder import Encoder
 from facerec_cli.packs.foreign import reading
 from facerec_cli.packs.manifest import ModelPack
-from facerec_cli.packs.network import inspect_network
+from facerec_cli.packs.onnx_inputs import inspect_network
 
 log = logging.getLogger("facerec")
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Literal
 
 from facerec_cli.errors import FacerecError
-from facerec_cli.packs.document import read_manifest
 from facerec_cli.packs.known import known_packs
 from facerec_cli.packs.manifest import ModelPack
+from facerec_cli.packs.manifest_toml import read_manifest
 from facerec_cli.packs.resolve import Installed, installed
 
 Status = Literal["embedded", "registered", "insightface", "to pull", "broken"]

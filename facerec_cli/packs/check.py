@@ -10,7 +10,7 @@ from typing import Literal
 from facerec_cli.errors import FacerecError, InputError
 from facerec_cli.packs import insightface
 from facerec_cli.packs.manifest import ModelPack
-from facerec_cli.packs.network import inspect_network
+from facerec_cli.packs.onnx_inputs import inspect_network
 from facerec_cli.packs.resolve import Installed, installed, open_installed, pack_hash
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from facerec_cli.errors import ModelError
 from facerec_cli.packs.detectors import detector_kind, detector_spec
-from facerec_cli.packs.document import EVALUATIONS
 from facerec_cli.packs.manifest import ModelPack
-from facerec_cli.packs.network import inspect_network
+from facerec_cli.packs.manifest_toml import EVALUATIONS
+from facerec_cli.packs.onnx_inputs import inspect_network
 
 Files = dict[str, Path]
 

@@ -7,7 +7,7 @@ from typing import Literal
 from facerec_cli.errors import ModelError
 from facerec_cli.files import sha256_of
 from facerec_cli.packs.manifest import DetectorSpec
-from facerec_cli.packs.network import Network
+from facerec_cli.packs.onnx_inputs import Network
 
 _HALF = (127.5, 127.5, 127.5)
 _YUNET = {f"{kind}_{stride}" for kind in ("cls", "obj", "bbox", "kps") for stride in (8, 16, 32)}

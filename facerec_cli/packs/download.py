@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from facerec_cli import __version__
+from facerec_cli._version import __version__
 from facerec_cli.errors import ModelError
 from facerec_cli.files import output_error, write_file
 from facerec_cli.progress import Progress, silent

@@ -7,9 +7,9 @@ import logging
 from typing import Any
 
 from facerec_cli.errors import ModelError
-from facerec_cli.packs.document import EVALUATIONS
 from facerec_cli.packs.foreign import inside
 from facerec_cli.packs.manifest import ModelPack, Threshold
+from facerec_cli.packs.manifest_toml import EVALUATIONS
 from facerec_cli.packs.resolve import pack_hash
 
 log = logging.getLogger("facerec")

@@ -15,7 +15,7 @@ from facerec_cli.files import sha256_of
 from facerec_cli.packs.detectors import detector_spec, is_scrfd
 from facerec_cli.packs.known import known_packs
 from facerec_cli.packs.manifest import EncoderSpec, License, ModelPack, Provenance
-from facerec_cli.packs.network import Network, inspect_network
+from facerec_cli.packs.onnx_inputs import Network, inspect_network
 
 _HALF = (127.5, 127.5, 127.5)
 _RECOGNITION_SIZE = (112, 112)

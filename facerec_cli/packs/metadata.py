@@ -27,12 +27,12 @@ import mmap
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from facerec_cli import __version__
+from facerec_cli._version import __version__
 from facerec_cli.errors import ModelError
 from facerec_cli.files import sha256_of, write_file
-from facerec_cli.packs.document import SCHEMA, from_document, to_document
 from facerec_cli.packs.foreign import not_onnx
 from facerec_cli.packs.manifest import ModelPack
+from facerec_cli.packs.manifest_toml import SCHEMA, from_document, to_document
 
 MANIFEST_KEY = "facerec.manifest"
 VERSION_KEY = "facerec.version"

@@ -15,13 +15,7 @@ from typing import Literal
 from facerec_cli.errors import ModelError, UsageError
 from facerec_cli.files import sha256_of
 from facerec_cli.packs import insightface
-from facerec_cli.packs.bare import FLAGS, PackOverrides, open_bare
-from facerec_cli.packs.document import MANIFEST, read_manifest
-from facerec_cli.packs.foreign import inside
-from facerec_cli.packs.known import known_packs
-from facerec_cli.packs.manifest import DetectorSpec, EncoderSpec, ModelPack
-from facerec_cli.packs.metadata import MANIFEST_KEY, pack_from_metadata, read_metadata, read_pack
-from facerec_cli.packs.places import (
+from facerec_cli.packs.folders import (
     embedded_packs,
     hidden_packs,
     insightface_packs,
@@ -29,6 +23,12 @@ from facerec_cli.packs.places import (
     subfolders,
     user_packs,
 )
+from facerec_cli.packs.foreign import inside
+from facerec_cli.packs.known import known_packs
+from facerec_cli.packs.manifest import DetectorSpec, EncoderSpec, ModelPack
+from facerec_cli.packs.manifest_toml import MANIFEST, read_manifest
+from facerec_cli.packs.metadata import MANIFEST_KEY, pack_from_metadata, read_metadata, read_pack
+from facerec_cli.packs.no_manifest import FLAGS, PackOverrides, open_bare
 from facerec_cli.suggest import guess
 
 DEFAULT_PACK = "sface"

@@ -18,15 +18,15 @@ from pathlib import Path
 from facerec_cli.errors import ModelError, UsageError
 from facerec_cli.files import output_error, sha256_of
 from facerec_cli.locks import exclusive
-from facerec_cli.packs.bare import PackOverrides
 from facerec_cli.packs.check import Finding, check, prove_files
 from facerec_cli.packs.combine import is_detector_file, with_detector
-from facerec_cli.packs.document import EVALUATIONS, MANIFEST, check_name, write_manifest
+from facerec_cli.packs.folders import home, user_packs
 from facerec_cli.packs.foreign import inside
 from facerec_cli.packs.known import known_packs
 from facerec_cli.packs.manifest import ModelPack
-from facerec_cli.packs.network import inspect_network
-from facerec_cli.packs.places import home, user_packs
+from facerec_cli.packs.manifest_toml import EVALUATIONS, MANIFEST, check_name, write_manifest
+from facerec_cli.packs.no_manifest import PackOverrides
+from facerec_cli.packs.onnx_inputs import inspect_network
 from facerec_cli.packs.resolve import (
     DEFAULT_PACK,
     NAME_PREFIX,

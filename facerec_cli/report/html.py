@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facerec_cli import __version__
+from facerec_cli._version import __version__
 
 _STYLE = (Path(__file__).parent / "style.css").read_text("utf-8")
 _TAG = re.compile(r"<[^>]*>")

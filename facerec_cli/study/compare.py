@@ -18,6 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec_cli.errors import InputError
+from facerec_cli.metrics.bootstrap import MIN_PEOPLE, resampled_tar
+from facerec_cli.metrics.folds import kind_for
+from facerec_cli.metrics.statistics import evaluate
 from facerec_cli.progress import Progress, silent
 from facerec_cli.study.crops import read_crops
 from facerec_cli.study.intervals import MIN_SAME_PAIRS, Rows, drawn, interval_over_seeds, percentiles
@@ -27,9 +30,6 @@ from facerec_cli.study.protocol import BEFORE, Protocol
 from facerec_cli.study.run import EMBEDDINGS, Job
 from facerec_cli.study.subsets import Pairs, make_pairs, measurable
 from facerec_cli.untrusted import NpzFile
-from facerec_cli.verify.bootstrap import MIN_PEOPLE, resampled_tar
-from facerec_cli.verify.folds import kind_for
-from facerec_cli.verify.statistics import evaluate
 
 _CURVE = np.logspace(-5, 0, 61)
 _BINS = np.linspace(-0.5, 1.0, 61)

@@ -1,8 +1,9 @@
 """What is done to a test photo: degradations that are fixed for each photo, and are not the trainer's.
 
-The trainer degrades at random (``datasets/augment.py``). Here each photo has one version of each condition
-that depends on its name only, so that every model, seed and machine compares the same pixels. The kinds are
-the same, the functions are not: masks and sunglasses are drawn where they are worn, low light has shot noise.
+The trainer degrades at random (``data/loading/augment.py``). Here each photo has one version of each
+condition. It depends on the photo's name only, so that every model, seed and machine compares the same
+pixels. The kinds are the same, the functions are not: masks and sunglasses are drawn where they are worn,
+and low light has shot noise.
 """
 
 from __future__ import annotations

@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from facerec_cli.datasets.base import FaceDataset
-from facerec_cli.datasets.convert import named
+from facerec_cli.data.dataset import FaceDataset
+from facerec_cli.data.tools.convert import named
 from facerec_cli.errors import InputError, UsageError
 from facerec_cli.files import write_file, writing
 from facerec_cli.locks import exclusive
@@ -125,7 +125,7 @@ def _cut(
         if faces is None:
             _copy(part.whole, missing, progress)
         else:
-            from facerec_cli.datasets.align import align
+            from facerec_cli.data.tools.align import align
             from facerec_cli.faces import open_model
             from facerec_cli.images import quiet_decoders
 
@@ -167,7 +167,7 @@ def read_crops(folder: Path, paths: Sequence[str]) -> NDArray[np.uint8]:
     Raises:
         InputError: One cannot be read.
     """
-    from facerec_cli.datasets.decode import decode_rgb
+    from facerec_cli.data.loading.decode import decode_rgb
 
     crops = np.empty((len(paths), SIDE, SIDE, 3), np.uint8)
     for row, path in enumerate(paths):

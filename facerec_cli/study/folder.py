@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from facerec_cli import __version__
-from facerec_cli.embed.shards import describe_changes
+from facerec_cli._version import __version__
+from facerec_cli.embeddings.shards import describe_changes
 from facerec_cli.errors import UsageError
 from facerec_cli.files import write_file, writing
 from facerec_cli.outputs import refuse_existing

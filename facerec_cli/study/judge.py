@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from facerec_cli.metrics.statistics import evaluate
 from facerec_cli.study.conditions import apply
 from facerec_cli.study.crops import read_crops
 from facerec_cli.study.materials import Materials, Photos
 from facerec_cli.study.subsets import Pairs, conditions_of, make_pairs
 from facerec_cli.training.config import Recipe
-from facerec_cli.verify.statistics import evaluate
 
 if TYPE_CHECKING:
     import torch

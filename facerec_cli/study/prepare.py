@@ -12,8 +12,8 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
-from facerec_cli.datasets import FaceDataset, open_stored
-from facerec_cli.datasets.evaluation import draw_pairs
+from facerec_cli.data import FaceDataset, open_stored
+from facerec_cli.data.tools.pairs import draw_pairs
 from facerec_cli.errors import InputError
 from facerec_cli.files import write_file
 from facerec_cli.images.suffixes import is_photo_name
@@ -200,7 +200,7 @@ Listed = tuple[
 
 def _listed_pairs(dataset: FaceDataset, path: str, people: Sequence[str]) -> Listed:
     """The pairs of a list whose two people are judged: photo numbers, first, second, same, fold."""
-    from facerec_cli.verify.pairs import read_pairs
+    from facerec_cli.pairs.read import read_pairs
 
     pairs = read_pairs(Path(path), images=False)
     if pairs.templates is not None:

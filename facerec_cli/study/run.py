@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from facerec_cli import __version__
+from facerec_cli._version import __version__
 from facerec_cli.files import atomic_write, write_file
 from facerec_cli.study.interpolate import chosen_network
 from facerec_cli.study.judge import device_of, embed_photos, first_network

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from facerec_cli.datasets.base import FaceDataset
+from facerec_cli.data.dataset import FaceDataset
 from facerec_cli.errors import InputError
 from facerec_cli.study.protocol import SplitSettings
 

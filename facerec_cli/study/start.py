@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from facerec_cli import __version__
+from facerec_cli._version import __version__
 from facerec_cli.files import write_file
 from facerec_cli.study.judge import Judge, device_of, first_network
 from facerec_cli.study.materials import Materials
@@ -50,7 +50,7 @@ def _means(recipe: Recipe, materials: Materials, out: Path) -> Path:
     """``.npy`` of the class means, (people, D)."""
     target = out / FOLDER / f"means-{_key(materials, materials.train_hash, PHOTOS_OF_EACH)}.npy"
     if not target.is_file():
-        from facerec_cli.datasets import open_dataset
+        from facerec_cli.data import open_dataset
         from facerec_cli.training.class_means import class_means
 
         dataset = open_dataset(str(materials.train))

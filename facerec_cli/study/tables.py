@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from facerec_cli.metrics.bootstrap import MIN_PEOPLE
 from facerec_cli.study.finding import finding
 from facerec_cli.study.intervals import MIN_SEEDS
 from facerec_cli.study.protocol import BEFORE
-from facerec_cli.verify.bootstrap import MIN_PEOPLE
 from facerec_cli.wording import counted
 
 _UNKNOWN = "not measurable"

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from facerec_cli.backbones import Backbone
-from facerec_cli.datasets import FaceDataset
-from facerec_cli.datasets.augment import Augment
-from facerec_cli.datasets.loader_fetch import Fetch
+from facerec_cli.data import FaceDataset
+from facerec_cli.data.loading.augment import Augment
+from facerec_cli.data.loading.fetch import Fetch
 from facerec_cli.errors import InputError
 from facerec_cli.losses.base import Loss
 from facerec_cli.losses.classifier import unit

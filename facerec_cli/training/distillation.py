@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 
 from facerec_cli.backbones import Backbone
-from facerec_cli.datasets.loader_fetch import Batch
+from facerec_cli.data.loading.fetch import Batch
 from facerec_cli.errors import UsageError
 from facerec_cli.training.config import Recipe
 from facerec_cli.training.devices import World

@@ -56,7 +56,7 @@ def open_pair_set(path: str, size: int = 112, progress: Progress = silent) -> Pa
         InputError: It cannot be read, is empty, or its photos are not aligned crops.
     """
     from facerec_cli.images import read_image
-    from facerec_cli.verify.pairs import read_pairs
+    from facerec_cli.pairs.read import read_pairs
 
     pairs = read_pairs(path)
     if pairs.templates is not None:
@@ -110,7 +110,7 @@ def evaluate_pairs(
         ``SET/accuracy`` (``SET/balanced_accuracy`` where one kind of pairs is much more frequent),
         ``SET/auc``, ``SET/eer`` and ``SET/tar@FAR`` where measurable, 0..1.
     """
-    from facerec_cli.verify.statistics import evaluate
+    from facerec_cli.metrics.statistics import evaluate
 
     result: dict[str, float] = {}
     parts = [-(-len(one.crops) // world.size) for one in sets]

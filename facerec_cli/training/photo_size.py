@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from facerec_cli.datasets import FaceDataset
+from facerec_cli.data import FaceDataset
 from facerec_cli.errors import InputError
 from facerec_cli.images.headers import read_header
 

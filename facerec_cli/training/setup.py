@@ -11,10 +11,10 @@ import torch
 from torch import nn
 
 from facerec_cli.backbones import Backbone
-from facerec_cli.datasets import FaceDataset, open_dataset
-from facerec_cli.datasets.augment import Augment
-from facerec_cli.datasets.loader import Loader, build_loader
-from facerec_cli.datasets.stream import TarStream
+from facerec_cli.data import FaceDataset, open_dataset
+from facerec_cli.data.formats.stream import TarStream
+from facerec_cli.data.loading.augment import Augment
+from facerec_cli.data.loading.loader import Loader, build_loader
 from facerec_cli.errors import InputError, UsageError
 from facerec_cli.losses.base import Loss
 from facerec_cli.losses.distill import Distill
@@ -173,7 +173,7 @@ def open_data(recipe: Recipe) -> FaceDataset:
         )
     dataset = open_dataset(recipe.data.path)
     if recipe.data.hard:
-        from facerec_cli.datasets import join_datasets
+        from facerec_cli.data import join_datasets
 
         dataset = join_datasets(dataset, [open_dataset(path) for path in recipe.data.hard])
     if dataset.num_classes < 2:

@@ -11,7 +11,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from facerec_cli import __version__
+from facerec_cli._version import __version__
 from facerec_cli.errors import ModelError
 from facerec_cli.training import checkpoint
 from facerec_cli.training.config import to_document

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import torch
 
-from facerec_cli.datasets.loader import lost_reader
-from facerec_cli.datasets.loader_fetch import Batch
+from facerec_cli.data.loading.fetch import Batch
+from facerec_cli.data.loading.loader import lost_reader
 from facerec_cli.errors import TrainingError
 from facerec_cli.losses.base import LossInput
 from facerec_cli.training.class_means import start_classes
@@ -21,7 +21,6 @@ from facerec_cli.training.devices import World, join_world
 from facerec_cli.training.diagnose import cause_of, has_lost_process, is_out_of_memory, out_of_memory
 from facerec_cli.training.distillation import target_of
 from facerec_cli.training.evaluate import best_metric, evaluate_pairs, metric_name, to_input
-from facerec_cli.training.folder import open_folder
 from facerec_cli.training.freezing import train_mode
 from facerec_cli.training.interruption import Interruption
 from facerec_cli.training.optimizer import clip_gradients, set_rate
@@ -38,6 +37,7 @@ from facerec_cli.training.report import (
     telling,
     unobserved,
 )
+from facerec_cli.training.run_folder import open_folder
 from facerec_cli.training.schedule import factor
 from facerec_cli.training.setup import Parts, prepare, seed_step
 from facerec_cli.training.state import (

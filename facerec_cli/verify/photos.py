@@ -15,10 +15,10 @@ from facerec_cli.embed.result import EmbeddedFace, PhotoResult
 from facerec_cli.errors import InputError, UsageError
 from facerec_cli.faces import FaceModel
 from facerec_cli.faces.choice import choose
+from facerec_cli.metrics.threshold_card import check_card, read_card
 from facerec_cli.packs.evaluations import threshold_with_flip
 from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.packs.resolve import find
-from facerec_cli.verify.card import check_card, read_card
 from facerec_cli.verify.settings import VerifySettings, open_for
 
 log = logging.getLogger("facerec")

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 from facerec_cli.files import write_file
 from facerec_cli.images import ImageError, read_image
+from facerec_cli.metrics.distribution import Distribution
+from facerec_cli.metrics.statistics import OperatingPoint
+from facerec_cli.metrics.summary import measured_points, not_measured
 from facerec_cli.report.html import (
     Markup,
     Row,
@@ -24,10 +27,7 @@ from facerec_cli.report.html import (
     tag,
 )
 from facerec_cli.report.svg import linear_axis, log_axis, plot
-from facerec_cli.verify.distribution import Distribution
 from facerec_cli.verify.result import Verification
-from facerec_cli.verify.statistics import OperatingPoint
-from facerec_cli.verify.summary import measured_points, not_measured
 from facerec_cli.wording import counted, one_in
 
 HARDEST = 12  # pairs of each kind that are shown

@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec_cli.errors import InputError
-from facerec_cli.verify.bootstrap import BootstrapInterval
-from facerec_cli.verify.card import ThresholdCard
-from facerec_cli.verify.distribution import Distribution
-from facerec_cli.verify.gallery import Gallery
-from facerec_cli.verify.groups import GroupReport
-from facerec_cli.verify.pairlist import PairList
-from facerec_cli.verify.statistics import Evaluation, OperatingPoint
+from facerec_cli.metrics.bootstrap import BootstrapInterval
+from facerec_cli.metrics.distribution import Distribution
+from facerec_cli.metrics.groups import GroupReport
+from facerec_cli.metrics.statistics import Evaluation, OperatingPoint
+from facerec_cli.metrics.threshold_card import ThresholdCard
+from facerec_cli.pairs.pairlist import PairList
+from facerec_cli.verify.photo_vectors import Gallery
 
 
 @dataclass(frozen=True, slots=True)

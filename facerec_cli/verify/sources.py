@@ -10,16 +10,16 @@ from pathlib import Path
 import numpy as np
 
 from facerec_cli.embed import EmbedOptions
+from facerec_cli.embeddings.cache import EmbeddingCache, cache_path
+from facerec_cli.embeddings.vectorfile import match, read_vectors
 from facerec_cli.errors import ModelError, UsageError
 from facerec_cli.faces import model_hash
 from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.packs.resolve import open_pack
+from facerec_cli.pairs.pairlist import PairList
 from facerec_cli.progress import Progress
-from facerec_cli.verify.cache import EmbeddingCache, cache_path
-from facerec_cli.verify.gallery import Gallery, embed_gallery
-from facerec_cli.verify.pairlist import PairList
+from facerec_cli.verify.photo_vectors import Gallery, embed_gallery
 from facerec_cli.verify.settings import VerifySettings, open_for
-from facerec_cli.verify.vectorfile import match, read_vectors
 from facerec_cli.wording import counted
 
 log = logging.getLogger("facerec")

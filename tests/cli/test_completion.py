@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from facerec_cli.cli import completion
-from facerec_cli.datasets import convert
+from facerec_cli.data.tools import convert
 from facerec_cli.registry import BACKBONES, LOSSES, PROJECTS, WRITABLE
 
 PROGRAM = """

@@ -18,7 +18,7 @@ def dots() -> DotModel:
 @pytest.fixture
 def opened(dots: DotModel, monkeypatch: pytest.MonkeyPatch) -> DotModel:
     """The model that ``embed_to_file`` opens, whatever it asks for."""
-    monkeypatch.setattr("facerec_cli.embed.local.open_model", lambda *args, **kwargs: dots)
+    monkeypatch.setattr("facerec_cli.embed.engines.local.open_model", lambda *args, **kwargs: dots)
     return dots
 
 

@@ -12,7 +12,7 @@ import pytest
 from dots import SIZE, DotModel
 
 from facerec_cli.embed import EmbedOptions, embed_to_file, job
-from facerec_cli.embed.dataset import ParquetFolder
+from facerec_cli.embeddings.dataset import ParquetFolder
 from facerec_cli.errors import UsageError
 
 parquet = pytest.importorskip("pyarrow.parquet", reason="needs pyarrow: pip install 'facerec-cli[parquet]'")

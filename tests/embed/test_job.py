@@ -19,8 +19,9 @@ import numpy as np
 import pytest
 from dots import SIZE, DotModel
 
-from facerec_cli.embed import EmbedOptions, Summary, embed_to_file, job, writers
-from facerec_cli.embed.shards import Parts
+from facerec_cli.embed import EmbedOptions, Summary, embed_to_file, job
+from facerec_cli.embeddings import writers
+from facerec_cli.embeddings.shards import Parts
 from facerec_cli.errors import (
     InputError,
     MissingExtraError,
@@ -632,7 +633,7 @@ def test_a_list_that_names_a_photo_twice_has_a_row_for_each_line(
         assert len({row["crop"] for row in rows}) == len(list(crops.iterdir())) == 10
         assert preview.read_text().count("<figure class=") == 10
     if form != "/":
-        from facerec_cli.verify.vectorfile import match, read_vectors
+        from facerec_cli.embeddings.vectorfile import match, read_vectors
 
         gallery = match(read_vectors(Path(output)), ["0003.png", "0000.png"])
         assert np.allclose(gallery.vectors, vectors[[4, 0]], atol=1e-6)

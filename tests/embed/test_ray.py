@@ -14,10 +14,9 @@ from typer.testing import CliRunner
 
 from facerec_cli.cli import build_app
 from facerec_cli.embed import EmbedOptions, embed_photos, embed_to_file
-from facerec_cli.embed.files import ResultFile
-from facerec_cli.embed.ray import RayEngine, lost, raise_fault, workers_of
-from facerec_cli.embed.ray_start import check_reachable
-from facerec_cli.embed.ray_worker import (
+from facerec_cli.embed.engines.ray import RayEngine, lost, raise_fault, workers_of
+from facerec_cli.embed.engines.ray_start import check_reachable
+from facerec_cli.embed.engines.ray_worker import (
     Order,
     ShardEmbedder,
     check_versions,
@@ -25,7 +24,8 @@ from facerec_cli.embed.ray_worker import (
     portable,
     versions,
 )
-from facerec_cli.embed.rows import make_shard
+from facerec_cli.embeddings.files import ResultFile
+from facerec_cli.embeddings.rows import make_shard
 from facerec_cli.errors import InputError, MissingExtraError, ResourceError, UsageError
 from facerec_cli.faces import open_model
 from facerec_cli.packs.manifest import ModelPack

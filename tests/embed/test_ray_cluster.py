@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from facerec_cli.embed import EmbedOptions, Summary, embed_to_file, job
-from facerec_cli.embed.ray import RayEngine
+from facerec_cli.embed.engines.ray import RayEngine
 from facerec_cli.images import read_image
 
 pytestmark = [

@@ -10,7 +10,7 @@ from made_checkpoint import SIZE, lively, write_checkpoint
 from numpy.typing import NDArray
 
 from facerec_cli.backbones import Backbone, build
-from facerec_cli.datasets.synthetic import SyntheticDataset
+from facerec_cli.data.formats.synthetic import SyntheticDataset
 from facerec_cli.export import ExportOptions, ExportReport, export
 
 

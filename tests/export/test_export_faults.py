@@ -24,7 +24,7 @@ from facerec_cli.backbones import Backbone, Preprocessing, build
 from facerec_cli.errors import InputError, ModelError, OutputError, UsageError
 from facerec_cli.export import ExportOptions, ExportReport, GraphOptions, compress, export, parity
 from facerec_cli.export.files import sealed
-from facerec_cli.export.graph import ExportedNetwork, to_onnx
+from facerec_cli.export.onnx_graph import ExportedNetwork, to_onnx
 from facerec_cli.packs.metadata import read_pack
 from facerec_cli.workshop import workshop
 

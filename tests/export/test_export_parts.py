@@ -22,7 +22,7 @@ from facerec_cli.export.insightface import to_insightface
 from facerec_cli.export.measure import threshold, verification
 from facerec_cli.export.parity import compare, open_session
 from facerec_cli.faces.encode import network_input
-from facerec_cli.verify.pairlist import PairList
+from facerec_cli.pairs.pairlist import PairList
 
 
 def make_pairs(scores: NDArray[np.float64], same: NDArray[np.bool_]) -> tuple[NDArray[np.float32], PairCrops]:

@@ -18,8 +18,8 @@ from facerec_cli.cli import build_app
 from facerec_cli.errors import ModelError
 from facerec_cli.faces import open_model
 from facerec_cli.files import sha256_of
-from facerec_cli.packs.document import write_manifest
 from facerec_cli.packs.manifest import ModelPack
+from facerec_cli.packs.manifest_toml import write_manifest
 
 
 def make(kind: str, folder: Path) -> Path:

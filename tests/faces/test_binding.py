@@ -15,9 +15,11 @@ from face_networks import mobilefacenet, scrfd
 from tiny_pack import write_tiny_pack
 
 from facerec_cli.errors import ModelError
-from facerec_cli.faces import binding, network, open_model
-from facerec_cli.faces.binding import Binding
-from facerec_cli.faces.network import Network
+from facerec_cli.faces import open_model
+from facerec_cli.faces.runtime import pinned as binding
+from facerec_cli.faces.runtime import session as network
+from facerec_cli.faces.runtime.pinned import Binding
+from facerec_cli.faces.runtime.session import Network
 
 
 def inputs(count: int, side: int = 112, seed: int = 0) -> np.ndarray:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from facerec_cli.faces import candidates
-from facerec_cli.faces.candidates import Candidates, best
+from facerec_cli.faces.detectors import candidates
+from facerec_cli.faces.detectors.candidates import Candidates, best
 
 
 def proposals(count: int) -> Candidates:

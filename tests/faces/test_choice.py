@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
-from facerec_cli.datasets import open_dataset
-from facerec_cli.datasets.align import align
+from facerec_cli.data import open_dataset
+from facerec_cli.data.tools.align import align
 from facerec_cli.faces import open_model
 from facerec_cli.faces.choice import choose
 from facerec_cli.images import read_image

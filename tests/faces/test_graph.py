@@ -12,7 +12,7 @@ import pytest
 from face_networks import Graph, mobilefacenet
 from onnx import numpy_helper
 
-from facerec_cli.faces.graph import rewrite_prelu
+from facerec_cli.faces.runtime.rewrites import rewrite_prelu
 
 
 def network(slopes: np.ndarray, *, opset: int = 15, channels: int = 12, depth: int = 3) -> onnx.ModelProto:
@@ -149,7 +149,7 @@ def test_onnxruntime_keeps_a_rewritten_network_in_its_blocked_layout(tmp_path: P
 
 
 def test_the_loader_applies_it_and_results_stay(tmp_path: Path) -> None:
-    from facerec_cli.faces.network import Network
+    from facerec_cli.faces.runtime.session import Network
 
     path = mobilefacenet(tmp_path / "m.onnx")
     batch = np.random.default_rng(0).standard_normal((5, 3, 112, 112)).astype(np.float32)

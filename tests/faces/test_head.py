@@ -11,8 +11,8 @@ import onnxruntime
 import pytest
 from face_networks import Graph, mobilefacenet
 
-from facerec_cli.faces.head import split_head
-from facerec_cli.faces.network import Network
+from facerec_cli.faces.runtime.last_layer import split_head
+from facerec_cli.faces.runtime.session import Network
 
 FEATURES, SIZE = 8 * 28 * 28, 192  # 1.2 million weights
 

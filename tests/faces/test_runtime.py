@@ -10,10 +10,11 @@ import pytest
 from tiny_pack import write_encoder, write_tiny_pack
 
 from facerec_cli.errors import ModelError, UsageError
-from facerec_cli.faces import open_model, runtime
-from facerec_cli.faces.network import Network
-from facerec_cli.faces.providers import PROVIDERS
-from facerec_cli.faces.runtime import default_threads, wheel_conflict
+from facerec_cli.faces import open_model
+from facerec_cli.faces.runtime import installed as runtime
+from facerec_cli.faces.runtime.installed import default_threads, wheel_conflict
+from facerec_cli.faces.runtime.providers import PROVIDERS
+from facerec_cli.faces.runtime.session import Network
 
 
 @pytest.mark.parametrize("device", ["cuda", "tensorrt", "coreml", "openvino"])

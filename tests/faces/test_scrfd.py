@@ -11,8 +11,8 @@ from face_networks import mobilefacenet, scrfd
 
 from facerec_cli.errors import ModelError
 from facerec_cli.faces import Face, FaceModel
-from facerec_cli.faces.detect import Detector
-from facerec_cli.faces.scrfd import Scrfd
+from facerec_cli.faces.detectors.detector import Detector
+from facerec_cli.faces.detectors.scrfd import Scrfd
 from facerec_cli.packs.manifest import DetectorSpec, EncoderSpec, License, ModelPack, Provenance
 
 HALF = (127.5, 127.5, 127.5)
@@ -64,7 +64,7 @@ def test_boxes_without_landmarks_decode_but_cannot_align(tmp_path: Path, outputs
     assert points is None
     import onnxruntime
 
-    from facerec_cli.faces.candidates import best
+    from facerec_cli.faces.detectors.candidates import best
     from facerec_cli.faces.encode import planes
 
     session = onnxruntime.InferenceSession(str(path))
@@ -126,7 +126,7 @@ def test_other_networks_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("scaled", [False, True], ids=["plain", "Sub and Mul inside"])
 def test_embeddings_are_insightfaces(tmp_path: Path, scaled: bool) -> None:
     reference = pytest.importorskip("insightface.model_zoo.arcface_onnx")
-    from facerec_cli.packs.network import inspect_network
+    from facerec_cli.packs.onnx_inputs import inspect_network
 
     path = mobilefacenet(tmp_path / "w600k.onnx", scaled=scaled)
     assert inspect_network(path).scales_input == scaled

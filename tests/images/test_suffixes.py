@@ -12,10 +12,10 @@ import cv2
 import numpy as np
 import pytest
 
-from facerec_cli.datasets import BrokenPhotoError, open_dataset
-from facerec_cli.datasets.convert import convert
+from facerec_cli.data import BrokenPhotoError, open_dataset
+from facerec_cli.data.tools.convert import convert
 from facerec_cli.images import IMAGE_SUFFIXES, ImageError, find_images, read_image
-from facerec_cli.verify.names import has_suffix
+from facerec_cli.pairs.names import has_suffix
 
 PHOTO = np.random.default_rng(1).integers(0, 256, (24, 24, 3), np.uint8)
 

@@ -16,8 +16,8 @@ import torch
 
 from facerec_cli.backbones.sface import SFace, load_onnx
 from facerec_cli.packs import resolve
-from facerec_cli.packs.card import model_card
 from facerec_cli.packs.catalogue import catalogue
+from facerec_cli.packs.model_card import model_card
 from facerec_cli.packs.resolve import open_pack
 from facerec_cli.training.config import BackboneSettings
 from facerec_cli.training.initial import open_start

@@ -11,8 +11,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from facerec_cli.files import sha256_of
-from facerec_cli.packs.document import write_manifest
 from facerec_cli.packs.manifest import DetectorSpec, EncoderSpec, License, ModelPack, Provenance
+from facerec_cli.packs.manifest_toml import write_manifest
 
 
 def _save(path: Path, nodes, inputs, outputs, weights, **settings) -> Path:

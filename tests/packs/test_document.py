@@ -10,9 +10,16 @@ import pytest
 import tomli_w
 
 from facerec_cli.errors import ModelError
-from facerec_cli.packs import document, manifest
-from facerec_cli.packs.document import check_name, from_document, read_manifest, to_document, write_manifest
+from facerec_cli.packs import manifest
+from facerec_cli.packs import manifest_toml as document
 from facerec_cli.packs.known import known_packs
+from facerec_cli.packs.manifest_toml import (
+    check_name,
+    from_document,
+    read_manifest,
+    to_document,
+    write_manifest,
+)
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ import pytest
 from typer.testing import CliRunner
 
 from facerec_cli.cli.models import app
-from facerec_cli.packs.card import model_card
 from facerec_cli.packs.metadata import seal
+from facerec_cli.packs.model_card import model_card
 from facerec_cli.packs.store import home, open_pack, pack_hash, register
 
 
@@ -230,7 +230,7 @@ def test_commands_that_take_a_model_take_every_flag_for_a_bare_file(words):
     from typer.main import get_command
 
     from facerec_cli.cli import build_app
-    from facerec_cli.packs.bare import FLAGS
+    from facerec_cli.packs.no_manifest import FLAGS
 
     node = get_command(build_app([words.split()[0]]))
     for word in words.split():

@@ -14,7 +14,8 @@ import zipfile
 import pytest
 
 from facerec_cli.errors import ModelError, OutputError, UsageError
-from facerec_cli.packs import known, licences, pull
+from facerec_cli.packs import known, pull
+from facerec_cli.packs import licenses as licences
 from facerec_cli.packs.download import Patience
 from facerec_cli.packs.pull import pull as pull_pack
 from facerec_cli.packs.store import check, home, open_pack

@@ -11,7 +11,7 @@ import onnx
 import pytest
 
 from facerec_cli.errors import ModelError, UsageError
-from facerec_cli.packs.document import write_manifest
+from facerec_cli.packs.manifest_toml import write_manifest
 from facerec_cli.packs.store import PackOverrides, home, installed, open_pack, pack_hash, register
 
 ARCFACE = PackOverrides(color="rgb", mean=(127.5,) * 3, std=(127.5,) * 3, template="arcface")

@@ -16,10 +16,10 @@ from typer.testing import CliRunner
 from facerec_cli import doctor
 from facerec_cli.cli import build_app
 from facerec_cli.errors import ModelError
-from facerec_cli.packs import licences
+from facerec_cli.packs import licenses as licences
+from facerec_cli.packs.folders import hidden_packs, user_packs
 from facerec_cli.packs.known import known_packs
 from facerec_cli.packs.manifest import ModelPack
-from facerec_cli.packs.places import hidden_packs, user_packs
 from facerec_cli.packs.store import open_pack, register
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "geteuid"), reason="needs users and permissions of POSIX")

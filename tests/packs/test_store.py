@@ -14,11 +14,11 @@ import pytest
 
 from facerec_cli.errors import InputError, ModelError, OutputError
 from facerec_cli.packs import store
-from facerec_cli.packs.bare import PackOverrides
 from facerec_cli.packs.catalogue import catalogue
-from facerec_cli.packs.document import read_manifest
+from facerec_cli.packs.folders import user_packs
+from facerec_cli.packs.manifest_toml import read_manifest
 from facerec_cli.packs.metadata import seal
-from facerec_cli.packs.places import user_packs
+from facerec_cli.packs.no_manifest import PackOverrides
 from facerec_cli.packs.store import check, install, open_pack, register, remove
 
 ARCFACE = PackOverrides(color="rgb", mean=(127.5,) * 3, std=(127.5,) * 3, template="arcface")

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from facerec_cli.datasets import open_stored
+from facerec_cli.data import open_stored
 from facerec_cli.study.protocol import SplitSettings
 from facerec_cli.study.split import split_people
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from facerec_cli.datasets import open_dataset
+from facerec_cli.data import open_dataset
 from facerec_cli.errors import InputError, UsageError
 from facerec_cli.study.conditions import CONDITIONS, apply
 from facerec_cli.study.interpolate import choose

@@ -19,16 +19,16 @@ import pytest
 from typer.testing import CliRunner
 
 from facerec_cli.cli import build_app
-from facerec_cli.datasets import open_stored
+from facerec_cli.data import open_stored
 from facerec_cli.errors import InputError, TrainingError, UsageError
+from facerec_cli.metrics.bootstrap import resampled_tar
+from facerec_cli.metrics.statistics import evaluate
 from facerec_cli.study import compare, intervals
 from facerec_cli.study.conduct import _check_rates, conduct
 from facerec_cli.study.finding import finding
 from facerec_cli.study.prepare import prepare
 from facerec_cli.study.protocol import parse_protocol, read_protocol
 from facerec_cli.study.tables import Table, facts, tables
-from facerec_cli.verify.bootstrap import resampled_tar
-from facerec_cli.verify.statistics import evaluate
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from facerec_cli.datasets.synthetic import SyntheticDataset
+from facerec_cli.data.formats.synthetic import SyntheticDataset
 from facerec_cli.errors import InputError, UsageError
 from facerec_cli.training import checkpoint
 from facerec_cli.training.class_means import class_means

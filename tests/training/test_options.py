@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
-from facerec_cli.datasets import open_dataset
-from facerec_cli.datasets.convert import convert
+from facerec_cli.data import open_dataset
+from facerec_cli.data.tools.convert import convert
 from facerec_cli.errors import InputError, MissingExtraError
 from facerec_cli.training.photo_size import size_warning
 from facerec_cli.training.train import plan, train

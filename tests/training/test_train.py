@@ -36,7 +36,7 @@ def pair_list(folder, people=6):
     """Aligned crops of drawn people and a list of their pairs."""
     import cv2
 
-    from facerec_cli.datasets import open_dataset
+    from facerec_cli.data import open_dataset
 
     folder.mkdir(parents=True, exist_ok=True)
     data = open_dataset(f"synthetic:{people}:4")
@@ -344,7 +344,7 @@ def test_a_reader_killed_during_a_step_is_told_like_one_killed_between_steps(sma
 
 
 def test_two_runs_do_not_share_a_folder(small, tmp_path, monkeypatch):
-    from facerec_cli.training import folder
+    from facerec_cli.training import run_folder as folder
 
     monkeypatch.setattr(folder, "_PATIENCE", 0.1)
     recipe, refused = small(tmp_path / "run", run__log_every=1), []

@@ -10,11 +10,11 @@ from sklearn.metrics import balanced_accuracy_score
 from typer.testing import CliRunner
 
 from facerec_cli.cli import build_app
-from facerec_cli.verify import statistics
-from facerec_cli.verify.allpairs import evaluate_all_pairs
-from facerec_cli.verify.folds import BALANCED, PLAIN, best_threshold
-from facerec_cli.verify.statistics import evaluate
-from facerec_cli.verify.summary import measured_points, not_measured
+from facerec_cli.metrics import statistics
+from facerec_cli.metrics.all_pairs import evaluate_all_pairs
+from facerec_cli.metrics.folds import BALANCED, PLAIN, best_threshold
+from facerec_cli.metrics.statistics import evaluate
+from facerec_cli.metrics.summary import measured_points, not_measured
 
 
 def _scores(same: int, different: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

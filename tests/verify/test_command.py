@@ -14,7 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from facerec_cli.cli import build_app
-from facerec_cli.verify.statistics import evaluate
+from facerec_cli.metrics.statistics import evaluate
 
 DIGEST = "5" * 64
 
@@ -128,7 +128,7 @@ def test_a_place_that_cannot_be_written_is_told_before_any_work(gallery, tmp_pat
 def test_threshold_card(gallery, tmp_path):
     card = tmp_path / "card.toml"
     run(gallery / "list.txt", "--embeddings", gallery / "e.npy", "--save-threshold", card, "--far", 0.05)
-    from facerec_cli.verify.card import check_card, read_card
+    from facerec_cli.metrics.threshold_card import check_card, read_card
 
     saved = read_card(card)
     assert (saved.far, saved.model_sha256, saved.different_pairs) == (0.05, DIGEST, 240)
@@ -154,7 +154,7 @@ def test_threshold_card(gallery, tmp_path):
 )
 def test_a_card_without_a_usable_number_is_refused(gallery, tmp_path, name, value):
     from facerec_cli.errors import InputError
-    from facerec_cli.verify.card import read_card
+    from facerec_cli.metrics.threshold_card import read_card
 
     card = tmp_path / "card.toml"
     run(gallery / "list.txt", "--embeddings", gallery / "e.npy", "--save-threshold", card, "--far", 0.05)
@@ -174,7 +174,7 @@ def test_names_that_are_not_utf_8_get_into_reports_and_cards(gallery, tmp_path):
     files = ("--report", tmp_path / "r.html", "--save-threshold", tmp_path / "c.toml", "--far", 0.1)
     (tmp_path / "e.json").write_bytes((gallery / "e.json").read_bytes())
     run(people, "--all-pairs", "--embeddings", tmp_path / "e.npy", *files)
-    from facerec_cli.verify.card import read_card
+    from facerec_cli.metrics.threshold_card import read_card
 
     assert r"\xfc.jpg" in (tmp_path / "r.html").read_text("utf-8")
     assert read_card(tmp_path / "c.toml").data == r"l\udcfc"
@@ -293,7 +293,7 @@ def test_all_pairs_of_a_folder(gallery, tmp_path):
 
 
 def test_many_pairs_are_streamed_with_the_same_figures(gallery, tmp_path, monkeypatch):
-    from facerec_cli.verify import verification
+    from facerec_cli.verify import run as verification
 
     for i in range(160):
         photo = tmp_path / "people" / f"p{i // 4:02d}" / f"{i % 4}.jpg"

@@ -9,8 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from facerec_cli.cli import build_app
-from facerec_cli.packs.document import write_manifest
 from facerec_cli.packs.manifest import Threshold
+from facerec_cli.packs.manifest_toml import write_manifest
 from facerec_cli.packs.resolve import pack_hash
 
 

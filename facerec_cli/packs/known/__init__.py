@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
-from facerec_cli.packs.document import parse_manifest
 from facerec_cli.packs.manifest import ModelPack
+from facerec_cli.packs.manifest_toml import parse_manifest
 
 
 @cache

@@ -1,0 +1,162 @@
+"""A list file: a path and a label per line; see ``listcolumns`` for the order of columns.
+
+Paths are relative to the list. Labels are numbers from 0 without gaps, or any names, which are then
+numbered in order. ``x.classes.txt`` beside ``x.txt`` names numbered classes.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facerec_cli.data.dataset import FaceDataset, class_names_beside, gaps, renumber
+from facerec_cli.data.formats.list_columns import Line, columns_of, cut
+from facerec_cli.data.loading.decode import BrokenPhotoError, read_photo
+from facerec_cli.errors import InputError
+from facerec_cli.images.suffixes import is_photo_name
+from facerec_cli.sniff import refuse_as_list
+from facerec_cli.tables.paths import Disk, drop_parts, has_drive, shared_depth, turned, without_drive
+from facerec_cli.tables.rows import is_comment
+from facerec_cli.tables.text import encoding_of, read_lines
+
+_BREAKS = "\t\n\v\f\r\x1c\x1d\x1e\x85\u2028\u2029"  # the tab, and what str.splitlines ends a line at
+_HEAD = 1 << 16  # bytes by which a file is known to be no text
+_LOOKED_AT = 200  # lines by which it is known how a list is meant
+_WHOLE = re.compile(r"[0-9]{1,9}(\.0*)?")  # im2rec writes class 3 as 3.000000
+
+
+class ListDataset(FaceDataset):
+    """Photos named by a list.
+
+    Args:
+        path: The list, in any of the encodings of ``tables.text``; paths that are not UTF-8 keep their bytes.
+            Blank lines, comments (``# ...``) and a heading are skipped.
+
+    Raises:
+        InputError: It is no list, or one of its lines lacks a path or a label.
+    """
+
+    format = "list"
+
+    def __init__(self, path: Path) -> None:
+        self.spec = str(path)
+        self.root = path.parent
+        self._disk = Disk()
+        self._names, written, told = _parse(path, self._disk)
+        self.labels, self.class_names, warnings = _number(written, path)
+        self.warnings = (*((f"the lines are read as {told}",) if told else ()), *warnings)
+
+    @classmethod
+    def open(cls, spec: str) -> ListDataset:
+        """Open the list ``spec``."""
+        return cls(Path(spec))
+
+    def read(self, index: int) -> bytes:
+        """The file, also where the disk writes its name in another Unicode form."""
+        name = self._names[index]
+        path = os.path.join(self.root, name)  # noqa: PTH118 - pathlib takes its time
+        try:
+            return read_photo(path, name)
+        except BrokenPhotoError:
+            found = self._disk.find(name, [str(self.root)])
+            if found is None or found == path:
+                raise
+            return read_photo(found, name)
+
+    def name(self, index: int) -> str:
+        """The path as it is listed."""
+        return self._names[index]
+
+
+def listable(path: str) -> str:
+    """``path`` as it is written to a list and read back from it, by us and by readers with more line breaks.
+
+    Raises:
+        InputError: It would end its line or column, or lose its end.
+    """
+    if any(sign in path for sign in _BREAKS) or path != path.rstrip().rstrip('"'):
+        raise InputError(
+            f"{path!r} cannot stand in a list.",
+            hint="Rename the file or its folder: no line breaks, tabs and control signs in it, "
+            "no blank or quote at its end.",
+        )
+    # Else it would be a comment, be taken for quoted, or lose its blanks.
+    return f"./{path}" if path[0] in '#"' or path[0].isspace() else path
+
+
+def _lines(path: Path) -> Iterator[Line]:
+    """The lines that say something."""
+    for number, line in read_lines(path, "list"):
+        bare = line.strip()
+        if bare and not is_comment(bare):
+            yield number, bare
+
+
+def _parse(path: Path, disk: Disk) -> tuple[list[str], list[str], str]:
+    """Paths and labels, and how the columns were read where that is worth a word."""
+    where, folders = str(path), [str(path.parent)]
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+    refuse_as_list(head, where, what="data set")
+    if encoding_of(head) is None:
+        raise InputError(
+            f"{path} is no data set: neither a list nor a format that its name tells.",
+            hint="A list holds `path label` lines; others are .rec, .tar, folders and synthetic:CLASSES.",
+        )
+    first = [line for _, line in islice(_lines(path), _LOOKED_AT)]
+    if not first:
+        return [], [], ""
+
+    def is_there(name: str) -> bool:
+        return any(
+            disk.find(one, folders) for one in (name, *(without_drive(name) if has_drive(name) else ()))
+        )
+
+    columns = columns_of(first, where, is_there, lambda name: is_photo_name(turned(name)))
+    names, labels = [], []
+    for name, label in cut(islice(_lines(path), int(columns.heading), None), columns, where):
+        names.append(name)
+        labels.append(label if label.isascii() else unicodedata.normalize("NFC", label))
+    return _on_this_machine(names, disk, folders), labels, columns.told
+
+
+def _on_this_machine(names: list[str], disk: Disk, folders: list[str]) -> list[str]:
+    """Paths of Windows as they are written here; others as they stand."""
+    if os.sep == "\\" or not any("\\" in name or has_drive(name) for name in names[:_LOOKED_AT]):
+        return names
+    first = names[:_LOOKED_AT]
+    if any(os.path.lexists(os.path.join(folders[0], name)) for name in first):  # noqa: PTH118
+        return names  # here a backslash may be a part of a name
+    drives = [name for name in first if has_drive(name)]
+    depth = shared_depth(drives, lambda name: disk.find(name, folders) is not None)
+    return [drop_parts(name, depth) if depth and has_drive(name) else turned(name) for name in names]
+
+
+def _number(written: list[str], path: Path) -> tuple[NDArray[np.int64], Sequence[str], tuple[str, ...]]:
+    """Labels as class numbers, the classes' names, warnings."""
+    distinct = set(written)
+    if written and all(label.isascii() and _WHOLE.fullmatch(label) for label in distinct):
+        value = {label: int(label.partition(".")[0]) for label in distinct}
+        numbers = np.array([value[label] for label in written], np.int64)
+        named = class_names_beside(path, None)
+        if named is not None and int(numbers.max()) >= len(named):
+            raise InputError(
+                f"{path} holds the label {int(numbers.max()):,}, but only {len(named):,} classes are named.",
+                hint=f"Correct or delete {path.with_suffix('.classes.txt').name}.",
+            )
+        if named is not None:
+            return numbers, named, ()
+        values, numbered = renumber(numbers)
+        highest = int(values[-1])
+        warnings = (gaps(len(values), highest),) if len(values) <= highest else ()
+        return numbered, [str(value) for value in values.tolist()], warnings
+    names = sorted(distinct)
+    number_of = {name: number for number, name in enumerate(names)}
+    return np.array([number_of[label] for label in written], np.int64), names, ()

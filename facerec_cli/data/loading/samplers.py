@@ -1,0 +1,268 @@
+"""Which photos make up each batch: pure functions of (seed, epoch, step), so that any step can be resumed.
+
+A sampler lays out the *global* batch, the same on every rank, and hands each rank its own rows. With the
+same global batch size the order does not depend on how many processes share it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facerec_cli.data.loading.people import People
+from facerec_cli.errors import UsageError
+
+Ints = NDArray[np.int64]
+
+_ORDER, _BATCH = 0, 1  # keep the random streams of an epoch's order and of a single batch apart
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The rows of one batch.
+
+    Attributes:
+        indices: (B,) int64, photos of the data set.
+        branch: (B,) int64, 0 easy, k = hard group k; None for samplers without branches.
+        pair: (B,) int64, -1 for a single, else the id that two photos of one person share; or None.
+        degradation: (B,) int64, 0 as it is, k = made hard with the k-th degradation; or None.
+    """
+
+    indices: Ints
+    branch: Ints | None = None
+    pair: Ints | None = None
+    degradation: Ints | None = None
+
+    def take(self, rows: Ints) -> Layout:
+        """Some rows of this batch."""
+        columns = (self.indices, self.branch, self.pair, self.degradation)
+        return Layout(*(None if column is None else column[rows] for column in columns))  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One rank's part of one step: all that a worker needs to build the batch.
+
+    Attributes:
+        epoch: 0-based.
+        step: 0-based within the epoch.
+        rows: (B,) int64, which rows of the global batch these are.
+        global_size: Rows of the global batch.
+        layout: The rows.
+    """
+
+    epoch: int
+    step: int
+    rows: Ints
+    global_size: int
+    layout: Layout
+
+
+class Shuffled:
+    """Every photo once an epoch, in random order; what is left over after the last whole batch is dropped.
+
+    A data set smaller than a batch is repeated to fill one.
+
+    Args:
+        labels: (N,) int64, class of each photo.
+        batch_size: Rows per rank.
+        seed: Not negative.
+        rank: This process.
+        world_size: All processes.
+    """
+
+    def __init__(
+        self, labels: Ints, batch_size: int, *, seed: int = 0, rank: int = 0, world_size: int = 1
+    ) -> None:
+        if batch_size < 1:
+            raise UsageError(f"--batch-size {batch_size} is not possible.", hint="It must be at least 1.")
+        self.labels = labels
+        self.batch_size = batch_size
+        self.seed, self.rank, self.world_size = seed, rank, world_size
+        self.global_size = batch_size * world_size
+        self._rows = self._slices([batch_size])
+        self._order: tuple[int, NDArray[np.int32]] | None = None
+
+    @property
+    def steps(self) -> int:
+        """Steps in an epoch, at least one."""
+        return max(1, len(self.labels) // self.global_size)
+
+    def plan(self, epoch: int, step: int) -> Plan:
+        """This rank's rows of one step."""
+        layout = self._layout(epoch, step).take(self._rows)
+        return Plan(epoch, step, self._rows, self.global_size, layout)
+
+    def _layout(self, epoch: int, step: int) -> Layout:
+        """All ranks' rows of one step."""
+        return Layout(self._shuffled(epoch, step, self.global_size))
+
+    def _slices(self, parts: Sequence[int]) -> Ints:
+        """This rank's rows where the global batch has, one after the other, ``parts`` rows per rank."""
+        starts = np.cumsum([0, *parts[:-1]]) * self.world_size
+        return np.concatenate(
+            [start + self.rank * part + np.arange(part) for start, part in zip(starts, parts, strict=True)]
+        ).astype(np.int64)
+
+    def _shuffled(self, epoch: int, step: int, count: int) -> Ints:
+        """The next ``count`` photos of the epoch's order."""
+        if self._order is None or self._order[0] != epoch:
+            numbers = np.arange(len(self.labels), dtype=np.int32)
+            np.random.default_rng([self.seed, _ORDER, epoch]).shuffle(numbers)
+            self._order = epoch, numbers
+        order = self._order[1]
+        return order[np.arange(step * count, (step + 1) * count) % len(order)].astype(np.int64)
+
+    def _random(self, epoch: int, step: int) -> np.random.Generator:
+        return np.random.default_rng([self.seed, _BATCH, epoch, step])
+
+
+class Identities(Shuffled):
+    """A share of each batch is P people with K photos each (P x K), the rest is shuffled photos.
+
+    A person with fewer than K photos repeats some; people with a single photo come in the rest only.
+
+    Args:
+        labels, batch_size, seed, rank, world_size: As of :class:`Shuffled`.
+        share: Part of the batch that is P x K, 0..1.
+        per_identity: K.
+    """
+
+    def __init__(
+        self,
+        labels: Ints,
+        batch_size: int,
+        *,
+        seed: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+        share: float = 0.5,
+        per_identity: int = 4,
+    ) -> None:
+        super().__init__(labels, batch_size, seed=seed, rank=rank, world_size=world_size)
+        if not 0 < share <= 1 or per_identity < 2:
+            raise UsageError(
+                f"A share of {share:g} with {per_identity} photos per person is not possible.",
+                hint="The share lies in (0, 1] and each person needs at least 2 photos in the batch.",
+            )
+        people = int(share * batch_size / per_identity + 1e-9)
+        if people == 0:
+            raise UsageError(
+                f"{share:.0%} of a batch of {batch_size} has no room for {per_identity} photos of a person.",
+                hint="Raise --batch-size or the share, or lower the photos per person.",
+            )
+        self.per_identity = per_identity
+        self.people = people * world_size
+        self._pool = People(labels, np.arange(len(labels)), "the data set")
+        self._pool.require_pairs()
+        grouped = people * per_identity
+        self._rest = (batch_size - grouped) * world_size
+        self._rows = self._slices([grouped, batch_size - grouped])
+
+    def _layout(self, epoch: int, step: int) -> Layout:
+        people = self._pool.pick(self._random(epoch, step), self.people, self.per_identity)
+        rest = self._shuffled(epoch, step, self._rest)
+        return Layout(np.concatenate([people.ravel(), rest]))
+
+
+class Branches(Shuffled):
+    """Batches of DDL: for the easy and each hard branch, singles of different people, then pairs.
+
+    Within a branch the singles' people all differ over the whole global batch, so every two of them are a
+    true impostor pair. Hard photos are the easy branch's rows degraded (``degradations``), or come from data
+    sets of their own (``group``).
+
+    Args:
+        labels, batch_size, seed, rank, world_size: As of :class:`Shuffled`.
+        degradations: How many hard branches are made by degrading the easy rows.
+        group: (N,) integers, 0 for easy photos, k for photos of hard group k; None: no hard data.
+        singles: Part of each branch that is singles, 0..1; the rest is pairs.
+    """
+
+    def __init__(
+        self,
+        labels: Ints,
+        batch_size: int,
+        *,
+        seed: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+        degradations: int = 1,
+        group: NDArray[np.integer] | None = None,
+        singles: float = 1 / 3,
+    ) -> None:
+        super().__init__(labels, batch_size, seed=seed, rank=rank, world_size=world_size)
+        hard = degradations if group is None else int(group.max())
+        if hard < 1:
+            raise UsageError("Branch batches need hard photos.", hint="Name a degradation or --hard-data.")
+        self.branches = 1 + hard
+        self._degraded = group is None
+        per_branch = batch_size // self.branches
+        pairs = int(per_branch * (1 - singles) / 2 + 1e-9)
+        if pairs < 1 or per_branch - 2 * pairs < 1:
+            raise UsageError(
+                f"A batch of {batch_size} is too small for {self.branches} branches of singles and pairs.",
+                hint=f"Use a --batch-size of at least {5 * self.branches}.",
+            )
+        self._singles = [per_branch - 2 * pairs] * self.branches
+        self._singles[0] += batch_size - per_branch * self.branches  # the easy branch takes what is left
+        self._pairs = pairs
+        self._pools = [
+            People(
+                labels, np.flatnonzero(group == number), f"hard group {number}" if number else "the data set"
+            )
+            if group is not None
+            else People(labels, np.arange(len(labels)), "the data set")
+            for number in range(self.branches if group is not None else 1)
+        ]
+        for pool, count in zip(self._pools, self._singles, strict=False):
+            pool.require_pairs()
+            pool.require_people(count * world_size)
+        self._rows = self._slices([part for count in self._singles for part in (count, pairs, pairs)])
+
+    @property
+    def steps(self) -> int:
+        """Steps that show as many different easy photos as there are."""
+        easy = self._singles[0] + 2 * self._pairs
+        photos = self._pools[0].photos
+        return max(1, photos // (easy * self.world_size))
+
+    def _layout(self, epoch: int, step: int) -> Layout:
+        random = self._random(epoch, step)
+        parts: list[Ints] = []
+        kinds: list[tuple[int, int, int]] = []  # branch, singles, pairs
+        pairs = self._pairs * self.world_size
+        easy: tuple[Ints, Ints] | None = None
+        for branch, per_rank in enumerate(self._singles):
+            singles = per_rank * self.world_size
+            if easy is not None and self._degraded:  # the same photos, made hard
+                one, two = easy[0][:singles], easy[1]
+            else:
+                one = self._pools[branch].pick(random, singles, 1)[:, 0]
+                two = self._pools[branch].pick(random, pairs, 2)
+                easy = easy or (one, two)
+            parts += [one, two[:, 0], two[:, 1]]
+            kinds.append((branch, singles, pairs))
+        branch_column = np.concatenate([np.full(one + 2 * two, branch) for branch, one, two in kinds])
+        pair_column = np.concatenate(
+            [
+                np.concatenate([np.full(one, -1), *[branch * pairs + np.arange(two)] * 2])
+                for branch, one, two in kinds
+            ]
+        )
+        return Layout(
+            np.concatenate(parts).astype(np.int64),
+            branch_column.astype(np.int64),
+            pair_column.astype(np.int64),
+            branch_column.astype(np.int64) if self._degraded else None,
+        )
+
+
+SAMPLERS: Mapping[str, Callable[..., Shuffled]] = {
+    "shuffled": Shuffled,
+    "identities": Identities,
+    "branches": Branches,
+}

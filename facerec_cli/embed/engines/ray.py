@@ -1,0 +1,178 @@
+"""The engine of a cluster: shards embedded by a pool of Ray actors, with Ray Data in charge of them.
+
+What travels is small: paths to the actors, packed shards back (nothing, where an actor stores them itself);
+photos are read where they are embedded. A shard's content and name follow from the photos alone, so whatever
+Ray runs again after a lost machine replaces what was there.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+from facerec_cli.embed.engines.base import Opened, Work
+from facerec_cli.embed.engines.ray_pool import shards_done, shards_done_there
+from facerec_cli.embed.engines.ray_start import brief, connect, import_ray
+from facerec_cli.embed.engines.ray_worker import Order, portable, versions
+from facerec_cli.embed.result import EmbedOptions
+from facerec_cli.errors import ResourceError, UsageError, of_code
+from facerec_cli.faces.model import model_hash
+from facerec_cli.images.remote import is_url
+from facerec_cli.packs.manifest import ModelPack
+from facerec_cli.packs.resolve import open_pack
+from facerec_cli.wording import counted
+
+log = logging.getLogger("facerec")
+
+_THREADS = 4  # of a worker on the CPU, at most
+
+
+class RayEngine:
+    """Runs on a Ray cluster, or on a Ray that it starts on this machine.
+
+    Args:
+        address: "auto" for the cluster that this machine belongs to, ``HOST:PORT`` of its head,
+            ``ray://HOST:PORT`` through its client server; None starts a Ray here and ends it afterwards.
+        actors: How many workers at most; None takes as many as the cluster has room for.
+        actor_gpus: GPUs that a worker takes, a fraction where several share one; None takes 1 where the
+            device is a GPU, else 0.
+    """
+
+    _pack: ModelPack
+    _device: str
+    _threads: int
+    _files: Any
+
+    def __init__(
+        self, address: str | None = None, actors: int | None = None, actor_gpus: float | None = None
+    ) -> None:
+        if actors is not None and actors < 1:
+            raise UsageError(f"--actors {actors} is below 1.")
+        if actor_gpus is not None and not (0 <= actor_gpus <= 1 or float(actor_gpus).is_integer()):
+            raise UsageError(
+                f"--actor-gpus {actor_gpus} is neither a fraction nor a whole number.",
+                hint="Give 0.25 for a quarter of a GPU, or 1, 2, ...",
+            )
+        self._address = address
+        self._actors = actors
+        self._gpus = actor_gpus
+        self._connected = False
+
+    def start(
+        self, model: str | Path | ModelPack, device: str, threads: int | None, options: EmbedOptions
+    ) -> Opened:
+        """Connect, see how many workers there is room for, and send the model's files to the cluster.
+
+        Raises:
+            MissingExtraError: Ray is not installed.
+            ResourceError: The cluster cannot be reached, or has other versions.
+            UsageError: No machine of the cluster has room for a worker.
+            ModelError: The model cannot be used.
+        """
+        ray = import_ray()
+        pack = model if isinstance(model, ModelPack) else open_pack(model)
+        self._connected = connect(ray, self._address)
+        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        if device == "auto":
+            device = "cuda" if self._gpus != 0 and any(node.get("GPU") for node in nodes) else "cpu"
+        if self._gpus is None:
+            self._gpus = 0 if device in ("cpu", "openvino", "coreml") else 1
+        largest = max((int(node.get("CPU", 0)) for node in nodes), default=0)
+        cores = max(1, min(_THREADS, largest)) if threads is None else threads
+        room = sum(workers_of(node, cores, self._gpus) for node in nodes)
+        if room < 1:
+            raise UsageError(
+                f"No machine of the cluster has {cores} CPUs and {self._gpus:g} GPUs for a worker.",
+                hint="Lower --threads or --actor-gpus; `ray status` shows what there is.",
+            )
+        self._actors = min(self._actors or room, room)
+        travelling, files = portable(pack)
+        self._threads = cores
+        self._pack, self._files = travelling, ray.put(files)
+        workers, machines = counted(self._actors, "worker"), counted(len(nodes), "machine")
+        where = f"{workers} of {counted(cores, 'thread')}, {machines}"
+        self._device = device
+        return Opened(pack, model_hash(pack), device, where)
+
+    def run(self, work: Work) -> None:
+        """Have the actors make the shards, and store what comes back."""
+        done = work.done
+        work.progress(done, len(work.photos))
+        if not work.shards:
+            return
+        ray = import_ray()
+        sample = next((name for name in work.photos if not is_url(name) and os.path.exists(name)), None)  # noqa: PTH110
+        order = Order(
+            self._pack,
+            self._device,
+            self._threads,
+            work.options,
+            work.destination,
+            str(Path.cwd()),
+            sample,
+            versions(),
+            self._files,
+        )
+        shards = [{"shard": index, "photos": json.dumps(list(work.inputs(index)))} for index in work.shards]
+        outside = self._address is not None and self._address.startswith("ray://")
+        made = shards_done_there if outside else shards_done
+        assert self._actors is not None and self._gpus is not None
+        try:
+            for row in made(shards, order, self._actors, self._gpus):
+                raise_fault(row["fault"])
+                if not work.destination.shared:
+                    work.destination.store(row["shard"], row["content"])
+                done += row["photos"]
+                work.progress(done, len(work.photos))
+        except ray.exceptions.RayError as error:
+            raise lost(error) from error
+
+    def close(self) -> None:
+        """Leave the cluster, or end the Ray that was started here."""
+        if self._connected:
+            import_ray().shutdown()
+            self._connected = False
+
+
+def workers_of(resources: dict[str, float], threads: int, gpus: float) -> int:
+    """How many workers a machine has room for.
+
+    Args:
+        resources: What Ray says the machine has.
+        threads: CPUs of a worker.
+        gpus: GPUs of a worker; of a fraction, only whole workers share a GPU.
+    """
+    room = int(resources.get("CPU", 0) // threads)
+    if gpus > 0:
+        there = resources.get("GPU", 0)
+        room = min(room, int(there) * int(1 / gpus + 1e-9) if gpus < 1 else int(there // gpus))
+    return room
+
+
+def raise_fault(described: str) -> None:
+    """Raise the fault that a worker met, as if it had happened here.
+
+    Raises:
+        FacerecError: What the worker said, of the class that it was there.
+    """
+    if described:
+        fault = json.loads(described)
+        raise of_code(fault["exit_code"], fault["message"], hint=fault["hint"])
+
+
+def lost(error: Exception) -> ResourceError:
+    """What a fault of Ray means to a user."""
+    text = str(error)
+    if "No module named 'facerec_cli" in text:
+        return ResourceError(
+            "facerec is not installed on a machine of the cluster.",
+            hint="Install it there in the same version: pip install 'facerec-cli[ray]'",
+        )
+    return ResourceError(
+        f"The cluster gave up: {brief(error)}",
+        hint="What is done is safe; go on with --resume. A worker that dies again and again lacks memory "
+        "(fewer --threads, a smaller --batch-size) or met a photo that its decoder does not survive.",
+    )

@@ -1,0 +1,1 @@
+"""Face detectors: how each one's outputs become boxes and landmarks."""

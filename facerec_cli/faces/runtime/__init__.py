@@ -1,0 +1,1 @@
+"""ONNX Runtime: sessions, devices, and graphs rewritten to run fast."""

@@ -1,0 +1,167 @@
+"""A model card in Markdown: what the manifest says, and what was measured.
+
+A card never states a figure that no program measured.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from facerec_cli.packs.evaluations import read_evaluations
+from facerec_cli.packs.manifest import ModelPack
+from facerec_cli.packs.manifest_toml import EVALUATIONS
+from facerec_cli.packs.resolve import pack_hash
+from facerec_cli.wording import one_in
+
+NOT_MEASURED = "not measured"
+TOO_FEW = "not measurable with so few pairs"
+
+
+def model_card(pack: ModelPack) -> str:
+    """The card of ``pack`` as Markdown text."""
+    parts = [
+        f"# {pack.name}",
+        pack.description,
+        _facts(pack),
+        _terms(pack),
+        _evaluations(pack),
+        _LIMITS,
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _facts(pack: ModelPack) -> str:
+    encoder, detector = pack.encoder, pack.detector
+    rows = [
+        ("Embedding", f"{encoder.embedding_size} numbers" + (", unit length" if encoder.normalized else "")),
+        ("Input", f"{encoder.input_size[0]} x {encoder.input_size[1]}, {encoder.color.upper()}"),
+        ("Scale", f"(pixel - {_triple(encoder.mean)}) / {_triple(encoder.std)}, pixels 0..255"),
+        ("Alignment", f"five points, template {encoder.template}"),
+        ("Detector", detector.kind if detector else "the default pack's"),
+        ("Network", f"`{encoder.file}`, {_size(pack.encoder_path)}, sha256 `{encoder.sha256}`"),
+    ]
+    if detector and pack.detector_path:
+        rows.append(
+            (
+                "Detector file",
+                f"`{detector.file}`, {_size(pack.detector_path)}, sha256 `{detector.sha256}`",
+            )
+        )
+    rows.append(("Identity", f"`{pack_hash(pack)}`"))
+    rows += [(key.replace("_", " ").capitalize(), value) for key, value in sorted(pack.training.items())]
+    return "## What it is\n\n" + _table(("", ""), rows)
+
+
+def _terms(pack: ModelPack) -> str:
+    license, origin = pack.license, pack.provenance
+    rows = [
+        ("License of the weights", license.weights),
+        (
+            "Commercial use",
+            "allowed by the weights' license" if license.commercial else "not allowed, or not known",
+        ),
+        ("License of the code", license.code),
+        ("Source", origin.source),
+        ("Training data", origin.training_data),
+    ]
+    rows += [("Paper", origin.paper)] if origin.paper else []
+    text = "## Terms and origin\n\n" + _table(("", ""), rows)
+    return text + (f"\n\n{license.notice}" if license.notice else "")
+
+
+def _evaluations(pack: ModelPack) -> str:
+    found = read_evaluations(pack)
+    if not found:
+        threshold = _threshold(pack)
+        return (
+            f"## Measured error rates\n\nAccuracy: {NOT_MEASURED}. TAR at FAR: {NOT_MEASURED}.\n\n"
+            f"Measure it on pairs of your own: `facerec verify PAIRS --model {pack.name} --json`, and "
+            f"save what it prints as `{EVALUATIONS}/NAME.json` in the pack's folder.{threshold}"
+        )
+    sections = [f"### {name}\n\n{_evaluation(document)}" for name, document in found]
+    return "\n\n".join(["## Measured error rates", *sections]) + _threshold(pack)
+
+
+def _evaluation(document: dict[str, Any]) -> str:
+    accuracy = document.get("accuracy") or {}
+    mean, error = accuracy.get("mean"), accuracy.get("standard_error")
+    shown = NOT_MEASURED if mean is None else _percent(mean)
+    if mean is not None and error is not None:
+        shown += f" ± {_percent(error)} (standard error of the mean over folds)"
+    rows = [("Data", str(document["source"]))] if document.get("source") else []
+    settings = document.get("settings") or {}
+    if settings:
+        rows.append(("Settings", _settings(settings)))
+    rows.append((str(accuracy.get("kind") or "accuracy").capitalize(), shown))
+    rows += [
+        (label, NOT_MEASURED if document.get(key) is None else form(document[key]))
+        for key, label, form in (
+            ("eer", "Equal error rate", _percent),
+            ("auc", "Area under the ROC curve", lambda value: f"{value:.5f}"),
+            ("pairs", "Pairs", _count),
+            ("different_pairs", "of different people", _count),
+            ("failures", "Pairs without a score", _count),
+        )
+    ]
+    text = _table(("", ""), rows)
+    every = document.get("tar_at_far") or []
+    points = [
+        (
+            one_in(point["far"]),
+            _percent(point["tar"]),
+            "" if point.get("low") is None else f"{_percent(point['low'])} to {_percent(point['high'])}",
+            "" if point.get("threshold") is None else f"{point['threshold']:.4f}",
+        )
+        for point in every
+        if point.get("tar") is not None
+    ]
+    missing = [one_in(point["far"]) for point in every if point.get("tar") is None]
+    text += "\n\n" + _table(("FAR", "TAR", "interval", "threshold"), points) if points else ""
+    return text + (f"\n\nAt FAR {', '.join(missing)}: {TOO_FEW}." if missing else "")
+
+
+def _settings(settings: dict[str, Any]) -> str:
+    shown = {key: json.dumps(value).strip('"') for key, value in settings.items() if value is not None}
+    return ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in shown.items())
+
+
+def _threshold(pack: ModelPack) -> str:
+    if pack.threshold is None:
+        return f"\n\nDefault threshold: {NOT_MEASURED}."
+    t = pack.threshold
+    return (
+        f"\n\nDefault threshold: cosine {t.value:.4f}, for FAR {one_in(t.far)} on {t.data} "
+        f"({t.impostor_pairs:,} different-person pairs)."
+    )
+
+
+_LIMITS = """## Limits
+
+Error rates hold for data like that which they were measured on; they differ between groups of people, ages,
+cameras and poses. Choose a threshold on pairs like yours, check each group (`facerec verify --by`), and do
+not decide about a person on a score alone. Process faces only with the consent or on the legal ground that
+your law asks for."""
+
+
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    lines = [head, tuple("---" for _ in head), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in lines)
+
+
+def _triple(values: tuple[float, float, float]) -> str:
+    return f"{values[0]:g}" if len(set(values)) == 1 else "(" + ", ".join(f"{v:g}" for v in values) + ")"
+
+
+def _size(path: Path) -> str:
+    return f"{path.stat().st_size / 1e6:.1f} MB"
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.2f} %"
+
+
+def _count(value: int) -> str:
+    return f"{value:,}"

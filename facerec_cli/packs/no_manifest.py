@@ -1,0 +1,193 @@
+"""ONNX files without a manifest: what the user has to say about one, and what the file says itself."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Literal
+
+from facerec_cli.errors import ModelError, UsageError
+from facerec_cli.files import sha256_of
+from facerec_cli.packs.detectors import detector_kind
+from facerec_cli.packs.manifest import Color, EncoderSpec, License, ModelPack, Provenance
+from facerec_cli.packs.onnx_inputs import Network, check_encoder, inspect_network, not_a_face_network
+from facerec_cli.packs.ports import WHOLE, layout_of, whole_shift
+from facerec_cli.spelling import both_spellings
+
+Triple = tuple[float, float, float]
+
+
+@both_spellings("colour", "normalised")
+@dataclass(frozen=True, slots=True)
+class PackOverrides:
+    """How to feed an ONNX file that carries no manifest; the fields are those of ``EncoderSpec``.
+
+    None means not given. Color, mean, std and template have to be given, sizes only where the file
+    does not fix them.
+    """
+
+    color: Color | None = None
+    mean: Triple | None = None
+    std: Triple | None = None
+    template: str | None = None
+    input_size: tuple[int, int] | None = None
+    embedding_size: int | None = None
+    normalized: bool | None = None
+    layout: Literal["nchw", "nhwc"] | None = None
+    output_name: str | None = None
+
+    def given(self) -> dict[str, object]:
+        """The fields that were given."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in values.items() if value is not None}
+
+
+FLAGS = {
+    "color": "--color",
+    "mean": "--mean",
+    "std": "--std",
+    "template": "--template",
+    "input_size": "--size",
+    "embedding_size": "--embedding-size",
+    "normalized": "--normalized",
+    "layout": "--layout",
+    "output_name": "--output-name",
+}
+
+
+def parse_triple(text: str, flag: str) -> Triple:
+    """Read ``127.5`` (for all channels) or ``123.7,116.3,103.5``, on the 0..255 scale, in input order."""
+    try:
+        values = [float(part) for part in text.split(",")]
+    except ValueError:
+        values = []
+    if len(values) == 1:
+        values *= 3
+    if len(values) != 3 or not all(abs(value) <= 1024 for value in values):
+        raise UsageError(f"{flag} {text!r} is not one number or three.", hint=f"e.g. {flag} 127.5")
+    if flag == FLAGS["std"] and min(values) <= 0:
+        raise UsageError(f"{flag} {text!r} must be above 0.", hint=f"e.g. {flag} 127.5")
+    return values[0], values[1], values[2]
+
+
+def parse_size(text: str, flag: str) -> tuple[int, int]:
+    """Read ``112`` or ``112x112`` as (width, height) in pixels."""
+    match = re.fullmatch(r"(\d{2,4})(?:x(\d{2,4}))?", text.strip().lower())
+    size = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
+    if not all(16 <= side <= 4096 for side in size):
+        raise UsageError(f"{flag} {text!r} is not WIDTHxHEIGHT.", hint=f"e.g. {flag} 112x112")
+    return size
+
+
+def open_bare(path: Path, overrides: PackOverrides, *, flags: bool = True) -> ModelPack:
+    """Make a pack of an ONNX file and what the user says about it.
+
+    Args:
+        path: The file.
+        overrides: What the user says.
+        flags: Whether the caller takes the flags of ``overrides``, so that a message may name them.
+
+    Raises:
+        ModelError: Not a face recognition network, or flags are missing; the message has them ready.
+    """
+    network = inspect_network(path)
+    if kind := detector_kind(network):
+        raise ModelError(
+            f"{path} is a face detector ({kind}), not a recognition network.",
+            hint=f"Add it to a model: facerec models add {path} --encoder MODEL --name NAME",
+        )
+    if len(network.inputs) != 1:
+        raise not_a_face_network(network)
+    layout = overrides.layout or layout_of(network.inputs[0])
+    size = overrides.input_size or _input_size(network, layout)
+    dimension = overrides.embedding_size
+    port = check_encoder(
+        network, layout=layout, embedding_size=dimension, input_size=size, output=overrides.output_name
+    )
+    dimension = dimension or port.vector_size or None
+    raw = network.scales_input or network.input_ports[0].dtype in WHOLE
+    if (
+        overrides.color is None
+        or overrides.mean is None
+        or overrides.std is None
+        or overrides.template is None
+        or size is None
+        or dimension is None
+    ):
+        raise _missing(path, overrides, raw, size, dimension, flags=flags)
+    encoder = EncoderSpec(
+        file=path.name,
+        sha256=sha256_of(path),
+        embedding_size=dimension,
+        input_size=size,
+        color=overrides.color,
+        mean=overrides.mean,
+        std=overrides.std,
+        template=overrides.template,
+        normalized=bool(overrides.normalized),
+        layout=layout,
+        output_name=overrides.output_name,
+    )
+    if network.input_ports[0].dtype in WHOLE:
+        whole_shift(encoder, network.input_ports[0].dtype, strict=True)
+    return ModelPack(
+        name=re.sub(r"[^A-Za-z0-9._-]+", "_", path.stem).strip("._-")[:64] or "model",
+        description="ONNX file without a manifest, used with flags",
+        folder=path.parent,
+        license=License(code="unknown", weights="unknown", commercial=False),
+        provenance=Provenance(source=path.name, training_data="unknown"),
+        encoder=encoder,
+        unproved=True,
+    )
+
+
+def _input_size(network: Network, layout: str) -> tuple[int, int] | None:
+    if layout == "nchw" or network.input_size is None:
+        return network.input_size
+    height, width = network.inputs[0][1:3]
+    return None if height is None or width is None else (width, height)
+
+
+def _missing(
+    path: Path,
+    overrides: PackOverrides,
+    raw: bool,
+    size: tuple[int, int] | None,
+    dimension: int | None,
+    *,
+    flags: bool,
+) -> ModelError:
+    """The refusal of a file that too little is known about, with the flags ready to paste."""
+    usual = {
+        "color": "rgb",
+        "mean": "0" if raw else "127.5",
+        "std": "1" if raw else "127.5",
+        "template": "arcface",
+        **({} if size else {"input_size": "112x112"}),
+        **({} if dimension else {"embedding_size": "512"}),
+    }
+    absent = {name: value for name, value in usual.items() if name not in overrides.given()}
+    words = " ".join(f"{FLAGS[name]} {value}" for name, value in absent.items())
+    told = [f"crops of {size[0]} x {size[1]}"] if size else []
+    told += [f"{dimension} numbers a face"] if dimension else []
+    told += ["raw pixels in, scaled inside"] if raw else []
+    add = f"facerec models add {shlex.quote(str(path))} {_spoken(overrides)}{words}"
+    return ModelError(
+        f"{path} carries no facerec manifest, and a wrong color order or scale costs accuracy silently."
+        + (f" The file itself says: {', '.join(told)}." if told else ""),
+        hint=(f"Add: {words}\nOr register it once: {add}\n" if flags else f"Register it once: {add}\n")
+        + "These are the usual values for ArcFace networks; compare them with what the "
+        "model's authors say (AdaFace's are --color bgr).",
+    )
+
+
+def _spoken(overrides: PackOverrides) -> str:
+    """The flags that were given, as they can be typed again."""
+    words = []
+    for name, value in overrides.given().items():
+        if isinstance(value, tuple):
+            value = ("x" if name == "input_size" else ",").join(f"{part:g}" for part in value)
+        words.append(FLAGS[name] if value is True else f"{FLAGS[name]} {shlex.quote(str(value))}")
+    return "".join(f"{word} " for word in words)

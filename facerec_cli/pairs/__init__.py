@@ -1,0 +1,1 @@
+"""Lists of labeled pairs: one type, its readers, and the photos that a list names."""

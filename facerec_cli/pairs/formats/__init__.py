@@ -1,0 +1,1 @@
+"""The formats of pair lists, a module each."""

@@ -1,0 +1,229 @@
+"""IJB-B and IJB-C 1:1 verification: templates of photos and video frames."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facerec_cli.errors import InputError
+from facerec_cli.pairs.names import is_folder
+from facerec_cli.pairs.numbered import photos_in
+from facerec_cli.pairs.pairlist import PairList, Templates, photo_table
+from facerec_cli.tables.text import encoding_of, read_lines
+
+_TID_MID, _LABELS, _POINTS = "*tid_mid*", "*template_pair_label*", "*_5pts_score*"
+
+
+def read_ijb(path: Path) -> tuple[PairList, Sequence[str]]:
+    """Read ``*_face_tid_mid.txt`` (file template media) and ``*_template_pair_label.txt`` (t1 t2 0|1).
+
+    ``*_name_5pts_score.txt`` (file, five x y, score) beside them gives the landmarks, so that photos need no
+    detection, as in the published protocol.
+
+    Args:
+        path: The folder that has the files (or has them in ``meta/``), or one of them.
+    """
+    folder = path if is_folder(path) else path.parent
+    tid_mid, labels = _one(folder, _TID_MID), _one(folder, _LABELS)
+    files, template_ids, media = _tid_mid(tid_mid)
+    images, image = photo_table(files)
+    names, template = np.unique(template_ids, return_inverse=True)
+    first, second, same = _template_pairs(labels, names)
+    points = _matching(folder, _POINTS)
+    pairs = PairList(
+        format="ijb",
+        images=tuple(Path(name) for name in images),
+        names=images,
+        first=first,
+        second=second,
+        same=same,
+        landmarks=_landmarks(points[0], images) if points else None,
+        templates=Templates(names, image, template.astype(np.int64), media),
+    )
+    return pairs, ("{stem}", "loose_crop/{stem}")
+
+
+def pool(
+    vectors: NDArray[np.float32], failed: NDArray[np.bool_], templates: Templates
+) -> NDArray[np.float32]:
+    """One vector per template: mean inside a media, sum over media, unit length.
+
+    Args:
+        vectors: (N, D) float32, unit length, one per photo.
+        failed: (N,) bool, photos without an embedding; they are left out of their template.
+        templates: How photos make templates.
+
+    Returns:
+        (T, D) float32; a template without any embedding is all zeros.
+    """
+    rows = np.flatnonzero(~failed[templates.image])
+    media_key = np.stack([templates.template[rows], templates.media[rows]], axis=1)
+    groups, group = np.unique(media_key, axis=0, return_inverse=True)
+    group = group.reshape(-1)
+    means = _sum_rows(vectors, templates.image[rows], group, len(groups))
+    means /= np.bincount(group, minlength=len(groups))[:, None]
+    sums = _sum_rows(means, np.arange(len(groups)), groups[:, 0], len(templates.names))
+    norms = np.linalg.norm(sums, axis=1, keepdims=True)
+    return (sums / np.where(norms > 0, norms, 1)).astype(np.float32)
+
+
+def _sum_rows(
+    vectors: NDArray[Any], rows: NDArray[np.int64], group: NDArray[np.int64], count: int
+) -> NDArray[np.float64]:
+    """Sum of the given rows per group, (count, D) float64, without a copy of all rows at once."""
+    total = np.zeros((count, vectors.shape[1]))
+    order = np.argsort(group, kind="stable")
+    step = 1 << 16
+    for start in range(0, order.size, step):
+        part = order[start : start + step]
+        own = group[part]
+        starts = np.flatnonzero(np.concatenate(([True], own[1:] != own[:-1])))
+        sums = np.add.reduceat(vectors[rows[part]].astype(np.float64), starts, axis=0)
+        total[own[starts]] += sums
+    return total
+
+
+def protocol_files(path: Path) -> list[Path]:
+    """The files that :func:`read_ijb` would read; empty where there are none.
+
+    Args:
+        path: As for :func:`read_ijb`.
+    """
+    folder = path if is_folder(path) else path.parent
+    if not is_folder(folder):
+        return []
+    return [file for pattern in (_TID_MID, _LABELS, _POINTS) for file in _matching(folder, pattern)]
+
+
+def _matching(folder: Path, pattern: str) -> list[Path]:
+    return sorted(p for f in (folder, folder / "meta") for p in f.glob(pattern))
+
+
+def _one(folder: Path, pattern: str) -> Path:
+    found = _matching(folder, pattern)
+    if len(found) == 1:
+        return found[0]
+    if not any(_matching(folder, one) for one in (_TID_MID, _LABELS)):
+        raise _no_list(folder)
+    what = "no file" if not found else f"{len(found)} files"
+    raise InputError(
+        f"{str(folder)!r} has {what} named {pattern}.",
+        hint="An IJB folder has one *_face_tid_mid.txt and one *_template_pair_label.txt.",
+    )
+
+
+def _no_list(folder: Path) -> InputError:
+    """What to do with a folder that holds no protocol: most often it is one of people or of photos."""
+    loose = next(photos_in(folder), None)
+    people = next((f for f in sorted(folder.glob("*")) if is_folder(f) and next(photos_in(f), None)), None)
+    if people is not None and loose is None:
+        return InputError(
+            f"{str(folder)!r} is a folder of people ({people.name!r} and so on) and not a list of pairs.",
+            hint="To compare each photo with each other, those in one folder being of one person: "
+            f"facerec verify {folder} --all-pairs",
+        )
+    if loose is not None:
+        return InputError(
+            f"{str(folder)!r} holds photos ({loose.name!r} and so on) and no list of pairs.",
+            hint="Put each person's photos into a folder of their own and add --all-pairs, which compares "
+            "each photo with each other; or give a list with lines of `path path label`.",
+        )
+    return InputError(
+        f"{str(folder)!r} has no list of pairs and no photos in it.",
+        hint="Give a list of pairs, a folder with a folder per person and --all-pairs, or a folder of IJB-B "
+        "or IJB-C (*_face_tid_mid.txt, *_template_pair_label.txt) or CFP (Protocol).",
+    )
+
+
+def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """(line number, fields) of a file of the protocol."""
+    for number, line in read_lines(path, "file of the protocol"):
+        yield number, line.split()
+
+
+def _tid_mid(path: Path) -> tuple[list[str], NDArray[np.int64], NDArray[np.int64]]:
+    files: list[str] = []
+    numbers: list[tuple[int, int]] = []
+    for number, fields in _lines(path):
+        if not fields:
+            continue
+        try:
+            file, template, media = fields
+            numbers.append((_id(template), _id(media)))
+        except ValueError:
+            raise InputError(
+                f"{str(path)!r}, line {number}: {' '.join(fields)[:80]!r} is not `file template media`.",
+                hint="Template and media are whole numbers; take the file as IJB's protocol has it.",
+            ) from None
+        files.append(file)
+    if not files:
+        raise InputError(f"{str(path)!r} is empty.", hint="Get the protocol's files again.")
+    table = np.array(numbers, np.int64)
+    return files, table[:, 0], table[:, 1]
+
+
+def _id(text: str) -> int:
+    number = int(text)
+    if abs(number) >> 63:
+        raise ValueError("more than 64 bits")
+    return number
+
+
+def _template_pairs(
+    path: Path, names: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+    try:
+        with path.open("rb") as file:
+            encoding = encoding_of(file.read(1 << 16)) or "utf-8"
+        with path.open(encoding=encoding) as lines, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that it is empty is told of below
+            table = np.loadtxt(lines, dtype=np.int64, ndmin=2)
+    except OSError as error:
+        raise InputError(
+            f"{str(path)!r} cannot be read: {error.strerror}.", hint="Put the file of the protocol there."
+        ) from error
+    except (ValueError, OverflowError) as error:
+        raise InputError(
+            f"{str(path)!r} is not lines of `template template 0|1`: {error}.",
+            hint="Take the file as IJB's protocol has it.",
+        ) from None
+    if not table.size or table.shape[1] != 3 or not np.isin(table[:, 2], (0, 1)).all():
+        raise InputError(f"{str(path)!r} is not lines of `template template 0|1`.")
+    index = np.searchsorted(names, table[:, :2]).clip(max=len(names) - 1)
+    unknown = names[index] != table[:, :2]
+    if unknown.any():
+        first = table[:, :2][unknown][0]
+        raise InputError(
+            f"{str(path)!r} compares template {first}, which the tid_mid file does not have.",
+            hint="Use the files of one protocol.",
+        )
+    return np.ascontiguousarray(index[:, 0]), np.ascontiguousarray(index[:, 1]), table[:, 2] == 1
+
+
+def _landmarks(path: Path, images: tuple[str, ...]) -> NDArray[np.float32]:
+    number = {name: i for i, name in enumerate(images)}
+    points = np.full((len(images), 5, 2), np.nan, np.float32)
+    for line_number, fields in _lines(path):
+        try:
+            given = np.array(fields[1:11], np.float32).reshape(5, 2)
+        except ValueError:
+            given = None
+        if given is None or len(fields) not in (11, 12):
+            raise InputError(
+                f"{str(path)!r}, line {line_number} is not `file x1 y1 … x5 y5 score`.",
+                hint="Take the file as IJB's protocol has it, or away, to detect the faces.",
+            )
+        if fields[0] in number:
+            points[number[fields[0]]] = given
+    missing = int((~np.isfinite(points)).any(axis=(1, 2)).sum())
+    if missing:
+        raise InputError(
+            f"{str(path)!r} has no landmarks for {missing} of the {len(images)} photos.",
+            hint="Remove it, so that the faces are searched, or get the protocol's files again.",
+        )
+    return points

@@ -1,0 +1,260 @@
+"""``facerec verify`` as a library: a list of pairs, all pairs of a folder, or two photos, measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from facerec_cli.errors import InputError, UsageError
+from facerec_cli.images import IMAGE_SUFFIXES, find_images
+from facerec_cli.metrics.all_pairs import evaluate_all_pairs
+from facerec_cli.metrics.bootstrap import BootstrapInterval, bootstrap_tar, people_of
+from facerec_cli.metrics.folds import stratified_folds
+from facerec_cli.metrics.groups import GroupReport, group_rates, read_groups
+from facerec_cli.metrics.scoring import score_pairs
+from facerec_cli.metrics.statistics import MAX_PAIRS_FOR_FOLDS, Evaluation, OperatingPoint, measure
+from facerec_cli.pairs.formats.ijb import pool
+from facerec_cli.pairs.names import is_folder
+from facerec_cli.pairs.pairlist import PairList, photo_table
+from facerec_cli.pairs.read import read_pairs
+from facerec_cli.progress import Progress
+from facerec_cli.verify.photos import Verdict, verify_photos
+from facerec_cli.verify.result import Verification
+from facerec_cli.verify.settings import Steps, VerifySettings, no_steps
+from facerec_cli.verify.sources import embeddings_are_kept, open_gallery
+from facerec_cli.wording import counted
+
+#: Up to this many pairs of a folder are listed one by one, which scores files, groups and pictures need.
+MAX_LISTED = 2_000_000
+
+
+def verify(
+    inputs: Sequence[str | Path],
+    settings: VerifySettings | None = None,
+    *,
+    format: str | None = None,
+    root: str | Path | None = None,
+    all_pairs: bool = False,
+    threshold: str | float | None = None,
+    steps: Steps = no_steps,
+) -> Verification | Verdict:
+    """Do what the inputs ask for: two photos, all pairs of a folder, or a list.
+
+    Raises:
+        UsageError: Inputs and settings that do not fit together, or settings that would be of no use.
+    """
+    if len(inputs) == 2 and not all_pairs:
+        _refuse_flags(settings, format, root)
+        return verify_photos(inputs[0], inputs[1], settings, threshold=threshold)
+    if len(inputs) != 1:
+        raise UsageError(f"verify takes one list, one folder or two photos, not {len(inputs)} inputs.")
+    if threshold is not None:
+        raise UsageError("--threshold is for two photos; a list measures its own.")
+    path = Path(inputs[0])
+    if all_pairs:
+        for flag, value in (("--format", format), ("--root", root)):
+            if value is not None:
+                raise UsageError(f"{flag} is for lists of pairs; --all-pairs reads a folder of photos.")
+        return verify_folder(path, settings, steps=steps)
+    if path.suffix.lower() in IMAGE_SUFFIXES:
+        raise UsageError(f"{str(path)!r} is one photo; verify compares two, or takes a list of pairs.")
+    return verify_list(path, settings, format=format, root=root, steps=steps)
+
+
+def _refuse_flags(settings: VerifySettings | None, format: str | None, root: str | Path | None) -> None:
+    """Two photos have no use for what measures a list."""
+    chosen = settings or VerifySettings()
+    given = {
+        "--embeddings": chosen.embeddings is not None,
+        "--format": format is not None,
+        "--root": root is not None,
+        "--by": chosen.groups is not None,
+        "--bootstrap": chosen.bootstrap > 0,
+        "--far": chosen.far is not None,
+    }
+    flags = [flag for flag, is_given in given.items() if is_given]
+    if flags:
+        raise UsageError(
+            f"Two photos are compared without {', '.join(flags)}, which lists of pairs take.",
+            hint="Leave it out, or name one list.",
+        )
+
+
+def verify_list(
+    path: str | Path,
+    settings: VerifySettings | None = None,
+    *,
+    format: str | None = None,
+    root: str | Path | None = None,
+    steps: Steps = no_steps,
+) -> Verification:
+    """Measure a model on a list of pairs.
+
+    Args:
+        path: The list; see ``pairs.read_pairs``.
+        settings: How.
+        format: The list's format; recognized when None.
+        root: Folder that the list's paths start from.
+        steps: Watches the work.
+
+    Raises:
+        InputError: The list, its photos or the embeddings cannot be used.
+        ModelError: The model cannot be used, or is not the one that made the embeddings.
+    """
+    chosen = settings or VerifySettings()
+    pairs = read_pairs(path, format, root, images=chosen.embeddings is None)
+    return _measure(str(path), pairs, chosen, steps)
+
+
+def verify_folder(
+    folder: str | Path, settings: VerifySettings | None = None, *, steps: Steps = no_steps
+) -> Verification:
+    """Compare each photo of a folder with each other; the subfolder that a photo lies in says who it shows.
+
+    Raises:
+        InputError: No photos, or photos outside subfolders.
+        ModelError: The model cannot be used.
+    """
+    chosen = settings or VerifySettings()
+    root = Path(folder)
+    if not is_folder(root):
+        raise InputError(f"There is no folder {str(folder)!r} to compare all pairs of.")
+    images = [Path(path) for path in find_images([root])]
+    names = tuple(str(PurePosixPath(image.relative_to(root).as_posix())) for image in images)
+    if len(names) < 2:
+        raise InputError(
+            f"The folder {str(folder)!r} has {counted(len(names), 'photo')}; comparing takes two."
+        )
+    loose = next((name for name in names if "/" not in name), None)
+    if loose is not None:
+        raise InputError(
+            f"{loose!r} lies directly in {str(folder)!r}, so nobody knows whom it shows.",
+            hint="--all-pairs takes a folder with one subfolder per person.",
+        )
+    identity = photo_table(name.rpartition("/")[0] for name in names)[1]
+    if len(names) * (len(names) - 1) // 2 <= MAX_LISTED:
+        first, second = (side.astype(np.int64) for side in np.triu_indices(len(names), 1))
+        same = identity[first] == identity[second]
+        pairs = PairList("all-pairs", tuple(images), names, first, second, same, identity=identity)
+        return _measure(str(folder), pairs, chosen, steps)
+    if chosen.groups or chosen.bootstrap:
+        raise UsageError(f"--by and --bootstrap take at most {MAX_LISTED:,} pairs; this folder has more.")
+    with steps("Embedding", "photos") as progress:
+        gallery = open_gallery(tuple(images), names, chosen, progress, aligned=False)
+    with embeddings_are_kept(chosen), steps("Comparing", "pairs") as progress:
+        result = evaluate_all_pairs(
+            gallery.vectors, identity, failed=gallery.failed, fars=chosen.all_fars, progress=progress
+        )
+    return Verification(
+        source=str(folder),
+        format="all-pairs",
+        names=names,
+        images=tuple(images),
+        gallery=gallery,
+        evaluation=result.evaluation,
+        genuine=result.genuine,
+        impostor=result.impostor,
+        pairs=None,
+        fold=None,
+        scores=None,
+        failed=None,
+        chosen=_choose_point(result.evaluation, chosen.far),
+    )
+
+
+def _measure(source: str, pairs: PairList, settings: VerifySettings, steps: Steps) -> Verification:
+    """Vectors, scores, figures of a list."""
+    with steps("Embedding", "photos") as progress:
+        gallery = open_gallery(pairs.images, pairs.names, settings, progress, of=pairs, aligned=pairs.aligned)
+    vectors, unusable = gallery.vectors, gallery.failed
+    if pairs.templates is not None:
+        vectors = pool(vectors, unusable, pairs.templates)
+        unusable = np.asarray(~vectors.any(axis=1))
+    failed = unusable[pairs.first] | unusable[pairs.second]
+    if failed.all():
+        reason = next(iter(gallery.reasons.values()), "no embedding")
+        raise InputError(
+            f"None of the {len(pairs):,} pairs can be scored. Without an embedding: "
+            f"{counted(len(gallery.reasons), 'photo')}, the first "
+            f"({pairs.names[next(iter(gallery.reasons))]}) because: {reason}.",
+            hint="`facerec embed` on these photos tells more of each.",
+        )
+    with embeddings_are_kept(settings), steps("Scoring", "pairs") as progress:
+        scores = score_pairs(vectors, pairs.first, pairs.second, progress=progress)
+    fold = pairs.fold
+    if fold is None and len(pairs) <= MAX_PAIRS_FOR_FOLDS:
+        fold = stratified_folds(pairs.same)
+    measured = measure(scores, pairs.same, failed=failed, folds=fold, fars=settings.all_fars)
+    result = Verification(
+        source=source,
+        format=pairs.format,
+        names=pairs.names,
+        images=pairs.images,
+        gallery=gallery,
+        evaluation=measured.evaluation,
+        genuine=measured.genuine,
+        impostor=measured.impostor,
+        pairs=pairs,
+        fold=fold,
+        scores=scores,
+        failed=failed,
+        chosen=_choose_point(measured.evaluation, settings.far),
+    )
+    if settings.groups is not None:
+        result = replace(result, groups=_group_report(result, settings))
+    if settings.bootstrap:
+        with embeddings_are_kept(settings), steps("Bootstrap", "rounds") as progress:
+            result = replace(result, bootstrap=_bootstrap(result, settings.bootstrap, progress))
+    return result
+
+
+def _choose_point(evaluation: Evaluation, far: float | None) -> OperatingPoint | None:
+    if far is not None:
+        return next(point for point in evaluation.tar_at_far if point.far == far)
+    return next((point for point in evaluation.tar_at_far if point.measurable), None)
+
+
+def _group_report(result: Verification, settings: VerifySettings) -> GroupReport:
+    pairs, scores, failed, point = result.pairs, result.scores, result.failed, result.chosen
+    assert pairs is not None and scores is not None and failed is not None and settings.groups is not None
+    if pairs.templates is not None:
+        raise UsageError("--by takes lists of photos, not of templates.")
+    if point is None or point.threshold is None:
+        reason = point.reason if point else "no FAR is measurable on this list"
+        raise InputError(f"Groups need a threshold: {reason}.", hint="Choose a larger --far.")
+    number, groups = read_groups(settings.groups, result.names)
+    return group_rates(
+        scores,
+        pairs.same,
+        failed,
+        (number[pairs.first], number[pairs.second]),
+        groups,
+        threshold=point.threshold,
+        far=point.far,
+        unknown=int((number < 0).sum()),
+    )
+
+
+def _bootstrap(result: Verification, rounds: int, progress: Progress) -> tuple[BootstrapInterval, ...]:
+    pairs, scores, failed = result.pairs, result.scores, result.failed
+    assert pairs is not None and scores is not None and failed is not None
+    fars = [point.far for point in result.evaluation.tar_at_far if point.measurable]
+    if not fars:
+        return ()
+    if pairs.identity is not None:
+        people = pairs.identity
+    else:
+        count = int(max(pairs.first.max(), pairs.second.max())) + 1
+        people = people_of(pairs.first, pairs.second, pairs.same, count)
+    use = ~failed
+    return bootstrap_tar(
+        scores[use],
+        pairs.same[use],
+        (people[pairs.first[use]], people[pairs.second[use]]),
+        fars=fars,
+        rounds=rounds,
+        progress=progress,
+    )
