@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from facerec_cli.faces.face import Face
-from facerec_cli.faces.model import FaceModel, model_hash, open_model
+from facerec_cli.faces.model import FaceModel, open_model
 
-__all__ = ["Face", "FaceModel", "model_hash", "open_model"]
+__all__ = ["Face", "FaceModel", "open_model"]

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec_cli.errors import InputError
-from facerec_cli.faces.runtime.installed import default_threads
 from facerec_cli.metrics.distribution import Binning, Counts, Distribution, bins_to_open
 from facerec_cli.metrics.statistics import (
     DEFAULT_FARS,
@@ -25,6 +24,7 @@ from facerec_cli.metrics.statistics import (
     too_many_for_folds,
 )
 from facerec_cli.progress import Progress, silent
+from facerec_cli.runtime import usable_cores
 
 ROWS, COLUMNS = 1024, 8192  # a tile of 32 MB: large enough for BLAS, small enough for any machine
 _KEPT_FOR_AUC = 1 << 25  # 128 MB
@@ -64,7 +64,7 @@ def evaluate_all_pairs(
     done = 0
     counts: list[Counts] = [np.zeros(binning.bins, np.int64) for _ in range(2)]
     sums = np.zeros(2)
-    with ThreadPoolExecutor(default_threads()) as pool:
+    with ThreadPoolExecutor(usable_cores()) as pool:
         for scores, same in tiles(x, people):
             genuine, impostor = split(scores, same)
             counts[0] += binning.histogram(binning.index(genuine))

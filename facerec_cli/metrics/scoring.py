@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
-from facerec_cli.faces.runtime.installed import default_threads
 from facerec_cli.progress import Progress, silent
+from facerec_cli.runtime import usable_cores
 
 _CHUNK = 1 << 14  # pairs whose vectors are gathered at once: 16 MB at 128 numbers
 
@@ -38,7 +38,7 @@ def score_pairs(
         np.einsum("pd,pd->p", vectors[first[part]], vectors[second[part]], out=scores[part])
         return start
 
-    with ThreadPoolExecutor(default_threads()) as pool:
+    with ThreadPoolExecutor(usable_cores()) as pool:
         for start in pool.map(work, range(0, first.size, _CHUNK)):
             progress(min(start + _CHUNK, first.size), first.size)
     return scores

@@ -10,11 +10,11 @@ from pathlib import Path
 from facerec_cli.errors import UsageError
 from facerec_cli.faces import FaceModel, open_model
 from facerec_cli.faces.choice import RULES
-from facerec_cli.faces.runtime.installed import default_threads
 from facerec_cli.metrics.statistics import DEFAULT_FARS
 from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.progress import Progress, silent
 from facerec_cli.registry import unknown_name
+from facerec_cli.runtime import usable_cores
 
 DEFAULT_MODEL = "sface"
 
@@ -80,7 +80,7 @@ class VerifySettings:
 
 def open_for(settings: VerifySettings, *, aligned: bool) -> tuple[FaceModel, int]:
     """Open the model on all threads; one batch of photos more than those is under way."""
-    total = settings.threads or default_threads()
+    total = settings.threads or usable_cores()
     opened = open_model(
         settings.model or DEFAULT_MODEL, device=settings.device, threads=total, detector=not aligned
     )
