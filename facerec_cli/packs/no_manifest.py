@@ -10,9 +10,9 @@ from facerec_cli.errors import ModelError
 from facerec_cli.files import sha256_of
 from facerec_cli.packs.detectors import detector_kind
 from facerec_cli.packs.manifest import EncoderSpec, License, ModelPack, Provenance
-from facerec_cli.packs.onnx_inputs import Network, check_encoder, inspect_network, not_a_face_network
+from facerec_cli.packs.onnx_encoder import check_encoder, layout_of, not_a_face_network, whole_shift
+from facerec_cli.packs.onnx_file import WHOLE, OnnxFile, inspect_onnx
 from facerec_cli.packs.overrides import FLAGS, PackOverrides
-from facerec_cli.packs.ports import WHOLE, layout_of, whole_shift
 
 
 def open_bare(path: Path, overrides: PackOverrides, *, flags: bool = True) -> ModelPack:
@@ -26,7 +26,7 @@ def open_bare(path: Path, overrides: PackOverrides, *, flags: bool = True) -> Mo
     Raises:
         ModelError: Not a face recognition network, or flags are missing; the message has them ready.
     """
-    network = inspect_network(path)
+    network = inspect_onnx(path)
     if kind := detector_kind(network):
         raise ModelError(
             f"{path} is a face detector ({kind}), not a recognition network.",
@@ -77,7 +77,7 @@ def open_bare(path: Path, overrides: PackOverrides, *, flags: bool = True) -> Mo
     )
 
 
-def _input_size(network: Network, layout: str) -> tuple[int, int] | None:
+def _input_size(network: OnnxFile, layout: str) -> tuple[int, int] | None:
     if layout == "nchw" or network.input_size is None:
         return network.input_size
     height, width = network.inputs[0][1:3]
