@@ -23,8 +23,7 @@ from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 from facerec_cli.errors import InputError, UsageError
-from facerec_cli.faces.choice import RULES
-from facerec_cli.registry import LOSSES
+from facerec_cli.registry import FACE_RULES, LOSSES
 from facerec_cli.settings import Option, convert, read_toml
 from facerec_cli.study.conditions import CONDITIONS
 from facerec_cli.suggest import guess
@@ -60,7 +59,7 @@ class StudySettings:
     data: str = ""
     pairs: str = ""
     aligned: bool = False
-    faces: Annotated[str, Option(choices=RULES)] = "main"
+    faces: Annotated[str, Option(choices=FACE_RULES)] = "main"
     seeds: Annotated[tuple[int, ...], Option(ge=0)] = (0, 1, 2)
     baseline: str = "arcface"
     judge: Literal["test", "validation"] = "test"
