@@ -20,9 +20,6 @@ from facerec_cli.faces.face import Face
 from facerec_cli.faces.views import View, reduction_for, search_scale
 from facerec_cli.images import ImageError
 
-DEFAULT_MAX_SIDE = 1024
-"""The longer side, in pixels, at which photos are searched first; for commands and Python alike."""
-
 SURE = 0.9
 """The detection score of a face that the detector is made for, upright and of a fitting size. Of LFW's photos
 1 % have no such face; faces that are turned or too large score less."""

@@ -26,10 +26,9 @@ from facerec_cli.packs.foreign import inside
 from facerec_cli.packs.known import known_packs
 from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.packs.manifest_toml import EVALUATIONS, MANIFEST, check_name, write_manifest
-from facerec_cli.packs.no_manifest import PackOverrides
 from facerec_cli.packs.onnx_file import inspect_onnx
+from facerec_cli.packs.overrides import PackOverrides
 from facerec_cli.packs.resolve import (
-    DEFAULT_PACK,
     NAME_PREFIX,
     Installed,
     find,
@@ -38,6 +37,7 @@ from facerec_cli.packs.resolve import (
     open_path,
     pack_hash,
 )
+from facerec_cli.registry import DEFAULT_PACK
 
 __all__ = [
     "HOME_HINT",

@@ -13,7 +13,8 @@ from facerec_cli.faces import Face, FaceModel, open_model
 from facerec_cli.faces.align import TEMPLATES, doubt
 from facerec_cli.faces.canvas import InputSizes
 from facerec_cli.faces.find import find_faces
-from facerec_cli.faces.search import DEFAULT_MAX_SIDE, merge
+from facerec_cli.faces.search import merge
+from facerec_cli.faces.settings import DEFAULT_MAX_SIDE
 from facerec_cli.faces.views import open_view, reduction_for, search_scale, view_of
 from facerec_cli.images import open_photo, read_image
 

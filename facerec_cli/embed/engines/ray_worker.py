@@ -15,7 +15,7 @@ from typing import Any
 
 from facerec_cli._version import __version__
 from facerec_cli.embed.pipeline import embed_photos
-from facerec_cli.embed.result import EmbedOptions
+from facerec_cli.embed.settings import EmbedOptions
 from facerec_cli.embeddings.destination import Destination
 from facerec_cli.embeddings.rows import make_shard
 from facerec_cli.errors import FacerecError, InputError, ModelError, ResourceError

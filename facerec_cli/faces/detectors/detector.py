@@ -16,7 +16,8 @@ from facerec_cli.faces.detectors.decoder import Decoder
 from facerec_cli.faces.encode import planes
 from facerec_cli.faces.face import Face
 from facerec_cli.faces.runtime.session import Empty, Network
-from facerec_cli.faces.search import DEFAULT_MAX_SIDE, Search
+from facerec_cli.faces.search import Search
+from facerec_cli.faces.settings import DEFAULT_MAX_SIDE
 from facerec_cli.faces.views import View, view_of
 from facerec_cli.packs.manifest import DetectorSpec
 
