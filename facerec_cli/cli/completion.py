@@ -66,30 +66,6 @@ def pullable_models() -> Iterable[tuple[str, str]]:
 
 
 @_offering
-def devices() -> Iterable[str]:
-    """Where networks run."""
-    from facerec_cli.faces.runtime.providers import DEVICES
-
-    return DEVICES
-
-
-@_offering
-def all_faces() -> Iterable[str]:
-    """``--faces`` where a photo may give several."""
-    from facerec_cli.faces.choice import RULES
-
-    return ("all", *RULES)
-
-
-@_offering
-def one_face() -> Iterable[str]:
-    """``--faces`` where a photo gives one."""
-    from facerec_cli.faces.choice import RULES
-
-    return RULES
-
-
-@_offering
 def pair_formats() -> Iterable[str]:
     """Formats of lists of pairs."""
     from facerec_cli.pairs.pairlist import FORMATS
@@ -138,6 +114,9 @@ def names(*known: str) -> Callable[[str], Offers]:
     return _offering(lambda: known)
 
 
+devices = names(*registry.DEVICES)
+all_faces = names("all", *registry.FACE_RULES)
+one_face = names(*registry.FACE_RULES)
 engines = names(*registry.ENGINES)
 losses = names(*registry.LOSSES)
 backbones = names(*registry.BACKBONES)

@@ -23,8 +23,7 @@ from types import MappingProxyType
 from typing import Any, TypeVar, get_type_hints
 
 from facerec_cli.errors import InputError, UsageError
-from facerec_cli.faces.choice import RULES
-from facerec_cli.registry import LOSSES
+from facerec_cli.registry import FACE_RULES, LOSSES
 from facerec_cli.study.conditions import CONDITIONS
 from facerec_cli.suggest import guess
 from facerec_cli.training.config import Recipe, checked, parse_assignment, parse_recipe
@@ -264,7 +263,7 @@ def _check(protocol: Protocol, where: str) -> None:
         (len(set(study.seeds)) == len(study.seeds), "study.seeds must differ"),
         (all(seed >= 0 for seed in (*study.seeds, split.seed)), "seeds must not be negative"),
         (study.judge in ("test", "validation"), "study.judge is test or validation"),
-        (study.faces in RULES, f"study.faces is one of {', '.join(RULES)}"),
+        (study.faces in FACE_RULES, f"study.faces is one of {', '.join(FACE_RULES)}"),
         (split.train > 0 < split.validation, "split.train and split.validation must be above 0"),
         (split.train + split.validation < 1, "split.train and split.validation must leave people to test"),
         (split.photos_each >= 2 and split.photos >= 0, "split.photos_each must be at least 2"),
