@@ -84,7 +84,7 @@ def templates() -> Iterable[str]:
 @_offering
 def recipes() -> Iterable[str]:
     """Recipes that come with facerec."""
-    from facerec_cli.training.config import shipped_recipes
+    from facerec_cli.training.compose import shipped_recipes
 
     return shipped_recipes()
 
@@ -92,9 +92,9 @@ def recipes() -> Iterable[str]:
 @_offering
 def settings() -> Iterable[str]:
     """``--set`` of training: every key, ready for its value."""
-    from facerec_cli.training.config import keys
+    from facerec_cli.training.config import recipe_settings
 
-    return (f"{key}=" for key in keys())
+    return (f"{key}=" for key in recipe_settings())
 
 
 def choices(key: str) -> Callable[[str], Offers]:
@@ -102,9 +102,9 @@ def choices(key: str) -> Callable[[str], Offers]:
 
     @_offering
     def find() -> Iterable[str]:
-        from facerec_cli.training.config import CHOICES
+        from facerec_cli.training.config import recipe_settings
 
-        return CHOICES[key]
+        return recipe_settings()[key].choices
 
     return find
 
