@@ -92,9 +92,7 @@ def one_face() -> Iterable[str]:
 @_offering
 def pair_formats() -> Iterable[str]:
     """Formats of lists of pairs."""
-    from facerec_cli.pairs.pairlist import FORMATS
-
-    return FORMATS
+    return registry.PAIR_FORMATS
 
 
 @_offering

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from facerec_cli.faces.encoder import Encoder
 from facerec_cli.faces.face import Face
 from facerec_cli.faces.model import FaceModel, model_hash, open_model
 
-__all__ = ["Face", "FaceModel", "model_hash", "open_model"]
+__all__ = ["Encoder", "Face", "FaceModel", "model_hash", "open_model"]

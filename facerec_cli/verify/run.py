@@ -18,7 +18,7 @@ from facerec_cli.metrics.scoring import score_pairs
 from facerec_cli.metrics.statistics import MAX_PAIRS_FOR_FOLDS, Evaluation, OperatingPoint, measure
 from facerec_cli.pairs.formats.ijb import pool
 from facerec_cli.pairs.names import is_folder
-from facerec_cli.pairs.pairlist import PairList, photo_table
+from facerec_cli.pairs.pairlist import PairList, distinct
 from facerec_cli.pairs.read import read_pairs
 from facerec_cli.progress import Progress
 from facerec_cli.verify.photos import Verdict, verify_photos
@@ -134,11 +134,11 @@ def verify_folder(
             f"{loose!r} lies directly in {str(folder)!r}, so nobody knows whom it shows.",
             hint="--all-pairs takes a folder with one subfolder per person.",
         )
-    identity = photo_table(name.rpartition("/")[0] for name in names)[1]
+    identity = distinct(name.rpartition("/")[0] for name in names)[1]
     if len(names) * (len(names) - 1) // 2 <= MAX_LISTED:
         first, second = (side.astype(np.int64) for side in np.triu_indices(len(names), 1))
         same = identity[first] == identity[second]
-        pairs = PairList("all-pairs", tuple(images), names, first, second, same, identity=identity)
+        pairs = PairList(first, second, same, tuple(images), names, identity=identity, format="all-pairs")
         return _measure(str(folder), pairs, chosen, steps)
     if chosen.groups or chosen.bootstrap:
         raise UsageError(f"--by and --bootstrap take at most {MAX_LISTED:,} pairs; this folder has more.")
