@@ -6,10 +6,10 @@ The names below are the public Python interface; each is imported when it is fir
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from facerec_cli._version import __version__
+from facerec_cli.lazy import lazy_names
 from facerec_cli.privacy import keep_private
 
 if TYPE_CHECKING:
@@ -56,10 +56,7 @@ __all__ = [
 keep_private()  # before any module of ours imports a dependency that would report
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _PUBLIC:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_PUBLIC[name]), name)
+__getattr__ = lazy_names(__name__, _PUBLIC)
 
 
 def __dir__() -> list[str]:

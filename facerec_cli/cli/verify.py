@@ -14,7 +14,7 @@ from facerec_cli.cli.verify_view import show, show_verdict
 from facerec_cli.errors import UsageError
 
 if TYPE_CHECKING:
-    from facerec_cli.packs.no_manifest import PackOverrides
+    from facerec_cli.packs.overrides import PackOverrides
 
 _PAIRS, _PHOTOS, _MODEL, _RESULT = "Pairs", "Photos and faces", "Model and machine", "Results"
 

@@ -18,16 +18,10 @@ from facerec_cli.export import compress, crops, parity
 from facerec_cli.export.files import HINT, sealed
 from facerec_cli.export.insightface import to_insightface
 from facerec_cli.export.measure import FARS, measure, threshold
-from facerec_cli.export.onnx_graph import OPSET, ExportedNetwork, GraphOptions, to_onnx
-from facerec_cli.export.plan import (
-    FULL,
-    ExportOptions,
-    beside,
-    refuse_registered,
-    suffixed,
-    target,
-)
+from facerec_cli.export.onnx_graph import OPSET, ExportedNetwork, to_onnx
+from facerec_cli.export.plan import FULL, beside, refuse_registered, suffixed, target
 from facerec_cli.export.result import ExportedFile, ExportReport
+from facerec_cli.export.settings import ExportOptions, GraphOptions
 from facerec_cli.export.source import Source, open_source
 from facerec_cli.faces.encode import network_input
 from facerec_cli.outputs import refuse_existing
