@@ -306,7 +306,7 @@ def _document(report: ExportReport) -> dict[str, Any]:
                 "crops_per_second": file.measured.crops_per_second,
                 "mean_cosine": file.measured.mean_cosine,
                 **asdict(file.measured.agreement),
-                "threshold": None if file.pack.threshold is None else asdict(file.pack.threshold),
+                "threshold": file.pack.threshold and file.pack.threshold.manifest(),
             }
             for file in report.files
         ],
@@ -320,7 +320,7 @@ def _document(report: ExportReport) -> dict[str, Any]:
             {
                 "model": name,
                 "largest_score_change": 0.0 if report.torch is None else entry.largest_change(report.torch),
-                **asdict(entry.evaluation),
+                **entry.evaluation.document(),
             }
             for name, entry in _judged(report)
         ],

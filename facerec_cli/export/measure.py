@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from facerec_cli.errors import ModelError
 from facerec_cli.export.parity import Agreement, compare
 from facerec_cli.faces import FaceModel
-from facerec_cli.packs.manifest import Threshold
+from facerec_cli.metrics.thresholds import choose
+from facerec_cli.threshold import Threshold
 from facerec_cli.verify.pair_crops import PairCrops, ScoredPairs, evaluate_crops
 
 FARS = (1e-4, 1e-3, 1e-2, 1e-1)
@@ -77,21 +78,14 @@ def measure(
     )
 
 
-def threshold(
-    judged: ScoredPairs, far: float, pairs: PairCrops, name: str, *, flip: bool
-) -> Threshold | None:
-    """The default threshold that ``judged`` supports at ``far``; None where it has too few pairs."""
-    point = judged.point(far)
-    if point is None or point.threshold is None:
-        return None
-    counts = judged.evaluation.pairs
+def threshold(scored: ScoredPairs, far: float, name: str, *, flip: bool) -> Threshold | str:
+    """The default threshold that the pairs of the list ``name`` support at ``far``, or why there is none."""
     flips = "flip in the graph" if flip else "no flip"
-    return Threshold(
-        value=float(np.clip(point.threshold, -1, 1)),
-        far=far,
-        data=f"{name}, {counts.total:,} pairs, {flips}",
-        impostor_pairs=counts.different - counts.failed_different,
-    )
+    data = f"{name}, {scored.evaluation.pairs.total:,} pairs, {flips}"
+    found = choose(scored.evaluation, far, data=data)
+    if isinstance(found, str):
+        return found
+    return replace(found, value=float(np.clip(found.value, -1, 1)))  # as far as rounding goes
 
 
 def _speed(model: FaceModel, crops: NDArray[np.uint8]) -> float:

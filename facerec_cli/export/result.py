@@ -38,7 +38,7 @@ class ExportReport:
         parity: One row for each provider and batch size.
         crops: What parity was checked on.
         real_crops: Whether they show faces.
-        torch: Verification by PyTorch on the pairs, where they were given.
+        torch: The pairs scored by PyTorch, where they were given.
         registered: Names in the registry.
     """
 

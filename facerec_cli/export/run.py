@@ -25,8 +25,9 @@ from facerec_cli.export.settings import ExportOptions, GraphOptions
 from facerec_cli.export.source import Source, open_source
 from facerec_cli.faces.encode import network_input
 from facerec_cli.outputs import refuse_existing
-from facerec_cli.packs.manifest import EncoderSpec, License, ModelPack, Threshold
+from facerec_cli.packs.manifest import EncoderSpec, License, ModelPack
 from facerec_cli.progress import Stages, silent_stages
+from facerec_cli.threshold import Threshold
 from facerec_cli.verify.pair_crops import PairCrops, ScoredPairs, cut_pairs, evaluate_crops
 from facerec_cli.workshop import clear_workshop, move, workshop
 
@@ -233,7 +234,7 @@ def _make_files(
         if form != FULL:  # what was proved of the full file says nothing of this one
             told = {**own.training, "parity": _told([measured.agreement], chosen.origin)}
             own = dataclasses.replace(own, training=told)
-        card = _threshold(measured.verification, options, pairs)
+        card = _threshold(measured.verification, options)
         opened = sealed(graph, dataclasses.replace(own, threshold=card), path)
         try:
             prove(opened)
@@ -245,20 +246,16 @@ def _make_files(
     return made
 
 
-def _threshold(
-    judged: ScoredPairs | None, options: ExportOptions, pairs: PairCrops | None
-) -> Threshold | None:
-    if options.far is None or judged is None or pairs is None or options.pairs is None:
+def _threshold(scored: ScoredPairs | None, options: ExportOptions) -> Threshold | None:
+    if options.far is None or scored is None or options.pairs is None:
         return None
-    card = threshold(judged, options.far, pairs, options.pairs.name, flip=options.graph.flip)
-    if card is None:
-        point = judged.point(options.far)
+    found = threshold(scored, options.far, options.pairs.name, flip=options.graph.flip)
+    if isinstance(found, str):
         raise InputError(
-            f"{options.pairs} cannot support a threshold at FAR {options.far:g}: "
-            f"{point.reason if point else 'not measured'}.",
+            f"{options.pairs} cannot support a threshold at FAR {options.far:g}: {found}.",
             hint="Give more different pairs or a larger rate. Nothing was written.",
         )
-    return card
+    return found
 
 
 def _make_insightface(

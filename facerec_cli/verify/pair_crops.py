@@ -15,8 +15,8 @@ from facerec_cli.embed import EmbedOptions, embed_photos
 from facerec_cli.errors import InputError
 from facerec_cli.faces import FaceModel
 from facerec_cli.images import quiet_decoders, read_image
-from facerec_cli.metrics.scoring import score_pairs
-from facerec_cli.metrics.statistics import Evaluation, OperatingPoint, evaluate
+from facerec_cli.metrics.evaluate import Evaluation, evaluate
+from facerec_cli.metrics.scores import score_pairs
 from facerec_cli.pairs.pairlist import PairList
 from facerec_cli.pairs.read import read_pairs
 from facerec_cli.progress import Progress, silent
@@ -55,10 +55,6 @@ class ScoredPairs:
     scores: NDArray[np.float32]
     evaluation: Evaluation
 
-    def point(self, far: float) -> OperatingPoint | None:
-        """The operating point at ``far``, where it was asked for."""
-        return next((point for point in self.evaluation.tar_at_far if point.far == far), None)
-
     def largest_change(self, other: ScoredPairs) -> float:
         """The largest difference of a pair's cosine to the one that ``other`` gave it."""
         return float(np.abs(self.scores - other.scores).max(initial=0))
@@ -75,8 +71,7 @@ def evaluate_crops(pairs: PairCrops, embeddings: NDArray[np.float32], fars: Sequ
     listed = pairs.pairs
     failed = pairs.missing | ~np.isfinite(embeddings).all(axis=1)
     vectors = np.where(failed[:, None], np.float32(0), embeddings)
-    vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-    scores = score_pairs(vectors, listed.first, listed.second)
+    scores = score_pairs(vectors, listed)
     unusable = failed[listed.first] | failed[listed.second]
     return ScoredPairs(scores, evaluate(scores, listed.same, failed=unusable, folds=listed.fold, fars=fars))
 

@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 
 from facerec_cli.files import write_file
 from facerec_cli.images import ImageError, read_image
-from facerec_cli.metrics.distribution import Distribution
-from facerec_cli.metrics.statistics import OperatingPoint
-from facerec_cli.metrics.summary import measured_points, not_measured
+from facerec_cli.metrics.roc import OperatingPoint
+from facerec_cli.metrics.scores import Distribution
 from facerec_cli.report.html import (
     Markup,
     Row,
@@ -56,12 +55,12 @@ def render(result: Verification) -> str:
     title = f"Verification on {Path(result.source).name}"
     model, counts = result.gallery.model, result.evaluation.pairs
     lead = (
-        f"{counts.total:,} pairs ({counts.same:,} same, {counts.different:,} different) of "
+        f"{counts.total:,} pairs ({counts.genuine:,} same, {counts.impostor:,} different) of "
         f"{counted(len(result.names), 'photo')}, compared by the model "
     )
     name = [tag("b", model.name or "unknown"), " ", tag("code", model.sha256[:12]), "."]
     body = [tag("h1", title), tag("p", lead, name, class_="lead"), cards(_figures(result))]
-    if result.genuine.size and result.impostor.size:
+    if result.evaluation.genuine.size and result.evaluation.impostor.size:
         body.append(tag("section", _plots(result), class_="plots"))
     body += [tag("h2", "True accepts at a false accept rate"), _points(result)]
     if result.groups is not None:
@@ -96,7 +95,7 @@ def _figures(result: Verification) -> list[tuple[str, str, str]]:
 
 
 def _plots(result: Verification) -> list[Markup]:
-    genuine, impostor = result.genuine, result.impostor
+    genuine, impostor = result.evaluation.genuine, result.evaluation.impostor
     far = (impostor.size - impostor.below) / impostor.size
     tar = (genuine.size - genuine.below) / genuine.size
     lowest = max(1.0 / impostor.size, 1e-9)
@@ -104,7 +103,7 @@ def _plots(result: Verification) -> list[Markup]:
     floor = float(np.floor(max(0.0, tar[seen].min() - 0.01) * 50) / 50) if seen.any() else 0.0
     marks = [
         ("genuine", p.measured_far, p.tar, f"TAR {percentage(p.tar)} at FAR {one_in(p.far)}")
-        for p in measured_points(result.evaluation)
+        for p in result.evaluation.measured_points
         if p.measured_far and p.tar is not None
     ]
     rates = log_axis("false accept rate (FAR)", lowest)
@@ -134,7 +133,7 @@ def _plots(result: Verification) -> list[Markup]:
 
 
 def _histogram(result: Verification) -> Markup:
-    genuine, impostor = result.genuine, result.impostor
+    genuine, impostor = result.evaluation.genuine, result.evaluation.impostor
     binning = genuine.binning
     edges = binning.low + np.arange(binning.bins + 1) * (binning.high - binning.low) / (binning.bins - 1)
     used = np.flatnonzero(genuine.histogram + impostor.histogram)
@@ -169,11 +168,11 @@ def _histogram(result: Verification) -> Markup:
 
 def _points(result: Verification) -> Markup:
     """What is measured as a table, and below it in a line what is not."""
-    points = measured_points(result.evaluation)
-    notes = [tag("p", sentence, class_="note") for sentence in not_measured(result.evaluation)]
+    points = result.evaluation.measured_points
+    notes = [tag("p", sentence, class_="note") for sentence in result.evaluation.reasons()]
     if not points:
         return join(notes)
-    failures = result.evaluation.pairs.failed_same > 0
+    failures = result.evaluation.pairs.failed_genuine > 0
     people = {interval.far: interval for interval in result.bootstrap}
     head = ["FAR", "TAR", "95 % interval", "threshold", "measured FAR"]
     head += ["TAR, failures as errors"] if failures else []
@@ -186,7 +185,7 @@ def _points(result: Verification) -> Markup:
             tag("b", percentage(point.tar)),
             f"{percentage(point.low)} – {percentage(point.high)}",
             f"{point.threshold:.4f}",
-            _measured_far(point, result.impostor.size),
+            _measured_far(point, result.evaluation.impostor.size),
         ]
         cells += [percentage(point.tar_with_failures)] if failures else []
         if measured:
@@ -201,7 +200,7 @@ def _points(result: Verification) -> Markup:
 
 def _measured_far(point: OperatingPoint, different: int) -> str:
     """The rate with what it was counted from: ``0.0998 % (52 of 52,110)``."""
-    accepted = point.accepted_different or 0
+    accepted = point.accepted_impostor or 0
     return f"{100 * accepted / different:.3g} % ({accepted:,} of {different:,})"
 
 

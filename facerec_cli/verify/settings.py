@@ -10,7 +10,7 @@ from pathlib import Path
 from facerec_cli.errors import UsageError
 from facerec_cli.faces import FaceModel, open_model
 from facerec_cli.faces.runtime.installed import default_threads
-from facerec_cli.metrics.statistics import DEFAULT_FARS
+from facerec_cli.metrics.roc import DEFAULT_FARS
 from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.progress import Progress, silent
 from facerec_cli.registry import DEFAULT_PACK, FACE_RULES, unknown_name
