@@ -106,7 +106,7 @@ def _opencv() -> Finding:
 def _runtime() -> list[Finding]:
     """ONNX Runtime: which packages are installed, which of them is imported, and what it can start."""
     from facerec_cli.faces.runtime.installed import wheel_conflict
-    from facerec_cli.faces.runtime.providers import PROVIDERS
+    from facerec_cli.registry import PROVIDERS
 
     wheels = _installed(_RUNTIME_WHEELS)
     shown = ", ".join(f"{name} {version}" for name, version in wheels.items())

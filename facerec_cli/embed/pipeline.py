@@ -17,7 +17,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facerec_cli.embed.result import EmbeddedFace, EmbedOptions, PhotoResult
+from facerec_cli.embed.result import EmbeddedFace, PhotoResult
+from facerec_cli.embed.settings import EmbedOptions
 from facerec_cli.errors import ModelError
 from facerec_cli.faces import Face, FaceModel
 from facerec_cli.faces.find import cut_faces, find_faces

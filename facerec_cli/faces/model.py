@@ -17,7 +17,8 @@ from facerec_cli.faces.face import Face
 from facerec_cli.faces.proof import prove_encoder
 from facerec_cli.faces.views import View
 from facerec_cli.packs.manifest import DetectorSpec, ModelPack
-from facerec_cli.packs.resolve import DEFAULT_PACK, open_pack, pack_hash
+from facerec_cli.packs.resolve import open_pack, pack_hash
+from facerec_cli.registry import DEFAULT_PACK
 
 Image = NDArray[np.uint8]
 

@@ -28,10 +28,11 @@ from facerec_cli.packs.known import known_packs
 from facerec_cli.packs.manifest import DetectorSpec, EncoderSpec, ModelPack
 from facerec_cli.packs.manifest_toml import MANIFEST, read_manifest
 from facerec_cli.packs.metadata import MANIFEST_KEY, pack_from_metadata, read_metadata, read_pack
-from facerec_cli.packs.no_manifest import FLAGS, PackOverrides, open_bare
+from facerec_cli.packs.no_manifest import open_bare
+from facerec_cli.packs.overrides import FLAGS, PackOverrides
+from facerec_cli.registry import DEFAULT_PACK
 from facerec_cli.suggest import guess
 
-DEFAULT_PACK = "sface"
 NAME_PREFIX = "pack:"
 
 # Hashes say the names that these fields had first: caches, threshold cards and evaluations are bound to them.

@@ -13,15 +13,16 @@ from torch import Tensor
 
 from facerec_cli._version import __version__
 from facerec_cli.errors import ModelError
+from facerec_cli.resume import Fingerprint
+from facerec_cli.settings import to_tables
 from facerec_cli.training import checkpoint
-from facerec_cli.training.config import to_document
 from facerec_cli.training.devices import World
 from facerec_cli.training.optimizer import load_state_by_name, state_by_name
 from facerec_cli.training.setup import Parts
 
 LAST, BEST = "last.pt", "best.pt"
 # What may differ between a run and its continuation without changing what is learnt.
-_FREE = frozenset(
+_MAY_CHANGE = frozenset(
     f"{table}.{key}"
     for table, keys in {
         "data": ("path", "hard", "workers"),
@@ -197,7 +198,7 @@ def _describe(parts: Parts, progress: Progress) -> dict[str, Any]:
     return checkpoint.header(__version__) | {
         "backbone": checkpoint.describe_backbone(backbone.name or "", backbone.settings, parts.backbone),
         "loss": {"name": recipe.loss.name, "classes": parts.loss.num_classes},
-        "recipe": to_document(recipe),
+        "recipe": to_tables(recipe),
         "data": {
             "name": recipe.data.path,
             "classes": parts.dataset.num_classes,
@@ -220,22 +221,16 @@ def _describe(parts: Parts, progress: Progress) -> dict[str, Any]:
 
 def _require_same(document: Mapping[str, Any], parts: Parts, path: Path) -> None:
     """Refuse a checkpoint that is not an earlier state of this very run."""
-    own = to_document(parts.recipe)
-    differ = [
-        f"{table}.{key} (was {document['recipe'].get(table, {}).get(key)!r}, is {own[table].get(key)!r})"
-        for table in own
-        for key in sorted({*own[table], *document["recipe"].get(table, {})})
-        if f"{table}.{key}" not in _FREE and own[table].get(key) != document["recipe"].get(table, {}).get(key)
-    ]
+    now = to_tables(parts.recipe)
+    before = {table: document["recipe"].get(table, {}) for table in now}
     saved = document["data"]
-    for key, now in (("classes", parts.dataset.num_classes), ("images", len(parts.dataset))):
-        if saved[key] != now:
-            differ.append(f"{key} in the data (was {saved[key]}, is {now})")
-    if differ:
-        raise ModelError(
-            f"{path} is the checkpoint of another run: {'; '.join(differ[:4])}.",
-            hint="Resume with the settings of the run's recipe.toml, or start a new run from it with --init.",
-        )
+    counts = {"classes in the data": parts.dataset.num_classes, "images in the data": len(parts.dataset)}
+    Fingerprint({**now, **counts}, ignore=_MAY_CHANGE).require_same(
+        {**before, "classes in the data": saved["classes"], "images in the data": saved["images"]},
+        f"{path} is the checkpoint of another run",
+        hint="Resume with the settings of the run's recipe.toml, or start a new run from it with --init.",
+        error=ModelError,
+    )
 
 
 def _split_tensors(parts: Parts) -> dict[str, Tensor]:

@@ -10,10 +10,9 @@ import numpy as np
 
 from facerec_cli.files import write_file
 from facerec_cli.images import ImageError, read_image
-from facerec_cli.metrics.distribution import Distribution
 from facerec_cli.metrics.groups import GroupReport
-from facerec_cli.metrics.statistics import OperatingPoint
-from facerec_cli.metrics.summary import measured_points, not_measured
+from facerec_cli.metrics.roc import OperatingPoint
+from facerec_cli.metrics.scores import Distribution
 from facerec_cli.report.pages import Cell, Row, Table, percentage, render
 from facerec_cli.report.pictures import jpeg_address, resized
 from facerec_cli.report.svg import linear_axis, log_axis, plot
@@ -37,18 +36,19 @@ def write_report(result: Verification, path: Path) -> None:
 
 def page(result: Verification) -> str:
     """The report as HTML."""
-    counts, groups, gallery = result.evaluation.pairs, result.groups, result.gallery
+    evaluation, groups, gallery = result.evaluation, result.groups, result.gallery
+    counts = evaluation.pairs
     point = result.chosen
     return render(
         "verify.html",
         title=f"Verification on {Path(result.source).name}",
-        lead=f"{counts.total:,} pairs ({counts.same:,} same, {counts.different:,} different) of "
+        lead=f"{counts.total:,} pairs ({counts.genuine:,} same, {counts.impostor:,} different) of "
         f"{counted(len(result.names), 'photo')}",
         model=gallery.model,
         figures=_figures(result),
         far=point.far if point else None,
         threshold=point.threshold if point else None,
-        plots=_plots(result) if result.genuine.size and result.impostor.size else None,
+        plots=_plots(result) if evaluation.genuine.size and evaluation.impostor.size else None,
         points=_points(result),
         not_measured=_not_measured(result),
         groups=None if groups is None else _groups(groups),
@@ -89,7 +89,7 @@ def _figures(result: Verification) -> list[tuple[str, str, str]]:
 
 def _plots(result: Verification) -> dict[str, str]:
     """ROC, DET and histogram as SVG."""
-    genuine, impostor = result.genuine, result.impostor
+    genuine, impostor = result.evaluation.genuine, result.evaluation.impostor
     far = ((impostor.size - impostor.below) / impostor.size)[::-1]
     tar = ((genuine.size - genuine.below) / genuine.size)[::-1]
     lowest, least = (max(1.0 / kind.size, 1e-9) for kind in (impostor, genuine))
@@ -98,7 +98,7 @@ def _plots(result: Verification) -> dict[str, str]:
     far, tar = far[far > 0], tar[far > 0]
     marks = [
         ("genuine", p.measured_far, p.tar, f"TAR {percentage(p.tar)} at FAR {one_in(p.far)}")
-        for p in measured_points(result.evaluation)
+        for p in result.evaluation.measured_points
         if p.measured_far and p.tar is not None
     ]
     rates = log_axis("false accept rate (FAR)", lowest)
@@ -146,10 +146,10 @@ def _histogram(genuine: Distribution, impostor: Distribution, threshold: float |
 
 def _points(result: Verification) -> Table | None:
     """The operating points that are measured; None where none is."""
-    points = measured_points(result.evaluation)
+    points = result.evaluation.measured_points
     if not points:
         return None
-    failures = result.evaluation.pairs.failed_same > 0
+    failures = result.evaluation.pairs.failed_genuine > 0
     people = {interval.far: interval for interval in result.bootstrap if interval.low is not None}
     head = ["FAR", "TAR", "95 % interval", "threshold", "measured FAR"]
     head += ["TAR, failures as errors"] if failures else []
@@ -161,7 +161,7 @@ def _points(result: Verification) -> Table | None:
             Cell(percentage(point.tar), bold=True),
             _interval(point.low, point.high),
             f"{point.threshold:.4f}",
-            _measured_far(point, result.impostor.size),
+            _measured_far(point, result.evaluation.impostor.size),
         ]
         cells += [percentage(point.tar_with_failures)] if failures else []
         if people:
@@ -173,9 +173,9 @@ def _points(result: Verification) -> Table | None:
 
 def _not_measured(result: Verification) -> list[str]:
     """Sentences that say which figures are missing and why."""
-    sentences = list(not_measured(result.evaluation))
+    sentences = list(result.evaluation.reasons())
     unknown = [interval for interval in result.bootstrap if interval.low is None]
-    if unknown and len(unknown) == len(result.bootstrap) and measured_points(result.evaluation):
+    if unknown and len(unknown) == len(result.bootstrap) and result.evaluation.measured_points:
         sentences.append(f"Interval over people: {unknown[0].reason}.")
     return sentences
 
@@ -186,7 +186,7 @@ def _interval(low: float | None, high: float | None, digits: int = 2) -> str:
 
 def _measured_far(point: OperatingPoint, different: int) -> str:
     """The rate with what it was counted from: ``0.0998 % (52 of 52,110)``."""
-    accepted = point.accepted_different or 0
+    accepted = point.accepted_impostor or 0
     return f"{100 * accepted / different:.3g} % ({accepted:,} of {different:,})"
 
 

@@ -13,8 +13,8 @@ from facerec_cli.errors import ModelError, UsageError
 from facerec_cli.faces import open_model
 from facerec_cli.faces.runtime import installed as runtime
 from facerec_cli.faces.runtime.installed import default_threads, wheel_conflict
-from facerec_cli.faces.runtime.providers import PROVIDERS
 from facerec_cli.faces.runtime.session import Network
+from facerec_cli.registry import PROVIDERS
 
 
 @pytest.mark.parametrize("device", ["cuda", "tensorrt", "coreml", "openvino"])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from facerec_cli.embed.engines.base import Opened, Work
 from facerec_cli.embed.pipeline import embed_photos
-from facerec_cli.embed.result import EmbedOptions
+from facerec_cli.embed.settings import EmbedOptions
 from facerec_cli.embeddings.rows import make_shard
 from facerec_cli.errors import UsageError
 from facerec_cli.faces import FaceModel, open_model

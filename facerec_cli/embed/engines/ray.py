@@ -17,7 +17,7 @@ from facerec_cli.embed.engines.base import Opened, Work
 from facerec_cli.embed.engines.ray_pool import shards_done, shards_done_there
 from facerec_cli.embed.engines.ray_start import brief, connect, import_ray
 from facerec_cli.embed.engines.ray_worker import Order, portable, versions
-from facerec_cli.embed.result import EmbedOptions
+from facerec_cli.embed.settings import EmbedOptions
 from facerec_cli.errors import ResourceError, UsageError, of_code
 from facerec_cli.faces.model import model_hash
 from facerec_cli.images.remote import is_url

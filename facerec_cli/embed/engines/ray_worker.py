@@ -15,7 +15,7 @@ from typing import Any
 
 from facerec_cli._version import __version__
 from facerec_cli.embed.pipeline import embed_photos
-from facerec_cli.embed.result import EmbedOptions
+from facerec_cli.embed.settings import EmbedOptions
 from facerec_cli.embeddings.destination import Destination
 from facerec_cli.embeddings.rows import make_shard
 from facerec_cli.errors import FacerecError, InputError, ModelError, ResourceError
@@ -25,7 +25,8 @@ from facerec_cli.files import output_error
 from facerec_cli.images import quiet_decoders
 from facerec_cli.images.remote import is_url
 from facerec_cli.packs.manifest import ModelPack
-from facerec_cli.packs.resolve import DEFAULT_PACK, NAME_PREFIX, open_pack
+from facerec_cli.packs.resolve import NAME_PREFIX, open_pack
+from facerec_cli.registry import DEFAULT_PACK
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,18 +15,11 @@ from facerec_cli.faces.runtime.installed import import_onnxruntime, wheel_confli
 from facerec_cli.files import sha256_of
 from facerec_cli.packs.folders import home
 from facerec_cli.packs.foreign import not_onnx, reading
+from facerec_cli.registry import DEVICES, PROVIDERS
 from facerec_cli.suggest import guess
 
 log = logging.getLogger("facerec")
 
-PROVIDERS = {
-    "cpu": "CPUExecutionProvider",
-    "cuda": "CUDAExecutionProvider",
-    "tensorrt": "TensorrtExecutionProvider",
-    "coreml": "CoreMLExecutionProvider",
-    "openvino": "OpenVINOExecutionProvider",
-}
-DEVICES = ("auto", *PROVIDERS)
 _AUTO = ("cuda", "cpu")  # the others build engines or round differently: only when asked for
 _MAX_REWRITTEN = 1 << 30  # bytes; a protobuf message ends at 2 GiB
 

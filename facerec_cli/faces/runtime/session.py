@@ -51,13 +51,13 @@ class Network:
 
     Args:
         path: The ONNX file.
-        device: One of ``providers.DEVICES``.
+        device: One of ``registry.DEVICES``.
         threads: CPU threads; None takes :func:`default_threads`.
         bind: Whether inputs are bound (:class:`Binding`) instead of handed over; None does so on GPUs.
         only: Name of the one output that is wanted; None takes all.
 
     Attributes:
-        device: What it really runs on, a key of ``providers.PROVIDERS``.
+        device: What it really runs on, a key of ``registry.PROVIDERS``.
         input_shape: None where a dimension is not fixed.
         rows: Most rows of one call; None leaves it to the batch size.
         outputs: Names of the outputs.
