@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,7 @@ from facerec_cli.outputs import refuse_foreign
 from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.progress import Progress, silent
 from facerec_cli.registry import DEFAULT_PACK
+from facerec_cli.runtime import installed_versions
 
 SHARD_SIZE = 256
 """Inputs in a shard, rounded to whole batches: what an interruption can cost."""
@@ -183,13 +183,7 @@ def _summarise(
 
 
 def _versions() -> dict[str, str]:
-    versions = {"facerec": __version__}
-    for package in _VERSIONED:
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return versions
+    return {"facerec": __version__, **installed_versions(_VERSIONED)}
 
 
 def _interrupted(destination: Destination, photos: int, step: int) -> str:

@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec_cli.errors import InputError
-from facerec_cli.faces.runtime.installed import default_threads
 from facerec_cli.metrics.evaluate import (
     MAX_PAIRS_FOR_FOLDS,
     Evaluation,
@@ -27,6 +26,7 @@ from facerec_cli.metrics.evaluate import (
 from facerec_cli.metrics.roc import DEFAULT_FARS, bins_to_open
 from facerec_cli.metrics.scores import Binning, Distribution, Vectors
 from facerec_cli.progress import Progress, silent
+from facerec_cli.runtime import usable_cores
 
 ROWS, COLUMNS = 1024, 8192  # a tile of 32 MB: large enough for BLAS, small enough for any machine
 _SORTED_FOR_AUC = 1 << 25  # 128 MB
@@ -99,7 +99,7 @@ def evaluate_all_pairs(
     counts = [np.zeros(binning.bins, np.int64) for _ in ("genuine", "impostor")]
     sums = np.zeros(2)  # of the genuine scores and of their squares
     total, done = len(units) * (len(units) - 1), 0
-    with ThreadPoolExecutor(default_threads()) as pool:
+    with ThreadPoolExecutor(usable_cores()) as pool:
         for genuine, impostor in _classes(units, people):
             counts[0] += binning.histogram(binning.index(genuine))
             for part in pool.map(lambda s: binning.histogram(binning.index(s)), impostor):

@@ -17,8 +17,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facerec_cli.faces.runtime.installed import default_threads
 from facerec_cli.progress import Progress, silent
+from facerec_cli.runtime import usable_cores
 
 BINS = 1 << 16
 
@@ -78,7 +78,7 @@ def score_pairs(vectors: Vectors, pairs: IndexPairs, *, progress: Progress = sil
         np.einsum("pd,pd->p", units[first[part]], units[second[part]], out=scores[part])
         return start
 
-    with ThreadPoolExecutor(default_threads()) as pool:
+    with ThreadPoolExecutor(usable_cores()) as pool:
         for start in pool.map(score, range(0, first.size, _PAIRS_AT_ONCE)):
             progress(min(start + _PAIRS_AT_ONCE, first.size), first.size)
     return scores
