@@ -178,7 +178,7 @@ def _alike(word: str, words: Iterable[str]) -> list[str]:
 
 
 def _ratios(word: str, other: str) -> tuple[float, float, bool]:
-    """How alike they are, 0 to 1, both ways, since difflib may find more in one; and whether they begin alike."""
+    """How alike words are, 0 to 1, both ways, as difflib may find more in one; whether they begin alike."""
     ways = [difflib.SequenceMatcher(None, *pair).ratio() for pair in ((word, other), (other, word))]
     return max(ways), min(ways), word[:1] == other[:1]
 
