@@ -241,8 +241,7 @@ def verify(
 
 def _check_outputs(outputs: dict[str, Path], inputs: list[Path], *, all_pairs: bool, overwrite: bool) -> None:
     """Refuse files that cannot be written before any work is done."""
-    from facerec_cli.files import check_writable
-    from facerec_cli.outputs import refuse_foreign
+    from facerec_cli.outputs import check_writable, refuse_foreign
     from facerec_cli.pairs.names import is_folder
 
     for flag, path in outputs.items():
