@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from facerec_cli.embeddings.shards import Shard
-from facerec_cli.images.find import absolute
 from facerec_cli.images.remote import is_url
+from facerec_cli.tables.paths import absolute
 
 
 class Destination(Protocol):
