@@ -9,7 +9,7 @@ from facerec_cli.errors import ModelError, UsageError
 from facerec_cli.training.checkpoint import describe_backbone, header, load_backbone, write
 from facerec_cli.training.config import BackboneSettings, Recipe, to_document
 from facerec_cli.training.evaluate import embed
-from facerec_cli.training.initial import make_backbone, open_start
+from facerec_cli.training.start import make_backbone, open_start
 from facerec_cli.training.train import train
 
 
