@@ -29,8 +29,8 @@ from ray.cluster_utils import Cluster
 from facerec_cli.embed import Summary, embed_to_file
 from facerec_cli.embed.engines.ray import RayEngine
 from facerec_cli.embeddings.files import ResultFile
-from facerec_cli.faces.runtime.installed import default_threads
 from facerec_cli.images import find_images, quiet_decoders
+from facerec_cli.runtime import usable_cores
 
 Run = Callable[[Sequence[str], str], Summary]
 
@@ -93,7 +93,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="append the figures to this file")
     arguments = parser.parse_args()
     photos = find_images([arguments.photos])[: arguments.count]
-    cores = default_threads()
+    cores = usable_cores()
 
     def local(sources: Sequence[str], output: str) -> Summary:
         return embed_to_file(sources, output)

@@ -38,7 +38,7 @@ from torch import nn
 
 from facerec_cli.data.loading.batches import Batch
 from facerec_cli.registry import LOSSES
-from facerec_cli.training.config import compose
+from facerec_cli.training.compose import compose
 from facerec_cli.training.devices import World, join_world
 from facerec_cli.training.evaluate import to_input
 from facerec_cli.training.run import Run

@@ -6,10 +6,10 @@ The names below are the public Python interface; each is imported when it is fir
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from facerec_cli._version import __version__
+from facerec_cli.lazy import lazy_names
 from facerec_cli.privacy import keep_private
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from facerec_cli.errors import FacerecError
     from facerec_cli.faces import Face, FaceModel, open_model
     from facerec_cli.images import find_images, read_image
-    from facerec_cli.metrics.statistics import evaluate
+    from facerec_cli.metrics.evaluate import evaluate
     from facerec_cli.packs.resolve import open_pack
     from facerec_cli.pairs.read import read_pairs
 
@@ -28,7 +28,7 @@ _PUBLIC = {
     "FacerecError": "facerec_cli.errors",
     "embed_photos": "facerec_cli.embed",
     "embed_to_file": "facerec_cli.embed",
-    "evaluate": "facerec_cli.metrics.statistics",
+    "evaluate": "facerec_cli.metrics.evaluate",
     "find_images": "facerec_cli.images",
     "open_model": "facerec_cli.faces",
     "open_pack": "facerec_cli.packs.resolve",
@@ -56,10 +56,7 @@ __all__ = [
 keep_private()  # before any module of ours imports a dependency that would report
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _PUBLIC:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_PUBLIC[name]), name)
+__getattr__ = lazy_names(__name__, _PUBLIC)
 
 
 def __dir__() -> list[str]:

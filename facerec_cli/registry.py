@@ -62,6 +62,20 @@ DATASETS: Mapping[str, str] = {
 }
 
 # Names alone: what is behind them is in one module, which needs torch or opens much.
+DEFAULT_PACK = "sface"  # the model that is part of facerec
+FACE_RULES = (
+    "main",
+    "center",
+    "largest",
+)  # which face of several counts (faces.choice); the first is the default
+PROVIDERS: Mapping[str, str] = {  # device -> ONNX Runtime's name of what runs there
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+    "coreml": "CoreMLExecutionProvider",
+    "openvino": "OpenVINOExecutionProvider",
+}
+DEVICES = ("auto", *PROVIDERS)
 PROJECTS = ("arcface_torch", "tface", "adaface", "cvlface")  # whose checkpoints backbones.layouts reads
 WRITABLE = ("folder", "rec", "list", "tar")  # what datasets.convert writes
 

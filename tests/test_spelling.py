@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from facerec_cli.backbones.base import Preprocessing
 from facerec_cli.errors import ModelError
-from facerec_cli.export.plan import ExportOptions
+from facerec_cli.export import ExportOptions
 from facerec_cli.packs.manifest import EncoderSpec, ModelPack
 from facerec_cli.packs.manifest_toml import from_document, to_document
 from facerec_cli.packs.metadata import MANIFEST_KEY, SEAL_KEY, pack_from_metadata, pack_to_metadata

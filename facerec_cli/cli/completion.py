@@ -66,30 +66,6 @@ def pullable_models() -> Iterable[tuple[str, str]]:
 
 
 @_offering
-def devices() -> Iterable[str]:
-    """Where networks run."""
-    from facerec_cli.faces.runtime.providers import DEVICES
-
-    return DEVICES
-
-
-@_offering
-def all_faces() -> Iterable[str]:
-    """``--faces`` where a photo may give several."""
-    from facerec_cli.faces.choice import RULES
-
-    return ("all", *RULES)
-
-
-@_offering
-def one_face() -> Iterable[str]:
-    """``--faces`` where a photo gives one."""
-    from facerec_cli.faces.choice import RULES
-
-    return RULES
-
-
-@_offering
 def pair_formats() -> Iterable[str]:
     """Formats of lists of pairs."""
     from facerec_cli.pairs.pairlist import FORMATS
@@ -108,7 +84,7 @@ def templates() -> Iterable[str]:
 @_offering
 def recipes() -> Iterable[str]:
     """Recipes that come with facerec."""
-    from facerec_cli.training.config import shipped_recipes
+    from facerec_cli.training.compose import shipped_recipes
 
     return shipped_recipes()
 
@@ -116,9 +92,9 @@ def recipes() -> Iterable[str]:
 @_offering
 def settings() -> Iterable[str]:
     """``--set`` of training: every key, ready for its value."""
-    from facerec_cli.training.config import keys
+    from facerec_cli.training.config import recipe_settings
 
-    return (f"{key}=" for key in keys())
+    return (f"{key}=" for key in recipe_settings())
 
 
 def choices(key: str) -> Callable[[str], Offers]:
@@ -126,9 +102,9 @@ def choices(key: str) -> Callable[[str], Offers]:
 
     @_offering
     def find() -> Iterable[str]:
-        from facerec_cli.training.config import CHOICES
+        from facerec_cli.training.config import recipe_settings
 
-        return CHOICES[key]
+        return recipe_settings()[key].choices
 
     return find
 
@@ -138,6 +114,9 @@ def names(*known: str) -> Callable[[str], Offers]:
     return _offering(lambda: known)
 
 
+devices = names(*registry.DEVICES)
+all_faces = names("all", *registry.FACE_RULES)
+one_face = names(*registry.FACE_RULES)
 engines = names(*registry.ENGINES)
 losses = names(*registry.LOSSES)
 backbones = names(*registry.BACKBONES)

@@ -13,7 +13,7 @@ from facerec_cli.wording import counted
 
 if TYPE_CHECKING:
     from facerec_cli.embed.engines.base import Opened
-    from facerec_cli.packs.no_manifest import PackOverrides
+    from facerec_cli.packs.overrides import PackOverrides
 
 _PHOTOS, _MODEL, _RESULT = "Photos and faces", "Model and machine", "Results"
 

@@ -95,7 +95,7 @@ def pack_overrides(function: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(function)
     def run(**arguments: Any) -> None:
-        from facerec_cli.packs.no_manifest import FLAGS, PackOverrides, parse_size, parse_triple
+        from facerec_cli.packs.overrides import FLAGS, PackOverrides, parse_size, parse_triple
 
         given = {name: arguments.pop(name) for name in _FLAGS}
         for name, parse in (("mean", parse_triple), ("std", parse_triple), ("input_size", parse_size)):

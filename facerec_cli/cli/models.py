@@ -17,7 +17,7 @@ from facerec_cli.cli.output_options import Overwrite
 
 if TYPE_CHECKING:
     from facerec_cli.packs.manifest import ModelPack
-    from facerec_cli.packs.no_manifest import PackOverrides
+    from facerec_cli.packs.overrides import PackOverrides
 
 app = typer.Typer(
     cls=Group,

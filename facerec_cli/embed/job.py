@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from facerec_cli._version import __version__
 from facerec_cli.embed.engines.base import Engine, Opened, Work
 from facerec_cli.embed.engines.local import LocalEngine
 from facerec_cli.embed.outputs import check_outputs, check_overwriting
-from facerec_cli.embed.result import EmbedOptions
+from facerec_cli.embed.settings import EmbedOptions
 from facerec_cli.embed.summary import Summary
 from facerec_cli.embeddings.destination import Destination, open_destination
 from facerec_cli.embeddings.shards import digest_inputs
@@ -27,6 +26,8 @@ from facerec_cli.images.remote import refuse_unknown_schemes
 from facerec_cli.outputs import refuse_foreign
 from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.progress import Progress, silent
+from facerec_cli.registry import DEFAULT_PACK
+from facerec_cli.runtime import installed_versions
 
 SHARD_SIZE = 256
 """Inputs in a shard, rounded to whole batches: what an interruption can cost."""
@@ -38,7 +39,7 @@ def embed_to_file(
     inputs: str | Path | Iterable[str | Path],
     output: str | Path,
     *,
-    model: str | Path | ModelPack = "sface",
+    model: str | Path | ModelPack = DEFAULT_PACK,
     device: str = "auto",
     options: EmbedOptions | None = None,
     threads: int | None = None,
@@ -182,13 +183,7 @@ def _summarise(
 
 
 def _versions() -> dict[str, str]:
-    versions = {"facerec": __version__}
-    for package in _VERSIONED:
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return versions
+    return {"facerec": __version__, **installed_versions(_VERSIONED)}
 
 
 def _interrupted(destination: Destination, photos: int, step: int) -> str:

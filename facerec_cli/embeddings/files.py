@@ -11,7 +11,7 @@ from typing import Any
 
 from facerec_cli.embed.preview import write_preview
 from facerec_cli.embed.result import STATUSES
-from facerec_cli.embeddings.shards import Parts, Shard, describe_changes
+from facerec_cli.embeddings.shards import Parts, Shard
 from facerec_cli.embeddings.writers import (
     is_rest_of,
     read_description,
@@ -21,6 +21,7 @@ from facerec_cli.embeddings.writers import (
 )
 from facerec_cli.errors import UsageError
 from facerec_cli.files import lock, refuse_special
+from facerec_cli.resume import Fingerprint
 
 log = logging.getLogger("facerec")
 
@@ -138,4 +139,4 @@ def differences(before: Mapping[str, Any], run: Mapping[str, Any]) -> str:
     """In words, by what a finished result differs from a run; empty where it is that run's."""
     if before.get("inputs") != run["inputs"]:
         return "it was made from other photos"
-    return describe_changes({key: before.get(key) for key in run}, run)
+    return Fingerprint(run).differences({key: before.get(key) for key in run})

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from facerec_cli.errors import InputError, UsageError
 from facerec_cli.files import atomic_write
+from facerec_cli.resume import Fingerprint
 from facerec_cli.untrusted import parse_json
 
 log = logging.getLogger("facerec")
@@ -87,12 +88,11 @@ class Parts:
             before = dict(parse_json((self.folder / _MANIFEST).read_bytes()))
         except (OSError, ValueError, TypeError) as error:
             raise _unreadable(self.folder / _MANIFEST, error) from error
-        changed = describe_changes({**before, "inputs": None}, {**run, "inputs": None})
-        if changed:
-            raise UsageError(
-                f"--resume cannot go on, because the run in {self.folder} was another one: {changed}.",
-                hint="Give the same settings as before, or start over with --overwrite.",
-            )
+        Fingerprint(run, ignore=["inputs"]).require_same(
+            before,
+            f"--resume cannot go on, because the run in {self.folder} was another one",
+            hint="Give the same settings as before, or start over with --overwrite.",
+        )
         self._check_inputs(inputs)
         self._drop_damaged(inputs, run["shard_size"])
 
@@ -191,18 +191,6 @@ def _difference(was: str | None, now: str | None) -> str:
     if old is None or (new is not None and new < old):
         return f"{new} is new"
     return f"{old} is gone"
-
-
-def describe_changes(before: Mapping[str, Any], now: Mapping[str, Any], prefix: str = "") -> str:
-    """What differs between two runs, as "key was A and is B", in words for a person."""
-    changes = []
-    for key in sorted({*before, *now}):
-        was, is_now = before.get(key), now.get(key)
-        if isinstance(was, Mapping) and isinstance(is_now, Mapping):
-            changes.append(describe_changes(was, is_now, f"{prefix}{key}."))
-        elif was != is_now:
-            changes.append(f"{prefix}{key} was {was} and is {is_now}")
-    return "; ".join(change for change in changes if change)
 
 
 def digest_inputs(inputs: Sequence[str]) -> str:

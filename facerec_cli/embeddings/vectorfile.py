@@ -56,7 +56,7 @@ def read_vectors(path: Path, *, faces: str = "main") -> VectorFile:
 
     Args:
         path: The file.
-        faces: Which of several faces of a photo counts, one of ``faces.choice.RULES``.
+        faces: Which of several faces of a photo counts, one of ``registry.FACE_RULES``.
 
     Raises:
         InputError: Not such a file, not two-dimensional, NaN or zero vectors, or a table that does not fit.

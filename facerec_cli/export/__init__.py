@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
-from facerec_cli.export.onnx_graph import GraphOptions
-from facerec_cli.export.plan import ExportOptions
-from facerec_cli.export.result import ExportedFile, ExportReport
-from facerec_cli.export.run import export
+from typing import TYPE_CHECKING
+
+from facerec_cli.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from facerec_cli.export.result import ExportedFile, ExportReport
+    from facerec_cli.export.run import export
+    from facerec_cli.export.settings import ExportOptions, GraphOptions
 
 __all__ = ["ExportOptions", "ExportReport", "ExportedFile", "GraphOptions", "export"]
+
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "ExportOptions": "facerec_cli.export.settings",
+        "ExportReport": "facerec_cli.export.result",
+        "ExportedFile": "facerec_cli.export.result",
+        "GraphOptions": "facerec_cli.export.settings",
+        "export": "facerec_cli.export.run",
+    },
+)

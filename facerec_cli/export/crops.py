@@ -150,7 +150,7 @@ def _cut(
 ) -> tuple[Images, NDArray[np.int64]]:
     """One face of each photo, the one that verification would take, and which crop is whose."""
     from facerec_cli.embed.pipeline import embed_photos
-    from facerec_cli.embed.result import EmbedOptions
+    from facerec_cli.embed.settings import EmbedOptions
     from facerec_cli.faces import open_model
     from facerec_cli.images import quiet_decoders
 

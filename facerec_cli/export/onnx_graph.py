@@ -13,8 +13,7 @@ import io
 import logging
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -22,30 +21,13 @@ from torch.nn import functional as F
 
 from facerec_cli.backbones import Backbone, Preprocessing
 from facerec_cli.errors import ModelError, was_interrupt
-from facerec_cli.spelling import both_spellings
+from facerec_cli.export.settings import GraphOptions
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
 OPSET = 18  # the exporter's own; later ones bring nothing that a face network needs
 INPUT, OUTPUT, BATCH = "input", "embedding", "batch"
-
-
-@both_spellings("normalise")
-@dataclass(frozen=True, slots=True)
-class GraphOptions:
-    """What the graph does besides running the network.
-
-    Attributes:
-        normalize: Scale the embedding to unit length.
-        flip: Add the embedding of the mirrored crop.
-        uint8: Color order of a (N, H, W, 3) uint8 input that the graph preprocesses itself; None for a
-            (N, 3, H, W) float32 input that the caller preprocesses.
-    """
-
-    normalize: bool = False
-    flip: bool = False
-    uint8: Literal["rgb", "bgr"] | None = None
 
 
 class ExportedNetwork(nn.Module):

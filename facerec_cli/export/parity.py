@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 
 from facerec_cli.backbones import Backbone, Preprocessing
 from facerec_cli.errors import ModelError
-from facerec_cli.export.onnx_graph import ExportedNetwork, GraphOptions
+from facerec_cli.export.onnx_graph import ExportedNetwork
+from facerec_cli.export.settings import TOLERANCE, GraphOptions
 from facerec_cli.faces.encode import network_input
-from facerec_cli.faces.runtime.installed import import_onnxruntime
 from facerec_cli.packs.manifest import EncoderSpec
+from facerec_cli.runtime import import_onnxruntime
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("facerec")
 
 BATCHES = (1, 7, 32)
-TOLERANCE = 1e-3
 # Providers that run a network as it is, without minutes of building engines first.
 _PROVIDERS = {
     "CPUExecutionProvider": "cpu",

@@ -4,65 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from facerec_cli.errors import UsageError
-from facerec_cli.export import parity
-from facerec_cli.export.onnx_graph import GraphOptions
-from facerec_cli.spelling import both_spellings
+from facerec_cli.export.settings import ExportOptions
 
 FULL = "fp32"
-
-
-@both_spellings("colour", "licence")
-@dataclass(frozen=True, slots=True)
-class ExportOptions:
-    """What to export and where to.
-
-    Attributes:
-        name: Register the model under this name.
-        output: The ONNX file, or an existing folder for it; with a name alone ``NAME.onnx`` is written here.
-        interpolate: See ``source.open_source``.
-        force: Replace files and a registered model.
-        graph: What the graph does besides running the network.
-        keep_prelu: Leave PRelu nodes as they are. On CPUs each costs two changes of memory layout, which
-            the exact form in ``faces.graph`` avoids.
-        forms: Smaller forms to write beside the file, keys of ``compress.FORMS``.
-        insightface: Folder to write the recognition network to in insightface's layout.
-        layout: Whose checkpoint it is, a key of ``backbones.layouts.LAYOUTS``; "" for ours.
-        color: Channel order of a foreign network where it is not the usual one of its project.
-        license: Of the weights.
-        commercial: Whether that license allows commercial use.
-        data_name: What to call the training data.
-        crops: Folder of photos for parity and calibration.
-        pairs: List of labelled pairs to measure verification on.
-        root: Folder that the list's paths start from.
-        aligned: The photos of ``crops`` and ``pairs`` are aligned crops already.
-        far: Write the default threshold for this false accept rate, measured on ``pairs``.
-        tolerance: See ``parity.check``.
-    """
-
-    name: str = ""
-    output: Path | None = None
-    interpolate: float = 1.0
-    force: bool = False
-    graph: GraphOptions = field(default_factory=GraphOptions)
-    keep_prelu: bool = False
-    forms: tuple[str, ...] = ()
-    insightface: Path | None = None
-    layout: str = ""
-    color: Literal["rgb", "bgr"] | None = None
-    license: str = "unspecified"
-    commercial: bool = False
-    data_name: str = ""
-    crops: Path | None = None
-    pairs: Path | None = None
-    root: Path | None = None
-    aligned: bool = False
-    far: float | None = None
-    tolerance: float = parity.TOLERANCE
 
 
 def target(options: ExportOptions) -> tuple[str, Path]:

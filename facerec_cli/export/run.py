@@ -17,22 +17,17 @@ from facerec_cli.errors import InputError, ModelError, UsageError
 from facerec_cli.export import compress, crops, parity
 from facerec_cli.export.files import HINT, sealed
 from facerec_cli.export.insightface import to_insightface
-from facerec_cli.export.measure import FARS, Verification, measure, threshold, verification
-from facerec_cli.export.onnx_graph import OPSET, ExportedNetwork, GraphOptions, to_onnx
-from facerec_cli.export.plan import (
-    FULL,
-    ExportOptions,
-    beside,
-    refuse_registered,
-    suffixed,
-    target,
-)
+from facerec_cli.export.measure import FARS, ScoredPairs, measure, score_crops, threshold
+from facerec_cli.export.onnx_graph import OPSET, ExportedNetwork, to_onnx
+from facerec_cli.export.plan import FULL, beside, refuse_registered, suffixed, target
 from facerec_cli.export.result import ExportedFile, ExportReport
+from facerec_cli.export.settings import ExportOptions, GraphOptions
 from facerec_cli.export.source import Source, open_source
 from facerec_cli.faces.encode import network_input
 from facerec_cli.outputs import refuse_existing
-from facerec_cli.packs.manifest import EncoderSpec, License, ModelPack, Threshold
+from facerec_cli.packs.manifest import EncoderSpec, License, ModelPack
 from facerec_cli.progress import Stages, silent_stages
+from facerec_cli.threshold import Threshold
 from facerec_cli.workshop import clear_workshop, move, workshop
 
 if TYPE_CHECKING:
@@ -110,7 +105,7 @@ def export(checkpoint: Path, options: ExportOptions, *, stages: Stages = silent_
     if pairs is not None:
         stages("Judging the pairs with PyTorch")
         vectors = parity.torch_embeddings(source.backbone, source.preprocessing, pairs.crops, options.graph)
-        reference = verification(vectors, pairs, _fars(options))
+        reference = score_crops(vectors, pairs, _fars(options))
     pack = _pack(source, options, name, encoder, rows, str(few))
     with workshop(place, places, hint=HINT) as folder:
         made = _make_files(graphs, targets, pack, folder, source, options, chosen, pairs, stages)
@@ -238,7 +233,7 @@ def _make_files(
         if form != FULL:  # what was proved of the full file says nothing of this one
             told = {**own.training, "parity": _told([measured.agreement], chosen.origin)}
             own = dataclasses.replace(own, training=told)
-        card = _threshold(measured.verification, options, pairs)
+        card = _threshold(measured.verification, options)
         opened = sealed(graph, dataclasses.replace(own, threshold=card), path)
         try:
             prove(opened)
@@ -250,20 +245,16 @@ def _make_files(
     return made
 
 
-def _threshold(
-    judged: Verification | None, options: ExportOptions, pairs: crops.PairCrops | None
-) -> Threshold | None:
-    if options.far is None or judged is None or pairs is None or options.pairs is None:
+def _threshold(scored: ScoredPairs | None, options: ExportOptions) -> Threshold | None:
+    if options.far is None or scored is None or options.pairs is None:
         return None
-    card = threshold(judged, options.far, pairs, options.pairs.name, flip=options.graph.flip)
-    if card is None:
-        point = judged.point(options.far)
+    found = threshold(scored, options.far, options.pairs.name, flip=options.graph.flip)
+    if isinstance(found, str):
         raise InputError(
-            f"{options.pairs} cannot support a threshold at FAR {options.far:g}: "
-            f"{point.reason if point else 'not measured'}.",
+            f"{options.pairs} cannot support a threshold at FAR {options.far:g}: {found}.",
             hint="Give more different pairs or a larger rate. Nothing was written.",
         )
-    return card
+    return found
 
 
 def _make_insightface(

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-RULES = ("main", "center", "largest")
-"""What ``--faces`` may say where one face of a photo counts; the first is the default."""
+from facerec_cli.registry import FACE_RULES
 
 MAIN_SHARE = 0.25
 """The part of the largest face's area that a face needs to be the main one: half as wide and half as high."""
@@ -26,12 +25,12 @@ def choose(boxes: Sequence[ArrayLike], size: tuple[float, float], rule: str = "m
     Args:
         boxes: At least one (4,) box: x1, y1, x2, y2.
         size: (width, height) of the photo in the boxes' pixels.
-        rule: One of :data:`RULES`.
+        rule: One of ``registry.FACE_RULES``.
 
     Returns:
         The number of the chosen box; of equals the first.
     """
-    assert rule in RULES, rule
+    assert rule in FACE_RULES, rule
     found = np.asarray(boxes, np.float64).reshape(-1, 4)
     area = np.clip(found[:, 2:] - found[:, :2], 0, None).prod(axis=1)
     if rule == "largest":

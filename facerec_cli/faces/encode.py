@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec_cli.faces.runtime.session import Empty
-from facerec_cli.packs.ports import whole_shift
+from facerec_cli.packs.onnx_encoder import whole_shift
 
 
 def planes(

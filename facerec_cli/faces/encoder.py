@@ -11,8 +11,8 @@ from facerec_cli.errors import ModelError
 from facerec_cli.faces.encode import network_input
 from facerec_cli.faces.runtime.session import Network
 from facerec_cli.packs.manifest import EncoderSpec
-from facerec_cli.packs.onnx_inputs import check_encoder, inspect_network
-from facerec_cli.packs.ports import whole_shift
+from facerec_cli.packs.onnx_encoder import check_encoder, whole_shift
+from facerec_cli.packs.onnx_file import inspect_onnx
 
 
 class Encoder:
@@ -35,7 +35,7 @@ class Encoder:
 
     def __init__(self, spec: EncoderSpec, path: Path, *, device: str, threads: int | None) -> None:
         self.spec, self.path = spec, path
-        self.outside = inspect_network(path)
+        self.outside = inspect_onnx(path)
         port = check_encoder(
             self.outside,
             layout=spec.layout,

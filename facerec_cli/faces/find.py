@@ -79,7 +79,7 @@ def find_faces(
     Args:
         views: The photos, upright.
         model: Finds and aligns.
-        faces: "all", or one of ``choice.RULES``.
+        faces: "all", or one of ``registry.FACE_RULES``.
         min_score: Threshold on the score, 0..1. None takes the pack's, and looks for faint faces below it.
         min_size: Faces whose box's shorter side is below this many pixels of the full photo do not count.
         max_side: See ``search.DEFAULT_MAX_SIDE``.
@@ -193,7 +193,7 @@ def one_face(found: Found, rule: str) -> Found:
 
     Args:
         found: At least one face.
-        rule: One of ``choice.RULES``.
+        rule: One of ``registry.FACE_RULES``.
     """
     height, width = found.view.image.shape[:2]
     at = choose([face.box for face in found.faces], (width, height), rule)

@@ -20,7 +20,7 @@ from facerec_cli.faces.detectors.detector import Detector
 from facerec_cli.faces.encoder import Encoder
 from facerec_cli.packs.foreign import reading
 from facerec_cli.packs.manifest import ModelPack
-from facerec_cli.packs.onnx_inputs import inspect_network
+from facerec_cli.packs.onnx_file import inspect_onnx
 
 log = logging.getLogger("facerec")
 
@@ -53,7 +53,7 @@ def prove(pack: ModelPack, *, encoder: Path | None = None, detector: Path | None
     prove_encoder(Encoder(pack.encoder, own, device="cpu", threads=None))
     path = detector or pack.detector_path
     if pack.detector is not None and path is not None:
-        inspect_network(path, weights=True)
+        inspect_onnx(path, weights=True)
         with reading(path, f"a detector of kind {pack.detector.kind}"):
             Detector(pack.detector, path, device="cpu", threads=None).detect(
                 [made_picture(*_PICTURE, seed=7)]

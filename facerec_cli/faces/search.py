@@ -8,19 +8,17 @@ a smaller one where a face may be too large for that, and at larger ones for as 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from facerec_cli.faces.canvas import Canvas, close_up, fit
+from facerec_cli.faces.canvas import Canvas, InputSizes
 from facerec_cli.faces.face import Face
 from facerec_cli.faces.views import View, reduction_for, search_scale
 from facerec_cli.images import ImageError
-
-DEFAULT_MAX_SIDE = 1024
-"""The longer side, in pixels, at which photos are searched first; for commands and Python alike."""
 
 SURE = 0.9
 """The detection score of a face that the detector is made for, upright and of a fitting size. Of LFW's photos
@@ -46,55 +44,112 @@ class Look(Protocol):
         ...
 
 
-def search(
-    views: Sequence[View],
-    look: Look,
-    *,
-    min_score: float,
-    max_side: int,
-    fixed: tuple[int, int] | None = None,
-    second_look: bool = True,
-    finer: bool = True,
-) -> list[list[Face]]:
-    """Find the faces of photos of any size.
+@dataclass(frozen=True, slots=True)
+class Search:
+    """The way in which one detector searches photos of any size.
 
-    Args:
-        views: The photos; at the reduction of ``views.open_view`` or finer.
+    Attributes:
         look: Runs the detector.
         min_score: Threshold on the score, 0..1.
-        max_side: See :data:`DEFAULT_MAX_SIDE`.
-        fixed: (width, height) of a network that takes no other input.
-        second_look: Whether other scales than the first are tried.
-        finer: Whether larger scales than the first are among them.
-
-    Returns:
-        For every view its faces in its own pixels, best score first.
+        sizes: The inputs that the detector is shown.
+        side: The longer side, in pixels, at which photos are searched first.
     """
-    side = max(fixed) if fixed else max_side
-    scales = [_first_scale(view, side, fixed) for view in views]
-    tile = max(side, _COARSE_SIDE)
-    first = [_fit(view, scale, tile, fixed) for view, scale in zip(views, scales, strict=True)]
-    found = look(first, min_score)
-    del first
-    if not second_look:
+
+    look: Look
+    min_score: float
+    sizes: InputSizes
+    side: int
+
+    @classmethod
+    def of(
+        cls, look: Look, *, min_score: float, max_side: int, stride: int, fixed: tuple[int, int] | None
+    ) -> Search:
+        """The search with a detector whose input is padded to ``stride`` or has the size ``fixed``.
+
+        ``max_side``, the side of the first search (:data:`DEFAULT_MAX_SIDE`), gives way to ``fixed``.
+        """
+        side = max(fixed) if fixed else max_side
+        return cls(look, min_score, InputSizes(max(side, _COARSE_SIDE), stride, fixed), side)
+
+    def run(self, views: Sequence[View], *, second_look: bool = True, finer: bool = True) -> list[list[Face]]:
+        """Find the faces of photos.
+
+        Args:
+            views: The photos; at the reduction of ``views.open_view`` or finer.
+            second_look: Whether other scales than the first are tried.
+            finer: Whether larger scales than the first are among them.
+
+        Returns:
+            For every view its faces in its own pixels, best score first.
+        """
+        scales = [self._first_scale(view) for view in views]
+        first = [self._fit(view, scale) for view, scale in zip(views, scales, strict=True)]
+        found = self.look(first, self.min_score)
+        del first
+        if not second_look:
+            return found
+        coarse = {row: self._coarse(views[row], scales[row], found[row]) for row in range(len(views))}
+        for row, faces in self._again(coarse):
+            plain = _PLAIN / (views[row].reduction * scales[row])
+            found[row] = merge(_confirmed(found[row], faces, low=plain), faces)
+        for row, view in enumerate(views if finer else ()):
+            found[row] = self._finer(view, scales[row], found[row])
+        empty = {
+            row: [self.sizes.close_up(view.image, _CLOSE_UP_SIDE)]
+            for row, view in enumerate(views)
+            if not found[row]
+        }
+        for row, faces in self._again(empty):
+            found[row] = faces
         return found
-    for row, faces in _again(
-        look,
-        min_score,
-        {row: _coarse(views[row], scales[row], found[row], tile, fixed) for row in range(len(views))},
-    ):
-        plain = _PLAIN / (views[row].reduction * scales[row])
-        found[row] = merge(_confirmed(found[row], faces, low=plain), faces)
-    for row, view in enumerate(views if finer else ()):
-        found[row] = _finer(view, scales[row], found[row], look, min_score, tile, fixed)
-    empty = {
-        row: [close_up(view.image, _CLOSE_UP_SIDE, fixed=fixed)]
-        for row, view in enumerate(views)
-        if not found[row]
-    }
-    for row, faces in _again(look, min_score, empty):
-        found[row] = faces
-    return found
+
+    def _first_scale(self, view: View) -> float:
+        """From the full photo to the first input."""
+        size = view.image.shape[1] * view.reduction, view.image.shape[0] * view.reduction
+        scale = search_scale(size, self.side)
+        if self.sizes.fixed and max(size) <= 2 * min(size):  # one input that is not square
+            width, height = self.sizes.fixed
+            scale = min(1.0, width / size[0], height / size[1])
+        return scale
+
+    def _fit(self, view: View, scale: float) -> list[Canvas]:
+        return self.sizes.fit(view.image, min(1.0, scale * view.reduction))
+
+    def _again(self, canvases: Mapping[int, Sequence[Canvas]]) -> list[tuple[int, list[Face]]]:
+        """Look at those photos that have canvases, together."""
+        rows = [row for row, shown in canvases.items() if shown]
+        return list(zip(rows, self.look([canvases[row] for row in rows], self.min_score), strict=True))
+
+    def _coarse(self, view: View, scale: float, found: Sequence[Face]) -> list[Canvas]:
+        """The canvases of a search for large faces; none where there can be none, or a sure one was found."""
+        height, width = view.image.shape[:2]
+        effective = min(max(width, height), 2 * min(width, height)) * view.reduction * scale
+        if effective <= 1.4 * _COARSE_SIDE:
+            return []
+        sizes = [face.size * view.reduction * scale for face in found]
+        certain = bool(found) and max(sizes) <= _LARGE and min(face.score for face in found) >= SURE
+        if effective <= _BLIND and certain:
+            return []
+        return self._fit(view, scale * _COARSE_SIDE / effective)
+
+    def _finer(self, view: View, scale: float, found: list[Face]) -> list[Face]:
+        """Search at twice the scale while faces turn up that are small there; once where there are none."""
+        newest: Sequence[Face] = found
+        once = not found
+        while scale < 1 and (once or any(face.size * view.reduction * scale < _SMALL for face in newest)):
+            once = False
+            weak = _SMALL / (view.reduction * scale)
+            scale = min(1.0, 2 * scale)
+            try:
+                with view.opened(min(view.reduction, reduction_for(scale))) as closer:
+                    seen = self.look([self._fit(closer, scale)], self.min_score)[0]
+                    newest = [closer.moved(face, view) for face in seen]
+            except ImageError:  # what is seen of it at a reduction is all that there is
+                break
+            if found:
+                newest = _confirmed(newest, found, low=_PLAIN / (view.reduction * scale))
+            found = merge(_confirmed(found, newest, high=weak), newest, weak=weak)
+        return found
 
 
 def merge(faces: Sequence[Face], others: Sequence[Face], *, weak: float = 0) -> list[Face]:
@@ -121,34 +176,6 @@ def merge(faces: Sequence[Face], others: Sequence[Face], *, weak: float = 0) -> 
     return sorted(kept + added, key=lambda face: -face.score)
 
 
-def _first_scale(view: View, side: int, fixed: tuple[int, int] | None) -> float:
-    """From the full photo to the first input."""
-    size = view.image.shape[1] * view.reduction, view.image.shape[0] * view.reduction
-    scale = search_scale(size, side)
-    if fixed and max(size) <= 2 * min(size):  # one input that is not square
-        scale = min(1.0, fixed[0] / size[0], fixed[1] / size[1])
-    return scale
-
-
-def _fit(view: View, scale: float, tile: int, fixed: tuple[int, int] | None) -> list[Canvas]:
-    return fit(view.image, min(1.0, scale * view.reduction), tile=tile, fixed=fixed)
-
-
-def _coarse(
-    view: View, scale: float, found: Sequence[Face], tile: int, fixed: tuple[int, int] | None
-) -> list[Canvas]:
-    """The canvases of a search for large faces; none where there can be none, or a sure one was found."""
-    height, width = view.image.shape[:2]
-    effective = min(max(width, height), 2 * min(width, height)) * view.reduction * scale
-    if effective <= 1.4 * _COARSE_SIDE:
-        return []
-    sizes = [face.size * view.reduction * scale for face in found]
-    certain = bool(found) and max(sizes) <= _LARGE and min(face.score for face in found) >= SURE
-    if effective <= _BLIND and certain:
-        return []
-    return _fit(view, scale * _COARSE_SIDE / effective, tile, fixed)
-
-
 def _confirmed(
     found: Sequence[Face], others: Sequence[Face], *, low: float = 0, high: float = np.inf
 ) -> list[Face]:
@@ -166,40 +193,6 @@ def _confirmed(
         for face in found
         if face.score >= SURE or not low <= face.size < high or (_overlaps(face.box, boxes) > _SAME).any()
     ]
-
-
-def _finer(
-    view: View,
-    scale: float,
-    found: list[Face],
-    look: Look,
-    min_score: float,
-    tile: int,
-    fixed: tuple[int, int] | None,
-) -> list[Face]:
-    """Search at twice the scale, again and again, while faces turn up that are small there; once for none."""
-    newest: Sequence[Face] = found
-    once = not found
-    while scale < 1 and (once or any(face.size * view.reduction * scale < _SMALL for face in newest)):
-        once = False
-        weak = _SMALL / (view.reduction * scale)
-        scale = min(1.0, 2 * scale)
-        try:
-            with view.opened(min(view.reduction, reduction_for(scale))) as closer:
-                seen = look([_fit(closer, scale, tile, fixed)], min_score)[0]
-                newest = [closer.moved(face, view) for face in seen]
-        except ImageError:  # what is seen of it at a reduction is all that there is
-            break
-        if found:
-            newest = _confirmed(newest, found, low=_PLAIN / (view.reduction * scale))
-        found = merge(_confirmed(found, newest, high=weak), newest, weak=weak)
-    return found
-
-
-def _again(look: Look, min_score: float, canvases: dict[int, list[Canvas]]) -> list[tuple[int, list[Face]]]:
-    """Look at those photos that have canvases, together."""
-    rows = [row for row, shown in canvases.items() if shown]
-    return list(zip(rows, look([canvases[row] for row in rows], min_score), strict=True))
 
 
 def _boxes(faces: Sequence[Face]) -> NDArray[np.float32]:

@@ -10,7 +10,7 @@ from typing import Literal
 from facerec_cli.errors import FacerecError, InputError
 from facerec_cli.packs import insightface
 from facerec_cli.packs.manifest import ModelPack
-from facerec_cli.packs.onnx_inputs import inspect_network
+from facerec_cli.packs.onnx_file import inspect_onnx
 from facerec_cli.packs.resolve import Installed, installed, open_installed, pack_hash
 
 
@@ -66,7 +66,7 @@ def _check(entry: Installed, *, run: bool) -> Finding:
     try:
         pack = open_installed(entry)
         identity = pack_hash(pack)
-        inspect_network(pack.encoder_path, weights=True)
+        inspect_onnx(pack.encoder_path, weights=True)
         if run:
             names = [pack.encoder.file, *([pack.detector.file] if pack.detector else [])]
             prove_files(pack, {name: pack.folder / name for name in names})

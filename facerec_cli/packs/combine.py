@@ -9,7 +9,7 @@ from facerec_cli.errors import ModelError
 from facerec_cli.packs.detectors import detector_kind, detector_spec
 from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.packs.manifest_toml import EVALUATIONS
-from facerec_cli.packs.onnx_inputs import inspect_network
+from facerec_cli.packs.onnx_file import inspect_onnx
 
 Files = dict[str, Path]
 
@@ -18,7 +18,7 @@ def is_detector_file(path: Path) -> bool:
     """Whether ``path`` is the ONNX file of a detector that facerec can read."""
     if path.suffix.lower() != ".onnx" or not path.is_file():
         return False
-    return detector_kind(inspect_network(path)) is not None
+    return detector_kind(inspect_onnx(path)) is not None
 
 
 def with_detector(made: tuple[ModelPack, Files], path: Path) -> tuple[ModelPack, Files]:
@@ -33,7 +33,7 @@ def with_detector(made: tuple[ModelPack, Files], path: Path) -> tuple[ModelPack,
     pack, files = made
     if not path.is_file():
         raise ModelError(f"There is no detector at {path}.", hint="Give the path of its .onnx file.")
-    spec = detector_spec(inspect_network(path))
+    spec = detector_spec(inspect_onnx(path))
     kept = {
         name: place
         for name, place in files.items()

@@ -12,10 +12,14 @@ from pathlib import Path
 
 from facerec_cli.errors import ModelError
 from facerec_cli.files import sha256_of
-from facerec_cli.packs.detectors import detector_spec, is_scrfd
+from facerec_cli.packs.detectors import detector_kind, detector_spec
 from facerec_cli.packs.known import known_packs
 from facerec_cli.packs.manifest import EncoderSpec, License, ModelPack, Provenance
-from facerec_cli.packs.onnx_inputs import Network, inspect_network
+from facerec_cli.packs.onnx_encoder import embedding_size
+from facerec_cli.packs.onnx_file import OnnxFile, inspect_onnx
+
+DETECTOR, ENCODER = "detector", "recognition"
+"""What :func:`describe` says of the two networks that a pack needs."""
 
 _HALF = (127.5, 127.5, 127.5)
 _RECOGNITION_SIZE = (112, 112)
@@ -36,16 +40,17 @@ def open_insightface(folder: Path, name: str = "") -> ModelPack:
     """
     name = name or folder.name
     files = sorted(_onnx_files(folder), key=lambda path: (not _likely(path), path.name))
-    detector: Network | None = None
-    encoder: Network | None = None
+    detector: OnnxFile | None = None
+    encoder: OnnxFile | None = None
     seen: list[str] = []
     for path in files:
-        network = inspect_network(path)
-        seen.append(f"{path.name}: {describe(network)}")
-        if detector is None and is_scrfd(network):
-            detector = network
-        elif encoder is None and is_encoder(network):
-            encoder = network
+        file = inspect_onnx(path)
+        what = describe(file)
+        seen.append(f"{path.name}: {what}")
+        if detector is None and what == DETECTOR:
+            detector = file
+        elif encoder is None and what == ENCODER:
+            encoder = file
         if detector and encoder:
             return _pack(name, encoder, detector)
     missing = (
@@ -58,23 +63,16 @@ def open_insightface(folder: Path, name: str = "") -> ModelPack:
     )
 
 
-def is_encoder(network: Network) -> bool:
-    """One crop of 112 x 112 in, one vector out."""
-    return network.input_size == _RECOGNITION_SIZE and (network.embedding_size or 0) >= 64
+def describe(file: OnnxFile) -> str:
+    """What a network seems to be, in a few words; recognition has one crop in and one vector out."""
+    if detector_kind(file):
+        return DETECTOR
+    if file.input_size == _RECOGNITION_SIZE and (embedding_size(file) or 0) >= 64:
+        return ENCODER
+    return "detector without landmarks" if detector_kind(file, landmarks=False) else "something else"
 
 
-def describe(network: Network) -> str:
-    """What a network seems to be, in a few words."""
-    if is_scrfd(network):
-        return "detector"
-    if is_encoder(network):
-        return "recognition"
-    if len(network.outputs) in (6, 10):
-        return "detector without landmarks"
-    return "something else"
-
-
-def _pack(name: str, encoder: Network, detector: Network) -> ModelPack:
+def _pack(name: str, encoder: OnnxFile, detector: OnnxFile) -> ModelPack:
     if encoder.path.parent != detector.path.parent:
         raise ModelError(
             f"{encoder.path} and {detector.path} belong in one folder.",
@@ -82,7 +80,8 @@ def _pack(name: str, encoder: Network, detector: Network) -> ModelPack:
         )
     known = known_packs().get(name)
     raw = encoder.scales_input
-    assert encoder.embedding_size is not None  # is_encoder saw it
+    dimensions = embedding_size(encoder)
+    assert dimensions is not None  # or it would not be described as one
     return ModelPack(
         name=name,
         description=known.description if known else "pack in insightface's layout",
@@ -92,7 +91,7 @@ def _pack(name: str, encoder: Network, detector: Network) -> ModelPack:
         encoder=EncoderSpec(
             file=encoder.path.name,
             sha256=sha256_of(encoder.path),
-            embedding_size=encoder.embedding_size,
+            embedding_size=dimensions,
             input_size=_RECOGNITION_SIZE,
             color="rgb",
             mean=(0.0, 0.0, 0.0) if raw else _HALF,

@@ -17,18 +17,18 @@ from pathlib import Path
 
 from facerec_cli.errors import ModelError, UsageError
 from facerec_cli.files import output_error, sha256_of
+from facerec_cli.home import home
 from facerec_cli.locks import exclusive
 from facerec_cli.packs.check import Finding, check, prove_files
 from facerec_cli.packs.combine import is_detector_file, with_detector
-from facerec_cli.packs.folders import home, user_packs
+from facerec_cli.packs.folders import user_packs
 from facerec_cli.packs.foreign import inside
 from facerec_cli.packs.known import known_packs
 from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.packs.manifest_toml import EVALUATIONS, MANIFEST, check_name, write_manifest
-from facerec_cli.packs.no_manifest import PackOverrides
-from facerec_cli.packs.onnx_inputs import inspect_network
+from facerec_cli.packs.onnx_file import inspect_onnx
+from facerec_cli.packs.overrides import PackOverrides
 from facerec_cli.packs.resolve import (
-    DEFAULT_PACK,
     NAME_PREFIX,
     Installed,
     find,
@@ -37,6 +37,7 @@ from facerec_cli.packs.resolve import (
     open_path,
     pack_hash,
 )
+from facerec_cli.registry import DEFAULT_PACK
 
 __all__ = [
     "HOME_HINT",
@@ -103,7 +104,7 @@ def register(
         pack, files = _collected(pack, path if path.is_dir() else None)
         if detector:
             pack, files = with_detector((pack, files), Path(detector).expanduser())
-    inspect_network(files[pack.encoder.file], weights=True)
+    inspect_onnx(files[pack.encoder.file], weights=True)
     pack = dataclasses.replace(pack, name=check_name(name or pack.name), unproved=False)
     _tidy(pack.name)
     _refuse_taken(pack.name, force=force)

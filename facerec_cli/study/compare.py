@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from facerec_cli.errors import InputError
 from facerec_cli.metrics.bootstrap import MIN_PEOPLE, resampled_tar
+from facerec_cli.metrics.evaluate import evaluate
 from facerec_cli.metrics.folds import kind_for
-from facerec_cli.metrics.statistics import evaluate
 from facerec_cli.progress import Progress, silent
 from facerec_cli.study.crops import read_crops
 from facerec_cli.study.intervals import MIN_SAME_PAIRS, Rows, drawn, interval_over_seeds, percentiles

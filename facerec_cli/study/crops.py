@@ -130,7 +130,7 @@ def _cut(
             from facerec_cli.images import quiet_decoders
 
             with quiet_decoders():
-                align(part, folder, open_model("sface"), faces=faces, resume=True, progress=progress)
+                align(part, folder, open_model(), faces=faces, resume=True, progress=progress)
     finally:
         known |= {name: source for name, source in sources.items() if (folder / name).is_file()}
         write_file(record, json.dumps(known).encode())

@@ -16,18 +16,18 @@ from pathlib import Path
 from typing import Any
 
 from facerec_cli._version import __version__
-from facerec_cli.embeddings.shards import describe_changes
 from facerec_cli.errors import UsageError
 from facerec_cli.files import write_file, writing
 from facerec_cli.outputs import refuse_existing
+from facerec_cli.resume import Fingerprint
+from facerec_cli.settings import to_tables
 from facerec_cli.study.materials import Materials
 from facerec_cli.study.protocol import Protocol
 from facerec_cli.study.run import TRACES, Job
-from facerec_cli.training.config import to_document
 
 MARKER = "study.json"
 #: What only the comparison uses: it may change between two calls, and no run is lost by it.
-_FREE = {"study": ("name", "seeds", "baseline"), "test": ("far", "fars", "rounds")}
+_MAY_CHANGE = ("study.name", "study.seeds", "study.baseline", "test.far", "test.fars", "test.rounds")
 _HINT = (
     "Give the same settings as before, or choose another --out; --crops shares the crops. To train an arm "
     "anew, delete its folders in {runs}."
@@ -116,24 +116,18 @@ def _refuse_other_settings(protocol: Protocol, out: Path) -> None:
     before, now = _read(out), json.loads(json.dumps(_document(protocol)))
     if not begun or not before:
         return
-    for document in (before, now):
-        document.pop("made from", None)
-        for table, keys in _FREE.items():
-            for key in keys:
-                document.get(table, {}).pop(key, None)
     arms = begun & set(before.get("arms", {})) & set(now["arms"])
     for document in (before, now):
         document["arms"] = {arm: recipe for arm, recipe in document.get("arms", {}).items() if arm in arms}
-    changed = describe_changes(before, now)
-    if changed:
-        raise UsageError(
-            f"--resume cannot go on, because the study in {out} was another one: {changed}.",
-            hint=_HINT.format(runs=out / "runs"),
-        )
+    Fingerprint(now, ignore=(*_MAY_CHANGE, "made from")).require_same(
+        before,
+        f"--resume cannot go on, because the study in {out} was another one",
+        hint=_HINT.format(runs=out / "runs"),
+    )
 
 
 def _document(protocol: Protocol) -> dict[str, Any]:
-    return {**protocol.document(), "arms": {name: to_document(arm) for name, arm in protocol.arms.items()}}
+    return {**protocol.document(), "arms": {name: to_tables(arm) for name, arm in protocol.arms.items()}}
 
 
 def _made_from(materials: Materials) -> dict[str, str]:

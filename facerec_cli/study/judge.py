@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from facerec_cli.metrics.statistics import evaluate
+from facerec_cli.metrics.evaluate import evaluate
 from facerec_cli.study.conditions import apply
 from facerec_cli.study.crops import read_crops
 from facerec_cli.study.materials import Materials, Photos

@@ -110,7 +110,8 @@ def evaluate_pairs(
         ``SET/accuracy`` (``SET/balanced_accuracy`` where one kind of pairs is much more frequent),
         ``SET/auc``, ``SET/eer`` and ``SET/tar@FAR`` where measurable, 0..1.
     """
-    from facerec_cli.metrics.statistics import evaluate
+    from facerec_cli.metrics.evaluate import evaluate
+    from facerec_cli.metrics.scores import score_pairs
 
     result: dict[str, float] = {}
     parts = [-(-len(one.crops) // world.size) for one in sets]
@@ -122,10 +123,8 @@ def evaluate_pairs(
         embeddings = _embed_shared(backbone, one.crops, world, flip=flip, dtype=dtype, progress=told)
         broken = one.unreadable | ~np.isfinite(embeddings).all(axis=1)
         embeddings[broken] = 0
-        lengths = np.linalg.norm(embeddings, axis=1, keepdims=True)
-        units = embeddings / np.maximum(lengths, 1e-12)
         failed = broken[one.first] | broken[one.second]
-        scores = np.einsum("pd,pd->p", units[one.first], units[one.second])
+        scores = score_pairs(embeddings, one)
         found = evaluate(scores, one.same, failed=failed, folds=one.fold, fars=FARS)
         if found.accuracy is not None:
             kind = found.accuracy.kind.replace(" ", "_")

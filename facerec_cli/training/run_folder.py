@@ -19,7 +19,8 @@ import tomli_w
 from facerec_cli.errors import MissingExtraError, UsageError
 from facerec_cli.files import atomic_write, output_error, write_file, writing
 from facerec_cli.locks import exclusive
-from facerec_cli.training.config import Recipe, to_document
+from facerec_cli.settings import to_tables
+from facerec_cli.training.config import Recipe
 from facerec_cli.training.devices import World
 from facerec_cli.untrusted import parse_json
 
@@ -120,7 +121,7 @@ class RunFolder:
                     "tensorboard", extra="tensorboard", purpose="run.tensorboard"
                 ) from fault
             self._board = SummaryWriter(str(self.path / "tensorboard"))
-        write_file(self.path / RECIPE, tomli_w.dumps(to_document(recipe)).encode())
+        write_file(self.path / RECIPE, tomli_w.dumps(to_tables(recipe)).encode())
         with writing(self.path / METRICS), (self.path / METRICS).open("ab") as file:
             file.truncate(min(offset, file.tell()))  # cutting beyond the end would append zeros
 

@@ -13,14 +13,15 @@ from torch import Tensor
 
 from facerec_cli._version import __version__
 from facerec_cli.errors import ModelError
+from facerec_cli.resume import Fingerprint
+from facerec_cli.settings import to_tables
 from facerec_cli.training import checkpoint
-from facerec_cli.training.config import to_document
 from facerec_cli.training.devices import World
 from facerec_cli.training.optimizer import load_state_by_name, state_by_name
 from facerec_cli.training.run import Run
 
 # What may differ between a run and its continuation without changing what is learnt.
-_MAY_DIFFER = frozenset(
+_MAY_CHANGE = frozenset(
     f"{table}.{key}"
     for table, keys in {
         "data": ("path", "hard", "workers"),
@@ -201,7 +202,7 @@ def _describe(run: Run, state: TrainingState) -> dict[str, Any]:
     return checkpoint.header(__version__) | {
         "backbone": checkpoint.describe_backbone(backbone.name or "", backbone.settings, run.model.backbone),
         "loss": {"name": recipe.loss.name, "classes": run.model.loss.num_classes},
-        "recipe": to_document(recipe),
+        "recipe": to_tables(recipe),
         "data": {"name": recipe.data.path, "classes": dataset.num_classes, "images": len(dataset)},
         "progress": {
             "epoch": state.step // run.optimization.steps_per_epoch,
@@ -220,24 +221,19 @@ def _describe(run: Run, state: TrainingState) -> dict[str, Any]:
 
 def _require_same(document: Mapping[str, Any], run: Run, path: Path) -> None:
     """Refuse a checkpoint that is not an earlier state of this very run."""
-    saved, now = document["recipe"], to_document(run.recipe)
-    differences = [
-        f"{table}.{key} (was {saved.get(table, {}).get(key)!r}, is {now[table].get(key)!r})"
-        for table in now
-        for key in sorted({*now[table], *saved.get(table, {})})
-        if f"{table}.{key}" not in _MAY_DIFFER and now[table].get(key) != saved.get(table, {}).get(key)
-    ]
-    counts = {"classes": run.data.dataset.num_classes, "images": len(run.data.dataset)}
-    differences += [
-        f"{key} in the data (was {document['data'][key]}, is {count})"
-        for key, count in counts.items()
-        if document["data"][key] != count
-    ]
-    if differences:
-        raise ModelError(
-            f"{path} is the checkpoint of another run: {'; '.join(differences[:4])}.",
-            hint="Resume with the settings of the run's recipe.toml, or start a new run from it with --init.",
-        )
+    now = to_tables(run.recipe)
+    before = {table: document["recipe"].get(table, {}) for table in now}
+    saved = document["data"]
+    counts = {
+        "classes in the data": run.data.dataset.num_classes,
+        "images in the data": len(run.data.dataset),
+    }
+    Fingerprint({**now, **counts}, ignore=_MAY_CHANGE).require_same(
+        {**before, "classes in the data": saved["classes"], "images in the data": saved["images"]},
+        f"{path} is the checkpoint of another run",
+        hint="Resume with the settings of the run's recipe.toml, or start a new run from it with --init.",
+        error=ModelError,
+    )
 
 
 def _rows(shard: Tensor, world: World) -> tuple[int, int]:

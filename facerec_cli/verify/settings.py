@@ -9,14 +9,11 @@ from pathlib import Path
 
 from facerec_cli.errors import UsageError
 from facerec_cli.faces import FaceModel, open_model
-from facerec_cli.faces.choice import RULES
-from facerec_cli.faces.runtime.installed import default_threads
-from facerec_cli.metrics.statistics import DEFAULT_FARS
+from facerec_cli.metrics.roc import DEFAULT_FARS
 from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.progress import Progress, silent
-from facerec_cli.registry import unknown_name
-
-DEFAULT_MODEL = "sface"
+from facerec_cli.registry import DEFAULT_PACK, FACE_RULES, unknown_name
+from facerec_cli.runtime import usable_cores
 
 #: Makes a progress for a step of the work: its description and unit in, a context that gives it out.
 Steps = Callable[[str, str], AbstractContextManager[Progress]]
@@ -36,7 +33,7 @@ class VerifySettings:
         device: As for ``facerec embed``.
         threads: CPU threads; None takes all cores.
         batch_size: Photos and crops worked on together.
-        faces: Which face of a photo is compared: one of ``faces.choice.RULES``.
+        faces: Which face of a photo is compared: one of ``registry.FACE_RULES``.
         min_score: Least detection score; None takes the pack's.
         flip: Add the embedding of the mirrored crop.
         aligned: The photos are aligned crops; None leaves it to the list's format.
@@ -64,8 +61,8 @@ class VerifySettings:
     bootstrap: int = 0
 
     def __post_init__(self) -> None:
-        if self.faces not in RULES:
-            raise unknown_name(self.faces, RULES, "choice of --faces for pairs, which compare one face:")
+        if self.faces not in FACE_RULES:
+            raise unknown_name(self.faces, FACE_RULES, "choice of --faces for pairs, which compare one face:")
         if self.bootstrap < 0:
             raise UsageError(f"--bootstrap {self.bootstrap} is below 0.")
         for far in (*self.fars, *((self.far,) if self.far is not None else ())):
@@ -80,8 +77,8 @@ class VerifySettings:
 
 def open_for(settings: VerifySettings, *, aligned: bool) -> tuple[FaceModel, int]:
     """Open the model on all threads; one batch of photos more than those is under way."""
-    total = settings.threads or default_threads()
+    total = settings.threads or usable_cores()
     opened = open_model(
-        settings.model or DEFAULT_MODEL, device=settings.device, threads=total, detector=not aligned
+        settings.model or DEFAULT_PACK, device=settings.device, threads=total, detector=not aligned
     )
     return opened, total + 1

@@ -13,9 +13,8 @@ from facerec_cli.embed import EmbedOptions
 from facerec_cli.embeddings.cache import EmbeddingCache, cache_path
 from facerec_cli.embeddings.vectorfile import match, read_vectors
 from facerec_cli.errors import ModelError, UsageError
-from facerec_cli.faces import model_hash
 from facerec_cli.packs.manifest import ModelPack
-from facerec_cli.packs.resolve import open_pack
+from facerec_cli.packs.resolve import open_pack, pack_hash
 from facerec_cli.pairs.pairlist import PairList
 from facerec_cli.progress import Progress
 from facerec_cli.verify.photo_vectors import Gallery, embed_gallery
@@ -101,7 +100,7 @@ def _from_file(path: Path, names: tuple[str, ...], settings: VerifySettings, of:
         gallery = match(file, names)
     if settings.model is not None:
         pack = settings.model if isinstance(settings.model, ModelPack) else open_pack(settings.model)
-        digest = model_hash(pack)
+        digest = pack_hash(pack)
         if not file.model.sha256:
             raise ModelError(
                 f"{str(path)!r} does not say which model made it, so --model cannot be checked.",

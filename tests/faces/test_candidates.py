@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from facerec_cli.faces.detectors import candidates
-from facerec_cli.faces.detectors.candidates import Candidates, best
+from facerec_cli.faces.detectors.candidates import Candidates, non_maximum_suppression
 
 
 def proposals(count: int) -> Candidates:
@@ -20,9 +20,9 @@ def proposals(count: int) -> Candidates:
 @pytest.mark.parametrize("offset", [0.0, 1.0])
 def test_a_crowd_is_chosen_from_as_a_few_are(monkeypatch: pytest.MonkeyPatch, offset: float) -> None:
     crowd = proposals(1500)
-    by_opencv = best(crowd, iou=0.3, offset=offset)
-    monkeypatch.setattr(candidates, "_MANY", len(crowd.scores))
-    np.testing.assert_array_equal(by_opencv, best(crowd, iou=0.3, offset=offset))
+    by_opencv = non_maximum_suppression(crowd, iou=0.3, offset=offset)
+    monkeypatch.setattr(candidates, "_OPENCV_ABOVE", len(crowd.scores))
+    np.testing.assert_array_equal(by_opencv, non_maximum_suppression(crowd, iou=0.3, offset=offset))
     assert 500 < len(by_opencv) < 1500
 
 
@@ -31,5 +31,5 @@ def test_the_better_of_two_that_overlap_stays() -> None:
     found = Candidates(
         np.zeros(3, np.int64), boxes, np.zeros((3, 5, 2), np.float32), np.array([0.7, 0.9, 0.8], np.float32)
     )
-    assert best(found, iou=0.3).tolist() == [1, 2]
-    assert best(found, iou=0.9).tolist() == [1, 2, 0]
+    assert non_maximum_suppression(found, iou=0.3).tolist() == [1, 2]
+    assert non_maximum_suppression(found, iou=0.9).tolist() == [1, 2, 0]

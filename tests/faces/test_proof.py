@@ -19,7 +19,7 @@ from facerec_cli.doctor import _models
 from facerec_cli.errors import ModelError
 from facerec_cli.faces import open_model
 from facerec_cli.faces.proof import made_picture
-from facerec_cli.packs.no_manifest import PackOverrides
+from facerec_cli.packs.overrides import PackOverrides
 from facerec_cli.packs.resolve import installed, open_pack
 from facerec_cli.packs.store import check, register
 

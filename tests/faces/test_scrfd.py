@@ -64,7 +64,7 @@ def test_boxes_without_landmarks_decode_but_cannot_align(tmp_path: Path, outputs
     assert points is None
     import onnxruntime
 
-    from facerec_cli.faces.detectors.candidates import best
+    from facerec_cli.faces.detectors.candidates import non_maximum_suppression
     from facerec_cli.faces.encode import planes
 
     session = onnxruntime.InferenceSession(str(path))
@@ -72,7 +72,7 @@ def test_boxes_without_landmarks_decode_but_cannot_align(tmp_path: Path, outputs
     batch = planes([photo()], color="rgb", mean=HALF, std=(128.0,) * 3)
     decoder = Scrfd(names, [3] * outputs)
     found = decoder.decode(session.run(None, {"input": batch}), height=640, width=640, min_score=0.5)
-    found = found.take(best(found, iou=0.4, offset=1.0))
+    found = found.take(non_maximum_suppression(found, iou=0.4, offset=1.0))
     assert np.isnan(found.landmarks).all()
     mine = np.concatenate([found.boxes, found.scores[:, None]], axis=1)
     np.testing.assert_allclose(mine, boxes, rtol=1e-5, atol=2e-3)
@@ -126,10 +126,10 @@ def test_other_networks_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("scaled", [False, True], ids=["plain", "Sub and Mul inside"])
 def test_embeddings_are_insightfaces(tmp_path: Path, scaled: bool) -> None:
     reference = pytest.importorskip("insightface.model_zoo.arcface_onnx")
-    from facerec_cli.packs.onnx_inputs import inspect_network
+    from facerec_cli.packs.onnx_file import inspect_onnx
 
     path = mobilefacenet(tmp_path / "w600k.onnx", scaled=scaled)
-    assert inspect_network(path).scales_input == scaled
+    assert inspect_onnx(path).scales_input == scaled
     crops = np.stack([photo(112, 112, seed) for seed in range(5)])
     expected = reference.ArcFaceONNX(str(path)).get_feat(list(crops))
     encoder = EncoderSpec(

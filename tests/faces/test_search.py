@@ -11,9 +11,10 @@ import pytest
 from facerec_cli.embed import EmbedOptions, embed_photos
 from facerec_cli.faces import Face, FaceModel, open_model
 from facerec_cli.faces.align import TEMPLATES, doubt
-from facerec_cli.faces.canvas import fit
+from facerec_cli.faces.canvas import InputSizes
 from facerec_cli.faces.find import find_faces
-from facerec_cli.faces.search import DEFAULT_MAX_SIDE, merge
+from facerec_cli.faces.search import merge
+from facerec_cli.faces.settings import DEFAULT_MAX_SIDE
 from facerec_cli.faces.views import open_view, reduction_for, search_scale, view_of
 from facerec_cli.images import open_photo, read_image
 
@@ -175,7 +176,7 @@ def test_tiles_cover_the_photo_and_overlap(size: tuple[int, int]) -> None:
     image = np.zeros((size[1], size[0], 3), np.uint8)
     for fixed in (None, (640, 640)):
         seen = np.zeros(image.shape[:2], int)
-        for canvas in fit(image, 1.0, tile=1024, fixed=fixed):
+        for canvas in InputSizes(tile=1024, fixed=fixed).fit(image, 1.0):
             x, y = canvas.origin
             height, width = canvas.pixels.shape[:2]
             assert fixed is None or (width, height) == fixed

@@ -17,7 +17,7 @@ from facerec_cli.errors import FacerecError, ModelError
 from facerec_cli.packs.archive import extract
 from facerec_cli.packs.manifest_toml import write_manifest
 from facerec_cli.packs.model_card import model_card
-from facerec_cli.packs.no_manifest import PackOverrides
+from facerec_cli.packs.overrides import PackOverrides
 from facerec_cli.packs.readers import possible_name
 from facerec_cli.packs.resolve import installed, open_pack
 from facerec_cli.packs.store import register

@@ -230,7 +230,7 @@ def test_commands_that_take_a_model_take_every_flag_for_a_bare_file(words):
     from typer.main import get_command
 
     from facerec_cli.cli import build_app
-    from facerec_cli.packs.no_manifest import FLAGS
+    from facerec_cli.packs.overrides import FLAGS
 
     node = get_command(build_app([words.split()[0]]))
     for word in words.split():

@@ -17,13 +17,12 @@ from facerec_cli.data.dataset import FaceDataset
 from facerec_cli.data.tools.alignment_record import Outcome, Record
 from facerec_cli.data.tools.convert import named
 from facerec_cli.errors import InputError, UsageError
-from facerec_cli.faces.choice import RULES
 from facerec_cli.faces.find import Found, cut_faces, find_faces, one_face
-from facerec_cli.faces.search import DEFAULT_MAX_SIDE
+from facerec_cli.faces.settings import DEFAULT_MAX_SIDE
 from facerec_cli.faces.views import View, open_view
 from facerec_cli.files import lock, make_folder, write_file, writing
 from facerec_cli.progress import Progress, silent
-from facerec_cli.registry import unknown_name
+from facerec_cli.registry import FACE_RULES, unknown_name
 from facerec_cli.untrusted import parse_json
 
 if TYPE_CHECKING:
@@ -56,7 +55,7 @@ def align(
         source: Photos, most often a folder per person.
         target: A new folder; with ``resume`` one of an earlier run, whose crops are kept.
         model: Gives the detector and the crop's template and size.
-        faces: Which face of several: one of ``faces.choice.RULES``.
+        faces: Which face of several: one of ``registry.FACE_RULES``.
         resume: Go on in a target that exists: crops are kept that are as they were written, of photos whose
             size and time of change are the same (photos inside .rec and tar files are known by name).
         uniform: Remember model and ``faces`` in the target, and refuse to go on with others. Who leaves it
@@ -73,8 +72,8 @@ def align(
         OutputError: It cannot be written.
         KeyboardInterrupt: With a message that says how to go on.
     """
-    if faces not in RULES:
-        raise unknown_name(faces, RULES, "choice of --faces for one crop a photo:")
+    if faces not in FACE_RULES:
+        raise unknown_name(faces, FACE_RULES, "choice of --faces for one crop a photo:")
     outcomes: list[Outcome] = []
     with writing(target):
         used = target.exists() and any(target.iterdir())

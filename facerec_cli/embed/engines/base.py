@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from facerec_cli.embed.result import EmbedOptions
+from facerec_cli.embed.settings import EmbedOptions
 from facerec_cli.embeddings.destination import Destination
 from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.progress import Progress

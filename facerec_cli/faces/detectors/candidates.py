@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 
-_MANY = 1000  # proposals above which OpenCV's program is faster than NumPy, a step for every face
+_OPENCV_ABOVE = 1000  # proposals; NumPy takes a step for every face that stays
 
 
 class Candidates(NamedTuple):
@@ -43,23 +43,25 @@ def concatenate(parts: list[Candidates]) -> Candidates:
     )
 
 
-def best(found: Candidates, *, iou: float, offset: float = 0.0) -> NDArray[np.int64]:
-    """Greedy non-maximum suppression within one photo.
+def non_maximum_suppression(proposed: Candidates, *, iou: float, offset: float = 0.0) -> NDArray[np.int64]:
+    """Keep the best of the proposals that overlap, greedily, within one photo.
 
     Args:
-        found: Proposals of one photo.
+        proposed: Proposals of one photo.
         iou: A box is dropped when it overlaps a better one by more than this (intersection over union).
         offset: 1 where a box's last pixel belongs to it (width is x2 - x1 + 1), as in SCRFD's own program.
 
     Returns:
         Rows that stay, best score first; equal scores in the network's order.
     """
-    if len(found.scores) > _MANY:
-        sizes = found.boxes[:, 2:] - found.boxes[:, :2] + offset
-        rects = np.concatenate([found.boxes[:, :2], sizes], axis=1).astype(np.float64)
-        return np.asarray(cv2.dnn.NMSBoxes(rects.tolist(), found.scores.tolist(), 0.0, iou), np.int64).ravel()
-    order = np.argsort(-found.scores, kind="stable")
-    low, high = found.boxes[:, :2], found.boxes[:, 2:]
+    if len(proposed.scores) > _OPENCV_ABOVE:
+        sizes = proposed.boxes[:, 2:] - proposed.boxes[:, :2] + offset
+        rects = np.concatenate([proposed.boxes[:, :2], sizes], axis=1).astype(np.float64)
+        return np.asarray(
+            cv2.dnn.NMSBoxes(rects.tolist(), proposed.scores.tolist(), 0.0, iou), np.int64
+        ).ravel()
+    order = np.argsort(-proposed.scores, kind="stable")
+    low, high = proposed.boxes[:, :2], proposed.boxes[:, 2:]
     area = np.prod(high - low + offset, axis=1)
     kept: list[np.int64] = []
     while order.size:

@@ -4,37 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from facerec_cli import registry
 from facerec_cli.errors import InputError, ModelError
 from facerec_cli.faces.canvas import Canvas
-from facerec_cli.faces.detectors.candidates import Candidates, best, concatenate
+from facerec_cli.faces.detectors.candidates import Candidates, concatenate, non_maximum_suppression
+from facerec_cli.faces.detectors.decoder import Decoder
 from facerec_cli.faces.encode import planes
 from facerec_cli.faces.face import Face
 from facerec_cli.faces.runtime.session import Empty, Network
-from facerec_cli.faces.search import DEFAULT_MAX_SIDE, search
+from facerec_cli.faces.search import Search
+from facerec_cli.faces.settings import DEFAULT_MAX_SIDE
 from facerec_cli.faces.views import View, view_of
 from facerec_cli.packs.manifest import DetectorSpec
-from facerec_cli.registry import DETECTORS, load
 
 Image = NDArray[np.uint8]
-
-
-class Decoder(Protocol):
-    """Reads a detector's outputs; see ``yunet.YuNet`` and ``scrfd.Scrfd``."""
-
-    has_landmarks: bool
-    batched: bool
-    box_offset: float
-
-    def decode(
-        self, outputs: Sequence[NDArray[np.float32]], *, height: int, width: int, min_score: float
-    ) -> Candidates:
-        """The proposals that reach ``min_score``, in pixels of the network's input."""
-        ...
 
 
 class Detector:
@@ -57,11 +44,10 @@ class Detector:
         if len(shape) != 4 or shape[1] not in (3, None):
             raise ModelError(
                 f"{path} is not a face detector: its input is {shape}, not (N, 3, H, W).",
-                hint="Give an SCRFD or YuNet file as the pack's detector.",
+                hint=f"Give one of a known kind as the pack's detector: {', '.join(registry.DETECTORS)}.",
             )
-        self.decoder: Decoder = load(DETECTORS, spec.kind, "detector")(
-            self.network.outputs, self.network.ranks
-        )
+        kind = registry.load(registry.DETECTORS, spec.kind, "detector")
+        self.decoder: Decoder = kind(self.network.outputs, self.network.ranks)
         if not self.decoder.has_landmarks:
             raise ModelError(
                 f"{path} finds faces but gives no landmarks, and alignment needs them.",
@@ -85,15 +71,14 @@ class Detector:
             if not isinstance(photo, View):
                 _check(photo)
         views = [photo if isinstance(photo, View) else view_of(photo) for photo in photos]
-        found = search(
-            views,
+        search = Search.of(
             self._look,
             min_score=self.spec.min_score if min_score is None else min_score,
             max_side=max_side or DEFAULT_MAX_SIDE,
+            stride=self.decoder.stride,
             fixed=self.input_size,
-            second_look=second_look,
-            finer=finer,
         )
+        found = search.run(views, second_look=second_look, finer=finer)
         return [[face for face in faces if face.size >= min_size] for faces in found]
 
     def _look(self, photos: Sequence[Sequence[Canvas]], min_score: float) -> list[list[Face]]:
@@ -112,25 +97,26 @@ class Detector:
 
             runs = self.network.run(len(members), batch, one_by_one=not self.decoder.batched)
             for span, outputs in runs:
-                found = self.decoder.decode(outputs, height=height, width=width, min_score=min_score)
+                batched = self.decoder.decode(outputs, height=height, width=width, min_score=min_score)
                 for position, at in enumerate(members[span]):
                     row, canvas = shown[at]
-                    own = found.take(np.flatnonzero(found.photo == position))
-                    proposed[row].append(canvas.in_photo(own))
+                    on_canvas = batched.take(np.flatnonzero(batched.photo == position))
+                    proposed[row].append(canvas.in_photo(on_canvas))
         return [self._faces(parts) for parts in proposed]
 
     def _faces(self, parts: list[Candidates]) -> list[Face]:
         """What stays of the proposals for one photo."""
         if not parts:
             return []
-        chosen = self._best(concatenate([self._best(part) for part in parts]) if len(parts) > 1 else parts[0])
+        best = self._best(concatenate([self._best(part) for part in parts]) if len(parts) > 1 else parts[0])
         return [
             Face(box=box, landmarks=points, score=float(score))
-            for box, points, score in zip(chosen.boxes, chosen.landmarks, chosen.scores, strict=True)
+            for box, points, score in zip(best.boxes, best.landmarks, best.scores, strict=True)
         ]
 
     def _best(self, proposed: Candidates) -> Candidates:
-        return proposed.take(best(proposed, iou=self.spec.nms_iou, offset=self.decoder.box_offset))
+        rows = non_maximum_suppression(proposed, iou=self.spec.nms_iou, offset=self.decoder.box_offset)
+        return proposed.take(rows)
 
 
 def _check(image: Image) -> None:

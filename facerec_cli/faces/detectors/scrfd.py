@@ -1,4 +1,4 @@
-"""Decoder of SCRFD, the detector of insightface's packs.
+"""SCRFD, the detector of insightface's packs.
 
 J. Guo, J. Deng, A. Lattas, S. Zafeiriou: Sample and Computation Redistribution for Efficient Face Detection.
 ICLR 2022, arXiv:2105.04714.
@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from facerec_cli.errors import ModelError
 from facerec_cli.faces.detectors.candidates import Candidates, concatenate
+from facerec_cli.faces.detectors.decoder import Decoder, Floats, on_grid
+from facerec_cli.packs.onnx_file import OnnxFile
 
 # Number of outputs -> (strides, anchors a cell, landmarks).
 _FORMS = {
@@ -23,21 +24,18 @@ _FORMS = {
 }
 
 
-class Scrfd:
+class Scrfd(Decoder):
     """Reads outputs by position: scores of each stride, then boxes, then landmarks where it has them.
 
-    Args:
-        outputs: Names of the network's outputs; only their number counts.
-        ranks: Number of dimensions of each output: 3 with a batch axis, 2 without.
-
-    Attributes:
-        has_landmarks: Whether the network gives the five points that alignment needs.
-        batched: Whether the outputs have a batch axis; without one photos go one by one.
-
-    Raises:
-        ModelError: The number of outputs is not one of SCRFD's.
+    An output is (N, cells · anchors, C), or without N for one photo.
     """
 
+    color = "rgb"
+    mean = (127.5, 127.5, 127.5)
+    std = (128.0, 128.0, 128.0)
+    min_score = 0.5
+    nms_iou = 0.4
+    signature = "an SCRFD with landmarks has 9 or 15 outputs"
     box_offset = 1.0
 
     def __init__(self, outputs: Sequence[str], ranks: Sequence[int]) -> None:
@@ -48,38 +46,33 @@ class Scrfd:
                 hint="Correct the detector's kind in pack.toml, or give another file.",
             )
         self._strides, self._anchors, self.has_landmarks = _FORMS[len(outputs)]
+        self.stride = self._strides[-1]
         self.batched = ranks[0] == 3
 
-    def decode(
-        self, outputs: Sequence[NDArray[np.float32]], *, height: int, width: int, min_score: float
-    ) -> Candidates:
-        """The proposals that reach ``min_score``.
+    @classmethod
+    def recognizes(cls, file: OnnxFile) -> bool:
+        """Scores, boxes and perhaps five points for each of three or five strides."""
+        if len(file.inputs) != 1 or len(file.inputs[0]) != 4 or len(file.outputs) not in _FORMS:
+            return False
+        strides, _, landmarks = _FORMS[len(file.outputs)]
+        widths = [size for size in ((1, 4, 10) if landmarks else (1, 4)) for _ in strides]
+        last = [shape[-1] if shape else None for shape in file.outputs]
+        return all(found in (None, width) for found, width in zip(last, widths, strict=True))
 
-        Args:
-            outputs: What the network gave: (N, cells · anchors, C) each, or without N for one photo.
-            height: Of the network's input in pixels.
-            width: Likewise.
-            min_score: Threshold on the score.
-        """
+    def decode(self, outputs: Sequence[Floats], *, height: int, width: int, min_score: float) -> Candidates:
+        """See :meth:`Decoder.decode`."""
         levels = len(self._strides)
         parts = []
         for level, stride in enumerate(self._strides):
-            score, box, *points = (
-                self._with_batch(outputs[part * levels + level]) for part in range(2 + self.has_landmarks)
-            )
-            score = score[..., 0]
-            photo, anchor = np.nonzero(score >= min_score)
-            row, column = np.divmod(anchor // self._anchors, width // stride)
-            centre = np.stack([column, row], axis=1).astype(np.float32) * stride
-            reach = box[photo, anchor] * stride
-            boxes = np.concatenate([centre - reach[:, :2], centre + reach[:, 2:]], axis=1)
-            if points:
-                marks = centre[:, None] + points[0][photo, anchor].reshape(-1, 5, 2) * stride
+            maps = [output if output.ndim == 3 else output[None] for output in outputs[level::levels]]
+            scores = maps[0][..., 0]
+            photo, at, cell = on_grid(scores, min_score, columns=width // stride, anchors=self._anchors)
+            center = cell * stride
+            reach = maps[1][photo, at] * stride
+            boxes = np.concatenate([center - reach[:, :2], center + reach[:, 2:]], axis=1)
+            if self.has_landmarks:
+                points = center[:, None] + maps[2][photo, at].reshape(-1, 5, 2) * stride
             else:
-                marks = np.full((len(photo), 5, 2), np.nan, np.float32)
-            parts.append(Candidates(photo, boxes, marks, score[photo, anchor]))
+                points = np.full((len(photo), 5, 2), np.nan, np.float32)
+            parts.append(Candidates(photo, boxes, points, scores[photo, at]))
         return concatenate(parts)
-
-    @staticmethod
-    def _with_batch(output: NDArray[np.float32]) -> NDArray[np.float32]:
-        return output if output.ndim == 3 else output[None]

@@ -144,10 +144,10 @@ def _fixed_inside(path: Path, shape: tuple[int, ...], node: str) -> ModelError:
 
 
 def _input_name(path: Path) -> str:
-    from facerec_cli.packs.onnx_inputs import inspect_network
+    from facerec_cli.packs.onnx_file import inspect_onnx
 
     try:
-        return inspect_network(path).input_ports[0].name
+        return inspect_onnx(path).input_ports[0].name
     except (ModelError, IndexError):
         return "INPUT"
 

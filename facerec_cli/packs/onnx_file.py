@@ -1,4 +1,8 @@
-"""What an ONNX file itself tells: its inputs, its outputs, and whether it can be a face network."""
+"""What an ONNX file itself tells: its inputs and outputs, and whether it is whole.
+
+:func:`inspect_onnx` is the one place that reads a foreign graph; ``onnx_encoder`` says which graphs can be
+recognition networks, and each detector in ``faces.detectors`` which are its own.
+"""
 
 from __future__ import annotations
 
@@ -11,16 +15,62 @@ import numpy as np
 
 from facerec_cli.errors import ModelError
 from facerec_cli.packs.foreign import not_onnx, reading
-from facerec_cli.packs.manifest import MAX_SIZE, MIN_SIZE
-from facerec_cli.packs.ports import FLOATS, WHOLE, Port, Shape, embeddings, read_port
+
+Shape = tuple[int | None, ...]
 
 _STANDARD_DOMAINS = {"", "ai.onnx", "ai.onnx.ml", "com.microsoft"}
 MAX_ONNX_BYTES = 2 << 30  # where a protobuf message ends
 
+# TensorProto.DataType -> name; those that NumPy has are named as there.
+_TYPES = {
+    1: "float32", 2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 6: "int32", 7: "int64", 8: "string",
+    9: "bool", 10: "float16", 11: "float64", 12: "uint32", 13: "uint64", 14: "complex64", 15: "complex128",
+    16: "bfloat16", 17: "float8", 18: "float8", 19: "float8", 20: "float8", 21: "uint4", 22: "int4",
+    23: "float4",
+}  # fmt: skip
+FLOATS = ("float32", "float16", "float64")  # what is cast from and to float32
+WHOLE = ("uint8", "int8", "uint16", "int16", "int32", "int64", "uint32", "uint64")
+
 
 @dataclass(frozen=True, slots=True)
-class Network:
-    """The outside of an ONNX graph.
+class Port:
+    """One input or output.
+
+    Attributes:
+        name: As the file calls it.
+        dtype: "float32" and the like; "sequence", "map", "optional" or "sparse" for what is no tensor,
+            "unknown" where the file does not say.
+        shape: None for a dimension that is not fixed; empty also where the file does not say.
+    """
+
+    name: str
+    dtype: str
+    shape: Shape
+
+    def __str__(self) -> str:
+        dims = ", ".join("?" if n is None else str(n) for n in self.shape)
+        return f"{self.name!r} ({dims}) {self.dtype}"
+
+    @property
+    def vector_size(self) -> int | None:
+        """D where each crop gets a vector: (N, D), (N, D, 1, 1), (N, 1, D), or (D) of one crop; else None.
+
+        0 where the file does not say how long the vector is.
+        """
+        if not self.shape:
+            return 0
+        if len(self.shape) == 1:
+            return self.shape[0] or 0
+        wide = [n for n in self.shape[1:] if n != 1]
+        known = [n for n in wide if n is not None]
+        if len(known) > 1:
+            return None  # a feature map
+        return known[0] if known else 0 if wide else 1
+
+
+@dataclass(frozen=True, slots=True)
+class OnnxFile:
+    """The inputs and outputs of the network in an ONNX file.
 
     Attributes:
         path: The file.
@@ -56,14 +106,8 @@ class Network:
         height, width = self.inputs[0][2:]
         return None if height is None or width is None else (width, height)
 
-    @property
-    def embedding_size(self) -> int | None:
-        """D of the output that can only be the embedding, where it is fixed."""
-        found = embeddings(self.output_ports)
-        return (found[0].vector_size or None) if len(found) == 1 else None
 
-
-def inspect_network(path: Path, *, weights: bool = False) -> Network:
+def inspect_onnx(path: Path, *, weights: bool = False) -> OnnxFile:
     """Read the outside of an ONNX file without running it.
 
     Args:
@@ -83,105 +127,24 @@ def inspect_network(path: Path, *, weights: bool = False) -> Network:
             _refuse_broken_weights(graph, path)
         weight_names = {tensor.name for tensor in graph.initializer}
         weight_names |= {tensor.values.name for tensor in graph.sparse_initializer}
-        return Network(
+        return OnnxFile(
             path=path,
-            input_ports=tuple(read_port(port) for port in graph.input if port.name not in weight_names),
-            output_ports=tuple(read_port(port) for port in graph.output),
+            input_ports=tuple(_port(port) for port in graph.input if port.name not in weight_names),
+            output_ports=tuple(_port(port) for port in graph.output),
             scales_input=_scales_input(graph),
             rounds=_rounds(graph),
         )
 
 
-def check_encoder(
-    network: Network,
-    *,
-    layout: str,
-    embedding_size: int | None,
-    input_size: tuple[int, int] | None,
-    output: str | None = None,
-) -> Port:
-    """Refuse a network that cannot be the recognition network that a manifest or flags describe.
-
-    Sizes that are None are not compared.
-
-    Returns:
-        The output that is the embedding.
-
-    Raises:
-        ModelError: Wrong number, type, rank or size of inputs or outputs; the message gives both sides.
-    """
-    path = network.path
-    if len(network.inputs) != 1 or len(network.inputs[0]) != 4:
-        raise not_a_face_network(network)
-    (port,) = network.input_ports
-    shape = port.shape
-    height, width, channels = (shape[2], shape[3], shape[1]) if layout == "nchw" else shape[1:]
-    if channels not in (3, None):
-        raise not_a_face_network(network)
-    if port.dtype not in (*FLOATS, *WHOLE):
-        raise ModelError(
-            f"{path} takes {port.dtype} numbers, which cannot be made of a photo here.",
-            hint="Export it again with a float32 input.",
-        )
-    if input_size and (width or input_size[0], height or input_size[1]) != tuple(input_size):
-        raise ModelError(
-            f"{path} takes crops of {width or '?'} x {height or '?'}, not {input_size[0]} x {input_size[1]}.",
-            hint="Correct --size, or input_size in pack.toml.",
-        )
-    chosen = choose_output(network, output, embedding_size)
-    found = chosen.vector_size
-    if found is not None and found != 0 and not MIN_SIZE <= found <= MAX_SIZE:
-        raise ModelError(
-            f"{path} gives {found:,} numbers a face; an embedding has {MIN_SIZE} to {MAX_SIZE:,}.",
-            hint="Export the layer before its classifier." if found > MAX_SIZE else "It is no face network.",
-        )
-    if embedding_size and found not in (0, embedding_size):
-        raise ModelError(
-            f"{path} gives {found} numbers a face, not {embedding_size}.",
-            hint="Correct --embedding-size, or embedding_size in pack.toml.",
-        )
-    return chosen
-
-
-def choose_output(network: Network, name: str | None, size: int | None = None) -> Port:
-    """The output that is the embedding: the one called ``name``, or the only one that can be it.
-
-    Raises:
-        ModelError: There is none, or there are several; the message lists them.
-    """
-    path, ports = network.path, network.output_ports
-    listed = ", ".join(map(str, ports))
-    if name:
-        chosen = next((port for port in ports if port.name == name), None)
-        if chosen is None:
-            raise ModelError(f"{path} has no output {name!r}.", hint=f"It has {listed}.")
-        if not embeddings([chosen]):
-            raise ModelError(
-                f"{path}: its output {chosen} is not one vector of floats a face.",
-                hint=f"Its outputs are {listed}.",
-            )
-        return chosen
-    found = embeddings(ports, size)
-    if not found:
-        raise not_a_face_network(network)
-    if len(found) > 1:
-        raise ModelError(
-            f"{path} has {len(found)} outputs that can be the embedding: {', '.join(map(str, found))}.",
-            hint=f"Say which when it is added: facerec models add {path} --output-name {found[0].name}",
-        )
-    return found[0]
-
-
-def not_a_face_network(network: Network) -> ModelError:
-    """The refusal of a network whose inputs and outputs are not a recognition network's."""
-    inputs = ", ".join(map(str, network.input_ports)) or "nothing"
-    outputs = ", ".join(map(str, network.output_ports)) or "nothing"
-    hint = "One input (N, 3, height, width) and one output (N, size of the embedding) are needed."
-    if len(network.inputs) > 1:
-        hint += " Export it again in evaluation mode, with the crops as its only input."
-    return ModelError(
-        f"{network.path} is not a face recognition network: it takes {inputs} and gives {outputs}.", hint=hint
-    )
+def _port(value: Any) -> Port:
+    """A ``ValueInfoProto`` as a port."""
+    kind = value.type.WhichOneof("value") or ""
+    if kind == "tensor_type":
+        tensor = value.type.tensor_type
+        dims = tensor.shape.dim
+        shape = tuple(d.dim_value if d.HasField("dim_value") and d.dim_value > 0 else None for d in dims)
+        return Port(value.name, _TYPES.get(tensor.elem_type, "unknown"), shape)
+    return Port(value.name, kind.removesuffix("_type").removesuffix("_tensor") or "unknown", ())
 
 
 def _load(path: Path) -> Any:

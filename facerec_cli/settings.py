@@ -1,0 +1,289 @@
+"""Settings are dataclasses: one declaration gives default, type, range, choices and help of each of them.
+
+A field is declared where it belongs::
+
+    max_side: Annotated[int, Option("Longest side that is searched.", ge=32, unit="pixels")] = 1024
+
+and from that follow the flag and its line in ``docs/commands.md`` (:func:`options`), what a Python caller is
+told who gives a wrong value (:func:`check`, called by ``__post_init__``), and what TOML and JSON may say
+(:func:`convert`): recipes, STUDY.toml, model manifests and threshold cards are all read here.
+
+Why by hand and not with msgspec: it was tried (0.22). What it would take off our hands is the test of plain
+types, some thirty lines. It ignores unknown keys of dataclasses, which have to be refused with the nearest
+known one. It knows one spelling of a key, and its messages have neither the value nor the flag or key that
+was typed. So the walk through the tables would stand here all the same, beside a second declaration of each
+range; and each ``facerec embed``, which reads a manifest, would pay 10 ms for the import.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import MISSING, dataclass
+from pathlib import Path
+from types import NoneType
+from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
+
+from facerec_cli.errors import FacerecError, InputError, UsageError
+from facerec_cli.option import Option, Unfit, choices_of, fit, in_bounds, item_type, listed, must_be, plain
+from facerec_cli.spelling import american
+from facerec_cli.suggest import guess, nearest
+from facerec_cli.untrusted import parse_toml
+
+__all__ = ["Field", "Option", "check", "convert", "keys", "options", "read_toml", "to_tables"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One setting.
+
+    Attributes:
+        name: Of the dataclass's field.
+        kind: Its type, without ``Annotated``.
+        default: Its value where it is not given; ``dataclasses.MISSING`` where it has to be.
+        option: What is declared of it.
+    """
+
+    name: str
+    kind: Any
+    default: Any
+    option: Option
+
+    @property
+    def flag(self) -> str:
+        """Its flag with two dashes, "" where it has none."""
+        flag = self.option.flag
+        return "--" + self.name.replace("_", "-") if flag is None else flag.partition("/")[0]
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The values that there are; empty where it is no choice."""
+        return choices_of(item_type(self.kind), self.option)
+
+    @property
+    def offers(self) -> tuple[str, ...]:
+        """Values to offer when one is typed."""
+        return self.choices or listed(self.option.offers)
+
+    @property
+    def must_be(self) -> str:
+        """What a value must be: "a whole number from 1 to 1024"."""
+        return must_be(self.kind, self.option)
+
+
+def options(kind: Any) -> tuple[Field, ...]:
+    """The settings of the dataclass ``kind``, in its order."""
+    if kind not in _read:
+        types = get_type_hints(kind, include_extras=True)
+        _read[kind] = tuple(_field(field, types[field.name]) for field in dataclasses.fields(kind))
+    return _read[kind]
+
+
+_read: dict[Any, tuple[Field, ...]] = {}  # by class: annotations are texts, which take time to evaluate
+
+
+def _field(field: dataclasses.Field[Any], kind: Any) -> Field:
+    option = Option()
+    if get_origin(kind) is Annotated:
+        kind, *marks = get_args(kind)
+        option = next((mark for mark in marks if isinstance(mark, Option)), option)
+    default = field.default if field.default_factory is MISSING else field.default_factory()
+    return Field(field.name, kind, default, option)
+
+
+def keys(kind: Any) -> Iterator[str]:
+    """Every key that a document of ``kind`` can have, with its table: ``data.path``, ``optimizer.lr``."""
+    for field in options(kind):
+        if dataclasses.is_dataclass(inner := plain(field.kind)):
+            yield from (f"{field.name}.{key}" for key in keys(inner))
+        elif not field.option.others:
+            yield field.name
+
+
+def check(instance: object) -> None:
+    """Refuse a setting that is no choice or out of its range; for ``__post_init__``.
+
+    Raises:
+        UsageError: It names the flag, or the field where there is none, and what it must be.
+    """
+    for field in options(type(instance)):
+        value = getattr(instance, field.name)
+        if value is not None or NoneType not in get_args(field.kind):
+            for item in value if isinstance(value, tuple | list) else (value,):
+                try:
+                    in_bounds(field.option, field.choices, item)
+                except Unfit as unfit:
+                    kind = item_type(field.kind)
+                    message, hint = _refusal(field.flag or field.name, item, kind, field.option, unfit)
+                    raise UsageError(message, hint=hint) from None
+
+
+def convert(
+    data: Any,
+    kind: type[T],
+    *,
+    source: str = "",
+    base: T | None = None,
+    given: Mapping[str, Any] | None = None,
+    error: type[FacerecError] = InputError,
+    advice: str = "",
+    typed: str | None = None,
+    also: Sequence[str] = (),
+) -> T:
+    """Make a dataclass of tables that TOML or JSON gave.
+
+    An int becomes the float that a field wants, a list a tuple, and one value a tuple of it where any number
+    of values is taken. Keys are taken in both spellings (``spelling.py``).
+
+    Args:
+        data: The tables.
+        kind: The dataclass; tables inside are dataclasses too.
+        source: The file, for messages.
+        base: Settings that ``data`` is laid over; None starts from the defaults.
+        given: Fields that do not come from ``data`` and cannot be set by it.
+        error: What is raised.
+        advice: What may help with every fault, such as the page that describes the file.
+        typed: The flag or key that a single value was typed with; None names its place, ``[optimizer] lr``.
+        also: Further keys that an unknown one may have meant; those without a dot are read by somebody else.
+
+    Raises:
+        FacerecError: An ``error``: a key is unknown (the hint has the nearest one) or missing, or a value has
+            the wrong type or is out of its range.
+    """
+    reader = _Reader([*keys(kind), *also], [key for key in also if "." not in key], typed)
+    try:
+        made: T = reader.table(kind, data, (), base, given or {})
+    except _Fault as fault:
+        where = f"{source}: " if source else ""
+        raise error(where + fault.message, hint=f"{fault.hint} {advice}".strip()) from None
+    return made
+
+
+def read_toml(
+    path: Path, *, advice: str, name: str = "", error: type[FacerecError] = InputError
+) -> dict[str, Any]:
+    """The tables of a TOML file.
+
+    Args:
+        path: The file.
+        advice: What to do where it cannot be read.
+        name: What the file is called in messages; "" takes its path.
+        error: What is raised.
+
+    Raises:
+        FacerecError: An ``error``: it cannot be read, or is not TOML.
+    """
+    try:
+        return parse_toml(path.read_text(encoding="utf-8"))
+    except OSError as fault:
+        raise error(f"{name or path} cannot be read: {fault.strerror}.", hint=advice) from fault
+    except ValueError as fault:
+        raise error(f"{name or path} cannot be read as TOML: {fault}.", hint=advice) from fault
+
+
+def to_tables(instance: Any) -> dict[str, Any]:
+    """The settings as tables for TOML or JSON: tuples are lists, and what is None is left out."""
+    document: dict[str, Any] = {}
+    for field in options(type(instance)):
+        value = getattr(instance, field.name)
+        if field.option.others:
+            document |= {key: _to_plain(item) for key, item in value.items() if item is not None}
+        elif value is not None:
+            document[field.name] = _to_plain(value)
+    return document
+
+
+def _to_plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value):
+        return to_tables(value)
+    return [_to_plain(item) for item in value] if isinstance(value, tuple | list) else value
+
+
+class _Fault(Exception):  # noqa: N818 - on its way to the error that the caller wants
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.message, self.hint = message, hint
+
+
+def _refusal(name: str, value: Any, kind: Any, option: Option, unfit: Unfit) -> tuple[str, str]:
+    """Message and hint for a value that does not fit; ``name`` is what the user calls it."""
+    shown = repr(value) if len(repr(value)) <= 80 else f"{repr(value)[:77]}..."
+    if isinstance(value, str) and (choices := choices_of(item_type(kind), option)):
+        return f"{name} cannot be {shown}.", f"{guess(value, choices)}Known: {', '.join(choices)}."
+    equals = " " if name.startswith("-") else " = "
+    return f"{name}{equals}{shown} does not fit.", f"It must be {str(unfit) or must_be(kind, option)}."
+
+
+class _Reader:
+    """Walks through the tables of a document.
+
+    Args:
+        known: All keys, for suggestions.
+        beside: Those of the outermost table that somebody else reads.
+        typed: See :func:`convert`.
+    """
+
+    def __init__(self, known: list[str], beside: list[str], typed: str | None) -> None:
+        self.known = known
+        self.beside = beside
+        self.typed = typed
+
+    def table(self, kind: Any, data: Any, path: tuple[str, ...], base: Any, given: Mapping[str, Any]) -> Any:
+        """The dataclass ``kind`` of the table ``data``, which stands at ``path``."""
+        if not isinstance(data, Mapping):
+            advice = f"Write [{'.'.join(path)}] above its settings." if path else ""
+            raise _Fault(f"{'.'.join(path) or 'It'} is not a table.", advice)
+        fields = {field.name: field for field in options(kind) if field.name not in given}
+        others = next((name for name, field in fields.items() if field.option.others), None)
+        values: dict[str, Any] = dict(given)
+        for name, value in data.items():
+            key = name if name in fields else american(name)
+            if key != name and key in data:
+                raise _Fault(f"{name!r} and {key!r} are one key.", "Leave one of them out.")
+            if key in fields and key != others:
+                values[key] = self._value(fields[key], value, (*path, key), getattr(base, key, None))
+            elif others is not None and key.isidentifier():
+                if others not in values:
+                    values[others] = dict(getattr(base, others, None) or {})
+                values[others][key] = value
+            else:
+                raise self._unknown(fields, (*path, key), value)
+        if base is not None:
+            return dataclasses.replace(base, **values)
+        for field in fields.values():
+            if field.default is MISSING and field.name not in values:
+                raise _Fault(f"{_place(path)}{field.name!r} is missing.", "Add it.")
+        return kind(**values)
+
+    def _value(self, field: Field, value: Any, path: tuple[str, ...], base: Any) -> Any:
+        inner = plain(field.kind)
+        if dataclasses.is_dataclass(inner):
+            return self.table(inner, value, path, base, {})
+        try:
+            return fit(inner, field.option, value)
+        except Unfit as unfit:
+            name = _place(path[:-1]) + path[-1] if self.typed is None else self.typed
+            raise _Fault(*_refusal(name, value, field.kind, field.option, unfit)) from None
+
+    def _unknown(self, fields: Mapping[str, Field], path: tuple[str, ...], value: Any) -> _Fault:
+        tables_only = all(dataclasses.is_dataclass(plain(field.kind)) for field in fields.values())
+        if tables_only and not isinstance(value, Mapping):
+            table, _, key = (nearest(path[-1], self.known) or "").rpartition(".")
+            advice = (
+                f"write {key} below [{table}]"
+                if table
+                else f"write one, such as [{next(iter(fields))}], above it"
+            )
+            return _Fault(f"{'.'.join(path)} is not a table.", f"Settings are grouped in tables; {advice}.")
+        what = f"table [{'.'.join(path)}]" if isinstance(value, Mapping) else f"setting {'.'.join(path)!r}"
+        here = [*fields] if path[1:] else [*fields, *self.beside]
+        known = [*here, *self.known] if isinstance(value, Mapping) else self.known
+        inside = f" in [{'.'.join(path[:-1])}]" if path[1:] else ""
+        hint = f"{guess('.'.join(path), known)}Known{inside}: {', '.join(here)}."
+        return _Fault(f"There is no {what}.", hint)
+
+
+def _place(path: Sequence[str]) -> str:
+    return f"[{'.'.join(path)}] " if path else ""
