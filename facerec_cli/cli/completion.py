@@ -68,9 +68,7 @@ def pullable_models() -> Iterable[tuple[str, str]]:
 @_offering
 def pair_formats() -> Iterable[str]:
     """Formats of lists of pairs."""
-    from facerec_cli.pairs.pairlist import FORMATS
-
-    return FORMATS
+    return registry.PAIR_FORMATS
 
 
 @_offering

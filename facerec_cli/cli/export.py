@@ -10,8 +10,8 @@ import typer
 from facerec_cli.cli import completion, console
 
 if TYPE_CHECKING:
-    from facerec_cli.export.measure import ScoredPairs
     from facerec_cli.export.result import ExportedFile, ExportReport
+    from facerec_cli.verify.pair_crops import ScoredPairs
 
 _GRAPH, _FORMS = "What the graph does", "Smaller forms, written beside the file and measured"
 _MEASURE, _TERMS, _IMPORT = "Crops and pairs to measure on", "What the file says of itself", "Other projects"

@@ -10,13 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from facerec_cli.backbones import Backbone
+from facerec_cli.backbones.encoder import to_input
 from facerec_cli.data import FaceDataset
 from facerec_cli.errors import InputError, TrainingError
 from facerec_cli.images.headers import read_header
 from facerec_cli.losses.base import Loss
 from facerec_cli.training.config import Recipe
 from facerec_cli.training.devices import World
-from facerec_cli.training.evaluate import to_input
 from facerec_cli.training.report import Plan
 from facerec_cli.training.run import Run
 from facerec_cli.wording import counted
@@ -66,7 +66,7 @@ def make_plan(run: Run, *, start_step: int = 0) -> Plan:
         precision=str(model.dtype).removeprefix("torch."),
         memory=memory,
         available=available,
-        evaluation={pairs.name: len(pairs.same) for pairs in run.data.evaluation_sets},
+        evaluation={pairs.name: len(pairs.pairs) for pairs in run.data.evaluation_sets},
         warnings=tuple(warnings),
         start_step=start_step,
     )

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from facerec_cli.backbones import Backbone
+from facerec_cli.backbones.encoder import TorchEncoder
 from facerec_cli.data import FaceDataset
 from facerec_cli.data.loading.batches import resized
 from facerec_cli.errors import InputError
@@ -22,7 +23,6 @@ from facerec_cli.losses.base import Loss
 from facerec_cli.losses.classifier import unit
 from facerec_cli.progress import Progress, silent
 from facerec_cli.training.defaults import PHOTOS_OF_EACH
-from facerec_cli.training.evaluate import embed
 from facerec_cli.untrusted import read_npy
 
 logger = logging.getLogger("facerec")
@@ -59,6 +59,7 @@ def class_means(
         return sums
     photos = np.concatenate([rows for rows, _ in samples])
     places = np.concatenate([np.full(len(rows), place) for rows, place in samples])
+    encoder = TorchEncoder(backbone, device)
     for start in range(0, len(photos), _CHUNK):
         progress(start, len(photos))
         crops, crop_places = [], []
@@ -70,8 +71,8 @@ def class_means(
                 continue
             crop_places.append(place)
         if crops:
-            vectors = embed(backbone, np.stack(crops), device, flip=False, dtype=torch.float32)
-            sums.index_add_(0, torch.tensor(crop_places, device=device), unit(vectors).to(device))
+            vectors = torch.from_numpy(encoder.encode(np.stack(crops)[..., ::-1])).to(device)
+            sums.index_add_(0, torch.tensor(crop_places, device=device), unit(vectors))
     return unit(sums)
 
 

@@ -9,14 +9,15 @@ import torch
 from torch import Tensor, nn
 
 from facerec_cli.backbones import Backbone, BackboneOutput
+from facerec_cli.backbones.encoder import to_input
 from facerec_cli.data import FaceDataset
 from facerec_cli.data.loading.loader import Loader
 from facerec_cli.losses.base import Loss
 from facerec_cli.training.config import Recipe
 from facerec_cli.training.devices import World
-from facerec_cli.training.evaluate import PairSet, to_input
 from facerec_cli.training.optimizer import schedule_factor
 from facerec_cli.training.run_folder import RunFolder
+from facerec_cli.verify.pair_crops import PairCrops
 
 
 @dataclass(slots=True)
@@ -70,7 +71,7 @@ class Data:
 
     dataset: FaceDataset
     loader: Loader
-    evaluation_sets: list[PairSet]
+    evaluation_sets: list[PairCrops]
 
 
 @dataclass(slots=True)

@@ -24,7 +24,7 @@ from facerec_cli.losses.distill import Distill
 from facerec_cli.training import defaults
 from facerec_cli.training.config import Recipe
 from facerec_cli.training.devices import World, number_format
-from facerec_cli.training.evaluate import open_pair_sets
+from facerec_cli.training.evaluate import open_evaluation_sets
 from facerec_cli.training.loss_settings import loss_class, loss_settings
 from facerec_cli.training.optimizer import build_optimizer, make_ema, make_scaler, named_parameters
 from facerec_cli.training.report import Observer, Working, telling, unobserved
@@ -59,7 +59,9 @@ def prepare(recipe: Recipe, world: World, *, weights: bool = True, observer: Obs
     dataset = open_data(recipe)
     dtype = number_format(recipe.run.precision, world.device)
     recipe, start = _decide(recipe, dataset, world, weights=weights)
-    evaluation_sets = open_pair_sets(recipe.evaluate.sets, telling(observer, "reading the pairs of --eval"))
+    evaluation_sets = open_evaluation_sets(
+        recipe.evaluate.sets, telling(observer, "reading the pairs of --eval")
+    )
     model = _build_model(recipe, start, dataset.num_classes, dtype, world)
     loader = _build_loader(recipe, dataset, model.loss, world)
     return Run(

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import torch
 
+from facerec_cli.backbones.encoder import to_input
 from facerec_cli.data.loading.batches import Batch
 from facerec_cli.data.loading.loader import lost_reader
 from facerec_cli.errors import TrainingError
@@ -23,7 +24,7 @@ from facerec_cli.training.advice import (
 from facerec_cli.training.class_means import start_classes
 from facerec_cli.training.config import Recipe
 from facerec_cli.training.devices import World, join_world
-from facerec_cli.training.evaluate import best_metric, evaluate_pairs, metric_name, to_input
+from facerec_cli.training.evaluate import best_metric, evaluate_pairs, metric_name
 from facerec_cli.training.optimizer import clip_gradients, set_rate
 from facerec_cli.training.processes import Interruption
 from facerec_cli.training.report import (
