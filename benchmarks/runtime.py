@@ -27,10 +27,10 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from facerec_cli.faces.runtime.installed import default_threads, import_onnxruntime
 from facerec_cli.faces.runtime.rewrites import rewrite_prelu
 from facerec_cli.faces.runtime.session import Network
 from facerec_cli.packs.resolve import open_pack
+from facerec_cli.runtime import import_onnxruntime, usable_cores
 
 onnxruntime = import_onnxruntime()  # after facerec, which turns its telemetry off
 
@@ -198,7 +198,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--random", nargs="*", default=[], help="backbones with random weights")
     parser.add_argument("--onnx", nargs="*", type=Path, default=[], help="files (N, 3, 112, 112) -> (N, D)")
-    parser.add_argument("--threads", type=int, default=default_threads())
+    parser.add_argument("--threads", type=int, default=usable_cores())
     parser.add_argument("--crops", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--json", type=Path, help="append a line to this file")

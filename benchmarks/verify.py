@@ -24,7 +24,8 @@ from measuring import forget_peak, medians, memory, peak_memory
 from sklearn.metrics import auc, roc_curve
 
 from facerec_cli.metrics.all_pairs import evaluate_all_pairs
-from facerec_cli.metrics.statistics import DEFAULT_FARS, evaluate
+from facerec_cli.metrics.evaluate import evaluate
+from facerec_cli.metrics.roc import DEFAULT_FARS
 
 PAIRS, GENUINE = 15_658_489, 19_557  # IJB-C
 PEER_UP_TO = 20_000  # vectors whose whole matrix fits an ordinary machine's memory
@@ -120,7 +121,7 @@ def all_pairs(n: int, size: int, repeat: int) -> Rows:
     forget_peak()
     before = memory()
     start = time.perf_counter()
-    result = evaluate_all_pairs(vectors, people).evaluation
+    result = evaluate_all_pairs(vectors, people)
     times = {"facerec": time.perf_counter() - start}
     peak = peak_memory()
     if n <= PEER_UP_TO:

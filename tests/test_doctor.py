@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from facerec_cli import doctor
 from facerec_cli.doctor import Finding, _environment, examine, healthy
+from facerec_cli.runtime import install_command
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -72,8 +73,10 @@ def test_a_runtime_that_cannot_be_imported_is_broken_and_the_rest_is_still_exami
 
 
 def test_no_runtime_at_all_says_what_to_install(quick, monkeypatch):
-    real = doctor._installed
-    monkeypatch.setattr(doctor, "_installed", lambda names: {} if "onnxruntime" in names else real(names))
+    real = doctor.installed_versions
+    monkeypatch.setattr(
+        doctor, "installed_versions", lambda names: {} if "onnxruntime" in names else real(names)
+    )
     failed = subprocess.CompletedProcess([], 1, "", "ModuleNotFoundError: No module named 'onnxruntime'")
     monkeypatch.setattr(doctor, "_python", lambda code: failed)
     assert doctor._runtime() == [Finding("onnxruntime", "broken", "not installed", "pip install onnxruntime")]
@@ -113,10 +116,10 @@ def test_a_provider_that_computes_wrong_numbers_is_found(monkeypatch, capsys):
 
 def test_a_gpu_without_its_wheel_is_noted_and_missing_libraries_are_broken(quick, monkeypatch):
     monkeypatch.setattr(doctor, "_driver", lambda: "NVIDIA H100, 550.54")
-    monkeypatch.setattr(doctor, "_installed", lambda names: {"onnxruntime": "1.31.0"})
+    monkeypatch.setattr(doctor, "installed_versions", lambda names: {"onnxruntime": "1.31.0"})
     found = by_subject(doctor._gpu())
-    assert found["gpu"].detail == "NVIDIA H100, 550.54" and found["cuda"].mend == doctor.GPU_WHEEL
-    monkeypatch.setattr(doctor, "_installed", lambda names: {"onnxruntime-gpu": "1.31.0"})
+    assert found["gpu"].detail == "NVIDIA H100, 550.54" and found["cuda"].mend == install_command("cuda")
+    monkeypatch.setattr(doctor, "installed_versions", lambda names: {"onnxruntime-gpu": "1.31.0"})
     monkeypatch.setattr(doctor, "_library", lambda name: "" if name == "cudnn" else f"lib{name}.so")
     found = by_subject(doctor._gpu())
     assert (found["cudart"].status, found["cudnn"].status) == ("ok", "broken")
@@ -162,7 +165,7 @@ def test_the_kept_embeddings_are_shown():
 
 
 def test_unfinished_downloads_are_noted():
-    from facerec_cli.packs.folders import home
+    from facerec_cli.home import home
 
     (home() / "downloads").mkdir(parents=True)
     (home() / "downloads" / "buffalo_l.zip.part").write_bytes(b"x" * 2_500_000)
@@ -218,18 +221,18 @@ def test_the_probe_is_a_valid_network(tmp_path):
 
 
 def test_the_cure_of_two_wheels_fits_the_machine(monkeypatch):
-    from facerec_cli.faces.runtime import installed as runtime
+    from facerec_cli import runtime
 
-    there = {"onnxruntime", "onnxruntime-gpu"}
-    monkeypatch.setattr(runtime, "_version", lambda package: "1.32" if package in there else None)
-    monkeypatch.setattr(runtime, "_nvidia", lambda: False)
+    there = {"onnxruntime": "1.32", "onnxruntime-gpu": "1.32"}
+    monkeypatch.setattr(runtime, "installed_versions", lambda names: there)
+    monkeypatch.setattr(runtime, "has_nvidia_driver", lambda: False)
     assert runtime.wheel_conflict().endswith("pip install --force-reinstall onnxruntime")
-    monkeypatch.setattr(runtime, "_nvidia", lambda: True)
+    monkeypatch.setattr(runtime, "has_nvidia_driver", lambda: True)
     assert runtime.wheel_conflict().endswith("pip install --force-reinstall 'onnxruntime-gpu[cuda,cudnn]'")
 
 
 def test_the_gpu_wheel_without_a_driver_is_noted_and_nothing_is_to_be_installed(quick, monkeypatch):
-    monkeypatch.setattr(doctor, "_installed", lambda names: {"onnxruntime-gpu": "1.32.0"})
+    monkeypatch.setattr(doctor, "installed_versions", lambda names: {"onnxruntime-gpu": "1.32.0"})
     (finding,) = doctor._gpu()
     assert finding.status == "note" and "no NVIDIA driver" in finding.detail and finding.mend == ""
 

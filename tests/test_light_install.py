@@ -50,7 +50,7 @@ def test_every_light_module_imports_without_the_optional_packages() -> None:
 
 
 def test_help_imports_nothing_heavy() -> None:
-    heavy = (*HEAVY, "numpy", "cv2", "onnx", "onnxruntime")
+    heavy = (*HEAVY, "jinja2", "numpy", "cv2", "onnx", "onnxruntime")
     done = _run(
         "import sys\n"
         "sys.argv = ['facerec', '--help']\n"

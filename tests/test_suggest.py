@@ -11,7 +11,8 @@ from facerec_cli.cli import app
 from facerec_cli.errors import InputError, UsageError
 from facerec_cli.registry import BACKBONES, LOSSES, unknown_name
 from facerec_cli.suggest import guess, nearest
-from facerec_cli.training.config import Recipe, assigned, keys, parse_recipe
+from facerec_cli.training.compose import assigned, parse_recipe
+from facerec_cli.training.config import Recipe, recipe_settings
 
 
 @pytest.mark.parametrize(
@@ -31,7 +32,7 @@ from facerec_cli.training.config import Recipe, assigned, keys, parse_recipe
     ],
 )
 def test_keys_of_a_recipe(typed: str, meant: str | None) -> None:
-    assert nearest(typed, list(keys())) == meant
+    assert nearest(typed, list(recipe_settings())) == meant
 
 
 def test_names_of_networks_and_losses() -> None:

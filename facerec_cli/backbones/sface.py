@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from facerec_cli.backbones.base import Backbone, BackboneOutput, Preprocessing
 from facerec_cli.backbones.prelu import PReLU
 from facerec_cli.errors import ModelError
-from facerec_cli.faces.runtime.installed import import_onnxruntime
+from facerec_cli.runtime import import_onnxruntime
 
 # channels and stride of each depthwise-separable unit, conv_2 .. conv_14
 _UNITS = (

@@ -132,7 +132,7 @@ def _leave(code: int) -> None:
 def _version(wanted: bool) -> None:
     if wanted:
         from facerec_cli.cli.console import result
-        from facerec_cli.version import version_report
+        from facerec_cli.runtime import version_report
 
         result(version_report())
         raise typer.Exit

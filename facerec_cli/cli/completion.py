@@ -68,9 +68,7 @@ def pullable_models() -> Iterable[tuple[str, str]]:
 @_offering
 def pair_formats() -> Iterable[str]:
     """Formats of lists of pairs."""
-    from facerec_cli.pairs.pairlist import FORMATS
-
-    return FORMATS
+    return registry.PAIR_FORMATS
 
 
 @_offering
@@ -84,7 +82,7 @@ def templates() -> Iterable[str]:
 @_offering
 def recipes() -> Iterable[str]:
     """Recipes that come with facerec."""
-    from facerec_cli.training.config import shipped_recipes
+    from facerec_cli.training.compose import shipped_recipes
 
     return shipped_recipes()
 
@@ -92,9 +90,9 @@ def recipes() -> Iterable[str]:
 @_offering
 def settings() -> Iterable[str]:
     """``--set`` of training: every key, ready for its value."""
-    from facerec_cli.training.config import keys
+    from facerec_cli.training.config import recipe_settings
 
-    return (f"{key}=" for key in keys())
+    return (f"{key}=" for key in recipe_settings())
 
 
 def choices(key: str) -> Callable[[str], Offers]:
@@ -102,9 +100,9 @@ def choices(key: str) -> Callable[[str], Offers]:
 
     @_offering
     def find() -> Iterable[str]:
-        from facerec_cli.training.config import CHOICES
+        from facerec_cli.training.config import recipe_settings
 
-        return CHOICES[key]
+        return recipe_settings()[key].choices
 
     return find
 

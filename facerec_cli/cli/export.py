@@ -10,8 +10,8 @@ import typer
 from facerec_cli.cli import completion, console
 
 if TYPE_CHECKING:
-    from facerec_cli.export.measure import Verification
     from facerec_cli.export.result import ExportedFile, ExportReport
+    from facerec_cli.verify.pair_crops import ScoredPairs
 
 _GRAPH, _FORMS = "What the graph does", "Smaller forms, written beside the file and measured"
 _MEASURE, _TERMS, _IMPORT = "Crops and pairs to measure on", "What the file says of itself", "Other projects"
@@ -264,12 +264,12 @@ def _file_row(file: ExportedFile) -> tuple[str, ...]:
     )
 
 
-def _judged(report: ExportReport) -> list[tuple[str, Verification]]:
+def _judged(report: ExportReport) -> list[tuple[str, ScoredPairs]]:
     judged = [("PyTorch", report.torch), *((f.path.name, f.measured.verification) for f in report.files)]
     return [(name, entry) for name, entry in judged if entry is not None]
 
 
-def _verification_row(name: str, judged: Verification, reference: Verification) -> tuple[str, ...]:
+def _verification_row(name: str, judged: ScoredPairs, reference: ScoredPairs) -> tuple[str, ...]:
     accuracy = judged.evaluation.accuracy
     points = [
         "-" if point.tar_with_failures is None else f"{point.tar_with_failures:.4f}"
@@ -280,7 +280,7 @@ def _verification_row(name: str, judged: Verification, reference: Verification) 
     return (name, shown, *points, change)
 
 
-def _reasons(judged: Verification) -> list[str]:
+def _reasons(judged: ScoredPairs) -> list[str]:
     """Why a figure of the table is "-", each reason once."""
     evaluation = judged.evaluation
     told: dict[str, list[str]] = {}
@@ -306,7 +306,7 @@ def _document(report: ExportReport) -> dict[str, Any]:
                 "crops_per_second": file.measured.crops_per_second,
                 "mean_cosine": file.measured.mean_cosine,
                 **asdict(file.measured.agreement),
-                "threshold": None if file.pack.threshold is None else asdict(file.pack.threshold),
+                "threshold": file.pack.threshold and file.pack.threshold.manifest(),
             }
             for file in report.files
         ],
@@ -320,7 +320,7 @@ def _document(report: ExportReport) -> dict[str, Any]:
             {
                 "model": name,
                 "largest_score_change": 0.0 if report.torch is None else entry.largest_change(report.torch),
-                **asdict(entry.evaluation),
+                **entry.evaluation.document(),
             }
             for name, entry in _judged(report)
         ],

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 def show_plan(plan: Plan, *, as_json: bool) -> None:
     """The plan as a result, for ``--dry-run``."""
     if as_json:
-        from facerec_cli.training.config import to_document
+        from facerec_cli.settings import to_tables
 
         document = dataclasses.asdict(plan)
-        document["recipe"] = to_document(plan.recipe)
+        document["recipe"] = to_tables(plan.recipe)
         result_json(document)
         return
     result_table(plan_rows(plan), columns=("", "plan"))

@@ -177,7 +177,7 @@ def verify(
     Exit code 0 means that the comparison was made, for either verdict; 3 that a photo has no face.
     """
     from facerec_cli.images import quiet_decoders
-    from facerec_cli.metrics.threshold_card import save_card
+    from facerec_cli.metrics.thresholds import save_card
     from facerec_cli.packs.resolve import open_pack
     from facerec_cli.verify.json_document import to_document, write_scores
     from facerec_cli.verify.photos import Verdict
@@ -232,7 +232,7 @@ def verify(
     if not json_output:
         show(outcome)
     if save_threshold is not None:
-        save_card(outcome.card(), save_threshold)
+        save_card(outcome.threshold(), save_threshold)
     if json_output:  # last, so that stdout has one document: the results or an error
         console.result_json(to_document(outcome))
     for path in outputs.values():

@@ -10,7 +10,7 @@ from facerec_cli.wording import counted, fraction
 
 if TYPE_CHECKING:
     from facerec_cli.metrics.groups import GroupReport
-    from facerec_cli.metrics.statistics import OperatingPoint
+    from facerec_cli.metrics.roc import OperatingPoint
     from facerec_cli.verify.photos import Verdict
     from facerec_cli.verify.result import Verification
 
@@ -43,7 +43,7 @@ def show_verdict(verdict: Verdict) -> None:
             f" ({on})" if on else ""
         )
         pairs = (
-            f" ({counted(used.different_pairs, 'pair')} of different people)" if used.different_pairs else ""
+            f" ({counted(used.impostor_pairs, 'pair')} of different people)" if used.impostor_pairs else ""
         )
         console.detail(f"that was measured on: {used.data}{pairs}")
     console.result(f"threshold: {used.source}{stands}")
@@ -52,12 +52,10 @@ def show_verdict(verdict: Verdict) -> None:
 
 def show(outcome: Verification) -> None:
     """A list: the figures, line by line."""
-    from facerec_cli.metrics.summary import measured_points, not_measured
-
     evaluation, gallery = outcome.evaluation, outcome.gallery
     counts = evaluation.pairs
     console.result(
-        f"{counted(counts.total, 'pair')} ({counts.same:,} same, {counts.different:,} different), "
+        f"{counted(counts.total, 'pair')} ({counts.genuine:,} same, {counts.impostor:,} different), "
         f"{counted(len(outcome.names), 'photo')}, model {gallery.model.name or 'unknown'}"
     )
     failures = f"{counted(len(gallery.reasons), 'photo')} without an embedding"
@@ -84,16 +82,16 @@ def show(outcome: Verification) -> None:
     for name, text in rows:
         console.result(f"{name}: {text}")
     columns = ["FAR", "TAR", "95 % interval", "threshold", "measured FAR"]
-    if counts.failed_same:
+    if counts.failed_genuine:
         columns.append("TAR, failures as errors")
-    points = measured_points(evaluation)
+    points = evaluation.measured_points
     if points:
         console.result_table(
             [_point_row(point)[: len(columns)] for point in points],
             columns=columns,
             right=["FAR", "TAR", "threshold", "measured FAR", "TAR, failures as errors"],
         )
-    for sentence in not_measured(evaluation):
+    for sentence in evaluation.reasons():
         console.result(sentence)
     if outcome.bootstrap:
         console.result_table(

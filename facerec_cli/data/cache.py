@@ -4,25 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-import platformdirs
 from numpy.typing import NDArray
 
 from facerec_cli.errors import OutputError
 from facerec_cli.files import atomic_write
+from facerec_cli.home import cache_folder
 from facerec_cli.untrusted import NpzFile
 
 logger = logging.getLogger("facerec")
-
-
-def folder() -> Path:
-    """Where the arrays are: ``$FACEREC_HOME/cache``, or the user's cache folder."""
-    home = os.environ.get("FACEREC_HOME")
-    return Path(home) / "cache" if home else Path(platformdirs.user_cache_dir("facerec"))
 
 
 def remember(kind: str, sources: Sequence[Path], make: Callable[[], NDArray[np.int64]]) -> NDArray[np.int64]:
@@ -35,7 +28,7 @@ def remember(kind: str, sources: Sequence[Path], make: Callable[[], NDArray[np.i
     """
     stamps = [(str(source.resolve()), source.stat().st_size, source.stat().st_mtime_ns) for source in sources]
     key = hashlib.sha256(repr((kind, stamps)).encode()).hexdigest()[:32]
-    path = folder() / f"{kind}-{key}.npz"  # which has a checksum
+    path = cache_folder() / f"{kind}-{key}.npz"  # which has a checksum
     try:
         with NpzFile(path) as file:
             kept = file["kept"]

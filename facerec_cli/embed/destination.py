@@ -1,4 +1,4 @@
-"""Where a run's result goes: one file that is put together of its shards, or a folder whose shards are the result."""
+"""Where a result goes: a file, put together of shards at the end, or a folder whose shards are the result."""
 
 from __future__ import annotations
 
@@ -163,8 +163,8 @@ class ResultFile(Destination):
 class ResultFolder(Destination):
     """The destination of ``-o embeddings/`` and of ``-o s3://bucket/embeddings``: shards that are the result.
 
-    They are not put together at the end: each machine of a cluster writes its own, and embeddings of terabytes
-    are written once.
+    They are not put together at the end: each machine of a cluster writes its own, and terabytes are written
+    once.
 
     Args:
         path: A folder or its URL.

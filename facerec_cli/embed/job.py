@@ -7,17 +7,17 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from facerec_cli._version import __version__
+from facerec_cli.embed.destination import Destination, ResultFile, open_destination
 from facerec_cli.embed.engines.base import Engine, Opened, Work
 from facerec_cli.embed.engines.local import LocalEngine
 from facerec_cli.embed.outputs import check_outputs, check_overwriting
+from facerec_cli.embed.preview import write_preview
 from facerec_cli.embed.settings import EmbedOptions
 from facerec_cli.embed.summary import Summary
-from facerec_cli.embed.destination import Destination, open_destination
 from facerec_cli.embeddings.npz_shards import digest_inputs
 from facerec_cli.errors import InputError, OutputError, UsageError
 from facerec_cli.files import check_writable, output_error, refuse_special
@@ -28,6 +28,7 @@ from facerec_cli.outputs import refuse_foreign
 from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.progress import Progress, silent
 from facerec_cli.registry import DEFAULT_PACK
+from facerec_cli.runtime import installed_versions
 
 SHARD_SIZE = 256
 """Inputs in a shard, rounded to whole batches: what an interruption can cost."""
@@ -114,7 +115,7 @@ def embed_to_file(
                 on_start(opened, len(photos), done)
             worker.run(work)
             document = destination.describe(run, _versions())
-            if preview is not None:
+            if preview is not None and isinstance(destination, ResultFile):  # a folder was refused
                 write_preview(preview, destination.shards, document)
             destination.finish(document)
     except KeyboardInterrupt:
@@ -186,13 +187,7 @@ def _summarise(
 
 
 def _versions() -> dict[str, str]:
-    versions = {"facerec": __version__}
-    for package in _VERSIONED:
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return versions
+    return {"facerec": __version__, **installed_versions(_VERSIONED)}
 
 
 def _interrupted(destination: Destination, photos: int, step: int) -> str:

@@ -34,7 +34,9 @@ def check_outputs(
         if path is None:
             continue
         place = _real(path)
-        if place in taken or (not destination.shards.shared and _real(destination.shards.place) in place.parents):
+        if place in taken or (
+            not destination.shards.shared and _real(destination.shards.place) in place.parents
+        ):
             raise UsageError(
                 f"{flag} {path} is where {taken.get(place, named)} is written.",
                 hint=f"Name another place for {flag}.",

@@ -23,9 +23,9 @@ from facerec_cli.errors import ModelError
 from facerec_cli.faces import Face, FaceModel
 from facerec_cli.faces.find import cut_faces, find_faces
 from facerec_cli.faces.proof import made_picture
-from facerec_cli.faces.runtime.installed import default_threads
 from facerec_cli.faces.views import View, open_view
 from facerec_cli.images import ImageError, open_photo
+from facerec_cli.runtime import usable_cores
 
 Source = str | os.PathLike[str] | bytes
 
@@ -59,7 +59,7 @@ def embed_photos(
     settings = options or EmbedOptions()
     step = settings.batch_size
     batches = (sources[start : start + step] for start in range(0, len(sources), step))
-    threads = max(1, min(workers or default_threads() + 1, -(-len(sources) // step)))
+    threads = max(1, min(workers or usable_cores() + 1, -(-len(sources) // step)))
     pool = ThreadPoolExecutor(threads, thread_name_prefix="embed")
     running: deque[Future[list[PhotoResult]]] = deque()
     try:

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from facerec_cli.embeddings.records import BOX, LANDMARKS
@@ -14,7 +13,8 @@ from facerec_cli.embeddings.shards import Shard
 from facerec_cli.faces.views import open_view
 from facerec_cli.files import atomic_write
 from facerec_cli.images import ImageError, open_photo
-from facerec_cli.report.html import Markup, cards, closing, join, jpeg, opening, tag
+from facerec_cli.report.pages import render_parts
+from facerec_cli.report.pictures import jpeg_address, resized
 from facerec_cli.wording import counted
 
 _SIDE = 320  # pixels of a picture's longer side
@@ -35,32 +35,28 @@ def write_preview(path: Path, shards: Iterable[Shard], document: Mapping[str, An
         shards: Of all inputs, in order.
         document: The run's description: model, statuses, counts.
     """
-    photos = _chosen(row for shard in shards for row in shard.rows)
+    groups = _chosen(row for shard in shards for row in shard.rows)
     total = document["inputs"]["count"]
-    title = f"{counted(document['rows'], 'face')} in {counted(total, 'photo')}"
-    model = f"{document['model']['name']} ({document['model']['sha256'][:12]})"
-    shown = sum(map(len, photos))
-    left_out = f" {shown:,} of the photos are shown, failures first." if shown < total else ""
-    legend = "Green: the face that was found, with eyes, nose and mouth as yellow dots; dashed: doubtful."
-    counts = [
-        (f"{count:,}", status.replace("_", " "), "photo" if count == 1 else "photos")
-        for status, count in document["statuses"].items()
-        if count
-    ]
+    shown = sum(map(len, groups))
+    page = render_parts(
+        "contact_sheet.html",
+        title=f"{counted(document['rows'], 'face')} in {counted(total, 'photo')}",
+        model=f"{document['model']['name']} ({document['model']['sha256'][:12]})",
+        left_out=f" {shown:,} of the photos are shown, failures first." if shown < total else "",
+        counts=[
+            (f"{count:,}", status.replace("_", " "), "photo" if count == 1 else "photos")
+            for status, count in document["statuses"].items()
+            if count
+        ],
+        groups=[
+            (title, kind, len(photos), map(_photo, photos))  # pictures are read as the page is written
+            for title, kind, photos in zip(_TITLES, _CLASSES, groups, strict=True)
+        ],
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as stream:
-        stream.write(opening(title).encode())
-        lead = tag("p", f"Model {model}.{left_out} {legend}", class_="lead")
-        stream.write(join(tag("h1", title), lead, cards(counts)).encode())
-        for kind, groups in enumerate(photos):
-            if not groups:
-                continue
-            stream.write(tag("h2", f"{_TITLES[kind]} ({len(groups):,})").encode())
-            stream.write(b'<section class="sheet">\n')
-            for rows in groups:
-                stream.write(_figure(rows, _CLASSES[kind]).encode() + b"\n")
-            stream.write(b"</section>\n")
-        stream.write(closing().encode())
+        for part in page:
+            stream.write(part.encode())
 
 
 def _chosen(rows: Iterable[dict[str, Any]]) -> tuple[list[Rows], list[Rows], list[Rows]]:
@@ -94,51 +90,50 @@ def _kind(row: Mapping[str, Any]) -> int:
     return {"ok": 2, "doubtful": 1}.get(str(row["status"]), 0)
 
 
-def _figure(rows: Rows, class_: str) -> Markup:
+def _photo(rows: Rows) -> dict[str, Any]:
+    """One photo, for the template."""
     worst = min(rows, key=_kind)
-    about = [tag("b", worst["status"].replace("_", " "))]
-    if worst["reason"]:
-        about.append(tag("span", f" {worst['reason']}"))
     faces = [row for row in rows if "score" in row]
-    if faces:
-        scores = ", ".join(f"{row['score']:.2f}" for row in faces[:6]) + (", …" if len(faces) > 6 else "")
-        turned = f", turned by {rows[0]['rotation']}°" if rows[0].get("rotation") else ""
-        about.append(tag("small", f"{counted(len(faces), 'face')}, score {scores}{turned}"))
-    caption = tag("figcaption", about, tag("small", rows[0]["path"]))
-    return tag("figure", _picture(rows), caption, class_=f"photo {class_}")
+    scores = ", ".join(f"{row['score']:.2f}" for row in faces[:6]) + (", …" if len(faces) > 6 else "")
+    turned = f", turned by {rows[0]['rotation']}°" if rows[0].get("rotation") else ""
+    return {
+        "path": rows[0]["path"],
+        "status": worst["status"].replace("_", " "),
+        "reason": worst["reason"],
+        "scores": f"{counted(len(faces), 'face')}, score {scores}{turned}" if faces else "",
+        **_picture(rows),
+    }
 
 
-def _picture(rows: Rows) -> Markup:
-    """The photo with boxes and landmarks drawn over it; a word where it cannot be read."""
-    gone = tag("div", "no picture", class_="gone")
+def _picture(rows: Rows) -> dict[str, Any]:
+    """The photo and what is drawn over it: boxes and landmarks; no picture where it cannot be read."""
     if not rows[0].get("width"):
-        return gone
+        return {"picture": None}
     try:
         view = open_view(open_photo(rows[0]["path"], max_pixels=1 << 62), _SIDE)
     except ImageError:
-        return gone
-    height, width = view.image.shape[:2]
-    scale = _SIDE / max(width, height)
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    image = np.asarray(cv2.resize(view.image, size, interpolation=cv2.INTER_AREA), np.uint8)
-    factor = np.array([size[0] / rows[0]["width"], size[1] / rows[0]["height"]])
-    marks = [mark for row in rows if BOX[0] in row for mark in _marks(row, factor)]
-    count = sum(BOX[0] in row for row in rows)
-    picture = tag("image", href=jpeg(image, 80), width=size[0], height=size[1])
-    label = f"{Path(rows[0]['path']).name}: {counted(count, 'face')} marked"
-    return tag("svg", picture, marks, viewBox=f"0 0 {size[0]} {size[1]}", role="img", aria_label=label)
+        return {"picture": None}
+    image = resized(view.image, _SIDE)
+    height, width = image.shape[:2]
+    factor = np.array([width / rows[0]["width"], height / rows[0]["height"]])
+    boxed = [row for row in rows if BOX[0] in row]
+    return {
+        "picture": jpeg_address(image, 80),
+        "width": width,
+        "height": height,
+        "label": f"{Path(rows[0]['path']).name}: {counted(len(boxed), 'face')} marked",
+        "faces": [_marks(row, factor) for row in boxed],
+    }
 
 
-def _marks(row: Mapping[str, Any], factor: Any) -> list[Markup]:
-    """The box of a face, with a dark edge so that it is seen on any photo, and its landmarks."""
+def _marks(row: Mapping[str, Any], factor: Any) -> dict[str, Any]:
+    """The box of a face, and its landmarks where they would not hide it."""
     x1, y1, x2, y2 = (np.array([row[name] for name in BOX]).reshape(2, 2) * factor).ravel().tolist()
-    place = {"x": f"{x1:.1f}", "y": f"{y1:.1f}", "width": f"{x2 - x1:.1f}", "height": f"{y2 - y1:.1f}"}
-    kind = "box doubtful" if row["status"] == "doubtful" else "box"
-    marks = [tag("rect", class_="halo", **place), tag("rect", class_=kind, **place)]
-    if x2 - x1 >= _SMALL * _SIDE:
-        radius = f"{min(5.0, max(2.0, (x2 - x1) / 18)):.1f}"
-        points = np.array([row[name] for name in LANDMARKS]).reshape(5, 2) * factor
-        marks += [
-            tag("circle", class_="dot", cx=f"{x:.1f}", cy=f"{y:.1f}", r=radius) for x, y in points.tolist()
-        ]
-    return marks
+    points = np.array([row[name] for name in LANDMARKS]).reshape(5, 2) * factor
+    large = x2 - x1 >= _SMALL * _SIDE
+    return {
+        "class": "box doubtful" if row["status"] == "doubtful" else "box",
+        **{"x": f"{x1:.1f}", "y": f"{y1:.1f}", "width": f"{x2 - x1:.1f}", "height": f"{y2 - y1:.1f}"},
+        "radius": f"{min(5.0, max(2.0, (x2 - x1) / 18)):.1f}",
+        "landmarks": [(f"{x:.1f}", f"{y:.1f}") for x, y in points.tolist()] if large else [],
+    }

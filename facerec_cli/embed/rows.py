@@ -15,6 +15,7 @@ from facerec_cli.embeddings.records import BOX, LANDMARKS
 from facerec_cli.embeddings.shards import Shard
 from facerec_cli.files import atomic_write
 
+
 def make_shard(results: Iterable[PhotoResult], *, size: int, first: int, crops: Path | None) -> Shard:
     """Turn a range of results into rows and vectors, writing their crops where wished.
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import logging
-import os
 import sqlite3
 import time
 import zlib
@@ -17,8 +16,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import platformdirs
 from numpy.typing import NDArray
+
+from facerec_cli.home import cache_folder
 
 log = logging.getLogger("facerec")
 
@@ -33,10 +33,8 @@ Entry = NDArray[np.float32] | str
 
 
 def cache_path() -> Path:
-    """Where the cache is: in ``FACEREC_HOME``, or the platform's folder for caches."""
-    chosen = os.environ.get("FACEREC_HOME")
-    folder = Path(chosen).expanduser() / "cache" if chosen else platformdirs.user_cache_path("facerec", False)
-    return folder / "embeddings.sqlite"
+    """Where the cache is."""
+    return cache_folder() / "embeddings.sqlite"
 
 
 def content_key(content: bytes, settings: bytes) -> bytes:

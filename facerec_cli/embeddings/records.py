@@ -1,4 +1,4 @@
-"""The records that files of embeddings hold, a dictionary for each row of the table, and tables made of them."""
+"""Tables made of records, which are what files of embeddings hold: a dictionary for each row of the table."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ COLUMNS = (
     "path", "row", "face", "status", "reason", "score", "norm", *BOX, *LANDMARKS,
     "rotation", "width", "height", "crop",
 )  # fmt: skip
-"""The columns of the table that ``facerec embed`` writes, in order. An input has a row for each of its faces, or
-one without ``row`` and ``face``."""
+"""The columns of the table that ``facerec embed`` writes, in order. An input has a row for each of its faces,
+or one without ``row`` and ``face``."""
 
 AGAIN = "Embed the photos again with `facerec embed`."
 
@@ -40,7 +40,7 @@ def table_of(
     Args:
         source: The file.
         vectors: (N, D) floats of any length.
-        records: A dictionary for each face and each photo without one, with ``COLUMNS`` as keys as far as they
+        records: A dictionary for each face and each photo without one, with those of ``COLUMNS`` as keys that
             are known; numbers may be text. None for a plain array.
         description: What the file says of its run.
 

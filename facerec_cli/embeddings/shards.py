@@ -106,7 +106,7 @@ class Shards(ABC):
 
     @abstractmethod
     def fault(self, number: int, photos: Sequence[str]) -> str:
-        """What is wrong with a shard that should be of these photos, as the end of a sentence; "" for nothing."""
+        """What is wrong with a shard that should be of ``photos``, as the end of a sentence; "" for none."""
 
     @abstractmethod
     def counts(self) -> tuple[int, Counter[str]]:

@@ -21,7 +21,9 @@ from facerec_cli.wording import counted
 
 log = logging.getLogger("facerec")
 
-class ModelInfo(NamedTuple):
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
     """Which model made embeddings; empty where nobody knows.
 
     Attributes:
@@ -132,13 +134,13 @@ class EmbeddingTable:
     def select(self, rows: Sequence[int] | NDArray[np.integer[Any]]) -> EmbeddingTable:
         """The table of some of the rows, in the order given."""
         at = np.asarray(rows, np.int64)
-        arrays = {
-            name: getattr(self, name)[at]
-            for name in ("vectors", "numbers", "boxes", "landmarks", "scores", "norms", "sizes")
-        }
-        texts = {name: tuple(getattr(self, name)[row] for row in at) for name in ("statuses", "reasons")}
-        paths = None if self.paths is None else tuple(self.paths[row] for row in at)
-        return replace(self, paths=paths, **arrays, **texts)
+        columns: dict[str, Any] = {}
+        for name in ("vectors", "numbers", "boxes", "landmarks", "scores", "norms", "sizes"):
+            columns[name] = getattr(self, name)[at]
+        for name in ("paths", "statuses", "reasons"):
+            column = getattr(self, name)
+            columns[name] = None if column is None else tuple(column[row] for row in at.tolist())
+        return replace(self, **columns)
 
     def one_per_photo(self, rule: str = "main") -> EmbeddingTable:
         """The table with one face of each photo, photos in the order of their first face.
@@ -159,7 +161,9 @@ class EmbeddingTable:
         chosen = []
         for rows in rows_of.values():
             if len(rows) > 1:
-                rows = list({(self.numbers[r], self.boxes[r].tobytes()): r for r in rows[::-1]}.values())[::-1]
+                rows = list({(self.numbers[r], self.boxes[r].tobytes()): r for r in rows[::-1]}.values())[
+                    ::-1
+                ]
             chosen.append(self._choose(rows, rule))
             size_lacks = np.isfinite(self.boxes[rows[0]]).all() and not np.isfinite(self.sizes[rows[0]]).all()
             unsized += len(rows) > 1 and bool(size_lacks)
@@ -198,8 +202,8 @@ class EmbeddingTable:
             if len(self.vectors) != len(names):
                 raise InputError(
                     f"{self.source!r} has {len(self.vectors):,} rows, the list {len(names):,} photos.",
-                    hint="Without a table of `facerec embed` beside it, row i must be the list's i-th photo in "
-                    "order of first appearance.",
+                    hint="Without a table of `facerec embed` beside it, row i must be the list's i-th photo "
+                    "in order of first appearance.",
                 )
             return Matches(self.vectors, {}, {})
         row_of = {path: row for row, path in enumerate(self.paths)}
@@ -231,12 +235,12 @@ def open_table(path: str | Path) -> EmbeddingTable:
     """Read stored embeddings: what ``facerec embed`` writes, or a plain array of somebody else's.
 
     Args:
-        path: A file of a format of ``registry.EMBEDDING_FORMATS``, with its table beside it where it has one, or
-            a folder of Parquet shards (a path or a URL that ends in a slash).
+        path: A file of a format of ``registry.EMBEDDING_FORMATS``, with its table beside it where it has one,
+            or a folder of Parquet shards or its URL.
 
     Raises:
-        InputError: Not there, no such file, not (N, D) finite vectors other than zero, or a table that does not
-            fit them.
+        InputError: Not there, no such file, not (N, D) finite vectors other than zero, or a table that does
+            not fit them.
         MissingExtraError: The format's package is not installed.
     """
     from facerec_cli.embeddings.formats import format_to_read

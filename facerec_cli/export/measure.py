@@ -3,45 +3,23 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from facerec_cli.errors import ModelError
-from facerec_cli.export.crops import PairCrops
 from facerec_cli.export.parity import Agreement, compare
 from facerec_cli.faces import FaceModel
-from facerec_cli.metrics.scoring import score_pairs
-from facerec_cli.metrics.statistics import Evaluation, OperatingPoint, evaluate
-from facerec_cli.packs.manifest import Threshold
+from facerec_cli.metrics.thresholds import choose
+from facerec_cli.threshold import Threshold
+from facerec_cli.verify.pair_crops import PairCrops, ScoredPairs, evaluate_crops
 
 FARS = (1e-4, 1e-3, 1e-2, 1e-1)
 _SECONDS = 2.0
 _BATCH = 16
 
 Vectors = NDArray[np.float32]
-
-
-@dataclass(frozen=True, slots=True)
-class Verification:
-    """Pairs judged by one model.
-
-    Attributes:
-        scores: (P,) float32 cosines; 0 where a photo showed no face.
-        evaluation: What they say.
-    """
-
-    scores: Vectors
-    evaluation: Evaluation
-
-    def point(self, far: float) -> OperatingPoint | None:
-        """The operating point at ``far``, where it was asked for."""
-        return next((point for point in self.evaluation.tar_at_far if point.far == far), None)
-
-    def largest_change(self, other: Verification) -> float:
-        """The largest difference of a pair's cosine to the one that ``other`` gave it."""
-        return float(np.abs(self.scores - other.scores).max(initial=0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,18 +38,7 @@ class Measurement:
     agreement: Agreement
     mean_cosine: float
     crops_per_second: float
-    verification: Verification | None
-
-
-def verification(vectors: Vectors, pairs: PairCrops, fars: tuple[float, ...] = FARS) -> Verification:
-    """Judge the pairs by the embeddings (K, D) of their crops."""
-    units = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-    first, second = pairs.row[pairs.pairs.first], pairs.row[pairs.pairs.second]
-    failed = (first < 0) | (second < 0)
-    scores = score_pairs(units.astype(np.float32), np.maximum(first, 0), np.maximum(second, 0))
-    scores[failed] = 0
-    judged = evaluate(scores, pairs.pairs.same, failed=failed, folds=pairs.pairs.fold, fars=fars)
-    return Verification(scores, judged)
+    verification: ScoredPairs | None
 
 
 def measure(
@@ -107,25 +74,18 @@ def measure(
         agreement=compare(reference, found),
         mean_cosine=float(cosine.mean()),
         crops_per_second=_speed(model, crops),
-        verification=None if pairs is None else verification(model.encode(pairs.crops), pairs, fars),
+        verification=None if pairs is None else evaluate_crops(pairs, model.encode(pairs.crops), fars),
     )
 
 
-def threshold(
-    judged: Verification, far: float, pairs: PairCrops, name: str, *, flip: bool
-) -> Threshold | None:
-    """The default threshold that ``judged`` supports at ``far``; None where it has too few pairs."""
-    point = judged.point(far)
-    if point is None or point.threshold is None:
-        return None
-    counts = judged.evaluation.pairs
+def threshold(scored: ScoredPairs, far: float, name: str, *, flip: bool) -> Threshold | str:
+    """The default threshold that the pairs of the list ``name`` support at ``far``, or why there is none."""
     flips = "flip in the graph" if flip else "no flip"
-    return Threshold(
-        value=float(np.clip(point.threshold, -1, 1)),
-        far=far,
-        data=f"{name}, {counts.total:,} pairs, {flips}",
-        impostor_pairs=counts.different - counts.failed_different,
-    )
+    data = f"{name}, {scored.evaluation.pairs.total:,} pairs, {flips}"
+    found = choose(scored.evaluation, far, data=data)
+    if isinstance(found, str):
+        return found
+    return replace(found, value=float(np.clip(found.value, -1, 1)))  # as far as rounding goes
 
 
 def _speed(model: FaceModel, crops: NDArray[np.uint8]) -> float:

@@ -20,8 +20,8 @@ from facerec_cli.errors import ModelError
 from facerec_cli.export.onnx_graph import ExportedNetwork
 from facerec_cli.export.settings import TOLERANCE, GraphOptions
 from facerec_cli.faces.encode import network_input
-from facerec_cli.faces.runtime.installed import import_onnxruntime
 from facerec_cli.packs.manifest import EncoderSpec
+from facerec_cli.runtime import import_onnxruntime
 
 if TYPE_CHECKING:
     from onnx import ModelProto

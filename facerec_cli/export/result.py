@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from facerec_cli.export.measure import Measurement, Verification
+from facerec_cli.export.measure import Measurement
 from facerec_cli.export.parity import ParityRow
 from facerec_cli.packs.manifest import ModelPack
+from facerec_cli.verify.pair_crops import ScoredPairs
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class ExportReport:
         parity: One row for each provider and batch size.
         crops: What parity was checked on.
         real_crops: Whether they show faces.
-        torch: Verification by PyTorch on the pairs, where they were given.
+        torch: The pairs scored by PyTorch, where they were given.
         registered: Names in the registry.
     """
 
@@ -46,5 +47,5 @@ class ExportReport:
     parity: tuple[ParityRow, ...]
     crops: str
     real_crops: bool
-    torch: Verification | None
+    torch: ScoredPairs | None
     registered: tuple[str, ...]

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from facerec_cli.errors import InputError, ModelError
 from facerec_cli.faces.align import similarity, template, warp
 from facerec_cli.faces.detectors.detector import Detector
-from facerec_cli.faces.encoder import Encoder
+from facerec_cli.faces.encoder import OnnxEncoder
 from facerec_cli.faces.face import Face
 from facerec_cli.faces.proof import prove_encoder
 from facerec_cli.faces.views import View
-from facerec_cli.packs.manifest import DetectorSpec, ModelPack
-from facerec_cli.packs.resolve import open_pack, pack_hash
+from facerec_cli.packs.manifest import ModelPack
+from facerec_cli.packs.resolve import detector_of, open_pack, pack_hash
 from facerec_cli.registry import DEFAULT_PACK
 
 Image = NDArray[np.uint8]
@@ -26,11 +26,6 @@ log = logging.getLogger("facerec")
 
 FAINT = 0.5
 """The part of the pack's detection score that is asked of a face in a photo where no other is found."""
-
-
-def model_hash(pack: ModelPack) -> str:
-    """The sha256 (hexadecimal) of what decides an embedding: detector, encoder and preprocessing."""
-    return pack_hash(pack)
 
 
 def open_model(
@@ -68,7 +63,7 @@ class FaceModel:
     Attributes:
         pack: The pack that was opened.
         provider: What the encoder really runs on: cpu, cuda, tensorrt, coreml or openvino.
-        hash: :func:`model_hash` of the pack.
+        hash: :func:`packs.resolve.pack_hash` of the pack.
         input_size: (width, height) of an aligned crop.
         embedding_size: D.
     """
@@ -81,7 +76,7 @@ class FaceModel:
         self.input_size = encoder.input_size
         self.embedding_size = encoder.embedding_size
         self._template = template(encoder.template, encoder.input_size)
-        self._encoder = Encoder(encoder, pack.encoder_path, device=device, threads=threads)
+        self._encoder = OnnxEncoder(encoder, pack.encoder_path, device=device, threads=threads)
         network = self._encoder.network
         self.provider = network.device
         if pack.unproved:
@@ -93,13 +88,13 @@ class FaceModel:
             )
         self._detector: Detector | None = None
         if detector:
-            spec, path = _detector_of(pack)
+            spec, path = detector_of(pack)
             self._detector = Detector(spec, path, device=device, threads=threads)
 
     @property
     def hash(self) -> str:
         """What threshold cards and caches are bound to."""
-        return model_hash(self.pack)
+        return pack_hash(self.pack)
 
     @property
     def faint_score(self) -> float:
@@ -181,14 +176,5 @@ class FaceModel:
             raise InputError(
                 f"Crops must be (N, {height}, {width}, 3) uint8 BGR, not {crops.shape} {crops.dtype}."
             )
-        out = self._encoder.embed(crops, batch_size)
-        return out + self._encoder.embed(crops[:, :, ::-1], batch_size) if flip else out
-
-
-def _detector_of(pack: ModelPack) -> tuple[DetectorSpec, Path]:
-    """The pack's detector, or the default pack's where it brings none."""
-    if pack.detector is None or pack.detector_path is None:
-        default = open_pack(f"pack:{DEFAULT_PACK}")
-        assert default.detector is not None and default.detector_path is not None
-        return default.detector, default.detector_path
-    return pack.detector, pack.detector_path
+        out = self._encoder.encode(crops, batch_size)
+        return out + self._encoder.encode(crops[:, :, ::-1], batch_size) if flip else out

@@ -1,45 +1,82 @@
-"""All pairs of N photos at once: exact statistics of N (N - 1) / 2 scores in bounded memory.
+"""Each row of a table against each of another, or of itself, in bounded memory.
 
-The scores are made twice, tile by tile, as matrix products: once to count them in fine bins, once to keep
-those of the few bins in which an answer lies (see ``distribution.py``). Photos are sorted by person, so that
-same pairs lie in a band along the diagonal and all other tiles hold different pairs only.
+:func:`tiles` makes the scores block by block as matrix products; search (``identification.py``) and
+clustering can take it as it is. :func:`evaluate_all_pairs` has the exact statistics of N (N - 1) / 2 scores:
+they are made twice, once to count them in fine bins, once to keep those of the few bins in which an answer
+lies (see ``scores.py``). Photos are sorted by person, so that genuine pairs lie in a band along the diagonal.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from facerec_cli.errors import InputError
-from facerec_cli.faces.runtime.installed import default_threads
-from facerec_cli.metrics.distribution import Binning, Counts, Distribution, bins_to_open
-from facerec_cli.metrics.statistics import (
-    DEFAULT_FARS,
+from facerec_cli.metrics.evaluate import (
     MAX_PAIRS_FOR_FOLDS,
-    Measured,
+    Evaluation,
     PairCounts,
-    summarise,
+    from_distributions,
     too_many_for_folds,
 )
+from facerec_cli.metrics.roc import DEFAULT_FARS, bins_to_open
+from facerec_cli.metrics.scores import Binning, Distribution, Vectors
 from facerec_cli.progress import Progress, silent
+from facerec_cli.runtime import usable_cores
 
 ROWS, COLUMNS = 1024, 8192  # a tile of 32 MB: large enough for BLAS, small enough for any machine
-_KEPT_FOR_AUC = 1 << 25  # 128 MB
+_SORTED_FOR_AUC = 1 << 25  # 128 MB
 
-Tile = tuple[NDArray[np.float32], NDArray[np.int8] | None]
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """A block of scores.
+
+    Attributes:
+        rows: Which rows of the first table.
+        columns: Which rows of the second.
+        scores: (R, C) float32 dot products, in a buffer that the next tile overwrites.
+    """
+
+    rows: slice
+    columns: slice
+    scores: NDArray[np.float32]
+
+
+def tiles(first: Vectors, second: Vectors | None = None) -> Iterator[Tile]:
+    """The matrix ``first @ second.T``, block by block; memory for one block of at most 32 MB.
+
+    Args:
+        first: (N, D) float32; for cosines of unit length.
+        second: (M, D) float32. None compares ``first`` with itself, each two rows once: only blocks that
+            reach above the diagonal are made, and of those on it only the part above it counts.
+
+    Yields:
+        Blocks, the rows of ``first`` from the top, and for each of them the rows of ``second``.
+    """
+    table = first if second is None else second
+    buffer = np.empty(ROWS * COLUMNS, np.float32)
+    for a in range(0, len(first), ROWS):
+        b = min(a + ROWS, len(first))
+        for c in range(a if second is None else 0, len(table), COLUMNS):
+            d = min(c + COLUMNS, len(table))
+            scores = buffer[: (b - a) * (d - c)].reshape(b - a, d - c)
+            np.matmul(first[a:b], table[c:d].T, out=scores)
+            yield Tile(slice(a, b), slice(c, d), scores)
 
 
 def evaluate_all_pairs(
-    vectors: NDArray[np.float32],
+    vectors: Vectors,
     identity: NDArray[np.int64],
     *,
     failed: NDArray[np.bool_] | None = None,
     fars: Sequence[float] = DEFAULT_FARS,
     progress: Progress = silent,
-) -> Measured:
+) -> Evaluation:
     """Compare each photo with each other.
 
     Args:
@@ -57,109 +94,90 @@ def evaluate_all_pairs(
         raise InputError("Comparing all pairs takes at least two photos with an embedding.")
     order = np.argsort(identity, kind="stable")
     order = order[~fail[order]]
-    x, people = np.ascontiguousarray(vectors[order]), identity[order]
-    pairs = _count_pairs(identity, fail)
+    units, people = np.ascontiguousarray(vectors[order]), identity[order]
     binning = Binning(-1.0, 1.0)
-    total = 2 * (len(x) * (len(x) - 1) // 2)
-    done = 0
-    counts: list[Counts] = [np.zeros(binning.bins, np.int64) for _ in range(2)]
-    sums = np.zeros(2)
-    with ThreadPoolExecutor(default_threads()) as pool:
-        for scores, same in tiles(x, people):
-            genuine, impostor = split(scores, same)
+    counts = [np.zeros(binning.bins, np.int64) for _ in ("genuine", "impostor")]
+    sums = np.zeros(2)  # of the genuine scores and of their squares
+    total, done = len(units) * (len(units) - 1), 0
+    with ThreadPoolExecutor(usable_cores()) as pool:
+        for genuine, impostor in _classes(units, people):
             counts[0] += binning.histogram(binning.index(genuine))
-            for part in pool.map(lambda s: binning.histogram(binning.index(s)), _stripes(impostor)):
+            for part in pool.map(lambda s: binning.histogram(binning.index(s)), impostor):
                 counts[1] += part
             wide = genuine.astype(np.float64)
             sums += wide.sum(), np.dot(wide, wide)
-            done += genuine.size + impostor.size
+            done += genuine.size + sum(part.size for part in impostor)
             progress(done, total)
-        opened = bins_to_open(counts[0], counts[1], fars, budget=_KEPT_FOR_AUC)
-        kept: tuple[list[NDArray[np.float32]], ...] = ([], [])
-        for scores, same in tiles(x, people):
-            genuine, impostor = split(scores, same)
-            kept[0].append(genuine[opened[binning.index(genuine)]])
-            kept[1].extend(pool.map(lambda s: s[opened[binning.index(s)]], _stripes(impostor)))
-            done += genuine.size + impostor.size
+        opened = bins_to_open(counts[0], counts[1], fars, budget=_SORTED_FOR_AUC)
+        values: tuple[list[NDArray[np.float32]], ...] = ([], [])
+        for genuine, impostor in _classes(units, people):
+            values[0].append(genuine[opened[binning.index(genuine)]])
+            values[1].extend(pool.map(lambda s: s[opened[binning.index(s)]], impostor))
+            done += genuine.size + sum(part.size for part in impostor)
             progress(done, total)
-    genuine, impostor = (np.concatenate(k) if k else np.zeros(0, np.float32) for k in kept)
-    alike = Distribution(binning, counts[0], opened, genuine)
-    unlike = Distribution(binning, counts[1], opened, impostor)
-    moments = _moments(x, sums, alike.size, unlike.size)
+    moments = _moments(units, sums, int(counts[0].sum()), int(counts[1].sum()))
+    classes = [
+        Distribution(binning, count, opened, np.concatenate(parts), moment)
+        for count, parts, moment in zip(counts, values, moments, strict=True)
+    ]
+    pairs = _count_pairs(identity, fail)
     reason = too_many_for_folds(pairs.total)
     if pairs.total <= MAX_PAIRS_FOR_FOLDS:  # a caller of the library may use this for few photos
         reason = "photos compared tile by tile are not cut into folds"
-    return Measured(summarise(alike, unlike, pairs, moments, accuracy=reason, fars=fars), alike, unlike)
+    return from_distributions(classes[0], classes[1], pairs, accuracy=reason, fars=fars)
 
 
-def tiles(x: NDArray[np.float32], people: NDArray[np.int64]) -> Iterator[Tile]:
-    """The upper triangle of the Gram matrix, in tiles.
+def _classes(
+    units: Vectors, people: NDArray[np.int64]
+) -> Iterator[tuple[NDArray[np.float32], list[NDArray[np.float32]]]]:
+    """The scores of each tile by class.
 
     Args:
-        x: (N, D) float32, sorted by person.
+        units: (N, D) float32, sorted by person.
         people: (N,) ascending.
 
     Yields:
-        Scores (R, C) float32 in a buffer that the next tile overwrites, and a mask: None where all of them
-        are of different pairs, else (R, C) int8 with 1 for same, 0 for different, -1 for the other triangle.
+        (G,) scores of genuine pairs, and those of impostor pairs in parts of any shape that fit a core's
+        cache. They may share the tile's buffer.
     """
-    buffer = np.empty(ROWS * COLUMNS, np.float32)
-    n = len(x)
-    for a in range(0, n, ROWS):
-        b = min(a + ROWS, n)
-        end = int(np.searchsorted(people, people[b - 1], side="right"))  # the band of same pairs ends here
-        for first, last, mixed in ((a, end, True), (end, n, False)):
-            for c in range(first, last, COLUMNS):
-                d = min(c + COLUMNS, last)
-                scores = buffer[: (b - a) * (d - c)].reshape(b - a, d - c)
-                np.matmul(x[a:b], x[c:d].T, out=scores)
-                mask = None
-                if mixed:
-                    mask = (people[a:b, None] == people[None, c:d]).astype(np.int8)
-                    mask[np.arange(c, d)[None, :] <= np.arange(a, b)[:, None]] = -1
-                yield scores, mask
-
-
-def split(
-    scores: NDArray[np.float32], mask: NDArray[np.int8] | None
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The tile's scores of same and of different pairs, both one-dimensional."""
-    if mask is None:
-        return np.zeros(0, np.float32), scores.reshape(-1)
-    return scores[mask == 1], scores[mask == 0]
-
-
-def _stripes(scores: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-    """Parts that fit a core's cache."""
-    step = 1 << 18
-    return [scores[start : start + step] for start in range(0, scores.size, step)]
+    for tile in tiles(units):
+        rows, columns = tile.rows, tile.columns
+        # Right of the last row's person these rows have nobody, so all pairs there are impostor pairs.
+        end = int(np.searchsorted(people, people[rows.stop - 1], side="right"))
+        end = min(max(end, columns.start), columns.stop)
+        mixed, others = np.split(tile.scores, [end - columns.start], axis=1)
+        same = people[rows, None] == people[None, columns.start : end]
+        above = np.arange(columns.start, end) > np.arange(rows.start, rows.stop)[:, None]
+        step = max(1, (1 << 18) // max(1, others.shape[1]))
+        parts = [others[start : start + step] for start in range(0, len(others), step)]
+        yield mixed[same & above], [mixed[~same & above], *(parts if others.size else [])]
 
 
 def _moments(
-    x: NDArray[np.float32], genuine: NDArray[np.float64], same: int, different: int
+    units: Vectors, genuine: NDArray[np.float64], genuine_pairs: int, impostor_pairs: int
 ) -> tuple[tuple[float, float], tuple[float, float]]:
     """Mean and variance of both classes; the sums over all pairs follow from the vectors alone."""
-    wide = x.astype(np.float64)
+    wide = units.astype(np.float64)
     squared = np.einsum("nd,nd->n", wide, wide)
     gram = wide.T @ wide
     total = wide.sum(axis=0)
     everything = np.array([total @ total - squared.sum(), (gram * gram).sum() - squared @ squared]) / 2
 
-    def moments(sums: NDArray[np.float64], n: int) -> tuple[float, float]:
-        if n < 2:
+    def moments(sums: NDArray[np.float64], pairs: int) -> tuple[float, float]:
+        if pairs < 2:
             return float(sums[0]), 0.0
-        mean = float(sums[0] / n)
-        return mean, max(0.0, float(sums[1] - n * mean * mean) / (n - 1))
+        mean = float(sums[0] / pairs)
+        return mean, max(0.0, float(sums[1] - pairs * mean * mean) / (pairs - 1))
 
-    return moments(genuine, same), moments(everything - genuine, different)
+    return moments(genuine, genuine_pairs), moments(everything - genuine, impostor_pairs)
 
 
 def _count_pairs(identity: NDArray[np.int64], failed: NDArray[np.bool_]) -> PairCounts:
     def counts(people: NDArray[np.int64]) -> tuple[int, int]:
         each = np.unique(people, return_counts=True)[1]
-        same = int((each * (each - 1) // 2).sum())
-        return same, people.size * (people.size - 1) // 2 - same
+        genuine = int((each * (each - 1) // 2).sum())
+        return genuine, people.size * (people.size - 1) // 2 - genuine
 
-    same, different = counts(identity)
-    scored_same, scored_different = counts(identity[~failed])
-    return PairCounts(same + different, same, different, same - scored_same, different - scored_different)
+    genuine, impostor = counts(identity)
+    scored = counts(identity[~failed])
+    return PairCounts(genuine + impostor, genuine, impostor, genuine - scored[0], impostor - scored[1])

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from facerec_cli.metrics.roc import threshold_between
+
 DEFAULT_FOLDS = 10
 #: Where the more frequent kind has a larger part of the scored pairs, accuracy is balanced accuracy.
 MOST_OF_ONE_KIND = 0.55
@@ -82,24 +84,6 @@ def stratified_folds(same: NDArray[np.bool_]) -> NDArray[np.int64] | None:
     return folds
 
 
-def between(lower: float, upper: float, kind: type[np.floating[Any]] = np.float64) -> float:
-    """A threshold that accepts ``upper`` and rejects ``lower``: their midpoint, or ``upper`` without one.
-
-    Args:
-        lower: The highest score to reject.
-        upper: The lowest score to accept, or infinity.
-        kind: The type of the scores. The threshold is a number of that type, so that it parts the scores in
-            the same way whether they are compared in that type or in float64. Above the highest score it is
-            never a denormal number: where those are flushed to zero, as in a process that has trained or
-            exported a network, it would not be above a score of 0.
-    """
-    if not np.isfinite(upper):
-        above, normal = float(np.nextafter(kind(lower), kind(np.inf))), float(np.finfo(kind).tiny)
-        return above if abs(above) >= normal else normal
-    middle = float(kind(lower + (upper - lower) / 2))
-    return middle if lower < middle <= upper else upper
-
-
 def kind_for(same: int, different: int) -> str:
     """Which accuracy so many scored pairs of each kind can have: ``accuracy`` or ``balanced accuracy``."""
     return PLAIN if max(same, different) <= MOST_OF_ONE_KIND * (same + different) else BALANCED
@@ -129,7 +113,7 @@ def best_threshold(scores: NDArray[Any], same: NDArray[np.bool_], kind: str = PL
     if cut == 0:
         return float(scores[0])
     upper = float(scores[cut]) if cut < scores.size else np.inf
-    return between(float(scores[cut - 1]), upper, scores.dtype.type)
+    return threshold_between(float(scores[cut - 1]), upper, scores.dtype.type)
 
 
 def fold_accuracy(

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec_cli.errors import InputError
-from facerec_cli.metrics.statistics import wilson_interval
+from facerec_cli.metrics.roc import wilson_interval
 from facerec_cli.pairs.names import Key, has_suffix, path_key, path_parts
 from facerec_cli.tables.rows import (
     PATH_WORDS,

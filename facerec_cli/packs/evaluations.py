@@ -8,7 +8,7 @@ from typing import Any
 
 from facerec_cli.errors import ModelError
 from facerec_cli.packs.foreign import inside
-from facerec_cli.packs.manifest import ModelPack, Threshold
+from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.packs.manifest_toml import EVALUATIONS
 from facerec_cli.packs.resolve import pack_hash
 
@@ -38,15 +38,3 @@ def read_evaluations(pack: ModelPack) -> list[tuple[str, dict[str, Any]]]:
             continue
         found.append((path.stem, document))
     return found
-
-
-def threshold_with_flip(pack: ModelPack, far: float) -> Threshold | None:
-    """The threshold that an evaluation with ``--flip`` has at ``far``; None where there is none."""
-    for name, document in read_evaluations(pack):
-        if (document.get("settings") or {}).get("flip") is not True:
-            continue
-        for point in document.get("tar_at_far") or []:
-            if point.get("far") == far and point.get("threshold") is not None:
-                data = f"{document.get('source') or name}, flip"
-                return Threshold(point["threshold"], far, data, int(document.get("different_pairs") or 0))
-    return None

@@ -6,18 +6,7 @@ import os
 import shlex
 from pathlib import Path
 
-import platformdirs
-
-
-def home() -> Path:
-    """The user's folder: ``FACEREC_HOME``, or the platform's place for an application's data.
-
-    It is not created here.
-    """
-    chosen = os.environ.get("FACEREC_HOME")
-    if chosen:
-        return Path(chosen).expanduser().absolute()
-    return platformdirs.user_data_path("facerec", appauthor=False)
+from facerec_cli.home import home
 
 
 def user_packs() -> Path:

@@ -13,7 +13,7 @@ import tomli_w
 
 from facerec_cli.errors import ModelError
 from facerec_cli.files import write_file
-from facerec_cli.packs.folders import home
+from facerec_cli.home import home
 from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.packs.store import HOME_HINT
 

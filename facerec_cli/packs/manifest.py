@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from facerec_cli.spelling import both_spellings
+from facerec_cli.threshold import Threshold
 
 Color = Literal["rgb", "bgr"]
 MIN_SIZE, MAX_SIZE = 2, 65536  # numbers of an embedding
@@ -113,23 +114,6 @@ class EncoderSpec:
     normalized: bool = False
     layout: Literal["nchw", "nhwc"] = "nchw"
     output_name: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Threshold:
-    """A cosine above which two faces are called the same person, and where that comes from.
-
-    Attributes:
-        value: Cosine similarity, -1..1.
-        far: False accept rate that it was chosen for.
-        data: The labelled pairs that it was chosen on, and the settings (flip or not).
-        impostor_pairs: How many different-person pairs that data has.
-    """
-
-    value: float
-    far: float
-    data: str
-    impostor_pairs: int
 
 
 @both_spellings("licence")

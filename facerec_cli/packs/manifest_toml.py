@@ -81,9 +81,9 @@ from facerec_cli.packs.manifest import (
     License,
     ModelPack,
     Provenance,
-    Threshold,
 )
 from facerec_cli.registry import DETECTORS
+from facerec_cli.threshold import Threshold
 
 SCHEMA = 2  # 1 had the other spelling of color, normalized and license; both are read
 MANIFEST = "pack.toml"
@@ -153,6 +153,7 @@ def to_document(pack: ModelPack, *, schema: int = SCHEMA) -> dict[str, Any]:
     """
     values = dataclasses.asdict(pack)
     del values["folder"], values["unproved"]
+    values["threshold"] = pack.threshold and pack.threshold.manifest()
     document = {"schema": schema, **(_first_spelling(values) if schema == 1 else values)}
     plain = json.loads(json.dumps(document))  # tuples become lists
     return {key: _without_none(value) for key, value in plain.items() if value not in (None, {}, [])}

@@ -129,9 +129,9 @@ def _settings(settings: dict[str, Any]) -> str:
 
 
 def _threshold(pack: ModelPack) -> str:
-    if pack.threshold is None:
-        return f"\n\nDefault threshold: {NOT_MEASURED}."
     t = pack.threshold
+    if t is None or t.far is None:
+        return f"\n\nDefault threshold: {NOT_MEASURED}."
     return (
         f"\n\nDefault threshold: cosine {t.value:.4f}, for FAR {one_in(t.far)} on {t.data} "
         f"({t.impostor_pairs:,} different-person pairs)."

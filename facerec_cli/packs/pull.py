@@ -13,12 +13,12 @@ from urllib.request import url2pathname
 
 from facerec_cli.errors import ModelError, UsageError
 from facerec_cli.files import output_error, sha256_of
+from facerec_cli.home import home
 from facerec_cli.locks import exclusive
 from facerec_cli.packs import licenses as licences
 from facerec_cli.packs.archive import extract
 from facerec_cli.packs.check import prove_files
 from facerec_cli.packs.download import Patience, download
-from facerec_cli.packs.folders import home
 from facerec_cli.packs.known import known_packs
 from facerec_cli.packs.manifest import DetectorSpec, EncoderSpec, ModelPack
 from facerec_cli.packs.resolve import find, open_installed

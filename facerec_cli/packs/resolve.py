@@ -154,24 +154,26 @@ def pack_hash(pack: ModelPack) -> str:
     Covers the recognition network, the detector (the default pack's where ``pack`` has none) and the
     preprocessing of both; not names, texts or the threshold. Caches and threshold cards are bound to it.
     """
-    folder, detector = pack.folder, pack.detector
-    if detector is None:
-        default = open_pack(NAME_PREFIX + DEFAULT_PACK)
-        folder, detector = default.folder, default.detector
-    parts = [_identity(pack.encoder, pack.folder)]
-    parts += [_identity(detector, folder)] if detector else []
+    parts = [_identity(pack.encoder, pack.encoder_path), _identity(*detector_of(pack))]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def _identity(spec: EncoderSpec | DetectorSpec, folder: Path) -> dict[str, object]:
+def detector_of(pack: ModelPack) -> tuple[DetectorSpec, Path]:
+    """The detector that finds the faces for a pack, and its file: the default pack's where it brings none."""
+    if pack.detector is None or pack.detector_path is None:
+        return detector_of(open_pack(NAME_PREFIX + DEFAULT_PACK))
+    return pack.detector, pack.detector_path
+
+
+def _identity(spec: EncoderSpec | DetectorSpec, path: Path) -> dict[str, object]:
     values = dataclasses.asdict(spec)
-    file = values.pop("file")
+    del values["file"]
     if values.get("output_name", "") is None:
         del values["output_name"]  # identities are older than this key
     for first, now in _FIRST_NAMES.items():
         if now in values:
             values[first] = values.pop(now)
-    return {**values, "sha256": values["sha256"] or sha256_of(folder / file)}
+    return {**values, "sha256": values["sha256"] or sha256_of(path)}
 
 
 def _warn_of_other_files(entry: Installed, pack: ModelPack) -> None:

@@ -17,10 +17,11 @@ from pathlib import Path
 
 from facerec_cli.errors import ModelError, UsageError
 from facerec_cli.files import output_error, sha256_of
+from facerec_cli.home import home
 from facerec_cli.locks import exclusive
 from facerec_cli.packs.check import Finding, check, prove_files
 from facerec_cli.packs.combine import is_detector_file, with_detector
-from facerec_cli.packs.folders import home, user_packs
+from facerec_cli.packs.folders import user_packs
 from facerec_cli.packs.foreign import inside
 from facerec_cli.packs.known import known_packs
 from facerec_cli.packs.manifest import ModelPack

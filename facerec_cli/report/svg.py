@@ -13,7 +13,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from facerec_cli.report.html import text as escape
+from facerec_cli.report.pages import render
 from facerec_cli.wording import percent
 
 WIDTH, HEIGHT = 360, 270
@@ -76,7 +76,7 @@ def plot(
     marks: Sequence[tuple[str, float, float, str]] = (),
     rules: Sequence[tuple[float, str]] = (),
 ) -> str:
-    """One plot as an ``<svg>`` element.
+    """One plot as the text of an ``<svg>`` element (``templates/plot.svg``).
 
     Args:
         title: Read out by screen readers.
@@ -88,48 +88,44 @@ def plot(
         rules: (x, text) of dashed vertical lines.
     """
     across, up = partial(_x, x), partial(_y, y)
-    parts = [
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">'
-        f"<title>{escape(title)}</title>"
-    ]
+    right, bottom = WIDTH - _RIGHT, HEIGHT - _BOTTOM
     shown = _with_room([text for _, text in x.ticks], WIDTH - _LEFT - _RIGHT)
-    bottom, right = HEIGHT - _BOTTOM, WIDTH - _RIGHT
-    for value, text in x.ticks:
-        at = across(np.array([value]))[0]
-        parts.append(f'<line class="grid" x1="{at:.1f}" y1="{_TOP}" x2="{at:.1f}" y2="{bottom}"/>')
-        if text in shown:
-            parts.append(f'<text x="{at:.1f}" y="{bottom + 16}" text-anchor="middle">{text}</text>')
-    for value, text in y.ticks:
-        at = up(np.array([value]))[0]
-        parts.append(f'<line class="grid" x1="{_LEFT}" y1="{at:.1f}" x2="{right}" y2="{at:.1f}"/>')
-        parts.append(f'<text x="{_LEFT - 8}" y="{at + 4:.1f}" text-anchor="end">{text}</text>')
-    middle = (_TOP + bottom) / 2
-    parts.append(
-        f'<text class="axis" x="{(_LEFT + right) / 2}" y="{HEIGHT - 8}" text-anchor="middle">{x.label}</text>'
-        f'<text class="axis" x="12" y="{middle}" text-anchor="middle" '
-        f'transform="rotate(-90 12 {middle})">{y.label}</text>'
+    across_ticks, up_ticks = (
+        scale(np.array([value for value, _ in axis.ticks])) for scale, axis in ((across, x), (up, y))
     )
-    for name, xs, ys in areas:
-        body = f"{_path(across(xs), up(ys))}V{bottom}H{across(xs[:1])[0]:.1f}Z"
-        parts.append(f'<path class="area {name}" d="{body}"/>')
-    for name, xs, ys in lines:
-        parts.append(f'<path class="line {name}" d="{_path(across(xs), up(ys))}"/>')
-    for value, text in rules:
-        at = across(np.array([value]))[0]
-        room = right - at > _LETTER * len(text) + 6
-        side, anchor = (6, "start") if room else (-6, "end")
-        parts.append(
-            f'<line class="rule" x1="{at:.1f}" y1="{_TOP}" x2="{at:.1f}" y2="{bottom}"/>'
-            f'<text class="note" x="{at + side:.1f}" y="{_TOP + 12}" text-anchor="{anchor}">'
-            f"{escape(text)}</text>"
-        )
-    for name, a, b, text in marks:
-        px, py = across(np.array([a]))[0], up(np.array([b]))[0]
-        parts.append(
-            f'<circle class="mark {name}" cx="{px:.1f}" cy="{py:.1f}" r="4.5"><title>{escape(text)}</title>'
-            "</circle>"
-        )
-    return "".join(parts) + "</svg>"
+    return render(
+        "plot.svg",
+        title=title,
+        width=WIDTH,
+        height=HEIGHT,
+        left=_LEFT,
+        right=right,
+        top=_TOP,
+        bottom=bottom,
+        middle=(_TOP + bottom) / 2,
+        x_label=x.label,
+        y_label=y.label,
+        columns=[
+            (f"{at:.1f}", text if text in shown else "")
+            for at, (_, text) in zip(across_ticks, x.ticks, strict=True)
+        ],
+        rows=[(f"{at:.1f}", f"{at + 4:.1f}", text) for at, (_, text) in zip(up_ticks, y.ticks, strict=True)],
+        areas=[
+            (name, f"{_path(across(xs), up(ys))}V{bottom}H{across(xs[:1])[0]:.1f}Z") for name, xs, ys in areas
+        ],
+        lines=[(name, _path(across(xs), up(ys))) for name, xs, ys in lines],
+        rules=[_rule(across(np.array([value]))[0], text, right) for value, text in rules],
+        marks=[
+            (name, f"{across(np.array([a]))[0]:.1f}", f"{up(np.array([b]))[0]:.1f}", text)
+            for name, a, b, text in marks
+        ],
+    )
+
+
+def _rule(at: float, text: str, right: float) -> tuple[str, str, str, str]:
+    """Where a dashed line is, and where its text: on its right side if there is room, else on its left."""
+    room = right - at > _LETTER * len(text) + 6
+    return f"{at:.1f}", f"{at + 6 if room else at - 6:.1f}", "start" if room else "end", text
 
 
 def _with_room(ticks: Sequence[str], width: float) -> list[str]:

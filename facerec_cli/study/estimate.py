@@ -11,7 +11,7 @@ from facerec_cli.study.judge import embed_speed
 from facerec_cli.study.protocol import BEFORE
 from facerec_cli.study.run import Job, starts_at_means
 from facerec_cli.study.subsets import conditions_of
-from facerec_cli.training.config import changed
+from facerec_cli.training.compose import changed
 from facerec_cli.training.defaults import PHOTOS_OF_EACH
 
 _STEPS = 3  # the first of them is not counted: it is slower than the others

@@ -20,10 +20,10 @@ from facerec_cli.errors import UsageError
 from facerec_cli.files import write_file, writing
 from facerec_cli.outputs import refuse_existing
 from facerec_cli.resume import Fingerprint
+from facerec_cli.settings import to_tables
 from facerec_cli.study.materials import Materials
 from facerec_cli.study.protocol import Protocol
 from facerec_cli.study.run import TRACES, Job
-from facerec_cli.training.config import to_document
 
 MARKER = "study.json"
 #: What only the comparison uses: it may change between two calls, and no run is lost by it.
@@ -127,7 +127,7 @@ def _refuse_other_settings(protocol: Protocol, out: Path) -> None:
 
 
 def _document(protocol: Protocol) -> dict[str, Any]:
-    return {**protocol.document(), "arms": {name: to_document(arm) for name, arm in protocol.arms.items()}}
+    return {**protocol.document(), "arms": {name: to_tables(arm) for name, arm in protocol.arms.items()}}
 
 
 def _made_from(materials: Materials) -> dict[str, str]:

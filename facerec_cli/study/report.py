@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from facerec_cli.files import write_file
-from facerec_cli.report.html import Markup, Row, data_address, figure, join, page, table, tag
+from facerec_cli.report import pages
+from facerec_cli.report.pictures import data_address
 from facerec_cli.study.figures import det, measured_subsets, roc, similarities, style_of
 from facerec_cli.study.finding import finding
 from facerec_cli.study.tables import Table, arm_words, facts, markdown, subset_words, tables
@@ -38,93 +39,55 @@ def write_reports(results: Mapping[str, Any], out: Path, crops: Path) -> tuple[P
 
 def render(results: Mapping[str, Any], crops: Path) -> str:
     """The report as HTML; it loads nothing else."""
-    name, arms = results["protocol"]["study"]["name"], list(results["arms"])
-    deciding, others = _parted(tables(results), 1 + len(results["differences"]))
-    keys = [tag("span", tag("i", class_=f"key a{i}"), arm_words(arm), " ") for i, arm in enumerate(arms)]
-    body = [
-        tag("h1", name),
-        tag("section", [tag("p", sentence) for sentence in finding(results)], class_="answer"),
-        *(tag("p", sentence, class_="lead") for sentence in facts(results)),
-        *map(_table, deciding),
-        tag("h2", "ROC of each subset"),
-        tag("p", keys, class_="keys"),
-        tag("section", list(_curves(results, roc)), class_="plots"),
-        _folded("DET of each subset", tag("p", keys, class_="keys"), list(_curves(results, det))),
-        *_similarities(results),
-        _hardest(results, crops),
-        *map(_table, others),
-    ]
-    return page(name, body, style=style_of(arms), note="All figures are in results.json.")
+    every, first = [_table(one) for one in tables(results)], 1 + len(results["differences"])
+    subsets = measured_subsets(results)
+    dets = {subset_words(subset): det(results, subset) for subset in subsets}
+    return pages.render(
+        "study.html",
+        title=results["protocol"]["study"]["name"],
+        style=style_of(list(results["arms"])),
+        arms=[arm_words(arm) for arm in results["arms"]],
+        finding=finding(results),
+        facts=facts(results),
+        deciding=every[:first],
+        others=every[first:],
+        roc={subset_words(subset): roc(results, subset) for subset in subsets},
+        det={subset: plot for subset, plot in dets.items() if plot},
+        similarities={
+            subset_words(subset).capitalize(): {
+                arm_words(arm): plot for arm, plot in similarities(results, subset).items()
+            }
+            for subset in subsets
+        },
+        hardest=[
+            (
+                [(photo, _picture(crops / photo)) for photo in pair["photos"]],
+                " · ".join(f"{arm_words(arm)} {score:.2f}" for arm, score in pair["scores"].items()),
+            )
+            for pair in results["hardest"]
+        ],
+    )
 
 
-def _parted(every: list[Table], first: int) -> tuple[list[Table], list[Table]]:
-    return every[:first], every[first:]
-
-
-def _table(one: Table) -> Markup:
-    rows = [Row([row[0], *map(_cell, row[1:])]) for row in one.rows]
-    note = tag("p", one.note, class_="note") if one.note else ""
+def _table(one: Table) -> tuple[pages.Table, str, str]:
+    """A table with its title and its note, for the template."""
     title = _FAR.sub(lambda found: f"FAR {one_in(float(found[1]))}", one.title)
-    return join(tag("h2", title), table(one.head, rows, title), note)
+    rows = [pages.Row([row[0], *map(_cell, row[1:])]) for row in one.rows]
+    return pages.Table(one.head, rows, title), title, one.note
 
 
-def _cell(words: str) -> Markup:
+def _cell(words: str) -> pages.Cell:
     """A figure, with its interval below it."""
     found = _INTERVAL.fullmatch(words)
     value, interval = found.groups() if found else (words, "")
     bold = _BOLD.fullmatch(value)
-    shown = tag("b", bold.group(1)) if bold else join(value)
-    return join(shown, tag("small", interval.strip("()")) if interval else "")
+    return pages.Cell(bold[1] if bold else value, interval.strip("()"), bold=bold is not None)
 
 
-def _curves(results: Mapping[str, Any], draw: Any) -> Iterator[Markup]:
-    for subset in measured_subsets(results):
-        picture = draw(results, subset)
-        if picture:
-            yield figure(Markup(picture), subset_words(subset))
-
-
-def _folded(title: str, *inside: Any) -> Markup:
-    """Something to open by a click: it would be screens long."""
-    *before, figures = inside
-    return tag("details", tag("summary", title), before, tag("section", figures, class_="plots"))
-
-
-def _similarities(results: Mapping[str, Any]) -> Iterator[Markup]:
-    """For each subset a panel of each arm."""
-    yield tag("h2", "Similarities")
-    yield tag(
-        "p",
-        tag("i", class_="key genuine"),
-        "same person",
-        tag("i", class_="key impostor"),
-        "different people; each fills its own 100 %, all on one scale.",
-        class_="note",
-    )
-    for subset in measured_subsets(results):
-        panels = similarities(results, subset)
-        figures = [figure(Markup(picture), arm_words(arm)) for arm, picture in panels.items()]
-        yield _folded(subset_words(subset).capitalize(), figures)
-
-
-def _hardest(results: Mapping[str, Any], crops: Path) -> Markup:
-    figures = []
-    for pair in results["hardest"]:
-        pictures = [_picture(crops / photo, photo) for photo in pair["photos"]]
-        scores = " · ".join(f"{arm_words(arm)} {score:.2f}" for arm, score in pair["scores"].items())
-        figures.append(tag("figure", tag("div", pictures), tag("figcaption", scores), class_="pair"))
-    first = arm_words(next(iter(results["arms"])))
-    return join(
-        tag("h2", f"Same person, least alike to {first}"),
-        tag("p", "The numbers are cosine similarities, the mean over the seeds.", class_="note"),
-        tag("section", figures, class_="pairs"),
-    )
-
-
-def _picture(path: Path, name: str) -> Markup:
+def _picture(path: Path) -> str | None:
+    """The crop as an address; None where it is gone."""
     kind = {".png": "png", ".webp": "webp", ".bmp": "bmp"}.get(path.suffix.lower(), "jpeg")
     try:
-        address = data_address(path.read_bytes(), kind)
+        return data_address(path.read_bytes(), kind)
     except OSError:
-        return tag("span", "no picture", class_="gone")
-    return tag("img", alt=name, src=address, loading="lazy")
+        return None

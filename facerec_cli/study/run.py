@@ -19,11 +19,13 @@ import numpy as np
 
 from facerec_cli._version import __version__
 from facerec_cli.files import atomic_write, write_file
+from facerec_cli.settings import to_tables
 from facerec_cli.study.interpolate import chosen_network
 from facerec_cli.study.judge import device_of, embed_photos, first_network
 from facerec_cli.study.materials import Materials
 from facerec_cli.study.protocol import BEFORE, ValidationSettings
-from facerec_cli.training.config import Recipe, changed, to_document
+from facerec_cli.training.compose import changed
+from facerec_cli.training.config import Recipe
 from facerec_cli.untrusted import parse_json
 
 RECORD, EMBEDDINGS = "run.json", "embeddings.npz"
@@ -67,7 +69,7 @@ class Job:
 
     def training_key(self) -> str:
         """Hash of what the training depends on."""
-        recipe = to_document(self.full_recipe())
+        recipe = to_tables(self.full_recipe())
         del recipe["run"]["out"], recipe["data"]["path"]
         return _hash([__version__, recipe, self.materials.train_hash, self.materials.first_hash])
 

@@ -1,4 +1,4 @@
-"""A training run's settings: one TOML document in seven tables, typed, and checked without importing torch.
+"""A recipe: the settings of a training run, one TOML document in seven tables, declared without torch.
 
 ::
 
@@ -11,53 +11,97 @@
     [evaluate]   pairs to watch and the metric that names the best checkpoint
 
 A setting that is left out is decided by :mod:`facerec_cli.training.defaults` from the data and the device;
-``recipe.toml`` in the run's folder holds what was decided.
+``recipe.toml`` in the run's folder holds what was decided. Those with a flag are the flags of
+``facerec train``; ``training/compose.py`` reads recipes and lays flags over them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
-from pathlib import Path
-from types import UnionType
-from typing import Any, get_args, get_origin, get_type_hints
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
 
-from facerec_cli.errors import InputError, UsageError
-from facerec_cli.spelling import american
-from facerec_cli.suggest import guess, nearest
-from facerec_cli.untrusted import parse_toml
+from facerec_cli.registry import BACKBONES, LOSSES
+from facerec_cli.settings import Field, Option, options
+
+COMMON, NETWORK, LEARNING, MACHINE, RUNNING = "Common", "Network", "Learning", "Machine", "Running"
+
+
+def _key(help: str, **declared: Any) -> Option:
+    """A setting without a flag of its own; ``--set`` gives it."""
+    return Option(help, flag="", **declared)
+
+
+_Share = Annotated[float, _key("Part of the photos that it is applied to.", ge=0, le=1)]
+_Others = Annotated[dict[str, Any], Option(others=True)]
 
 
 @dataclass(frozen=True, slots=True)
 class DataSettings:
     """What to train on. Probabilities are per photo; see ``docs/data.md`` for the augmentations."""
 
-    path: str = ""
-    hard: tuple[str, ...] = ()
-    degradations: tuple[str, ...] = ("lowres",)
-    identity_share: float = 0.5
-    photos_per_identity: int = 4
-    singles: float = 1 / 3
-    degraded: float | None = None
-    flip: float = 0.5
-    crop: float = 0.0
-    lowres: float = 0.0
-    photometric: float = 0.0
-    occlusion: float = 0.0
-    workers: int | None = None
-    max_broken: float = 0.01
+    path: Annotated[
+        str,
+        Option(
+            "Photos: a folder per person, .rec, list, tar shards, synthetic:CLASSES.",
+            flag="--data",
+            panel=COMMON,
+        ),
+    ] = ""
+    hard: Annotated[
+        tuple[str, ...],
+        Option("Photos of a hard group (ddl); one flag a group.", flag="--hard-data", panel=NETWORK),
+    ] = ()
+    degradations: Annotated[tuple[str, ...], _key("What makes photos hard.")] = ("lowres",)
+    identity_share: Annotated[float, _key("Part of a batch that is of people with several.", ge=0, le=1)] = (
+        0.5
+    )
+    photos_per_identity: Annotated[int, _key("Photos of each of those people.", ge=1)] = 4
+    singles: Annotated[float, _key("Part of a branch's rows without a pair (ddl).", ge=0, le=1)] = 1 / 3
+    degraded: Annotated[float | None, _key("Part of the photos that is made hard.", ge=0, le=1)] = None
+    flip: _Share = 0.5
+    crop: _Share = 0.0
+    lowres: _Share = 0.0
+    photometric: _Share = 0.0
+    occlusion: _Share = 0.0
+    workers: Annotated[
+        int | None, Option("Processes that decode photos.", flag="--workers", panel=MACHINE, ge=0)
+    ] = None
+    max_broken: Annotated[float, _key("Part of the photos that may be unreadable.", ge=0)] = 0.01
 
 
 @dataclass(frozen=True, slots=True)
 class BackboneSettings:
-    """The network. ``init``: a checkpoint of ours, ``sface``, or another project's (``adaface:FILE``)."""
+    """The network."""
 
-    name: str | None = None
-    embedding_size: int | None = None
-    init: str = ""
-    freeze: tuple[str, ...] = ()
-    freeze_bn: bool | None = None
-    settings: dict[str, Any] = field(default_factory=dict)
+    name: Annotated[
+        str | None,
+        Option(
+            "iresnet50, mobilefacenet, vit_s, sface, ...", flag="--backbone", panel=NETWORK, offers=BACKBONES
+        ),
+    ] = None
+    embedding_size: Annotated[
+        int | None,
+        Option("D (default: 512, or the start's).", flag="--embedding-size", panel=NETWORK, ge=1),
+    ] = None
+    init: Annotated[
+        str,
+        Option(
+            "Start from a checkpoint, sface, or another project's network (adaface:FILE).",
+            flag="--init",
+            panel=NETWORK,
+        ),
+    ] = ""
+    freeze: Annotated[
+        tuple[str, ...],
+        Option("Module that is not trained; 'all': the whole network.", flag="--freeze", panel=NETWORK),
+    ] = ()
+    freeze_bn: Annotated[
+        bool | None,
+        Option(
+            "Keep BN statistics (default: when fine-tuning).", flag="--freeze-bn/--train-bn", panel=NETWORK
+        ),
+    ] = None
+    settings: _Others = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,72 +110,135 @@ class LossSettings:
 
     ``class_weights``: ``random``, ``means`` of what the network of ``--init`` makes of each person, or a
     ``.npy`` of such means, (people, D), that several runs share.
-    ``distill``: weight of the distill term beside the loss.
     """
 
-    name: str = "arcface"
-    sample_rate: float = 1.0
-    class_weights: str | None = None
-    distill: float = 0.0
-    settings: dict[str, Any] = field(default_factory=dict)
+    name: Annotated[
+        str,
+        Option(
+            "otface, ddl, npt, epl, arcface, ... (default: arcface).",
+            flag="--loss",
+            short="-l",
+            panel=COMMON,
+            offers=LOSSES,
+        ),
+    ] = "arcface"
+    sample_rate: Annotated[
+        float,
+        Option(
+            "Share of the classes in a step (Partial-FC) (default: 1).",
+            flag="--sample-rate",
+            panel=LEARNING,
+            gt=0,
+            le=1,
+        ),
+    ] = 1.0
+    class_weights: Annotated[str | None, _key("Where class weights start: random, means, or a .npy.")] = None
+    distill: Annotated[float, _key("Weight of the distill term beside the loss.", ge=0)] = 0.0
+    settings: _Others = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class OptimizerSettings:
-    """``head_lr`` and ``backbone_lr`` are factors on ``lr``; ``clip`` 0 is off; ``ema`` 0 is off."""
+    """How weights move; ``clip`` and ``ema`` are off at 0."""
 
-    name: str = "sgd"
-    lr: float | None = None
-    momentum: float = 0.9
-    nesterov: bool = False
-    weight_decay: float = 5e-4
-    head_lr: float = 1.0
-    backbone_lr: float = 1.0
-    clip: float = 5.0
-    accumulate: int = 1
-    ema: float = 0.0
+    name: Annotated[
+        Literal["sgd", "adamw"],
+        Option("sgd or adamw (default: sgd).", flag="--optimizer", panel=LEARNING),
+    ] = "sgd"
+    lr: Annotated[float | None, Option("Peak learning rate.", flag="--lr", panel=LEARNING, ge=0)] = None
+    momentum: Annotated[float, _key("Of SGD.", ge=0, le=1)] = 0.9
+    nesterov: Annotated[bool, _key("Nesterov's momentum.")] = False
+    weight_decay: Annotated[float, _key("Not of norms, slopes, biases and position tables.", ge=0)] = 5e-4
+    head_lr: Annotated[float, _key("Factor on lr for the class weights.", ge=0)] = 1.0
+    backbone_lr: Annotated[float, _key("Factor on lr for the network.", ge=0)] = 1.0
+    clip: Annotated[float, _key("Largest norm of the gradient; 0 is off.", ge=0)] = 5.0
+    accumulate: Annotated[int, _key("Batches whose gradients make one step.", ge=1)] = 1
+    ema: Annotated[float, _key("Decay of the moving average of the weights; 0 is off.", ge=0, le=1)] = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class ScheduleSettings:
-    """``warmup`` and ``milestones`` in epochs; ``steps`` overrules ``epochs`` when it is not 0."""
+    """How long, and how the learning rate moves; ``steps`` overrules ``epochs`` when it is not 0."""
 
-    name: str = "polynomial"
-    epochs: int | None = None
-    steps: int = 0
-    warmup: float | None = None
-    milestones: tuple[float, ...] = ()
-    gamma: float = 0.1
-    power: float = 2.0
+    name: Annotated[
+        Literal["constant", "step", "polynomial", "cosine"],
+        Option(
+            "polynomial, cosine, step or constant (default: polynomial).", flag="--schedule", panel=LEARNING
+        ),
+    ] = "polynomial"
+    epochs: Annotated[int | None, Option("Passes over the data.", flag="--epochs", panel=LEARNING, ge=1)] = (
+        None
+    )
+    steps: Annotated[
+        int, Option("Optimizer steps; overrules --epochs.", flag="--steps", panel=LEARNING, ge=0)
+    ] = 0
+    warmup: Annotated[
+        float | None, Option("Epochs of linear warm-up.", flag="--warmup", panel=LEARNING, ge=0)
+    ] = None
+    milestones: Annotated[tuple[float, ...], _key("Epochs at which the rate falls (step).", ge=0)] = ()
+    gamma: Annotated[float, _key("Factor by which it falls.", ge=0)] = 0.1
+    power: Annotated[float, _key("Exponent of polynomial.", ge=0)] = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class RunSettings:
-    """``batch_size`` counts all processes' rows; ``checkpoint_every`` (steps) adds to each epoch's end."""
+    """Where and on what it runs."""
 
-    out: str = ""
-    batch_size: int | None = None
-    device: str = "auto"
-    precision: str = "auto"
-    channels_last: bool = True
-    compile: bool = False
-    deterministic: bool = False
-    sync_bn: bool = False
-    seed: int = 0
-    log_every: int | None = None
-    checkpoint_every: int = 1000
-    on_nan: str = "stop"
-    tensorboard: bool = False
+    out: Annotated[
+        str, Option("Folder of the run, such as runs/first.", flag="--out", short="-o", panel=COMMON)
+    ] = ""
+    batch_size: Annotated[
+        int | None,
+        Option("Rows over all processes.", flag="--batch-size", short="-b", panel=LEARNING, ge=2),
+    ] = None
+    device: Annotated[
+        str,
+        Option(
+            "auto, cpu, cuda, cuda:1, mps (default: auto).",
+            flag="--device",
+            panel=MACHINE,
+            offers=("auto", "cpu", "cuda", "mps"),
+        ),
+    ] = "auto"
+    precision: Annotated[
+        Literal["auto", "fp32", "bf16", "fp16"],
+        Option("auto, fp32, bf16, fp16 (default: auto).", flag="--precision", panel=MACHINE),
+    ] = "auto"
+    channels_last: Annotated[bool, _key("Order of the numbers in memory that GPUs like.")] = True
+    compile: Annotated[bool, _key("torch.compile the network.")] = False
+    deterministic: Annotated[bool, _key("The same numbers every time on a GPU, slower.")] = False
+    sync_bn: Annotated[bool, _key("Share BN statistics between GPUs.")] = False
+    seed: Annotated[
+        int, Option("Of order, weights and augmentation (default: 0).", flag="--seed", panel=LEARNING, ge=0)
+    ] = 0
+    log_every: Annotated[int | None, _key("Steps between lines of the log.", ge=1)] = None
+    checkpoint_every: Annotated[int, _key("Steps between checkpoints, beside each epoch's end.", ge=0)] = 1000
+    on_nan: Annotated[
+        Literal["stop", "rollback"],
+        Option("stop, or rollback with half the rate (default: stop).", flag="--on-nan", panel=RUNNING),
+    ] = "stop"
+    tensorboard: Annotated[bool, _key("Write its event files too.")] = False
 
 
 @dataclass(frozen=True, slots=True)
 class EvaluateSettings:
-    """``every`` is in epochs; ``best`` is accuracy or tar@FAR, taken on the first of ``sets``."""
+    """``best`` is accuracy, auc or tar@FAR, taken on the first of ``sets``."""
 
-    sets: tuple[str, ...] = ()
-    every: int = 1
-    flip: bool = False
-    best: str = "accuracy"
+    sets: Annotated[
+        tuple[str, ...],
+        Option("Pairs to watch: a .bin or a list of aligned crops.", flag="--eval", panel=COMMON),
+    ] = ()
+    every: Annotated[int, _key("Epochs between evaluations.", ge=1)] = 1
+    flip: Annotated[bool, _key("Add the embedding of the mirrored crop.")] = False
+    best: Annotated[
+        str,
+        Option(
+            "Metric of the best checkpoint: accuracy, auc, tar@1e-3.",
+            flag="--best",
+            panel=COMMON,
+            offers=("accuracy", "auc", "tar@1e-3"),
+        ),
+    ] = "accuracy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,240 +254,11 @@ class Recipe:
     evaluate: EvaluateSettings = field(default_factory=EvaluateSettings)
 
 
-CHOICES: Mapping[str, tuple[str, ...]] = {
-    "optimizer.name": ("sgd", "adamw"),
-    "schedule.name": ("constant", "step", "polynomial", "cosine"),
-    "run.precision": ("auto", "fp32", "bf16", "fp16"),
-    "run.on_nan": ("stop", "rollback"),
-}
-_OPEN = ("loss", "backbone")  # tables whose other keys are settings of what they name
-_LEAST: Mapping[str, float] = {
-    "run.batch_size": 2, "run.log_every": 1, "run.checkpoint_every": 0, "schedule.epochs": 1,
-    "schedule.steps": 0,
-    "schedule.warmup": 0, "optimizer.accumulate": 1, "optimizer.clip": 0, "optimizer.weight_decay": 0,
-    "backbone.embedding_size": 1, "evaluate.every": 1, "run.seed": 0, "data.workers": 0, "optimizer.ema": 0,
-    "data.max_broken": 0, "data.degraded": 0, "loss.distill": 0,
-}  # fmt: skip
-
-
-def parse_recipe(document: Mapping[str, Any], where: str, base: Recipe | None = None) -> Recipe:
-    """Lay the tables of ``document`` over ``base``.
-
-    Args:
-        document: What a TOML file says.
-        where: Its file, for messages.
-        base: Settings to start from; all left open where None.
-
-    Raises:
-        InputError: A key is not known (the message has the nearest one) or a value has the wrong type.
-    """
-    recipe = base or Recipe()
-    for table, values in document.items():
-        if not isinstance(values, Mapping):
-            raise InputError(
-                f"{where}: {table} is not a table.",
-                hint=_in_a_table(table),
-            )
-        for key, value in values.items():
-            try:
-                recipe = changed(recipe, f"{table}.{key}", value)
-            except UsageError as fault:
-                raise InputError(f"{where}: {fault.message}", hint=fault.hint) from fault
-    return recipe
-
-
-def read_recipe(reference: str, base: Recipe | None = None) -> Recipe:
-    """Read a recipe file, or one that ships with facerec, by its name.
-
-    Raises:
-        InputError: It does not exist or is not a recipe.
-    """
-    path = Path(reference)
-    if not path.is_file():
-        shipped = shipped_recipes()
-        if reference not in shipped:
-            raise InputError(
-                f"There is no recipe {reference!r}.",
-                hint=f"{guess(reference, shipped)}Give a .toml file or one of: "
-                f"{', '.join(shipped) or 'none is installed'}.",
-            )
-        path = shipped[reference]
-    try:
-        document = parse_toml(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as fault:
-        raise InputError(
-            f"{path} cannot be read as TOML: {fault}.", hint="Correct it; examples/recipes/ has whole ones."
-        ) from fault
-    return parse_recipe(document, str(path), base)
-
-
-def shipped_recipes() -> dict[str, Path]:
-    """The recipes that come with facerec: inside the package, or in ``examples/`` of a checkout."""
-    here = Path(__file__).resolve()
-    folders = (here.parent / "recipes", here.parents[2] / "examples" / "recipes")
+def recipe_settings() -> dict[str, Field]:
+    """Every setting with its flag, choices and help, by its key with the table: ``data.path``."""
     return {
-        p.stem: p for folder in reversed(folders) if folder.is_dir() for p in sorted(folder.glob("*.toml"))
+        f"{table.name}.{setting.name}": setting
+        for table in options(Recipe)
+        for setting in options(table.kind)
+        if not setting.option.others
     }
-
-
-def assigned(recipe: Recipe, assignment: str) -> Recipe:
-    """Apply one ``--set key=value``; the value is TOML, or text where it is not.
-
-    Raises:
-        UsageError: The key is not known, or the value does not fit it.
-    """
-    return changed(recipe, *parse_assignment(assignment, "loss.k=6"))
-
-
-def parse_assignment(assignment: str, example: str) -> tuple[str, Any]:
-    """Key and value of one ``--set key=value``; the value is TOML, or text where it is not.
-
-    Raises:
-        UsageError: There is no ``=``.
-    """
-    key, equals, text = assignment.partition("=")
-    if not equals:
-        raise UsageError(
-            f"--set {assignment} has no value.", hint=f"Write --set key=value, e.g. --set {example}."
-        )
-    try:
-        value = parse_toml(f"value = {text.strip()}")["value"]
-    except ValueError:
-        value = text.strip()
-    return key.strip(), value
-
-
-def changed(recipe: Recipe, key: str, value: Any) -> Recipe:
-    """A recipe with ``key`` (``optimizer.lr``, or ``lr`` where that is clear) set to ``value``.
-
-    Raises:
-        UsageError: The key is not known, or the value does not fit it.
-    """
-    key = _full_key(american(key))
-    table, _, name = key.partition(".")
-    section = getattr(recipe, table)
-    kinds = get_type_hints(type(section))
-    if name in kinds and name != "settings":
-        section = replace(section, **{name: checked(key, kinds[name], value)})
-    else:  # a setting of the loss or backbone; its signature checks it once that is imported
-        section = replace(section, settings={**section.settings, name: value})
-    return replace(recipe, **{table: section})
-
-
-def keys() -> Iterator[str]:
-    """Every key with its table, ``data.path`` to ``evaluate.best``."""
-    for table in fields(Recipe):
-        for item in fields(table.default_factory):  # type: ignore[arg-type]
-            if item.name != "settings":
-                yield f"{table.name}.{item.name}"
-
-
-def to_document(recipe: Recipe) -> dict[str, dict[str, Any]]:
-    """The recipe as tables for TOML; what is still open is left out."""
-    document: dict[str, dict[str, Any]] = {}
-    for table in fields(Recipe):
-        section = getattr(recipe, table.name)
-        values = {f.name: getattr(section, f.name) for f in fields(section) if f.name != "settings"}
-        values |= getattr(section, "settings", {})
-        document[table.name] = {
-            key: list(value) if isinstance(value, tuple) else value
-            for key, value in values.items()
-            if value is not None
-        }
-    return document
-
-
-def _full_key(key: str) -> str:
-    known = list(keys())
-    table, dot, name = key.partition(".")
-    if key in known or (dot and table in _OPEN and name.isidentifier()):
-        return key
-    matches = [full for full in known if full.partition(".")[2] == key]
-    if len(matches) == 1:
-        return matches[0]
-    if matches:
-        raise UsageError(f"{key!r} could be {' or '.join(matches)}.", hint="Write it with its table.")
-    tables = [item.name for item in fields(Recipe)]
-    listed = [full.partition(".")[2] for full in known if full.startswith(f"{table}.")]
-    rest = f"Known in [{table}]: {', '.join(listed)}." if listed else f"The tables are {', '.join(tables)}."
-    raise UsageError(f"There is no setting {key!r}.", hint=guess(key, _guessed()) + rest)
-
-
-def _guessed() -> list[str]:
-    """What a key may have meant: every setting, and those that most losses have."""
-    return [*keys(), "loss.margin", "loss.scale"]
-
-
-def _in_a_table(name: str) -> str:
-    """What to do about a setting that stands outside of the tables."""
-    table, _, key = (nearest(name, _guessed()) or "").partition(".")
-    advice = f"write {key} below [{table}]" if key else "write [optimizer], [loss] or another above it"
-    return f"Settings are grouped in tables; {advice}."
-
-
-def checked(key: str, kind: Any, value: Any) -> Any:
-    """``value`` as the type ``kind`` of a setting: int becomes float, one value a tuple of it.
-
-    Raises:
-        UsageError: It does not fit; ``key`` names the setting.
-    """
-    if get_origin(kind) is UnionType:
-        kind = get_args(kind)[0]
-    if get_origin(kind) is tuple:
-        item = get_args(kind)[0]
-        values = value if isinstance(value, list | tuple) else [value]
-        return tuple(checked(key, item, one) for one in values)
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
-    if type(value) is not kind:
-        words = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
-        raise UsageError(f"{key} = {value!r} does not fit.", hint=f"It must be {words[kind]}.")
-    if key in CHOICES and value not in CHOICES[key]:
-        raise UsageError(
-            f"{key} cannot be {value!r}.",
-            hint=f"{guess(value, CHOICES[key])}Known: {', '.join(CHOICES[key])}.",
-        )
-    if key in _LEAST and not value >= _LEAST[key]:
-        raise UsageError(f"{key} = {value} does not fit.", hint=f"It must be at least {_LEAST[key]:g}.")
-    return value
-
-
-def compose(
-    *,
-    recipe: str | None = None,
-    flags: Mapping[str, Any] | None = None,
-    assignments: Sequence[str] = (),
-    resume: bool = False,
-) -> Recipe:
-    """The settings of a run: a resumed run's own, then a recipe, then flags, then ``--set``.
-
-    Args:
-        recipe: File, or name of one that ships with facerec.
-        flags: Key to value; None and empty lists are flags that were not given.
-        assignments: ``key=value`` each.
-        resume: Start from ``recipe.toml`` in the run's folder, if it is there.
-
-    Raises:
-        InputError: A recipe cannot be read or has an unknown key.
-        UsageError: A flag or an assignment does not fit; there is neither a run to resume nor data for one.
-    """
-
-    def laid_over(base: Recipe) -> Recipe:
-        chosen = base if recipe is None else read_recipe(recipe, base)
-        for key, value in (flags or {}).items():
-            if value is not None and value != []:
-                chosen = changed(chosen, key, value)
-        for assignment in assignments:
-            chosen = assigned(chosen, assignment)
-        return chosen
-
-    chosen = laid_over(Recipe())
-    saved = Path(chosen.run.out) / "recipe.toml"
-    if resume and chosen.run.out and saved.is_file():
-        chosen = laid_over(read_recipe(str(saved)))
-    elif resume and not chosen.data.path:  # with data, what there is not yet is begun
-        raise UsageError(
-            f"{chosen.run.out} holds no run to go on with." if chosen.run.out else "No run is named.",
-            hint="Name the folder of a run with --out, or begin one with --data.",
-        )
-    return chosen

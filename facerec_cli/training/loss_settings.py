@@ -8,7 +8,7 @@ from typing import Any
 from facerec_cli.errors import UsageError
 from facerec_cli.losses.base import Loss
 from facerec_cli.registry import LOSSES, load, unknown_name
-from facerec_cli.training.config import Recipe, keys
+from facerec_cli.training.config import Recipe, recipe_settings
 
 
 def loss_class(name: str) -> type[Loss]:
@@ -31,7 +31,7 @@ def loss_settings(kind: type[Loss], recipe: Recipe) -> dict[str, Any]:
     for key, value in settings.items():
         if key not in known and key not in common:
             kind_of = f"setting of the loss {recipe.loss.name}"
-            raise unknown_name(key, [*known, *common], kind_of, elsewhere=keys())
+            raise unknown_name(key, [*known, *common], kind_of, elsewhere=recipe_settings())
         default = known.get(key, common.get(key))
         if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
             settings[key] = value = float(value)

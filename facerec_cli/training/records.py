@@ -16,7 +16,8 @@ import tomli_w
 
 from facerec_cli.errors import MissingExtraError
 from facerec_cli.files import atomic_write, write_file, writing
-from facerec_cli.training.config import Recipe, to_document
+from facerec_cli.settings import to_tables
+from facerec_cli.training.config import Recipe
 from facerec_cli.untrusted import parse_json
 
 logger = logging.getLogger("facerec")
@@ -52,7 +53,7 @@ class Records:
         """Write the recipe, and cut what an interrupted run wrote after its last checkpoint."""
         if not self.writes:
             return
-        write_file(self.out / RECIPE, tomli_w.dumps(to_document(recipe)).encode())
+        write_file(self.out / RECIPE, tomli_w.dumps(to_tables(recipe)).encode())
         with writing(self.out / METRICS), (self.out / METRICS).open("ab") as file:
             file.truncate(min(offset, file.tell()))  # cutting beyond the end would append zeros
 

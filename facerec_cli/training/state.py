@@ -14,8 +14,8 @@ from torch import Tensor
 from facerec_cli._version import __version__
 from facerec_cli.errors import ModelError
 from facerec_cli.resume import Fingerprint
+from facerec_cli.settings import to_tables
 from facerec_cli.training import checkpoint
-from facerec_cli.training.config import to_document
 from facerec_cli.training.devices import World
 from facerec_cli.training.optimizer import load_state_by_name, state_by_name
 from facerec_cli.training.setup import Parts
@@ -198,7 +198,7 @@ def _describe(parts: Parts, progress: Progress) -> dict[str, Any]:
     return checkpoint.header(__version__) | {
         "backbone": checkpoint.describe_backbone(backbone.name or "", backbone.settings, parts.backbone),
         "loss": {"name": recipe.loss.name, "classes": parts.loss.num_classes},
-        "recipe": to_document(recipe),
+        "recipe": to_tables(recipe),
         "data": {
             "name": recipe.data.path,
             "classes": parts.dataset.num_classes,
@@ -221,7 +221,7 @@ def _describe(parts: Parts, progress: Progress) -> dict[str, Any]:
 
 def _require_same(document: Mapping[str, Any], parts: Parts, path: Path) -> None:
     """Refuse a checkpoint that is not an earlier state of this very run."""
-    now = to_document(parts.recipe)
+    now = to_tables(parts.recipe)
     before = {table: document["recipe"].get(table, {}) for table in now}
     saved = document["data"]
     counts = {"classes in the data": parts.dataset.num_classes, "images in the data": len(parts.dataset)}

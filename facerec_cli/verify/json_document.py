@@ -22,6 +22,8 @@ MAX_FAILED_PHOTOS = 1000  # in the document
 def to_document(result: Verification) -> dict[str, Any]:
     """Everything that was measured, ready for JSON."""
     evaluation = result.evaluation
+    figures = evaluation.document()
+    del figures["pairs"]  # which are told one by one here
     counts = evaluation.pairs
     reasons = result.gallery.reasons
     document: dict[str, Any] = {
@@ -32,11 +34,11 @@ def to_document(result: Verification) -> dict[str, Any]:
         "settings": result.gallery.settings,
         "photos": len(result.names),
         "pairs": counts.total,
-        "same_pairs": counts.same,
-        "different_pairs": counts.different,
+        "same_pairs": counts.genuine,
+        "different_pairs": counts.impostor,
         "failures": counts.failed,
-        "failed_same_pairs": counts.failed_same,
-        "failed_different_pairs": counts.failed_different,
+        "failed_same_pairs": counts.failed_genuine,
+        "failed_different_pairs": counts.failed_impostor,
         "failed_photos": {
             "count": len(reasons),
             "by_status": dict(Counter(reason.partition(":")[0] for reason in reasons.values())),
@@ -52,13 +54,7 @@ def to_document(result: Verification) -> dict[str, Any]:
                 for i, reason in list(result.gallery.doubts.items())[:MAX_FAILED_PHOTOS]
             ],
         },
-        "accuracy": None if evaluation.accuracy is None else asdict(evaluation.accuracy),
-        "tar_at_far": [asdict(point) for point in evaluation.tar_at_far],
-        "eer": evaluation.eer,
-        "auc": evaluation.auc,
-        "auc_error": evaluation.auc_error,
-        "d_prime": evaluation.d_prime,
-        "not_measurable": evaluation.not_measurable,
+        **figures,
     }
     if result.bootstrap:
         document["bootstrap"] = [asdict(interval) for interval in result.bootstrap]

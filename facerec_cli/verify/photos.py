@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import shlex
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,36 +11,13 @@ import numpy as np
 
 from facerec_cli.embed import EmbedOptions, embed_photos
 from facerec_cli.embed.result import EmbeddedFace, PhotoResult
-from facerec_cli.errors import InputError, UsageError
-from facerec_cli.faces import FaceModel
+from facerec_cli.errors import InputError
 from facerec_cli.faces.choice import choose
-from facerec_cli.metrics.threshold_card import check_card, read_card
-from facerec_cli.packs.evaluations import threshold_with_flip
+from facerec_cli.metrics.thresholds import resolve
 from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.packs.resolve import find
+from facerec_cli.threshold import Threshold
 from facerec_cli.verify.settings import VerifySettings, open_for
-
-log = logging.getLogger("facerec")
-
-
-@dataclass(frozen=True, slots=True)
-class UsedThreshold:
-    """A threshold and where it comes from.
-
-    Attributes:
-        value: Accept when cosine >= value.
-        source: For a person: "card FILE", "the model's default", "the model's evaluation with --flip" or
-            "given".
-        far: The false accept rate that it stands for, or None where nobody measured it.
-        data: What it was measured on, "" where unknown.
-        different_pairs: With how many different pairs.
-    """
-
-    value: float
-    source: str
-    far: float | None = None
-    data: str = ""
-    different_pairs: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +51,7 @@ class Verdict:
 
     similarity: float
     same: bool | None
-    threshold: UsedThreshold | None
+    threshold: Threshold | None
     photos: tuple[ComparedFace, ComparedFace]
     model: str
     model_sha256: str
@@ -85,7 +61,14 @@ class Verdict:
     def document(self) -> dict[str, Any]:
         """For ``--json``."""
         verdict = {True: "same", False: "different", None: None}[self.same]
-        return {**asdict(self), "verdict": verdict}
+        threshold = self.threshold and {
+            "value": self.threshold.value,
+            "source": self.threshold.source,
+            "far": self.threshold.far,
+            "data": self.threshold.data,
+            "different_pairs": self.threshold.impostor_pairs,
+        }
+        return {**asdict(self), "threshold": threshold, "verdict": verdict}
 
 
 def verify_photos(
@@ -112,7 +95,7 @@ def verify_photos(
     chosen = settings or VerifySettings()
     aligned = bool(chosen.aligned)
     model, _ = open_for(chosen, aligned=aligned)
-    used = _threshold(threshold, model, flip=chosen.flip)
+    used = resolve(threshold, model, flip=chosen.flip)
     options = EmbedOptions(
         faces="all",
         min_score=chosen.min_score,
@@ -160,20 +143,6 @@ def _chosen(photo: PhotoResult, rule: str) -> EmbeddedFace:
     return photo.faces[choose(boxes, (photo.width, photo.height), rule) if boxes else 0]
 
 
-def _threshold(given: str | float | None, model: FaceModel, *, flip: bool) -> UsedThreshold | None:
-    if given is None:
-        return _default_threshold(model.pack, flip=flip)
-    try:
-        value = float(given)
-    except ValueError:
-        card = read_card(Path(str(given)))
-        check_card(card, model=model.pack.name, sha256=model.hash, flip=flip)
-        return UsedThreshold(card.threshold, f"card {given}", card.far, card.data, card.different_pairs)
-    if not -1 <= value <= 1:
-        raise UsageError(f"--threshold {given} is not a cosine between -1 and 1.")
-    return UsedThreshold(value, "given")
-
-
 def _how_to_measure(pack: ModelPack, *, flip: bool) -> str:
     """The command that measures a threshold for ``pack``, as it can be typed."""
     entry = find(pack.name)
@@ -183,20 +152,3 @@ def _how_to_measure(pack: ModelPack, *, flip: bool) -> str:
     return (
         f"facerec verify pairs.txt --model {ref}{' --flip' if flip else ''} --save-threshold card.toml{flags}"
     )
-
-
-def _default_threshold(pack: ModelPack, *, flip: bool) -> UsedThreshold | None:
-    default = pack.threshold
-    if default is None:
-        return None
-    source = "the model's default"
-    if flip:
-        measured = threshold_with_flip(pack, default.far)
-        if measured is None:
-            log.warning(
-                "the model's threshold was measured without --flip, which shifts scores a little; "
-                "measure one with it: facerec verify LIST --flip --save-threshold card.toml"
-            )
-        else:
-            default, source = measured, "the model's evaluation with --flip"
-    return UsedThreshold(default.value, source, default.far, default.data, default.impostor_pairs)

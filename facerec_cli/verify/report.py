@@ -4,28 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from facerec_cli.files import write_file
 from facerec_cli.images import ImageError, read_image
-from facerec_cli.metrics.distribution import Distribution
-from facerec_cli.metrics.statistics import OperatingPoint
-from facerec_cli.metrics.summary import measured_points, not_measured
-from facerec_cli.report.html import (
-    Markup,
-    Row,
-    cards,
-    figure,
-    join,
-    jpeg,
-    page,
-    percentage,
-    shrunk,
-    table,
-    tag,
-)
+from facerec_cli.metrics.groups import GroupReport
+from facerec_cli.metrics.roc import OperatingPoint
+from facerec_cli.metrics.scores import Distribution
+from facerec_cli.report.pages import Cell, Row, Table, percentage, render
+from facerec_cli.report.pictures import jpeg_address, resized
 from facerec_cli.report.svg import linear_axis, log_axis, plot
 from facerec_cli.verify.result import Verification
 from facerec_cli.wording import counted, one_in
@@ -35,12 +24,6 @@ _LISTED = 50  # photos of a kind that are named
 _THUMBNAIL = 240  # pixels of the longer side, for screens with two to a point
 _HISTOGRAM_BINS = 120
 
-_HOW = (
-    "A pair is accepted when its cosine is at least the threshold. TAR at FAR is the largest share of "
-    "accepted same pairs whose measured FAR does not exceed the wanted one; intervals are 95 % Wilson "
-    "intervals; a FAR needs 3 / FAR different pairs."
-)
-
 
 def write_report(result: Verification, path: Path) -> None:
     """Write the report.
@@ -48,28 +31,37 @@ def write_report(result: Verification, path: Path) -> None:
     Raises:
         OutputError: The file cannot be written.
     """
-    write_file(path, render(result).encode(), what="report")
+    write_file(path, page(result).encode(), what="report")
 
 
-def render(result: Verification) -> str:
+def page(result: Verification) -> str:
     """The report as HTML."""
-    title = f"Verification on {Path(result.source).name}"
-    model, counts = result.gallery.model, result.evaluation.pairs
-    lead = (
-        f"{counts.total:,} pairs ({counts.same:,} same, {counts.different:,} different) of "
-        f"{counted(len(result.names), 'photo')}, compared by the model "
+    evaluation, groups, gallery = result.evaluation, result.groups, result.gallery
+    counts = evaluation.pairs
+    point = result.chosen
+    return render(
+        "verify.html",
+        title=f"Verification on {Path(result.source).name}",
+        lead=f"{counts.total:,} pairs ({counts.genuine:,} same, {counts.impostor:,} different) of "
+        f"{counted(len(result.names), 'photo')}",
+        model=gallery.model,
+        figures=_figures(result),
+        far=point.far if point else None,
+        threshold=point.threshold if point else None,
+        plots=_plots(result) if evaluation.genuine.size and evaluation.impostor.size else None,
+        points=_points(result),
+        not_measured=_not_measured(result),
+        groups=None if groups is None else _groups(groups),
+        groups_at=groups,
+        hardest=[
+            ("Same person, least alike", "below", _hardest(result, same=True)),
+            ("Different people, most alike", "at or above", _hardest(result, same=False)),
+        ],
+        named=[
+            _named(result, "Photos without an embedding", gallery.reasons),
+            _named(result, "Photos with a doubtful face, compared all the same", gallery.doubts),
+        ],
     )
-    name = [tag("b", model.name or "unknown"), " ", tag("code", model.sha256[:12]), "."]
-    body = [tag("h1", title), tag("p", lead, name, class_="lead"), cards(_figures(result))]
-    if result.genuine.size and result.impostor.size:
-        body.append(tag("section", _plots(result), class_="plots"))
-    body += [tag("h2", "True accepts at a false accept rate"), _points(result)]
-    if result.groups is not None:
-        body += [tag("h2", "Groups"), _groups(result)]
-    body += [_hardest(result, same=True), _hardest(result, same=False)]
-    body.append(_named(result, "Photos without an embedding", result.gallery.reasons))
-    body.append(_named(result, "Photos with a doubtful face, compared all the same", result.gallery.doubts))
-    return page(title, body, note=_HOW)
 
 
 def _figures(result: Verification) -> list[tuple[str, str, str]]:
@@ -95,179 +87,159 @@ def _figures(result: Verification) -> list[tuple[str, str, str]]:
     return found
 
 
-def _plots(result: Verification) -> list[Markup]:
-    genuine, impostor = result.genuine, result.impostor
-    far = (impostor.size - impostor.below) / impostor.size
-    tar = (genuine.size - genuine.below) / genuine.size
-    lowest = max(1.0 / impostor.size, 1e-9)
+def _plots(result: Verification) -> dict[str, str]:
+    """ROC, DET and histogram as SVG."""
+    genuine, impostor = result.evaluation.genuine, result.evaluation.impostor
+    far = ((impostor.size - impostor.below) / impostor.size)[::-1]
+    tar = ((genuine.size - genuine.below) / genuine.size)[::-1]
+    lowest, least = (max(1.0 / kind.size, 1e-9) for kind in (impostor, genuine))
     seen = (far >= lowest) & (far < 1)
     floor = float(np.floor(max(0.0, tar[seen].min() - 0.01) * 50) / 50) if seen.any() else 0.0
+    far, tar = far[far > 0], tar[far > 0]
     marks = [
         ("genuine", p.measured_far, p.tar, f"TAR {percentage(p.tar)} at FAR {one_in(p.far)}")
-        for p in measured_points(result.evaluation)
+        for p in result.evaluation.measured_points
         if p.measured_far and p.tar is not None
     ]
     rates = log_axis("false accept rate (FAR)", lowest)
-    order = slice(None, None, -1)
     digits = 0 if 1 - floor >= 0.1 else 1
-    roc = plot(
-        "ROC: true accept rate against false accept rate",
-        rates,
-        linear_axis("true accept rate (TAR)", min(floor, 0.98), 1.0, lambda v: f"{100 * v:.{digits}f} %"),
-        lines=[("genuine", far[order][far[order] > 0], tar[order][far[order] > 0])],
-        marks=marks,
-    )
-    least = max(1.0 / genuine.size, 1e-9)
     even = np.array([max(lowest, least), 1.0])
-    det = plot(
-        "DET: false reject rate against false accept rate",
-        rates,
-        log_axis("false reject rate", least),
-        lines=[("genuine", far[order][far[order] > 0], 1 - tar[order][far[order] > 0]), ("even", even, even)],
-        marks=[(name, a, 1 - b, text) for name, a, b, text in marks if b < 1],
-    )
-    return [
-        figure(Markup(roc), "ROC. Dots are the points of the table."),
-        figure(Markup(det), "DET. On the dashed line both errors are equal."),
-        _histogram(result),
-    ]
+    return {
+        "roc": plot(
+            "ROC: true accept rate against false accept rate",
+            rates,
+            linear_axis("true accept rate (TAR)", min(floor, 0.98), 1.0, lambda v: f"{100 * v:.{digits}f} %"),
+            lines=[("genuine", far, tar)],
+            marks=marks,
+        ),
+        "det": plot(
+            "DET: false reject rate against false accept rate",
+            rates,
+            log_axis("false reject rate", least),
+            lines=[("genuine", far, 1 - tar), ("even", even, even)],
+            marks=[(name, a, 1 - b, text) for name, a, b, text in marks if b < 1],
+        ),
+        "histogram": _histogram(genuine, impostor, result.chosen.threshold if result.chosen else None),
+    }
 
 
-def _histogram(result: Verification) -> Markup:
-    genuine, impostor = result.genuine, result.impostor
+def _histogram(genuine: Distribution, impostor: Distribution, threshold: float | None) -> str:
     binning = genuine.binning
     edges = binning.low + np.arange(binning.bins + 1) * (binning.high - binning.low) / (binning.bins - 1)
     used = np.flatnonzero(genuine.histogram + impostor.histogram)
     low, high = edges[used[0]], edges[used[-1] + 1]
     coarse = np.linspace(low, high, _HISTOGRAM_BINS + 1)
-
-    def shares(one: Distribution) -> NDArray[np.float64]:
-        return np.diff(np.interp(coarse, edges, one.below)) / one.size
-
-    heights = [shares(impostor), shares(genuine)]
-    top = float(max(h.max() for h in heights)) * 1.05
+    heights = {
+        name: np.diff(np.interp(coarse, edges, kind.below)) / kind.size
+        for name, kind in (("impostor", impostor), ("genuine", genuine))
+    }
+    top = float(max(height.max() for height in heights.values())) * 1.05
     stairs = np.repeat(coarse, 2)[1:-1]
-    point = result.chosen
-    at = point.threshold if point else None
-    picture = plot(
+    return plot(
         "Histogram of the similarity of same and of different pairs",
         linear_axis("cosine similarity", float(low), float(high), lambda v: f"{v:.1f}"),
         linear_axis("share of the pairs", 0.0, top, lambda v: f"{100 * v:.{0 if top > 0.05 else 1}f} %"),
-        areas=[
-            (name, stairs, np.repeat(height, 2))
-            for name, height in zip(("impostor", "genuine"), heights, strict=True)
-        ],
-        rules=[] if at is None else [(at, f"threshold {at:.3f}")],
+        areas=[(name, stairs, np.repeat(height, 2)) for name, height in heights.items()],
+        rules=[] if threshold is None else [(threshold, f"threshold {threshold:.3f}")],
     )
-    keys = [
-        tag("i", class_=f"key {name}") + words
-        for name, words in (("genuine", "same person"), ("impostor", "different people"))
-    ]
-    stands = f" The threshold is that of FAR {one_in(point.far)}." if point and at is not None else ""
-    return figure(Markup(picture), map(Markup, keys), "; each fills its own 100 %.", stands)
 
 
-def _points(result: Verification) -> Markup:
-    """What is measured as a table, and below it in a line what is not."""
-    points = measured_points(result.evaluation)
-    notes = [tag("p", sentence, class_="note") for sentence in not_measured(result.evaluation)]
+def _points(result: Verification) -> Table | None:
+    """The operating points that are measured; None where none is."""
+    points = result.evaluation.measured_points
     if not points:
-        return join(notes)
-    failures = result.evaluation.pairs.failed_same > 0
-    people = {interval.far: interval for interval in result.bootstrap}
+        return None
+    failures = result.evaluation.pairs.failed_genuine > 0
+    people = {interval.far: interval for interval in result.bootstrap if interval.low is not None}
     head = ["FAR", "TAR", "95 % interval", "threshold", "measured FAR"]
     head += ["TAR, failures as errors"] if failures else []
-    measured = any(interval.low is not None for interval in people.values())
-    head += ["interval over people"] if measured else []
+    head += ["interval over people"] if people else []
     rows = []
     for point in points:
-        cells = [
+        cells: list[str | Cell] = [
             one_in(point.far),
-            tag("b", percentage(point.tar)),
-            f"{percentage(point.low)} – {percentage(point.high)}",
+            Cell(percentage(point.tar), bold=True),
+            _interval(point.low, point.high),
             f"{point.threshold:.4f}",
-            _measured_far(point, result.impostor.size),
+            _measured_far(point, result.evaluation.impostor.size),
         ]
         cells += [percentage(point.tar_with_failures)] if failures else []
-        if measured:
-            own = people[point.far]
-            cells.append("–" if own.low is None else f"{percentage(own.low)} – {percentage(own.high)}")
+        if people:
+            interval = people.get(point.far)
+            cells.append("–" if interval is None else _interval(interval.low, interval.high))
         rows.append(Row(cells))
-    if people and not measured:
-        reason = next(iter(people.values())).reason
-        notes.append(tag("p", f"Interval over people: {reason}.", class_="note"))
-    return join(table(head, rows, "TAR at each FAR"), notes)
+    return Table(head, rows, "TAR at each FAR")
+
+
+def _not_measured(result: Verification) -> list[str]:
+    """Sentences that say which figures are missing and why."""
+    sentences = list(result.evaluation.reasons())
+    unknown = [interval for interval in result.bootstrap if interval.low is None]
+    if unknown and len(unknown) == len(result.bootstrap) and result.evaluation.measured_points:
+        sentences.append(f"Interval over people: {unknown[0].reason}.")
+    return sentences
+
+
+def _interval(low: float | None, high: float | None, digits: int = 2) -> str:
+    return f"{percentage(low, digits)} – {percentage(high, digits)}"
 
 
 def _measured_far(point: OperatingPoint, different: int) -> str:
     """The rate with what it was counted from: ``0.0998 % (52 of 52,110)``."""
-    accepted = point.accepted_different or 0
+    accepted = point.accepted_impostor or 0
     return f"{100 * accepted / different:.3g} % ({accepted:,} of {different:,})"
 
 
-def _groups(result: Verification) -> Markup:
-    report = result.groups
-    assert report is not None
-    rows = []
-    for kind, rates in (("false non-match", report.fnmr), ("false match", report.fmr)):
-        for rate in rates:
-            cells = [
+def _groups(report: GroupReport) -> Table:
+    rows = [
+        Row(
+            [
                 rate.label,
                 kind,
                 percentage(rate.rate, 3),
-                "–" if rate.rate is None else f"{percentage(rate.low, 3)} – {percentage(rate.high, 3)}",
+                "–" if rate.rate is None else _interval(rate.low, rate.high, 3),
                 f"{rate.pairs:,}",
                 "" if rate.enough else "too few pairs to compare",
-            ]
-            rows.append(Row(cells, muted=not rate.enough))
-    head = ["group", "rate", "value", "95 % interval", "pairs", ""]
-    words = (
-        f"At one threshold for everybody, {report.threshold:.4f} (FAR {one_in(report.far)} over all pairs)."
-    )
-    return join(tag("p", words), table(head, rows, "Error rates of each group"))
+            ],
+            muted=not rate.enough,
+        )
+        for kind, rates in (("false non-match", report.fnmr), ("false match", report.fmr))
+        for rate in rates
+    ]
+    return Table(["group", "rate", "value", "95 % interval", "pairs", ""], rows, "Error rates of each group")
 
 
-def _hardest(result: Verification, *, same: bool) -> Markup:
-    """The pairs on which the model is most wrong, as pictures."""
+def _hardest(result: Verification, *, same: bool) -> list[dict[str, Any]]:
+    """The pairs on which the model is most wrong, for the template; none where scores were not kept."""
     pairs, scores, failed = result.pairs, result.scores, result.failed
     if pairs is None or scores is None or failed is None or pairs.templates is not None:
-        return Markup()
+        return []
     rows = np.flatnonzero((pairs.same == same) & ~failed)
     order = np.argsort(scores[rows] if same else -scores[rows], kind="stable")
-    point = result.chosen
-    threshold = point.threshold if point else None
-    found = []
+    threshold = result.chosen.threshold if result.chosen else None
+    hardest = []
     for row in rows[order[:HARDEST]]:
-        sides = [int(side[row]) for side in (pairs.first, pairs.second)]
-        pictures = [_thumbnail(result.images[i], result.names[i]) for i in sides]
-        wrong = threshold is not None and (scores[row] >= threshold) != same
-        verdict = [" ", tag("b", f"wrong at {threshold:.3f}", class_="wrong")] if wrong else []
-        names = tag("small", " · ".join(Path(result.names[i]).name for i in sides))
-        caption = tag("figcaption", f"{scores[row]:.3f}", verdict, names)
-        found.append(tag("figure", tag("div", pictures), caption, class_="pair"))
-    if not found:
-        return Markup()
-    title = "Same person, least alike" if same else "Different people, most alike"
-    note = "The number is the cosine similarity."
-    if point and threshold is not None:
-        side = "below" if same else "at or above"
-        note += f" Wrong are pairs {side} the threshold {threshold:.4f}, that of FAR {one_in(point.far)}."
-    return join(tag("h2", title), tag("p", note, class_="note"), tag("section", found, class_="pairs"))
+        photos = [int(side[row]) for side in (pairs.first, pairs.second)]
+        hardest.append(
+            {
+                "score": scores[row],
+                "wrong": threshold is not None and (scores[row] >= threshold) != same,
+                "names": " · ".join(Path(result.names[i]).name for i in photos),
+                "pictures": [(result.names[i], _thumbnail(result.images[i])) for i in photos],
+            }
+        )
+    return hardest
 
 
-def _thumbnail(image: Path | bytes, name: str) -> Markup:
+def _thumbnail(image: Path | bytes) -> str | None:
+    """The photo as an address; None where it cannot be read."""
     try:
-        photo = read_image(image)
+        return jpeg_address(resized(read_image(image), _THUMBNAIL))
     except ImageError:
-        return tag("span", "no picture", class_="gone")
-    return tag("img", alt=name, src=jpeg(shrunk(photo, _THUMBNAIL)), loading="lazy")
+        return None
 
 
-def _named(result: Verification, title: str, photos: Mapping[int, str]) -> Markup:
-    """Photos with what is to be said of each."""
-    if not photos:
-        return Markup()
+def _named(result: Verification, title: str, photos: Mapping[int, str]) -> tuple[str, Table, int]:
+    """Photos with what is to be said of each, and how many more there are."""
     rows = [Row([result.names[i], reason]) for i, reason in sorted(photos.items())[:_LISTED]]
-    more = len(photos) - len(rows)
-    listing = tag("div", table(["photo", "reason"], rows, title), class_="long")
-    return join(tag("h2", title), listing, tag("p", f"… and {more:,} more") if more else "")
+    return title, Table(["photo", "reason"], rows, title), len(photos) - len(rows)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 
 from facerec_cli.errors import InputError
 from facerec_cli.metrics.bootstrap import BootstrapInterval
-from facerec_cli.metrics.distribution import Distribution
+from facerec_cli.metrics.evaluate import Evaluation
 from facerec_cli.metrics.groups import GroupReport
-from facerec_cli.metrics.statistics import Evaluation, OperatingPoint
-from facerec_cli.metrics.threshold_card import ThresholdCard
+from facerec_cli.metrics.roc import OperatingPoint
+from facerec_cli.metrics.thresholds import choose
 from facerec_cli.pairs.pairlist import PairList
+from facerec_cli.threshold import Threshold
 from facerec_cli.verify.photo_vectors import Gallery
 
 
@@ -28,14 +29,12 @@ class Verification:
         names: What the list calls its photos.
         images: The photos, where they are known.
         gallery: Their vectors.
-        evaluation: The figures.
-        genuine: Distribution of the same pairs' scores, for curves.
-        impostor: Distribution of the different pairs' scores.
+        evaluation: The figures, and both classes' scores.
+        chosen: The operating point for cards and groups, or None when none is measurable.
         pairs: The list, None where all pairs were too many to list.
         fold: (P,) int64, the folds that were used, or None.
         scores: (P,) float32, or None; 0 where ``failed``.
         failed: (P,) bool, or None.
-        chosen: The operating point for cards and groups, or None when none is measurable.
         groups: Rates per group.
         bootstrap: Intervals over people.
     """
@@ -46,44 +45,36 @@ class Verification:
     images: tuple[Path | bytes, ...]
     gallery: Gallery
     evaluation: Evaluation
-    genuine: Distribution
-    impostor: Distribution
+    chosen: OperatingPoint | None
     pairs: PairList | None
     fold: NDArray[np.int64] | None
     scores: NDArray[np.float32] | None
     failed: NDArray[np.bool_] | None
-    chosen: OperatingPoint | None
     groups: GroupReport | None = None
     bootstrap: tuple[BootstrapInterval, ...] = ()
 
-    def card(self) -> ThresholdCard:
-        """The threshold at the chosen FAR, bound to the model.
+    def threshold(self) -> Threshold:
+        """The threshold at the chosen FAR, bound to the model, for a card.
 
         Raises:
             InputError: The FAR is not measurable on this list, or nobody knows the model.
         """
-        point = self.chosen
-        if point is None or point.threshold is None or point.measured_far is None or point.tar is None:
-            reason = point.reason if point else "no FAR is measurable on this list"
+        far = None if self.chosen is None else self.chosen.far
+        found = choose(self.evaluation, far, data=Path(self.source).name)
+        if isinstance(found, str):
             raise InputError(
-                f"There is no threshold to save: {reason}.", hint="Choose a larger --far or a larger list."
+                f"There is no threshold to save: {found}.", hint="Choose a larger --far or a larger list."
             )
-        model = self.gallery.model
+        model, settings = self.gallery.model, self.gallery.settings
         if not model.sha256:
             raise InputError(
                 "There is no threshold to save: the embeddings do not say which model made them.",
                 hint="Keep the .json of `facerec embed` beside them.",
             )
-        return ThresholdCard(
-            threshold=point.threshold,
-            far=point.far,
-            measured_far=point.measured_far,
-            tar=point.tar,
-            different_pairs=self.impostor.size,
-            same_pairs=self.genuine.size,
-            data=Path(self.source).name,
+        return replace(
+            found,
             model=model.name,
             model_sha256=model.sha256,
-            flip=bool(self.gallery.settings.get("flip", False)),
-            aligned=bool(self.gallery.settings.get("aligned", False)),
+            flip=bool(settings.get("flip", False)),
+            aligned=bool(settings.get("aligned", False)),
         )

@@ -12,13 +12,14 @@ from facerec_cli.errors import InputError, UsageError
 from facerec_cli.images import IMAGE_SUFFIXES, find_images
 from facerec_cli.metrics.all_pairs import evaluate_all_pairs
 from facerec_cli.metrics.bootstrap import BootstrapInterval, bootstrap_tar, people_of
+from facerec_cli.metrics.evaluate import MAX_PAIRS_FOR_FOLDS, evaluate
 from facerec_cli.metrics.folds import stratified_folds
 from facerec_cli.metrics.groups import GroupReport, group_rates, read_groups
-from facerec_cli.metrics.scoring import score_pairs
-from facerec_cli.metrics.statistics import MAX_PAIRS_FOR_FOLDS, Evaluation, OperatingPoint, measure
+from facerec_cli.metrics.scores import score_pairs
+from facerec_cli.metrics.thresholds import chosen_point
 from facerec_cli.pairs.formats.ijb import pool
 from facerec_cli.pairs.names import is_folder
-from facerec_cli.pairs.pairlist import PairList, photo_table
+from facerec_cli.pairs.pairlist import PairList, distinct
 from facerec_cli.pairs.read import read_pairs
 from facerec_cli.progress import Progress
 from facerec_cli.verify.photos import Verdict, verify_photos
@@ -134,11 +135,11 @@ def verify_folder(
             f"{loose!r} lies directly in {str(folder)!r}, so nobody knows whom it shows.",
             hint="--all-pairs takes a folder with one subfolder per person.",
         )
-    identity = photo_table(name.rpartition("/")[0] for name in names)[1]
+    identity = distinct(name.rpartition("/")[0] for name in names)[1]
     if len(names) * (len(names) - 1) // 2 <= MAX_LISTED:
         first, second = (side.astype(np.int64) for side in np.triu_indices(len(names), 1))
         same = identity[first] == identity[second]
-        pairs = PairList("all-pairs", tuple(images), names, first, second, same, identity=identity)
+        pairs = PairList(first, second, same, tuple(images), names, identity=identity, format="all-pairs")
         return _measure(str(folder), pairs, chosen, steps)
     if chosen.groups or chosen.bootstrap:
         raise UsageError(f"--by and --bootstrap take at most {MAX_LISTED:,} pairs; this folder has more.")
@@ -154,14 +155,12 @@ def verify_folder(
         names=names,
         images=tuple(images),
         gallery=gallery,
-        evaluation=result.evaluation,
-        genuine=result.genuine,
-        impostor=result.impostor,
+        evaluation=result,
         pairs=None,
         fold=None,
         scores=None,
         failed=None,
-        chosen=_choose_point(result.evaluation, chosen.far),
+        chosen=chosen_point(result, chosen.far),
     )
 
 
@@ -183,25 +182,23 @@ def _measure(source: str, pairs: PairList, settings: VerifySettings, steps: Step
             hint="`facerec embed` on these photos tells more of each.",
         )
     with embeddings_are_kept(settings), steps("Scoring", "pairs") as progress:
-        scores = score_pairs(vectors, pairs.first, pairs.second, progress=progress)
+        scores = score_pairs(vectors, pairs, progress=progress)
     fold = pairs.fold
     if fold is None and len(pairs) <= MAX_PAIRS_FOR_FOLDS:
         fold = stratified_folds(pairs.same)
-    measured = measure(scores, pairs.same, failed=failed, folds=fold, fars=settings.all_fars)
+    evaluation = evaluate(scores, pairs.same, failed=failed, folds=fold, fars=settings.all_fars)
     result = Verification(
         source=source,
         format=pairs.format,
         names=pairs.names,
         images=pairs.images,
         gallery=gallery,
-        evaluation=measured.evaluation,
-        genuine=measured.genuine,
-        impostor=measured.impostor,
+        evaluation=evaluation,
         pairs=pairs,
         fold=fold,
         scores=scores,
         failed=failed,
-        chosen=_choose_point(measured.evaluation, settings.far),
+        chosen=chosen_point(evaluation, settings.far),
     )
     if settings.groups is not None:
         result = replace(result, groups=_group_report(result, settings))
@@ -209,12 +206,6 @@ def _measure(source: str, pairs: PairList, settings: VerifySettings, steps: Step
         with embeddings_are_kept(settings), steps("Bootstrap", "rounds") as progress:
             result = replace(result, bootstrap=_bootstrap(result, settings.bootstrap, progress))
     return result
-
-
-def _choose_point(evaluation: Evaluation, far: float | None) -> OperatingPoint | None:
-    if far is not None:
-        return next(point for point in evaluation.tar_at_far if point.far == far)
-    return next((point for point in evaluation.tar_at_far if point.measurable), None)
 
 
 def _group_report(result: Verification, settings: VerifySettings) -> GroupReport:

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from facerec_cli.errors import UsageError
 from facerec_cli.faces import FaceModel, open_model
-from facerec_cli.faces.runtime.installed import default_threads
-from facerec_cli.metrics.statistics import DEFAULT_FARS
+from facerec_cli.metrics.roc import DEFAULT_FARS
 from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.progress import Progress, silent
 from facerec_cli.registry import DEFAULT_PACK, FACE_RULES, unknown_name
+from facerec_cli.runtime import usable_cores
 
 #: Makes a progress for a step of the work: its description and unit in, a context that gives it out.
 Steps = Callable[[str, str], AbstractContextManager[Progress]]
@@ -77,7 +77,7 @@ class VerifySettings:
 
 def open_for(settings: VerifySettings, *, aligned: bool) -> tuple[FaceModel, int]:
     """Open the model on all threads; one batch of photos more than those is under way."""
-    total = settings.threads or default_threads()
+    total = settings.threads or usable_cores()
     opened = open_model(
         settings.model or DEFAULT_PACK, device=settings.device, threads=total, detector=not aligned
     )

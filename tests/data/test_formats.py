@@ -21,6 +21,7 @@ from facerec_cli.data.loading.fetch import Fetch
 from facerec_cli.data.loading.samplers import Shuffled
 from facerec_cli.data.tools.convert import convert
 from facerec_cli.errors import FacerecError, InputError, UsageError
+from facerec_cli.home import cache_folder
 
 NAMES = ["alice", "bob", "d.v", "site/eve", "Ελένη"]
 COUNTS = [1, 2, 4, 6, 3]
@@ -512,7 +513,7 @@ def test_what_is_kept_of_a_file_is_made_again_where_it_is_damaged(tmp_path: Path
 
     for _ in range(2):
         np.testing.assert_array_equal(cache.remember("numbers", [source], make), numbers)
-    (kept,) = cache.folder().glob("numbers-*")
+    (kept,) = cache_folder().glob("numbers-*")
     content = bytearray(kept.read_bytes())
     content[len(content) // 2] ^= 1  # one number is another one
     kept.write_bytes(content)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from facerec_cli.embed import preview
-from facerec_cli.embeddings.rows import BOX, LANDMARKS
+from facerec_cli.embeddings.records import BOX, LANDMARKS
 
 DOCUMENT = {"model": {"name": "toy", "sha256": "5" * 64}, "rows": 3}
 

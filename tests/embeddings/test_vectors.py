@@ -13,11 +13,11 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from facerec_cli.embeddings.vectorfile import match, read_vectors
 
 from facerec_cli.embed import EmbedOptions, PhotoResult
 from facerec_cli.embed.result import EmbeddedFace
 from facerec_cli.embeddings.cache import EmbeddingCache, content_key
-from facerec_cli.embeddings.vectorfile import match, read_vectors
 from facerec_cli.errors import InputError
 from facerec_cli.verify import photo_vectors as gallery
 

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from tiny_pack import write_encoder, write_tiny_pack
 
+from facerec_cli import runtime
 from facerec_cli.errors import ModelError, UsageError
 from facerec_cli.faces import open_model
-from facerec_cli.faces.runtime import installed as runtime
-from facerec_cli.faces.runtime.installed import default_threads, wheel_conflict
 from facerec_cli.faces.runtime.session import Network
 from facerec_cli.registry import PROVIDERS
+from facerec_cli.runtime import usable_cores, wheel_conflict
 
 
 @pytest.mark.parametrize("device", ["cuda", "tensorrt", "coreml", "openvino"])
@@ -166,8 +166,9 @@ def test_the_callers_arithmetic_is_left_alone(tmp_path: Path) -> None:
 def test_two_builds_of_onnxruntime(
     monkeypatch: pytest.MonkeyPatch, installed: set[str], driver: bool, expected: str | None
 ) -> None:
-    monkeypatch.setattr(runtime, "_nvidia", lambda: driver)
-    monkeypatch.setattr(runtime, "_version", lambda name: "1.0" if name in installed else None)
+    monkeypatch.setattr(runtime, "has_nvidia_driver", lambda: driver)
+    versions = {name: "1.0" for name in runtime.RUNTIME_WHEELS if name in installed}
+    monkeypatch.setattr(runtime, "installed_versions", lambda names: versions)
     advice = wheel_conflict()
     assert advice is None if expected is None else str(advice).endswith(expected)
 
@@ -176,8 +177,8 @@ def test_auto_says_why_a_second_build_leaves_it_on_the_cpu(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = write_encoder(tmp_path / "tiny.onnx")
-    both = {"onnxruntime", "onnxruntime-gpu"}
-    monkeypatch.setattr(runtime, "_version", lambda name: "1.0" if name in both else None)
+    both = {"onnxruntime": "1.0", "onnxruntime-gpu": "1.0"}
+    monkeypatch.setattr(runtime, "installed_versions", lambda names: both)
     monkeypatch.setattr(
         runtime.import_onnxruntime(), "get_available_providers", lambda: ["CPUExecutionProvider"]
     )
@@ -199,4 +200,4 @@ def test_an_onnxruntime_that_is_not_whole(monkeypatch: pytest.MonkeyPatch, broke
 def test_threads_are_at_least_one_and_at_most_the_cores() -> None:
     import os
 
-    assert 1 <= default_threads() <= (os.cpu_count() or 1)
+    assert 1 <= usable_cores() <= (os.cpu_count() or 1)

@@ -20,6 +20,7 @@ from facerec_cli.packs.manifest_toml import (
     to_document,
     write_manifest,
 )
+from facerec_cli.threshold import Threshold
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def pack(tiny, tmp_path):
     made = tiny.pack(tmp_path / "tiny")
     return dataclasses.replace(
         made,
-        threshold=manifest.Threshold(value=0.36, far=1e-3, data="pairs of a test", impostor_pairs=3000),
+        threshold=Threshold(value=0.36, far=1e-3, data="pairs of a test", impostor_pairs=3000),
         training={"loss": "otface"},
         urls=("https://example.org/tiny.zip",),
         detector=dataclasses.replace(made.detector, input_size=(640, 480)),
@@ -42,12 +43,15 @@ def pack(tiny, tmp_path):
         (document._DETECTOR, manifest.DetectorSpec),
         (document._LICENSE, manifest.License),
         (document._PROVENANCE, manifest.Provenance),
-        (document._THRESHOLD, manifest.Threshold),
     ],
 )
 def test_every_field_of_the_dataclasses_has_a_reader(readers, kind):
     names = {field.name for field in dataclasses.fields(kind)} - {"folder", "unproved"}
     assert set(readers) == names
+
+
+def test_every_key_that_a_threshold_leaves_in_a_manifest_has_a_reader(pack):
+    assert list(document._THRESHOLD) == list(pack.threshold.manifest())
 
 
 def test_a_pack_survives_writing_and_reading(pack):

@@ -22,7 +22,7 @@ from facerec_cli.cli import build_app
 from facerec_cli.data import open_stored
 from facerec_cli.errors import InputError, TrainingError, UsageError
 from facerec_cli.metrics.bootstrap import resampled_tar
-from facerec_cli.metrics.statistics import evaluate
+from facerec_cli.metrics.evaluate import evaluate
 from facerec_cli.study import compare, intervals
 from facerec_cli.study.conduct import _check_rates, conduct
 from facerec_cli.study.finding import finding

@@ -8,7 +8,8 @@ import signal
 import pytest
 import torch
 
-from facerec_cli.training.config import Recipe, changed
+from facerec_cli.training.compose import changed
+from facerec_cli.training.config import Recipe
 
 SMALL = {
     "data.path": "synthetic:12:6",

@@ -6,15 +6,16 @@ import torch
 
 from facerec_cli.backbones import build
 from facerec_cli.errors import ModelError, OutputError
+from facerec_cli.settings import to_tables
 from facerec_cli.training import checkpoint
-from facerec_cli.training.config import Recipe, to_document
+from facerec_cli.training.config import Recipe
 
 
 def document(backbone):
     return checkpoint.header("0.1") | {
         "backbone": checkpoint.describe_backbone("mobilefacenet", {"width": 0.125}, backbone),
         "loss": {"name": "npt"},
-        "recipe": to_document(Recipe()),
+        "recipe": to_tables(Recipe()),
         "data": {"name": "people/", "classes": 3, "images": 9},
         "progress": {"epoch": 2, "step": 7, "metrics": {"lfw/accuracy": 0.9}},
     }

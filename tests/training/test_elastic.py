@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from facerec_cli.settings import to_tables
 from facerec_cli.training import checkpoint
-from facerec_cli.training.config import to_document
 
 STEPS = 30
 
@@ -25,7 +25,7 @@ pytestmark = [
 
 def start(recipe):
     """A run of two processes under torchrun, which may restart them once."""
-    tables = to_document(recipe).items()
+    tables = to_tables(recipe).items()
     settings = [f"--set={t}.{k}={json.dumps(v)}" for t, keys in tables for k, v in keys.items()]
     torchrun = ["torch.distributed.run", "--standalone", "--nproc-per-node=2", "--max-restarts=1"]
     command = [sys.executable, "-m", *torchrun, "-m", "facerec_cli", "train", *settings]

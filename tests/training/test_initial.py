@@ -5,10 +5,11 @@ import pytest
 import torch
 
 from facerec_cli.backbones import build
+from facerec_cli.backbones.encoder import TorchEncoder
 from facerec_cli.errors import ModelError, UsageError
+from facerec_cli.settings import to_tables
 from facerec_cli.training.checkpoint import describe_backbone, header, load_backbone, write
-from facerec_cli.training.config import BackboneSettings, Recipe, to_document
-from facerec_cli.training.evaluate import embed
+from facerec_cli.training.config import BackboneSettings, Recipe
 from facerec_cli.training.initial import make_backbone, open_start
 from facerec_cli.training.train import train
 
@@ -24,7 +25,7 @@ def test_sface_gives_onnx_runtimes_embeddings_on_real_crops(lfw):
     assert len(crops) >= 4
     start = open_start(BackboneSettings(init="sface"), "mobilefacenet")
     backbone = make_backbone(start, start.embedding_size)
-    ours = embed(backbone, crops[..., ::-1], torch.device("cpu"), flip=False, dtype=torch.float32).numpy()
+    ours = TorchEncoder(backbone, torch.device("cpu")).encode(crops)
     theirs = model.encode(crops)
     assert ours.shape == theirs.shape == (len(crops), 128)
     assert np.abs(ours - theirs).max() < 1e-4
@@ -68,7 +69,7 @@ def test_a_checkpoint_starts_a_run_with_another_number_of_classes(small, tmp_pat
     document = header("0.1") | {
         "backbone": describe_backbone("mobilefacenet", {"width": 0.125}, network),
         "loss": {"name": "arcface"},
-        "recipe": to_document(Recipe()),
+        "recipe": to_tables(Recipe()),
         "data": {"name": "x", "classes": 99, "images": 1},
         "progress": {"epoch": 0, "step": 0, "metrics": {}},
     }

@@ -13,8 +13,8 @@ import time
 import numpy as np
 import pytest
 
+from facerec_cli.settings import to_tables
 from facerec_cli.training import checkpoint
-from facerec_cli.training.config import to_document
 from facerec_cli.training.train import train
 
 pytestmark = pytest.mark.slow
@@ -27,12 +27,13 @@ SETTINGS = {"backbone__freeze_bn": True, "run__log_every": 1, "schedule__steps":
 EXACT = """
 import json, os, sys
 import torch
-from facerec_cli.training import evaluate, memory, train
-from facerec_cli.training.config import parse_recipe
+from facerec_cli.backbones import encoder
+from facerec_cli.training import memory, train
+from facerec_cli.training.compose import parse_recipe
 
 torch.set_default_dtype(torch.float64)
 memory._activations = lambda backbone: 0
-train.to_input = lambda *given, **more: evaluate.to_input(*given, **more).double()
+train.to_input = lambda *given, **more: encoder.to_input(*given, **more).double()
 for port, document in json.loads(sys.argv[1]):
     os.environ["MASTER_PORT"] = str(port)
     train.train(parse_recipe(document, "test"))
@@ -40,7 +41,7 @@ for port, document in json.loads(sys.argv[1]):
 
 
 def arguments(recipe):
-    document = to_document(recipe)
+    document = to_tables(recipe)
     return [
         "train",
         *(f"--set={t}.{k}={json.dumps(v)}" for t, keys in document.items() for k, v in keys.items()),
@@ -76,8 +77,8 @@ def test_two_processes_learn_exactly_what_one_does(small, tmp_path):
     whole, halves = [], []
     for loss, settings in kinds.items():
         settings = {**SETTINGS, "loss__name": loss, **settings}
-        whole.append((0, to_document(small(tmp_path / "one" / loss, **settings))))
-        halves.append((free_port(), to_document(small(tmp_path / "two" / loss, **settings))))
+        whole.append((0, to_tables(small(tmp_path / "one" / loss, **settings))))
+        halves.append((free_port(), to_tables(small(tmp_path / "two" / loss, **settings))))
     program = [sys.executable, "-c", EXACT]
     shared = {"OMP_NUM_THREADS": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1"}
     environments = [

@@ -9,9 +9,9 @@ import pytest
 from typer.testing import CliRunner
 
 from facerec_cli.cli import build_app
-from facerec_cli.packs.manifest import Threshold
 from facerec_cli.packs.manifest_toml import write_manifest
 from facerec_cli.packs.resolve import pack_hash
+from facerec_cli.threshold import Threshold
 
 
 @pytest.fixture
@@ -98,12 +98,3 @@ def test_the_pack_s_evaluation_with_flip_gives_the_threshold_for_flip(verify, pa
         "different_pairs": 2999,
     }
     assert verify()[0]["value"] == 0.4
-
-
-def test_the_default_pack_has_a_threshold_for_flip():
-    from facerec_cli.packs.evaluations import threshold_with_flip
-    from facerec_cli.packs.resolve import open_pack
-
-    measured = threshold_with_flip(open_pack("pack:sface"), 0.001)
-    assert measured is not None and measured.impostor_pairs == 3000
-    assert measured.value == pytest.approx(0.3395, abs=1e-4)  # three of 3,000 different pairs of LFW

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from facerec_cli.embed.engines.base import Opened, Work
 from facerec_cli.embed.pipeline import embed_photos
-from facerec_cli.embed.settings import EmbedOptions
 from facerec_cli.embed.rows import make_shard
+from facerec_cli.embed.settings import EmbedOptions
 from facerec_cli.errors import UsageError
 from facerec_cli.faces import FaceModel, open_model
-from facerec_cli.faces.runtime.installed import default_threads
 from facerec_cli.packs.manifest import ModelPack
+from facerec_cli.runtime import usable_cores
 
 
 class LocalEngine:
@@ -26,7 +26,7 @@ class LocalEngine:
         self, model: str | Path | ModelPack, device: str, threads: int | None, options: EmbedOptions
     ) -> Opened:
         """Open the model on all threads; one batch more than those is under way, so that none runs dry."""
-        total = default_threads() if threads is None else threads
+        total = usable_cores() if threads is None else threads
         if total < 1:
             raise UsageError(f"--threads {threads} is below 1.")
         opened = open_model(model, device=device, threads=total, detector=not options.aligned)

@@ -19,10 +19,9 @@ from facerec_cli.embed.engines.ray_start import brief, connect, import_ray
 from facerec_cli.embed.engines.ray_worker import Order, portable, versions
 from facerec_cli.embed.settings import EmbedOptions
 from facerec_cli.errors import ResourceError, UsageError, of_code
-from facerec_cli.faces.model import model_hash
 from facerec_cli.images.remote import is_url
 from facerec_cli.packs.manifest import ModelPack
-from facerec_cli.packs.resolve import open_pack
+from facerec_cli.packs.resolve import open_pack, pack_hash
 from facerec_cli.wording import counted
 
 log = logging.getLogger("facerec")
@@ -95,7 +94,7 @@ class RayEngine:
         workers, machines = counted(self._actors, "worker"), counted(len(nodes), "machine")
         where = f"{workers} of {counted(cores, 'thread')}, {machines}"
         self._device = device
-        return Opened(pack, model_hash(pack), device, where)
+        return Opened(pack, pack_hash(pack), device, where)
 
     def run(self, work: Work) -> None:
         """Have the actors make the shards, and store what comes back."""

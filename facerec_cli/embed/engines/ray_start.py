@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import Any
 
 from facerec_cli.errors import MissingExtraError, ResourceError, UsageError
-from facerec_cli.faces.runtime.installed import default_threads
+from facerec_cli.runtime import usable_cores
 
 _REACH = 10  # seconds to wait for a cluster's port
 _STORE = 512 << 20  # bytes of the object store of a Ray that is started here
@@ -46,7 +46,7 @@ def connect(ray: Any, address: str | None) -> bool:
     logging.getLogger("ray").setLevel(logging.ERROR)
     settings: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address is None:
-        settings |= {"num_cpus": default_threads(), "include_dashboard": False}
+        settings |= {"num_cpus": usable_cores(), "include_dashboard": False}
         settings |= {"address": "local", "object_store_memory": _STORE}
     else:
         check_reachable(address)

@@ -15,18 +15,17 @@ from typing import Any
 
 from facerec_cli._version import __version__
 from facerec_cli.embed.pipeline import embed_photos
+from facerec_cli.embed.rows import make_shard
 from facerec_cli.embed.settings import EmbedOptions
 from facerec_cli.embeddings.shards import Shards
-from facerec_cli.embed.rows import make_shard
 from facerec_cli.errors import FacerecError, InputError, ModelError, ResourceError
 from facerec_cli.faces import FaceModel, open_model
-from facerec_cli.faces.runtime.installed import import_onnxruntime
 from facerec_cli.files import output_error
 from facerec_cli.images import quiet_decoders
 from facerec_cli.images.remote import is_url
 from facerec_cli.packs.manifest import ModelPack
-from facerec_cli.packs.resolve import NAME_PREFIX, open_pack
-from facerec_cli.registry import DEFAULT_PACK
+from facerec_cli.packs.resolve import detector_of
+from facerec_cli.runtime import import_onnxruntime
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +77,7 @@ def portable(pack: ModelPack) -> tuple[ModelPack, dict[str, bytes]]:
     Raises:
         ModelError: A file cannot be read.
     """
-    detector, path = pack.detector, pack.detector_path
-    if detector is None:
-        default = open_pack(f"{NAME_PREFIX}{DEFAULT_PACK}")
-        detector, path = default.detector, default.detector_path
-    assert detector is not None and path is not None
+    detector, path = detector_of(pack)
     names = ("encoder.onnx", "detector.onnx")
     try:
         files = {name: file.read_bytes() for name, file in zip(names, (pack.encoder_path, path), strict=True)}

@@ -1,7 +1,7 @@
 """How embeddings lie in files: one class a format, which writes them and reads them again.
 
-What a user names decides the format: the keys of ``registry.EMBEDDING_FORMATS`` are suffixes, and ``/`` stands for
-a folder or a URL. ``docs/extending.md`` shows how to add one.
+The name that a user gives decides the format: the keys of ``registry.EMBEDDING_FORMATS`` are suffixes, and
+``/`` stands for a folder or a URL. ``docs/extending.md`` shows how to add one.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ class EmbeddingFormat(Protocol):
             shards: Of all inputs, in order; they are walked as often as needed.
             description: What ``read`` gives back: ``model``, ``settings``, ``rows`` (how many embeddings),
                 ``embedding_size`` and more.
-            scratch: A folder for unfinished files, so that they are cleared away together with the shards where
-                the process is killed; None for the output's own.
+            scratch: A folder for unfinished files, which are cleared away together with the shards where the
+                process is killed; None for the output's own.
 
         Raises:
             OutputError: It cannot be written.
@@ -81,7 +81,7 @@ class EmbeddingFormat(Protocol):
 
 
 class SingleFile:
-    """A format whose file holds everything, for others to derive from: the rest follows from their ``read``."""
+    """A format whose file holds everything, to derive from: all but ``write`` follows from its ``read``."""
 
     magic: ClassVar[bytes] = b""
 

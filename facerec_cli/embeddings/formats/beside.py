@@ -19,7 +19,7 @@ from facerec_cli.embeddings.records import AGAIN, COLUMNS, table_of, whole_numbe
 from facerec_cli.embeddings.shards import Shard, numbered
 from facerec_cli.embeddings.table import EmbeddingTable
 from facerec_cli.errors import InputError
-from facerec_cli.files import atomic_write, sha256_of, write_file
+from facerec_cli.files import atomic_write, sha256_of
 from facerec_cli.tables.text import decode
 from facerec_cli.untrusted import parse_json
 
@@ -27,7 +27,7 @@ Records = list[dict[str, Any]]
 
 
 class WithTable:
-    """A format of an array that has no room for a table, which lies beside it; for the others to derive from."""
+    """A format of an array that has no room for a table, which lies beside it; to derive from."""
 
     def files(self, output: Path) -> tuple[Path, ...]:
         """The table, the description and the array."""
@@ -47,7 +47,11 @@ class WithTable:
         for file in self.files(path):
             if not file.is_file():
                 return f"{file} is missing"
-            if isinstance(sums, Mapping) and file.suffix != ".json" and sums.get(file.name) != _checksum(file):
+            if (
+                isinstance(sums, Mapping)
+                and file.suffix != ".json"
+                and sums.get(file.name) != _checksum(file)
+            ):
                 return f"{file} is not as it was written"
         return ""
 
@@ -72,7 +76,7 @@ def write_beside(
     description: Mapping[str, Any],
     scratch: Path | None,
 ) -> None:
-    """Write the table, and the description with the size and sha256 of both, before the array is in its place.
+    """Write the table, and the description with the sizes and sha256 of both, before the array is there.
 
     Args:
         output: The array.

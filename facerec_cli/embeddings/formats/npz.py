@@ -1,4 +1,4 @@
-"""``.npz``: the embeddings and what is known of each face as arrays, with a table and a description beside it."""
+"""``.npz``: embeddings, places, scores and norms as arrays, with a table and a description beside it."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ _COLUMNS: Mapping[str, _Column] = {  # type, shape of an entry, and the entry of
 class Npz(WithTable):
     """The arrays ``embeddings``, ``path``, ``face``, ``box``, ``landmarks``, ``score`` and ``norm``.
 
-    Without its table there is neither status nor reason, nor the size of the photos. One of somebody else's needs
-    ``embeddings`` only.
+    Without its table there is neither status nor reason, nor the size of the photos. Of a file of somebody
+    else's only ``embeddings`` is needed.
     """
 
     magic: ClassVar[bytes] = b"PK"
@@ -54,8 +54,8 @@ class Npz(WithTable):
         with atomic_write(output, folder=scratch) as stream:
             with zipfile.ZipFile(stream, "w", allowZip64=True) as archive:
                 with archive.open(_member("embeddings"), "w", force_zip64=True) as member:
-                    shape = (rows, description["embedding_size"])
-                    write_npy(member, "<f4", shape, (shard.embeddings for shard in shards))
+                    size = description["embedding_size"]
+                    write_npy(member, "<f4", (rows, size), (shard.embeddings for shard in shards))
                 for name, (kind, shape, entry) in columns.items():
                     blocks = (np.array([entry(face) for face in shard.faces()], kind) for shard in shards)
                     with archive.open(_member(name), "w", force_zip64=True) as member:
@@ -71,7 +71,9 @@ class Npz(WithTable):
                     hint="Save the array by this name: numpy.savez(path, embeddings=vectors).",
                 )
             vectors = archive["embeddings"]
-            named = _records(archive, len(vectors) if vectors.ndim else 0, path) if "path" in archive else None
+            named = (
+                _records(archive, len(vectors) if vectors.ndim else 0, path) if "path" in archive else None
+            )
         return table_beside(path, vectors, named)
 
 
@@ -91,7 +93,10 @@ def _records(archive: NpzFile, count: int, path: Path) -> Records:
         "norm": ((count,), "f"),
     }
     arrays = {name: archive[name] for name in wanted if name in archive}
-    fits = {name: (a.shape, a.dtype.kind in wanted[name][1]) == (wanted[name][0], True) for name, a in arrays.items()}
+    fits = {
+        name: (a.shape, a.dtype.kind in wanted[name][1]) == (wanted[name][0], True)
+        for name, a in arrays.items()
+    }
     if not all(fits.get(name, True) for name in ("path", "face", "box")):
         raise InputError(
             f"{str(path)!r} has arrays path, face and box that do not fit its {count:,} embeddings.",

@@ -23,7 +23,7 @@ _FLOATS = ("score", "norm", *BOX, *LANDMARKS)
 
 
 class Parquet(SingleFile):
-    """The columns of the table and ``embedding``, a list of fixed size that is null where there is no face."""
+    """The columns of the table and ``embedding``, a list of fixed size, null where there is no face."""
 
     magic: ClassVar[bytes] = b"PAR1"
 

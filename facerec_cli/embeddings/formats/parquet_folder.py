@@ -1,8 +1,9 @@
-"""A folder of Parquet shards, on a disk or in an object store: the one format that is not made of finished shards.
+"""A folder of Parquet shards, on a disk or in an object store.
 
-Every shard is a file of its own, ``part-000000.parquet``, written by whoever embedded it, so nothing has to
-pass through one machine, and embeddings of terabytes are written once. The name follows from the photos' order: a
-shard that is made again, after a lost machine or an interruption, replaces itself, and no row is lost or doubled.
+It is the one format that finished shards are not turned into: they are the result. Every shard is a file,
+``part-000000.parquet``, written by whoever embedded it, so nothing has to pass through one machine, and
+embeddings of terabytes are written once. The name follows from the photos' order: a shard that is made again,
+after a lost machine or an interruption, replaces itself, and no row is lost or doubled.
 ``_facerec.json`` says what the run was asked and, once the folder is whole, what came of it.
 """
 
@@ -201,7 +202,7 @@ class ParquetShards(Shards):
         return import_pyarrow().parquet.read_table(self.name(number), filesystem=files, partitioning=None)
 
     def fault(self, number: int, photos: Sequence[str]) -> str:
-        """Read a shard to its last byte, checksums included, and compare it with the run that it should be of."""
+        """Read a shard to its last byte, checksums included, and compare it with the run and the photos."""
         pa = import_pyarrow()
         files, _ = locate(self.url)
         with files.open_input_file(self.name(number)) as stream:
@@ -214,7 +215,9 @@ class ParquetShards(Shards):
                 faces, paths = (table.column(name).to_pylist() for name in ("face", "path"))
                 rows = counted["rows"]
                 sound = counted.get("sha256") in (None, _digest(table))  # those of earlier versions have none
-            except Exception as error:  # damaged metadata ask pyarrow for anything: memory, types that it lacks
+            except (
+                Exception
+            ) as error:  # damaged metadata ask pyarrow for anything: memory, types that it lacks
                 return f"is damaged: {brief(error)}"
         if not ours:
             return "is of another run"

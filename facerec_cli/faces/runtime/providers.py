@@ -11,23 +11,17 @@ from typing import Any
 
 from facerec_cli.errors import ModelError, UsageError
 from facerec_cli.faces.runtime.explain import explained
-from facerec_cli.faces.runtime.installed import import_onnxruntime, wheel_conflict
 from facerec_cli.files import sha256_of
-from facerec_cli.packs.folders import home
+from facerec_cli.home import home
 from facerec_cli.packs.foreign import not_onnx, reading
 from facerec_cli.registry import DEVICES, PROVIDERS
+from facerec_cli.runtime import import_onnxruntime, install_command, wheel_conflict
 from facerec_cli.suggest import guess
 
 log = logging.getLogger("facerec")
 
 _AUTO = ("cuda", "cpu")  # the others build engines or round differently: only when asked for
 _MAX_REWRITTEN = 1 << 30  # bytes; a protobuf message ends at 2 GiB
-
-_WHERE = {
-    "cuda": "pip uninstall -y onnxruntime && pip install --force-reinstall 'onnxruntime-gpu[cuda,cudnn]'",
-    "openvino": "pip uninstall -y onnxruntime && pip install --force-reinstall onnxruntime-openvino",
-}
-_WHERE["tensorrt"] = f"{_WHERE['cuda']} && pip install tensorrt"
 
 
 def open_sessions(path: Path, device: str, threads: int) -> tuple[list[Any], str]:
@@ -96,8 +90,8 @@ def provider_options(device: str, path: Path) -> dict[str, str]:
 
 
 def _advice(device: str) -> str:
-    if device in _WHERE:
-        return wheel_conflict() or f"Check the driver, or run: {_WHERE[device]}"
+    if command := install_command(device):
+        return wheel_conflict() or f"Check the driver, or run: {command}"
     return "CoreML comes with onnxruntime on macOS only." if device == "coreml" else ""
 
 

@@ -19,10 +19,10 @@ from numpy.typing import DTypeLike, NDArray
 
 from facerec_cli.errors import ModelError, UsageError
 from facerec_cli.faces.runtime.explain import explained
-from facerec_cli.faces.runtime.installed import default_threads, import_onnxruntime
 from facerec_cli.faces.runtime.pinned import Binding
 from facerec_cli.faces.runtime.providers import faults, open_sessions
 from facerec_cli.packs.foreign import reading
+from facerec_cli.runtime import import_onnxruntime, usable_cores
 
 _ROWS = {"cpu": 2}  # most rows of one call, where fewer are faster; see benchmarks/runtime.py
 _BOUND = ("cuda", "tensorrt")  # devices whose inputs are bound in page-locked memory
@@ -52,7 +52,7 @@ class Network:
     Args:
         path: The ONNX file.
         device: One of ``registry.DEVICES``.
-        threads: CPU threads; None takes :func:`default_threads`.
+        threads: CPU threads; None takes :func:`usable_cores`.
         bind: Whether inputs are bound (:class:`Binding`) instead of handed over; None does so on GPUs.
         only: Name of the one output that is wanted; None takes all.
 
@@ -80,7 +80,7 @@ class Network:
         if threads is not None and threads < 1:
             raise UsageError(f"threads must be at least 1, not {threads}.")
         self.path = path
-        self.threads = threads or default_threads()
+        self.threads = threads or usable_cores()
         sessions, self.device, self._pool = _starter.submit(_start, path, device, self.threads).result()
         self._session = sessions[0]
         self._head: Any = sessions[1] if len(sessions) > 1 else None

@@ -2,33 +2,23 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 import numpy as np
 import pytest
+from drawn_scores import labeled_scores, random_scores
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score, roc_curve
 
 from facerec_cli.errors import InputError
-from facerec_cli.metrics.distribution import accepted_at_most
-from facerec_cli.metrics.folds import best_threshold, between, stratified_folds
-from facerec_cli.metrics.statistics import evaluate, wilson_interval
+from facerec_cli.metrics.all_pairs import evaluate_all_pairs
+from facerec_cli.metrics.evaluate import evaluate
 
 FARS = (0.9, 0.5, 0.3, 0.1, 0.05)
 
 
-@st.composite
-def labelled_scores(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
-    """Scores with many ties, both classes present."""
-    kind = draw(st.sampled_from([np.float32, np.float64]))
-    grain = draw(st.sampled_from([1, 3, 20, 1000]))
-    size = draw(st.integers(2, 120))
-    raw = draw(st.lists(st.integers(-grain, grain), min_size=size, max_size=size))
-    same = draw(st.lists(st.booleans(), min_size=size, max_size=size))
-    same[0], same[1] = True, False
-    return (np.array(raw) / grain).astype(kind), np.array(same)
-
-
-@given(labelled_scores(), st.sampled_from([1, 2, 5, 64, 65536]))
+@given(labeled_scores(), st.sampled_from([1, 2, 5, 64, 65536]))
 @settings(max_examples=80, deadline=None)
 def test_figures_equal_scikit_learn_for_any_fineness_of_the_histograms(data, bins):
     scores, same = data
@@ -45,7 +35,7 @@ def test_figures_equal_scikit_learn_for_any_fineness_of_the_histograms(data, bin
             assert point.tar == tpr[fpr <= point.far].max()
 
 
-@given(labelled_scores(), st.sampled_from([1, 3, 65536]))
+@given(labeled_scores(), st.sampled_from([1, 3, 65536]))
 @settings(max_examples=60, deadline=None)
 def test_thresholds_reproduce_the_counts_from_the_saved_scores(data, bins):
     scores, same = data
@@ -57,50 +47,9 @@ def test_thresholds_reproduce_the_counts_from_the_saved_scores(data, bins):
                 np.array([float(repr(float(s))) for s in scores]),
             ):
                 accepted = copy >= point.threshold
-                assert (accepted & same).sum() == point.accepted_same
-                assert (accepted & ~same).sum() == point.accepted_different
-            assert point.accepted_different / (~same).sum() == point.measured_far <= point.far
-
-
-@given(labelled_scores())
-@settings(max_examples=60, deadline=None)
-def test_best_threshold_has_the_best_accuracy_of_all(data):
-    scores, same = data
-    order = np.argsort(scores, kind="stable")
-    s, y = scores[order].astype(np.float64), same[order]
-    threshold = best_threshold(s, y)
-    reached = ((s >= threshold) == y).sum()
-    every = [*np.unique(s), np.inf]
-    assert reached == max(((s >= t) == y).sum() for t in every)
-
-
-def test_the_median_of_tied_thresholds_is_taken():
-    scores = np.array([0.1, 0.2, 0.3, 0.4])
-    assert best_threshold(scores, np.array([False, False, True, True])) == pytest.approx(0.25)
-    same = np.array([False, True, False, True])
-    right = [((scores >= t) == same).sum() for t in (0.15, 0.25, 0.35)]
-    assert right == [3, 2, 3]
-    assert best_threshold(scores, same) == pytest.approx(0.15)  # the lower of two middle ones
-
-
-def test_fold_accuracy_by_hand():
-    scores = np.array([0.9, 0.15, 0.8, 0.1, 0.3, 0.7])
-    same = np.array([True, False, True, False, True, False])
-    folds = np.array([0, 0, 1, 1, 2, 2])
-    accuracy = evaluate(scores, same, folds=folds, fars=(0.5,)).accuracy
-    # Folds 0 and 1 are judged with thresholds from the other pairs: (0.8, 0.1, 0.3, 0.7) and
-    # (0.9, 0.15, 0.3, 0.7); fold 2 with one of (0.9, 0.15, 0.8, 0.1), which gets both its pairs wrong.
-    assert [fold.accuracy for fold in accuracy.folds] == [1.0, 1.0, 0.0]
-    assert accuracy.mean == pytest.approx(2 / 3)
-    assert accuracy.standard_error == pytest.approx(np.std([1, 1, 0], ddof=1) / np.sqrt(3))
-
-
-def test_lists_without_folds_are_cut_into_ten_runs_of_each_class():
-    lfw = np.tile(np.repeat([True, False], 300), 10)
-    assert np.array_equal(stratified_folds(lfw), np.arange(6000) // 600)
-    assert stratified_folds(lfw[:7]) is None
-    three = np.array([True] * 3 + [False] * 50)
-    assert np.unique(stratified_folds(three)).size == 3
+                assert (accepted & same).sum() == point.accepted_genuine
+                assert (accepted & ~same).sum() == point.accepted_impostor
+            assert point.accepted_impostor / (~same).sum() == point.measured_far <= point.far
 
 
 def test_failures_are_left_out_and_also_counted_as_errors():
@@ -111,7 +60,7 @@ def test_failures_are_left_out_and_also_counted_as_errors():
     scores[failed] = np.nan  # the scores of failures are never looked at
     result = evaluate(scores, same, failed=failed, fars=(0.1,))
     point = result.tar_at_far[0]
-    assert (result.pairs.failed_same, result.pairs.failed_different, result.pairs.failed) == (2, 1, 3)
+    assert (result.pairs.failed_genuine, result.pairs.failed_impostor, result.pairs.failed) == (2, 1, 3)
     assert point.tar == 1.0
     assert point.tar_with_failures == pytest.approx(48 / 50)
     assert result.accuracy.mean == 1.0
@@ -172,22 +121,6 @@ def test_bad_rates_are_refused():
         evaluate([0.1, 0.2], [0, 1], fars=(1.0,))
 
 
-@given(st.floats(1e-7, 0.999), st.integers(1, 10**9))
-@settings(deadline=None)
-def test_the_number_of_accepted_impostors_is_the_largest_that_fits(far, impostors):
-    k = accepted_at_most(far, impostors)
-    assert k / impostors <= far < (k + 1) / impostors
-
-
-def test_wilson_interval_equals_published_values():
-    # Newcombe 1998, table I, method 3: 81/263, 15/148, 0/20, 1/29.
-    expected = {(81, 263): (0.2553, 0.3662), (15, 148): (0.0624, 0.1605)}
-    expected |= {(0, 20): (0.0, 0.1611), (1, 29): (0.0061, 0.1718)}
-    for (successes, trials), interval in expected.items():
-        assert wilson_interval(successes, trials) == pytest.approx(interval, abs=5e-5)
-    assert wilson_interval(7, 7)[1] == 1.0
-
-
 def test_millions_of_scores_equal_scikit_learn():
     random = np.random.default_rng(2)
     same = random.random(1_500_000) < 0.002
@@ -200,11 +133,32 @@ def test_millions_of_scores_equal_scikit_learn():
         assert point.tar == tpr[fpr <= point.far].max()
 
 
-@pytest.mark.parametrize("kind", [np.float32, np.float64])
-@pytest.mark.parametrize("highest", [-1.0, -1e-45, 0.0, 1e-45, 0.5])
-def test_above_the_highest_score_lies_a_normal_number(highest, kind):
-    """ONNX Runtime and torch can make a process flush denormal numbers; 0 must stay below the threshold."""
-    threshold = between(highest, np.inf, kind)
-    assert threshold > highest
-    assert abs(threshold) >= np.finfo(kind).tiny
-    assert kind(threshold) == threshold
+def test_more_pairs_than_are_folded_is_told_as_a_limit(monkeypatch):
+    monkeypatch.setattr(import_module("facerec_cli.metrics.evaluate"), "MAX_PAIRS_FOR_FOLDS", 100)
+    listed = evaluate(*random_scores(20, 200)).not_measurable["accuracy"]
+    assert "220 pairs" in listed and "more than the 100" in listed
+    vectors = np.random.default_rng(0).normal(size=(1500, 8)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    streamed = evaluate_all_pairs(vectors, np.arange(1500) // 3).not_measurable["accuracy"]
+    assert "1,124,250 pairs" in streamed and "more than" in streamed
+
+
+def test_too_few_pairs_for_folds_is_not_told_as_too_many():
+    found = evaluate([0.9, 0.1, 0.2], [True, False, False])
+    assert found.not_measurable["accuracy"] == "folds need at least two same and two different pairs"
+
+
+def test_rates_that_are_not_measurable_are_one_sentence_below_the_measured():
+    found = evaluate(*random_scores(100, 100))
+    assert [point.far for point in found.measured_points] == [1e-1]
+    (sentence,) = found.reasons()
+    assert sentence == (
+        "TAR at FAR 1 in 100 (1 %) and 4 lower rates: not measurable with 100 different pairs; "
+        "it takes 3 / FAR of them, here 300."
+    )
+
+
+def test_figures_with_one_reason_are_one_sentence():
+    sentences = evaluate([0.5] * 40, [False] * 40).reasons()
+    reason = "EER, AUC, d′, TAR at FAR 1 in 10 (10 %): not measurable: there is no same pair with a score."
+    assert reason in sentences

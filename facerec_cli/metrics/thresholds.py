@@ -1,0 +1,210 @@
+"""How a threshold is chosen, kept in a card, and found again for two photos."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from facerec_cli.errors import InputError, ModelError, UsageError
+from facerec_cli.faces import FaceModel
+from facerec_cli.files import write_file
+from facerec_cli.metrics.evaluate import Evaluation
+from facerec_cli.metrics.roc import OperatingPoint
+from facerec_cli.packs.evaluations import read_evaluations
+from facerec_cli.packs.manifest import ModelPack
+from facerec_cli.threshold import Threshold
+from facerec_cli.untrusted import parse_toml
+
+log = logging.getLogger("facerec")
+
+_SAVE = "facerec verify LIST --save-threshold"
+
+#: A card's TOML key -> the field of Threshold, its type, and the range of a number.
+_CARD: dict[str, tuple[str, type, tuple[float, float] | None]] = {
+    "threshold": ("value", float, (-1.001, 1.001)),  # a cosine, as far as rounding goes
+    "far": ("far", float, (1e-12, 1)),  # a threshold for a rate of 0 cannot be measured
+    "measured_far": ("measured_far", float, (0, 1)),
+    "tar": ("tar", float, (0, 1)),
+    "different_pairs": ("impostor_pairs", int, None),
+    "same_pairs": ("genuine_pairs", int, None),
+    "data": ("data", str, None),
+    "model": ("model", str, None),
+    "model_sha256": ("model_sha256", str, None),
+    "flip": ("flip", bool, None),
+    "aligned": ("aligned", bool, None),
+}
+
+
+def chosen_point(evaluation: Evaluation, far: float | None = None) -> OperatingPoint | None:
+    """The operating point whose threshold is used: at ``far``, else at the smallest measurable FAR.
+
+    Args:
+        evaluation: Of a list of pairs.
+        far: One of the rates that were asked for; its point need not be measurable.
+
+    Returns:
+        The point, or None where ``far`` was not asked for or, without ``far``, no rate is measurable.
+    """
+    if far is not None:
+        return evaluation.point(far)
+    return min((p for p in evaluation.tar_at_far if p.measurable), key=lambda p: p.far, default=None)
+
+
+def choose(evaluation: Evaluation, far: float | None = None, *, data: str = "") -> Threshold | str:
+    """The threshold that an evaluation supports: the one rule for cards, groups, exports and built packs.
+
+    Args:
+        evaluation: Of a list of pairs.
+        far: The false accept rate; None takes the smallest one that is measurable.
+        data: What the pairs are called; kept in the threshold.
+
+    Returns:
+        The threshold of :func:`chosen_point`, or why there is none.
+    """
+    point = chosen_point(evaluation, far)
+    if point is None:
+        return "no FAR is measurable on this list" if far is None else f"FAR {far:g} was not measured"
+    if point.threshold is None:
+        return point.reason
+    return Threshold(
+        value=point.threshold,
+        far=point.far,
+        data=data,
+        impostor_pairs=evaluation.impostor.size,
+        genuine_pairs=evaluation.genuine.size,
+        measured_far=point.measured_far,
+        tar=point.tar,
+    )
+
+
+def resolve(given: str | float | None, model: FaceModel, *, flip: bool = False) -> Threshold | None:
+    """The threshold that applies to two photos, with its ``source``.
+
+    Args:
+        given: A cosine, or the path of a threshold card; None takes the model's own, with ``flip`` that of
+            the pack's evaluation with flip, if it has one.
+        model: What the photos are compared with.
+        flip: Whether the mirrored crop is added.
+
+    Returns:
+        The threshold; None where none is given and the model has none.
+
+    Raises:
+        InputError: The card cannot be read.
+        ModelError: The card belongs to another model or to the other setting of ``flip``.
+        UsageError: ``given`` is no cosine.
+    """
+    if given is None:
+        return _default(model.pack, flip=flip)
+    try:
+        value = float(given)
+    except ValueError:
+        card = read_card(Path(str(given)))
+        check_card(card, model=model.pack.name, sha256=model.hash, flip=flip)
+        return replace(card, source=f"card {given}")
+    if not -1 <= value <= 1:
+        raise UsageError(f"--threshold {given} is not a cosine between -1 and 1.")
+    return Threshold(value, far=None, data="", impostor_pairs=None, source="given")
+
+
+def _default(pack: ModelPack, *, flip: bool) -> Threshold | None:
+    """The threshold in the manifest; for ``flip`` the one of an evaluation with flip at the same FAR."""
+    if pack.threshold is None or not flip:
+        return pack.threshold and replace(pack.threshold, source="the model's default")
+    measured = threshold_with_flip(pack, pack.threshold.far)
+    if measured is not None:
+        return replace(measured, source="the model's evaluation with --flip")
+    log.warning(
+        "the model's threshold was measured without --flip, which shifts scores a little; "
+        f"measure one with it: {_SAVE.replace('LIST', 'LIST --flip')} card.toml"
+    )
+    return replace(pack.threshold, source="the model's default")
+
+
+def threshold_with_flip(pack: ModelPack, far: float | None) -> Threshold | None:
+    """The threshold that a stored evaluation with ``--flip`` has at ``far``; None where there is none."""
+    for name, document in read_evaluations(pack):
+        if (document.get("settings") or {}).get("flip") is not True:
+            continue
+        for point in document.get("tar_at_far") or []:
+            if point.get("far") == far and point.get("threshold") is not None:
+                impostors = int(document.get("different_pairs") or 0)
+                return Threshold(
+                    value=point["threshold"],
+                    far=far,
+                    data=f"{document.get('source') or name}, flip",
+                    impostor_pairs=impostors - int(document.get("failed_different_pairs") or 0),
+                    flip=True,
+                )
+    return None
+
+
+def save_card(threshold: Threshold, path: Path) -> None:
+    """Write a threshold as TOML; the file is there whole or not at all.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    values = {key: getattr(threshold, name) for key, (name, _, _) in _CARD.items()}
+    values["data"] = threshold.data.encode(
+        "utf-8", "backslashreplace"
+    ).decode()  # a file's name need not be text
+    write_file(path, tomli_w.dumps({"version": 1, **values}).encode(), what="threshold card")
+
+
+def read_card(path: Path) -> Threshold:
+    """Read a card.
+
+    Raises:
+        InputError: It is not there, not TOML, or lacks a field.
+    """
+    try:
+        content: dict[str, Any] = parse_toml(path.read_text("utf-8"))
+    except OSError as error:
+        raise InputError(
+            f"The threshold card {str(path)!r} cannot be read: {error.strerror}.",
+            hint=f"Write one with `{_SAVE}`.",
+        ) from error
+    except ValueError as error:
+        raise InputError(
+            f"The threshold card {str(path)!r} is not TOML: {error}.", hint=f"Write one with `{_SAVE}`."
+        ) from error
+    if content.get("version") != 1:
+        raise InputError(
+            f"{str(path)!r} is not a threshold card of version 1.", hint=f"Write one with `{_SAVE}`."
+        )
+    values: dict[str, Any] = {}
+    for key, (name, kind, limits) in _CARD.items():
+        value = content.get(key)
+        usable = type(value) is kind or (kind is float and type(value) is int)
+        if not usable or (limits and not limits[0] <= value <= limits[1]):  # type: ignore[operator]
+            raise InputError(
+                f"The threshold card {str(path)!r} has no usable {key!r}.",
+                hint=f"Write it again with `{_SAVE}`.",
+            )
+        values[name] = value
+    return Threshold(**values)
+
+
+def check_card(card: Threshold, *, model: str, sha256: str, flip: bool) -> None:
+    """Refuse a card of another model or setting.
+
+    Raises:
+        ModelError: The card's threshold means nothing for this model, or without the card's --flip.
+    """
+    if card.model_sha256 != sha256:
+        raise ModelError(
+            f"The threshold card was measured with the model {card.model!r} "
+            f"({(card.model_sha256 or '')[:12]}), not with {model!r} ({sha256[:12]}).",
+            hint="Cosines of different models cannot be compared: choose the card's model with --model, or "
+            "measure a threshold for this one with --save-threshold.",
+        )
+    if card.flip != flip:
+        raise ModelError(
+            f"The threshold card was measured {'with' if card.flip else 'without'} --flip.",
+            hint="Add --flip." if card.flip else "Leave --flip out.",
+        )

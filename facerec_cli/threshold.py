@@ -1,0 +1,52 @@
+"""The threshold of a model: one type, that manifests, threshold cards, verdicts and exports share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """A cosine from which on two faces are called the same person, and what it stands for.
+
+    What is not known is None. A manifest has the first four, all of them; a threshold card has all but
+    ``source``; of a number that a user gives nothing but the value is known. How one is chosen from an
+    evaluation, written as a card and found again is told in ``metrics/thresholds.py`` and nowhere else.
+
+    Attributes:
+        value: Accept when cosine >= value, -1..1.
+        far: The false accept rate that it was chosen for, above 0 and below 1.
+        data: The labeled pairs that it was chosen on, and the settings (flip or not); "" where unknown.
+        impostor_pairs: How many scored pairs of two people that data has.
+        genuine_pairs: How many scored pairs of one person.
+        measured_far: The false accept rate that it had on the data, <= ``far``.
+        tar: The true accept rate that it had there.
+        model: Name of the pack that it was measured with.
+        model_sha256: What identifies that pack's detector, encoder and preprocessing.
+        flip: Whether the mirrored crop was added.
+        aligned: Whether the photos were aligned crops.
+        source: Where it was found, for a person, once ``thresholds.resolve`` has looked.
+    """
+
+    value: float
+    far: float | None
+    data: str
+    impostor_pairs: int | None
+    genuine_pairs: int | None = None
+    measured_far: float | None = None
+    tar: float | None = None
+    model: str | None = None
+    model_sha256: str | None = None
+    flip: bool | None = None
+    aligned: bool | None = None
+    source: str | None = None
+
+    def manifest(self) -> dict[str, Any]:
+        """The keys and values that a manifest keeps."""
+        return {
+            "value": self.value,
+            "far": self.far,
+            "data": self.data,
+            "impostor_pairs": self.impostor_pairs,
+        }
