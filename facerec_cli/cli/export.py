@@ -295,6 +295,8 @@ def _reasons(judged: ScoredPairs) -> list[str]:
 def _document(report: ExportReport) -> dict[str, Any]:
     from dataclasses import asdict
 
+    from facerec_cli.packs.manifest_toml import to_document
+
     return {
         "files": [
             {
@@ -306,7 +308,7 @@ def _document(report: ExportReport) -> dict[str, Any]:
                 "crops_per_second": file.measured.crops_per_second,
                 "mean_cosine": file.measured.mean_cosine,
                 **asdict(file.measured.agreement),
-                "threshold": file.pack.threshold and file.pack.threshold.manifest(),
+                "threshold": to_document(file.pack).get("threshold"),
             }
             for file in report.files
         ],

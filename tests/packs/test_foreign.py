@@ -19,8 +19,8 @@ from facerec_cli.packs.catalogue import installed
 from facerec_cli.packs.manifest_toml import write_manifest
 from facerec_cli.packs.model_card import model_card
 from facerec_cli.packs.overrides import PackOverrides
-from facerec_cli.packs.readers import possible_name
 from facerec_cli.packs.resolve import open_pack
+from facerec_cli.packs.rules import possible_name
 from facerec_cli.packs.store import register
 
 ARCFACE = PackOverrides(color="rgb", mean=(127.5,) * 3, std=(127.5,) * 3, template="arcface")
