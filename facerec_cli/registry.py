@@ -23,6 +23,14 @@ ENGINES: Mapping[str, str] = {
     "ray": "facerec_cli.embed.engines.ray:RayEngine",
 }
 
+# Suffixes of files; "/" stands for a folder or a URL.
+EMBEDDING_FORMATS: Mapping[str, str] = {
+    ".npy": "facerec_cli.embeddings.formats.npy:Npy",
+    ".npz": "facerec_cli.embeddings.formats.npz:Npz",
+    ".parquet": "facerec_cli.embeddings.formats.parquet:Parquet",
+    "/": "facerec_cli.embeddings.formats.parquet_folder:ParquetFolder",
+}
+
 LOSSES: Mapping[str, str] = {
     "adaface": "facerec_cli.losses.adaface:AdaFace",
     "arcface": "facerec_cli.losses.arcface:ArcFace",
@@ -52,13 +60,14 @@ BACKBONES: Mapping[str, str] = {
     "vit_b": "facerec_cli.backbones.vit:vit_b",
 }
 
+# In the order in which they are asked whether a list is theirs: folders and binary files, then text.
 PAIR_FORMATS: Mapping[str, str] = {
-    "lfw": "facerec_cli.pairs.formats.text:read_lfw",
-    "labeled": "facerec_cli.pairs.formats.text:read_labelled",
-    "calfw": "facerec_cli.pairs.formats.text:read_calfw",
-    "bin": "facerec_cli.pairs.formats.bin:read_bin",
-    "ijb": "facerec_cli.pairs.formats.ijb:read_ijb",
-    "cfp": "facerec_cli.pairs.formats.cfp:read_cfp",
+    "cfp": "facerec_cli.pairs.formats.cfp:Cfp",
+    "bin": "facerec_cli.pairs.formats.bin:Bin",
+    "ijb": "facerec_cli.pairs.formats.ijb:Ijb",
+    "lfw": "facerec_cli.pairs.formats.lfw:Lfw",
+    "labeled": "facerec_cli.pairs.formats.labeled:Labeled",
+    "calfw": "facerec_cli.pairs.formats.calfw:Calfw",
 }
 
 DATASETS: Mapping[str, str] = {

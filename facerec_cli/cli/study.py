@@ -74,14 +74,14 @@ def study(
     if done is None:
         return
     if json_output:
-        console.result_json(done.results)
+        console.result_json(done.results.document())
         return
     from facerec_cli.study.finding import finding
     from facerec_cli.study.tables import tables
 
     for sentence in finding(done.results):
         console.result(sentence)
-    for table in tables(done.results)[: 1 + len(done.results["differences"])]:
+    for table in tables(done.results)[: 1 + len(done.results.differences)]:
         for part in table.turned(console.width()):
             console.result_table(part.rows, columns=part.head, title=part.title)
         console.note(part.note)

@@ -275,11 +275,9 @@ def _inputs_of(
     inputs: list[Path], model: str | None, embeddings: Path | None, by: Path | None, *, all_pairs: bool
 ) -> list[Path]:
     """The files that a run reads, besides photos."""
-    from facerec_cli.pairs.formats.ijb import protocol_files
+    from facerec_cli.pairs.read import files_of
 
-    read = [*inputs, *((by,) if by is not None else ()), *((Path(model),) if model is not None else ())]
+    read = [*((by,) if by is not None else ()), *((Path(model),) if model is not None else ())]
     if embeddings is not None:  # with its table and description
         read += [embeddings, *(embeddings.with_suffix(suffix) for suffix in (".csv", ".json"))]
-    if not all_pairs:
-        read += [file for path in inputs for file in protocol_files(path)]
-    return read
+    return read + (inputs if all_pairs else [file for path in inputs for file in files_of(path)])
