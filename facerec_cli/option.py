@@ -31,7 +31,10 @@ class Option:
         hidden: Not shown in ``--help``.
         rule: Takes a value of the right type and gives it back, or another way to write it; raises ValueError
             with what it must be ("an http(s) address").
+        parse: Makes the value of the text of the flag, where a value is more than one text or number.
         others: A dictionary that takes the keys of its table that no other field has.
+
+    In ``help``, ``{choices}`` stands for the values that there are: "main, center or largest".
     """
 
     help: str = ""
@@ -49,6 +52,7 @@ class Option:
     unit: str = ""
     hidden: bool = False
     rule: Callable[[Any], Any] | None = None
+    parse: Callable[[str], Any] | None = None
     others: bool = False
 
 

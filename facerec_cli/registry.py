@@ -52,6 +52,15 @@ BACKBONES: Mapping[str, str] = {
     "vit_b": "facerec_cli.backbones.vit:vit_b",
 }
 
+PAIR_FORMATS: Mapping[str, str] = {
+    "lfw": "facerec_cli.pairs.formats.text:read_lfw",
+    "labeled": "facerec_cli.pairs.formats.text:read_labelled",
+    "calfw": "facerec_cli.pairs.formats.text:read_calfw",
+    "bin": "facerec_cli.pairs.formats.bin:read_bin",
+    "ijb": "facerec_cli.pairs.formats.ijb:read_ijb",
+    "cfp": "facerec_cli.pairs.formats.cfp:read_cfp",
+}
+
 DATASETS: Mapping[str, str] = {
     "folder": "facerec_cli.data.formats.folder:FolderDataset",
     "list": "facerec_cli.data.formats.list:ListDataset",
@@ -76,6 +85,7 @@ PROVIDERS: Mapping[str, str] = {  # device -> ONNX Runtime's name of what runs t
     "openvino": "OpenVINOExecutionProvider",
 }
 DEVICES = ("auto", *PROVIDERS)
+TEMPLATES = ("arcface",)  # five-point alignment templates of faces.align
 PROJECTS = ("arcface_torch", "tface", "adaface", "cvlface")  # whose checkpoints backbones.layouts reads
 WRITABLE = ("folder", "rec", "list", "tar")  # what datasets.convert writes
 
