@@ -36,11 +36,11 @@ from history import record
 from measuring import medians
 from torch import nn
 
+from facerec_cli.backbones.encoder import to_input
 from facerec_cli.data.loading.loader import Batch
 from facerec_cli.registry import LOSSES
 from facerec_cli.training.compose import compose
 from facerec_cli.training.devices import World, join_world
-from facerec_cli.training.evaluate import to_input
 from facerec_cli.training.freezing import train_mode
 from facerec_cli.training.setup import Parts, prepare
 from facerec_cli.training.state import Progress

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import platformdirs
 
+HOME_HINT = "Or set FACEREC_HOME to a folder that you may write to, on a disk with room."
+"""What to do where nothing can be written in the user's folder."""
+
 
 def _chosen() -> Path | None:
     value = os.environ.get("FACEREC_HOME")

@@ -1,13 +1,13 @@
-"""What is declared of one setting beside its type and default, and whether a value fits that."""
+"""What is declared of a setting beside its type and default, and whether a value fits that."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import MISSING, dataclass
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 Names = Iterable[str] | Callable[[], Iterable[str]]
 
@@ -32,6 +32,7 @@ class Option:
         rule: Takes a value of the right type and gives it back, or another way to write it; raises ValueError
             with what it must be ("an http(s) address").
         parse: Makes the value of the text of the flag, where a value is more than one text or number.
+        keys: Of a table: the only keys that the document has of it, each of which has to be there.
         others: A dictionary that takes the keys of its table that no other field has.
 
     In ``help``, ``{choices}`` stands for the values that there are: "main, center or largest".
@@ -53,7 +54,75 @@ class Option:
     hidden: bool = False
     rule: Callable[[Any], Any] | None = None
     parse: Callable[[str], Any] | None = None
+    keys: tuple[str, ...] = ()
     others: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One setting.
+
+    Attributes:
+        name: Of the dataclass's field.
+        kind: Its type, without ``Annotated``.
+        default: Its value where it is not given; ``dataclasses.MISSING`` where it has to be.
+        option: What is declared of it.
+    """
+
+    name: str
+    kind: Any
+    default: Any
+    option: Option
+
+    @property
+    def flag(self) -> str:
+        """Its flag with two dashes, "" where it has none."""
+        flag = self.option.flag
+        return "--" + self.name.replace("_", "-") if flag is None else flag.partition("/")[0]
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The values that there are; empty where it is no choice."""
+        return choices_of(item_type(self.kind), self.option)
+
+    @property
+    def offers(self) -> tuple[str, ...]:
+        """Values to offer when one is typed."""
+        return self.choices or listed(self.option.offers)
+
+    @property
+    def must_be(self) -> str:
+        """What a value must be: "a whole number from 1 to 1024"."""
+        return must_be(self.kind, self.option)
+
+
+def options(kind: Any) -> tuple[Field, ...]:
+    """The settings of the dataclass ``kind``, in its order."""
+    if kind not in _read:
+        types = get_type_hints(kind, include_extras=True)
+        _read[kind] = tuple(_field(field, types[field.name]) for field in dataclasses.fields(kind))
+    return _read[kind]
+
+
+_read: dict[Any, tuple[Field, ...]] = {}  # by class: annotations are texts, which take time to evaluate
+
+
+def _field(field: dataclasses.Field[Any], kind: Any) -> Field:
+    option = Option()
+    if get_origin(kind) is Annotated:
+        kind, *marks = get_args(kind)
+        option = next((mark for mark in marks if isinstance(mark, Option)), option)
+    default = field.default if field.default_factory is MISSING else field.default_factory()
+    return Field(field.name, kind, default, option)
+
+
+def keys(kind: Any) -> Iterator[str]:
+    """Every key that a document of ``kind`` can have, with its table: ``data.path``, ``optimizer.lr``."""
+    for field in options(kind):
+        if dataclasses.is_dataclass(inner := plain(field.kind)):
+            yield from (f"{field.name}.{key}" for key in field.option.keys or keys(inner))
+        elif not field.option.others:
+            yield field.name
 
 
 class Unfit(Exception):  # noqa: N818 - says what a value must be
@@ -113,6 +182,13 @@ def in_bounds(option: Option, choices: tuple[str, ...], value: Any) -> Any:
         raise Unfit(str(fault)) from None
 
 
+def filled(value: str) -> str:
+    """A rule: text that is not blank."""
+    if not value.strip():
+        raise ValueError("text that is not empty")
+    return value
+
+
 def plain(kind: Any) -> Any:
     """``kind`` without ``| None``."""
     if get_origin(kind) in (Union, UnionType):
@@ -156,6 +232,8 @@ def _range(option: Option) -> str:
     unit = f" {option.unit}" if option.unit else ""
     if option.ge is not None and option.le is not None:
         return f" from {option.ge:,g} to {option.le:,g}{unit}"
+    if option.gt is not None and option.lt is not None:
+        return f" between {option.gt:,g} and {option.lt:,g}{unit}"
     bounds = [("of at least", option.ge), ("above", option.gt), ("at most", option.le), ("below", option.lt)]
     said = [f"{word} {bound:,g}" for word, bound in bounds if bound is not None]
     return f" {' and '.join(said)}{unit}" if said else ""

@@ -18,88 +18,34 @@ range; and each ``facerec embed``, which reads a manifest, would pay 10 ms for t
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import MISSING, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING
 from pathlib import Path
 from types import NoneType
-from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, get_args
 
 from facerec_cli.errors import FacerecError, InputError, UsageError
-from facerec_cli.option import Option, Unfit, choices_of, fit, in_bounds, item_type, listed, must_be, plain
+from facerec_cli.option import (
+    Field,
+    Option,
+    Unfit,
+    choices_of,
+    filled,
+    fit,
+    in_bounds,
+    item_type,
+    keys,
+    must_be,
+    options,
+    plain,
+)
 from facerec_cli.spelling import american
 from facerec_cli.suggest import guess, nearest
 from facerec_cli.untrusted import parse_toml
 
-__all__ = ["Field", "Option", "check", "convert", "keys", "options", "read_toml", "to_tables"]
+__all__ = ["Field", "Option", "check", "convert", "filled", "keys", "options", "read_toml", "to_tables"]
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """One setting.
-
-    Attributes:
-        name: Of the dataclass's field.
-        kind: Its type, without ``Annotated``.
-        default: Its value where it is not given; ``dataclasses.MISSING`` where it has to be.
-        option: What is declared of it.
-    """
-
-    name: str
-    kind: Any
-    default: Any
-    option: Option
-
-    @property
-    def flag(self) -> str:
-        """Its flag with two dashes, "" where it has none."""
-        flag = self.option.flag
-        return "--" + self.name.replace("_", "-") if flag is None else flag.partition("/")[0]
-
-    @property
-    def choices(self) -> tuple[str, ...]:
-        """The values that there are; empty where it is no choice."""
-        return choices_of(item_type(self.kind), self.option)
-
-    @property
-    def offers(self) -> tuple[str, ...]:
-        """Values to offer when one is typed."""
-        return self.choices or listed(self.option.offers)
-
-    @property
-    def must_be(self) -> str:
-        """What a value must be: "a whole number from 1 to 1024"."""
-        return must_be(self.kind, self.option)
-
-
-def options(kind: Any) -> tuple[Field, ...]:
-    """The settings of the dataclass ``kind``, in its order."""
-    if kind not in _read:
-        types = get_type_hints(kind, include_extras=True)
-        _read[kind] = tuple(_field(field, types[field.name]) for field in dataclasses.fields(kind))
-    return _read[kind]
-
-
-_read: dict[Any, tuple[Field, ...]] = {}  # by class: annotations are texts, which take time to evaluate
-
-
-def _field(field: dataclasses.Field[Any], kind: Any) -> Field:
-    option = Option()
-    if get_origin(kind) is Annotated:
-        kind, *marks = get_args(kind)
-        option = next((mark for mark in marks if isinstance(mark, Option)), option)
-    default = field.default if field.default_factory is MISSING else field.default_factory()
-    return Field(field.name, kind, default, option)
-
-
-def keys(kind: Any) -> Iterator[str]:
-    """Every key that a document of ``kind`` can have, with its table: ``data.path``, ``optimizer.lr``."""
-    for field in options(kind):
-        if dataclasses.is_dataclass(inner := plain(field.kind)):
-            yield from (f"{field.name}.{key}" for key in keys(inner))
-        elif not field.option.others:
-            yield field.name
 
 
 def check(instance: object) -> None:
@@ -152,7 +98,8 @@ def convert(
         FacerecError: An ``error``: a key is unknown (the hint has the nearest one) or missing, or a value has
             the wrong type or is out of its range.
     """
-    reader = _Reader([*keys(kind), *also], [key for key in also if "." not in key], typed)
+    known = [key for key in keys(kind) if key not in (given or {})]
+    reader = _Reader([*known, *also], [key for key in also if "." not in key], typed)
     try:
         made: T = reader.table(kind, data, (), base, given or {})
     except _Fault as fault:
@@ -187,17 +134,20 @@ def to_tables(instance: Any) -> dict[str, Any]:
     """The settings as tables for TOML or JSON: tuples are lists, and what is None is left out."""
     document: dict[str, Any] = {}
     for field in options(type(instance)):
-        value = getattr(instance, field.name)
+        value = _to_plain(getattr(instance, field.name))
         if field.option.others:
-            document |= {key: _to_plain(item) for key, item in value.items() if item is not None}
+            document |= {key: item for key, item in value.items() if item is not None}
         elif value is not None:
-            document[field.name] = _to_plain(value)
+            keys = field.option.keys
+            document[field.name] = {key: value[key] for key in keys if key in value} if keys else value
     return document
 
 
 def _to_plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value):
         return to_tables(value)
+    if isinstance(value, dict):
+        return {key: _to_plain(item) for key, item in value.items()}
     return [_to_plain(item) for item in value] if isinstance(value, tuple | list) else value
 
 
@@ -230,12 +180,24 @@ class _Reader:
         self.beside = beside
         self.typed = typed
 
-    def table(self, kind: Any, data: Any, path: tuple[str, ...], base: Any, given: Mapping[str, Any]) -> Any:
+    def table(
+        self,
+        kind: Any,
+        data: Any,
+        path: tuple[str, ...],
+        base: Any,
+        given: Mapping[str, Any],
+        only: Sequence[str] = (),
+    ) -> Any:
         """The dataclass ``kind`` of the table ``data``, which stands at ``path``."""
         if not isinstance(data, Mapping):
             advice = f"Write [{'.'.join(path)}] above its settings." if path else ""
             raise _Fault(f"{'.'.join(path) or 'It'} is not a table.", advice)
-        fields = {field.name: field for field in options(kind) if field.name not in given}
+        fields = {
+            field.name: field
+            for field in options(kind)
+            if field.name not in given and (not only or field.name in only)
+        }
         others = next((name for name, field in fields.items() if field.option.others), None)
         values: dict[str, Any] = dict(given)
         for name, value in data.items():
@@ -253,14 +215,14 @@ class _Reader:
         if base is not None:
             return dataclasses.replace(base, **values)
         for field in fields.values():
-            if field.default is MISSING and field.name not in values:
+            if (only or field.default is MISSING) and field.name not in values:
                 raise _Fault(f"{_place(path)}{field.name!r} is missing.", "Add it.")
         return kind(**values)
 
     def _value(self, field: Field, value: Any, path: tuple[str, ...], base: Any) -> Any:
         inner = plain(field.kind)
         if dataclasses.is_dataclass(inner):
-            return self.table(inner, value, path, base, {})
+            return self.table(inner, value, path, base, {}, field.option.keys)
         try:
             return fit(inner, field.option, value)
         except Unfit as unfit:

@@ -172,7 +172,15 @@ def _words(names: list[str], table: str) -> dict[str, str]:
 def _alike(word: str, words: Iterable[str]) -> list[str]:
     """The one of ``words`` that is most like ``word``, if any; letters such as m and s are like too many."""
     long = [one for one in words if len(one) > 2 or one == word[:1] * len(one)]
-    return difflib.get_close_matches(word, long, 1, _SURE)
+    ratios = {one: _ratios(word, one) for one in long}
+    best = max(ratios, key=lambda one: ratios[one], default="")
+    return [best] if best and ratios[best][0] >= _SURE else []
+
+
+def _ratios(word: str, other: str) -> tuple[float, float, bool]:
+    """How alike words are, 0 to 1, both ways, as difflib may find more in one; whether they begin alike."""
+    ways = [difflib.SequenceMatcher(None, *pair).ratio() for pair in ((word, other), (other, word))]
+    return max(ways), min(ways), word[:1] == other[:1]
 
 
 def _plain(name: str) -> str:

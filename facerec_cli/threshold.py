@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated
+
+from facerec_cli.settings import Option, filled
 
 DEFAULT_FARS = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 """The false accept rates that an evaluation measures unless others are asked for."""
@@ -32,10 +34,10 @@ class Threshold:
         source: Where it was found, for a person, once ``thresholds.resolve`` has looked.
     """
 
-    value: float
-    far: float | None
-    data: str
-    impostor_pairs: int | None
+    value: Annotated[float, Option(ge=-1, le=1)]
+    far: Annotated[float | None, Option(gt=0, le=1)]
+    data: Annotated[str, Option(rule=filled)]
+    impostor_pairs: Annotated[int | None, Option(ge=1, le=10**15)]
     genuine_pairs: int | None = None
     measured_far: float | None = None
     tar: float | None = None
@@ -44,12 +46,3 @@ class Threshold:
     flip: bool | None = None
     aligned: bool | None = None
     source: str | None = None
-
-    def manifest(self) -> dict[str, Any]:
-        """The keys and values that a manifest keeps."""
-        return {
-            "value": self.value,
-            "far": self.far,
-            "data": self.data,
-            "impostor_pairs": self.impostor_pairs,
-        }

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from facerec_cli.cli import console
 
 if TYPE_CHECKING:
-    from facerec_cli.export.measure import ScoredPairs
     from facerec_cli.export.result import ExportedFile, ExportReport
+    from facerec_cli.verify.pair_crops import ScoredPairs
 
 
 def show(report: ExportReport) -> None:
@@ -103,6 +103,8 @@ def _reasons(judged: ScoredPairs) -> list[str]:
 
 def document(report: ExportReport) -> dict[str, Any]:
     """The report for ``--json``."""
+    from facerec_cli.packs.manifest_toml import to_document
+
     return {
         "files": [
             {
@@ -114,7 +116,7 @@ def document(report: ExportReport) -> dict[str, Any]:
                 "crops_per_second": file.measured.crops_per_second,
                 "mean_cosine": file.measured.mean_cosine,
                 **asdict(file.measured.agreement),
-                "threshold": file.pack.threshold and file.pack.threshold.manifest(),
+                "threshold": to_document(file.pack).get("threshold"),
             }
             for file in report.files
         ],

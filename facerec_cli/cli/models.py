@@ -104,7 +104,7 @@ def show(model: Ref, *, json_output: Json = False, overrides: PackOverrides) -> 
     """Show what a model is, where it comes from and under which terms it may be used."""
     from facerec_cli.packs.catalogue import find_entry
     from facerec_cli.packs.licenses import accepted_on
-    from facerec_cli.packs.store import open_pack, pack_hash
+    from facerec_cli.packs.resolve import open_pack, pack_hash
 
     entry = find_entry(model.removeprefix("pack:"))
     pulled = entry is None or entry.status != "to pull"
@@ -137,7 +137,8 @@ def add(
     """Run a model on made pictures and copy it into the registry, so that every command takes it by name."""
     import dataclasses
 
-    from facerec_cli.packs.store import pack_hash, register
+    from facerec_cli.packs.resolve import pack_hash
+    from facerec_cli.packs.store import register
 
     if output and not overrides.output_name:
         overrides = dataclasses.replace(overrides, output_name=output)
@@ -171,7 +172,7 @@ def pull(
     from facerec_cli.packs.licenses import accepted_on
     from facerec_cli.packs.pull import find_known, offline_wanted
     from facerec_cli.packs.pull import pull as pull_pack
-    from facerec_cli.packs.store import pack_hash
+    from facerec_cli.packs.resolve import pack_hash
 
     entry = find_entry(name)
     here = entry is not None and entry.status in ("registered", "insightface") and not force
@@ -197,9 +198,9 @@ def pull(
 @command
 def remove(name: Registered, json_output: Json = False) -> None:
     """Delete a model that was added or pulled; never one that facerec did not put there."""
-    from facerec_cli.packs import store
+    from facerec_cli.packs.store import remove as remove_pack
 
-    folder = store.remove(name)
+    folder = remove_pack(name)
     if json_output:
         result_json({"removed": name, "folder": str(folder)})
     else:
@@ -213,11 +214,11 @@ def check(name: AnyModel = None, json_output: Json = False) -> None:
     import dataclasses
 
     from facerec_cli.errors import InputError, ModelError
-    from facerec_cli.packs import store
+    from facerec_cli.packs.check import check as check_packs
 
     try:
         with progress_bar("Checking"):
-            findings = store.check(name)
+            findings = check_packs(name)
     except InputError as fault:  # to the shell, a model that is not here, as for every other command
         raise ModelError(fault.message, hint=fault.hint) from fault
     if json_output:
@@ -241,7 +242,7 @@ def card(
 ) -> None:
     """Write a model card (Markdown): manifest, measured error rates, data and limits."""
     from facerec_cli.packs.model_card import model_card, write_card
-    from facerec_cli.packs.store import open_pack
+    from facerec_cli.packs.resolve import open_pack
 
     text = model_card(open_pack(model))
     if output == Path("-"):

@@ -52,19 +52,19 @@ def show_verdict(verdict: Verdict) -> None:
 
 def show(outcome: Verification) -> None:
     """A list: the figures, line by line."""
-    evaluation, gallery = outcome.evaluation, outcome.gallery
+    evaluation, embeddings = outcome.evaluation, outcome.embeddings
     counts = evaluation.pairs
     console.result(
         f"{counted(counts.total, 'pair')} ({counts.genuine:,} same, {counts.impostor:,} different), "
-        f"{counted(len(outcome.names), 'photo')}, model {gallery.model.name or 'unknown'}"
+        f"{counted(len(outcome.names), 'photo')}, model {embeddings.model.name or 'unknown'}"
     )
-    failures = f"{counted(len(gallery.reasons), 'photo')} without an embedding"
+    failures = f"{counted(len(embeddings.reasons), 'photo')} without an embedding"
     console.result(f"failures to enrol: {failures}, {counted(counts.failed, 'pair')} left out")
-    if gallery.doubts:
-        first = min(gallery.doubts)
+    if embeddings.doubts:
+        first = min(embeddings.doubts)
         console.warn(
-            f"{counted(len(gallery.doubts), 'photo')} with a doubtful face, compared all the same: "
-            f"{outcome.names[first]}: {gallery.doubts[first]}"
+            f"{counted(len(embeddings.doubts), 'photo')} with a doubtful face, compared all the same: "
+            f"{outcome.names[first]}: {embeddings.doubts[first]}"
         )
     accuracy = evaluation.accuracy
     rows: list[tuple[str, str]] = []

@@ -22,7 +22,7 @@ from facerec_cli.pairs.names import find_photos, is_file
 from facerec_cli.sniff import HEAD, refuse_pointer
 from facerec_cli.tables.text import decode
 from facerec_cli.untrusted import NpzFile, parse_json, read_npy
-from facerec_cli.verify.photo_vectors import Gallery, ModelInfo
+from facerec_cli.verify.photo_vectors import ModelInfo, PhotoVectors
 from facerec_cli.wording import counted
 
 log = logging.getLogger("facerec")
@@ -81,7 +81,7 @@ def read_vectors(path: Path, *, faces: str = "main") -> VectorFile:
     return VectorFile(path, unit, info, settings, photos, reasons, doubts)
 
 
-def match(file: VectorFile, names: Sequence[str], rows_by_template: int | None = None) -> Gallery:
+def match(file: VectorFile, names: Sequence[str], rows_by_template: int | None = None) -> PhotoVectors:
     """The vectors of a list's photos.
 
     Args:
@@ -100,7 +100,7 @@ def match(file: VectorFile, names: Sequence[str], rows_by_template: int | None =
                 hint="Without a table of `facerec embed` beside it, row i must be the list's i-th photo in "
                 "order of first appearance.",
             )
-        return Gallery(file.vectors, np.zeros(len(names), bool), {}, file.model, file.settings)
+        return PhotoVectors(file.vectors, np.zeros(len(names), bool), {}, file.model, file.settings)
     found = find_photos(names, file.photos, repr(str(file.path)))
     vectors = np.zeros((len(names), file.vectors.shape[1]), np.float32)
     reasons: dict[int, str] = {}
@@ -122,7 +122,7 @@ def match(file: VectorFile, names: Sequence[str], rows_by_template: int | None =
             "name a photo by the same folders, from the end of its path on; "
             f"the file's first is {next(iter(file.photos), 'none')!r}.",
         )
-    return Gallery(vectors, failed, reasons, file.model, file.settings, doubts=doubts)
+    return PhotoVectors(vectors, failed, reasons, file.model, file.settings, doubts=doubts)
 
 
 def _part(document: dict[str, Any], name: str, path: Path) -> dict[str, Any]:

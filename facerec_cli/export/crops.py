@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec_cli.backbones import Preprocessing
-from facerec_cli.errors import FacerecError, InputError, UsageError
-from facerec_cli.pairs.pairlist import PairList
-from facerec_cli.progress import Progress, silent
+from facerec_cli.errors import FacerecError, InputError
+from facerec_cli.faces import FaceModel, open_model
+from facerec_cli.verify.pair_crops import cut_main_faces
 from facerec_cli.wording import counted
 
 log = logging.getLogger("facerec")
@@ -49,21 +49,6 @@ class CropSet:
         return f"{len(self.crops)} {self.origin}"
 
 
-@dataclass(frozen=True, slots=True)
-class PairCrops:
-    """The crops of a list of pairs.
-
-    Attributes:
-        pairs: The list.
-        crops: (K, H, W, 3) uint8 BGR.
-        row: (N,) int64, the crop of each photo of the list, -1 where no face was found.
-    """
-
-    pairs: PairList
-    crops: Images
-    row: NDArray[np.int64]
-
-
 def from_folder(folder: Path, preprocessing: Preprocessing, *, aligned: bool) -> CropSet:
     """Crops of the central faces of a folder's photos.
 
@@ -78,13 +63,13 @@ def from_folder(folder: Path, preprocessing: Preprocessing, *, aligned: bool) ->
     from facerec_cli.images import find_images
 
     photos = _spread(find_images([str(folder)]), COUNT)
-    crops, _ = _cut(photos, preprocessing, aligned=aligned)
-    if not len(crops):
+    crops, missing = cut_main_faces(photos, open_cutter(preprocessing), aligned=aligned)
+    if missing.all():
         raise InputError(
             f"No face was found in {folder} ({counted(len(photos), 'photo')}).",
             hint="If they are aligned crops already, say --aligned.",
         )
-    return CropSet(crops, f"crops of {folder.name or folder}", real=True)
+    return CropSet(crops[~missing], f"crops of {folder.name or folder}", real=True)
 
 
 def from_training_data(spec: str, preprocessing: Preprocessing) -> CropSet | None:
@@ -113,63 +98,12 @@ def generated(preprocessing: Preprocessing) -> CropSet:
     return CropSet(crops, "generated crops, which show no faces", real=False)
 
 
-def from_pairs(
-    path: Path,
-    preprocessing: Preprocessing,
-    *,
-    root: Path | None = None,
-    aligned: bool = False,
-    progress: Progress = silent,
-) -> PairCrops:
-    """The crops of a list of pairs, cut as ``facerec verify`` cuts them.
-
-    Raises:
-        InputError: The list cannot be read or none of its photos shows a face.
-        UsageError: It compares templates.
-    """
-    from facerec_cli.pairs.read import read_pairs
-
-    pairs = read_pairs(path, root=root)
-    if pairs.templates is not None:
-        raise UsageError(f"{path} compares templates.", hint="Give --pairs a list of pairs of photos.")
-    crops, row = _cut(pairs.images, preprocessing, aligned=aligned or pairs.aligned, progress=progress)
-    if not len(crops):
-        raise InputError(
-            f"None of the photos of {path} shows a face.",
-            hint="If they are aligned crops already, say --aligned.",
-        )
-    return PairCrops(pairs, crops, row)
-
-
-def _cut(
-    photos: Sequence[str | Path | bytes],
-    preprocessing: Preprocessing,
-    *,
-    aligned: bool,
-    progress: Progress = silent,
-) -> tuple[Images, NDArray[np.int64]]:
-    """One face of each photo, the one that verification would take, and which crop is whose."""
-    from facerec_cli.embed.pipeline import embed_photos
-    from facerec_cli.embed.settings import EmbedOptions
-    from facerec_cli.faces import open_model
-    from facerec_cli.images import quiet_decoders
-
+def open_cutter(preprocessing: Preprocessing) -> FaceModel:
+    """The default pack, which cuts the crops that every backbone takes."""
     model = open_model("pack:sface", device="cpu", threads=1)
-    cut = (model.pack.encoder.input_size, model.pack.encoder.template)
+    cut = (model.input_size, model.pack.encoder.template)
     assert cut == (preprocessing.size, preprocessing.template), "all backbones take the default pack's crops"
-    found: dict[int, Images] = {}
-
-    options = EmbedOptions(faces="main", aligned=aligned)
-    with quiet_decoders():
-        results = embed_photos(photos, model, options, keep_crops=True)
-        for at, result in enumerate(results):
-            if result.faces and result.faces[0].crop is not None:
-                found[at] = result.faces[0].crop
-            progress(at + 1, len(photos))
-    row = np.full(len(photos), -1, np.int64)
-    row[list(found)] = range(len(found))
-    width, height = preprocessing.size
-    return np.stack(list(found.values())) if found else np.zeros((0, height, width, 3), np.uint8), row
+    return model
 
 
 def _spread(items: Sequence[T], count: int) -> list[T]:

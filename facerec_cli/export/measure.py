@@ -9,36 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec_cli.errors import ModelError
-from facerec_cli.export.crops import PairCrops
 from facerec_cli.export.parity import Agreement, compare
 from facerec_cli.faces import FaceModel
-from facerec_cli.metrics.evaluate import Evaluation, evaluate
-from facerec_cli.metrics.scores import score_pairs
 from facerec_cli.metrics.thresholds import choose
 from facerec_cli.threshold import Threshold
+from facerec_cli.verify.pair_crops import PairCrops, ScoredPairs, evaluate_crops
 
 FARS = (1e-4, 1e-3, 1e-2, 1e-1)
 _SECONDS = 2.0
 _BATCH = 16
 
 Vectors = NDArray[np.float32]
-
-
-@dataclass(frozen=True, slots=True)
-class ScoredPairs:
-    """Pairs scored by one model.
-
-    Attributes:
-        scores: (P,) float32 cosines; 0 where a photo showed no face.
-        evaluation: What they say.
-    """
-
-    scores: Vectors
-    evaluation: Evaluation
-
-    def largest_change(self, other: ScoredPairs) -> float:
-        """The largest difference of a pair's cosine to the one that ``other`` gave it."""
-        return float(np.abs(self.scores - other.scores).max(initial=0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,17 +39,6 @@ class Measurement:
     mean_cosine: float
     crops_per_second: float
     verification: ScoredPairs | None
-
-
-def score_crops(vectors: Vectors, pairs: PairCrops, fars: tuple[float, ...] = FARS) -> ScoredPairs:
-    """Score the pairs by the embeddings (K, D) of their crops."""
-    first, second = pairs.row[pairs.pairs.first], pairs.row[pairs.pairs.second]
-    failed = (first < 0) | (second < 0)
-    rows = replace(pairs.pairs, first=np.maximum(first, 0), second=np.maximum(second, 0))
-    scores = score_pairs(vectors, rows)
-    scores[failed] = 0
-    evaluation = evaluate(scores, pairs.pairs.same, failed=failed, folds=pairs.pairs.fold, fars=fars)
-    return ScoredPairs(scores, evaluation)
 
 
 def measure(
@@ -104,7 +74,7 @@ def measure(
         agreement=compare(reference, found),
         mean_cosine=float(cosine.mean()),
         crops_per_second=_speed(model, crops),
-        verification=None if pairs is None else score_crops(model.encode(pairs.crops), pairs, fars),
+        verification=None if pairs is None else evaluate_crops(pairs, model.encode(pairs.crops), fars),
     )
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from facerec_cli.export.measure import Measurement, ScoredPairs
+from facerec_cli.export.measure import Measurement
 from facerec_cli.export.parity import ParityRow
 from facerec_cli.packs.manifest import ModelPack
+from facerec_cli.verify.pair_crops import ScoredPairs
 
 
 @dataclass(frozen=True, slots=True)

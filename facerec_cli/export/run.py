@@ -17,7 +17,7 @@ from facerec_cli.errors import InputError, ModelError, UsageError
 from facerec_cli.export import compress, crops, parity
 from facerec_cli.export.files import HINT, sealed
 from facerec_cli.export.insightface import to_insightface
-from facerec_cli.export.measure import FARS, ScoredPairs, measure, score_crops, threshold
+from facerec_cli.export.measure import FARS, measure, threshold
 from facerec_cli.export.onnx_graph import OPSET, ExportedNetwork, to_onnx
 from facerec_cli.export.plan import FULL, beside, refuse_registered, suffixed, target
 from facerec_cli.export.result import ExportedFile, ExportReport
@@ -28,6 +28,7 @@ from facerec_cli.outputs import refuse_existing
 from facerec_cli.packs.manifest import EncoderSpec, License, ModelPack
 from facerec_cli.progress import Stages, silent_stages
 from facerec_cli.threshold import Threshold
+from facerec_cli.verify.pair_crops import PairCrops, ScoredPairs, cut_pairs, evaluate_crops
 from facerec_cli.workshop import clear_workshop, move, workshop
 
 if TYPE_CHECKING:
@@ -69,9 +70,9 @@ def export(checkpoint: Path, options: ExportOptions, *, stages: Stages = silent_
     )
     pairs = None
     if options.pairs:
-        pairs = crops.from_pairs(
+        pairs = cut_pairs(
             options.pairs,
-            source.preprocessing,
+            crops.open_cutter(source.preprocessing),
             root=options.root,
             aligned=options.aligned,
             progress=stages("Cutting the pairs' faces"),
@@ -105,7 +106,7 @@ def export(checkpoint: Path, options: ExportOptions, *, stages: Stages = silent_
     if pairs is not None:
         stages("Judging the pairs with PyTorch")
         vectors = parity.torch_embeddings(source.backbone, source.preprocessing, pairs.crops, options.graph)
-        reference = score_crops(vectors, pairs, _fars(options))
+        reference = evaluate_crops(pairs, vectors, _fars(options))
     pack = _pack(source, options, name, encoder, rows, str(few))
     with workshop(place, places, hint=HINT) as folder:
         made = _make_files(graphs, targets, pack, folder, source, options, chosen, pairs, stages)
@@ -123,7 +124,7 @@ def export(checkpoint: Path, options: ExportOptions, *, stages: Stages = silent_
     return ExportReport(files, foreign, tuple(rows), str(few), chosen.real, reference, tuple(names.values()))
 
 
-def _crops(options: ExportOptions, source: Source, pairs: crops.PairCrops | None) -> crops.CropSet:
+def _crops(options: ExportOptions, source: Source, pairs: PairCrops | None) -> crops.CropSet:
     """The best crops at hand for parity and calibration."""
     if options.crops is not None:
         chosen = crops.from_folder(options.crops, source.preprocessing, aligned=options.aligned)
@@ -212,7 +213,7 @@ def _make_files(
     source: Source,
     options: ExportOptions,
     chosen: crops.CropSet,
-    pairs: crops.PairCrops | None,
+    pairs: PairCrops | None,
     stages: Stages,
 ) -> list[ExportedFile]:
     """Write, seal and measure every form in the workshop."""

@@ -1,8 +1,9 @@
-"""A pack's recognition network, opened on one device: aligned crops in, raw embeddings out."""
+"""Encoders: what turns aligned crops into embeddings, and a pack's own on ONNX Runtime."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +16,22 @@ from facerec_cli.packs.onnx_encoder import check_encoder, whole_shift
 from facerec_cli.packs.onnx_file import inspect_onnx
 
 
-class Encoder:
-    """Feeds a network as its manifest says, in the type of number that the file takes.
+class Encoder(Protocol):
+    """Turns aligned crops into embeddings: an opened model, a backbone in torch, an exported graph."""
+
+    def encode(self, crops: NDArray[np.uint8], /) -> NDArray[np.float32]:
+        """Embed aligned crops.
+
+        Args:
+            crops: (N, H, W, 3) uint8 BGR, in the encoder's input size.
+
+        Returns:
+            (N, D) float32, raw embeddings unless the encoder normalizes them.
+        """
+
+
+class OnnxEncoder:
+    """A pack's recognition network on one device, fed as its manifest says.
 
     Args:
         spec: The manifest's encoder table.
@@ -49,7 +64,7 @@ class Encoder:
         only = port.name if len(self.outside.output_ports) > 1 else None
         self.network = Network(path, device=device, threads=threads, only=only)
 
-    def embed(self, crops: NDArray[np.uint8], batch_size: int) -> NDArray[np.float32]:
+    def encode(self, crops: NDArray[np.uint8], batch_size: int = 16) -> NDArray[np.float32]:
         """(N, H, W, 3) uint8 BGR crops -> (N, D) float32.
 
         Raises:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from facerec_cli.errors import InputError, ModelError
 from facerec_cli.faces.align import similarity, template, warp
 from facerec_cli.faces.detectors.detector import Detector
-from facerec_cli.faces.encoder import Encoder
+from facerec_cli.faces.encoder import OnnxEncoder
 from facerec_cli.faces.face import Face
 from facerec_cli.faces.proof import prove_encoder
 from facerec_cli.faces.views import View
@@ -76,7 +76,7 @@ class FaceModel:
         self.input_size = encoder.input_size
         self.embedding_size = encoder.embedding_size
         self._template = template(encoder.template, encoder.input_size)
-        self._encoder = Encoder(encoder, pack.encoder_path, device=device, threads=threads)
+        self._encoder = OnnxEncoder(encoder, pack.encoder_path, device=device, threads=threads)
         network = self._encoder.network
         self.provider = network.device
         if pack.unproved:
@@ -176,5 +176,5 @@ class FaceModel:
             raise InputError(
                 f"Crops must be (N, {height}, {width}, 3) uint8 BGR, not {crops.shape} {crops.dtype}."
             )
-        out = self._encoder.embed(crops, batch_size)
-        return out + self._encoder.embed(crops[:, :, ::-1], batch_size) if flip else out
+        out = self._encoder.encode(crops, batch_size)
+        return out + self._encoder.encode(crops[:, :, ::-1], batch_size) if flip else out

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from facerec_cli.errors import ModelError
 from facerec_cli.faces.align import template
 from facerec_cli.faces.detectors.detector import Detector
-from facerec_cli.faces.encoder import Encoder
+from facerec_cli.faces.encoder import OnnxEncoder
 from facerec_cli.packs.foreign import reading
 from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.packs.onnx_file import inspect_onnx
@@ -50,7 +50,7 @@ def prove(pack: ModelPack, *, encoder: Path | None = None, detector: Path | None
         template(pack.encoder.template, pack.encoder.input_size)
     except ModelError as fault:
         raise ModelError(f"{own}: {fault.message}", hint=fault.hint) from fault
-    prove_encoder(Encoder(pack.encoder, own, device="cpu", threads=None))
+    prove_encoder(OnnxEncoder(pack.encoder, own, device="cpu", threads=None))
     path = detector or pack.detector_path
     if pack.detector is not None and path is not None:
         inspect_onnx(path, weights=True)
@@ -60,7 +60,7 @@ def prove(pack: ModelPack, *, encoder: Path | None = None, detector: Path | None
             )
 
 
-def prove_encoder(encoder: Encoder) -> None:
+def prove_encoder(encoder: OnnxEncoder) -> None:
     """Embed made crops alone and in batches, and compare; about a dozen crops.
 
     Raises:
@@ -69,17 +69,17 @@ def prove_encoder(encoder: Encoder) -> None:
     width, height = encoder.spec.input_size
     crops = np.stack([made_picture(width, height, seed=seed) for seed in range(max(_BATCHES))])
     network, path = encoder.network, encoder.path
-    alone = np.concatenate([encoder.embed(crops[i : i + 1], 1) for i in range(len(crops))])
+    alone = np.concatenate([encoder.encode(crops[i : i + 1], 1) for i in range(len(crops))])
     _check_vectors(alone, encoder)
     bound = _COARSE_ROUNDING if encoder.outside.rounds else _ROUNDING
-    if _distance(encoder.embed(crops[:1], 1), alone[:1]) > bound:
+    if _distance(encoder.encode(crops[:1], 1), alone[:1]) > bound:
         raise ModelError(f"{path} gives another embedding each time for the same crop.", hint=_EVALUATION)
     rows = network.rows
     try:
         for count in _BATCHES:
             if network.input_shape[0] is None:
                 network.rows = count
-            found = encoder.embed(crops[:count], count)
+            found = encoder.encode(crops[:count], count)
             if (distance := _distance(found, alone[:count])) > bound:
                 raise ModelError(
                     f"{path} gives a crop another embedding among {count} crops than alone (they differ by "
@@ -91,7 +91,7 @@ def prove_encoder(encoder: Encoder) -> None:
     _warn_of_black(encoder)
 
 
-def _check_vectors(vectors: NDArray[np.float32], encoder: Encoder) -> None:
+def _check_vectors(vectors: NDArray[np.float32], encoder: OnnxEncoder) -> None:
     path = encoder.path
     if not np.isfinite(vectors).all():
         raise ModelError(
@@ -117,7 +117,7 @@ def _check_vectors(vectors: NDArray[np.float32], encoder: Encoder) -> None:
         )
 
 
-def _classes(encoder: Encoder, what: str) -> ModelError:
+def _classes(encoder: OnnxEncoder, what: str) -> ModelError:
     return ModelError(
         f"{encoder.path} gives {what}: it says which of {encoder.spec.embedding_size} classes a crop is, "
         "which is no embedding.",
@@ -133,9 +133,9 @@ def _distance(found: NDArray[np.float32], right: NDArray[np.float32]) -> float:
     return float(apart.max()) if np.isfinite(apart).all() else float("inf")
 
 
-def _warn_of_black(encoder: Encoder) -> None:
+def _warn_of_black(encoder: OnnxEncoder) -> None:
     width, height = encoder.spec.input_size
-    black = encoder.embed(np.zeros((1, height, width, 3), np.uint8), 1)
+    black = encoder.encode(np.zeros((1, height, width, 3), np.uint8), 1)
     if not np.isfinite(black).all() or not black.any():
         log.warning("%s has no embedding for a black crop: faces in such photos will fail.", encoder.path)
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
 import tomli_w
 
@@ -16,27 +16,33 @@ from facerec_cli.metrics.evaluate import Evaluation
 from facerec_cli.metrics.roc import OperatingPoint
 from facerec_cli.packs.evaluations import read_evaluations
 from facerec_cli.packs.manifest import ModelPack
+from facerec_cli.settings import Option, convert, read_toml
 from facerec_cli.threshold import Threshold
-from facerec_cli.untrusted import parse_toml
 
 log = logging.getLogger("facerec")
 
 _SAVE = "facerec verify LIST --save-threshold"
 
-#: A card's TOML key -> the field of Threshold, its type, and the range of a number.
-_CARD: dict[str, tuple[str, type, tuple[float, float] | None]] = {
-    "threshold": ("value", float, (-1.001, 1.001)),  # a cosine, as far as rounding goes
-    "far": ("far", float, (1e-12, 1)),  # a threshold for a rate of 0 cannot be measured
-    "measured_far": ("measured_far", float, (0, 1)),
-    "tar": ("tar", float, (0, 1)),
-    "different_pairs": ("impostor_pairs", int, None),
-    "same_pairs": ("genuine_pairs", int, None),
-    "data": ("data", str, None),
-    "model": ("model", str, None),
-    "model_sha256": ("model_sha256", str, None),
-    "flip": ("flip", bool, None),
-    "aligned": ("aligned", bool, None),
-}
+
+@dataclass(frozen=True, slots=True)
+class _Card:
+    """What a threshold card says, by its keys; see :class:`Threshold`."""
+
+    threshold: Annotated[float, Option(ge=-1.001, le=1.001)]  # a cosine, as far as rounding goes
+    far: Annotated[float, Option(ge=1e-12, le=1)]  # a threshold for a rate of 0 cannot be measured
+    measured_far: Annotated[float, Option(ge=0, le=1)]
+    tar: Annotated[float, Option(ge=0, le=1)]
+    different_pairs: int
+    same_pairs: int
+    data: str
+    model: str
+    model_sha256: str
+    flip: bool
+    aligned: bool
+
+
+_FIELDS = {"threshold": "value", "different_pairs": "impostor_pairs", "same_pairs": "genuine_pairs"}
+"""Keys of a card that are not called as the fields of ``Threshold`` are."""
 
 
 def chosen_point(evaluation: Evaluation, far: float | None = None) -> OperatingPoint | None:
@@ -149,10 +155,9 @@ def save_card(threshold: Threshold, path: Path) -> None:
     Raises:
         OutputError: The file cannot be written.
     """
-    values = {key: getattr(threshold, name) for key, (name, _, _) in _CARD.items()}
-    values["data"] = threshold.data.encode(
-        "utf-8", "backslashreplace"
-    ).decode()  # a file's name need not be text
+    values = {key.name: getattr(threshold, _FIELDS.get(key.name, key.name)) for key in fields(_Card)}
+    # The list is called as its file, whose name need not be text.
+    values["data"] = threshold.data.encode("utf-8", "backslashreplace").decode()
     write_file(path, tomli_w.dumps({"version": 1, **values}).encode(), what="threshold card")
 
 
@@ -162,32 +167,12 @@ def read_card(path: Path) -> Threshold:
     Raises:
         InputError: It is not there, not TOML, or lacks a field.
     """
-    try:
-        content: dict[str, Any] = parse_toml(path.read_text("utf-8"))
-    except OSError as error:
-        raise InputError(
-            f"The threshold card {str(path)!r} cannot be read: {error.strerror}.",
-            hint=f"Write one with `{_SAVE}`.",
-        ) from error
-    except ValueError as error:
-        raise InputError(
-            f"The threshold card {str(path)!r} is not TOML: {error}.", hint=f"Write one with `{_SAVE}`."
-        ) from error
-    if content.get("version") != 1:
-        raise InputError(
-            f"{str(path)!r} is not a threshold card of version 1.", hint=f"Write one with `{_SAVE}`."
-        )
-    values: dict[str, Any] = {}
-    for key, (name, kind, limits) in _CARD.items():
-        value = content.get(key)
-        usable = type(value) is kind or (kind is float and type(value) is int)
-        if not usable or (limits and not limits[0] <= value <= limits[1]):  # type: ignore[operator]
-            raise InputError(
-                f"The threshold card {str(path)!r} has no usable {key!r}.",
-                hint=f"Write it again with `{_SAVE}`.",
-            )
-        values[name] = value
-    return Threshold(**values)
+    card, advice = f"The threshold card {str(path)!r}", f"Write one with `{_SAVE}`."
+    content = read_toml(path, name=card, advice=advice)
+    if content.pop("version", None) != 1:
+        raise InputError(f"{str(path)!r} is not a threshold card of version 1.", hint=advice)
+    read = convert(content, _Card, source=card, advice=advice)
+    return Threshold(**{_FIELDS.get(key.name, key.name): getattr(read, key.name) for key in fields(_Card)})
 
 
 def check_card(card: Threshold, *, model: str, sha256: str, flip: bool) -> None:

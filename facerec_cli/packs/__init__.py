@@ -1,1 +1,22 @@
 """Model packs: what a manifest says, where packs live, and how a ``--model`` value becomes one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from facerec_cli.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from facerec_cli.packs.resolve import open_pack, pack_hash
+    from facerec_cli.packs.store import register
+
+__all__ = ["open_pack", "pack_hash", "register"]
+
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "open_pack": "facerec_cli.packs.resolve",
+        "pack_hash": "facerec_cli.packs.resolve",
+        "register": "facerec_cli.packs.store",
+    },
+)

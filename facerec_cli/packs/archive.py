@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from facerec_cli.errors import ModelError
 from facerec_cli.packs.foreign import reading
-from facerec_cli.packs.readers import possible_name
+from facerec_cli.packs.rules import possible_name
 
 MAX_ENTRIES = 1000
 MAX_BYTES = 2 << 30  # of one file; the largest known network has 261 MB

@@ -8,12 +8,50 @@ from pathlib import Path
 from typing import Literal
 
 from facerec_cli.errors import FacerecError
+from facerec_cli.packs import insightface
+from facerec_cli.packs.folders import embedded_packs, exists, insightface_packs, subfolders, user_packs
 from facerec_cli.packs.known import known_packs
 from facerec_cli.packs.manifest import ModelPack
-from facerec_cli.packs.manifest_toml import read_manifest
-from facerec_cli.packs.resolve import Installed, installed
+from facerec_cli.packs.manifest_toml import MANIFEST, read_manifest
 
+Origin = Literal["embedded", "registered", "insightface"]
 Status = Literal["embedded", "registered", "insightface", "to pull", "broken"]
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """A pack that is on this machine under a name.
+
+    Attributes:
+        name: What a user types.
+        origin: "embedded" comes with facerec, "registered" was added or pulled by the user, "insightface"
+            belongs to that package.
+        folder: Where it is.
+    """
+
+    name: str
+    origin: Origin
+    folder: Path
+
+
+def installed() -> list[Installed]:
+    """Every pack on this machine: embedded, registered, then insightface's; no name comes twice."""
+    found: dict[str, Installed] = {}
+    rooms: list[tuple[Origin, Path]] = [("embedded", embedded_packs()), ("registered", user_packs())]
+    for origin, room in rooms:
+        for folder in subfolders(room):  # a copy under way is hidden
+            if exists(folder / MANIFEST):
+                found.setdefault(folder.name, Installed(folder.name, origin, folder))
+    for room in insightface_packs():
+        for folder in subfolders(room):
+            if folder.name != "models" and insightface.looks_like_pack(folder):
+                found.setdefault(folder.name, Installed(folder.name, "insightface", folder))
+    return list(found.values())
+
+
+def find(name: str) -> Installed | None:
+    """The pack called ``name`` on this machine, or None."""
+    return next((pack for pack in installed() if pack.name == name), None)
 
 
 @dataclass(frozen=True, slots=True)

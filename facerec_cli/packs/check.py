@@ -9,13 +9,14 @@ from typing import Literal
 
 from facerec_cli.errors import FacerecError, InputError
 from facerec_cli.packs import insightface
+from facerec_cli.packs.catalogue import Installed, installed
 from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.packs.onnx_file import inspect_onnx
-from facerec_cli.packs.resolve import Installed, installed, open_installed, pack_hash
+from facerec_cli.packs.resolve import open_installed, pack_hash
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CheckedPack:
     """What :func:`check` says of one pack.
 
     Attributes:
@@ -34,7 +35,7 @@ class Finding:
     pack_hash: str = ""
 
 
-def check(name: str | None = None, *, run: bool = True) -> list[Finding]:
+def check(name: str | None = None, *, run: bool = True) -> list[CheckedPack]:
     """Read every file of every pack again (or of one), compare it with its manifest, and run it.
 
     Args:
@@ -62,7 +63,7 @@ def prove_files(pack: ModelPack, files: Mapping[str, Path]) -> None:
     prove(pack, encoder=files[pack.encoder.file], detector=detector)
 
 
-def _check(entry: Installed, *, run: bool) -> Finding:
+def _check(entry: Installed, *, run: bool) -> CheckedPack:
     try:
         pack = open_installed(entry)
         identity = pack_hash(pack)
@@ -71,11 +72,11 @@ def _check(entry: Installed, *, run: bool) -> Finding:
             names = [pack.encoder.file, *([pack.detector.file] if pack.detector else [])]
             prove_files(pack, {name: pack.folder / name for name in names})
     except FacerecError as fault:
-        return Finding(entry.name, entry.origin, "broken", str(fault))
+        return CheckedPack(entry.name, entry.origin, "broken", str(fault))
     except OSError as fault:
-        return Finding(entry.name, entry.origin, "broken", f"{fault.filename}: {fault.strerror}")
+        return CheckedPack(entry.name, entry.origin, "broken", f"{fault.filename}: {fault.strerror}")
     other = insightface.unpublished_files(pack) if entry.origin == "insightface" else []
     if other:
         detail = f"{', '.join(other)}: not what insightface publishes under this name"
-        return Finding(entry.name, entry.origin, "differs", detail, identity)
-    return Finding(entry.name, entry.origin, "ok", "", identity)
+        return CheckedPack(entry.name, entry.origin, "differs", detail, identity)
+    return CheckedPack(entry.name, entry.origin, "ok", "", identity)

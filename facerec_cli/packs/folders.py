@@ -87,3 +87,11 @@ def subfolders(room: Path) -> list[Path]:
         return sorted(path for path in room.iterdir() if path.is_dir() and not path.name.startswith("."))
     except OSError:
         return []
+
+
+def exists(path: Path) -> bool:
+    """Whether a path is there; False where that cannot be found out."""
+    try:
+        return path.exists()
+    except OSError:  # a name too long for the system, or in a folder that may not be searched
+        return False

@@ -13,14 +13,13 @@ import tomli_w
 
 from facerec_cli.errors import ModelError
 from facerec_cli.files import write_file
-from facerec_cli.home import home
+from facerec_cli.home import HOME_HINT, home
 from facerec_cli.packs.manifest import ModelPack
-from facerec_cli.packs.store import HOME_HINT
 
 
 def needs_acceptance(pack: ModelPack) -> bool:
     """Whether the pack's terms have to be agreed to before it is pulled, and have not been yet."""
-    return not pack.license.commercial and _accepted_text(pack) != _text_hash(pack)
+    return not pack.license.commercial and not _agreement(pack)
 
 
 def accept(pack: ModelPack) -> Path:
@@ -44,14 +43,12 @@ def accept(pack: ModelPack) -> Path:
 
 def accepted_on(pack: ModelPack) -> str:
     """When the terms as they are now were agreed to, as ISO 8601; empty if never."""
-    record = _read(pack)
-    return str(record.get("accepted", "")) if record.get("text_sha256") == _text_hash(pack) else ""
+    return str(_agreement(pack).get("accepted", ""))
 
 
 def accepted_by(pack: ModelPack) -> str:
     """Who agreed to the terms as they are now; empty where nobody has, or the record does not say."""
-    record = _read(pack)
-    return str(record.get("accepted_by", "")) if record.get("text_sha256") == _text_hash(pack) else ""
+    return str(_agreement(pack).get("accepted_by", ""))
 
 
 def _me() -> str:
@@ -74,15 +71,13 @@ def _text_hash(pack: ModelPack) -> str:
     return hashlib.sha256(f"{pack.license.weights}\n{pack.license.notice}".encode()).hexdigest()
 
 
-def _accepted_text(pack: ModelPack) -> str:
-    return str(_read(pack).get("text_sha256", ""))
-
-
-def _read(pack: ModelPack) -> dict[str, object]:
+def _agreement(pack: ModelPack) -> dict[str, object]:
+    """The record of an agreement to the terms as they are now; empty without one that can be read."""
     try:
-        return tomllib.loads(_record(pack).read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # none yet, or damaged: ask again
+        record = tomllib.loads(_record(pack).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
         return {}
+    return record if record.get("text_sha256") == _text_hash(pack) else {}
 
 
 def _record(pack: ModelPack) -> Path:

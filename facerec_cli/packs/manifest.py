@@ -8,13 +8,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
+from facerec_cli.packs import rules
+from facerec_cli.registry import DETECTORS
+from facerec_cli.settings import Option, filled
 from facerec_cli.spelling import both_spellings
 from facerec_cli.threshold import Threshold
 
 Color = Literal["rgb", "bgr"]
-MIN_SIZE, MAX_SIZE = 2, 65536  # numbers of an embedding
+MIN_SIZE, MAX_SIZE = 2, 65536  # dimensions of an embedding
+Text = Annotated[str, Option(rule=filled)]
+FileName = Annotated[str, Option(rule=rules.file_name)]
+Sha256 = Annotated[str, Option(rule=rules.sha256)]
+Size = Annotated[tuple[int, int], Option(ge=16, le=4096)]
+Mean = Annotated[tuple[float, float, float], Option(ge=-1024, le=1024)]
+Std = Annotated[tuple[float, float, float], Option(gt=0, le=1024)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +39,10 @@ class License:
         notice: A sentence that a person has to read before pulling the pack.
     """
 
-    code: str
-    weights: str
+    code: Text
+    weights: Text
     commercial: bool
-    files: tuple[str, ...] = ()
+    files: Annotated[tuple[str, ...], Option(rule=rules.file_name)] = ()
     notice: str = ""
 
 
@@ -50,8 +59,8 @@ class Provenance:
         paper: Reference of the method.
     """
 
-    source: str
-    training_data: str
+    source: Text
+    training_data: Text
     paper: str = ""
 
 
@@ -72,15 +81,15 @@ class DetectorSpec:
         input_size: (width, height) in pixels where the file fixes it, None where it is dynamic.
     """
 
-    kind: str
-    file: str
-    sha256: str
+    kind: Annotated[str, Option(choices=DETECTORS)]
+    file: FileName
+    sha256: Sha256
     color: Color = "bgr"
-    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
-    min_score: float = 0.6
-    nms_iou: float = 0.3
-    input_size: tuple[int, int] | None = None
+    mean: Mean = (0.0, 0.0, 0.0)
+    std: Std = (1.0, 1.0, 1.0)
+    min_score: Annotated[float, Option(ge=0, le=1)] = 0.6
+    nms_iou: Annotated[float, Option(ge=0, le=1)] = 0.3
+    input_size: Annotated[tuple[int, int] | None, Option(ge=16, le=4096)] = None
 
 
 @both_spellings("colour", "normalised")
@@ -103,17 +112,17 @@ class EncoderSpec:
         output_name: Name of the output that is the embedding, where the file has several that could be it.
     """
 
-    file: str
-    sha256: str
-    embedding_size: int
-    input_size: tuple[int, int] = (112, 112)
+    file: FileName
+    sha256: Sha256
+    embedding_size: Annotated[int, Option(ge=MIN_SIZE, le=MAX_SIZE)]
+    input_size: Size = (112, 112)
     color: Color = "rgb"
-    mean: tuple[float, float, float] = (127.5, 127.5, 127.5)
-    std: tuple[float, float, float] = (127.5, 127.5, 127.5)
-    template: str = "arcface"
+    mean: Mean = (127.5, 127.5, 127.5)
+    std: Std = (127.5, 127.5, 127.5)
+    template: Text = "arcface"
     normalized: bool = False
     layout: Literal["nchw", "nhwc"] = "nchw"
-    output_name: str | None = None
+    output_name: Annotated[str | None, Option(rule=filled)] = None
 
 
 @both_spellings("licence")
@@ -135,16 +144,16 @@ class ModelPack:
         unproved: Nobody has run it yet: an ONNX file opened with flags. Not part of the manifest.
     """
 
-    name: str
+    name: Annotated[str, Option(rule=rules.model_name)]
     description: str
     folder: Path
     license: License
     provenance: Provenance
     encoder: EncoderSpec
     detector: DetectorSpec | None = None
-    threshold: Threshold | None = None
+    threshold: Annotated[Threshold | None, Option(keys=("value", "far", "data", "impostor_pairs"))] = None
     training: dict[str, str] = field(default_factory=dict)
-    urls: tuple[str, ...] = ()
+    urls: Annotated[tuple[str, ...], Option(rule=rules.address)] = ()
     unproved: bool = False
 
     @property

@@ -60,8 +60,6 @@ are refused: a misspelt ``color`` must never become a silent loss of accuracy. M
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import re
 import tomllib
 from collections.abc import Mapping
@@ -72,25 +70,17 @@ import tomli_w
 
 from facerec_cli.errors import ModelError
 from facerec_cli.files import write_file
-from facerec_cli.packs import readers as read
-from facerec_cli.packs.manifest import (
-    MAX_SIZE,
-    MIN_SIZE,
-    DetectorSpec,
-    EncoderSpec,
-    License,
-    ModelPack,
-    Provenance,
-)
-from facerec_cli.registry import DETECTORS
-from facerec_cli.threshold import Threshold
+from facerec_cli.packs import rules
+from facerec_cli.packs.manifest import ModelPack
+from facerec_cli.settings import convert, to_tables
+from facerec_cli.untrusted import parse_toml
 
 SCHEMA = 2  # 1 had the other spelling of color, normalized and license; both are read
 MANIFEST = "pack.toml"
 EVALUATIONS = "evaluations"  # folder in a pack's folder with what `facerec verify --json` printed
 MAX_MANIFEST_BYTES = 1 << 20
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_ADVICE = "Correct it; docs/models.md has a whole manifest."
 
 
 def read_manifest(folder: Path) -> ModelPack:
@@ -120,11 +110,9 @@ def read_manifest(folder: Path) -> ModelPack:
 def parse_manifest(text: str, folder: Path, *, where: str) -> ModelPack:
     """Read the TOML ``text`` of a manifest; ``where`` names it in messages."""
     try:
-        document = tomllib.loads(text)
-    except (ValueError, RecursionError) as fault:  # also a number of 5,000 digits, and brackets without end
-        raise ModelError(
-            f"{where} is not valid TOML: {fault}.", hint="Correct it; docs/models.md has a whole one."
-        ) from fault
+        document = parse_toml(text)
+    except ValueError as fault:
+        raise ModelError(f"{where} is not valid TOML: {fault}.", hint=_ADVICE) from fault
     return from_document(document, folder, where=where)
 
 
@@ -151,12 +139,10 @@ def to_document(pack: ModelPack, *, schema: int = SCHEMA) -> dict[str, Any]:
         pack: The pack.
         schema: The layout; of older ones 1, which differs in the spelling of three keys.
     """
-    values = dataclasses.asdict(pack)
-    del values["folder"], values["unproved"]
-    values["threshold"] = pack.threshold and pack.threshold.manifest()
-    document = {"schema": schema, **(_first_spelling(values) if schema == 1 else values)}
-    plain = json.loads(json.dumps(document))  # tuples become lists
-    return {key: _without_none(value) for key, value in plain.items() if value not in (None, {}, [])}
+    document = to_tables(pack)
+    del document["folder"], document["unproved"]
+    document = {key: value for key, value in document.items() if value not in ({}, [])}
+    return {"schema": schema, **(_first_spelling(document) if schema == 1 else document)}
 
 
 def _first_spelling(values: dict[str, Any]) -> dict[str, Any]:
@@ -188,7 +174,8 @@ def from_document(document: Mapping[str, Any], folder: Path, *, where: str) -> M
             f"{where} has manifest schema {schema}; this facerec reads up to {SCHEMA}.",
             hint="Update it: pip install --upgrade facerec-cli",
         )
-    return read.build(ModelPack, _PACK, values, where=where, folder=folder)
+    given = {"folder": folder, "unproved": False}
+    return convert(values, ModelPack, source=where, given=given, error=ModelError, advice=_ADVICE)
 
 
 def check_name(name: str) -> str:
@@ -197,86 +184,7 @@ def check_name(name: str) -> str:
     Raises:
         ModelError: It could not be a folder's name everywhere, or would read as a file's.
     """
-    if (
-        not _NAME.fullmatch(name)
-        or name.endswith(".")
-        or name.lower().endswith((".onnx", ".toml", ".zip"))
-        or name.split(".")[0].lower() in read.DEVICES
-    ):
-        raise ModelError(
-            f"{name!r} cannot be a model's name.",
-            hint="Use up to 64 letters, digits, '.', '_' and '-', with a letter or digit first "
-            "and no file ending, e.g. r50_otface",
-        )
-    return name
-
-
-def _without_none(value: Any) -> Any:
-    return {k: v for k, v in value.items() if v is not None} if isinstance(value, dict) else value
-
-
-def _name(value: Any) -> str:
     try:
-        return check_name(read.text(value))
-    except ModelError as fault:
-        raise read.Refused(f"must be a model's name. {fault.hint}") from None
-
-
-_SIZE = read.listing(read.integer(16, 4096), 2)
-_MEAN = read.listing(read.number(-1024, 1024), 3)
-_STD = read.listing(read.number(0, 1024, positive=True), 3)
-_COLOR = read.choice("rgb", "bgr")
-
-_LICENSE: dict[str, read.Reader] = {
-    "code": read.filled,
-    "weights": read.filled,
-    "commercial": read.boolean,
-    "files": read.listing(read.file_name),
-    "notice": read.text,
-}
-_PROVENANCE: dict[str, read.Reader] = {
-    "source": read.filled,
-    "training_data": read.filled,
-    "paper": read.text,
-}
-_ENCODER: dict[str, read.Reader] = {
-    "file": read.file_name,
-    "sha256": read.sha256,
-    "embedding_size": read.integer(MIN_SIZE, MAX_SIZE),
-    "input_size": _SIZE,
-    "color": _COLOR,
-    "mean": _MEAN,
-    "std": _STD,
-    "template": read.filled,
-    "normalized": read.boolean,
-    "layout": read.choice("nchw", "nhwc"),
-    "output_name": read.filled,
-}
-_DETECTOR: dict[str, read.Reader] = {
-    "kind": read.choice(*DETECTORS),
-    "file": read.file_name,
-    "sha256": read.sha256,
-    "color": _COLOR,
-    "mean": _MEAN,
-    "std": _STD,
-    "min_score": read.number(0, 1),
-    "nms_iou": read.number(0, 1),
-    "input_size": _SIZE,
-}
-_THRESHOLD: dict[str, read.Reader] = {
-    "value": read.number(-1, 1),
-    "far": read.number(0, 1, positive=True),
-    "data": read.filled,
-    "impostor_pairs": read.integer(1, 10**15),
-}
-_PACK: dict[str, read.Reader] = {
-    "name": _name,
-    "description": read.text,
-    "license": read.table(License, _LICENSE),
-    "provenance": read.table(Provenance, _PROVENANCE),
-    "encoder": read.table(EncoderSpec, _ENCODER),
-    "detector": read.table(DetectorSpec, _DETECTOR),
-    "threshold": read.table(Threshold, _THRESHOLD),
-    "training": read.facts,
-    "urls": read.listing(read.url),
-}
+        return rules.model_name(name)
+    except ValueError:
+        raise ModelError(f"{name!r} cannot be a model's name.", hint=f"Use {rules.MODEL_NAMES}.") from None

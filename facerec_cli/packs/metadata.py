@@ -13,9 +13,9 @@ Digest and seal tell damage and careless edits; whoever wants to deceive can com
 other programs are left alone and not covered. A file's own sha256 cannot be inside it: it is computed when
 the file is opened, and written into the manifest of the registered copy.
 
-An ONNX file is a protobuf message, so its top level is a row of fields. Reading those few tags here, rather
-than parsing and serialising the model anew, makes the digest independent of the protobuf library's version,
-and costs one pass over the file.
+The top level of the file, a row of protobuf fields, is walked here by hand: the digest must not depend on the
+version of the protobuf library, which may serialize a parsed model in another order, and opening a pack must
+not wait for the import of ``onnx``, which writes the entries.
 """
 
 from __future__ import annotations
@@ -118,16 +118,16 @@ def seal(source: Path, pack: ModelPack, target: Path | None = None, *, schema: i
     Raises:
         ModelError: ``source`` is not an ONNX file.
     """
+    from onnx import ModelProto, StringStringEntryProto
+
     target = target or source
     kept = bytearray()
     for number, raw, payload in _fields(source):
         if number != _METADATA_PROPS or not _entry(payload, source)[0].startswith(_PREFIX):
             kept += raw
     entries = pack_to_metadata(pack, digest=graph_digest(source), schema=schema)
-    for key, value in entries.items():
-        entry = _delimited(1, key.encode()) + _delimited(2, value.encode())
-        kept += _delimited(_METADATA_PROPS, entry)
-    write_file(target, bytes(kept))
+    props = [StringStringEntryProto(key=key, value=value) for key, value in entries.items()]
+    write_file(target, bytes(kept) + ModelProto(metadata_props=props).SerializeToString())
     return read_pack(target)
 
 
@@ -213,16 +213,3 @@ def _entry(payload: memoryview, path: Path) -> tuple[str, str]:
         return fields.get(1, b"").decode(), fields.get(2, b"").decode()
     except UnicodeDecodeError as fault:
         raise not_onnx(path) from fault
-
-
-def _delimited(number: int, content: bytes) -> bytes:
-    return _encode_varint(number << 3 | _BYTES) + _encode_varint(len(content)) + content
-
-
-def _encode_varint(value: int) -> bytes:
-    out = bytearray()
-    while value >= 0x80:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)

@@ -13,16 +13,17 @@ from urllib.request import url2pathname
 
 from facerec_cli.errors import ModelError, UsageError
 from facerec_cli.files import output_error, sha256_of
-from facerec_cli.home import home
+from facerec_cli.home import HOME_HINT, home
 from facerec_cli.locks import exclusive
-from facerec_cli.packs import licenses as licences
+from facerec_cli.packs import licenses
 from facerec_cli.packs.archive import extract
+from facerec_cli.packs.catalogue import find
 from facerec_cli.packs.check import prove_files
 from facerec_cli.packs.download import Patience, download
 from facerec_cli.packs.known import known_packs
 from facerec_cli.packs.manifest import DetectorSpec, EncoderSpec, ModelPack
-from facerec_cli.packs.resolve import find, open_installed
-from facerec_cli.packs.store import HOME_HINT, install
+from facerec_cli.packs.resolve import open_installed
+from facerec_cli.packs.store import install
 from facerec_cli.progress import Progress, silent
 from facerec_cli.registry import unknown_name
 
@@ -61,7 +62,7 @@ def pull(
     """Fetch a known pack, check its files and register it.
 
     Args:
-        name: A key of ``known_packs()``; its license must have been accepted (``licences.accept``).
+        name: A key of ``known_packs()``; its license must have been accepted (``licenses.accept``).
         mirror: Folder or address that holds the pack's archive instead; ``FACEREC_MIRROR`` by default.
         offline: Do not use the network; a mirror folder still serves.
         force: Fetch it even if it is here.
@@ -79,8 +80,8 @@ def pull(
     entry = find(name)
     if entry and not force:
         return open_installed(entry)
-    if licences.needs_acceptance(known):
-        raise licences.refusal(known)
+    if licenses.needs_acceptance(known):
+        raise licenses.refusal(known)
     mirror = _mirror(mirror or os.environ.get("FACEREC_MIRROR", ""))
     wanted = [known.encoder.file, *([known.detector.file] if known.detector else [])]
     room = home() / "downloads"

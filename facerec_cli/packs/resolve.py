@@ -8,21 +8,13 @@ import json
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from facerec_cli.errors import ModelError, UsageError
 from facerec_cli.files import sha256_of
 from facerec_cli.packs import insightface
-from facerec_cli.packs.folders import (
-    embedded_packs,
-    hidden_packs,
-    insightface_packs,
-    open_to_all,
-    subfolders,
-    user_packs,
-)
+from facerec_cli.packs.catalogue import Installed, find, installed
+from facerec_cli.packs.folders import exists, hidden_packs, open_to_all, user_packs
 from facerec_cli.packs.foreign import inside
 from facerec_cli.packs.known import known_packs
 from facerec_cli.packs.manifest import DetectorSpec, EncoderSpec, ModelPack
@@ -39,44 +31,6 @@ NAME_PREFIX = "pack:"
 _FIRST_NAMES = {"colour": "color", "normalised": "normalized"}
 
 log = logging.getLogger("facerec")
-
-Origin = Literal["embedded", "registered", "insightface"]
-
-
-@dataclass(frozen=True, slots=True)
-class Installed:
-    """A pack that is on this machine under a name.
-
-    Attributes:
-        name: What a user types.
-        origin: "embedded" comes with facerec, "registered" was added or pulled by the user, "insightface"
-            belongs to that package.
-        folder: Where it is.
-    """
-
-    name: str
-    origin: Origin
-    folder: Path
-
-
-def installed() -> list[Installed]:
-    """Every pack on this machine: embedded, registered, then insightface's; no name comes twice."""
-    found: dict[str, Installed] = {}
-    rooms: list[tuple[Origin, Path]] = [("embedded", embedded_packs()), ("registered", user_packs())]
-    for origin, room in rooms:
-        for folder in subfolders(room):  # a copy under way is hidden
-            if _exists(folder / MANIFEST):
-                found.setdefault(folder.name, Installed(folder.name, origin, folder))
-    for room in insightface_packs():
-        for folder in subfolders(room):
-            if folder.name != "models" and insightface.looks_like_pack(folder):
-                found.setdefault(folder.name, Installed(folder.name, "insightface", folder))
-    return list(found.values())
-
-
-def find(name: str) -> Installed | None:
-    """The pack called ``name`` on this machine, or None."""
-    return next((pack for pack in installed() if pack.name == name), None)
 
 
 def open_pack(ref: str | Path = DEFAULT_PACK, *, overrides: PackOverrides | None = None) -> ModelPack:
@@ -110,7 +64,7 @@ def open_pack(ref: str | Path = DEFAULT_PACK, *, overrides: PackOverrides | None
         pack = open_installed(entry, overrides=overrides)
         _warn_of_other_files(entry, pack)
         return pack
-    if _exists(path) and not text.startswith(NAME_PREFIX):
+    if exists(path) and not text.startswith(NAME_PREFIX):
         return open_path(path, overrides=overrides)
     raise _unknown(name)
 
@@ -127,7 +81,7 @@ def open_installed(entry: Installed, *, overrides: PackOverrides | None = None) 
 
 def open_path(path: Path, *, overrides: PackOverrides | None = None) -> ModelPack:
     """Open a pack folder or an ``.onnx`` file; see :func:`open_pack`."""
-    if not _exists(path):
+    if not exists(path):
         raise ModelError(f"There is no model at {path}.", hint="facerec models list shows those with a name.")
     with _readable(path):
         if path.is_dir():
@@ -269,15 +223,8 @@ def _readable(path: Path) -> Iterator[None]:
         ) from fault
 
 
-def _exists(path: Path) -> bool:
-    try:
-        return path.exists()
-    except OSError:  # a name too long for the system, or in a folder that may not be searched
-        return False
-
-
 def _holds_model(path: Path) -> bool:
-    return _exists(path) and path.is_dir() and ((path / MANIFEST).exists() or any(path.glob("*.onnx")))
+    return exists(path) and path.is_dir() and ((path / MANIFEST).exists() or any(path.glob("*.onnx")))
 
 
 def _unknown(name: str) -> ModelError:

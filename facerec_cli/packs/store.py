@@ -17,10 +17,11 @@ from pathlib import Path
 
 from facerec_cli.errors import ModelError, UsageError
 from facerec_cli.files import output_error, sha256_of
-from facerec_cli.home import home
+from facerec_cli.home import HOME_HINT
 from facerec_cli.locks import exclusive
-from facerec_cli.packs.check import Finding, check, prove_files
-from facerec_cli.packs.combine import is_detector_file, with_detector
+from facerec_cli.packs.catalogue import find
+from facerec_cli.packs.check import prove_files
+from facerec_cli.packs.detectors import is_detector_file, with_detector
 from facerec_cli.packs.folders import user_packs
 from facerec_cli.packs.foreign import inside
 from facerec_cli.packs.known import known_packs
@@ -28,34 +29,8 @@ from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.packs.manifest_toml import EVALUATIONS, MANIFEST, check_name, write_manifest
 from facerec_cli.packs.onnx_file import inspect_onnx
 from facerec_cli.packs.overrides import PackOverrides
-from facerec_cli.packs.resolve import (
-    NAME_PREFIX,
-    Installed,
-    find,
-    installed,
-    open_pack,
-    open_path,
-    pack_hash,
-)
+from facerec_cli.packs.resolve import NAME_PREFIX, open_pack, open_path
 from facerec_cli.registry import DEFAULT_PACK
-
-__all__ = [
-    "HOME_HINT",
-    "Finding",
-    "Installed",
-    "PackOverrides",
-    "check",
-    "find",
-    "home",
-    "install",
-    "installed",
-    "open_pack",
-    "pack_hash",
-    "register",
-    "remove",
-]
-
-HOME_HINT = "Or set FACEREC_HOME to a folder that you may write to, on a disk with room."
 
 _UNFINISHED = ".adding+"  # a pack's name has no "+", so the next field is the whole name
 

@@ -1,23 +1,13 @@
-"""What a list of labelled pairs is once it is read, and the names of its formats."""
+"""What a list of labeled pairs is once it is read."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-
-#: Format -> reader ``(path) -> (PairList whose images are relative paths, ways to complete a path)``.
-FORMATS: dict[str, str] = {
-    "lfw": "facerec_cli.pairs.formats.text:read_lfw",
-    "labeled": "facerec_cli.pairs.formats.text:read_labelled",
-    "calfw": "facerec_cli.pairs.formats.text:read_calfw",
-    "bin": "facerec_cli.pairs.formats.bin:read_bin",
-    "ijb": "facerec_cli.pairs.formats.ijb:read_ijb",
-    "cfp": "facerec_cli.pairs.formats.cfp:read_cfp",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,70 +29,74 @@ class Templates:
 
 @dataclass(frozen=True, slots=True)
 class PairList:
-    """Labelled pairs of photos or of templates.
+    """Labeled pairs of photos or of templates: the only type for them.
 
     Attributes:
-        format: A key of ``FORMATS``.
-        images: N photos, as paths or as the bytes of an encoded image; a path need not exist.
-        names: What the list calls each photo.
-        first: (P,) int64 index into ``images``, or into ``templates.names``.
+        first: (P,) int64 index into the photos, or into ``templates.names``.
         second: (P,) int64, the other side.
-        same: (P,) bool, True where both sides show one person.
+        same: (P,) bool, True where both sides show one person (genuine), False for two people (impostor).
+        images: N photos, as paths or as the bytes of an encoded image; a path need not exist. Empty where
+            the pairs are of photos that somebody else holds, such as those of a data set.
+        names: N, what the list calls each photo; likewise.
         fold: (P,) int64, or None where the list has no folds.
         identity: (N,) int64, who is on each photo, or None where the list does not say.
         aligned: Whether the photos are aligned crops already, not to be detected again.
         landmarks: (N, 5, 2) float32 pixels where the list comes with them.
         templates: How photos make templates; None for pairs of photos.
+        format: A key of ``registry.PAIR_FORMATS``; "" for pairs that were not read from a list.
     """
 
-    format: str
-    images: tuple[Path | bytes, ...]
-    names: tuple[str, ...]
     first: NDArray[np.int64]
     second: NDArray[np.int64]
     same: NDArray[np.bool_]
+    images: tuple[Path | bytes, ...] = ()
+    names: tuple[str, ...] = ()
     fold: NDArray[np.int64] | None = None
     identity: NDArray[np.int64] | None = None
     aligned: bool = False
     landmarks: NDArray[np.float32] | None = None
     templates: Templates | None = None
+    format: str = ""
 
     def __len__(self) -> int:
         return int(self.same.size)
 
+    @classmethod
+    def from_names(
+        cls,
+        sides: Iterable[str],
+        same: Sequence[bool] | NDArray[np.bool_],
+        *,
+        fold: Sequence[int] | NDArray[np.int64] | None = None,
+        person: Callable[[str], str] | None = None,
+    ) -> PairList:
+        """The pairs of a list that names photos.
 
-def list_of_photos(
-    format: str,
-    table: tuple[tuple[str, ...], NDArray[np.int64]],
-    same: Sequence[bool] | NDArray[np.bool_],
-    *,
-    fold: NDArray[np.int64] | None = None,
-    identity: NDArray[np.int64] | None = None,
-) -> PairList:
-    """The pairs of a list that names photos, two for each pair.
+        Args:
+            sides: 2 P names, the two of a pair after one another; paths as the list has them.
+            same: (P,) whether a pair is of one person.
+            fold: (P,) the fold of each pair.
+            person: Who a photo shows, by its name, where the list says so.
+        """
+        names, index = distinct(sides)
+        return cls(
+            first=index[0::2],
+            second=index[1::2],
+            same=np.asarray(same, bool),
+            images=tuple(Path(name) for name in names),
+            names=names,
+            fold=None if fold is None else np.asarray(fold, np.int64),
+            identity=None if person is None else distinct(person(name) for name in names)[1],
+        )
 
-    Args:
-        format: A key of ``FORMATS``.
-        table: :func:`photo_table` of the photos, the two of a pair after one another.
-        same: (P,) whether a pair is of one person.
-        fold: (P,) as in :class:`PairList`.
-        identity: (N,) likewise.
-    """
-    names, index = table
-    return PairList(
-        format=format,
-        images=tuple(Path(name) for name in names),
-        names=names,
-        first=index[0::2],
-        second=index[1::2],
-        same=np.asarray(same, bool),
-        fold=fold,
-        identity=identity,
-    )
+    @property
+    def impostors(self) -> int:
+        """How many pairs are of two people."""
+        return len(self) - int(self.same.sum())
 
 
-def photo_table(names: Iterable[str]) -> tuple[tuple[str, ...], NDArray[np.int64]]:
-    """Give each distinct name a number: (names, index of each given name)."""
+def distinct(names: Iterable[str]) -> tuple[tuple[str, ...], NDArray[np.int64]]:
+    """Each distinct name once, in order, and which of them each given name is, (N,) int64."""
     number: dict[str, int] = {}
     index = np.fromiter((number.setdefault(name, len(number)) for name in names), np.int64)
     return tuple(number), index

@@ -17,7 +17,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -28,8 +27,8 @@ from facerec_cli.pairs.formats.cfp import find_protocol, protocol_folder
 from facerec_cli.pairs.formats.text import recognize_text
 from facerec_cli.pairs.known import refuse_known
 from facerec_cli.pairs.names import is_file, is_folder, is_there
-from facerec_cli.pairs.pairlist import FORMATS, PairList
-from facerec_cli.registry import unknown_name
+from facerec_cli.pairs.pairlist import PairList
+from facerec_cli.registry import PAIR_FORMATS, load
 from facerec_cli.sniff import refuse_as_list, refuse_pointer
 from facerec_cli.spelling import american
 from facerec_cli.tables.text import encoding_of
@@ -39,30 +38,37 @@ log = logging.getLogger("facerec")
 
 
 def read_pairs(
-    path: Path | str, format: str | None = None, root: Path | str | None = None, *, images: bool = True
+    path: Path | str,
+    format: str | None = None,
+    root: Path | str | None = None,
+    *,
+    images: bool = True,
+    templates: bool = True,
 ) -> PairList:
     """Read a list of pairs and find its photos.
 
     Args:
         path: The list; for ``ijb`` and ``cfp`` a folder or one of its files.
-        format: A key of ``FORMATS``; recognized from the content when None.
+        format: A key of ``registry.PAIR_FORMATS``; recognized from the content when None.
         root: Folder that the list's paths start from; guessed around the list when None.
         images: False when the photos are not needed, because their embeddings are there.
+        templates: False when only pairs of photos can be used.
 
     Raises:
-        InputError: The list is missing, empty or broken (with the line), or none of its photos is there.
+        InputError: The list is missing, empty or broken (with the line), none of its photos is there, or it
+            compares templates and they cannot be used.
         UsageError: ``format`` is unknown.
     """
     path = Path(path)
     format = format and american(format)
     if not is_there(path):
         raise InputError(f"There is no pair list {str(path)!r}.")
-    if format is not None and format not in FORMATS:
-        raise unknown_name(format, FORMATS, "pair format")
     format = format or recognize(path)
-    module, _, attribute = FORMATS[format].partition(":")
-    reader: Callable[[Path], tuple[PairList, Sequence[str]]] = getattr(import_module(module), attribute)
+    reader: Callable[[Path], tuple[PairList, Sequence[str]]] = load(PAIR_FORMATS, format, "pair format")
     pairs, patterns = reader(path)
+    pairs = replace(pairs, format=format)
+    if not templates and pairs.templates is not None:
+        raise InputError(f"{path} compares templates.", hint="Give a list of pairs of photos.")
     if not len(pairs):
         raise InputError(
             f"The pair list {str(path)!r} has no pair in it.",
@@ -114,7 +120,7 @@ def recognize(path: Path) -> str:
         refuse_as_list(head, repr(str(path)), what="list of pairs")
         raise InputError(
             f"{str(path)!r} is not a list of pairs but a binary file.",
-            hint=f"Known formats: {', '.join(FORMATS)}; `facerec verify` takes one list or two photos.",
+            hint=f"Known formats: {', '.join(PAIR_FORMATS)}; `facerec verify` takes one list or two photos.",
         )
     return recognize_text(path, head.decode(encoding, errors="replace"), whole=len(head) < 65536)
 

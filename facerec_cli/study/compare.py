@@ -21,6 +21,7 @@ from facerec_cli.errors import InputError
 from facerec_cli.metrics.bootstrap import MIN_PEOPLE, resampled_tar
 from facerec_cli.metrics.evaluate import evaluate
 from facerec_cli.metrics.folds import kind_for
+from facerec_cli.pairs.pairlist import PairList
 from facerec_cli.progress import Progress, silent
 from facerec_cli.study.crops import read_crops
 from facerec_cli.study.intervals import MIN_SAME_PAIRS, Rows, drawn, interval_over_seeds, percentiles
@@ -28,7 +29,7 @@ from facerec_cli.study.judge import PAIRS
 from facerec_cli.study.prepare import Prepared
 from facerec_cli.study.protocol import BEFORE, Protocol
 from facerec_cli.study.run import EMBEDDINGS, Job
-from facerec_cli.study.subsets import Pairs, make_pairs, measurable
+from facerec_cli.study.subsets import make_pairs, measurable, score_subset
 from facerec_cli.untrusted import NpzFile
 
 _CURVE = np.logspace(-5, 0, 61)
@@ -57,7 +58,7 @@ def compare(
     spread: dict[str, dict[str, list[tuple[Rows, Rows]]]] = {}
     scores: dict[str, list[NDArray[np.float32]]] = {}
     rounds: dict[tuple[str, int, str], Rows] = {}
-    fars = {name: measurable(test.fars, int((~own.same).sum())) for name, own in pairs.items()}
+    fars = {name: measurable(test.fars, own.impostors) for name, own in pairs.items()}
     few = {name: reason for name, own in pairs.items() if (reason := _too_few(own))}
     fars |= dict.fromkeys(few, ())
     enough = {name: _people_with_pairs(own, people) >= MIN_PEOPLE for name, own in pairs.items()}
@@ -70,7 +71,7 @@ def compare(
         record = job.record() or {}
         figures = {}
         for name, own in pairs.items():
-            own_scores = own.scores(rows)
+            own_scores = score_subset(name, own, rows)
             figures[name] = _figures(own_scores, own.same, fars[name], measured=name not in few)
             rounds[job.arm, job.seed, name] = resampled_tar(
                 own_scores,
@@ -109,7 +110,7 @@ def compare(
             "photos": len(people),
             "people": int(people.max()) + 1,
             "same": int(own.same.sum()),
-            "different": int((~own.same).sum()),
+            "different": own.impostors,
             "fars": list(fars[name]),
             **({"reason": few[name]} if name in few else {}),
             **({} if enough[name] else {"few_people": _people_with_pairs(own, people)}),
@@ -121,8 +122,8 @@ def compare(
         "parts": prepared.counts,
         "subsets": subsets,
         "hard": {"subsets": hard, "fars": list(fars[HARD])} if HARD in fars else None,
-        "pairs": {"same": int(prepared.pairs.same.sum()), "different": int((~prepared.pairs.same).sum())}
-        | {"accuracy": kind_for(int(prepared.pairs.same.sum()), int((~prepared.pairs.same).sum()))},
+        "pairs": {"same": int(prepared.pairs.same.sum()), "different": prepared.pairs.impostors}
+        | {"accuracy": kind_for(int(prepared.pairs.same.sum()), prepared.pairs.impostors)},
         "runs": runs,
         "arms": {
             arm: _summary([run for run in runs if run["arm"] == arm], rounds, fars, enough) for arm in arms
@@ -169,13 +170,13 @@ def _embeddings(path: Path) -> dict[str, NDArray[np.float32]]:
         ) from error
 
 
-def _too_few(pairs: Pairs) -> str:
+def _too_few(pairs: PairList) -> str:
     """Why a subset gives no figures; "" where it does."""
     same = int(pairs.same.sum())
     return "" if same >= MIN_SAME_PAIRS else f"{same} same pairs are too few; it takes {MIN_SAME_PAIRS}"
 
 
-def _people_with_pairs(pairs: Pairs, people: NDArray[np.int64]) -> int:
+def _people_with_pairs(pairs: PairList, people: NDArray[np.int64]) -> int:
     """How many people have a same pair: as many have a say in TAR."""
     return len(np.unique(people[pairs.first[pairs.same]]))
 
@@ -284,7 +285,7 @@ def _hardest_subset(subsets: Sequence[str]) -> str:
 
 
 def _hardest(
-    prepared: Prepared, pairs: Pairs, scores: Mapping[str, Sequence[NDArray[np.float32]]]
+    prepared: Prepared, pairs: PairList, scores: Mapping[str, Sequence[NDArray[np.float32]]]
 ) -> list[dict[str, Any]]:
     """The same pairs that the first arm (the untouched network, if there is one) likes least."""
     means = {arm: np.mean(own, axis=0) for arm, own in scores.items()}

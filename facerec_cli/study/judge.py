@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec_cli.metrics.evaluate import evaluate
+from facerec_cli.pairs.pairlist import PairList
 from facerec_cli.study.conditions import apply
 from facerec_cli.study.crops import read_crops
 from facerec_cli.study.materials import Materials, Photos
-from facerec_cli.study.subsets import Pairs, conditions_of, make_pairs
+from facerec_cli.study.subsets import conditions_of, make_pairs, score_subset
 from facerec_cli.training.config import Recipe
 
 if TYPE_CHECKING:
@@ -47,13 +48,12 @@ class Judge:
     def __call__(self, network: Backbone) -> dict[str, float]:
         """TAR of each subset at :func:`far_for` its pairs."""
         rows = {name: embed_crops(network, self.device, images) for name, images in self.images.items()}
-        return {name: _tar(pairs, rows) for name, pairs in self.pairs.items()}
+        return {name: _tar(name, pairs, rows) for name, pairs in self.pairs.items()}
 
 
-def far_for(pairs: Pairs) -> float:
+def far_for(pairs: PairList) -> float:
     """The lowest FAR of 1e-3, 1e-2 and 1e-1 that accepts ten different pairs."""
-    different = int((~pairs.same).sum())
-    return next((far for far in (1e-3, 1e-2) if far * different >= 10), 1e-1)
+    return next((far for far in (1e-3, 1e-2) if far * pairs.impostors >= 10), 1e-1)
 
 
 def embed_photos(network: Backbone, device: torch.device, materials: Materials) -> dict[str, Rows]:
@@ -86,14 +86,10 @@ def embed_speed(recipe: Recipe, materials: Materials) -> float:
 
 
 def embed_crops(network: Backbone, device: torch.device, crops: NDArray[np.uint8]) -> Rows:
-    """(N, D) unit rows."""
-    import torch
+    """(N, D) unit embeddings of (N, H, W, 3) uint8 RGB crops."""
+    from facerec_cli.backbones.encoder import TorchEncoder
 
-    from facerec_cli.training.evaluate import embed
-
-    rows = embed(network.to(device), crops, device, flip=False, dtype=torch.float32).numpy()
-    unit: Rows = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
-    return unit
+    return TorchEncoder(network.to(device), device, normalize=True).encode(crops[..., ::-1])
 
 
 def first_network(recipe: Recipe) -> Backbone:
@@ -113,6 +109,6 @@ def device_of(recipe: Recipe) -> torch.device:
     return choose_device(recipe.run.device)
 
 
-def _tar(pairs: Pairs, rows: Mapping[str, Rows]) -> float:
-    point = evaluate(pairs.scores(rows), pairs.same, fars=(far_for(pairs),)).tar_at_far[0]
+def _tar(subset: str, pairs: PairList, rows: Mapping[str, Rows]) -> float:
+    point = evaluate(score_subset(subset, pairs, rows), pairs.same, fars=(far_for(pairs),)).tar_at_far[0]
     return point.tar or 0.0

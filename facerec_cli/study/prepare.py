@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -17,6 +17,7 @@ from facerec_cli.data.tools.pairs import draw_pairs
 from facerec_cli.errors import InputError
 from facerec_cli.files import write_file
 from facerec_cli.images.suffixes import is_photo_name
+from facerec_cli.pairs.pairlist import PairList
 from facerec_cli.progress import Progress, silent
 from facerec_cli.study.crops import cut_crops
 from facerec_cli.study.materials import Materials, Photos
@@ -25,25 +26,6 @@ from facerec_cli.study.run import Job
 from facerec_cli.study.split import Split, split_people
 
 _DRAWN = 6000  # pairs, where there is no list: as many as LFW's
-
-
-@dataclass(frozen=True, slots=True)
-class PairTable:
-    """Pairs whose people are all judged.
-
-    Attributes:
-        crops: M crops.
-        first: (P,) int64 into ``crops``.
-        second: (P,) int64.
-        same: (P,) bool.
-        fold: (P,) int64, or None.
-    """
-
-    crops: tuple[str, ...]
-    first: NDArray[np.int64]
-    second: NDArray[np.int64]
-    same: NDArray[np.bool_]
-    fold: NDArray[np.int64] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +42,7 @@ class Prepared:
 
     split: Split
     materials: Materials
-    pairs: PairTable
+    pairs: PairList
     counts: dict[str, dict[str, int]]
     files: Mapping[Path, bytes]
 
@@ -108,16 +90,16 @@ def prepare(protocol: Protocol, out: Path, *, crops: Path, progress: Progress = 
     files = {out / "split.json": text.encode("utf-8", "surrogateescape")}
     files |= _list_files(train, crops, rows, dataset.class_names)
     photos = {part: _photos(parts.photos[part], dataset, found) for part in ("validation", judged)}
-    pairs = _drawn_pairs(photos[judged]) if listed is None else _pair_table(*listed, found)
+    pairs = _drawn_pairs(photos[judged]) if listed is None else _with_crops(*listed, found)
     materials = Materials(
         crops=crops,
         train=train,
         train_hash=_hash(crops, [path for path, _ in rows], rows),
         first_hash=start_hash(protocol.init),
-        crops_hash=_hash(crops, [*photos[judged].paths, *photos["validation"].paths, *pairs.crops]),
+        crops_hash=_hash(crops, [*photos[judged].paths, *photos["validation"].paths, *pairs.names]),
         judged=photos[judged],
         validation=photos["validation"],
-        pairs=pairs.crops,
+        pairs=pairs.names,
         subsets=protocol.test.subsets,
         natural=protocol.test.natural,
     )
@@ -188,23 +170,17 @@ def _list_files(
     }
 
 
-def _drawn_pairs(photos: Photos) -> PairTable:
-    pairs = draw_pairs(np.array(photos.people), _DRAWN)
-    return PairTable(photos.paths, pairs.first, pairs.second, pairs.same, None)
+def _drawn_pairs(photos: Photos) -> PairList:
+    return replace(draw_pairs(np.array(photos.people), _DRAWN), names=photos.paths)
 
 
-Listed = tuple[
-    NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_], NDArray[np.int64] | None
-]
-
-
-def _listed_pairs(dataset: FaceDataset, path: str, people: Sequence[str]) -> Listed:
-    """The pairs of a list whose two people are judged: photo numbers, first, second, same, fold."""
+def _listed_pairs(
+    dataset: FaceDataset, path: str, people: Sequence[str]
+) -> tuple[NDArray[np.int64], PairList]:
+    """The pairs of a list whose two people are judged, and which photos of the data they are of."""
     from facerec_cli.pairs.read import read_pairs
 
-    pairs = read_pairs(Path(path), images=False)
-    if pairs.templates is not None:
-        raise InputError(f"{path} compares templates.", hint="Give a list of pairs of photos.")
+    pairs = read_pairs(Path(path), images=False, templates=False)
     names = [_stem(dataset.name(i)) for i in range(len(dataset))]
     number = {name: i for i, name in enumerate(names)}
     number |= {"/".join(name.split("/")[-2:]): i for i, name in enumerate(names)}
@@ -226,24 +202,21 @@ def _listed_pairs(dataset: FaceDataset, path: str, people: Sequence[str]) -> Lis
         )
     used, index = np.unique(np.concatenate([first, second]), return_inverse=True)
     half = len(first)
-    return used, index[:half], index[half:], same, None if pairs.fold is None else pairs.fold[kept]
+    fold = None if pairs.fold is None else pairs.fold[kept]
+    return used, PairList(index[:half], index[half:], same, fold=fold)
 
 
-def _pair_table(
-    photo: NDArray[np.int64],
-    first: NDArray[np.int64],
-    second: NDArray[np.int64],
-    same: NDArray[np.bool_],
-    fold: NDArray[np.int64] | None,
-    found: Mapping[int, str],
-) -> PairTable:
-    """Without the photos that gave no crop."""
-    there = np.array([int(i) in found for i in photo])
-    kept = there[first] & there[second]
+def _with_crops(photos: NDArray[np.int64], pairs: PairList, found: Mapping[int, str]) -> PairList:
+    """The pairs of the photos that gave a crop, named by their crops."""
+    there = np.array([int(photo) in found for photo in photos])
+    kept = there[pairs.first] & there[pairs.second]
     number = np.cumsum(there) - 1
-    crops = tuple(found[int(i)] for i in photo[there])
-    return PairTable(
-        crops, number[first[kept]], number[second[kept]], same[kept], None if fold is None else fold[kept]
+    return PairList(
+        number[pairs.first[kept]],
+        number[pairs.second[kept]],
+        pairs.same[kept],
+        names=tuple(found[int(photo)] for photo in photos[there]),
+        fold=None if pairs.fold is None else pairs.fold[kept],
     )
 
 

@@ -3,37 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from facerec_cli.pairs.pairlist import PairList
+
 NATURAL = "natural"
 _CELL, _DIRECTIONS = 8, 9
 
 
-@dataclass(frozen=True, slots=True)
-class Pairs:
-    """Pairs of photos, each side under a condition of its own.
+def sides_of(subset: str) -> tuple[str, str]:
+    """The conditions of the first and of the second photo of a subset's pairs."""
+    first, second = ("clean", "clean") if subset == NATURAL else subset.split(" ")
+    return first, second
 
-    Attributes:
-        conditions: Of the first and the second side.
-        first: (P,) int32.
-        second: (P,) int32.
-        same: (P,) bool.
+
+def score_subset(
+    subset: str, pairs: PairList, embeddings: Mapping[str, NDArray[np.float32]]
+) -> NDArray[np.float32]:
+    """(P,) float32 cosines of a subset's pairs.
+
+    One product of matrices gives those of all photos, which is faster than ``metrics.score_pairs`` where
+    nearly all of them are compared.
+
+    Args:
+        subset: Which.
+        pairs: :func:`make_pairs` of it.
+        embeddings: (N, D) float32 unit rows of the photos under each condition.
     """
-
-    conditions: tuple[str, str]
-    first: NDArray[np.int32]
-    second: NDArray[np.int32]
-    same: NDArray[np.bool_]
-
-    def scores(self, embeddings: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float32]:
-        """(P,) cosines; ``embeddings`` holds (N, D) rows of length one for each condition."""
-        one, two = (embeddings[name] for name in self.conditions)
-        gram: NDArray[np.float32] = one @ two.T
-        return gram[self.first, self.second]
+    first, second = (embeddings[name] for name in sides_of(subset))
+    scores: NDArray[np.float32] = (first @ second.T)[pairs.first, pairs.second]
+    return scores
 
 
 def conditions_of(subsets: Sequence[str]) -> tuple[str, ...]:
@@ -42,7 +44,7 @@ def conditions_of(subsets: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(["clean", *parts]))
 
 
-def make_pairs(subset: str, people: NDArray[np.int64], crops: NDArray[np.uint8], natural: float) -> Pairs:
+def make_pairs(subset: str, people: NDArray[np.int64], crops: NDArray[np.uint8], natural: float) -> PairList:
     """All pairs of different photos, both ways round where the two sides differ.
 
     Args:
@@ -52,9 +54,8 @@ def make_pairs(subset: str, people: NDArray[np.int64], crops: NDArray[np.uint8],
         crops: (N, 112, 112, 3) uint8 RGB, clean.
         natural: What part of the same pairs those are.
     """
-    one, two = ("clean", "clean") if subset == NATURAL else subset.split(" ")
     count = len(people)
-    if one == two:
+    if len(set(sides_of(subset))) == 1:
         first, second = np.triu_indices(count, 1)
     else:
         first, second = np.nonzero(~np.eye(count, dtype=bool))
@@ -66,7 +67,7 @@ def make_pairs(subset: str, people: NDArray[np.int64], crops: NDArray[np.uint8],
         kept = rows[np.argsort(alike, kind="stable")[: max(1, round(natural * len(rows)))]]
         chosen = np.union1d(np.flatnonzero(~same), kept)
         first, second, same = first[chosen], second[chosen], same[chosen]
-    return Pairs((one, two), first.astype(np.int32), second.astype(np.int32), same)
+    return PairList(first.astype(np.int64), second.astype(np.int64), same)
 
 
 def measurable(fars: Sequence[float], different: int) -> tuple[float, ...]:

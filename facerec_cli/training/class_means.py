@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from facerec_cli.backbones import Backbone
+from facerec_cli.backbones.encoder import TorchEncoder
 from facerec_cli.data import FaceDataset
 from facerec_cli.data.loading.augment import Augment
 from facerec_cli.data.loading.fetch import Fetch
@@ -23,7 +24,6 @@ from facerec_cli.losses.base import Loss
 from facerec_cli.losses.classifier import unit
 from facerec_cli.progress import Progress, silent
 from facerec_cli.training.defaults import PHOTOS_OF_EACH
-from facerec_cli.training.evaluate import embed
 from facerec_cli.untrusted import read_npy
 
 logger = logging.getLogger("facerec")
@@ -60,6 +60,7 @@ def class_means(
         return sums
     photos = np.concatenate([rows for rows, _ in chosen])
     places = np.concatenate([np.full(len(rows), place) for rows, place in chosen])
+    encoder = TorchEncoder(backbone, device)
     fetch = Fetch(dataset, 0, 112, Augment(), ())
     for start in range(0, len(photos), _CHUNK):
         progress(start, len(photos))
@@ -72,7 +73,7 @@ def class_means(
                 continue
             kept.append(place)
         if kept:
-            found = unit(embed(backbone, np.stack(crops), device, flip=False, dtype=torch.float32)).to(device)
+            found = unit(torch.from_numpy(encoder.encode(np.stack(crops)[..., ::-1])).to(device))
             sums.index_add_(0, torch.tensor(kept, device=device), found)
     return unit(sums)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from facerec_cli.backbones.encoder import to_input
 from facerec_cli.errors import TrainingError
 from facerec_cli.training.config import Recipe
-from facerec_cli.training.evaluate import to_input
 from facerec_cli.training.setup import Parts
 from facerec_cli.wording import counted
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 import torch
 
 from facerec_cli.backbones import Backbone
+from facerec_cli.backbones.encoder import to_input
 from facerec_cli.data.loading.fetch import Batch
 from facerec_cli.errors import UsageError
 from facerec_cli.training.config import Recipe
 from facerec_cli.training.devices import World
-from facerec_cli.training.evaluate import to_input
 from facerec_cli.training.initial import Start, make_backbone
 from facerec_cli.training.loss_settings import loss_class
 

@@ -22,7 +22,7 @@ from facerec_cli.training import defaults
 from facerec_cli.training.config import Recipe
 from facerec_cli.training.devices import World, number_format
 from facerec_cli.training.distillation import distils, make_teacher, require_teacher
-from facerec_cli.training.evaluate import PairSet, open_pair_sets
+from facerec_cli.training.evaluate import open_evaluation_sets
 from facerec_cli.training.freezing import freeze
 from facerec_cli.training.initial import make_backbone, open_start
 from facerec_cli.training.loss_settings import loss_class, loss_settings
@@ -30,6 +30,7 @@ from facerec_cli.training.memory import available_memory, estimate_memory
 from facerec_cli.training.optimizer import build_optimizer, named_parameters
 from facerec_cli.training.photo_size import size_warning
 from facerec_cli.training.report import Observer, Plan, Working, telling, unobserved
+from facerec_cli.verify.pair_crops import PairCrops
 from facerec_cli.wording import counted
 
 
@@ -69,7 +70,7 @@ class Parts:
     average: Any
     teacher: Backbone | None
     distill: Loss | None
-    sets: list[PairSet]
+    sets: list[PairCrops]
     dtype: torch.dtype
     plan: Plan
 
@@ -113,7 +114,7 @@ def prepare(recipe: Recipe, world: World, *, weights: bool = True, observer: Obs
         cores=max(len(os.sched_getaffinity(0)) // world.size, 1) if hasattr(os, "sched_getaffinity") else 4,
     )
     recipe = defaults.resolve(recipe, facts)
-    sets = open_pair_sets(recipe.evaluate.sets, telling(observer, "reading the pairs of --eval"))
+    sets = open_evaluation_sets(recipe.evaluate.sets, telling(observer, "reading the pairs of --eval"))
     seed_step(recipe.run.seed, 0, -1)  # the same fresh weights on every process
     backbone = make_backbone(start, recipe.backbone.embedding_size or start.embedding_size)
     backbone = backbone.to(world.device)
@@ -275,7 +276,7 @@ def _plan(
     loader: Loader,
     world: World,
     dtype: torch.dtype,
-    sets: list[PairSet],
+    sets: list[PairCrops],
 ) -> Plan:
     per_epoch = loader.steps // recipe.optimizer.accumulate
     steps = recipe.schedule.steps or (recipe.schedule.epochs or 1) * per_epoch
@@ -308,6 +309,6 @@ def _plan(
         precision=str(dtype).removeprefix("torch."),
         memory=memory,
         available=available,
-        evaluation={one.name: len(one.same) for one in sets},
+        evaluation={one.name: len(one.pairs) for one in sets},
         warnings=tuple(warnings),
     )

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 
+from facerec_cli.backbones.encoder import to_input
 from facerec_cli.data.loading.fetch import Batch
 from facerec_cli.data.loading.loader import lost_reader
 from facerec_cli.errors import TrainingError
@@ -20,7 +21,7 @@ from facerec_cli.training.config import Recipe
 from facerec_cli.training.devices import World, join_world
 from facerec_cli.training.diagnose import cause_of, has_lost_process, is_out_of_memory, out_of_memory
 from facerec_cli.training.distillation import target_of
-from facerec_cli.training.evaluate import best_metric, evaluate_pairs, metric_name, to_input
+from facerec_cli.training.evaluate import best_metric, evaluate_pairs, metric_name
 from facerec_cli.training.freezing import train_mode
 from facerec_cli.training.interruption import Interruption
 from facerec_cli.training.optimizer import clip_gradients, set_rate

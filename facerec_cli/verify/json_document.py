@@ -25,13 +25,13 @@ def to_document(result: Verification) -> dict[str, Any]:
     figures = evaluation.document()
     del figures["pairs"]  # which are told one by one here
     counts = evaluation.pairs
-    reasons = result.gallery.reasons
+    reasons = result.embeddings.reasons
     document: dict[str, Any] = {
         "facerec": __version__,
         "source": result.source,
         "format": result.format,
-        "model": asdict(result.gallery.model),
-        "settings": result.gallery.settings,
+        "model": asdict(result.embeddings.model),
+        "settings": result.embeddings.settings,
         "photos": len(result.names),
         "pairs": counts.total,
         "same_pairs": counts.genuine,
@@ -48,10 +48,10 @@ def to_document(result: Verification) -> dict[str, Any]:
             ],
         },
         "doubtful_photos": {
-            "count": len(result.gallery.doubts),
+            "count": len(result.embeddings.doubts),
             "photos": [
                 {"photo": result.names[i], "reason": reason}
-                for i, reason in list(result.gallery.doubts.items())[:MAX_FAILED_PHOTOS]
+                for i, reason in list(result.embeddings.doubts.items())[:MAX_FAILED_PHOTOS]
             ],
         },
         **figures,

@@ -32,7 +32,7 @@ class ModelInfo:
 
 
 @dataclass(frozen=True, slots=True)
-class Gallery:
+class PhotoVectors:
     """One vector per photo.
 
     Attributes:
@@ -54,7 +54,7 @@ class Gallery:
     doubts: dict[int, str] = field(default_factory=dict)
 
 
-def embed_gallery(
+def embed_list(
     images: Sequence[Path | bytes],
     model: FaceModel,
     options: EmbedOptions,
@@ -63,7 +63,7 @@ def embed_gallery(
     cache: EmbeddingCache | None = None,
     workers: int | None = None,
     progress: Progress = silent,
-) -> Gallery:
+) -> PhotoVectors:
     """Embed one face of each photo.
 
     Args:
@@ -125,7 +125,7 @@ def embed_gallery(
         progress(start + len(chunk), len(images))
     failed = np.zeros(len(images), bool)
     failed[list(reasons)] = True
-    return Gallery(
+    return PhotoVectors(
         vectors=vectors,
         failed=failed,
         reasons=reasons,

@@ -36,7 +36,7 @@ def write_report(result: Verification, path: Path) -> None:
 
 def page(result: Verification) -> str:
     """The report as HTML."""
-    evaluation, groups, gallery = result.evaluation, result.groups, result.gallery
+    evaluation, groups, embeddings = result.evaluation, result.groups, result.embeddings
     counts = evaluation.pairs
     point = result.chosen
     return render(
@@ -44,7 +44,7 @@ def page(result: Verification) -> str:
         title=f"Verification on {Path(result.source).name}",
         lead=f"{counts.total:,} pairs ({counts.genuine:,} same, {counts.impostor:,} different) of "
         f"{counted(len(result.names), 'photo')}",
-        model=gallery.model,
+        model=embeddings.model,
         figures=_figures(result),
         far=point.far if point else None,
         threshold=point.threshold if point else None,
@@ -58,8 +58,8 @@ def page(result: Verification) -> str:
             ("Different people, most alike", "at or above", _hardest(result, same=False)),
         ],
         named=[
-            _named(result, "Photos without an embedding", gallery.reasons),
-            _named(result, "Photos with a doubtful face, compared all the same", gallery.doubts),
+            _named(result, "Photos without an embedding", embeddings.reasons),
+            _named(result, "Photos with a doubtful face, compared all the same", embeddings.doubts),
         ],
     )
 
@@ -81,7 +81,7 @@ def _figures(result: Verification) -> list[tuple[str, str, str]]:
     if evaluation.auc is not None:
         about = "" if evaluation.d_prime is None else f"d′ {evaluation.d_prime:.2f}"
         found.append((f"{evaluation.auc:.5f}", "area under the ROC curve", about))
-    failed = len(result.gallery.reasons)
+    failed = len(result.embeddings.reasons)
     left_out = f"{counted(evaluation.pairs.failed, 'pair')} left out"
     found.append((f"{failed:,}", "photos without an embedding", left_out))
     return found

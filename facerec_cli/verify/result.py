@@ -16,7 +16,7 @@ from facerec_cli.metrics.roc import OperatingPoint
 from facerec_cli.metrics.thresholds import choose
 from facerec_cli.pairs.pairlist import PairList
 from facerec_cli.threshold import Threshold
-from facerec_cli.verify.photo_vectors import Gallery
+from facerec_cli.verify.photo_vectors import PhotoVectors
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Verification:
         format: Its format; "all-pairs" for a folder.
         names: What the list calls its photos.
         images: The photos, where they are known.
-        gallery: Their vectors.
+        embeddings: Their vectors.
         evaluation: The figures, and both classes' scores.
         chosen: The operating point for cards and groups, or None when none is measurable.
         pairs: The list, None where all pairs were too many to list.
@@ -43,7 +43,7 @@ class Verification:
     format: str
     names: tuple[str, ...]
     images: tuple[Path | bytes, ...]
-    gallery: Gallery
+    embeddings: PhotoVectors
     evaluation: Evaluation
     chosen: OperatingPoint | None
     pairs: PairList | None
@@ -65,7 +65,7 @@ class Verification:
             raise InputError(
                 f"There is no threshold to save: {found}.", hint="Choose a larger --far or a larger list."
             )
-        model, settings = self.gallery.model, self.gallery.settings
+        model, settings = self.embeddings.model, self.embeddings.settings
         if not model.sha256:
             raise InputError(
                 "There is no threshold to save: the embeddings do not say which model made them.",

@@ -19,13 +19,13 @@ from facerec_cli.metrics.scores import score_pairs
 from facerec_cli.metrics.thresholds import chosen_point
 from facerec_cli.pairs.formats.ijb import pool
 from facerec_cli.pairs.names import is_folder
-from facerec_cli.pairs.pairlist import PairList, photo_table
+from facerec_cli.pairs.pairlist import PairList, distinct
 from facerec_cli.pairs.read import read_pairs
 from facerec_cli.progress import Progress
 from facerec_cli.verify.photos import Verdict, verify_photos
 from facerec_cli.verify.result import Verification
 from facerec_cli.verify.settings import Steps, VerifySettings, no_steps
-from facerec_cli.verify.sources import embeddings_are_kept, open_gallery
+from facerec_cli.verify.sources import embeddings_are_kept, open_embeddings
 from facerec_cli.wording import counted
 
 #: Up to this many pairs of a folder are listed one by one, which scores files, groups and pictures need.
@@ -135,26 +135,26 @@ def verify_folder(
             f"{loose!r} lies directly in {str(folder)!r}, so nobody knows whom it shows.",
             hint="--all-pairs takes a folder with one subfolder per person.",
         )
-    identity = photo_table(name.rpartition("/")[0] for name in names)[1]
+    identity = distinct(name.rpartition("/")[0] for name in names)[1]
     if len(names) * (len(names) - 1) // 2 <= MAX_LISTED:
         first, second = (side.astype(np.int64) for side in np.triu_indices(len(names), 1))
         same = identity[first] == identity[second]
-        pairs = PairList("all-pairs", tuple(images), names, first, second, same, identity=identity)
+        pairs = PairList(first, second, same, tuple(images), names, identity=identity, format="all-pairs")
         return _measure(str(folder), pairs, chosen, steps)
     if chosen.groups or chosen.bootstrap:
         raise UsageError(f"--by and --bootstrap take at most {MAX_LISTED:,} pairs; this folder has more.")
     with steps("Embedding", "photos") as progress:
-        gallery = open_gallery(tuple(images), names, chosen, progress, aligned=False)
+        embeddings = open_embeddings(tuple(images), names, chosen, progress, aligned=False)
     with embeddings_are_kept(chosen), steps("Comparing", "pairs") as progress:
         result = evaluate_all_pairs(
-            gallery.vectors, identity, failed=gallery.failed, fars=chosen.all_fars, progress=progress
+            embeddings.vectors, identity, failed=embeddings.failed, fars=chosen.all_fars, progress=progress
         )
     return Verification(
         source=str(folder),
         format="all-pairs",
         names=names,
         images=tuple(images),
-        gallery=gallery,
+        embeddings=embeddings,
         evaluation=result,
         pairs=None,
         fold=None,
@@ -167,18 +167,20 @@ def verify_folder(
 def _measure(source: str, pairs: PairList, settings: VerifySettings, steps: Steps) -> Verification:
     """Vectors, scores, figures of a list."""
     with steps("Embedding", "photos") as progress:
-        gallery = open_gallery(pairs.images, pairs.names, settings, progress, of=pairs, aligned=pairs.aligned)
-    vectors, unusable = gallery.vectors, gallery.failed
+        embeddings = open_embeddings(
+            pairs.images, pairs.names, settings, progress, of=pairs, aligned=pairs.aligned
+        )
+    vectors, unusable = embeddings.vectors, embeddings.failed
     if pairs.templates is not None:
         vectors = pool(vectors, unusable, pairs.templates)
         unusable = np.asarray(~vectors.any(axis=1))
     failed = unusable[pairs.first] | unusable[pairs.second]
     if failed.all():
-        reason = next(iter(gallery.reasons.values()), "no embedding")
+        reason = next(iter(embeddings.reasons.values()), "no embedding")
         raise InputError(
             f"None of the {len(pairs):,} pairs can be scored. Without an embedding: "
-            f"{counted(len(gallery.reasons), 'photo')}, the first "
-            f"({pairs.names[next(iter(gallery.reasons))]}) because: {reason}.",
+            f"{counted(len(embeddings.reasons), 'photo')}, the first "
+            f"({pairs.names[next(iter(embeddings.reasons))]}) because: {reason}.",
             hint="`facerec embed` on these photos tells more of each.",
         )
     with embeddings_are_kept(settings), steps("Scoring", "pairs") as progress:
@@ -192,7 +194,7 @@ def _measure(source: str, pairs: PairList, settings: VerifySettings, steps: Step
         format=pairs.format,
         names=pairs.names,
         images=pairs.images,
-        gallery=gallery,
+        embeddings=embeddings,
         evaluation=evaluation,
         pairs=pairs,
         fold=fold,

@@ -17,7 +17,7 @@ from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.packs.resolve import open_pack, pack_hash
 from facerec_cli.pairs.pairlist import PairList
 from facerec_cli.progress import Progress
-from facerec_cli.verify.photo_vectors import Gallery, embed_gallery
+from facerec_cli.verify.photo_vectors import PhotoVectors, embed_list
 from facerec_cli.verify.settings import VerifySettings, open_for
 from facerec_cli.wording import counted
 
@@ -41,7 +41,7 @@ def embeddings_are_kept(settings: VerifySettings) -> Iterator[None]:
         ) from None
 
 
-def open_gallery(
+def open_embeddings(
     images: Sequence[Path | bytes],
     names: tuple[str, ...],
     settings: VerifySettings,
@@ -49,7 +49,7 @@ def open_gallery(
     *,
     of: PairList | None = None,
     aligned: bool,
-) -> Gallery:
+) -> PhotoVectors:
     """Vectors from the file that the user names, or from the photos."""
     if settings.embeddings is not None:
         return _from_file(settings.embeddings, names, settings, of)
@@ -64,7 +64,7 @@ def open_gallery(
     )
     cache = EmbeddingCache(cache_path()) if settings.cache else None
     try:
-        gallery = embed_gallery(
+        embeddings = embed_list(
             images,
             model,
             options,
@@ -76,28 +76,30 @@ def open_gallery(
     finally:
         if cache is not None:
             cache.close()
-    if gallery.reasons:
-        first = next(iter(gallery.reasons))
+    if embeddings.reasons:
+        first = next(iter(embeddings.reasons))
         log.warning(
             "without an embedding: %s of %d, the first %s: %s",
-            counted(len(gallery.reasons), "photo"),
+            counted(len(embeddings.reasons), "photo"),
             len(images),
             names[first],
-            gallery.reasons[first],
+            embeddings.reasons[first],
         )
-    return gallery
+    return embeddings
 
 
-def _from_file(path: Path, names: tuple[str, ...], settings: VerifySettings, of: PairList | None) -> Gallery:
+def _from_file(
+    path: Path, names: tuple[str, ...], settings: VerifySettings, of: PairList | None
+) -> PhotoVectors:
     file = read_vectors(path, faces=settings.faces)
     rows = of.templates.image if of is not None and of.templates is not None else None
     if file.photos is None and rows is not None and len(file.vectors) == len(rows):
         # A row for each line of the tid_mid file, as the published scripts store them.
         vectors = np.zeros((len(names), file.vectors.shape[1]), np.float32)
         vectors[rows] = file.vectors
-        gallery = Gallery(vectors, np.zeros(len(names), bool), {}, file.model, file.settings)
+        embeddings = PhotoVectors(vectors, np.zeros(len(names), bool), {}, file.model, file.settings)
     else:
-        gallery = match(file, names)
+        embeddings = match(file, names)
     if settings.model is not None:
         pack = settings.model if isinstance(settings.model, ModelPack) else open_pack(settings.model)
         digest = pack_hash(pack)
@@ -114,4 +116,4 @@ def _from_file(path: Path, names: tuple[str, ...], settings: VerifySettings, of:
             )
     if settings.flip and not file.settings.get("flip", False):
         raise UsageError(f"--flip was given, but {str(path)!r} was embedded without it or does not say.")
-    return gallery
+    return embeddings

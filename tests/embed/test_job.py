@@ -635,8 +635,8 @@ def test_a_list_that_names_a_photo_twice_has_a_row_for_each_line(
     if form != "/":
         from facerec_cli.embeddings.vectorfile import match, read_vectors
 
-        gallery = match(read_vectors(Path(output)), ["0003.png", "0000.png"])
-        assert np.allclose(gallery.vectors, vectors[[4, 0]], atol=1e-6)
+        matched = match(read_vectors(Path(output)), ["0003.png", "0000.png"])
+        assert np.allclose(matched.vectors, vectors[[4, 0]], atol=1e-6)
     again = embed_to_file(folder / "list.txt", output, options=SMALL, resume=True)
     assert again.resumed == 10
 

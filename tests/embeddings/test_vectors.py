@@ -19,7 +19,7 @@ from facerec_cli.embed.result import EmbeddedFace
 from facerec_cli.embeddings.cache import EmbeddingCache, content_key
 from facerec_cli.embeddings.vectorfile import match, read_vectors
 from facerec_cli.errors import InputError
-from facerec_cli.verify import photo_vectors as gallery
+from facerec_cli.verify import photo_vectors
 
 FACES = b"face"
 
@@ -47,7 +47,7 @@ class Pipeline:
 @pytest.fixture
 def pipeline(monkeypatch) -> Pipeline:
     fake = Pipeline()
-    monkeypatch.setattr(gallery, "embed_photos", fake)
+    monkeypatch.setattr(photo_vectors, "embed_photos", fake)
     return fake
 
 
@@ -61,7 +61,7 @@ PHOTOS = [b"face1", b"turned", b"nobody", b"broken"]
 
 
 def test_what_comes_of_each_photo(pipeline):
-    made = gallery.embed_gallery(PHOTOS, model(), EmbedOptions(faces="center"))
+    made = photo_vectors.embed_list(PHOTOS, model(), EmbedOptions(faces="center"))
     assert made.failed.tolist() == [False, False, True, True]
     assert made.reasons == {2: "no_face: no face was found", 3: "unreadable: not a photo"}
     assert made.vectors[0].tolist() == [0, 1, 0, 0]
@@ -72,7 +72,7 @@ def test_a_second_run_takes_everything_but_broken_photos_from_the_cache(pipeline
     runs = []
     for _ in range(2):
         cache = EmbeddingCache(tmp_path / "c" / "cache.sqlite")
-        runs.append(gallery.embed_gallery(PHOTOS, model(), options, cache=cache))
+        runs.append(photo_vectors.embed_list(PHOTOS, model(), options, cache=cache))
         cache.close()
         runs.append(pipeline.seen)
     first, after_first, second, after_second = runs
@@ -96,9 +96,9 @@ def test_an_interruption_keeps_what_is_done_and_says_so(pipeline, tmp_path, kept
     with pytest.raises(
         KeyboardInterrupt, match="3 of 10 photos are in the cache" if kept else "nothing is kept"
     ):
-        gallery.embed_gallery(photos, model(), options, cache=cache, progress=interrupted_after_three)
+        photo_vectors.embed_list(photos, model(), options, cache=cache, progress=interrupted_after_three)
     if cache is not None:
-        assert gallery.embed_gallery(photos, model(), options, cache=cache).cached == 3
+        assert photo_vectors.embed_list(photos, model(), options, cache=cache).cached == 3
         assert pipeline.seen == 3 + 7
         cache.close()
 
@@ -110,7 +110,7 @@ def test_a_pipe_is_not_waited_for(tmp_path):
     waiting = threading.Timer(20, lambda: os.close(os.open(tmp_path / "a.jpg", os.O_WRONLY | os.O_NONBLOCK)))
     waiting.start()  # lets a reader go that waits all the same
     started = time.monotonic()
-    made = gallery.embed_gallery([tmp_path / "a.jpg"], model(), EmbedOptions(faces="main"), cache=cache)
+    made = photo_vectors.embed_list([tmp_path / "a.jpg"], model(), EmbedOptions(faces="main"), cache=cache)
     waiting.cancel()
     cache.close()
     assert "pipe" in made.reasons[0]
@@ -123,8 +123,8 @@ def test_a_pipe_is_not_waited_for(tmp_path):
 )
 def test_another_model_or_setting_does_not_meet_the_cache(pipeline, tmp_path, digest, options):
     cache = EmbeddingCache(tmp_path / "cache.sqlite")
-    gallery.embed_gallery(PHOTOS[:1], model(), EmbedOptions(faces="center"), cache=cache)
-    again = gallery.embed_gallery(PHOTOS[:1], model(digest), options, cache=cache)
+    photo_vectors.embed_list(PHOTOS[:1], model(), EmbedOptions(faces="center"), cache=cache)
+    again = photo_vectors.embed_list(PHOTOS[:1], model(digest), options, cache=cache)
     assert (again.cached, pipeline.seen) == (0, 2)
     cache.close()
 
@@ -350,8 +350,8 @@ def test_a_table_that_a_spreadsheet_saved_again_is_read(tmp_path, encoding, sepa
     rows = [["path", "row", "status"], ["b, c.jpg", "0", "ok"], ["a.jpg", "1", "ok"]]
     text = "\r\n".join(separator.join(f'"{cell}"' for cell in row) for row in rows)
     (tmp_path / "v.csv").write_bytes(text.encode(encoding))
-    gallery = match(read_vectors(tmp_path / "v.npy"), ["a.jpg", "b, c.jpg"])
-    assert gallery.vectors.argmax(axis=1).tolist() == [1, 0]
+    matched = match(read_vectors(tmp_path / "v.npy"), ["a.jpg", "b, c.jpg"])
+    assert matched.vectors.argmax(axis=1).tolist() == [1, 0]
 
 
 def test_a_table_that_pandas_saved_again_is_read(tmp_path):

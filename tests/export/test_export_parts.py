@@ -16,13 +16,13 @@ from typer.testing import CliRunner
 
 from facerec_cli.errors import UsageError
 from facerec_cli.export import ExportReport
-from facerec_cli.export.crops import PairCrops
 from facerec_cli.export.files import sealed
 from facerec_cli.export.insightface import to_insightface
-from facerec_cli.export.measure import score_crops, threshold
+from facerec_cli.export.measure import FARS, threshold
 from facerec_cli.export.parity import compare, open_session
 from facerec_cli.faces.encode import network_input
 from facerec_cli.pairs.pairlist import PairList
+from facerec_cli.verify.pair_crops import PairCrops, evaluate_crops
 
 
 def make_pairs(scores: NDArray[np.float64], same: NDArray[np.bool_]) -> tuple[NDArray[np.float32], PairCrops]:
@@ -39,14 +39,14 @@ def make_pairs(scores: NDArray[np.float64], same: NDArray[np.bool_]) -> tuple[ND
         second=np.arange(n, 2 * n),
         same=same,
     )
-    return vectors, PairCrops(pairs, np.zeros((2 * n, 1, 1, 3), np.uint8), np.arange(2 * n))
+    return vectors, PairCrops("x", pairs, np.zeros((2 * n, 1, 1, 3), np.uint8), np.zeros(2 * n, bool))
 
 
 def test_verification_scores_cosines_whatever_the_length() -> None:
     generator = np.random.default_rng(0)
     scores, same = generator.uniform(-1, 1, 400), np.arange(400) % 2 == 0
     vectors, pairs = make_pairs(scores, same)
-    judged = score_crops(vectors * generator.uniform(0.1, 9, (800, 1)).astype(np.float32), pairs)
+    judged = evaluate_crops(pairs, vectors * generator.uniform(0.1, 9, (800, 1)).astype(np.float32), FARS)
     np.testing.assert_allclose(judged.scores, scores, atol=1e-6)
     assert judged.evaluation.pairs.genuine == 200
     other = dataclasses.replace(judged, scores=judged.scores + np.float32(0.25))
@@ -55,9 +55,9 @@ def test_verification_scores_cosines_whatever_the_length() -> None:
 
 def test_photos_without_a_face_fail_their_pairs() -> None:
     vectors, pairs = make_pairs(np.linspace(-0.9, 0.9, 40), np.arange(40) >= 20)
-    row = pairs.row.copy()
-    row[[0, 25]] = -1
-    judged = score_crops(vectors, dataclasses.replace(pairs, row=row))
+    missing = pairs.missing.copy()
+    missing[[0, 25]] = True
+    judged = evaluate_crops(dataclasses.replace(pairs, missing=missing), vectors, FARS)
     assert (judged.evaluation.pairs.failed_genuine, judged.evaluation.pairs.failed_impostor) == (1, 1)
 
 
@@ -65,7 +65,7 @@ def test_a_figure_that_is_missing_has_its_reason() -> None:
     from facerec_cli.cli.export_view import _reasons
 
     vectors, pairs = make_pairs(np.linspace(-0.9, 0.9, 40), np.arange(40) >= 20)
-    judged = score_crops(vectors, pairs, (0.001, 0.2))
+    judged = evaluate_crops(pairs, vectors, (0.001, 0.2))
     (told,) = [line for line in _reasons(judged) if "FAR 0.001" in line]
     assert told.startswith("- ") and "20 different pairs" in told and "0.2" not in told
     assert not [line for line in _reasons(judged) if "FAR 0.2" in line]
@@ -74,7 +74,7 @@ def test_a_figure_that_is_missing_has_its_reason() -> None:
 def test_a_threshold_says_what_it_rests_on() -> None:
     different, genuine = np.linspace(-0.5, 0.49, 100), np.linspace(0.3, 0.99, 100)
     vectors, pairs = make_pairs(np.concatenate([different, genuine]), np.arange(200) >= 100)
-    judged = score_crops(vectors, pairs, (0.001, 0.1))
+    judged = evaluate_crops(pairs, vectors, (0.001, 0.1))
     card = threshold(judged, 0.1, "mine.txt", flip=False)
     assert not isinstance(card, str)
     accepted = int((judged.scores[:100] >= card.value).sum())

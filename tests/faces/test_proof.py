@@ -15,13 +15,15 @@ from onnx import TensorProto, helper
 from typer.testing import CliRunner
 
 from facerec_cli.cli import build_app
-from facerec_cli.doctor import _models
+from facerec_cli.doctor.user import models
 from facerec_cli.errors import ModelError
 from facerec_cli.faces import open_model
 from facerec_cli.faces.proof import made_picture
+from facerec_cli.packs.catalogue import installed
+from facerec_cli.packs.check import check
 from facerec_cli.packs.overrides import PackOverrides
-from facerec_cli.packs.resolve import installed, open_pack
-from facerec_cli.packs.store import check, register
+from facerec_cli.packs.resolve import open_pack
+from facerec_cli.packs.store import register
 
 HALF = (127.5, 127.5, 127.5)
 ARCFACE = PackOverrides(color="rgb", mean=HALF, std=HALF, template="arcface", input_size=(112, 112))
@@ -343,7 +345,7 @@ def test_check_and_doctor_run_what_was_registered_before(tmp_path: Path) -> None
     manifest.write_text("\n".join(lines))
     (finding,) = check("odd")
     assert finding.status == "broken" and "fails on 2 crops at once" in finding.detail
-    (told,) = [one for one in _models() if one.subject == "model odd"]
+    (told,) = [one for one in models() if one.subject == "model odd"]
     assert told.status == "broken" and told.mend == "facerec models remove odd"
     (unrun,) = check("odd", run=False)
     assert unrun.status == "ok"

@@ -316,7 +316,7 @@ aligned = true
 @cache
 def card() -> str:
     """A threshold card of the pack ``tiny``."""
-    from facerec_cli.packs.store import open_pack, pack_hash
+    from facerec_cli.packs.resolve import open_pack, pack_hash
 
     with tempfile.TemporaryDirectory() as folder:
         for name, data in tiny_pack().items():

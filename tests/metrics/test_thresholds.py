@@ -118,7 +118,7 @@ def test_a_card_without_a_usable_value_is_refused(tmp_path, name, value):
     card = tmp_path / "card.toml"
     save_card(CARD, card)
     card.write_text(re.sub(f"^{name} = .*", f"{name} = {value}", card.read_text(), flags=re.MULTILINE))
-    with pytest.raises(InputError, match=f"no usable '{name}'"):
+    with pytest.raises(InputError, match=f"threshold card .*: {name} = .* does not fit"):
         read_card(card)
 
 

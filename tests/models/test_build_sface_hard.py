@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from facerec_cli.backbones.sface import SFace, load_onnx
-from facerec_cli.packs import resolve
+from facerec_cli.packs import catalogue as catalogue_module
 from facerec_cli.packs.catalogue import catalogue
 from facerec_cli.packs.model_card import model_card
 from facerec_cli.packs.resolve import open_pack
@@ -139,7 +139,7 @@ def test_the_pack_is_found_beside_the_default_one(
     room.mkdir()
     (room / "sface").symlink_to(default.folder)
     written = program.write(room / program.NAME, study, run, "mixed")
-    monkeypatch.setattr(resolve, "embedded_packs", lambda: room)
+    monkeypatch.setattr(catalogue_module, "embedded_packs", lambda: room)
     pack = open_pack("sface-hard")
     assert pack.encoder.sha256 == written.encoder.sha256 and pack.detector is None
     assert open_pack().name == "sface"

@@ -24,7 +24,7 @@ from facerec_cli.packs.metadata import (
     read_pack,
     seal,
 )
-from facerec_cli.packs.store import open_pack
+from facerec_cli.packs.resolve import open_pack
 
 
 @pytest.fixture

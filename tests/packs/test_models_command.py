@@ -11,9 +11,11 @@ import pytest
 from typer.testing import CliRunner
 
 from facerec_cli.cli.models import app
+from facerec_cli.home import home
 from facerec_cli.packs.metadata import seal
 from facerec_cli.packs.model_card import model_card
-from facerec_cli.packs.store import home, open_pack, pack_hash, register
+from facerec_cli.packs.resolve import open_pack, pack_hash
+from facerec_cli.packs.store import register
 
 
 @pytest.fixture

@@ -11,8 +11,12 @@ import onnx
 import pytest
 
 from facerec_cli.errors import ModelError, UsageError
+from facerec_cli.home import home
+from facerec_cli.packs.catalogue import installed
 from facerec_cli.packs.manifest_toml import write_manifest
-from facerec_cli.packs.store import PackOverrides, home, installed, open_pack, pack_hash, register
+from facerec_cli.packs.overrides import PackOverrides
+from facerec_cli.packs.resolve import open_pack, pack_hash
+from facerec_cli.packs.store import register
 
 ARCFACE = PackOverrides(color="rgb", mean=(127.5,) * 3, std=(127.5,) * 3, template="arcface")
 

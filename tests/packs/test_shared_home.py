@@ -13,14 +13,15 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from facerec_cli import doctor
 from facerec_cli.cli import build_app
+from facerec_cli.doctor import user
 from facerec_cli.errors import ModelError
 from facerec_cli.packs import licenses as licences
 from facerec_cli.packs.folders import hidden_packs, user_packs
 from facerec_cli.packs.known import known_packs
 from facerec_cli.packs.manifest import ModelPack
-from facerec_cli.packs.store import open_pack, register
+from facerec_cli.packs.resolve import open_pack
+from facerec_cli.packs.store import register
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "geteuid"), reason="needs users and permissions of POSIX")
 NOBODY = 65534
@@ -83,7 +84,7 @@ def test_a_pack_that_others_may_not_read_is_told_to_them(home: Path, tiny_pack: 
     with another_user(folder):
         assert open_pack("open").name == "open"
         assert list(hidden_packs()) == [folder]
-        (finding,) = doctor._hidden()
+        (finding,) = user.hidden_models()
         listed = CliRunner().invoke(build_app(["models"]), ["models", "list"])
         with pytest.raises(ModelError, match="There may be a model 'closed'") as caught:
             open_pack("closed")
@@ -109,8 +110,8 @@ def test_a_folder_that_may_only_be_read_serves_and_is_no_breakage(home: Path, ti
     if os.geteuid() != 0:
         pytest.skip("only root can look with another user's eyes at what may be read")
     with another_user():
-        (finding,) = doctor._home()
-        assert open_pack("open").name == "open" and doctor._hidden() == []
+        (finding,) = user.folders()
+        assert open_pack("open").name == "open" and list(user.hidden_models()) == []
     assert finding.status == "note" and "may be read but not written" in finding.detail
 
 

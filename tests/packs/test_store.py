@@ -14,12 +14,14 @@ import pytest
 
 from facerec_cli.errors import InputError, ModelError, OutputError
 from facerec_cli.packs import store
-from facerec_cli.packs.catalogue import catalogue
+from facerec_cli.packs.catalogue import catalogue, installed
+from facerec_cli.packs.check import check
 from facerec_cli.packs.folders import user_packs
 from facerec_cli.packs.manifest_toml import read_manifest
 from facerec_cli.packs.metadata import seal
 from facerec_cli.packs.no_manifest import PackOverrides
-from facerec_cli.packs.store import check, install, open_pack, register, remove
+from facerec_cli.packs.resolve import open_pack
+from facerec_cli.packs.store import install, register, remove
 
 ARCFACE = PackOverrides(color="rgb", mean=(127.5,) * 3, std=(127.5,) * 3, template="arcface")
 
@@ -109,7 +111,7 @@ def test_a_full_disk_leaves_the_registry_as_it_was(tiny, tmp_path, monkeypatch):
 def test_an_interrupted_add_is_no_pack_and_is_cleared_by_the_next(tiny, tmp_path):
     half = user_packs() / ".adding+tiny+k1ll3d"
     shutil.copytree(tiny.pack(tmp_path / "p").folder, half)
-    assert [entry.name for entry in store.installed()] == ["sface", "sface-hard"]
+    assert [entry.name for entry in installed()] == ["sface", "sface-hard"]
     register(tmp_path / "p")
     assert leftovers() == []
 
@@ -241,7 +243,7 @@ def test_opening_a_registered_pack_imports_neither_torch_nor_onnxruntime(tiny, t
     register(tiny.pack(tmp_path / "p").folder)
     code = textwrap.dedent("""
         import sys
-        from facerec_cli.packs.store import open_pack
+        from facerec_cli.packs.resolve import open_pack
         open_pack("tiny"), open_pack("sface")
         print(sorted({"torch", "onnx", "onnxruntime", "cv2"} & set(sys.modules)))
     """)

@@ -12,7 +12,7 @@ from facerec_cli.study.interpolate import choose
 from facerec_cli.study.intervals import interval_over_seeds
 from facerec_cli.study.protocol import SplitSettings, ValidationSettings
 from facerec_cli.study.split import split_people
-from facerec_cli.study.subsets import conditions_of, gradients, make_pairs
+from facerec_cli.study.subsets import conditions_of, gradients, make_pairs, score_subset
 
 WANTED = {"train": (0, 3), "validation": (0, 3), "test": (9, 2)}
 
@@ -75,7 +75,7 @@ def test_all_pairs_both_ways_round_where_sides_differ():
     assert len(two.same) == 6 and two.same.sum() == 2 and (two.first != two.second).all()
     rows = {"clean": np.eye(3, 4, dtype=np.float32), "px16": np.eye(3, 4, k=1, dtype=np.float32)}
     table = rows["clean"] @ rows["px16"].T
-    assert (two.scores(rows) == table[two.first, two.second]).all()
+    assert (score_subset("clean px16", two, rows) == table[two.first, two.second]).all()
     assert conditions_of(["px16 px16", "natural"]) == ("clean", "px16")
 
 

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
+from facerec_cli.backbones.encoder import TorchEncoder
 from facerec_cli.data.formats.synthetic import SyntheticDataset
 from facerec_cli.errors import InputError, UsageError
 from facerec_cli.training import checkpoint
 from facerec_cli.training.class_means import class_means
 from facerec_cli.training.devices import join_world
-from facerec_cli.training.evaluate import embed
 from facerec_cli.training.setup import prepare
 from facerec_cli.training.train import begin, plan, train
 
@@ -25,7 +25,7 @@ def expected_means(network, dataset, rows):
     means = []
     for label in range(dataset.num_classes):
         photos = np.stack([dataset.image(i) for i in np.flatnonzero(dataset.labels == label)[rows]])
-        found = embed(network.eval(), photos, torch.device("cpu"), flip=False, dtype=torch.float32)
+        found = torch.from_numpy(TorchEncoder(network, torch.device("cpu")).encode(photos[..., ::-1]))
         means.append(torch.nn.functional.normalize(found).mean(0))
     return torch.nn.functional.normalize(torch.stack(means))
 

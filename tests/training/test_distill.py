@@ -5,11 +5,11 @@ import json
 import pytest
 import torch
 
+from facerec_cli.backbones.encoder import to_input
 from facerec_cli.errors import UsageError
 from facerec_cli.training import checkpoint
 from facerec_cli.training.devices import join_world
 from facerec_cli.training.distillation import target_of
-from facerec_cli.training.evaluate import to_input
 from facerec_cli.training.setup import prepare
 from facerec_cli.training.train import plan, train
 

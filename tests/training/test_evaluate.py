@@ -8,16 +8,18 @@ import torch
 
 from facerec_cli.backbones import build
 from facerec_cli.errors import UsageError
+from facerec_cli.pairs.pairlist import PairList
 from facerec_cli.training.devices import World
-from facerec_cli.training.evaluate import PairSet, best_metric, evaluate_pairs, metric_name
+from facerec_cli.training.evaluate import best_metric, evaluate_pairs, metric_name
+from facerec_cli.verify.pair_crops import PairCrops
 
 
-def _pairs(same: int, different: int) -> PairSet:
+def _pairs(same: int, different: int) -> PairCrops:
     random = np.random.default_rng(0)
     crops = random.integers(0, 256, (24, 112, 112, 3), np.uint8)
     first, second = random.integers(0, 24, (2, same + different))
     labels = np.arange(same + different) < same
-    return PairSet("own", crops, np.zeros(24, bool), first, second, labels, None)
+    return PairCrops("own", PairList(first, second, labels), crops, np.zeros(24, bool))
 
 
 @pytest.mark.parametrize(("same", "different", "key"), [(40, 40, "accuracy"), (12, 300, "balanced_accuracy")])

@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from facerec_cli.backbones import build
+from facerec_cli.backbones.encoder import TorchEncoder
 from facerec_cli.errors import ModelError, UsageError
 from facerec_cli.settings import to_tables
 from facerec_cli.training.checkpoint import describe_backbone, header, load_backbone, write
 from facerec_cli.training.config import BackboneSettings, Recipe
-from facerec_cli.training.evaluate import embed
 from facerec_cli.training.initial import make_backbone, open_start
 from facerec_cli.training.train import train
 
@@ -25,7 +25,7 @@ def test_sface_gives_onnx_runtimes_embeddings_on_real_crops(lfw):
     assert len(crops) >= 4
     start = open_start(BackboneSettings(init="sface"), "mobilefacenet")
     backbone = make_backbone(start, start.embedding_size)
-    ours = embed(backbone, crops[..., ::-1], torch.device("cpu"), flip=False, dtype=torch.float32).numpy()
+    ours = TorchEncoder(backbone, torch.device("cpu")).encode(crops)
     theirs = model.encode(crops)
     assert ours.shape == theirs.shape == (len(crops), 128)
     assert np.abs(ours - theirs).max() < 1e-4

@@ -27,12 +27,13 @@ SETTINGS = {"backbone__freeze_bn": True, "run__log_every": 1, "schedule__steps":
 EXACT = """
 import json, os, sys
 import torch
-from facerec_cli.training import evaluate, memory, train
+from facerec_cli.backbones import encoder
+from facerec_cli.training import memory, train
 from facerec_cli.training.compose import parse_recipe
 
 torch.set_default_dtype(torch.float64)
 memory._activations = lambda backbone: 0
-train.to_input = lambda *given, **more: evaluate.to_input(*given, **more).double()
+train.to_input = lambda *given, **more: encoder.to_input(*given, **more).double()
 for port, document in json.loads(sys.argv[1]):
     os.environ["MASTER_PORT"] = str(port)
     train.train(parse_recipe(document, "test"))

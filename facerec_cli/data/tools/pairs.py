@@ -7,7 +7,6 @@ import os
 import pickle
 import posixpath
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,28 +19,14 @@ from facerec_cli.data.loading.decode import read_photo
 from facerec_cli.data.tools.outputs import require_free, require_own
 from facerec_cli.errors import InputError, UsageError
 from facerec_cli.files import write_file, writing
+from facerec_cli.pairs.pairlist import PairList
 from facerec_cli.progress import Progress, silent
 from facerec_cli.workshop import move, workshop
 
 _MOST_PHOTOS = 100  # of one person that pairs are drawn from
 
 
-@dataclass(frozen=True, slots=True)
-class Pairs:
-    """Pairs of photos of a data set.
-
-    Attributes:
-        first: (P,) int64.
-        second: (P,) int64.
-        same: (P,) bool.
-    """
-
-    first: NDArray[np.int64]
-    second: NDArray[np.int64]
-    same: NDArray[np.bool_]
-
-
-def draw_pairs(labels: NDArray[np.int64], count: int = 6000, *, folds: int = 10, seed: int = 0) -> Pairs:
+def draw_pairs(labels: NDArray[np.int64], count: int = 6000, *, folds: int = 10, seed: int = 0) -> PairList:
     """Draw half same-person and half different-person pairs, no pair twice.
 
     Same-person pairs go round the people, so that those with many photos do not outweigh the others. Pairs
@@ -78,7 +63,7 @@ def draw_pairs(labels: NDArray[np.int64], count: int = 6000, *, folds: int = 10,
         np.stack([same, different]).reshape(2, folds, -1, 2).transpose(1, 0, 2, 3)
     )  # fold, kind, pair, side
     flags = np.broadcast_to(np.array([True, False])[None, :, None], both.shape[:3])
-    return Pairs(both[..., 0].ravel(), both[..., 1].ravel(), flags.ravel())
+    return PairList(both[..., 0].ravel(), both[..., 1].ravel(), flags.ravel())
 
 
 def _same_pairs(labels: NDArray[np.int64], count: int, random: np.random.Generator) -> NDArray[np.int64]:
@@ -114,7 +99,12 @@ def _different_pairs(labels: NDArray[np.int64], count: int, random: np.random.Ge
 
 
 def write_bin(
-    dataset: FaceDataset, pairs: Pairs, target: Path, progress: Progress = silent, *, overwrite: bool = False
+    dataset: FaceDataset,
+    pairs: PairList,
+    target: Path,
+    progress: Progress = silent,
+    *,
+    overwrite: bool = False,
 ) -> None:
     """Write insightface's ``.bin``: a pickle of (2 P encoded photos, P flags), bytes as they are stored.
 
@@ -138,7 +128,7 @@ def write_bin(
     write_file(target, pickle.dumps((photos, pairs.same.tolist()), protocol=4), devices="through")
 
 
-def write_pairs(dataset: FaceDataset, pairs: Pairs, target: Path, *, overwrite: bool = False) -> None:
+def write_pairs(dataset: FaceDataset, pairs: PairList, target: Path, *, overwrite: bool = False) -> None:
     """Write ``path<TAB>path<TAB>1|0`` lines, paths relative to the list.
 
     Raises:

@@ -54,7 +54,6 @@ def read_bin(path: Path) -> tuple[PairList, Sequence[str]]:
     names = [f"{path.name}[{i}]" for i in range(len(images))]
     first_seen = {int(n): i for i, n in reversed(list(enumerate(index)))}
     pairs = PairList(
-        format="bin",
         images=tuple(number),
         names=tuple(names[first_seen[n]] for n in range(len(number))),
         first=index[0::2],

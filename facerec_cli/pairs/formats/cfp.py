@@ -15,11 +15,9 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from facerec_cli.errors import InputError
 from facerec_cli.pairs.names import is_file, is_folder
-from facerec_cli.pairs.pairlist import PairList, list_of_photos, photo_table
+from facerec_cli.pairs.pairlist import PairList
 from facerec_cli.tables.rows import read_rows
 from facerec_cli.tables.text import read_text, split_lines
 
@@ -79,15 +77,8 @@ def read_cfp(path: Path) -> tuple[PairList, Sequence[str]]:
                 sides += pair
             same += [label] * len(pairs)
             fold += [number] * len(pairs)
-    table = photo_table(sides)
-    pair_list = list_of_photos(
-        "cfp",
-        table,
-        same,
-        fold=np.array(fold, np.int64) if len(folds) > 1 else None,
-        identity=photo_table(_person(name) for name in table[0])[1],
-    )
-    return pair_list, ("{stem}",)
+    pairs_of_all = PairList.from_names(sides, same, fold=fold if len(folds) > 1 else None, person=_person)
+    return pairs_of_all, ("{stem}",)
 
 
 def _folds(path: Path, protocol: Path) -> tuple[str, list[Path]]:

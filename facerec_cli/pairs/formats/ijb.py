@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from facerec_cli.errors import InputError
 from facerec_cli.pairs.names import is_folder
 from facerec_cli.pairs.numbered import photos_in
-from facerec_cli.pairs.pairlist import PairList, Templates, photo_table
+from facerec_cli.pairs.pairlist import PairList, Templates, distinct
 from facerec_cli.tables.text import encoding_of, read_lines
 
 _TID_MID, _LABELS, _POINTS = "*tid_mid*", "*template_pair_label*", "*_5pts_score*"
@@ -31,12 +31,11 @@ def read_ijb(path: Path) -> tuple[PairList, Sequence[str]]:
     folder = path if is_folder(path) else path.parent
     tid_mid, labels = _one(folder, _TID_MID), _one(folder, _LABELS)
     files, template_ids, media = _tid_mid(tid_mid)
-    images, image = photo_table(files)
+    images, image = distinct(files)
     names, template = np.unique(template_ids, return_inverse=True)
     first, second, same = _template_pairs(labels, names)
     points = _matching(folder, _POINTS)
     pairs = PairList(
-        format="ijb",
         images=tuple(Path(name) for name in images),
         names=images,
         first=first,

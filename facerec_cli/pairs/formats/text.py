@@ -15,7 +15,8 @@ from facerec_cli.errors import InputError
 from facerec_cli.images.suffixes import IMAGE_SUFFIXES
 from facerec_cli.pairs.known import refuse_known
 from facerec_cli.pairs.names import has_suffix
-from facerec_cli.pairs.pairlist import FORMATS, PairList, list_of_photos, photo_table
+from facerec_cli.pairs.pairlist import PairList
+from facerec_cli.registry import PAIR_FORMATS
 from facerec_cli.tables.rows import Row, read_rows, word
 from facerec_cli.tables.text import read_text, split_lines
 from facerec_cli.wording import counted
@@ -83,7 +84,7 @@ def recognize_text(path: Path, head: str, *, whole: bool) -> str:
         hint=(
             "It names pairs without a label; add a third column with 1 for same and 0 for different."
             if unlabelled
-            else f"Name its format with --format ({', '.join(FORMATS)}); in `path path label` lists put "
+            else f"Name its format with --format ({', '.join(PAIR_FORMATS)}); in `path path label` lists put "
             "paths that hold spaces in double quotes."
         ),
     )
@@ -109,7 +110,7 @@ def read_lfw(path: Path) -> tuple[PairList, Sequence[str]]:
         header = [int(field) for field in fields]
     elif _is_lfw_heading(rows):
         del rows[0]
-    sides: list[tuple[str, str]] = []
+    sides: list[str] = []
     same: list[bool] = []
     for line, fields in rows:
         if _shape(fields) == "nini":
@@ -120,11 +121,8 @@ def read_lfw(path: Path) -> tuple[PairList, Sequence[str]]:
             pair = []
         if not pair or not all(_NUMBER.fullmatch(number) for _, number in pair):
             raise _broken(path, line, fields, "`name n1 n2` or `name1 n1 name2 n2`")
-        sides += pair
+        sides += [f"{name}/{name}_{int(number):04d}" for name, number in pair]
         same.append(len(fields) == 3)
-    names, index = photo_table(f"{name}/{name}_{int(number):04d}" for name, number in sides)
-    people, identity = photo_table(name.rpartition("/")[0] for name in names)
-    del people
     announced = 2 * math.prod(header) if header else len(same)
     if len(same) != announced:
         log.warning(
@@ -136,7 +134,9 @@ def read_lfw(path: Path) -> tuple[PairList, Sequence[str]]:
     fold = None
     if len(header) == 2 and len(same) == announced and header[0] > 1:
         fold = np.arange(len(same)) // (2 * header[1])
-    return list_of_photos("lfw", (names, index), same, fold=fold, identity=identity), _LFW_PATTERNS
+    return PairList.from_names(
+        sides, same, fold=fold, person=lambda name: name.rpartition("/")[0]
+    ), _LFW_PATTERNS
 
 
 def read_labelled(path: Path) -> tuple[PairList, Sequence[str]]:
@@ -160,7 +160,7 @@ def read_labelled(path: Path) -> tuple[PairList, Sequence[str]]:
             raise _broken(path, line, fields, "`path path label` with a label such as 0, 1, same, different")
         sides += [fields[a], fields[b]]
         same.append(label)
-    return list_of_photos("labeled", photo_table(sides), same), ("{stem}",)
+    return PairList.from_names(sides, same), ("{stem}",)
 
 
 def read_calfw(path: Path) -> tuple[PairList, Sequence[str]]:
@@ -175,7 +175,6 @@ def read_calfw(path: Path) -> tuple[PairList, Sequence[str]]:
         if len(fields) != 2 or not _NUMBER.fullmatch(fields[1]):
             raise _broken(path, line, fields, "`file label`")
         labels.append(int(fields[1]))
-    table = photo_table(fields[0] for _, fields in rows)
     a, b = np.array(labels[0::2], np.int64), np.array(labels[1::2], np.int64)
     if ((a != 0) != (b != 0)).any():
         at = int(np.argmax((a != 0) != (b != 0)))
@@ -183,7 +182,7 @@ def read_calfw(path: Path) -> tuple[PairList, Sequence[str]]:
             f"{str(path)!r}, line {rows[2 * at][0]}: the two lines of a pair differ in label.",
             hint=_TRAINING,
         )
-    return list_of_photos("calfw", table, a != 0), ("{stem}",)
+    return PairList.from_names((fields[0] for _, fields in rows), a != 0), ("{stem}",)
 
 
 def _label(text: str) -> bool | None:

@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from facerec_cli import doctor
-from facerec_cli.doctor import Finding, _environment, examine, healthy
+from facerec_cli.doctor import Finding, builds, examine, healthy, user
 from facerec_cli.runtime import install_command
 
 
@@ -34,8 +34,8 @@ def by_subject(findings) -> dict[str, Finding]:
 @pytest.fixture
 def quick(monkeypatch):
     """No provider is started; what a test is not about answers at once."""
-    monkeypatch.setattr(doctor, "_provider", lambda device: Finding(f"device {device}", "ok", "faked"))
-    monkeypatch.setattr(doctor, "_driver", lambda: "")
+    monkeypatch.setattr(builds, "_provider", lambda device: Finding(f"device {device}", "ok", "faked"))
+    monkeypatch.setattr(builds, "_driver", lambda: "")
 
 
 def test_this_machine_is_fine_and_the_cpu_really_computes():
@@ -73,33 +73,35 @@ def test_a_runtime_that_cannot_be_imported_is_broken_and_the_rest_is_still_exami
 
 
 def test_no_runtime_at_all_says_what_to_install(quick, monkeypatch):
-    real = doctor.installed_versions
+    real = builds.installed_versions
     monkeypatch.setattr(
-        doctor, "installed_versions", lambda names: {} if "onnxruntime" in names else real(names)
+        builds, "installed_versions", lambda names: {} if "onnxruntime" in names else real(names)
     )
     failed = subprocess.CompletedProcess([], 1, "", "ModuleNotFoundError: No module named 'onnxruntime'")
-    monkeypatch.setattr(doctor, "_python", lambda code: failed)
-    assert doctor._runtime() == [Finding("onnxruntime", "broken", "not installed", "pip install onnxruntime")]
+    monkeypatch.setattr(builds, "_python", lambda code: failed)
+    assert list(builds.onnxruntime()) == [
+        Finding("onnxruntime", "broken", "not installed", "pip install onnxruntime")
+    ]
 
 
 def test_files_of_another_version_than_pip_says_are_broken(quick, monkeypatch):
     said = json.dumps({"package": "onnxruntime", "version": "1.2.3", "cuda": "", "providers": []})
-    monkeypatch.setattr(doctor, "_python", lambda code: subprocess.CompletedProcess([], 0, said, ""))
-    finding = doctor._runtime()[0]
+    monkeypatch.setattr(builds, "_python", lambda code: subprocess.CompletedProcess([], 0, said, ""))
+    finding = next(builds.onnxruntime())
     assert finding.status == "broken" and "imported is onnxruntime 1.2.3" in finding.detail
 
 
 def test_a_provider_that_does_not_start_says_why():
-    finding = doctor._provider("cuda") if not doctor._driver() else None
+    finding = builds._provider("cuda") if not builds._driver() else None
     if finding is None:
         pytest.skip("there is a GPU here")
     assert finding.status == "note" and "no NVIDIA driver here" in finding.detail and finding.mend == ""
 
 
 def test_a_provider_that_crashes_is_broken(monkeypatch):
-    monkeypatch.setattr(doctor, "_python", lambda code: subprocess.CompletedProcess([], -11, "", ""))
-    assert doctor._provider("cuda").detail == "crashed with signal 11"
-    assert doctor._provider("cuda").status == "broken"
+    monkeypatch.setattr(builds, "_python", lambda code: subprocess.CompletedProcess([], -11, "", ""))
+    assert builds._provider("cuda").detail == "crashed with signal 11"
+    assert builds._provider("cuda").status == "broken"
 
 
 def test_a_provider_that_computes_wrong_numbers_is_found(monkeypatch, capsys):
@@ -110,30 +112,30 @@ def test_a_provider_that_computes_wrong_numbers_is_found(monkeypatch, capsys):
         Network, "run", lambda *a, **k: [(s, [2 * out for out in outs]) for s, outs in real(*a, **k)]
     )
     with pytest.raises(SystemExit) as caught:
-        doctor.probe("cpu")
+        builds.probe("cpu")
     assert caught.value.code == 4 and "wrong numbers" in capsys.readouterr().out
 
 
 def test_a_gpu_without_its_wheel_is_noted_and_missing_libraries_are_broken(quick, monkeypatch):
-    monkeypatch.setattr(doctor, "_driver", lambda: "NVIDIA H100, 550.54")
-    monkeypatch.setattr(doctor, "installed_versions", lambda names: {"onnxruntime": "1.31.0"})
-    found = by_subject(doctor._gpu())
+    monkeypatch.setattr(builds, "_driver", lambda: "NVIDIA H100, 550.54")
+    monkeypatch.setattr(builds, "installed_versions", lambda names: {"onnxruntime": "1.31.0"})
+    found = by_subject(builds.gpu())
     assert found["gpu"].detail == "NVIDIA H100, 550.54" and found["cuda"].mend == install_command("cuda")
-    monkeypatch.setattr(doctor, "installed_versions", lambda names: {"onnxruntime-gpu": "1.31.0"})
-    monkeypatch.setattr(doctor, "_library", lambda name: "" if name == "cudnn" else f"lib{name}.so")
-    found = by_subject(doctor._gpu())
+    monkeypatch.setattr(builds, "installed_versions", lambda names: {"onnxruntime-gpu": "1.31.0"})
+    monkeypatch.setattr(builds, "_library", lambda name: "" if name == "cudnn" else f"lib{name}.so")
+    found = by_subject(builds.gpu())
     assert (found["cudart"].status, found["cudnn"].status) == ("ok", "broken")
     assert "[cuda,cudnn]" in found["cudnn"].mend
 
 
 def test_libraries_of_pips_packages_are_found(monkeypatch, tmp_path):
-    monkeypatch.setattr(doctor.sysconfig, "get_path", lambda name: str(tmp_path))
-    monkeypatch.setattr(doctor.ctypes.util, "find_library", lambda name: None)
-    assert doctor._library("cudnn") == ""
+    monkeypatch.setattr(builds.sysconfig, "get_path", lambda name: str(tmp_path))
+    monkeypatch.setattr(builds.ctypes.util, "find_library", lambda name: None)
+    assert builds._library("cudnn") == ""
     library = tmp_path / "nvidia" / "cudnn" / "lib" / "libcudnn.so.9"
     library.parent.mkdir(parents=True)
     library.touch()
-    assert doctor._library("cudnn") == str(library)
+    assert builds._library("cudnn") == str(library)
 
 
 def test_a_broken_model_is_found_with_what_to_type(quick):
@@ -150,17 +152,17 @@ def test_a_broken_model_is_found_with_what_to_type(quick):
 def test_a_home_that_cannot_be_written_is_broken(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("FACEREC_HOME", str(tmp_path / "file"))
-    finding = doctor._home()[0]
+    finding = next(user.folders())
     assert finding.status == "broken" and "FACEREC_HOME" in finding.mend
 
 
 def test_the_kept_embeddings_are_shown():
     from facerec_cli.embeddings.cache import cache_path
 
-    assert "cache" not in by_subject(doctor._home())
+    assert "cache" not in by_subject(user.folders())
     cache_path().parent.mkdir(parents=True, exist_ok=True)
     cache_path().write_bytes(b"x" * 1_500_000)
-    detail = by_subject(doctor._home())["cache"].detail
+    detail = by_subject(user.folders())["cache"].detail
     assert detail.startswith(f"{cache_path()}, 1.5 MB")
 
 
@@ -169,15 +171,15 @@ def test_unfinished_downloads_are_noted():
 
     (home() / "downloads").mkdir(parents=True)
     (home() / "downloads" / "buffalo_l.zip.part").write_bytes(b"x" * 2_500_000)
-    assert by_subject(doctor._home())["downloads"].detail.startswith("1 unfinished, 2.5 MB")
+    assert by_subject(user.folders())["downloads"].detail.startswith("1 unfinished, 2.5 MB")
 
 
 def test_telemetry_is_off_unless_the_user_has_turned_it_on(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    (found,) = doctor._telemetry(os.environ)
+    (found,) = user.telemetry(os.environ)
     assert (found.subject, found.status) == ("telemetry", "ok") and "ORT_DISABLE_TELEMETRY=1" in found.detail
     monkeypatch.setenv("ORT_DISABLE_TELEMETRY", "0")
-    (found,) = doctor._telemetry(os.environ)
+    (found,) = user.telemetry(os.environ)
     assert (found.status, found.mend) == ("note", "unset ORT_DISABLE_TELEMETRY")
     assert "ORT_DISABLE_TELEMETRY=0 is set here" in found.detail and "Microsoft" in found.detail
 
@@ -187,12 +189,12 @@ def test_a_device_id_that_an_earlier_program_left_is_found(monkeypatch, tmp_path
     left.parent.mkdir(parents=True)
     left.write_text("x")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    found = by_subject(doctor._telemetry(os.environ))["device id"]
+    found = by_subject(user.telemetry(os.environ))["device id"]
     assert found.status == "note" and str(left) in found.detail and str(left.parent) in found.mend
 
 
 def test_passwords_of_proxies_are_not_shown():
-    shown = list(_environment([("https_proxy", "http://me:secret@proxy.example:8080"), ("PATH", "/bin")]))
+    shown = list(user.variables({"https_proxy": "http://me:secret@proxy.example:8080", "PATH": "/bin"}))
     assert [finding.detail for finding in shown] == ["http://***@proxy.example:8080"]
 
 
@@ -216,7 +218,7 @@ def test_the_probe_is_a_valid_network(tmp_path):
     import onnx
 
     path = Path(tmp_path / "probe.onnx")
-    doctor._write_probe(path)
+    builds._write_probe(path)
     onnx.checker.check_model(str(path))
 
 
@@ -232,15 +234,15 @@ def test_the_cure_of_two_wheels_fits_the_machine(monkeypatch):
 
 
 def test_the_gpu_wheel_without_a_driver_is_noted_and_nothing_is_to_be_installed(quick, monkeypatch):
-    monkeypatch.setattr(doctor, "installed_versions", lambda names: {"onnxruntime-gpu": "1.32.0"})
-    (finding,) = doctor._gpu()
+    monkeypatch.setattr(builds, "installed_versions", lambda names: {"onnxruntime-gpu": "1.32.0"})
+    (finding,) = builds.gpu()
     assert finding.status == "note" and "no NVIDIA driver" in finding.detail and finding.mend == ""
 
 
 def test_a_home_that_is_a_link_to_nothing_is_named(tmp_path, monkeypatch):
     (tmp_path / "home").symlink_to(tmp_path / "gone")
     monkeypatch.setenv("FACEREC_HOME", str(tmp_path / "home"))
-    (finding,) = doctor._home()
+    (finding,) = user.folders()
     assert (
         finding.status == "broken"
         and f"is a link to {tmp_path / 'gone'}, which is not there" in finding.detail
