@@ -64,7 +64,7 @@ def train(
     from facerec_cli.cli import train_view, train_words
     from facerec_cli.images import quiet_decoders
     from facerec_cli.training.compose import compose
-    from facerec_cli.training.launch import is_child, is_restarted, launch
+    from facerec_cli.training.processes import is_child, is_restarted, launch
 
     if gpus:
         flags.setdefault("run.device", "cuda")
