@@ -66,6 +66,6 @@ def study(
     if done is None:
         return
     if json_output:
-        console.result_json(done.results)
+        console.result_json(done.results.document())
         return
     show(done)

@@ -17,7 +17,7 @@ def show(done: Studied) -> None:
 
     for sentence in finding(done.results):
         console.result(sentence)
-    for table in tables(done.results)[: 1 + len(done.results["differences"])]:
+    for table in tables(done.results)[: 1 + len(done.results.differences)]:
         for part in table.turned(console.width()):
             console.result_table(part.rows, columns=part.head, title=part.title)
         console.note(part.note)
