@@ -112,12 +112,10 @@ def _files_read(
     inputs: Sequence[Path], settings: VerifySettings, model: str | None, *, all_pairs: bool
 ) -> list[Path]:
     """The files that a run reads, besides photos."""
-    from facerec_cli.pairs.formats.ijb import protocol_files
+    from facerec_cli.pairs.read import files_of
 
     groups, embeddings = settings.groups, settings.embeddings
-    read = [*inputs, *([groups] if groups else []), *([Path(model)] if model else [])]
+    read = [*([groups] if groups else []), *([Path(model)] if model else [])]
     if embeddings is not None:  # with its table and description
         read += [embeddings, *(embeddings.with_suffix(suffix) for suffix in (".csv", ".json"))]
-    if not all_pairs:
-        read += [file for path in inputs for file in protocol_files(path)]
-    return read
+    return read + [*inputs] if all_pairs else read + [file for path in inputs for file in files_of(path)]
