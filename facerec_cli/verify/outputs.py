@@ -118,4 +118,4 @@ def _files_read(
     read = [*([groups] if groups else []), *([Path(model)] if model else [])]
     if embeddings is not None:  # with its table and description
         read += [embeddings, *(embeddings.with_suffix(suffix) for suffix in (".csv", ".json"))]
-    return read + [*inputs] if all_pairs else read + [file for path in inputs for file in files_of(path)]
+    return [*read, *inputs] if all_pairs else read + [file for path in inputs for file in files_of(path)]
