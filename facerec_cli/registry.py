@@ -94,6 +94,7 @@ PROVIDERS: Mapping[str, str] = {  # device -> ONNX Runtime's name of what runs t
     "openvino": "OpenVINOExecutionProvider",
 }
 DEVICES = ("auto", *PROVIDERS)
+TEMPLATES = ("arcface",)  # five-point alignment templates of faces.align
 PROJECTS = ("arcface_torch", "tface", "adaface", "cvlface")  # whose checkpoints backbones.layouts reads
 WRITABLE = ("folder", "rec", "list", "tar")  # what datasets.convert writes
 
