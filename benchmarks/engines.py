@@ -28,7 +28,7 @@ from ray.cluster_utils import Cluster
 
 from facerec_cli.embed import Summary, embed_to_file
 from facerec_cli.embed.engines.ray import RayEngine
-from facerec_cli.embeddings.files import ResultFile
+from facerec_cli.embeddings.npz_shards import NpzShards
 from facerec_cli.images import find_images, quiet_decoders
 from facerec_cli.runtime import usable_cores
 
@@ -39,17 +39,17 @@ Run = Callable[[Sequence[str], str], Summary]
 def returned() -> Iterator[list[int]]:
     """The sizes of the shards that come back through the object store."""
     sizes: list[int] = []
-    store = ResultFile.store
+    store = NpzShards.store
 
-    def note(self: ResultFile, index: int, content: bytes) -> None:
+    def note(self: NpzShards, index: int, content: bytes) -> None:
         sizes.append(len(content))
         store(self, index, content)
 
-    ResultFile.store = note  # type: ignore[method-assign]
+    NpzShards.store = note  # type: ignore[method-assign]
     try:
         yield sizes
     finally:
-        ResultFile.store = store  # type: ignore[method-assign]
+        NpzShards.store = store  # type: ignore[method-assign]
 
 
 def measure(runs: dict[str, Run], photos: Sequence[str], rounds: int, folder: Path) -> dict[str, list[float]]:

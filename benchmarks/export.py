@@ -100,7 +100,7 @@ def torchscript(network: nn.Module, inputs: torch.Tensor) -> onnx.ModelProto:
 def forms(photos: Path) -> None:
     """What each smaller form of the default pack's network costs on faces it was not calibrated on."""
     from facerec_cli.training.config import BackboneSettings
-    from facerec_cli.training.initial import make_backbone, open_start
+    from facerec_cli.training.start import make_backbone, open_start
 
     start = open_start(BackboneSettings(init="sface"), "sface")
     backbone = make_backbone(start, start.embedding_size).eval()

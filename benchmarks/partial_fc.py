@@ -28,9 +28,9 @@ from torch import nn
 from facerec_cli.backbones import Backbone
 from facerec_cli.losses import LossInput
 from facerec_cli.losses.arcface import ArcFace
+from facerec_cli.training.advice import estimate_memory
 from facerec_cli.training.compose import compose
 from facerec_cli.training.devices import World
-from facerec_cli.training.memory import estimate_memory
 from facerec_cli.training.optimizer import build_optimizer, clip_gradients, named_parameters, set_rate
 
 Row = dict[str, Any]

@@ -37,13 +37,14 @@ from measuring import medians
 from torch import nn
 
 from facerec_cli.backbones.encoder import to_input
-from facerec_cli.data.loading.loader import Batch
+from facerec_cli.data.loading.batches import Batch
 from facerec_cli.registry import LOSSES
 from facerec_cli.training.compose import compose
 from facerec_cli.training.devices import World, join_world
-from facerec_cli.training.freezing import train_mode
-from facerec_cli.training.setup import Parts, prepare
-from facerec_cli.training.state import Progress
+from facerec_cli.training.run import Run
+from facerec_cli.training.setup import prepare
+from facerec_cli.training.start import train_mode
+from facerec_cli.training.state import TrainingState
 from facerec_cli.training.train import _step
 
 PHASES = (
@@ -112,18 +113,18 @@ class _TimedBatches:
 class Steps:
     """The trainer's steps, one at a time, with the seconds of their phases."""
 
-    def __init__(self, parts: Parts, world: World, batches: Iterator[Batch]) -> None:
-        self.parts, self._world, self._progress = parts, world, Progress()
-        self._watch = watch = Stopwatch(world.device)
+    def __init__(self, run: Run, batches: Iterator[Batch]) -> None:
+        self.run, self._state = run, TrainingState()
+        self._watch = watch = Stopwatch(run.world.device)
         self._batches = _TimedBatches(batches, watch)
-        parts.network.register_forward_pre_hook(lambda *_: watch.lap("input"))
-        parts.network.register_forward_hook(self._embedded)
-        parts.loss.register_forward_pre_hook(lambda *_: watch.lap("other"))
-        parts.loss.register_forward_hook(lambda *_: watch.lap("loss forward"))
-        parts.optimizer.register_step_pre_hook(lambda *_: watch.lap("clip"))
-        parts.optimizer.register_step_post_hook(lambda *_: watch.lap("optimizer"))
-        parts.scaler = _TimedScaler(parts.scaler, watch)
-        train_mode(parts.backbone, parts.recipe)
+        run.model.network.register_forward_pre_hook(lambda *_: watch.lap("input"))
+        run.model.network.register_forward_hook(self._embedded)
+        run.model.loss.register_forward_pre_hook(lambda *_: watch.lap("other"))
+        run.model.loss.register_forward_hook(lambda *_: watch.lap("loss forward"))
+        run.optimization.optimizer.register_step_pre_hook(lambda *_: watch.lap("clip"))
+        run.optimization.optimizer.register_step_post_hook(lambda *_: watch.lap("optimizer"))
+        run.optimization.scaler = _TimedScaler(run.optimization.scaler, watch)
+        train_mode(run.model.backbone, run.recipe)
 
     def _embedded(self, module: nn.Module, given: Any, output: Any) -> None:
         self._watch.lap("forward")
@@ -133,14 +134,14 @@ class Steps:
     def __call__(self) -> dict[str, float]:
         """Make one step."""
         self._watch.start()
-        rate = self.parts.recipe.optimizer.lr or 0.0
-        _step(self.parts, self._progress, self._batches, 0, rate, self._world)
-        self._progress.step += 1
+        rate = self.run.recipe.optimizer.lr or 0.0
+        _step(self.run, self._state, self._batches, 0, rate)
+        self._state.step += 1
         self._watch.lap("other")
         return self._watch.laps
 
 
-def open_parts(network: str, loss: str, batch: int, world: World, wanted: argparse.Namespace) -> Parts:
+def open_run(network: str, loss: str, batch: int, world: World, wanted: argparse.Namespace) -> Run:
     """Network, loss and optimizer as a run with the default settings has them."""
     flags = {
         "data.path": f"synthetic:{wanted.classes}:4",
@@ -153,23 +154,23 @@ def open_parts(network: str, loss: str, batch: int, world: World, wanted: argpar
     return prepare(compose(flags=flags), world)
 
 
-def endless(parts: Parts) -> Generator[Batch]:
+def endless(run: Run) -> Generator[Batch]:
     """Epoch after epoch; closing it ends the loader's processes."""
     for epoch in itertools.count():
-        with contextlib.closing(parts.loader.epoch(epoch)) as batches:  # type: ignore[type-var]
+        with contextlib.closing(run.data.loader.epoch(epoch)) as batches:  # type: ignore[type-var]
             yield from batches
 
 
 def breakdown(network: str, loss: str, batch: int, world: World, wanted: argparse.Namespace) -> list[Row]:
     """The median of each phase in ms; with several processes also without the exchange of gradients."""
-    parts = open_parts(network, loss, batch, world, wanted)
-    batches = endless(parts)
-    steps = Steps(parts, world, batches)
+    run = open_run(network, loss, batch, world, wanted)
+    batches = endless(run)
+    steps = Steps(run, batches)
     taken: dict[bool, list[dict[str, float]]] = {True: [], False: []}
     exchanges = (True, False) if world.group is not None else (True,)
     for turn in range(WARM_UP + wanted.rounds):
         for exchanged in exchanges:
-            alone: Any = parts.network
+            alone: Any = run.model.network
             with contextlib.nullcontext() if exchanged else alone.no_sync():
                 laps = steps()
             if turn >= WARM_UP:
@@ -193,10 +194,10 @@ def beside_arcface_torch(network: str, batch: int, world: World, wanted: argpars
     if not dist.is_initialized():
         store = dist.HashStore()  # type: ignore[attr-defined]
         dist.init_process_group("gloo", store=store, rank=0, world_size=1)
-    parts = open_parts(network, "arcface", batch, world, wanted)
-    one = next(parts.loader.epoch(0))
-    ours = Steps(parts, world, itertools.repeat(one))
-    copy = open_parts(network, "arcface", batch, world, wanted).backbone
+    run = open_run(network, "arcface", batch, world, wanted)
+    one = next(run.data.loader.epoch(0))
+    ours = Steps(run, itertools.repeat(one))
+    copy = open_run(network, "arcface", batch, world, wanted).model.backbone
     images = to_input(one.images.to(world.device), copy.preprocessing, channels_last=False)
     labels = one.labels.to(world.device)
     theirs = their_step(

@@ -23,6 +23,14 @@ ENGINES: Mapping[str, str] = {
     "ray": "facerec_cli.embed.engines.ray:RayEngine",
 }
 
+# Suffixes of files; "/" stands for a folder or a URL.
+EMBEDDING_FORMATS: Mapping[str, str] = {
+    ".npy": "facerec_cli.embeddings.formats.npy:Npy",
+    ".npz": "facerec_cli.embeddings.formats.npz:Npz",
+    ".parquet": "facerec_cli.embeddings.formats.parquet:Parquet",
+    "/": "facerec_cli.embeddings.formats.parquet_folder:ParquetFolder",
+}
+
 LOSSES: Mapping[str, str] = {
     "adaface": "facerec_cli.losses.adaface:AdaFace",
     "arcface": "facerec_cli.losses.arcface:ArcFace",

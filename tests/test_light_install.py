@@ -26,8 +26,7 @@ TORCH_ROOMS = (
     "facerec_cli.training",
     "facerec_cli.export",
     "facerec_cli.data.loading.loader",
-    "facerec_cli.data.loading.fetch",
-    "facerec_cli.data.loading.stream_batches",
+    "facerec_cli.data.loading.batches",
     "facerec_cli.data.loading.augment",
 )
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from facerec_cli.data import open_dataset
-from facerec_cli.embeddings.vectorfile import read_vectors
+from facerec_cli.embeddings.table import open_table
 from facerec_cli.errors import InputError, ModelError
 from facerec_cli.images import ImageError, find_images, read_image
 from facerec_cli.sniff import recognize, refuse_as_list, refuse_pointer
@@ -134,7 +134,7 @@ def test_a_pointer_in_the_place_of_training_data_is_named(name: str, tmp_path: P
 def test_a_pointer_in_the_place_of_embeddings_is_named(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(POINTER)
     with pytest.raises(InputError, match="Git LFS pointer"):
-        read_vectors(tmp_path / name)
+        open_table(tmp_path / name)
 
 
 def test_a_pointer_in_the_place_of_a_checkpoint_is_named(tmp_path: Path) -> None:

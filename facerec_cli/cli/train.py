@@ -205,7 +205,7 @@ def train(
     if find_spec("torch") is None:
         raise MissingExtraError("torch", extra="train", purpose="facerec train")
     from facerec_cli.training.compose import compose
-    from facerec_cli.training.launch import is_child, is_restarted, launch
+    from facerec_cli.training.processes import is_child, is_restarted, launch
 
     flags = {
         "data.path": data,

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from facerec_cli._version import __version__
+from facerec_cli.embed.destination import Destination, ResultFile, open_destination
 from facerec_cli.embed.engines.base import Engine, Opened, Work
 from facerec_cli.embed.engines.local import LocalEngine
 from facerec_cli.embed.outputs import check_outputs, check_overwriting
+from facerec_cli.embed.preview import write_preview
 from facerec_cli.embed.settings import EmbedOptions
 from facerec_cli.embed.summary import Summary
-from facerec_cli.embeddings.destination import Destination, open_destination
-from facerec_cli.embeddings.shards import digest_inputs
+from facerec_cli.embeddings.npz_shards import digest_inputs
 from facerec_cli.errors import InputError, OutputError, UsageError
 from facerec_cli.files import check_writable, output_error, refuse_special
 from facerec_cli.images import find_images
@@ -87,7 +88,7 @@ def embed_to_file(
     _check_places(destination, crops, preview, worker, overwrite=overwrite)
     check_outputs(destination, crops, preview, named)
     began = time.perf_counter()
-    own = [path for path in (crops, destination.working) if path is not None]
+    own = [path for path in (crops, destination.shards.place) if path is not None]
     refuse_missing(named)  # a result without photos would be in the way of the corrected command
     photos = find_images(named, exclude=own)
     check_overwriting(destination, crops, preview, named, photos)
@@ -98,22 +99,25 @@ def embed_to_file(
     count = -(-len(photos) // step)
     done = len(photos)
     try:
-        with destination.alone(), closing(worker):
+        with destination.lock(), closing(worker):
             opened = worker.start(model, device, threads, settings)
             run = _describe_run(opened, settings, photos, step)
             if crops is None and preview is None and not overwrite:
-                before = destination.finished(run, photos, resume=resume)
+                before = destination.finished(run, photos)
                 if before is not None:  # the earlier run came to its end after all
                     return _summarise(destination, (), opened, before, len(photos), began)
             destination.prepare(run, photos, resume=resume, overwrite=overwrite)
-            shards = destination.missing(count)
+            shards = destination.shards.missing(count)
             size = opened.pack.encoder.embedding_size
-            work = Work(photos, step, shards, destination, settings, size, crops, progress)
+            work = Work(photos, step, shards, destination.shards, settings, size, crops, progress)
             done = work.done
             if on_start is not None:
                 on_start(opened, len(photos), done)
             worker.run(work)
-            document = destination.finish(run, _versions(), preview)
+            document = destination.describe(run, _versions())
+            if preview is not None and isinstance(destination, ResultFile):  # a folder was refused
+                write_preview(preview, destination.shards, document)
+            destination.finish(document)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(_interrupted(destination, len(photos), step)) from None
     except OutputError as fault:
@@ -128,8 +132,8 @@ def _check_places(
     destination: Destination, crops: Path | None, preview: Path | None, engine: Engine, *, overwrite: bool
 ) -> None:
     """Refuse what cannot be written before any work is done."""
-    if isinstance(destination.working, Path):
-        check_writable("-o", destination.path, destination.working.parent)
+    if isinstance(destination.shards.place, Path):
+        check_writable("-o", destination.path, destination.shards.place.parent)
     destination.check()
     if preview is not None:
         refuse_special(preview)
@@ -137,7 +141,7 @@ def _check_places(
         refuse_foreign("contact sheet", preview, flag="--preview", overwrite=overwrite)
     if preview is not None and preview.is_dir():
         raise UsageError(f"{preview} is a folder; a file is to be written there.", hint="Name another file.")
-    if preview is not None and destination.shared:
+    if preview is not None and destination.shards.shared:
         raise UsageError("--preview needs a result in one file.", hint="Use -o embeddings.parquet.")
     if crops is not None and os.path.isfile(crops):  # noqa: PTH113 - False where one may not look
         raise UsageError(f"--crops {crops} is a file, not a folder.", hint="Name a folder.")
@@ -187,9 +191,9 @@ def _versions() -> dict[str, str]:
 
 
 def _interrupted(destination: Destination, photos: int, step: int) -> str:
-    if not destination.begun():
+    if not destination.shards.begun():
         return "interrupted before any work was done"
-    left = sum(min(step, photos - index * step) for index in destination.missing(-(-photos // step)))
+    left = sum(min(step, photos - index * step) for index in destination.shards.missing(-(-photos // step)))
     return (
         f"interrupted; {photos - left:,} of {photos:,} photos are safe, which are saved {step} at a time. "
         "Go on with the same command and --resume"
@@ -199,7 +203,7 @@ def _interrupted(destination: Destination, photos: int, step: int) -> str:
 def _safe(destination: Destination) -> str:
     """Where the work is that a run has done before its output could not be written."""
     return (
-        f"What is done is safe in {destination.working}: go on with the same command and --resume."
-        if destination.begun()
+        f"What is done is safe in {destination.shards.place}: go on with the same command and --resume."
+        if destination.shards.begun()
         else ""
     )

@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from facerec_cli.embeddings.destination import Destination
-from facerec_cli.embeddings.rows import crop_prefix
+from facerec_cli.embed.destination import Destination
+from facerec_cli.embed.rows import crop_prefix
 from facerec_cli.errors import UsageError
 from facerec_cli.images.find import absolute
 from facerec_cli.images.remote import is_url
@@ -29,18 +29,20 @@ def check_outputs(
         UsageError: The message says which.
     """
     named = f"-o {destination.path}"
-    taken = {_real(path): named for path in (*destination.files, destination.working) if _is_local(path)}
+    taken = {_real(path): named for path in (*destination.files, destination.shards.place) if _is_local(path)}
     for flag, path in (("--preview", preview), ("--crops", crops)):
         if path is None:
             continue
         place = _real(path)
-        if place in taken or (not destination.shared and _real(destination.working) in place.parents):
+        if place in taken or (
+            not destination.shards.shared and _real(destination.shards.place) in place.parents
+        ):
             raise UsageError(
                 f"{flag} {path} is where {taken.get(place, named)} is written.",
                 hint=f"Name another place for {flag}.",
             )
         taken[place] = f"{flag} {path}"
-    folders = [("--crops", crops), ("-o", destination.working if destination.shared else None)]
+    folders = [("--crops", crops), ("-o", destination.shards.place if destination.shards.shared else None)]
     results = {_real(path): flag for flag, path in folders if path is not None and _is_local(path)}
     for name in inputs:
         if not _is_local(name) or not os.path.isdir(_local(name)):  # noqa: PTH112 - a million times

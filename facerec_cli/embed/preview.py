@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from facerec_cli.embeddings.rows import BOX, LANDMARKS
-from facerec_cli.embeddings.shards import Parts
+from facerec_cli.embeddings.records import BOX, LANDMARKS
+from facerec_cli.embeddings.shards import Shard
 from facerec_cli.faces.views import open_view
 from facerec_cli.files import atomic_write
 from facerec_cli.images import ImageError, open_photo
@@ -27,15 +27,15 @@ _CLASSES = ("failed", "doubtful", "ok")
 Rows = list[dict[str, Any]]
 
 
-def write_preview(path: Path, parts: Parts, document: Mapping[str, Any]) -> None:
+def write_preview(path: Path, shards: Iterable[Shard], document: Mapping[str, Any]) -> None:
     """Write the contact sheet of at most 1,000 inputs: failures first, then doubtful faces, then the others.
 
     Args:
         path: The HTML file.
-        parts: The finished shards.
+        shards: Of all inputs, in order.
         document: The run's description: model, statuses, counts.
     """
-    groups = _chosen(row for shard in parts.read() for row in shard.rows)
+    groups = _chosen(row for shard in shards for row in shard.rows)
     total = document["inputs"]["count"]
     shown = sum(map(len, groups))
     page = render_parts(

@@ -17,7 +17,7 @@ from facerec_cli.packs.manifest import Provenance
 from facerec_cli.registry import unknown_name
 from facerec_cli.training import checkpoint
 from facerec_cli.training.compose import parse_recipe
-from facerec_cli.training.initial import interpolated, make_backbone, open_start
+from facerec_cli.training.start import interpolated, make_backbone, open_start
 
 log = logging.getLogger("facerec")
 

@@ -27,7 +27,7 @@ from facerec_cli.study.protocol import BEFORE, Protocol
 from facerec_cli.study.run import Job, perform
 from facerec_cli.study.start import share_start
 from facerec_cli.study.subsets import measurable
-from facerec_cli.training.interruption import leave_interrupts_to_parent
+from facerec_cli.training.processes import leave_interrupts_to_parent
 from facerec_cli.workshop import workshop
 
 RESULTS = "results.json"

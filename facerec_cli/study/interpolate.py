@@ -38,7 +38,7 @@ def chosen_network(
         The network, and facts for the record: steps, recipe, ``interpolate`` and what was measured for it.
     """
     from facerec_cli.training import checkpoint
-    from facerec_cli.training.initial import interpolated
+    from facerec_cli.training.start import interpolated
 
     network, info = checkpoint.load_backbone(folder / "best.pt")
     facts: dict[str, Any] = {"steps": info.step, "interpolate": 1.0, "recipe": info.recipe}

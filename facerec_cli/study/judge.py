@@ -96,7 +96,7 @@ def first_network(recipe: Recipe) -> Backbone:
     """The network that the arms start from."""
     import torch
 
-    from facerec_cli.training.initial import make_backbone, open_start
+    from facerec_cli.training.start import make_backbone, open_start
 
     start = open_start(recipe.backbone, recipe.backbone.name or "mobilefacenet")
     return make_backbone(start, start.embedding_size).eval().to(memory_format=torch.channels_last)

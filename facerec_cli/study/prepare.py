@@ -58,7 +58,7 @@ def prepare(protocol: Protocol, out: Path, *, crops: Path, progress: Progress = 
     Raises:
         InputError: The data or the pair list cannot serve.
     """
-    from facerec_cli.training.initial import start_hash
+    from facerec_cli.training.start import start_hash
 
     dataset = open_stored(protocol.study.data)
     split, test, validation = protocol.split, protocol.test, protocol.validation

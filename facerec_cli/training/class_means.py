@@ -17,8 +17,7 @@ from torch import Tensor
 from facerec_cli.backbones import Backbone
 from facerec_cli.backbones.encoder import TorchEncoder
 from facerec_cli.data import FaceDataset
-from facerec_cli.data.loading.augment import Augment
-from facerec_cli.data.loading.fetch import Fetch
+from facerec_cli.data.loading.batches import resized
 from facerec_cli.errors import InputError
 from facerec_cli.losses.base import Loss
 from facerec_cli.losses.classifier import unit
@@ -49,37 +48,36 @@ def class_means(
     """
     order = np.argsort(dataset.labels, kind="stable")
     bounds = np.searchsorted(dataset.labels[order], np.arange(classes.start, classes.stop + 1))
-    chosen = [
+    samples = [
         (order[np.linspace(first, last - 1, min(each, last - first)).astype(np.int64)], place)
         for place, (first, last) in enumerate(pairwise(bounds))
         if last > first
     ]
     device = next(backbone.parameters()).device
     sums = torch.zeros(len(classes), backbone.embedding_size, device=device)
-    if not chosen:
+    if not samples:
         return sums
-    photos = np.concatenate([rows for rows, _ in chosen])
-    places = np.concatenate([np.full(len(rows), place) for rows, place in chosen])
+    photos = np.concatenate([rows for rows, _ in samples])
+    places = np.concatenate([np.full(len(rows), place) for rows, place in samples])
     encoder = TorchEncoder(backbone, device)
-    fetch = Fetch(dataset, 0, 112, Augment(), ())
     for start in range(0, len(photos), _CHUNK):
         progress(start, len(photos))
-        crops, kept = [], []
+        crops, crop_places = [], []
         rows = slice(start, start + _CHUNK)
         for photo, place in zip(photos[rows].tolist(), places[rows].tolist(), strict=True):
             try:
-                crops.append(fetch.photo(photo))
+                crops.append(resized(dataset.image(photo), 112))
             except InputError:  # the loader tells of broken photos
                 continue
-            kept.append(place)
-        if kept:
-            found = unit(torch.from_numpy(encoder.encode(np.stack(crops)[..., ::-1])).to(device))
-            sums.index_add_(0, torch.tensor(kept, device=device), found)
+            crop_places.append(place)
+        if crops:
+            vectors = torch.from_numpy(encoder.encode(np.stack(crops)[..., ::-1])).to(device)
+            sums.index_add_(0, torch.tensor(crop_places, device=device), unit(vectors))
     return unit(sums)
 
 
-def read_means(path: str, people: int, width: int) -> Tensor:
-    """(people, width) float32 from a ``.npy`` that :func:`class_means` was saved to.
+def read_means(path: str, classes: int, dimensions: int) -> Tensor:
+    """(classes, dimensions) float32 from a ``.npy`` that :func:`class_means` was saved to.
 
     Raises:
         InputError: It cannot be read, or has another shape.
@@ -90,9 +88,10 @@ def read_means(path: str, people: int, width: int) -> Tensor:
         raise InputError(
             f"{path} cannot be read as .npy: {fault}.", hint="Write it with numpy.save."
         ) from fault
-    if means.shape != (people, width) or means.dtype.kind != "f" or not np.isfinite(means).all():
+    if means.shape != (classes, dimensions) or means.dtype.kind != "f" or not np.isfinite(means).all():
         raise InputError(
-            f"{path} holds {means.dtype} {means.shape}, not means of {people} people with {width} values.",
+            f"{path} holds {means.dtype} {means.shape}, not means of {classes} people with {dimensions} "
+            "dimensions.",
             hint="It belongs to other data or another network; leave out loss.class_weights.",
         )
     return torch.from_numpy(means.astype(np.float32))
@@ -118,9 +117,9 @@ def start_classes(
     else:
         means = read_means(source, dataset.num_classes, backbone.embedding_size)[classes.start : classes.stop]
         means = unit(means.to(next(backbone.parameters()).device))
-    lacking = (means == 0).all(1)
-    if lacking.any():
+    missing = (means == 0).all(1)
+    if missing.any():
         fresh = torch.randn(means.shape, generator=torch.Generator().manual_seed(0)).to(means.device)
-        means = torch.where(lacking[:, None], unit(fresh), means)
+        means = torch.where(missing[:, None], unit(fresh), means)
     loss.start_at(means)
     logger.info("class weights start at means: %s", source)

@@ -15,7 +15,7 @@ from torch.distributed.rendezvous import rendezvous
 
 from facerec_cli.errors import ModelError, UsageError
 from facerec_cli.suggest import guess
-from facerec_cli.training.launch import MEETING, is_restarted, restarts
+from facerec_cli.training.processes import MEETING, is_restarted, restarts
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,16 +69,16 @@ def join_world(device: str) -> Iterator[World]:
     size = int(os.environ.get("WORLD_SIZE", "1"))
     rank = int(os.environ.get("RANK", "0"))
     local = int(os.environ.get("LOCAL_RANK", "0"))
-    chosen = choose_device(device, local, several=size > 1)
-    if chosen.type == "cuda":
-        torch.cuda.set_device(chosen)
+    place = choose_device(device, local, several=size > 1)
+    if place.type == "cuda":
+        torch.cuda.set_device(place)
     torch.set_flush_denormal(True)  # a CPU computes with denormal numbers a hundred times slower
     if size == 1:
-        yield World(0, 1, chosen, None, is_restarted())
+        yield World(0, 1, place, None, is_restarted())
         return
-    _meet("nccl" if chosen.type == "cuda" else "gloo", rank, size)
+    _meet("nccl" if place.type == "cuda" else "gloo", rank, size)
     try:
-        yield World(rank, size, chosen, dist.group.WORLD, is_restarted())
+        yield World(rank, size, place, dist.group.WORLD, is_restarted())
     finally:
         dist.destroy_process_group()
 
@@ -91,30 +91,30 @@ def _meet(backend: str, rank: int, size: int) -> None:
     """
     timeout = timedelta(minutes=30)
     store: Any
-    place = os.environ.get(MEETING)
-    if place:
-        store = dist.FileStore(place, size)  # type: ignore[attr-defined]
+    meeting = os.environ.get(MEETING)
+    if meeting:
+        store = dist.FileStore(meeting, size)  # type: ignore[attr-defined]
     else:
         store, _, _ = next(rendezvous("env://", rank, size, timeout=timeout))
     store = dist.PrefixStore(f"start-{restarts()}", store)  # type: ignore[attr-defined]
     dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=timeout)
 
 
-def choose_device(wanted: str, local_rank: int = 0, *, several: bool = False) -> torch.device:
-    """The device that ``wanted`` means for the process number ``local_rank`` of this machine."""
-    if wanted == "auto":
-        wanted = "cuda" if torch.cuda.is_available() else "cpu"
+def choose_device(name: str, local_rank: int = 0, *, several: bool = False) -> torch.device:
+    """The device that ``name`` stands for, in the process number ``local_rank`` of this machine."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        device = torch.device(wanted)
+        device = torch.device(name)
     except RuntimeError as fault:
         raise UsageError(
-            f"{wanted!r} is not a device.",
-            hint=guess(wanted, ("cuda", "mps", "cpu", "auto")) + "Use auto, cpu, cuda, cuda:1 or mps.",
+            f"{name!r} is not a device.",
+            hint=guess(name, ("cuda", "mps", "cpu", "auto")) + "Use auto, cpu, cuda, cuda:1 or mps.",
         ) from fault
     if device.type == "cuda":
         if not torch.cuda.is_available():
             raise ModelError(
-                f"--device {wanted}: no CUDA GPU can be used here.",
+                f"--device {name}: no CUDA GPU can be used here.",
                 hint="Check nvidia-smi and that torch was installed with CUDA, or use --device cpu.",
             )
         if several and device.index is not None:
@@ -130,7 +130,7 @@ def choose_device(wanted: str, local_rank: int = 0, *, several: bool = False) ->
     elif device.type == "mps" and not torch.backends.mps.is_available():
         raise ModelError("--device mps: there is no Apple GPU here.", hint="Use --device cpu.")
     elif device.type not in ("cpu", "mps"):
-        raise UsageError(f"{wanted!r} is not a device facerec trains on.", hint="Use auto, cpu, cuda or mps.")
+        raise UsageError(f"{name!r} is not a device facerec trains on.", hint="Use auto, cpu, cuda or mps.")
     return device
 
 
@@ -140,8 +140,8 @@ def number_format(precision: str, device: torch.device) -> torch.dtype:
     Without hardware for it bfloat16 makes a CPU several times slower, so a CPU never gets it unasked.
     """
     if precision == "auto":
-        able = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-        return torch.bfloat16 if able else torch.float32
+        capable = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+        return torch.bfloat16 if capable else torch.float32
     if precision == "fp16" and device.type == "cpu":
         raise UsageError("fp16 needs a GPU.", hint="Use --precision fp32 (or bf16) on a CPU.")
     return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]

@@ -1,7 +1,11 @@
-"""The optimizer, its parameter groups, clipping over processes, and its state by parameter name."""
+"""Everything that turns gradients into weights: learning rate, optimizer, clipping, fp16's scaler, EMA.
+
+The learning rate is a function of the step, so there is nothing of it to save and to restore.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -10,7 +14,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from facerec_cli.errors import UsageError
-from facerec_cli.training.config import OptimizerSettings
+from facerec_cli.training.config import OptimizerSettings, ScheduleSettings
 from facerec_cli.training.devices import World
 
 
@@ -30,14 +34,14 @@ def build_optimizer(
     """
     groups = []
     for part, rate in (("backbone", settings.backbone_lr), ("loss", settings.head_lr)):
-        own = {name: p for name, p in parameters.items() if name.startswith(f"{part}.")}
+        trained = {name: p for name, p in parameters.items() if name.startswith(f"{part}.")}
         for decay in (True, False):
-            chosen = [
-                p for name, p in own.items() if (p.ndim >= 2 and not name.endswith("position")) == decay
+            group = [
+                p for name, p in trained.items() if (p.ndim >= 2 and not name.endswith("position")) == decay
             ]
-            if chosen:
+            if group:
                 weight_decay = settings.weight_decay if decay else 0.0
-                groups.append({"params": chosen, "weight_decay": weight_decay, "lr_factor": rate})
+                groups.append({"params": group, "weight_decay": weight_decay, "lr_factor": rate})
     if not groups:
         raise UsageError("Nothing is left to train.", hint="Freeze less.")
     # One pass over weights, gradients and moments; without it a CPU also needs a copy of all gradients.
@@ -49,6 +53,28 @@ def build_optimizer(
     )
 
 
+def schedule_factor(settings: ScheduleSettings, step: int, steps_per_epoch: int, total_steps: int) -> float:
+    """What the learning rates are multiplied with at ``step`` (0-based), 0..1.
+
+    Warm-up is linear over ``warmup`` epochs and reaches 1 with its last step; the shape then runs over what
+    is left. ``step`` multiplies with ``gamma`` at each milestone (in epochs); ``polynomial`` is
+    ``(1 - t) ** power`` as in insightface's trainer; ``cosine`` goes to 0.
+    """
+    warmup = round((settings.warmup or 0.0) * steps_per_epoch)
+    if step < warmup:
+        return (step + 1) / warmup
+    if settings.name == "step":
+        passed = sum(step >= round(m * steps_per_epoch) for m in settings.milestones)
+        return float(settings.gamma**passed)
+    # 0 at the end of the warm-up, 1 after the last step
+    done = (step - warmup) / max(total_steps - warmup, 1)
+    if settings.name == "polynomial":
+        return float((1 - done) ** settings.power)
+    if settings.name == "cosine":
+        return 0.5 * (1 + math.cos(math.pi * done))
+    return 1.0
+
+
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
     """Give every group ``rate`` times its own factor."""
     for group in optimizer.param_groups:
@@ -56,27 +82,54 @@ def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
 
 
 def clip_gradients(
-    parameters: Mapping[str, nn.Parameter], split: frozenset[str], limit: float, world: World
+    parameters: Mapping[str, nn.Parameter], sharded: frozenset[str], limit: float, world: World
 ) -> Tensor:
-    """Scale all gradients so that their common length is at most ``limit``; 0 only measures.
+    """Scale all gradients so that their common norm is at most ``limit``; 0 only measures.
 
-    Class weights are split over the processes, so their part of the length is added up over them; without
-    that each process would scale the shared network differently and the copies would drift apart.
+    Class weights are sharded over the processes, so their part of the norm is added up over them; without
+    that each process would scale the replicated network differently and the copies would drift apart.
 
     Returns:
-        The length before scaling, a scalar on the device; no wait for the GPU.
+        The norm before scaling, a scalar on the device; no wait for the GPU.
     """
-    shared = _norm(p for name, p in parameters.items() if name not in split)
-    own = _norm(p for name, p in parameters.items() if name in split)
-    squares = own.square()
-    if world.group is not None and split:
+    replicated = _norm(p for name, p in parameters.items() if name not in sharded)
+    squares = _norm(p for name, p in parameters.items() if name in sharded).square()
+    if world.group is not None and sharded:
         dist.all_reduce(squares)
-    length = (shared.square() + squares.to(shared.device)).sqrt()
+    norm = (replicated.square() + squares.to(replicated.device)).sqrt()
     if limit > 0:
-        factor = torch.clamp(limit / (length + 1e-6), max=1.0)
+        factor = torch.clamp(limit / (norm + 1e-6), max=1.0)
         grads = [p.grad for p in parameters.values() if p.grad is not None]
         torch._foreach_mul_(grads, factor)
-    return length
+    return norm
+
+
+def make_scaler(dtype: torch.dtype, world: World) -> Any:
+    """The gradient scaler of fp16; of other number formats one that does nothing."""
+    enabled = dtype == torch.float16
+    if enabled and world.group is not None:  # an overflow in one process's classes must skip the step in all
+        from torch.distributed.fsdp.sharded_grad_scaler import ShardedGradScaler
+
+        return ShardedGradScaler(world.device.type, process_group=world.group)
+    return torch.amp.GradScaler(world.device.type, enabled=enabled)
+
+
+def make_ema(backbone: nn.Module, decay: float) -> Any:
+    """The moving average of a backbone's weights and buffers (an ``AveragedModel``); None for a decay of 0.
+
+    Raises:
+        UsageError: ``decay`` is not below 1.
+    """
+    if not decay:
+        return None
+    if not decay < 1:
+        raise UsageError(
+            f"optimizer.ema = {decay} is not a decay.", hint="Use a number below 1, such as 0.999."
+        )
+    from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+    average = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+    return AveragedModel(backbone, multi_avg_fn=average, use_buffers=True)
 
 
 def state_by_name(optimizer: torch.optim.Optimizer, parameters: Mapping[str, nn.Parameter]) -> dict[str, Any]:
@@ -96,7 +149,7 @@ def load_state_by_name(
 
 
 def _copied(state: Mapping[str, Any]) -> dict[str, Any]:
-    """What was read from a checkpoint lies in its file until it is copied, and the file will be replaced."""
+    """Copies in memory: tensors of a checkpoint are mapped from its file, and the file will be replaced."""
     return {key: value.clone() if isinstance(value, Tensor) else value for key, value in state.items()}
 
 

@@ -1,21 +1,36 @@
-"""The folder of a run: made once, never one that holds another run, and one run at a time."""
+"""The folder of a run: made once, one run at a time; and what it holds beside the checkpoints.
+
+``metrics.jsonl`` holds nothing that depends on the machine's speed, so an interrupted and resumed run writes
+the same file as one that was left alone; speeds are in ``timing.jsonl``. ``recipe.toml`` is everything that
+was decided, ``curve.png`` loss and metrics over the steps.
+"""
 
 from __future__ import annotations
 
+import json
+import logging
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
+from typing import Any
 
-from facerec_cli.errors import UsageError
-from facerec_cli.files import output_error
+import tomli_w
+
+from facerec_cli.errors import MissingExtraError, UsageError
+from facerec_cli.files import atomic_write, output_error, write_file, writing
 from facerec_cli.locks import exclusive
+from facerec_cli.settings import to_tables
+from facerec_cli.training.config import Recipe
 from facerec_cli.training.devices import World
-from facerec_cli.training.records import RECIPE
-from facerec_cli.training.state import LAST
+from facerec_cli.untrusted import parse_json
 
+logger = logging.getLogger("facerec")
+
+LAST, BEST = "last.pt", "best.pt"
+RECIPE, METRICS, TIMING, CURVE = "recipe.toml", "metrics.jsonl", "timing.jsonl", "curve.png"
 _LOCK = ".lock"
-_PATIENCE = 10.0  # seconds; the readers of a killed process hold its lock until they notice
-_PATIENCE_RESTARTED = 90.0  # after a kill for certain, and nobody waits at a terminal
+_WAIT = 10.0  # seconds for the lock; the readers of a killed process hold it until they notice
+_WAIT_RESTARTED = 90.0  # after a kill for certain, and nobody waits at a terminal
 
 
 @contextmanager
@@ -44,8 +59,8 @@ def open_folder(out: str, world: World, *, resume: bool, force: bool) -> Iterato
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{out} is a file.", hint="Choose another --out.")
     world.barrier()  # all have looked before one writes
-    patience = _PATIENCE_RESTARTED if world.restarted else _PATIENCE
-    with _alone(folder, patience) if world.first else nullcontext():
+    patience = _WAIT_RESTARTED if world.restarted else _WAIT
+    with _locked(folder, patience) if world.first else nullcontext():
         if world.first and force and not resume:
             for old in [*folder.glob("*.pt"), *folder.glob("*.jsonl")]:
                 old.unlink()
@@ -54,7 +69,7 @@ def open_folder(out: str, world: World, *, resume: bool, force: bool) -> Iterato
 
 
 @contextmanager
-def _alone(folder: Path, patience: float) -> Iterator[None]:
+def _locked(folder: Path, patience: float) -> Iterator[None]:
     """Make ``folder`` and hold its lock, which the system takes back however this process ends."""
     with ExitStack() as stack:
         try:
@@ -66,3 +81,116 @@ def _alone(folder: Path, patience: float) -> Iterator[None]:
         except OSError as fault:
             raise output_error(folder, fault, hint="Choose another --out.") from fault
         yield
+
+
+class RunFolder:
+    """The files of one run beside its checkpoints; nothing is made before :meth:`begin`.
+
+    Args:
+        path: The folder.
+        writes: Whether this process writes; of several only the first does.
+
+    Attributes:
+        last: Checkpoint that the run can go on from.
+        best: Checkpoint of the best network so far.
+    """
+
+    def __init__(self, path: Path, *, writes: bool) -> None:
+        self.path, self.writes = path, writes
+        self.last, self.best = path / LAST, path / BEST
+        self._board: Any = None
+
+    def begin(self, recipe: Recipe, offset: int) -> None:
+        """Write the recipe, and cut what an interrupted run wrote after its last checkpoint.
+
+        Args:
+            recipe: Everything decided; ``run.tensorboard`` has metrics written for TensorBoard too.
+            offset: Bytes of the metrics that belong to the steps done.
+
+        Raises:
+            MissingExtraError: TensorBoard is asked for and not installed.
+            OutputError: The folder cannot be written.
+        """
+        if not self.writes:
+            return
+        if recipe.run.tensorboard and self._board is None:
+            try:
+                from torch.utils.tensorboard import SummaryWriter
+            except ImportError as fault:
+                raise MissingExtraError(
+                    "tensorboard", extra="tensorboard", purpose="run.tensorboard"
+                ) from fault
+            self._board = SummaryWriter(str(self.path / "tensorboard"))
+        write_file(self.path / RECIPE, tomli_w.dumps(to_tables(recipe)).encode())
+        with writing(self.path / METRICS), (self.path / METRICS).open("ab") as file:
+            file.truncate(min(offset, file.tell()))  # cutting beyond the end would append zeros
+
+    def metrics(self, record: dict[str, Any]) -> int:
+        """Append one record; returns the length of the file."""
+        if not self.writes:
+            return 0
+        length = self._append(METRICS, record)
+        if self._board is not None:
+            for key, value in record.items():
+                if isinstance(value, float) and key != "lr":
+                    self._board.add_scalar(key, value, record["step"])
+        return length
+
+    def timing(self, record: dict[str, Any]) -> None:
+        """Append one record of speeds."""
+        if self.writes:
+            self._append(TIMING, record)
+
+    def close(self) -> None:
+        """Finish what TensorBoard buffers."""
+        if self._board is not None:
+            self._board.close()
+
+    def _append(self, name: str, record: dict[str, Any]) -> int:
+        path = self.path / name
+        with writing(path), path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(record) + "\n")
+            file.flush()
+            return file.tell()
+
+
+def read_metrics(out: Path) -> list[dict[str, Any]]:
+    """All records of a run."""
+    path = out / METRICS
+    records = []
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else ():
+        with suppress(ValueError):  # a line that a killed run half wrote, or a damaged one
+            records.append(parse_json(line))
+    return [record for record in records if isinstance(record, dict)]
+
+
+def draw_curve(out: Path) -> Path | None:
+    """Draw loss and metrics of the evaluation sets over the steps; None where matplotlib is not installed."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        logger.warning("no curve is drawn: matplotlib is not installed (pip install 'facerec-cli[report]')")
+        return None
+    records = read_metrics(out)
+    steps = [r for r in records if "loss" in r]
+    checks = [r for r in records if "loss" not in r]
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    left = figure.subplots()
+    left.plot([r["step"] for r in steps], [r["loss"] for r in steps], color="tab:blue", label="loss")
+    left.set_xlabel("step")
+    left.set_ylabel("loss", color="tab:blue")
+    names = [key for key in (checks[-1] if checks else {}) if key.endswith("accuracy") or "/tar@" in key]
+    if names:
+        right = left.twinx()
+        for name in names:
+            measured = [r for r in checks if name in r]
+            steps_of, values = [r["step"] for r in measured], [r[name] for r in measured]
+            right.plot(steps_of, values, "o--", markersize=3, label=name)
+        right.set_ylim(0, 1.02)
+        right.legend(loc="center right", fontsize=8)
+    left.set_title(out.name)
+    left.grid(alpha=0.3)
+    path = out / CURVE
+    with atomic_write(path) as stream:
+        figure.savefig(stream, dpi=120, format="png")
+    return path

@@ -18,9 +18,8 @@ from facerec_cli.settings import to_tables
 from facerec_cli.training import checkpoint
 from facerec_cli.training.devices import World
 from facerec_cli.training.optimizer import load_state_by_name, state_by_name
-from facerec_cli.training.setup import Parts
+from facerec_cli.training.run import Run
 
-LAST, BEST = "last.pt", "best.pt"
 # What may differ between a run and its continuation without changing what is learnt.
 _MAY_CHANGE = frozenset(
     f"{table}.{key}"
@@ -36,7 +35,7 @@ _MAY_CHANGE = frozenset(
 
 
 @dataclass(slots=True)
-class Progress:
+class TrainingState:
     """How far a run has come.
 
     Attributes:
@@ -77,94 +76,99 @@ class Progress:
         return means
 
 
-def save_last(parts: Parts, progress: Progress, out: Path, world: World) -> Path:
+def save_last(run: Run, state: TrainingState) -> Path:
     """Write everything that a bit-exact continuation needs; a collective.
 
     Raises:
         OutputError: It cannot be written; the previous checkpoint is kept.
     """
-    share_buffers(parts, world)
-    state = parts.loss.state_dict()
-    split = parts.loss.sharded_names()
-    optimizer = state_by_name(parts.optimizer, parts.parameters)
-    own = {
-        "loss": {name: value for name, value in state.items() if name in split},
-        "optimizer": {name: value for name, value in optimizer.items() if name in parts.split},
+    share_buffers(run)
+    model, world, path = run.model, run.world, run.folder.last
+    loss = model.loss.state_dict()
+    sharded = model.loss.sharded_names()
+    optimizer = state_by_name(run.optimization.optimizer, run.optimization.parameters)
+    shard = {
+        "loss": {name: value for name, value in loss.items() if name in sharded},
+        "optimizer": {name: value for name, value in optimizer.items() if name in run.optimization.sharded},
     }
-    ranks: list[Any] = [own]
+    ranks: list[Any] = [shard]
     if world.group is not None:
-        ranks = [f"last-{progress.step:08d}.rank-{rank}.pt" for rank in range(world.size)]
-        checkpoint.write(out / ranks[world.rank], {**checkpoint.header(__version__), **own})
-        world.barrier()  # last.pt may name the parts only once all are there
+        ranks = [f"last-{state.step:08d}.rank-{rank}.pt" for rank in range(world.size)]
+        checkpoint.write(path.parent / ranks[world.rank], {**checkpoint.header(__version__), **shard})
+        world.barrier()  # last.pt may name the shards only once all are there
     if world.first:
-        document = _describe(parts, progress) | {
-            "ema": None if parts.average is None else parts.average.module.state_dict(),
-            "optimizer": {name: value for name, value in optimizer.items() if name not in parts.split},
-            "average_count": None if parts.average is None else parts.average.n_averaged,
-            "scaler": parts.scaler.state_dict(),
+        document = _describe(run, state) | {
+            "ema": None if model.ema is None else model.ema.module.state_dict(),
+            "optimizer": {name: v for name, v in optimizer.items() if name not in run.optimization.sharded},
+            "average_count": None if model.ema is None else model.ema.n_averaged,
+            "scaler": run.optimization.scaler.state_dict(),
             "ranks": ranks,
         }
-        document["loss"] |= {"state": {name: value for name, value in state.items() if name not in split}}
-        checkpoint.write(out / LAST, document)
-        for old in out.glob("last-*.rank-*.pt"):
+        document["loss"] |= {"state": {name: value for name, value in loss.items() if name not in sharded}}
+        checkpoint.write(path, document)
+        for old in path.parent.glob("last-*.rank-*.pt"):
             if old.name not in ranks:
                 old.unlink(missing_ok=True)
     world.barrier()
-    return out / LAST
+    return path
 
 
-def save_best(parts: Parts, progress: Progress, out: Path, world: World) -> Path:
-    """Write the network alone, averaged where there is an average."""
-    if world.first:
-        document = _describe(parts, progress)
-        if parts.average is not None:
-            document["ema"] = parts.average.module.state_dict()
-        checkpoint.write(out / BEST, document)
-    return out / BEST
-
-
-def restore(parts: Parts, path: Path, world: World) -> Progress:
-    """Put a run back to where ``path`` (its ``last.pt``) was written.
+def save_best(run: Run, state: TrainingState) -> None:
+    """Write the backbone alone, and its EMA where there is one.
 
     Raises:
-        ModelError: It belongs to another run: other loss, network, data or settings.
+        OutputError: It cannot be written; the previous checkpoint is kept.
     """
+    if run.world.first:
+        document = _describe(run, state)
+        if run.model.ema is not None:
+            document["ema"] = run.model.ema.module.state_dict()
+        checkpoint.write(run.folder.best, document)
+
+
+def restore(run: Run) -> TrainingState:
+    """Put a run back to where its ``last.pt`` was written.
+
+    Raises:
+        ModelError: It belongs to another run: other loss, backbone, data or settings.
+    """
+    path, model, world = run.folder.last, run.model, run.world
     document = checkpoint.read(path)
     if "ranks" not in document:
         raise ModelError(
             f"{path} holds the network alone.", hint="Resume from last.pt, or use it with --init."
         )
-    _require_same(document, parts, path)
-    device = world.device
-    parts.backbone.load_state_dict(document["backbone"]["state"])
-    if parts.average is not None:
-        parts.average.module.load_state_dict(document["ema"])
-        parts.average.n_averaged.copy_(document["average_count"])
-    pieces = [
-        checkpoint.read(path.parent / piece) if isinstance(piece, str) else piece
-        for piece in document["ranks"]
+    _require_same(document, run, path)
+    model.backbone.load_state_dict(document["backbone"]["state"])
+    if model.ema is not None:
+        model.ema.module.load_state_dict(document["ema"])
+        model.ema.n_averaged.copy_(document["average_count"])
+    shards = [
+        checkpoint.read(path.parent / shard) if isinstance(shard, str) else shard
+        for shard in document["ranks"]
     ]
-    share = {name: _rows(value, world) for name, value in _split_tensors(parts).items()}
+    sharded = model.loss.sharded_names()
+    rows = {name: _rows(v, world) for name, v in model.loss.state_dict().items() if name in sharded}
 
-    def own(name: str, parts_of_tensor: list[Tensor]) -> Tensor:
-        start, count = share[name]
-        return _slice(parts_of_tensor, start, count, path)
+    def mine(name: str, tensors: list[Tensor]) -> Tensor:
+        return _slice(tensors, *rows[name], path)
 
-    loss = {name: own(name, [p["loss"][name] for p in pieces]) for name in parts.loss.sharded_names()}
-    parts.loss.load_state_dict(document["loss"]["state"] | loss)
+    loss = {name: mine(name, [shard["loss"][name] for shard in shards]) for name in sharded}
+    model.loss.load_state_dict(document["loss"]["state"] | loss)
     optimizer = dict(document["optimizer"])
-    for name in pieces[0]["optimizer"]:
-        rows = len(pieces[0]["loss"][name.removeprefix("loss.")])
+    for name, moments in shards[0]["optimizer"].items():
+        weight = name.removeprefix("loss.")
+        count = len(shards[0]["loss"][weight])
         optimizer[name] = {
-            key: own(name.removeprefix("loss."), [p["optimizer"][name][key] for p in pieces])
-            if isinstance(value, Tensor) and value.ndim and len(value) == rows
+            key: mine(weight, [shard["optimizer"][name][key] for shard in shards])
+            if isinstance(value, Tensor) and value.ndim and len(value) == count
             else value
-            for key, value in pieces[0]["optimizer"][name].items()
+            for key, value in moments.items()
         }
-    load_state_by_name(parts.optimizer, parts.parameters, optimizer)
-    parts.scaler.load_state_dict(document["scaler"])
+    load_state_by_name(run.optimization.optimizer, run.optimization.parameters, optimizer)
+    run.optimization.scaler.load_state_dict(document["scaler"])
     saved = document["progress"]
-    return Progress(
+    return TrainingState(
         step=saved["step"],
         best=saved["best"],
         first=saved["first"],
@@ -172,59 +176,58 @@ def restore(parts: Parts, path: Path, world: World) -> Progress:
         offset=saved["offset"],
         lr_scale=saved["lr_scale"],
         rollbacks=saved["rollbacks"],
-        sums={name: value.clone().to(device) for name, value in saved["sums"].items()},
+        sums={name: value.clone().to(world.device) for name, value in saved["sums"].items()},
         counts=dict(saved["counts"]),
     )
 
 
-def share_buffers(parts: Parts, world: World) -> None:
+def share_buffers(run: Run) -> None:
     """Give all processes the first one's batch statistics, so that they evaluate and save one network."""
-    if world.group is not None:
-        averaged = () if parts.average is None else parts.average.module.buffers()
-        for buffer in (*parts.backbone.buffers(), *averaged):
+    if run.world.group is not None:
+        averaged = () if run.model.ema is None else run.model.ema.module.buffers()
+        for buffer in (*run.model.backbone.buffers(), *averaged):
             dist.broadcast(buffer, 0)
 
 
-def is_finite(parts: Parts, progress: Progress) -> bool:
+def is_finite(run: Run, state: TrainingState) -> bool:
     """Whether a checkpoint would hold finite numbers only, BN statistics and prototypes, too."""
-    state = (*parts.backbone.state_dict().values(), *parts.loss.state_dict().values())
-    found = [t.isfinite().all().cpu() for t in (*progress.sums.values(), *state) if t.is_floating_point()]
-    return bool(torch.stack(found).all())
+    modules = (*run.model.backbone.state_dict().values(), *run.model.loss.state_dict().values())
+    finite = [t.isfinite().all().cpu() for t in (*state.sums.values(), *modules) if t.is_floating_point()]
+    return bool(torch.stack(finite).all())
 
 
-def _describe(parts: Parts, progress: Progress) -> dict[str, Any]:
-    recipe = parts.recipe
+def _describe(run: Run, state: TrainingState) -> dict[str, Any]:
+    recipe, dataset = run.recipe, run.data.dataset
     backbone = recipe.backbone
     return checkpoint.header(__version__) | {
-        "backbone": checkpoint.describe_backbone(backbone.name or "", backbone.settings, parts.backbone),
-        "loss": {"name": recipe.loss.name, "classes": parts.loss.num_classes},
+        "backbone": checkpoint.describe_backbone(backbone.name or "", backbone.settings, run.model.backbone),
+        "loss": {"name": recipe.loss.name, "classes": run.model.loss.num_classes},
         "recipe": to_tables(recipe),
-        "data": {
-            "name": recipe.data.path,
-            "classes": parts.dataset.num_classes,
-            "images": len(parts.dataset),
-        },
+        "data": {"name": recipe.data.path, "classes": dataset.num_classes, "images": len(dataset)},
         "progress": {
-            "epoch": progress.step // parts.plan.steps_per_epoch,
-            "step": progress.step,
-            "best": progress.best,
-            "first": progress.first,
-            "metrics": progress.metrics,
-            "offset": progress.offset,
-            "lr_scale": progress.lr_scale,
-            "rollbacks": progress.rollbacks,
-            "sums": progress.sums,
-            "counts": progress.counts,
+            "epoch": state.step // run.optimization.steps_per_epoch,
+            "step": state.step,
+            "best": state.best,
+            "first": state.first,
+            "metrics": state.metrics,
+            "offset": state.offset,
+            "lr_scale": state.lr_scale,
+            "rollbacks": state.rollbacks,
+            "sums": state.sums,
+            "counts": state.counts,
         },
     }
 
 
-def _require_same(document: Mapping[str, Any], parts: Parts, path: Path) -> None:
+def _require_same(document: Mapping[str, Any], run: Run, path: Path) -> None:
     """Refuse a checkpoint that is not an earlier state of this very run."""
-    now = to_tables(parts.recipe)
+    now = to_tables(run.recipe)
     before = {table: document["recipe"].get(table, {}) for table in now}
     saved = document["data"]
-    counts = {"classes in the data": parts.dataset.num_classes, "images in the data": len(parts.dataset)}
+    counts = {
+        "classes in the data": run.data.dataset.num_classes,
+        "images in the data": len(run.data.dataset),
+    }
     Fingerprint({**now, **counts}, ignore=_MAY_CHANGE).require_same(
         {**before, "classes in the data": saved["classes"], "images in the data": saved["images"]},
         f"{path} is the checkpoint of another run",
@@ -233,32 +236,27 @@ def _require_same(document: Mapping[str, Any], parts: Parts, path: Path) -> None
     )
 
 
-def _split_tensors(parts: Parts) -> dict[str, Tensor]:
-    split = parts.loss.sharded_names()
-    return {name: value for name, value in parts.loss.state_dict().items() if name in split}
-
-
-def _rows(own: Tensor, world: World) -> tuple[int, int]:
+def _rows(shard: Tensor, world: World) -> tuple[int, int]:
     """Where this process's rows start among all, and how many they are."""
     if world.group is None:
-        return 0, len(own)
+        return 0, len(shard)
     counts = [torch.zeros(1, dtype=torch.int64, device=world.device) for _ in range(world.size)]
-    dist.all_gather(counts, torch.tensor([len(own)], device=world.device))
+    dist.all_gather(counts, torch.tensor([len(shard)], device=world.device))
     numbers = [int(count) for count in counts]
     return sum(numbers[: world.rank]), numbers[world.rank]
 
 
-def _slice(pieces: list[Tensor], start: int, count: int, path: Path) -> Tensor:
-    """Rows start .. start + count of the pieces laid end to end; only those are read from disk."""
-    chosen, position = [], 0
-    for piece in pieces:
-        low, high = max(start - position, 0), min(start + count - position, len(piece))
+def _slice(shards: list[Tensor], start: int, count: int, path: Path) -> Tensor:
+    """Rows start .. start + count of the shards laid end to end; only those are read from disk."""
+    pieces, position = [], 0
+    for shard in shards:
+        low, high = max(start - position, 0), min(start + count - position, len(shard))
         if low < high:
-            chosen.append(piece[low:high])
-        position += len(piece)
+            pieces.append(shard[low:high])
+        position += len(shard)
     if position < start + count:
         raise ModelError(
             f"{path}: {position} class rows are saved, {start + count} are needed.",
             hint="Go on with the data that the run began with.",
         )
-    return torch.cat(chosen) if chosen else pieces[0][:0].clone()
+    return torch.cat(pieces) if pieces else shards[0][:0].clone()

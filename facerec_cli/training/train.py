@@ -6,26 +6,27 @@ import contextlib
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import replace
-from pathlib import Path
 
 import torch
 
 from facerec_cli.backbones.encoder import to_input
-from facerec_cli.data.loading.fetch import Batch
+from facerec_cli.data.loading.batches import Batch
 from facerec_cli.data.loading.loader import lost_reader
 from facerec_cli.errors import TrainingError
 from facerec_cli.losses.base import LossInput
+from facerec_cli.training.advice import (
+    cause_of,
+    has_lost_process,
+    is_out_of_memory,
+    make_plan,
+    out_of_memory,
+)
 from facerec_cli.training.class_means import start_classes
 from facerec_cli.training.config import Recipe
 from facerec_cli.training.devices import World, join_world
-from facerec_cli.training.diagnose import cause_of, has_lost_process, is_out_of_memory, out_of_memory
-from facerec_cli.training.distillation import target_of
 from facerec_cli.training.evaluate import best_metric, evaluate_pairs, metric_name
-from facerec_cli.training.freezing import train_mode
-from facerec_cli.training.interruption import Interruption
 from facerec_cli.training.optimizer import clip_gradients, set_rate
-from facerec_cli.training.records import Records, draw_curve
+from facerec_cli.training.processes import Interruption
 from facerec_cli.training.report import (
     Evaluated,
     Logged,
@@ -38,13 +39,12 @@ from facerec_cli.training.report import (
     telling,
     unobserved,
 )
-from facerec_cli.training.run_folder import open_folder
-from facerec_cli.training.schedule import factor
-from facerec_cli.training.setup import Parts, prepare, seed_step
+from facerec_cli.training.run import Run
+from facerec_cli.training.run_folder import LAST, draw_curve, open_folder
+from facerec_cli.training.setup import prepare, seed_step
+from facerec_cli.training.start import train_mode
 from facerec_cli.training.state import (
-    BEST,
-    LAST,
-    Progress,
+    TrainingState,
     is_finite,
     restore,
     save_best,
@@ -53,7 +53,7 @@ from facerec_cli.training.state import (
 )
 
 _ROLLBACKS = 3
-_LISTEN = 10  # steps between questions whether another process was told to stop, on GPUs
+_STOP_CHECK_EVERY = 10  # steps between questions whether another process was told to stop, on GPUs
 
 
 def plan(recipe: Recipe) -> Plan:
@@ -63,9 +63,9 @@ def plan(recipe: Recipe) -> Plan:
         FacerecError: The run could not start.
     """
     with join_world(recipe.run.device) as world:
-        parts = prepare(recipe, world)
-        next(parts.loader.epoch(0))  # the data can be read and the batch be filled
-        return parts.plan
+        run = prepare(recipe, world)
+        next(run.data.loader.epoch(0))  # the data can be read and the batch be filled
+        return make_plan(run)
 
 
 def train(
@@ -89,228 +89,247 @@ def train(
         open_folder(recipe.run.out, world, resume=resume or world.restarted, force=force) as out,
     ):
         resuming = (resume or world.restarted) and (out / LAST).exists()
-        parts: Parts | None = None
-        told = observer if world.first else unobserved
+        observer = observer if world.first else unobserved
+        run: Run | None = None
         try:
-            parts = prepare(recipe, world, weights=not resuming, observer=told)
-            progress = restore(parts, out / LAST, world) if resuming else begin(parts, told)
-            return _run(parts, progress, out, world, interruption, told)
+            run = prepare(recipe, world, weights=not resuming, observer=observer)
+            state = restore(run) if resuming else begin(run, observer)
+            return _train(run, state, interruption, observer)
         except (RuntimeError, MemoryError) as fault:
-            if world.group is not None and has_lost_process(fault):
-                raise TrainingError(
-                    "Another process of this run has ended, so this one cannot go on.",
-                    hint="Its own message says why. --resume goes on from the last checkpoint.",
-                ) from fault
-            if lost := lost_reader(fault):
-                raise lost from fault
-            if not is_out_of_memory(fault):
-                raise
-            now = recipe if parts is None else parts.recipe
-            raise out_of_memory(now, 0 if parts is None else parts.dataset.num_classes, fault) from fault
+            if error := _explained(fault, recipe, run, world):
+                raise error from fault
+            raise
 
 
-def begin(parts: Parts, observer: Observer = unobserved) -> Progress:
+def begin(run: Run, observer: Observer = unobserved) -> TrainingState:
     """The state before the first step, with the class weights where the recipe wants them to start."""
-    source = parts.recipe.loss.class_weights
+    source = run.recipe.loss.class_weights
     if source not in (None, "random"):
-        told = telling(observer, "class weights from the network of --init")
-        start_classes(parts.loss, parts.backbone, parts.dataset, source, told)
-    return Progress()
+        progress = telling(observer, "class weights from the network of --init")
+        start_classes(run.model.loss, run.model.backbone, run.data.dataset, source, progress)
+    return TrainingState()
 
 
-def _run(
-    parts: Parts,
-    progress: Progress,
-    out: Path,
-    world: World,
-    interruption: Interruption,
-    observer: Observer,
-) -> Outcome:
-    recipe, per_epoch, steps = parts.recipe, parts.plan.steps_per_epoch, parts.plan.steps
-    began = time.monotonic()
-    records = Records(out, writes=world.first, tensorboard=recipe.run.tensorboard)
-    records.start(recipe, progress.offset)
-    observer(replace(parts.plan, start_step=progress.step))
+def _train(run: Run, state: TrainingState, interruption: Interruption, observer: Observer) -> Outcome:
+    """From the first evaluation to the last checkpoint."""
+    recipe, folder, clock = run.recipe, run.folder, _Clock()
+    folder.begin(recipe, state.offset)
+    observer(make_plan(run, start_step=state.step))
     if recipe.run.deterministic:
         torch.use_deterministic_algorithms(True)
-
-    if progress.step == 0 and parts.sets:  # what the run starts from
-        progress.first = _evaluate(parts, progress, out, world, records, observer)
-
-    clock, clocked = time.monotonic(), progress.step
-    while progress.step < steps:
-        epoch, start = divmod(progress.step, per_epoch)
-        train_mode(parts.backbone, recipe)
-        batches = parts.loader.epoch(epoch, start=start * recipe.optimizer.accumulate)
-        with contextlib.closing(batches):  # type: ignore[type-var]
-            for _ in range(start, min(per_epoch, start + steps - progress.step)):
-                rate = (recipe.optimizer.lr or 0.0) * progress.lr_scale
-                rate *= factor(recipe.schedule, progress.step, per_epoch, steps)
-                last_batch = _step(parts, progress, batches, epoch, rate, world)
-                progress.step += 1
-
-                if progress.step % (recipe.run.log_every or 1) == 0 or progress.step == steps:
-                    values = progress.means()
-                    if not all(math.isfinite(value) for value in values.values()):
-                        progress = _not_finite(parts, progress, last_batch, rate, out, world, observer)
-                        records.start(recipe, progress.offset)
-                        break
-                    record = {"step": progress.step, "epoch": epoch, "lr": rate, **values}
-                    progress.offset = records.metrics(record)
-                    now = time.monotonic()
-                    rows = (recipe.run.batch_size or 0) * recipe.optimizer.accumulate
-                    speed = (progress.step - clocked) * rows / max(now - clock, 1e-9)
-                    clock, clocked = now, progress.step
-                    memory = torch.cuda.max_memory_allocated() if world.device.type == "cuda" else None
-                    logged = Logged(epoch, progress.step, rate, values, speed, now - began, memory)
-                    records.timing(
-                        {"step": logged.step, "images_per_second": speed, "seconds": logged.seconds}
-                    )
-                    observer(logged)
-
-                epoch_done = progress.step % per_epoch == 0 or progress.step == steps
-                every = recipe.run.checkpoint_every
-                due = epoch_done or (every > 0 and progress.step % every == 0)
-                stop = progress.step < steps and _must_stop(interruption, progress, world)
-                if (due or stop) and world.any(not is_finite(parts, progress)):
-                    progress = _not_finite(parts, progress, last_batch, rate, out, world, observer)
-                    records.start(recipe, progress.offset)
-                    break
-                if (
-                    epoch_done
-                    and parts.sets
-                    and ((epoch + 1) % recipe.evaluate.every == 0 or progress.step == steps)
-                ):
-                    _evaluate(parts, progress, out, world, records, observer)
-                    clock, clocked = time.monotonic(), progress.step
-                if due or stop:
-                    saved = _save(parts, progress, out, world, observer)
-                if stop:
-                    raise KeyboardInterrupt(
-                        f"stopped after step {progress.step} of {steps}, saved in {saved}; "
-                        f"go on with: facerec train --resume --out {out}"
-                    )
-
-    if not parts.sets:  # nothing has judged the network, so the last one is the one to export
-        share_buffers(parts, world)
-        save_best(parts, progress, out, world)
-    records.close()
-    curve = draw_curve(out) if world.first else None
+    if state.step == 0 and run.data.evaluation_sets:  # what the run starts from
+        state.first = _evaluate(run, state, observer)
+    state = _steps(run, state, clock, interruption, observer)
+    if not run.data.evaluation_sets:  # nothing has judged the model, so the last one is the one to export
+        share_buffers(run)
+        save_best(run, state)
+    folder.close()
     return Outcome(
-        out=out,
-        checkpoint=out / BEST,
-        steps=progress.step,
-        best=progress.best,
-        best_name=metric_name(recipe.evaluate.best, progress.metrics),
-        first=progress.first,
-        last=progress.metrics,
-        curve=curve,
-        seconds=time.monotonic() - began,
-        broken=len(parts.loader.broken),
+        out=folder.path,
+        checkpoint=folder.best,
+        steps=state.step,
+        best=state.best,
+        best_name=metric_name(recipe.evaluate.best, state.metrics),
+        first=state.first,
+        last=state.metrics,
+        curve=draw_curve(folder.path) if run.world.first else None,
+        seconds=clock.seconds,
+        broken=len(run.data.loader.broken),
     )
 
 
-def _step(
-    parts: Parts, progress: Progress, batches: Iterator[Batch], epoch: int, rate: float, world: World
-) -> Batch:
+def _steps(
+    run: Run, state: TrainingState, clock: _Clock, interruption: Interruption, observer: Observer
+) -> TrainingState:
+    """All steps that are left, with what is due after each: a record, an evaluation, a checkpoint."""
+    recipe, steps, per_epoch = run.recipe, run.optimization.steps, run.optimization.steps_per_epoch
+    clock.restart(state.step)
+    while state.step < steps:
+        epoch, start = divmod(state.step, per_epoch)
+        train_mode(run.model.backbone, recipe)
+        batches = run.data.loader.epoch(epoch, start=start * recipe.optimizer.accumulate)
+        with contextlib.closing(batches):  # type: ignore[type-var]
+            for _ in range(start, min(per_epoch, start + steps - state.step)):
+                rate = run.learning_rate(state.step) * state.lr_scale
+                batch = _step(run, state, batches, epoch, rate)
+                state.step += 1
+
+                finite = True
+                if state.step % (recipe.run.log_every or 1) == 0 or state.step == steps:
+                    finite = _log(run, state, epoch, rate, clock, observer)
+                epoch_done = state.step % per_epoch == 0 or state.step == steps
+                every = recipe.run.checkpoint_every
+                save_due = epoch_done or (every > 0 and state.step % every == 0)
+                stop = finite and state.step < steps and _must_stop(interruption, state, run.world)
+                if finite and (save_due or stop):
+                    finite = not run.world.any(not is_finite(run, state))
+                if not finite:
+                    state = _roll_back(run, state, batch, rate, observer)
+                    clock.restart(state.step)
+                    break
+                evaluate_due = (epoch + 1) % recipe.evaluate.every == 0 or state.step == steps
+                if epoch_done and evaluate_due and run.data.evaluation_sets:
+                    _evaluate(run, state, observer)
+                    clock.restart(state.step)
+                if save_due or stop:
+                    observer(Saved(save_last(run, state), state.step))
+                if stop:
+                    raise KeyboardInterrupt(
+                        f"stopped after step {state.step} of {steps}, saved in {run.folder.last}; "
+                        f"go on with: facerec train --resume --out {run.folder.path}"
+                    )
+    return state
+
+
+def _step(run: Run, state: TrainingState, batches: Iterator[Batch], epoch: int, rate: float) -> Batch:
     """Forward, backward, clip, step. Nothing here waits for the GPU, except fp16's scaler."""
-    recipe = parts.recipe
-    seed_step(recipe.run.seed, world.rank, progress.step)
-    set_rate(parts.optimizer, rate)
-    for part in range(recipe.optimizer.accumulate):
+    recipe, world, model, optimization = run.recipe, run.world, run.model, run.optimization
+    accumulate = recipe.optimizer.accumulate
+    seed_step(recipe.run.seed, world.rank, state.step)
+    set_rate(optimization.optimizer, rate)
+    for part in range(accumulate):
         batch = next(batches)
         images = to_input(
             batch.images.to(world.device, non_blocking=True),
-            parts.backbone.preprocessing,
+            model.backbone.preprocessing,
             channels_last=recipe.run.channels_last,
         )
-        final = part + 1 == recipe.optimizer.accumulate
-        alone = final or not isinstance(parts.network, torch.nn.parallel.DistributedDataParallel)
-        with contextlib.nullcontext() if alone else parts.network.no_sync():  # type: ignore[operator]
-            with torch.autocast(world.device.type, parts.dtype, enabled=parts.dtype != torch.float32):
-                embeddings, feature_map = parts.network(images)
-            target = target_of(parts.teacher, batch, world, parts.dtype)
+        with _gradients_averaged(model.network, part + 1 == accumulate):
+            embeddings, feature_map = model.embed(images)
             given = LossInput(
                 embeddings,
                 batch.labels,
-                feature_map if parts.loss.needs_feature_map else None,
+                feature_map if model.loss.needs_feature_map else None,
                 branch=batch.branch,
                 pair=batch.pair,
-                target=target,
+                target=model.target(batch.clean),
                 epoch=epoch,
-                step=progress.step * recipe.optimizer.accumulate + part,
+                step=state.step * accumulate + part,
             )
-            loss, terms = parts.loss(given)
-            if parts.distill is not None:
-                pull, _ = parts.distill(given)
-                loss, terms = loss + recipe.loss.distill * pull, {**terms, "distill": pull.detach()}
-            parts.scaler.scale(loss / recipe.optimizer.accumulate).backward()
-        progress.note({"loss": loss, **terms})
-    parts.scaler.unscale_(parts.optimizer)
-    length = clip_gradients(parts.parameters, parts.split, recipe.optimizer.clip, world)
-    if not parts.scaler.is_enabled():  # fp16 overflows now and then, and its scaler skips those steps
-        progress.note({"grad_norm": length})
-    parts.scaler.step(parts.optimizer)
-    parts.scaler.update()
-    parts.optimizer.zero_grad(set_to_none=True)
-    if parts.average is not None:
-        parts.average.update_parameters(parts.backbone)
+            loss, terms = model.loss(given)
+            if model.distill is not None:
+                distill, _ = model.distill(given)
+                loss, terms = loss + recipe.loss.distill * distill, {**terms, "distill": distill.detach()}
+            optimization.scaler.scale(loss / accumulate).backward()
+        state.note({"loss": loss, **terms})
+    optimization.scaler.unscale_(optimization.optimizer)
+    norm = clip_gradients(optimization.parameters, optimization.sharded, recipe.optimizer.clip, world)
+    if not optimization.scaler.is_enabled():  # fp16 overflows now and then, and its scaler skips those steps
+        state.note({"grad_norm": norm})
+    optimization.scaler.step(optimization.optimizer)
+    optimization.scaler.update()
+    optimization.optimizer.zero_grad(set_to_none=True)
+    if model.ema is not None:
+        model.ema.update_parameters(model.backbone)
     return batch
 
 
-def _evaluate(
-    parts: Parts, progress: Progress, out: Path, world: World, records: Records, observer: Observer
-) -> dict[str, float]:
-    """Measure the pair sets; keep the network if it is the best so far."""
-    share_buffers(parts, world)
-    network = parts.backbone if parts.average is None else parts.average.module
-    what = f"judging after epoch {1 + (progress.step - 1) // parts.plan.steps_per_epoch}"
+def _gradients_averaged(network: torch.nn.Module, last: bool) -> contextlib.AbstractContextManager[None]:
+    """Average gradients over the processes in the backward of a step's last batch only."""
+    if last or not isinstance(network, torch.nn.parallel.DistributedDataParallel):
+        return contextlib.nullcontext()
+    return network.no_sync()
+
+
+class _Clock:
+    """Seconds since it was made, and steps per second since it was read or restarted last."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self.restart(0)
+
+    @property
+    def seconds(self) -> float:
+        """Since it was made."""
+        return time.monotonic() - self._began
+
+    def restart(self, step: int) -> None:
+        """Count from ``step`` and now on."""
+        self._since, self._step = time.monotonic(), step
+
+    def steps_per_second(self, step: int) -> float:
+        """Up to ``step`` and now; counts from there on."""
+        since, before = self._since, self._step
+        self.restart(step)
+        return (step - before) / max(self._since - since, 1e-9)
+
+
+def _log(run: Run, state: TrainingState, epoch: int, rate: float, clock: _Clock, observer: Observer) -> bool:
+    """Record the means since the last record; False, and no record, where one of them is not finite."""
+    recipe, device = run.recipe, run.world.device
+    values = state.means()
+    if not all(math.isfinite(value) for value in values.values()):
+        return False
+    state.offset = run.folder.metrics({"step": state.step, "epoch": epoch, "lr": rate, **values})
+    photos = (recipe.run.batch_size or 0) * recipe.optimizer.accumulate  # of a step
+    speed, seconds = clock.steps_per_second(state.step) * photos, clock.seconds
+    run.folder.timing({"step": state.step, "images_per_second": speed, "seconds": seconds})
+    memory = torch.cuda.max_memory_allocated() if device.type == "cuda" else None
+    observer(Logged(epoch, state.step, rate, values, speed, seconds, memory))
+    return True
+
+
+def _evaluate(run: Run, state: TrainingState, observer: Observer) -> dict[str, float]:
+    """Measure on the evaluation sets; keep the model if it is the best so far."""
+    share_buffers(run)
+    model, sets = run.model, run.data.evaluation_sets
+    epoch = (state.step - 1) // run.optimization.steps_per_epoch if state.step else 0
     metrics = evaluate_pairs(
-        network,
-        parts.sets,
-        world,
-        flip=parts.recipe.evaluate.flip,
-        dtype=parts.dtype,
-        progress=telling(observer, what if progress.step else "judging before training"),
+        model.backbone if model.ema is None else model.ema.module,
+        sets,
+        run.world,
+        flip=run.recipe.evaluate.flip,
+        dtype=model.dtype,
+        progress=telling(
+            observer, f"judging after epoch {1 + epoch}" if state.step else "judging before training"
+        ),
     )
-    score = best_metric(parts.recipe.evaluate.best, parts.sets, metrics)
-    best = progress.step > 0 and (progress.best is None or score > progress.best)
-    progress.metrics = metrics
-    epoch = (progress.step - 1) // parts.plan.steps_per_epoch if progress.step else 0
-    progress.offset = records.metrics({"step": progress.step, "epoch": epoch, **metrics})
+    score = best_metric(run.recipe.evaluate.best, sets, metrics)
+    best = state.step > 0 and (state.best is None or score > state.best)
+    state.metrics = metrics
+    state.offset = run.folder.metrics({"step": state.step, "epoch": epoch, **metrics})
     if best:
-        progress.best = score
-        save_best(parts, progress, out, world)
-    observer(Evaluated(epoch, progress.step, metrics, best))
+        state.best = score
+        save_best(run, state)
+    observer(Evaluated(epoch, state.step, metrics, best))
     return metrics
 
 
-def _save(parts: Parts, progress: Progress, out: Path, world: World, observer: Observer) -> Path:
-    """Write ``last.pt``."""
-    path = save_last(parts, progress, out, world)
-    observer(Saved(path, progress.step))
-    return path
-
-
-def _not_finite(
-    parts: Parts, progress: Progress, batch: Batch, rate: float, out: Path, world: World, observer: Observer
-) -> Progress:
+def _roll_back(
+    run: Run, state: TrainingState, batch: Batch, rate: float, observer: Observer
+) -> TrainingState:
     """Go back to the last checkpoint with half the rate, or stop with the cause."""
-    cause, advice = cause_of(parts, batch.images, rate)
-    last = out / LAST
-    if parts.recipe.run.on_nan == "rollback" and last.exists() and progress.rollbacks < _ROLLBACKS:
-        again = progress.rollbacks + 1
-        progress = restore(parts, last, world)
-        progress.rollbacks = again
-        progress.lr_scale = 0.5**again
-        observer(RolledBack(progress.step, cause, progress.lr_scale))
-        return progress
+    cause, advice = cause_of(run, batch.images, rate)
+    last = run.folder.last
+    if run.recipe.run.on_nan == "rollback" and last.exists() and state.rollbacks < _ROLLBACKS:
+        rollbacks = state.rollbacks + 1
+        state = restore(run)
+        state.rollbacks = rollbacks
+        state.lr_scale = 0.5**rollbacks
+        observer(RolledBack(state.step, cause, state.lr_scale))
+        run.folder.begin(run.recipe, state.offset)
+        return state
     kept = f"The last finite state is kept in {last}." if last.exists() else "There is no checkpoint yet."
-    raise TrainingError(f"The loss is not finite at step {progress.step}: {cause}.", hint=f"{advice} {kept}")
+    raise TrainingError(f"The loss is not finite at step {state.step}: {cause}.", hint=f"{advice} {kept}")
 
 
-def _must_stop(interruption: Interruption, progress: Progress, world: World) -> bool:
+def _must_stop(interruption: Interruption, state: TrainingState, world: World) -> bool:
     """Whether any process was told to stop; asked seldom on GPUs, where the answer costs a wait."""
-    if world.group is not None and world.device.type == "cuda" and progress.step % _LISTEN:
+    if world.group is not None and world.device.type == "cuda" and state.step % _STOP_CHECK_EVERY:
         return False
-    return world.any(interruption.wanted)
+    return world.any(interruption.requested)
+
+
+def _explained(fault: Exception, recipe: Recipe, run: Run | None, world: World) -> TrainingError | None:
+    """The error that tells the user what ``fault`` means; None where that is not known."""
+    if world.group is not None and has_lost_process(fault):
+        return TrainingError(
+            "Another process of this run has ended, so this one cannot go on.",
+            hint="Its own message says why. --resume goes on from the last checkpoint.",
+        )
+    if lost := lost_reader(fault):
+        return lost
+    if not is_out_of_memory(fault):
+        return None
+    decided, classes = (recipe, 0) if run is None else (run.recipe, run.data.dataset.num_classes)
+    return out_of_memory(decided, classes, fault)

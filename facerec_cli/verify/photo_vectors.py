@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from facerec_cli.embed import EmbedOptions, PhotoResult, embed_photos
 from facerec_cli.embeddings.cache import EmbeddingCache, Entry, content_key
+from facerec_cli.embeddings.table import ModelInfo
 from facerec_cli.errors import ModelError
 from facerec_cli.faces import Face, FaceModel
 from facerec_cli.images import ImageError, open_photo, read_image
@@ -20,15 +21,6 @@ from facerec_cli.progress import Progress, silent
 from facerec_cli.wording import counted
 
 _CHUNK = 1024  # photos between two writes to the cache
-
-
-@dataclass(frozen=True, slots=True)
-class ModelInfo:
-    """Which model made the vectors; all empty where nobody knows."""
-
-    name: str = ""
-    sha256: str = ""
-    provider: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,10 @@ import numpy as np
 
 from facerec_cli.embed import EmbedOptions
 from facerec_cli.embeddings.cache import EmbeddingCache, cache_path
-from facerec_cli.embeddings.vectorfile import match, read_vectors
-from facerec_cli.errors import ModelError, UsageError
+from facerec_cli.embeddings.table import open_table
+from facerec_cli.errors import UsageError
 from facerec_cli.packs.manifest import ModelPack
-from facerec_cli.packs.resolve import open_pack, pack_hash
+from facerec_cli.packs.resolve import open_pack
 from facerec_cli.pairs.pairlist import PairList
 from facerec_cli.progress import Progress
 from facerec_cli.verify.photo_vectors import PhotoVectors, embed_list
@@ -91,29 +91,22 @@ def open_embeddings(
 def _from_file(
     path: Path, names: tuple[str, ...], settings: VerifySettings, of: PairList | None
 ) -> PhotoVectors:
-    file = read_vectors(path, faces=settings.faces)
+    table = open_table(path).one_per_photo(settings.faces)
     rows = of.templates.image if of is not None and of.templates is not None else None
-    if file.photos is None and rows is not None and len(file.vectors) == len(rows):
+    if table.paths is None and rows is not None and len(table.vectors) == len(rows):
         # A row for each line of the tid_mid file, as the published scripts store them.
-        vectors = np.zeros((len(names), file.vectors.shape[1]), np.float32)
-        vectors[rows] = file.vectors
-        embeddings = PhotoVectors(vectors, np.zeros(len(names), bool), {}, file.model, file.settings)
+        vectors = np.zeros((len(names), table.vectors.shape[1]), np.float32)
+        vectors[rows] = table.vectors
+        reasons: dict[int, str] = {}
+        doubts: dict[int, str] = {}
     else:
-        embeddings = match(file, names)
+        vectors, reasons, doubts = table.match(names)
     if settings.model is not None:
-        pack = settings.model if isinstance(settings.model, ModelPack) else open_pack(settings.model)
-        digest = pack_hash(pack)
-        if not file.model.sha256:
-            raise ModelError(
-                f"{str(path)!r} does not say which model made it, so --model cannot be checked.",
-                hint="Leave --model out, or keep the .json of `facerec embed` beside the embeddings.",
-            )
-        if file.model.sha256 != digest:
-            raise ModelError(
-                f"{str(path)!r} was made with the model {file.model.name!r} ({file.model.sha256[:12]}), not "
-                f"with {pack.name!r} ({digest[:12]}).",
-                hint="Embed the photos with this model, or leave --model out.",
-            )
-    if settings.flip and not file.settings.get("flip", False):
+        table.require_model(
+            settings.model if isinstance(settings.model, ModelPack) else open_pack(settings.model)
+        )
+    if settings.flip and not table.settings.get("flip", False):
         raise UsageError(f"--flip was given, but {str(path)!r} was embedded without it or does not say.")
-    return embeddings
+    failed = np.zeros(len(names), bool)
+    failed[list(reasons)] = True
+    return PhotoVectors(vectors, failed, reasons, table.model, dict(table.settings), doubts=doubts)

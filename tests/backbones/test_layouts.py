@@ -169,7 +169,7 @@ def test_every_layout_says_its_color() -> None:
 def test_training_starts_from_them_and_turns_bgr(tmp_path):
     """The trainer feeds RGB: a network of AdaFace's sees with its first kernels turned around."""
     from facerec_cli.training.config import BackboneSettings
-    from facerec_cli.training.initial import make_backbone, open_start
+    from facerec_cli.training.start import make_backbone, open_start
 
     state = ir_state()
     torch.save({"state_dict": {f"model.{key}": value for key, value in state.items()}}, tmp_path / "ada.ckpt")

@@ -17,7 +17,7 @@ from facerec_cli.data import cache, open_dataset
 from facerec_cli.data.formats.positioned import PositionedFile
 from facerec_cli.data.formats.recordio import MAGIC_BYTES, frame, pack
 from facerec_cli.data.loading.augment import Augment
-from facerec_cli.data.loading.fetch import Fetch
+from facerec_cli.data.loading.batches import BatchBuilder
 from facerec_cli.data.loading.samplers import Shuffled
 from facerec_cli.data.tools.convert import convert
 from facerec_cli.errors import FacerecError, InputError, UsageError
@@ -213,8 +213,8 @@ def test_what_workers_get_can_be_pickled(people: Path, tmp_path: Path, kind: str
     spec = tmp_path / target[kind] if kind in target else people if kind == "folder" else "synthetic:4:4"
     dataset = open_dataset(spec)
     order = Shuffled(dataset.labels, 4)
-    fetch = Fetch(dataset, 0, 112, Augment(), ())
-    before, after = fetch[order.plan(0, 1)], pickle.loads(pickle.dumps(fetch))[order.plan(0, 1)]
+    builder = BatchBuilder(dataset, seed=0, size=112, augment=Augment(), degradations=())
+    before, after = builder[order.plan(0, 1)], pickle.loads(pickle.dumps(builder))[order.plan(0, 1)]
     assert torch.equal(before.images, after.images)
     assert torch.equal(before.labels, after.labels)
 

@@ -12,7 +12,7 @@ import pytest
 from dots import SIZE, DotModel
 
 from facerec_cli.embed import EmbedOptions, embed_to_file, job
-from facerec_cli.embeddings.dataset import ParquetFolder
+from facerec_cli.embeddings.formats.parquet_folder import ParquetShards
 from facerec_cli.errors import UsageError
 
 parquet = pytest.importorskip("pyarrow.parquet", reason="needs pyarrow: pip install 'facerec-cli[parquet]'")
@@ -30,14 +30,14 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def interrupt_at(shard: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = ParquetFolder.store
+    store = ParquetShards.store
 
-    def fail(self: ParquetFolder, index: int, content: bytes) -> None:
+    def fail(self: ParquetShards, index: int, content: bytes) -> None:
         if index == shard:
             raise KeyboardInterrupt
         store(self, index, content)
 
-    monkeypatch.setattr(ParquetFolder, "store", fail)
+    monkeypatch.setattr(ParquetShards, "store", fail)
 
 
 def test_the_shards_hold_what_the_single_file_holds(opened: DotModel, album: Album, tmp_path: Path) -> None:

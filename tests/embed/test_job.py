@@ -20,8 +20,8 @@ import pytest
 from dots import SIZE, DotModel
 
 from facerec_cli.embed import EmbedOptions, Summary, embed_to_file, job
-from facerec_cli.embeddings import writers
-from facerec_cli.embeddings.shards import Parts
+from facerec_cli.embeddings.formats import npy
+from facerec_cli.embeddings.npz_shards import NpzShards
 from facerec_cli.errors import (
     InputError,
     MissingExtraError,
@@ -158,15 +158,15 @@ def test_a_run_that_failed_half_way_goes_on_to_the_same_bytes(
     folder = album(45)
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     run_to(whole, [folder], crops=whole / "crops")
-    store = Parts.store
+    store = NpzShards.store
 
-    def interrupt(self: Parts, index: int, content: bytes) -> None:
+    def interrupt(self: NpzShards, index: int, content: bytes) -> None:
         if index == 3:
             raise KeyboardInterrupt
         store(self, index, content)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Parts, "store", interrupt)
+        patch.setattr(NpzShards, "store", interrupt)
         with pytest.raises(KeyboardInterrupt, match=r"24 of 45 photos are safe.*--resume"):
             run_to(cut, [folder], crops=cut / "crops")
     assert [path.name for path in cut.iterdir() if path.is_file()] == []
@@ -187,15 +187,15 @@ def test_a_run_that_failed_half_way_goes_on_to_the_same_bytes(
 
 def interrupted(folder: Path, out: Path, monkeypatch: pytest.MonkeyPatch, *, after: int) -> Path:
     """A run that ended after so many shards; gives the folder that it left."""
-    store = Parts.store
+    store = NpzShards.store
 
-    def interrupt(self: Parts, index: int, content: bytes) -> None:
+    def interrupt(self: NpzShards, index: int, content: bytes) -> None:
         if index == after:
             raise KeyboardInterrupt
         store(self, index, content)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Parts, "store", interrupt)
+        patch.setattr(NpzShards, "store", interrupt)
         with pytest.raises(KeyboardInterrupt):
             embed_to_file([folder], out, options=SMALL)
     return out.with_name(f"{out.name}.parts")
@@ -238,9 +238,9 @@ def test_a_damaged_shard_is_made_again(
 def test_a_shard_that_is_damaged_while_the_run_lasts_is_no_fault_of_ours(
     opened: DotModel, album: Album, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder, store = album(20), Parts.store
+    folder, store = album(20), NpzShards.store
     with monkeypatch.context() as patch:
-        patch.setattr(Parts, "store", lambda self, index, content: store(self, index, content[:300]))
+        patch.setattr(NpzShards, "store", lambda self, index, content: store(self, index, content[:300]))
         with pytest.raises(InputError, match=r"000000.npz is damaged.*Go on with --resume"):
             run_to(tmp_path / "out", [folder])
     assert run_to(tmp_path / "out", [folder], resume=True).resumed == 0
@@ -278,11 +278,11 @@ def test_resume_refuses_another_run_and_says_what_differs(
 ) -> None:
     folder, out = album(20), tmp_path / "out.npy"
 
-    def interrupt(self: Parts, index: int, content: bytes) -> None:
+    def interrupt(self: NpzShards, index: int, content: bytes) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(Parts, "store", interrupt)
+        patch.setattr(NpzShards, "store", interrupt)
         with pytest.raises(KeyboardInterrupt):
             embed_to_file([folder], out, options=SMALL)
 
@@ -402,7 +402,7 @@ def test_a_full_disk_keeps_the_shards(
         patch.setattr(os, "fsync", full)
         with pytest.raises(OutputError, match=r"written: .*(space|quota).* What is done is safe.* --resume"):
             embed_to_file([folder], out, options=SMALL)
-    assert Parts(tmp_path / "out.npy.parts").count() == 2
+    assert NpzShards(tmp_path / "out.npy.parts").numbers() == [0, 1]
     assert embed_to_file([folder], out, options=SMALL, resume=True).resumed == 16
     assert np.load(out).shape == (30, SIZE)
 
@@ -470,7 +470,7 @@ def test_unfinished_files_lie_among_the_parts_where_they_are_cleared_away(
 ) -> None:
     """A kill while the results are put together must not leave half a table beside them for ever."""
     seen: list[set[str]] = []
-    finish = writers._stream_embeddings
+    finish = npy.write_npy
 
     def look(*arguments: Any) -> None:
         seen.append({path.name for path in tmp_path.iterdir()})
@@ -478,7 +478,7 @@ def test_unfinished_files_lie_among_the_parts_where_they_are_cleared_away(
         assert unfinished.is_file()
         finish(*arguments)
 
-    monkeypatch.setattr(writers, "_stream_embeddings", look)
+    monkeypatch.setattr(npy, "write_npy", look)
     embed_to_file([album(3)], tmp_path / "out.npy", options=SMALL)
     assert seen == [{"photos", ".facerec.out.npy.lock", "out.npy.parts"}]
     assert {path.name for path in tmp_path.iterdir()} == {"photos", "out.csv", "out.json", "out.npy"}
@@ -592,14 +592,14 @@ def test_a_killed_process_loses_at_most_a_shard(tmp_path: Path, number: str) -> 
     whole = start([photos, tmp_path / "whole" / "out.npy"], {})
     assert whole.wait(120) == 0, whole.stderr and whole.stderr.read()
     out = tmp_path / "cut" / "out.npy"
-    parts = Parts(out.with_name("out.npy.parts"))
+    parts = NpzShards(out.with_name("out.npy.parts"))
     killed = start([photos, out], {})
     deadline = time.monotonic() + 60
-    while parts.count() < 2 and killed.poll() is None and time.monotonic() < deadline:
+    while len(parts.numbers()) < 2 and killed.poll() is None and time.monotonic() < deadline:
         time.sleep(0.005)
     killed.send_signal(getattr(signal, number))
     killed.wait(60)
-    safe = parts.count()
+    safe = len(parts.numbers())
     assert killed.returncode != 0 and 2 <= safe < 7 and not out.exists()
     again = start([photos, out, "--resume"], {})
     assert again.wait(120) == 0, again.stderr and again.stderr.read()
@@ -633,9 +633,9 @@ def test_a_list_that_names_a_photo_twice_has_a_row_for_each_line(
         assert len({row["crop"] for row in rows}) == len(list(crops.iterdir())) == 10
         assert preview.read_text().count("<figure class=") == 10
     if form != "/":
-        from facerec_cli.embeddings.vectorfile import match, read_vectors
+        from facerec_cli.embeddings.table import open_table
 
-        matched = match(read_vectors(Path(output)), ["0003.png", "0000.png"])
+        matched = open_table(output).one_per_photo().match(["0003.png", "0000.png"])
         assert np.allclose(matched.vectors, vectors[[4, 0]], atol=1e-6)
     again = embed_to_file(folder / "list.txt", output, options=SMALL, resume=True)
     assert again.resumed == 10

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from facerec_cli.embed import preview
-from facerec_cli.embeddings.rows import BOX, LANDMARKS
+from facerec_cli.embeddings.records import BOX, LANDMARKS
 
 DOCUMENT = {"model": {"name": "toy", "sha256": "5" * 64}, "rows": 3}
 
@@ -40,9 +40,9 @@ def sheet(tmp_path):
         statuses: dict[str, int] = {}
         for row in rows:
             statuses[row["status"]] = statuses.get(row["status"], 0) + 1
-        parts: Any = SimpleNamespace(read=lambda: iter([SimpleNamespace(rows=list(rows))]))
+        shards: Any = [SimpleNamespace(rows=list(rows))]
         document = DOCUMENT | {"inputs": {"count": len(paths)}, "statuses": statuses}
-        preview.write_preview(tmp_path / "sheet.html", parts, document)
+        preview.write_preview(tmp_path / "sheet.html", shards, document)
         text = (tmp_path / "sheet.html").read_text("utf-8")
         found = re.findall(r'<figure class="photo (\w+)">(.*?)</figure>', text, re.S)
         return text, [(kind, unescape(re.sub("<[^>]+>", " ", inside))) for kind, inside in found]

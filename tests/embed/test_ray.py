@@ -24,8 +24,8 @@ from facerec_cli.embed.engines.ray_worker import (
     portable,
     versions,
 )
-from facerec_cli.embeddings.files import ResultFile
-from facerec_cli.embeddings.rows import make_shard
+from facerec_cli.embed.rows import make_shard
+from facerec_cli.embeddings.npz_shards import NpzShards
 from facerec_cli.errors import InputError, MissingExtraError, ResourceError, UsageError
 from facerec_cli.faces import open_model
 from facerec_cli.packs.manifest import ModelPack
@@ -149,8 +149,8 @@ def order(tiny_pack: ModelPack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     travelling, files = portable(open_pack(tiny_pack.folder))
     monkeypatch.setattr(ray, "get", {"reference": files}.__getitem__)
     options = EmbedOptions(batch_size=4, aligned=True)
-    destination = ResultFile(tmp_path / "out.npy")
-    return Order(travelling, "cpu", 1, options, destination, str(tmp_path), None, versions(), "reference")
+    store = NpzShards(tmp_path / "out.npy.parts")
+    return Order(travelling, "cpu", 1, options, store, str(tmp_path), None, versions(), "reference")
 
 
 def shard_of(order: Order, photos: list[str]) -> dict[str, object]:
@@ -170,7 +170,7 @@ def test_a_worker_needs_nothing_of_the_driver_s_disk_but_the_photos(
     model = open_model(tiny_pack.folder, device="cpu")
     local = list(embed_photos([str(folder.parent / name) for name in photos], model, order.options))
     named = [dataclasses.replace(result, name=name) for result, name in zip(local, photos, strict=True)]
-    expected = order.destination.pack(make_shard(named, size=4, first=0, crops=None))
+    expected = order.store.pack(make_shard(named, size=4, first=0, crops=None))
     for path in tiny_pack.folder.iterdir():
         path.unlink()
     row = shard_of(order, photos)

@@ -20,7 +20,7 @@ from facerec_cli.packs.catalogue import catalogue
 from facerec_cli.packs.model_card import model_card
 from facerec_cli.packs.resolve import open_pack
 from facerec_cli.training.config import BackboneSettings
-from facerec_cli.training.initial import open_start
+from facerec_cli.training.start import open_start
 
 
 @pytest.fixture(scope="module")

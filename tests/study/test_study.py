@@ -469,17 +469,17 @@ def _interrupt_at(monkeypatch, wanted):
 
     step = module._step
 
-    def interrupted(parts, progress, *rest):
-        if wanted(parts, progress.step):
+    def interrupted(run, state, *rest):
+        if wanted(run, state.step):
             signal.raise_signal(signal.SIGINT)
-        return step(parts, progress, *rest)
+        return step(run, state, *rest)
 
     monkeypatch.setattr(module, "_step", interrupted)
 
 
 def test_an_interrupt_of_the_trial_steps_ends_them_at_once(study_file, tmp_path, monkeypatch):
     taken = []
-    _interrupt_at(monkeypatch, lambda parts, step: taken.append(step) or step == 1)
+    _interrupt_at(monkeypatch, lambda run, step: taken.append(step) or step == 1)
     with pytest.raises(KeyboardInterrupt):
         conduct(read_protocol(study_file()), tmp_path / "out")
     assert taken == [0, 1]  # neither the trial's last step nor another arm's
@@ -493,7 +493,7 @@ def test_an_interrupt_in_the_last_step_of_a_run_does_not_begin_the_next_one(
     sentences = []
     _interrupt_at(
         monkeypatch,
-        lambda parts, step: ".facerec.trial" not in parts.recipe.run.out and step == parts.plan.steps - 1,
+        lambda run, step: ".facerec.trial" not in run.recipe.run.out and step == run.optimization.steps - 1,
     )
     with pytest.raises(KeyboardInterrupt, match=r"0 of \d runs are finished .* --resume"):
         conduct(read_protocol(study_file()), tmp_path / "out", tell=sentences.append)
@@ -606,8 +606,8 @@ def test_what_runs_share_is_made_once_and_is_what_a_run_would_make(people, finis
     by_arm = {job.arm: job for job in shared}
     assert jobs[1].arm == "arcface"
     alone = set_up(jobs[1].full_recipe(), World(0, 1, torch.device("cpu"), None, False))
-    start_classes(alone.loss, alone.backbone, alone.dataset, "means")  # as a run would
-    weight = alone.loss.classifier.weight.detach()
+    start_classes(alone.model.loss, alone.model.backbone, alone.data.dataset, "means")  # as a run would
+    weight = alone.model.loss.classifier.weight.detach()
     assert np.load(by_arm["arcface"].materials.means) == pytest.approx(
         (weight / weight.norm(dim=1, keepdim=True)).numpy(), abs=1e-6
     )

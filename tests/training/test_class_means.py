@@ -44,18 +44,20 @@ def test_class_means_are_unit_means_of_photos_spread_over_those_there_are(before
 def test_every_loss_with_classes_starts_there_when_it_is_fine_tuned(loss, small, tmp_path, before):
     recipe = small(tmp_path / "run", loss__name=loss, backbone__init=str(before), schedule__steps=40)
     with join_world("cpu") as world:
-        parts = prepare(recipe, world)
-        begin(parts)
-    assert parts.recipe.loss.class_weights == "means"
+        run = prepare(recipe, world)
+        begin(run)
+    assert run.recipe.loss.class_weights == "means"
     network, _ = checkpoint.load_backbone(before)
-    means = class_means(network, parts.dataset, range(parts.dataset.num_classes), 4)
-    weights = [value for name, value in parts.loss.state_dict().items() if name.endswith("classifier.weight")]
+    means = class_means(network, run.data.dataset, range(run.data.dataset.num_classes), 4)
+    weights = [
+        value for name, value in run.model.loss.state_dict().items() if name.endswith("classifier.weight")
+    ]
     assert len(weights) == 1
     torch.testing.assert_close(weights[0], means)
     if loss == "epl":
-        torch.testing.assert_close(parts.loss.prototypes, means)
-        assert parts.loss.seen.all()
-        assert parts.recipe.loss.settings["start_epoch"] == parts.loss.start_epoch == 0
+        torch.testing.assert_close(run.model.loss.prototypes, means)
+        assert run.model.loss.seen.all()
+        assert run.recipe.loss.settings["start_epoch"] == run.model.loss.start_epoch == 0
 
 
 def test_a_term_that_would_never_start_is_told(small, tmp_path, before):
@@ -108,19 +110,19 @@ def test_means_are_read_from_a_file_that_fits(small, tmp_path, before):
     def prepared():
         recipe = small(tmp_path / "run", backbone__init=str(before), loss__class_weights=str(path))
         with join_world("cpu") as world:
-            parts = prepare(recipe, world)
-            begin(parts)
-            return parts
+            run = prepare(recipe, world)
+            begin(run)
+            return run
 
     with pytest.raises(InputError, match="cannot be read"):
         prepared()
     with join_world("cpu") as world:
-        parts = prepare(small(tmp_path / "run", backbone__init=str(before)), world)
-        people, width = parts.dataset.num_classes, parts.loss.embedding_size
+        run = prepare(small(tmp_path / "run", backbone__init=str(before)), world)
+        people, width = run.data.dataset.num_classes, run.model.loss.embedding_size
     means = np.random.default_rng(0).normal(size=(people, width)).astype(np.float32)
     np.save(path, means[:-1])
     with pytest.raises(InputError, match="not means of"):
         prepared()
     np.save(path, means)
     unit = means / np.linalg.norm(means, axis=1, keepdims=True)
-    np.testing.assert_allclose(prepared().loss.classifier.weight.detach().numpy(), unit, rtol=1e-5)
+    np.testing.assert_allclose(prepared().model.loss.classifier.weight.detach().numpy(), unit, rtol=1e-5)

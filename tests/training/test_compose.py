@@ -115,7 +115,7 @@ def test_recipes_are_checked_without_torch():
         "import sys; sys.modules['torch'] = None\n"
         "from facerec_cli.training.compose import assigned, shipped_recipes, read_recipe\n"
         "from facerec_cli.training.config import Recipe\n"
-        "from facerec_cli.training import schedule, defaults, launch\n"
+        "from facerec_cli.training import defaults, processes\n"
         "for name in shipped_recipes(): read_recipe(name)\n"
         "print(len(shipped_recipes()), assigned(Recipe(), 'loss.k=6').loss.settings['k'])"
     )

@@ -9,7 +9,6 @@ from facerec_cli.backbones.encoder import to_input
 from facerec_cli.errors import UsageError
 from facerec_cli.training import checkpoint
 from facerec_cli.training.devices import join_world
-from facerec_cli.training.distillation import target_of
 from facerec_cli.training.setup import prepare
 from facerec_cli.training.train import plan, train
 
@@ -48,17 +47,17 @@ def test_photos_made_hard_are_pulled_to_their_clean_selves(distil, tmp_path):
 
 def test_the_teacher_is_the_network_of_init_and_never_moves(distil, tmp_path, before):
     with join_world("cpu") as world:
-        parts = prepare(distil(), world)
-        batch = next(parts.loader.epoch(0))
-        target = target_of(parts.teacher, batch, world, parts.dtype)
+        run = prepare(distil(), world)
+        batch = next(run.data.loader.epoch(0))
+        target = run.model.target(batch.clean)
     original, _ = checkpoint.load_backbone(before)
     with torch.no_grad():
         expected = original.eval()(to_input(batch.clean, original.preprocessing)).embeddings
     torch.testing.assert_close(target, expected)
-    assert not any(p.requires_grad for p in parts.teacher.parameters())
+    assert not any(p.requires_grad for p in run.model.teacher.parameters())
     assert not torch.equal(batch.images, batch.clean)
-    trained = {id(p) for p in parts.parameters.values()}
-    assert not any(id(p) in trained for p in parts.teacher.parameters())
+    trained = {id(p) for p in run.optimization.parameters.values()}
+    assert not any(id(p) in trained for p in run.model.teacher.parameters())
 
 
 def test_the_estimate_of_memory_counts_the_teacher(distil, tmp_path, before):

@@ -10,7 +10,7 @@ from facerec_cli.errors import ModelError, UsageError
 from facerec_cli.settings import to_tables
 from facerec_cli.training.checkpoint import describe_backbone, header, load_backbone, write
 from facerec_cli.training.config import BackboneSettings, Recipe
-from facerec_cli.training.initial import make_backbone, open_start
+from facerec_cli.training.start import make_backbone, open_start
 from facerec_cli.training.train import train
 
 

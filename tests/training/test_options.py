@@ -10,7 +10,7 @@ import pytest
 from facerec_cli.data import open_dataset
 from facerec_cli.data.tools.convert import convert
 from facerec_cli.errors import InputError, MissingExtraError
-from facerec_cli.training.photo_size import size_warning
+from facerec_cli.training.advice import size_warning
 from facerec_cli.training.train import plan, train
 
 
@@ -92,7 +92,7 @@ def test_tensorboard_that_is_not_installed_is_named(small, tmp_path, monkeypatch
 
 
 def test_a_torn_line_of_the_metrics_is_passed_over(tmp_path):
-    from facerec_cli.training.records import METRICS, read_metrics
+    from facerec_cli.training.run_folder import METRICS, read_metrics
 
     (tmp_path / METRICS).write_bytes(
         b'{"step": 1, "loss": 2.0}\n{"step": 2, "lo\n\xff\n' + b"[" * 99999 + b'\n{"step": 3}\n'

@@ -1,11 +1,11 @@
 import pytest
 
 from facerec_cli.training.config import ScheduleSettings
-from facerec_cli.training.schedule import factor
+from facerec_cli.training.optimizer import schedule_factor
 
 
 def rates(steps, per_epoch, **settings):
-    return [factor(ScheduleSettings(**settings), step, per_epoch, steps) for step in range(steps)]
+    return [schedule_factor(ScheduleSettings(**settings), step, per_epoch, steps) for step in range(steps)]
 
 
 def test_warmup_is_linear_and_ends_at_one():

@@ -206,14 +206,14 @@ def test_rollback_also_where_it_shows_between_two_logs(small, tmp_path, monkeypa
 def test_prototypes_and_sums_that_are_not_finite_are_no_checkpoint(small, tmp_path):
     from facerec_cli.training.devices import join_world
     from facerec_cli.training.setup import prepare
-    from facerec_cli.training.state import Progress, is_finite
+    from facerec_cli.training.state import TrainingState, is_finite
 
     with join_world("cpu") as world:
-        parts = prepare(small(tmp_path / "run", loss__name="epl"), world)
-    assert is_finite(parts, Progress())
-    assert not is_finite(parts, Progress(sums={"loss": torch.tensor(float("nan"))}))
-    parts.loss.prototypes[3, 1] = float("inf")
-    assert not is_finite(parts, Progress())
+        run = prepare(small(tmp_path / "run", loss__name="epl"), world)
+    assert is_finite(run, TrainingState())
+    assert not is_finite(run, TrainingState(sums={"loss": torch.tensor(float("nan"))}))
+    run.model.loss.prototypes[3, 1] = float("inf")
+    assert not is_finite(run, TrainingState())
 
 
 def test_all_processes_share_the_average_s_batch_statistics_too(small, tmp_path, monkeypatch):
@@ -224,10 +224,10 @@ def test_all_processes_share_the_average_s_batch_statistics_too(small, tmp_path,
     from facerec_cli.training.setup import prepare
 
     with join_world("cpu") as world:
-        parts = prepare(small(tmp_path / "run", optimizer__ema=0.9), world)
+        run = prepare(small(tmp_path / "run", optimizer__ema=0.9), world)
     monkeypatch.setattr(state.dist, "broadcast", lambda tensor, source: tensor.fill_(7 + source))
-    state.share_buffers(parts, dataclasses.replace(world, size=2, group=object()))
-    for network in (parts.backbone, parts.average.module):
+    state.share_buffers(dataclasses.replace(run, world=dataclasses.replace(world, size=2, group=object())))
+    for network in (run.model.backbone, run.model.ema.module):
         buffers = list(network.buffers())
         assert buffers
         assert all(bool((buffer == 7).all()) for buffer in buffers)
@@ -240,13 +240,13 @@ def test_a_resumed_run_keeps_nothing_in_the_file_that_it_will_replace(small, tmp
 
     train(small(tmp_path / "run", schedule__steps=2))
     with join_world("cpu") as world:
-        parts = prepare(small(tmp_path / "run", schedule__steps=2), world, weights=False)
-        restore(parts, tmp_path / "run" / "last.pt", world)
-    held = [state["momentum_buffer"] for state in parts.optimizer.state.values()]
-    assert len(held) == len(parts.parameters)
-    assert [t.untyped_storage().filename for t in [*held, *parts.parameters.values()]] == [None] * 2 * len(
-        held
-    )
+        run = prepare(small(tmp_path / "run", schedule__steps=2), world, weights=False)
+        restore(run)
+    held = [state["momentum_buffer"] for state in run.optimization.optimizer.state.values()]
+    assert len(held) == len(run.optimization.parameters)
+    assert [t.untyped_storage().filename for t in [*held, *run.optimization.parameters.values()]] == [
+        None
+    ] * 2 * len(held)
 
 
 def test_a_metrics_file_shorter_than_the_checkpoint_says_is_not_filled_up(small, tmp_path, stop_at):
@@ -271,7 +271,7 @@ def test_a_metrics_file_shorter_than_the_checkpoint_says_is_not_filled_up(small,
         ({"data__path": "nowhere/at/all"}, FacerecError, "nowhere"),
         ({"data__path": ""}, UsageError, "--data"),
         ({"backbone__freeze": ["bodi"]}, UsageError, "Did you mean 'body'"),
-        ({"backbone__freeze": ["all"], "optimizer__ema": 2.0}, UsageError, "decay"),
+        ({"backbone__freeze": ["all"], "optimizer__ema": 1.0}, UsageError, "decay"),
         ({"optimizer__accumulate": 100}, UsageError, "fewer than accumulate"),
         ({"evaluate__sets": ["no.bin"]}, InputError, "no.bin"),
     ],
@@ -346,7 +346,7 @@ def test_a_reader_killed_during_a_step_is_told_like_one_killed_between_steps(sma
 def test_two_runs_do_not_share_a_folder(small, tmp_path, monkeypatch):
     from facerec_cli.training import run_folder as folder
 
-    monkeypatch.setattr(folder, "_PATIENCE", 0.1)
+    monkeypatch.setattr(folder, "_WAIT", 0.1)
     recipe, refused = small(tmp_path / "run", run__log_every=1), []
 
     def another(event):

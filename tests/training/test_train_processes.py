@@ -28,11 +28,11 @@ EXACT = """
 import json, os, sys
 import torch
 from facerec_cli.backbones import encoder
-from facerec_cli.training import memory, train
+from facerec_cli.training import advice, train
 from facerec_cli.training.compose import parse_recipe
 
 torch.set_default_dtype(torch.float64)
-memory._activations = lambda backbone: 0
+advice._activations = lambda backbone: 0
 train.to_input = lambda *given, **more: encoder.to_input(*given, **more).double()
 for port, document in json.loads(sys.argv[1]):
     os.environ["MASTER_PORT"] = str(port)
@@ -126,9 +126,9 @@ def _goes_on_alone(small, tmp_path, settings):
     from facerec_cli.training.state import restore
 
     with join_world("cpu") as world:
-        parts = prepare(small(tmp_path / "two", **settings), world)
-        assert restore(parts, tmp_path / "two" / "last.pt", world).step == 3
-        assert np.array_equal(parts.loss.state_dict()[name].numpy(), joined)
+        run = prepare(small(tmp_path / "two", **settings), world)
+        assert restore(run).step == 3
+        assert np.array_equal(run.model.loss.state_dict()[name].numpy(), joined)
 
 
 def test_a_killed_run_ends_with_the_metrics_of_a_quiet_one(small, tmp_path):

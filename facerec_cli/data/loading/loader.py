@@ -1,4 +1,4 @@
-"""Batches for training: plans in, tensors out, by a torch DataLoader."""
+"""Batches for training: plans in, tensors out, by a torch DataLoader; of stored photos or of a stream."""
 
 from __future__ import annotations
 
@@ -6,18 +6,23 @@ import logging
 import math
 import os
 import signal
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import islice
 from typing import Any
+from zlib import crc32
 
 import cv2
 import torch
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader, IterableDataset, Sampler, get_worker_info
 
 from facerec_cli.data.dataset import FaceDataset
 from facerec_cli.data.formats.stream import TarStream
-from facerec_cli.data.loading.augment import Augment, degradation
-from facerec_cli.data.loading.fetch import Batch, Fetch
-from facerec_cli.data.loading.samplers import SAMPLERS, Plan, Shuffled
+from facerec_cli.data.loading.augment import Augment
+from facerec_cli.data.loading.batches import Batch, BatchBuilder, Photo
+from facerec_cli.data.loading.decode import decode_rgb
+from facerec_cli.data.loading.samplers import SAMPLERS, BatchPlan, Shuffled
 from facerec_cli.errors import FacerecError, InputError, TrainingError, UsageError
 from facerec_cli.registry import unknown_name
 
@@ -141,17 +146,16 @@ def build_loader(
         UsageError: An unknown sampler or degradation, or a batch size that cannot hold the layout.
         InputError: The data cannot serve that sampler.
     """
-    if sampler not in SAMPLERS:
-        raise unknown_name(sampler, dict(SAMPLERS), "sampler")
-    for name in degradations:
-        degradation(name)
-    if not 0 <= degraded <= 1:
-        raise UsageError(f"data.degraded = {degraded} is not a part.", hint="Give a number from 0 to 1.")
-    if degraded and not degradations:
-        raise UsageError("There is no way to make photos hard.", hint="Name one in data.degradations.")
-    fetch = Fetch(
-        dataset, seed, image_size, augment or Augment(), tuple(degradations), degraded, keep_clean=keep_clean
+    builder = BatchBuilder(
+        dataset,
+        seed=seed,
+        size=image_size,
+        augment=augment or Augment(),
+        degradations=tuple(degradations),
+        degraded=degraded,
+        keep_clean=keep_clean,
     )
+    order = _make_sampler(sampler, builder, batch_size, rank, world_size, settings)
     options: dict[str, Any] = {
         "batch_size": None,  # one item is a whole batch, built by one worker: nothing has to be collated
         "num_workers": workers,
@@ -159,49 +163,99 @@ def build_loader(
         "pin_memory": torch.cuda.is_available() if pin_memory is None else pin_memory,
         "worker_init_fn": _quiet_worker,
     }
+    source = _StreamBatches if isinstance(dataset, TarStream) else _StoredBatches
+    return Loader(dataset, order.steps, source(builder, order, options).epoch, max_broken)
+
+
+def _make_sampler(
+    name: str, builder: BatchBuilder, batch_size: int, rank: int, world_size: int, settings: dict[str, Any]
+) -> Shuffled:
+    if name not in SAMPLERS:
+        raise unknown_name(name, dict(SAMPLERS), "sampler")
+    dataset = builder.dataset
     if isinstance(dataset, TarStream):
-        if sampler != "shuffled":
+        if name != "shuffled":
             raise UsageError(
-                f"A stream of tar shards gives shuffled batches only, and this loss needs {sampler}.",
+                f"A stream of tar shards gives shuffled batches only, and this loss needs {name}.",
                 hint="Copy the shards to a disk, where they serve every loss, or use arcface, npt or epl.",
             )
-        order = Shuffled(dataset.labels, batch_size, seed=seed, rank=rank, world_size=world_size)
-        from facerec_cli.data.loading.stream_batches import StreamBatches
-
-        stream = StreamBatches(fetch, dataset, order)
-        return Loader(dataset, order.steps, stream.opener(options), max_broken)
-    if sampler == "branches":
-        settings = {"group": getattr(dataset, "group", None), "degradations": len(degradations), **settings}
-    order = SAMPLERS[sampler](
-        dataset.labels, batch_size, seed=seed, rank=rank, world_size=world_size, **settings
-    )
-    plans = _Plans(order)
-    batches: DataLoader[Any] = DataLoader(
-        fetch,  # type: ignore[arg-type]  # has __getitem__ for plans
-        sampler=plans,
-        persistent_workers=workers > 0,
-        **options,
-    )
-
-    def opened(epoch: int, start: int) -> Iterator[Batch | FacerecError]:
-        plans.epoch, plans.start = epoch, start
-        return iter(batches)
-
-    return Loader(dataset, order.steps, opened, max_broken)
+        settings = {}
+    if name == "branches":
+        group = getattr(dataset, "group", None)
+        settings = {"group": group, "degradations": len(builder.degradations), **settings}
+    place = {"seed": builder.seed, "rank": rank, "world_size": world_size}
+    return SAMPLERS[name](dataset.labels, batch_size, **place, **settings)
 
 
-class _Plans(Sampler[Plan]):
+class _StoredBatches:
+    """Batches of photos in random access, by workers that live as long as the loader."""
+
+    def __init__(self, builder: BatchBuilder, order: Shuffled, options: dict[str, Any]) -> None:
+        self._plans = _Plans(order)
+        self._batches: DataLoader[Any] = DataLoader(
+            builder,  # type: ignore[arg-type]  # has __getitem__ for plans
+            sampler=self._plans,
+            persistent_workers=options["num_workers"] > 0,
+            **options,
+        )
+
+    def epoch(self, epoch: int, start: int) -> Iterator[Batch | FacerecError]:
+        """The batches of ``epoch`` from ``start`` on."""
+        self._plans.epoch, self._plans.start = epoch, start
+        return iter(self._batches)
+
+
+class _Plans(Sampler[BatchPlan]):
     """The plans of the epoch that was asked for last."""
 
     def __init__(self, sampler: Shuffled) -> None:
         self.sampler = sampler
         self.epoch, self.start = 0, 0
 
-    def __iter__(self) -> Iterator[Plan]:
+    def __iter__(self) -> Iterator[BatchPlan]:
         return (self.sampler.plan(self.epoch, step) for step in range(self.start, self.sampler.steps))
 
     def __len__(self) -> int:
         return self.sampler.steps - self.start
+
+
+class _StreamBatches(IterableDataset[Any]):
+    """Batches of a stream; each worker reads its own shards and makes every W-th batch."""
+
+    def __init__(self, builder: BatchBuilder, order: Shuffled, options: dict[str, Any]) -> None:
+        self._builder, self._order, self._options = builder, order, options
+        self._epoch, self._start = 0, 0
+
+    def epoch(self, epoch: int, start: int) -> Iterator[Batch | FacerecError]:
+        """The batches of ``epoch`` from ``start`` on; by new workers, as theirs is a copy of this object."""
+        self._epoch, self._start = epoch, start
+        return (batch for batch in DataLoader(self, **self._options) if batch is not None)
+
+    def __iter__(self) -> Iterator[Batch | FacerecError | None]:
+        info = get_worker_info()
+        worker, workers = (info.id, info.num_workers) if info else (0, 1)
+        order, stream = self._order, self._builder.dataset
+        assert isinstance(stream, TarStream)
+        try:
+            samples = stream.samples(
+                seed=order.seed,
+                epoch=self._epoch,
+                reader=order.rank * workers + worker,
+                readers=order.world_size * workers,
+            )
+            photos = (
+                Photo(crc32(name.encode()), label, partial(decode_rgb, data, name))
+                for name, data, label in samples
+            )
+            for step in range(worker, order.steps, workers):
+                taken = islice(photos, order.batch_size)
+                if step < self._start:  # read over what a resumed run has seen, and keep the workers' turns
+                    deque(taken, maxlen=0)
+                    yield None
+                else:
+                    yield self._builder.build(order.stream_plan(self._epoch, step), taken)
+        except FacerecError as fault:
+            yield fault
 
 
 def _quiet_worker(worker: int) -> None:

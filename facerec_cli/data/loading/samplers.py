@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from facerec_cli.data.loading.people import People
+from facerec_cli.data.loading.identity_pool import IdentityPool
 from facerec_cli.errors import UsageError
 
 Ints = NDArray[np.int64]
@@ -21,7 +21,7 @@ _ORDER, _BATCH = 0, 1  # keep the random streams of an epoch's order and of a si
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class BatchRows:
     """The rows of one batch.
 
     Attributes:
@@ -36,14 +36,14 @@ class Layout:
     pair: Ints | None = None
     degradation: Ints | None = None
 
-    def take(self, rows: Ints) -> Layout:
+    def take(self, rows: Ints) -> BatchRows:
         """Some rows of this batch."""
         columns = (self.indices, self.branch, self.pair, self.degradation)
-        return Layout(*(None if column is None else column[rows] for column in columns))  # type: ignore[arg-type]
+        return BatchRows(*(None if column is None else column[rows] for column in columns))  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class BatchPlan:
     """One rank's part of one step: all that a worker needs to build the batch.
 
     Attributes:
@@ -58,7 +58,7 @@ class Plan:
     step: int
     rows: Ints
     global_size: int
-    layout: Layout
+    layout: BatchRows
 
 
 class Shuffled:
@@ -91,14 +91,19 @@ class Shuffled:
         """Steps in an epoch, at least one."""
         return max(1, len(self.labels) // self.global_size)
 
-    def plan(self, epoch: int, step: int) -> Plan:
+    def plan(self, epoch: int, step: int) -> BatchPlan:
         """This rank's rows of one step."""
         layout = self._layout(epoch, step).take(self._rows)
-        return Plan(epoch, step, self._rows, self.global_size, layout)
+        return BatchPlan(epoch, step, self._rows, self.global_size, layout)
 
-    def _layout(self, epoch: int, step: int) -> Layout:
+    def stream_plan(self, epoch: int, step: int) -> BatchPlan:
+        """This rank's part of a step whose photos are known only as they arrive (their indices are -1)."""
+        unknown = BatchRows(np.full(self.batch_size, -1, np.int64))
+        return BatchPlan(epoch, step, self._rows, self.global_size, unknown)
+
+    def _layout(self, epoch: int, step: int) -> BatchRows:
         """All ranks' rows of one step."""
-        return Layout(self._shuffled(epoch, step, self.global_size))
+        return BatchRows(self._shuffled(epoch, step, self.global_size))
 
     def _slices(self, parts: Sequence[int]) -> Ints:
         """This rank's rows where the global batch has, one after the other, ``parts`` rows per rank."""
@@ -156,16 +161,16 @@ class Identities(Shuffled):
             )
         self.per_identity = per_identity
         self.people = people * world_size
-        self._pool = People(labels, np.arange(len(labels)), "the data set")
+        self._pool = IdentityPool(labels, np.arange(len(labels)), "the data set")
         self._pool.require_pairs()
         grouped = people * per_identity
         self._rest = (batch_size - grouped) * world_size
         self._rows = self._slices([grouped, batch_size - grouped])
 
-    def _layout(self, epoch: int, step: int) -> Layout:
+    def _layout(self, epoch: int, step: int) -> BatchRows:
         people = self._pool.pick(self._random(epoch, step), self.people, self.per_identity)
         rest = self._shuffled(epoch, step, self._rest)
-        return Layout(np.concatenate([people.ravel(), rest]))
+        return BatchRows(np.concatenate([people.ravel(), rest]))
 
 
 class Branches(Shuffled):
@@ -211,11 +216,11 @@ class Branches(Shuffled):
         self._singles[0] += batch_size - per_branch * self.branches  # the easy branch takes what is left
         self._pairs = pairs
         self._pools = [
-            People(
+            IdentityPool(
                 labels, np.flatnonzero(group == number), f"hard group {number}" if number else "the data set"
             )
             if group is not None
-            else People(labels, np.arange(len(labels)), "the data set")
+            else IdentityPool(labels, np.arange(len(labels)), "the data set")
             for number in range(self.branches if group is not None else 1)
         ]
         for pool, count in zip(self._pools, self._singles, strict=False):
@@ -230,34 +235,31 @@ class Branches(Shuffled):
         photos = self._pools[0].photos
         return max(1, photos // (easy * self.world_size))
 
-    def _layout(self, epoch: int, step: int) -> Layout:
+    def _layout(self, epoch: int, step: int) -> BatchRows:
         random = self._random(epoch, step)
         parts: list[Ints] = []
-        kinds: list[tuple[int, int, int]] = []  # branch, singles, pairs
+        branches: list[Ints] = []
+        pair_columns: list[Ints] = []
         pairs = self._pairs * self.world_size
         easy: tuple[Ints, Ints] | None = None
         for branch, per_rank in enumerate(self._singles):
             singles = per_rank * self.world_size
             if easy is not None and self._degraded:  # the same photos, made hard
-                one, two = easy[0][:singles], easy[1]
+                single_photos, paired = easy[0][:singles], easy[1]
             else:
-                one = self._pools[branch].pick(random, singles, 1)[:, 0]
-                two = self._pools[branch].pick(random, pairs, 2)
-                easy = easy or (one, two)
-            parts += [one, two[:, 0], two[:, 1]]
-            kinds.append((branch, singles, pairs))
-        branch_column = np.concatenate([np.full(one + 2 * two, branch) for branch, one, two in kinds])
-        pair_column = np.concatenate(
-            [
-                np.concatenate([np.full(one, -1), *[branch * pairs + np.arange(two)] * 2])
-                for branch, one, two in kinds
-            ]
-        )
-        return Layout(
+                single_photos = self._pools[branch].pick(random, singles, 1)[:, 0]
+                paired = self._pools[branch].pick(random, pairs, 2)
+                easy = easy or (single_photos, paired)
+            parts += [single_photos, paired[:, 0], paired[:, 1]]
+            pair_ids = branch * pairs + np.arange(pairs)
+            branches.append(np.full(singles + 2 * pairs, branch, np.int64))
+            pair_columns.append(np.concatenate([np.full(singles, -1), pair_ids, pair_ids]))
+        branch_column = np.concatenate(branches)
+        return BatchRows(
             np.concatenate(parts).astype(np.int64),
-            branch_column.astype(np.int64),
-            pair_column.astype(np.int64),
-            branch_column.astype(np.int64) if self._degraded else None,
+            branch_column,
+            np.concatenate(pair_columns).astype(np.int64),
+            branch_column if self._degraded else None,
         )
 
 

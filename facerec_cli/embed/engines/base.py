@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from facerec_cli.embed.settings import EmbedOptions
-from facerec_cli.embeddings.destination import Destination
+from facerec_cli.embeddings.shards import Shards
 from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.progress import Progress
 
@@ -39,7 +39,7 @@ class Work:
         step: Inputs of a shard; a whole number of batches, so that a shard's bytes do not depend on who
             makes it and when.
         shards: Numbers of the shards to make.
-        destination: Where they go.
+        store: Where they go.
         options: What to embed and how.
         size: D, the length of an embedding.
         crops: Folder for the aligned crops, or None.
@@ -49,7 +49,7 @@ class Work:
     photos: Sequence[str]
     step: int
     shards: Sequence[int]
-    destination: Destination
+    store: Shards
     options: EmbedOptions
     size: int
     crops: Path | None

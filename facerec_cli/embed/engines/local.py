@@ -8,8 +8,8 @@ from pathlib import Path
 
 from facerec_cli.embed.engines.base import Opened, Work
 from facerec_cli.embed.pipeline import embed_photos
+from facerec_cli.embed.rows import make_shard
 from facerec_cli.embed.settings import EmbedOptions
-from facerec_cli.embeddings.rows import make_shard
 from facerec_cli.errors import UsageError
 from facerec_cli.faces import FaceModel, open_model
 from facerec_cli.packs.manifest import ModelPack
@@ -52,7 +52,7 @@ class LocalEngine:
                     done += 1
                     work.progress(done, len(work.photos))
                 shard = make_shard(gathered, size=work.size, first=index * work.step, crops=work.crops)
-                work.destination.store(index, work.destination.pack(shard))
+                work.store.store(index, work.store.pack(shard))
 
     def close(self) -> None:
         """The model goes with the process."""

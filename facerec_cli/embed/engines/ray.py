@@ -109,7 +109,7 @@ class RayEngine:
             self._device,
             self._threads,
             work.options,
-            work.destination,
+            work.store,
             str(Path.cwd()),
             sample,
             versions(),
@@ -122,8 +122,8 @@ class RayEngine:
         try:
             for row in made(shards, order, self._actors, self._gpus):
                 raise_fault(row["fault"])
-                if not work.destination.shared:
-                    work.destination.store(row["shard"], row["content"])
+                if not work.store.shared:
+                    work.store.store(row["shard"], row["content"])
                 done += row["photos"]
                 work.progress(done, len(work.photos))
         except ray.exceptions.RayError as error:

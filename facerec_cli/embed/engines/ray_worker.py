@@ -15,9 +15,9 @@ from typing import Any
 
 from facerec_cli._version import __version__
 from facerec_cli.embed.pipeline import embed_photos
+from facerec_cli.embed.rows import make_shard
 from facerec_cli.embed.settings import EmbedOptions
-from facerec_cli.embeddings.destination import Destination
-from facerec_cli.embeddings.rows import make_shard
+from facerec_cli.embeddings.shards import Shards
 from facerec_cli.errors import FacerecError, InputError, ModelError, ResourceError
 from facerec_cli.faces import FaceModel, open_model
 from facerec_cli.files import output_error
@@ -37,7 +37,7 @@ class Order:
         device: The provider that must really run.
         threads: CPU threads of the worker.
         options: What to embed and how.
-        destination: Packs the shards, and stores them where it is shared.
+        store: Packs the shards, and stores them where it is shared.
         folder: The driver's working folder, which relative paths start from.
         sample: A photo that the driver has on a disk, or None.
         versions: Of the driver's packages, see :func:`versions`.
@@ -48,7 +48,7 @@ class Order:
     device: str
     threads: int
     options: EmbedOptions
-    destination: Destination
+    store: Shards
     folder: str
     sample: str | None
     versions: Mapping[str, str]
@@ -172,10 +172,10 @@ class ShardEmbedder:
                 )
             ]
         shard = make_shard(results, size=self._model.embedding_size, first=0, crops=None)
-        content = order.destination.pack(shard)
-        if not order.destination.shared:
+        content = order.store.pack(shard)
+        if not order.store.shared:
             return content
-        order.destination.store(index, content)
+        order.store.store(index, content)
         return b""
 
 

@@ -1,4 +1,4 @@
-"""The table: one row per input and face, for every input at least one."""
+"""The rows of a shard: one for each face of an input, for every input at least one."""
 
 from __future__ import annotations
 
@@ -11,20 +11,9 @@ import cv2
 import numpy as np
 
 from facerec_cli.embed.result import EmbeddedFace, PhotoResult
+from facerec_cli.embeddings.records import BOX, LANDMARKS
 from facerec_cli.embeddings.shards import Shard
 from facerec_cli.files import atomic_write
-
-BOX = ("x1", "y1", "x2", "y2")
-LANDMARKS = tuple(
-    f"{name}_{axis}"
-    for name in ("left_eye", "right_eye", "nose", "left_mouth", "right_mouth")
-    for axis in ("x", "y")
-)
-COLUMNS = (
-    "path", "row", "face", "status", "reason", "score", "norm", *BOX, *LANDMARKS,
-    "rotation", "width", "height", "crop",
-)  # fmt: skip
-"""The columns of the table, in order."""
 
 
 def make_shard(results: Iterable[PhotoResult], *, size: int, first: int, crops: Path | None) -> Shard:
@@ -66,24 +55,12 @@ def crop_prefix(number: int, path: str) -> str:
     return f"{number:07d}_{_stem(path)}_"
 
 
-def numbered(shards: Iterable[Shard]) -> Iterable[dict[str, Any]]:
-    """All rows of all shards, each face with its row in the array of embeddings."""
-    row = 0
-    for shard in shards:
-        for record in shard.rows:
-            if "face" in record:
-                yield {**record, "row": row}
-                row += 1
-            else:
-                yield record
-
-
-def _face_columns(found: EmbeddedFace) -> dict[str, float]:
-    columns = {"norm": round(found.norm, 5)}
-    if found.face is not None:
-        columns["score"] = round(float(found.face.score), 5)
-        columns |= {name: round(float(v), 2) for name, v in zip(BOX, found.face.box, strict=True)}
-        points = found.face.landmarks.reshape(-1)
+def _face_columns(face: EmbeddedFace) -> dict[str, float]:
+    columns = {"norm": round(face.norm, 5)}
+    if face.face is not None:
+        columns["score"] = round(float(face.face.score), 5)
+        columns |= {name: round(float(v), 2) for name, v in zip(BOX, face.face.box, strict=True)}
+        points = face.face.landmarks.reshape(-1)
         columns |= {name: round(float(v), 2) for name, v in zip(LANDMARKS, points, strict=True)}
     return columns
 

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from facerec_cli.training import launch
+from facerec_cli.training import processes
 
 
 class Child:
@@ -42,11 +42,11 @@ class Child:
     ],
 )
 def test_the_process_that_failed_first_is_heard(monkeypatch, capsys, codes, code, said):
-    monkeypatch.setattr(launch.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(processes.time, "sleep", lambda seconds: None)
     children = [Child(code) for code in codes]
     if codes[0] == 7:  # the first one notices after the second has gone
         late = children[0] = Child()
         late.send_signal = lambda number: setattr(late, "returncode", 7)
-    voices = [io.BytesIO(), io.BytesIO(b"the cause")]
-    assert launch._wait(children, voices) == code
+    outputs = [io.BytesIO(), io.BytesIO(b"the cause")]
+    assert processes._wait(children, outputs) == code
     assert capsys.readouterr().err == said

@@ -1,4 +1,4 @@
-"""Drawing photos by person: some people at random, and a few photos of each."""
+"""Drawing photos by identity: some people at random, and a few photos of each."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from facerec_cli.errors import InputError
 Ints = NDArray[np.int64]
 
 
-class People:
+class IdentityPool:
     """Photos that a sampler may draw from, grouped by person.
 
     Args:
@@ -20,9 +20,9 @@ class People:
     """
 
     def __init__(self, labels: Ints, members: NDArray[np.intp], what: str) -> None:
-        own = labels[members]
-        self._members = members[np.argsort(own, kind="stable")].astype(np.int32)
-        counts = np.bincount(own)
+        member_labels = labels[members]
+        self._members = members[np.argsort(member_labels, kind="stable")].astype(np.int32)
+        counts = np.bincount(member_labels)
         starts = np.cumsum(counts) - counts
         present = np.flatnonzero(counts)
         self._count, self._start = counts[present], starts[present]
@@ -53,8 +53,8 @@ class People:
     def pick(self, random: np.random.Generator, people: int, each: int) -> Ints:
         """(people, each) int64: ``each`` photos of different people; repeats only where there are too few."""
         eligible = self._paired if each > 1 else np.arange(len(self._count))
-        chosen = random.choice(len(eligible), min(people, len(eligible)), replace=False)
-        who = eligible[np.resize(chosen, people)]
+        drawn = random.choice(len(eligible), min(people, len(eligible)), replace=False)
+        who = eligible[np.resize(drawn, people)]
         count = self._count[who]
         offset = (
             _one_or_two(random.random((people, each)), count)
@@ -66,8 +66,8 @@ class People:
                 ]
             )
         )
-        chosen_photos: Ints = self._members[self._start[who][:, None] + offset].astype(np.int64)
-        return chosen_photos
+        photos: Ints = self._members[self._start[who][:, None] + offset].astype(np.int64)
+        return photos
 
 
 def _one_or_two(keys: NDArray[np.float64], count: NDArray[np.int64]) -> Ints:

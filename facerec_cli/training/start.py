@@ -1,4 +1,8 @@
-"""Where weights come from: fresh, a checkpoint of ours, the embedded SFace, another project's checkpoint."""
+"""The start of a run: where a backbone's weights come from, what of it stays frozen, and its teacher.
+
+Weights are fresh, or from a checkpoint of ours, the embedded SFace, or another project's checkpoint. The
+teacher of a distillation is the same start once more, frozen, on the clean photos.
+"""
 
 from __future__ import annotations
 
@@ -9,18 +13,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from facerec_cli.backbones import Backbone, build
 from facerec_cli.backbones.layouts import LAYOUTS, convert
 from facerec_cli.errors import ModelError, UsageError
 from facerec_cli.files import sha256_of
 from facerec_cli.packs.resolve import open_pack
+from facerec_cli.registry import unknown_name
 from facerec_cli.training import checkpoint
-from facerec_cli.training.config import BackboneSettings
+from facerec_cli.training.config import BackboneSettings, Recipe
+from facerec_cli.training.loss_settings import loss_class
 
 logger = logging.getLogger("facerec")
-FRESH_SIZE = 512
+FRESH_SIZE = 512  # D of a backbone that starts without weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +47,7 @@ class Start:
 
 
 def open_start(settings: BackboneSettings, default: str) -> Start:
-    """Find what ``--init`` means: a file, a folder of a run, a pack, or ``LAYOUT:FILE``.
+    """Open what ``--init`` means: a file, a folder of a run, a pack, or ``LAYOUT:FILE``.
 
     Naming the layout (a key of ``layouts.LAYOUTS``) matters where the channel order is not RGB, as AdaFace's.
 
@@ -50,7 +56,7 @@ def open_start(settings: BackboneSettings, default: str) -> Start:
         default: Backbone where neither ``--init`` nor ``--backbone`` names one.
 
     Raises:
-        ModelError: It cannot be read, or is no network of ours.
+        ModelError: It cannot be read, or holds no backbone of ours.
         UsageError: It is another backbone than ``--backbone``.
     """
     if not settings.init:
@@ -88,10 +94,10 @@ def _file_of(init: str) -> tuple[Path | None, str]:
 
 
 def make_backbone(start: Start, embedding_size: int) -> Backbone:
-    """Build the network with its weights; another embedding size gets a fresh output layer.
+    """Build the backbone with its weights, on the CPU; another embedding size gets a fresh output layer.
 
     Raises:
-        ModelError: The weights do not fit the network.
+        ModelError: The weights do not fit the backbone.
     """
     backbone = build(start.backbone, embedding_size, **start.settings)
     if start.state is None:
@@ -106,19 +112,85 @@ def make_backbone(start: Start, embedding_size: int) -> Backbone:
             start.embedding_size,
             embedding_size,
         )
-    problems = backbone.load_state_dict(state, strict=False)
-    lacking = [k for k in problems.missing_keys if k not in fresh and not k.endswith("num_batches_tracked")]
-    if lacking or problems.unexpected_keys:
-        odd = (lacking or problems.unexpected_keys)[0]
+    keys = backbone.load_state_dict(state, strict=False)
+    missing = [k for k in keys.missing_keys if k not in fresh and not k.endswith("num_batches_tracked")]
+    if missing or keys.unexpected_keys:
+        key = (missing or keys.unexpected_keys)[0]
         raise ModelError(
-            f"The weights do not fit {start.backbone}: {odd} is {'missing' if lacking else 'unknown'}.",
+            f"The weights do not fit {start.backbone}: {key} is {'missing' if missing else 'unknown'}.",
             hint="Give --backbone and its settings as they were in the run that made them.",
         )
     return backbone
 
 
+def freeze(backbone: Backbone, names: tuple[str, ...]) -> None:
+    """Take modules out of training; ``all`` takes the whole backbone.
+
+    Raises:
+        UsageError: There is no such module.
+    """
+    modules = dict(backbone.named_modules())
+    for name in names:
+        if name != "all" and name not in modules:
+            top = [key for key in modules if key and key.count(".") <= 1]
+            raise unknown_name(name, [*top, "all"], "module to freeze")
+        modules["" if name == "all" else name].requires_grad_(False)
+
+
+def train_mode(backbone: Backbone, recipe: Recipe) -> None:
+    """Switch to training; frozen modules, and with ``freeze_bn`` every BN, keep their statistics."""
+    backbone.train()
+    names = ["" if name == "all" else name for name in recipe.backbone.freeze]
+    frozen = [backbone.get_submodule(name) for name in names]
+    for module in (m for part in frozen for m in part.modules()):
+        module.eval()
+    if recipe.backbone.freeze_bn:
+        for module in backbone.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                module.eval()
+
+
+def distils(recipe: Recipe) -> bool:
+    """Whether a run needs a teacher."""
+    return loss_class(recipe.loss.name).needs_target or recipe.loss.distill > 0
+
+
+def require_teacher(recipe: Recipe, start: Start) -> None:
+    """Refuse a distillation that has nothing to learn from.
+
+    Raises:
+        UsageError: There are no weights to start from, they have another embedding size, or hard photos are
+            given.
+    """
+    if start.state is None:
+        raise UsageError(
+            "Distillation pulls photos made hard to what the network thought of them before, so it needs a "
+            "trained one.",
+            hint="Add --init sface, or a checkpoint.",
+        )
+    if recipe.backbone.embedding_size not in (None, start.embedding_size):
+        raise UsageError(
+            f"Distillation keeps the embedding size of --init, {start.embedding_size}.",
+            hint="Leave --embedding-size out.",
+        )
+    if recipe.data.hard:
+        raise UsageError(
+            "Distillation makes its hard photos from --data, so that it knows the clean ones.",
+            hint="Leave --hard-data out; data.degradations names what is done to the photos.",
+        )
+
+
+def make_teacher(start: Start, backbone: Backbone) -> Backbone:
+    """The network of ``--init`` on the device of ``backbone``, never trained.
+
+    It serves the ``distill`` loss, and any other loss beside which ``loss.distill`` puts that term.
+    """
+    teacher = make_backbone(start, start.embedding_size).requires_grad_(False).eval()
+    return teacher.to(next(backbone.parameters()).device)
+
+
 def interpolated(first: Mapping[str, Tensor], last: Mapping[str, Tensor], share: float) -> dict[str, Tensor]:
-    """The state w0 + share (w1 - w0) of two networks of one shape (WiSE-FT, arXiv 2109.01903).
+    """The state w0 + share (w1 - w0) of two networks of the same shape (WiSE-FT, arXiv 2109.01903).
 
     A network that is fine-tuned for hard photos forgets some of what it knew of easy ones; part of the way
     there it often has most of the gain and little of the loss.
@@ -161,8 +233,8 @@ def _from_file(path: Path, layout: str = "") -> Start:
 
 def _from_project(path: Path, layout: str, document: Any) -> Start:
     """A state dict of an improved residual network, of any project that ``backbones.layouts`` knows."""
-    found = convert(document, layout, where=str(path))
-    state = found.state
-    if found.color == "bgr":  # training photos are RGB: turn the first kernels instead of every photo
+    imported = convert(document, layout, where=str(path))
+    state = imported.state
+    if imported.color == "bgr":  # training photos are RGB: turn the first kernels instead of every photo
         state["conv1.weight"] = state["conv1.weight"].flip(1)
-    return Start(found.backbone, found.embedding_size, {}, state)
+    return Start(imported.backbone, imported.embedding_size, {}, state)

@@ -1,0 +1,117 @@
+"""``.npz``: embeddings, places, scores and norms as arrays, with a table and a description beside it."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facerec_cli.embeddings.formats.beside import (
+    Records,
+    WithTable,
+    reading_numpy,
+    table_beside,
+    write_beside,
+    write_npy,
+)
+from facerec_cli.embeddings.records import BOX, LANDMARKS
+from facerec_cli.embeddings.shards import Shard
+from facerec_cli.embeddings.table import EmbeddingTable
+from facerec_cli.errors import InputError
+from facerec_cli.files import atomic_write
+from facerec_cli.untrusted import NpzFile
+
+_Column = tuple[str, tuple[int, ...], Callable[[Mapping[str, Any]], object]]
+_COLUMNS: Mapping[str, _Column] = {  # type, shape of an entry, and the entry of a record
+    "face": ("<i4", (), lambda row: row["face"]),
+    "box": ("<f4", (4,), lambda row: [row.get(name, np.nan) for name in BOX]),
+    "landmarks": ("<f4", (5, 2), lambda row: [row.get(name, np.nan) for name in LANDMARKS]),
+    "score": ("<f4", (), lambda row: row.get("score", np.nan)),
+    "norm": ("<f4", (), lambda row: row["norm"]),
+}
+
+
+class Npz(WithTable):
+    """The arrays ``embeddings``, ``path``, ``face``, ``box``, ``landmarks``, ``score`` and ``norm``.
+
+    Without its table there is neither status nor reason, nor the size of the photos. Of a file of somebody
+    else's only ``embeddings`` is needed.
+    """
+
+    magic: ClassVar[bytes] = b"PK"
+
+    def write(
+        self, output: Path, shards: Iterable[Shard], description: Mapping[str, Any], scratch: Path | None
+    ) -> None:
+        """See ``EmbeddingFormat``."""
+        longest = max((len(face["path"]) for shard in shards for face in shard.faces()), default=1)
+        columns: Mapping[str, _Column] = {"path": (f"<U{longest}", (), lambda row: row["path"]), **_COLUMNS}
+        rows = description["rows"]
+        with atomic_write(output, folder=scratch) as stream:
+            with zipfile.ZipFile(stream, "w", allowZip64=True) as archive:
+                with archive.open(_member("embeddings"), "w", force_zip64=True) as member:
+                    size = description["embedding_size"]
+                    write_npy(member, "<f4", (rows, size), (shard.embeddings for shard in shards))
+                for name, (kind, shape, entry) in columns.items():
+                    blocks = (np.array([entry(face) for face in shard.faces()], kind) for shard in shards)
+                    with archive.open(_member(name), "w", force_zip64=True) as member:
+                        write_npy(member, kind, (rows, *shape), blocks)
+            write_beside(output, stream, shards, description, scratch)
+
+    def read(self, path: Path) -> EmbeddingTable:
+        """See ``EmbeddingFormat``."""
+        with reading_numpy(path), NpzFile(path) as archive:
+            if "embeddings" not in archive:
+                raise InputError(
+                    f"{str(path)!r} has no array called embeddings, only {list(archive)}.",
+                    hint="Save the array by this name: numpy.savez(path, embeddings=vectors).",
+                )
+            vectors = archive["embeddings"]
+            named = (
+                _records(archive, len(vectors) if vectors.ndim else 0, path) if "path" in archive else None
+            )
+        return table_beside(path, vectors, named)
+
+
+def _member(name: str) -> zipfile.ZipInfo:
+    """An entry without the time of day, so that equal results are equal files."""
+    return zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
+
+
+def _records(archive: NpzFile, count: int, path: Path) -> Records:
+    """What the arrays say of each row. Path, face and box must fit; the others count where they do."""
+    wanted = {
+        "path": ((count,), "U"),
+        "face": ((count,), "iu"),
+        "box": ((count, 4), "f"),
+        "landmarks": ((count, 5, 2), "f"),
+        "score": ((count,), "f"),
+        "norm": ((count,), "f"),
+    }
+    arrays = {name: archive[name] for name in wanted if name in archive}
+    fits = {
+        name: (a.shape, a.dtype.kind in wanted[name][1]) == (wanted[name][0], True)
+        for name, a in arrays.items()
+    }
+    if not all(fits.get(name, True) for name in ("path", "face", "box")):
+        raise InputError(
+            f"{str(path)!r} has arrays path, face and box that do not fit its {count:,} embeddings.",
+            hint="Write it again with `facerec embed`, or leave these arrays out of a file of your own.",
+        )
+    records: Records = [{"path": name, "row": row} for row, name in enumerate(arrays["path"].tolist())]
+    names = {"face": ("face",), "box": BOX, "landmarks": LANDMARKS, "score": ("score",), "norm": ("norm",)}
+    for array in arrays.keys() & names.keys():
+        if fits[array]:
+            _fill_in(records, names[array], arrays[array].reshape(count, -1))
+    return records
+
+
+def _fill_in(records: Records, names: tuple[str, ...], values: NDArray[Any]) -> None:
+    """Add the columns of an array; ready crops have NaN."""
+    for record, entry in zip(records, values.tolist(), strict=True):
+        if all(number == number for number in entry):
+            record |= dict(zip(names, entry, strict=True))

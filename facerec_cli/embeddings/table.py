@@ -1,0 +1,256 @@
+"""Stored embeddings: every face is a row, with its photo, its place in it and what made it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facerec_cli.errors import InputError, ModelError
+from facerec_cli.faces.choice import choose
+from facerec_cli.images.remote import is_url
+from facerec_cli.packs.manifest import ModelPack
+from facerec_cli.packs.resolve import pack_hash
+from facerec_cli.pairs.names import find_photos
+from facerec_cli.wording import counted
+
+log = logging.getLogger("facerec")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """Which model made embeddings; empty where nobody knows.
+
+    Attributes:
+        name: Of the pack.
+        sha256: Of what decides an embedding: detector, encoder and preprocessing.
+        provider: What the encoder ran on.
+    """
+
+    name: str = ""
+    sha256: str = ""
+    provider: str = ""
+
+
+class Matches(NamedTuple):
+    """The embeddings of a list's photos.
+
+    Attributes:
+        vectors: (N, D) float32, a row for each name; zeros where there is none.
+        reasons: Number of a name without an embedding -> why, as "status: reason".
+        doubts: Number of a name whose face is doubtful -> why.
+    """
+
+    vectors: NDArray[np.float32]
+    reasons: dict[int, str]
+    doubts: dict[int, str]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EmbeddingTable:
+    """Embeddings of R faces. Entry i of every column belongs to row i of ``vectors``.
+
+    A plain array has no columns: ``paths`` is None, and its rows are in the order of some list. Other columns
+    are filled up where a file lacks them; an ``.npz`` without its table has no status, reason and size. How a
+    photo was turned and where crops were saved are in the file only.
+
+    Attributes:
+        source: What the user calls it, for messages.
+        vectors: (R, D) float32 of unit length.
+        description: What the file says of its run: ``model``, ``provider``, ``settings``, ``inputs``,
+            ``statuses``, ``versions``; empty where it says nothing.
+        paths: The photo of each face, or None.
+        numbers: (R,) int64, the number of the face within its photo, best score first; -1 where not known.
+        boxes: (R, 4) float32 x1, y1, x2, y2 in pixels of the upright photo; NaN for ready crops.
+        landmarks: (R, 5, 2) float32 x, y of eyes, nose and corners of the mouth, left as seen; NaN likewise.
+        scores: (R,) float32, of the detection, 0 to 1; NaN likewise.
+        norms: (R,) float32, length of the embedding before it was made 1; NaN where not known.
+        sizes: (R, 2) float32 width, height of the upright photo in pixels; NaN where not known.
+        statuses: ``ok`` or ``doubtful``; empty where not known.
+        reasons: Why a face is doubtful; empty for others.
+        failed: Photo without a face -> why, as "status: reason".
+    """
+
+    source: str
+    vectors: NDArray[np.float32]
+    description: Mapping[str, Any]
+    paths: tuple[str, ...] | None
+    numbers: NDArray[np.int64]
+    boxes: NDArray[np.float32]
+    landmarks: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    norms: NDArray[np.float32]
+    sizes: NDArray[np.float32]
+    statuses: tuple[str, ...]
+    reasons: tuple[str, ...]
+    failed: Mapping[str, str]
+
+    @property
+    def model(self) -> ModelInfo:
+        """What made the embeddings, as far as the file says."""
+        model = self.description.get("model") or {}
+        words = (model.get("name", ""), model.get("sha256", ""), self.description.get("provider", ""))
+        return ModelInfo(*map(str, words))
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """How they were made (see ``embed.EmbedOptions``), as far as the file says."""
+        return self.description.get("settings") or {}
+
+    def require_model(self, pack: ModelPack) -> None:
+        """Refuse embeddings of another model.
+
+        Raises:
+            ModelError: They were made by another model, or do not say by which.
+        """
+        self._require(ModelInfo(pack.name, pack_hash(pack)), repr(pack.name))
+
+    def require_same_model(self, other: EmbeddingTable) -> None:
+        """Refuse to compare embeddings of two models.
+
+        Raises:
+            ModelError: They were made by different models, or one does not say by which.
+        """
+        if not other.model.sha256:
+            raise _no_model(other.source)
+        self._require(other.model, f"{other.model.name!r} of {other.source!r}")
+
+    def _require(self, model: ModelInfo, name: str) -> None:
+        own = self.model
+        if not own.sha256:
+            raise _no_model(self.source)
+        if own.sha256 != model.sha256:
+            raise ModelError(
+                f"{self.source!r} was made with the model {own.name!r} ({own.sha256[:12]}), not with {name} "
+                f"({model.sha256[:12]}).",
+                hint="Embed the photos with this model, or leave --model out.",
+            )
+
+    def select(self, rows: Sequence[int] | NDArray[np.integer[Any]]) -> EmbeddingTable:
+        """The table of some of the rows, in the order given."""
+        at = np.asarray(rows, np.int64)
+        columns: dict[str, Any] = {}
+        for name in ("vectors", "numbers", "boxes", "landmarks", "scores", "norms", "sizes"):
+            columns[name] = getattr(self, name)[at]
+        for name in ("paths", "statuses", "reasons"):
+            column = getattr(self, name)
+            columns[name] = None if column is None else tuple(column[row] for row in at.tolist())
+        return replace(self, **columns)
+
+    def one_per_photo(self, rule: str = "main") -> EmbeddingTable:
+        """The table with one face of each photo, photos in the order of their first face.
+
+        A face that the file has twice, because the list of photos named its photo twice, counts once. Without
+        boxes, or without the photo's size where the rule needs it, the face with the highest score is taken.
+
+        Args:
+            rule: Which of several faces counts, one of ``registry.FACE_RULES``. A plain array is given back
+                as it is.
+        """
+        if self.paths is None:
+            return self
+        rows_of: dict[str, list[int]] = {}
+        for row, path in enumerate(self.paths):
+            rows_of.setdefault(path, []).append(row)
+        unsized = 0
+        chosen = []
+        for rows in rows_of.values():
+            if len(rows) > 1:
+                rows = list({(self.numbers[r], self.boxes[r].tobytes()): r for r in rows[::-1]}.values())[
+                    ::-1
+                ]
+            chosen.append(self._choose(rows, rule))
+            size_lacks = np.isfinite(self.boxes[rows[0]]).all() and not np.isfinite(self.sizes[rows[0]]).all()
+            unsized += len(rows) > 1 and bool(size_lacks)
+        if unsized and rule != "largest":
+            log.warning(
+                "%s does not say how large photos are, as --faces %s has to know: of %s with several faces "
+                "the one with the highest score is taken. Keep the .csv of `facerec embed` beside it.",
+                self.source,
+                rule,
+                counted(unsized, "photo"),
+            )
+        return self.select(chosen)
+
+    def _choose(self, rows: list[int], rule: str) -> int:
+        """Which of the faces of a photo counts."""
+        if len(rows) == 1:
+            return rows[0]
+        boxes, size = self.boxes[rows].astype(np.float64), self.sizes[rows[0]]
+        if np.isfinite(boxes).all() and (rule == "largest" or np.isfinite(size).all()):
+            width, height = (0.0, 0.0) if rule == "largest" else size.tolist()
+            return rows[choose(list(boxes), (width, height), rule)]
+        return min(rows, key=lambda row: max(0, self.numbers[row]))
+
+    def match(self, names: Sequence[str]) -> Matches:
+        """The embeddings of a list's photos, from a table with one row a photo.
+
+        Args:
+            names: What the list calls its photos: found by their path, or by the end of it as far as no
+                folder of either contradicts the other's; see ``pairs.names.find_photos``. The rows of a plain
+                array are the photos of the list, in the order in which it first names them.
+
+        Raises:
+            InputError: A plain array of another length, an ambiguous name, or no photo of the list is here.
+        """
+        if self.paths is None:
+            if len(self.vectors) != len(names):
+                raise InputError(
+                    f"{self.source!r} has {len(self.vectors):,} rows, the list {len(names):,} photos.",
+                    hint="Without a table of `facerec embed` beside it, row i must be the list's i-th photo "
+                    "in order of first appearance.",
+                )
+            return Matches(self.vectors, {}, {})
+        row_of = {path: row for row, path in enumerate(self.paths)}
+        photos = (*row_of, *(path for path in self.failed if path not in row_of))
+        vectors = np.zeros((len(names), self.vectors.shape[1]), np.float32)
+        reasons: dict[int, str] = {}
+        doubts: dict[int, str] = {}
+        for i, photo in enumerate(find_photos(names, photos, repr(self.source))):
+            if photo is None:
+                reasons[i] = "missing: not in the embeddings file"
+            elif photo not in row_of:
+                reasons[i] = self.failed[photo]
+            else:
+                row = row_of[photo]
+                vectors[i] = self.vectors[row]
+                if self.statuses[row] == "doubtful":
+                    doubts[i] = self.reasons[row] or "no reason is given"
+        if len(reasons) == len(names):
+            raise InputError(
+                f"{self.source!r} has none of the list's {len(names):,} photos; the first is {names[0]!r}.",
+                hint="Embed the photos of this list, or name the list that these embeddings belong to. Both "
+                "must name a photo by the same folders, from the end of its path on; "
+                f"the file's first is {next(iter(photos), 'none')!r}.",
+            )
+        return Matches(vectors, reasons, doubts)
+
+
+def open_table(path: str | Path) -> EmbeddingTable:
+    """Read stored embeddings: what ``facerec embed`` writes, or a plain array of somebody else's.
+
+    Args:
+        path: A file of a format of ``registry.EMBEDDING_FORMATS``, with its table beside it where it has one,
+            or a folder of Parquet shards or its URL.
+
+    Raises:
+        InputError: Not there, no such file, not (N, D) finite vectors other than zero, or a table that does
+            not fit them.
+        MissingExtraError: The format's package is not installed.
+    """
+    from facerec_cli.embeddings.formats import format_to_read
+
+    place = path if is_url(str(path)) else Path(path)
+    return format_to_read(path).read(cast(Path, place))  # a URL is for the format that takes it
+
+
+def _no_model(source: str) -> ModelError:
+    return ModelError(
+        f"{source!r} does not say which model made it, so --model cannot be checked.",
+        hint="Leave --model out, or keep the .json of `facerec embed` beside the embeddings.",
+    )
