@@ -32,8 +32,11 @@ class Option:
         hidden: Not shown in ``--help``.
         rule: Takes a value of the right type and gives it back, or another way to write it; raises ValueError
             with what it must be ("an http(s) address").
+        parse: Makes the value of the text of the flag, where a value is more than one text or number.
         keys: Of a table: the only keys that the document has of it, each of which has to be there.
         others: A dictionary that takes the keys of its table that no other field has.
+
+    In ``help``, ``{choices}`` stands for the values that there are: "main, center or largest".
     """
 
     help: str = ""
@@ -51,6 +54,7 @@ class Option:
     unit: str = ""
     hidden: bool = False
     rule: Callable[[Any], Any] | None = None
+    parse: Callable[[str], Any] | None = None
     keys: tuple[str, ...] = ()
     others: bool = False
 
@@ -239,6 +243,8 @@ def _range(option: Option) -> str:
     unit = f" {option.unit}" if option.unit else ""
     if option.ge is not None and option.le is not None:
         return f" from {option.ge:,g} to {option.le:,g}{unit}"
+    if option.gt is not None and option.lt is not None:
+        return f" between {option.gt:,g} and {option.lt:,g}{unit}"
     bounds = [("of at least", option.ge), ("above", option.gt), ("at most", option.le), ("below", option.lt)]
     said = [f"{word} {bound:,g}" for word, bound in bounds if bound is not None]
     return f" {' and '.join(said)}{unit}" if said else ""

@@ -13,10 +13,10 @@ import tomllib
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-from numpy.lib import format as npy
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 from facerec_cli.errors import FacerecError, InputError
 
@@ -81,7 +81,7 @@ def read_npy(path: Path) -> NDArray[Any]:
         return _read(stream, path.stat().st_size)
 
 
-class NpzFile(Mapping[str, NDArray[Any]]):
+class NpzFile(Mapping[str, "NDArray[Any]"]):
     """The arrays of a ``.npz`` by their names, each read when it is asked for.
 
     Args:
@@ -131,6 +131,8 @@ class NpzFile(Mapping[str, NDArray[Any]]):
 
 def _read(stream: BinaryIO, size: int) -> NDArray[Any]:
     """The array of a ``.npy`` of ``size`` bytes, at whose beginning the stream is."""
+    from numpy.lib import format as npy  # here, since settings are read by programs that need no NumPy
+
     try:
         version = npy.read_magic(stream)
         if version not in ((1, 0), (2, 0)):
