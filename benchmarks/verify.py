@@ -25,7 +25,7 @@ from sklearn.metrics import auc, roc_curve
 
 from facerec_cli.metrics.all_pairs import evaluate_all_pairs
 from facerec_cli.metrics.evaluate import evaluate
-from facerec_cli.metrics.roc import DEFAULT_FARS
+from facerec_cli.threshold import DEFAULT_FARS
 
 PAIRS, GENUINE = 15_658_489, 19_557  # IJB-C
 PEER_UP_TO = 20_000  # vectors whose whole matrix fits an ordinary machine's memory

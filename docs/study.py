@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from facerec_cli.report.svg import HEIGHT, WIDTH
+from facerec_cli.study.comparison import Comparison
 from facerec_cli.study.figures import colors_of, det, roc, similarities, style_of
 from facerec_cli.study.tables import Table, arm_words, facts, subset_words, tables
 
@@ -38,6 +39,7 @@ def take(folder: Path, name: str) -> None:
     """Copy the results of the study in ``folder``, without what its figures show; draw those of the page."""
     page = PAGE.read_text("utf-8")
     results = json.loads((folder / "results.json").read_text("utf-8"))
+    drawn = Comparison.from_document(results)
     split = json.loads((folder / "split.json").read_text("utf-8"))
     DATA.mkdir(exist_ok=True)
     results["split"] = f"{name}_split.json"
@@ -49,14 +51,14 @@ def take(folder: Path, name: str) -> None:
     else:
         (DATA / results["split"]).write_text(_line(split) + "\n", "utf-8")
     for subset in _SHOWN:
-        figures = {"roc": {"": roc(results, subset)}, "det": {"": det(results, subset)}}
-        figures["pairs"] = similarities(results, subset)
+        figures = {"roc": {"": roc(drawn, subset)}, "det": {"": det(drawn, subset)}}
+        figures["pairs"] = similarities(drawn, subset)
         for kind, panels in figures.items():
             file = DATA / f"{name}_{kind}_{subset.replace(' ', '_')}.svg"
             if all(panels.values()) and file.name in page:
                 file.write_text(_alone(panels, list(results["arms"])), "utf-8")
-    for drawn in ("curves", "similarities", "hardest"):
-        del results[drawn]
+    for part in ("curves", "similarities", "hardest"):
+        del results[part]
     (DATA / f"{name}.json").write_text(_text(results), "utf-8")
 
 
@@ -82,14 +84,15 @@ def render(page: str) -> str:
 
 
 def _block(results: dict[str, Any], title: str) -> str:
+    comparison = Comparison.from_document(results)
     if title == "facts":
-        return "\n".join(facts(results))
+        return "\n".join(facts(comparison))
     if title == "settings":
         return "\n".join(_settings(results))
-    for table in tables(results):
+    for table in tables(comparison):
         if table.title == title:
             return table.markdown() + (f"\n\n{table.note}" if table.note else "")
-    raise SystemExit(f"There is no table {title!r}; known: {', '.join(t.title for t in tables(results))}.")
+    raise SystemExit(f"There is no table {title!r}; known: {', '.join(t.title for t in tables(comparison))}.")
 
 
 def _again(results: dict[str, Any], first: dict[str, Any]) -> str:

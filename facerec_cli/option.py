@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import MISSING, dataclass
@@ -31,8 +32,11 @@ class Option:
         hidden: Not shown in ``--help``.
         rule: Takes a value of the right type and gives it back, or another way to write it; raises ValueError
             with what it must be ("an http(s) address").
+        parse: Makes the value of the text of the flag, where a value is more than one text or number.
         keys: Of a table: the only keys that the document has of it, each of which has to be there.
         others: A dictionary that takes the keys of its table that no other field has.
+
+    In ``help``, ``{choices}`` stands for the values that there are: "main, center or largest".
     """
 
     help: str = ""
@@ -50,6 +54,7 @@ class Option:
     unit: str = ""
     hidden: bool = False
     rule: Callable[[Any], Any] | None = None
+    parse: Callable[[str], Any] | None = None
     keys: tuple[str, ...] = ()
     others: bool = False
 
@@ -93,23 +98,33 @@ class Field:
 
 
 def options(kind: Any) -> tuple[Field, ...]:
-    """The settings of the dataclass ``kind``, in its order."""
+    """The settings of a dataclass, or of a function: its arguments that have a default."""
     if kind not in _read:
         types = get_type_hints(kind, include_extras=True)
-        _read[kind] = tuple(_field(field, types[field.name]) for field in dataclasses.fields(kind))
+        defaults = _defaults(kind)
+        _read[kind] = tuple(_field(name, types[name], default) for name, default in defaults.items())
     return _read[kind]
 
 
 _read: dict[Any, tuple[Field, ...]] = {}  # by class: annotations are texts, which take time to evaluate
 
 
-def _field(field: dataclasses.Field[Any], kind: Any) -> Field:
+def _defaults(kind: Any) -> dict[str, Any]:
+    if dataclasses.is_dataclass(kind):
+        return {
+            field.name: field.default if field.default_factory is MISSING else field.default_factory()
+            for field in dataclasses.fields(kind)
+        }
+    arguments = inspect.signature(kind).parameters.values()
+    return {one.name: one.default for one in arguments if one.default is not one.empty}
+
+
+def _field(name: str, kind: Any, default: Any) -> Field:
     option = Option()
     if get_origin(kind) is Annotated:
         kind, *marks = get_args(kind)
         option = next((mark for mark in marks if isinstance(mark, Option)), option)
-    default = field.default if field.default_factory is MISSING else field.default_factory()
-    return Field(field.name, kind, default, option)
+    return Field(name, kind, default, option)
 
 
 def keys(kind: Any) -> Iterator[str]:
@@ -228,6 +243,8 @@ def _range(option: Option) -> str:
     unit = f" {option.unit}" if option.unit else ""
     if option.ge is not None and option.le is not None:
         return f" from {option.ge:,g} to {option.le:,g}{unit}"
+    if option.gt is not None and option.lt is not None:
+        return f" between {option.gt:,g} and {option.lt:,g}{unit}"
     bounds = [("of at least", option.ge), ("above", option.gt), ("at most", option.le), ("below", option.lt)]
     said = [f"{word} {bound:,g}" for word, bound in bounds if bound is not None]
     return f" {' and '.join(said)}{unit}" if said else ""

@@ -60,13 +60,14 @@ BACKBONES: Mapping[str, str] = {
     "vit_b": "facerec_cli.backbones.vit:vit_b",
 }
 
+# In the order in which they are asked whether a list is theirs: folders and binary files, then text.
 PAIR_FORMATS: Mapping[str, str] = {
-    "lfw": "facerec_cli.pairs.formats.text:read_lfw",
-    "labeled": "facerec_cli.pairs.formats.text:read_labelled",
-    "calfw": "facerec_cli.pairs.formats.text:read_calfw",
-    "bin": "facerec_cli.pairs.formats.bin:read_bin",
-    "ijb": "facerec_cli.pairs.formats.ijb:read_ijb",
-    "cfp": "facerec_cli.pairs.formats.cfp:read_cfp",
+    "cfp": "facerec_cli.pairs.formats.cfp:Cfp",
+    "bin": "facerec_cli.pairs.formats.bin:Bin",
+    "ijb": "facerec_cli.pairs.formats.ijb:Ijb",
+    "lfw": "facerec_cli.pairs.formats.lfw:Lfw",
+    "labeled": "facerec_cli.pairs.formats.labeled:Labeled",
+    "calfw": "facerec_cli.pairs.formats.calfw:Calfw",
 }
 
 DATASETS: Mapping[str, str] = {
@@ -93,6 +94,7 @@ PROVIDERS: Mapping[str, str] = {  # device -> ONNX Runtime's name of what runs t
     "openvino": "OpenVINOExecutionProvider",
 }
 DEVICES = ("auto", *PROVIDERS)
+TEMPLATES = ("arcface",)  # five-point alignment templates of faces.align
 PROJECTS = ("arcface_torch", "tface", "adaface", "cvlface")  # whose checkpoints backbones.layouts reads
 WRITABLE = ("folder", "rec", "list", "tar")  # what datasets.convert writes
 

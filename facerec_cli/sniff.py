@@ -135,11 +135,6 @@ def recognize(head: bytes) -> Content | None:
     return next((content for pattern, content in _OTHER_PATTERNS if pattern.match(plain)), None)
 
 
-def lfs_pointer(head: bytes) -> bool:
-    """Whether this is the little text that Git LFS leaves in the place of a file it has not fetched."""
-    return head.startswith((b"version https://git-lfs.github.com/", b"version https://hawser.github.com/"))
-
-
 def refuse_pointer(head: bytes, name: str, error: type[FacerecError] = InputError) -> None:
     """Refuse a Git LFS pointer and a web page, which stand where a file of any other kind was meant.
 
@@ -152,7 +147,7 @@ def refuse_pointer(head: bytes, name: str, error: type[FacerecError] = InputErro
         FacerecError: Of that kind; the message says what the file is, the hint what to do.
     """
     found = recognize(head)
-    if found is not None and (lfs_pointer(head) or found.name == _PAGE):
+    if found is not None and found.name in (_POINTER, _PAGE):
         raise error(f"{name} is {found.name}.", hint=found.hint)
 
 

@@ -7,6 +7,9 @@ from typing import Annotated
 
 from facerec_cli.settings import Option, filled
 
+DEFAULT_FARS = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
+"""The false accept rates that an evaluation measures unless others are asked for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Threshold:

@@ -13,10 +13,12 @@ import tomllib
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-from numpy.lib import format as npy
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+from facerec_cli.errors import FacerecError, InputError
 
 _LARGE, _DENSE = 1 << 30, 200
 """A packed array of so many bytes may be so many times smaller; embeddings hardly shrink at all."""
@@ -46,6 +48,28 @@ def parse_toml(text: str) -> dict[str, Any]:
         raise ValueError("it is nested too deeply") from error
 
 
+def read_toml(
+    path: Path, *, advice: str, name: str = "", error: type[FacerecError] = InputError
+) -> dict[str, Any]:
+    """The tables of a TOML file.
+
+    Args:
+        path: The file.
+        advice: What to do where it cannot be read.
+        name: What the file is called in messages; "" takes its path.
+        error: What is raised.
+
+    Raises:
+        FacerecError: An ``error``: it cannot be read, or is not TOML.
+    """
+    try:
+        return parse_toml(path.read_text(encoding="utf-8"))
+    except OSError as fault:
+        raise error(f"{name or path} cannot be read: {fault.strerror}.", hint=advice) from fault
+    except ValueError as fault:
+        raise error(f"{name or path} cannot be read as TOML: {fault}.", hint=advice) from fault
+
+
 def read_npy(path: Path) -> NDArray[Any]:
     """The array of a ``.npy``.
 
@@ -57,7 +81,7 @@ def read_npy(path: Path) -> NDArray[Any]:
         return _read(stream, path.stat().st_size)
 
 
-class NpzFile(Mapping[str, NDArray[Any]]):
+class NpzFile(Mapping[str, "NDArray[Any]"]):
     """The arrays of a ``.npz`` by their names, each read when it is asked for.
 
     Args:
@@ -107,6 +131,8 @@ class NpzFile(Mapping[str, NDArray[Any]]):
 
 def _read(stream: BinaryIO, size: int) -> NDArray[Any]:
     """The array of a ``.npy`` of ``size`` bytes, at whose beginning the stream is."""
+    from numpy.lib import format as npy  # here, since settings are read by programs that need no NumPy
+
     try:
         version = npy.read_magic(stream)
         if version not in ((1, 0), (2, 0)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:
@@ -46,3 +47,8 @@ def fraction(rate: float) -> str:
     while abs(rate * below - round(rate * below)) > 1e-4 * rate * below and below < 10**12:
         below *= 10
     return f"{round(rate * below):,} in {below:,}"
+
+
+def alternatives(names: Sequence[str]) -> str:
+    """``main, center or largest``."""
+    return " or ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))

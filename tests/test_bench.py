@@ -11,7 +11,7 @@ import pytest
 from tiny_pack import write_tiny_pack
 
 from facerec_cli.bench import BenchReport, BenchRow, bench, median_rate, recommended
-from facerec_cli.cli.bench import _show
+from facerec_cli.cli.bench_view import show
 from facerec_cli.errors import InputError, ModelError, UsageError
 
 
@@ -82,7 +82,7 @@ def test_a_share_of_the_bound_is_told_only_where_it_is_possible(
     capsys: pytest.CaptureFixture[str], pipeline: float, told: str
 ) -> None:
     best = BenchRow(threads=2, batch=4, read=1000, detect=500, align=2000, encode=100, pipeline=pipeline)
-    _show(BenchReport("tiny", "cpu", "8 photos of yours", (640, 480), 8, (best,), best))
+    show(BenchReport("tiny", "cpu", "8 photos of yours", (640, 480), 8, (best,), best))
     shown = " ".join(capsys.readouterr().err.split())
     assert told in shown and ("%" in shown) == (pipeline < best.bound)
 

@@ -35,14 +35,15 @@ ALL = set().union(*KNOWN.values()) | {"--install-completion", "--show-completion
 # Where a message comes from -> the commands that say it. Rooms that several share, and the doctor, who speaks
 # of other commands, are held to ALL.
 SAID_BY = {
-    "verify": ["facerec verify"],
+    "verify": ["facerec verify", "facerec train", "facerec export"],  # which measure on pairs too
     "export": ["facerec export", "facerec train"],  # "train with --init"
     "models": ["facerec models", "facerec embed"],  # "use it with --model"
     "embed": ["facerec embed"],
     "study": ["facerec study"],
     "bench.py": ["facerec bench"],
     "training": ["facerec train", "facerec export"],
-    "datasets": ["facerec data", "facerec train"],
+    "data": ["facerec data", "facerec train"],
+    "doctor": [],  # it speaks of all commands
 }
 
 

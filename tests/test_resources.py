@@ -11,7 +11,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from facerec_cli.cli.console import command
+from facerec_cli.cli.command import command
 from facerec_cli.resources import resource_error
 
 

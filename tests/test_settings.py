@@ -61,7 +61,7 @@ def test_a_declaration_gives_flag_default_choices_and_words():
     assert found["rates"].flag == "" and found["flip"].flag == "--flip"
     assert found["faces"].choices == ("all", "largest") and found["detector"].choices == tuple(DETECTORS)
     assert found["max_side"].must_be == "a whole number of at least 32 pixels"
-    assert found["rates"].must_be == "a list, each a number above 0 and below 1"
+    assert found["rates"].must_be == "a list, each a number between 0 and 1"
     assert found["score"].kind == float | None and found["score"].default is None
     assert options(Net)[0].default is MISSING and options(Net)[-1].default == {}
     assert list(keys(Pack))[:2] == ["net.file", "net.color"] and "net.settings" not in keys(Pack)
@@ -76,7 +76,7 @@ def test_a_declaration_gives_flag_default_choices_and_words():
         ({"score": "x"}, "--min-score 'x' does not fit. It must be a number from 0 to 1."),
         (
             {"rates": (0.1, 1.0)},
-            "rates = 1.0 does not fit. It must be a number above 0 and below 1.",
+            "rates = 1.0 does not fit. It must be a number between 0 and 1.",
         ),
         ({"faces": "bigest"}, "--faces cannot be 'bigest'. Did you mean 'largest'? Known: all, largest."),
         ({"detector": "yunt"}, "--detector cannot be 'yunt'. Did you mean 'yunet'? Known: scrfd, yunet."),

@@ -6,28 +6,23 @@ prompt is no place for a message. Where nothing here fits what was typed, the sh
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterable
-
-from facerec_cli import registry
 
 Offers = list[tuple[str, str]]
 """Values, each with a few words about it, which some shells show."""
 
 
-def _offering(find: Callable[[], Iterable[str | tuple[str, str]]]) -> Callable[[str], Offers]:
+def offering(find: Callable[[], Iterable[str | tuple[str, str]]]) -> Callable[[str], Offers]:
     """A callback for Typer that gives those of ``find()`` that begin like what was typed."""
 
-    @functools.wraps(find)
     def offer(incomplete: str) -> Offers:
         try:
-            found = [(one, "") if isinstance(one, str) else one for one in find()]
+            found = [(value, "") if isinstance(value, str) else value for value in find()]
         except Exception:  # whatever is wrong with a pack or a folder is said by the command itself
             return []
         return [(value, words) for value, words in found if value.startswith(incomplete)]
 
-    del offer.__wrapped__  # Typer looks at the parameters
-    offer.__annotations__ = {"incomplete": str, "return": Offers}
+    offer.__doc__ = find.__doc__
     return offer
 
 
@@ -39,25 +34,25 @@ def _models(*statuses: str) -> Iterable[tuple[str, str]]:
             yield entry.name, entry.detail or (entry.pack.description if entry.pack else entry.status)
 
 
-@_offering
+@offering
 def models() -> Iterable[tuple[str, str]]:
     """What ``--model`` takes by name."""
     return _models("embedded", "registered", "insightface")
 
 
-@_offering
+@offering
 def all_models() -> Iterable[tuple[str, str]]:
     """Models here and those that can be pulled."""
     return _models()
 
 
-@_offering
+@offering
 def registered_models() -> Iterable[tuple[str, str]]:
     """Models that ``models remove`` may delete."""
     return _models("registered", "broken")
 
 
-@_offering
+@offering
 def pullable_models() -> Iterable[tuple[str, str]]:
     """Models that can be pulled."""
     from facerec_cli.packs.known import known_packs
@@ -65,21 +60,7 @@ def pullable_models() -> Iterable[tuple[str, str]]:
     return ((name, pack.description) for name, pack in known_packs().items())
 
 
-@_offering
-def pair_formats() -> Iterable[str]:
-    """Formats of lists of pairs."""
-    return registry.PAIR_FORMATS
-
-
-@_offering
-def templates() -> Iterable[str]:
-    """Alignment templates."""
-    from facerec_cli.faces.align import TEMPLATES
-
-    return TEMPLATES
-
-
-@_offering
+@offering
 def recipes() -> Iterable[str]:
     """Recipes that come with facerec."""
     from facerec_cli.training.compose import shipped_recipes
@@ -87,36 +68,9 @@ def recipes() -> Iterable[str]:
     return shipped_recipes()
 
 
-@_offering
+@offering
 def settings() -> Iterable[str]:
     """``--set`` of training: every key, ready for its value."""
     from facerec_cli.training.config import recipe_settings
 
     return (f"{key}=" for key in recipe_settings())
-
-
-def choices(key: str) -> Callable[[str], Offers]:
-    """The values that a setting of training may have."""
-
-    @_offering
-    def find() -> Iterable[str]:
-        from facerec_cli.training.config import recipe_settings
-
-        return recipe_settings()[key].choices
-
-    return find
-
-
-def names(*known: str) -> Callable[[str], Offers]:
-    """These."""
-    return _offering(lambda: known)
-
-
-devices = names(*registry.DEVICES)
-all_faces = names("all", *registry.FACE_RULES)
-one_face = names(*registry.FACE_RULES)
-engines = names(*registry.ENGINES)
-losses = names(*registry.LOSSES)
-backbones = names(*registry.BACKBONES)
-projects = names(*registry.PROJECTS)
-formats = names(*registry.WRITABLE)

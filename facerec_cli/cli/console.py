@@ -1,61 +1,37 @@
-"""Everything that the commands print: results on stdout, all the rest on stderr.
-
-The library never prints. Commands are made with :func:`command`, which adds ``--quiet``, ``--verbose``
-and ``--debug``, and turns every fault into one message and a documented exit code.
-"""
+"""Everything that the commands print: results on stdout, all the rest on stderr. The library never prints."""
 
 from __future__ import annotations
 
-import errno
-import functools
-import inspect
 import io
 import json
 import logging
 import os
-import re
-import signal
 import sys
 import textwrap
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stdout, suppress
-from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from contextlib import contextmanager, redirect_stdout
+from typing import TYPE_CHECKING, Any
 
-import typer
 from rich.console import Console
 from rich.markup import escape
 
 from facerec_cli.cli.layout import broken, needed, one_below_the_other
 from facerec_cli.cli.streams import lose_output
-from facerec_cli.errors import (
-    EXIT_BUG,
-    EXIT_INTERRUPTED,
-    FacerecError,
-    InputError,
-    OutputError,
-    UsageError,
-    was_interrupt,
-)
+from facerec_cli.errors import OutputError
 from facerec_cli.progress import Progress, Stages, silent_stages
-from facerec_cli.resources import resource_error
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-_SHOWN_NAME = 80  # characters of a name that is too long
 _PIPE_WIDTH = 160  # a table in a pipe must not be cut at 80 columns
 
 _quiet = False
-_debug = False
 _live: Console | None = None  # what draws a bar or a view, and so has to print everything else above it
 
 
 class _Console(Console):
     def on_broken_pipe(self) -> None:
-        """Leave it to :func:`_end`, as for every other result; rich would end with code 1."""
+        """Leave it to who ends the command, as for every other result; rich would end with code 1."""
         raise BrokenPipeError
 
 
@@ -100,9 +76,7 @@ def result_json(document: Mapping[str, Any] | Sequence[Any]) -> None:
     text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
     try:
         text.encode(sys.stdout.encoding or "utf-8")
-    except (
-        UnicodeEncodeError
-    ):  # a terminal that is not UTF-8, or a name that is not: JSON has escapes for both
+    except UnicodeEncodeError:  # of the terminal or of a name: JSON has escapes
         text = json.dumps(document, indent=2, allow_nan=False)
     with _writing():
         sys.stdout.write(text + "\n")
@@ -238,91 +212,6 @@ def live_view() -> Iterator[Callable[[RenderableType], None] | None]:
         yield live.update
 
 
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print results and errors only.")]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more about what is done.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
-
-
-def _refuse_flags_as_values(arguments: Mapping[str, Any]) -> None:
-    """Refuse ``-o --json``, which would write a file of that name; ``./--json`` does, if it is meant."""
-    for name, value in arguments.items():
-        if isinstance(value, str | Path) and re.fullmatch(r"--[a-z][a-z-]*", str(value)):
-            raise UsageError(
-                f"{value} stands where a value of {name} is asked for.",
-                hint=f"Give the value first; a file of this name is ./{value}",
-            )
-
-
-def command(function: Callable[..., None]) -> Callable[..., None]:
-    """Make a function the body of a command: the shared flags, and one place where faults end.
-
-    A parameter named ``json_output`` that is true turns an error into a JSON document on stdout too.
-    """
-
-    @functools.wraps(function)
-    def run(*, quiet: bool, verbose: bool, debug: bool, **arguments: Any) -> None:
-        _configure(quiet=quiet, verbose=verbose, debug=debug)
-        try:
-            _refuse_flags_as_values(arguments)
-            function(**arguments)
-        except typer.Exit:
-            raise
-        except typer.Abort:  # Ctrl-C, or the end of the input, at a question; typer would end with code 1
-            unanswered = KeyboardInterrupt("interrupted before the question was answered")
-            _end(unanswered, as_json=bool(arguments.get("json_output")))
-        except BaseException as fault:
-            _end(fault, as_json=bool(arguments.get("json_output")))
-
-    shared = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=annotation)
-        for name, annotation in (("quiet", Quiet), ("verbose", Verbose), ("debug", Debug))
-    ]
-    own = inspect.signature(function, eval_str=True)
-    parameters = [*own.parameters.values(), *shared]
-    run.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]
-    run.__annotations__ = {p.name: p.annotation for p in parameters} | {"return": None}
-    del run.__wrapped__  # or Typer would look past the shared flags
-    return run
-
-
-def _configure(*, quiet: bool, verbose: bool, debug: bool) -> None:
-    global _quiet, _debug
-    _quiet, _debug = quiet, debug
-    logger = logging.getLogger("facerec")
-    logger.setLevel(logging.DEBUG if verbose or debug else logging.WARNING)
-    logger.handlers = [_StderrHandler()]
-    logger.propagate = False
-    # A kill from outside ends like Ctrl-C: what is under way is left resumable and the code is 130.
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not where a shell said to ignore it
-        signal.signal(signal.SIGINT, _interrupt)
-    if hasattr(signal, "SIGTERM"):
-        signal.signal(signal.SIGTERM, _interrupt)
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    """Raise KeyboardInterrupt, but not where Python would only print it and go on: then try again soon.
-
-    Signals are answered between any two lines, also of ``__del__`` and of the weak reference's callback that
-    ends every import, and exceptions do not leave those.
-    """
-    while frame is not None:
-        code = frame.f_code
-        if code.co_name == "__del__" or (code.co_name == "cb" and "importlib" in code.co_filename):
-            again = threading.Timer(0.01, _send_to_main_thread, (number,))
-            again.daemon = True
-            again.start()
-            return
-        frame = frame.f_back
-    raise KeyboardInterrupt
-
-
-def _send_to_main_thread(number: int) -> None:
-    if hasattr(signal, "pthread_kill"):  # wakes it where it waits
-        signal.pthread_kill(threading.main_thread().ident or 0, number)
-    else:
-        signal.raise_signal(number)
-
-
 class _StderrHandler(logging.Handler):
     """The library's log on stderr: warnings always, more with ``--verbose``."""
 
@@ -334,46 +223,24 @@ class _StderrHandler(logging.Handler):
             note(text)
 
 
-def _too_long(fault: BaseException) -> InputError | None:
-    """The error for a name that no disk holds, wherever it was first looked up; None for other faults."""
-    if not isinstance(fault, OSError) or fault.errno != errno.ENAMETOOLONG:
-        return None
-    name = str(fault.filename or "")
-    shown = name if len(name) <= _SHOWN_NAME else f"{name[:_SHOWN_NAME]}..."
-    return InputError(f"{shown} is too long for the name of a file or folder.", hint="Give a shorter name.")
+def configure(*, quiet: bool, verbose: bool) -> None:
+    """Say how much is told, for one command."""
+    global _quiet
+    _quiet = quiet
+    logger = logging.getLogger("facerec")
+    logger.setLevel(logging.DEBUG if verbose else logging.WARNING)
+    logger.handlers = [_StderrHandler()]
+    logger.propagate = False
 
 
-def _end(fault: BaseException, *, as_json: bool) -> NoReturn:
-    """Report ``fault`` and leave with its exit code."""
-    if _debug and not isinstance(fault, KeyboardInterrupt | BrokenPipeError):
-        raise fault
-    if isinstance(fault, BrokenPipeError):  # `facerec models list | head` is not a fault
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise typer.Exit(0)
-    if isinstance(fault, SystemExit):
-        raise fault
-    if not isinstance(fault, KeyboardInterrupt) and was_interrupt(fault):
-        fault = KeyboardInterrupt()
-    if not isinstance(fault, FacerecError):
-        fault = resource_error(fault) or _too_long(fault) or fault
-    if isinstance(fault, KeyboardInterrupt):
-        kind, message, hint, code = "Interrupted", str(fault) or "interrupted", "", EXIT_INTERRUPTED
-    elif isinstance(fault, FacerecError):
-        kind, message, hint = type(fault).__name__, fault.message, fault.hint
-        code = fault.exit_code
-    else:
-        kind, message, code = type(fault).__name__, f"{type(fault).__name__}: {fault}", EXIT_BUG
-        hint = "This is a fault of facerec. Run again with --debug and report the traceback."
+def fault(message: str, hint: str = "") -> None:
+    """Say what ended the command, in red, and what to do about it."""
     console = _console(stderr=True)
-    if isinstance(fault, KeyboardInterrupt):  # what somebody wanted is not an error
-        told = message.removeprefix("interrupted").lstrip(":; ")
-        console.print("[yellow]interrupted[/yellow]" + (f": {escape(told)}" if told else ""))
-    else:
-        console.print(f"[bold red]error:[/bold red] {escape(message)}")
+    console.print(f"[bold red]error:[/bold red] {escape(message)}")
     if hint:
         console.print(escape(hint))
-    if as_json:
-        error = {"kind": kind, "message": message, "hint": hint, "exit_code": code}
-        with suppress(OSError, OutputError):  # where stdout itself is the fault
-            result_json({"error": error})
-    raise typer.Exit(code)
+
+
+def interrupted(message: str) -> None:
+    """Say that somebody ended the command, which is no error, and how to go on."""
+    _console(stderr=True).print("[yellow]interrupted[/yellow]" + (f": {escape(message)}" if message else ""))

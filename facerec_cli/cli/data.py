@@ -7,9 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from facerec_cli.cli import CONTEXT, completion, console
+from facerec_cli.cli import CONTEXT, console
+from facerec_cli.cli.command import command
+from facerec_cli.cli.data_view import show_description, show_faults, show_pairs
 from facerec_cli.cli.group import Group
-from facerec_cli.cli.output_options import Overwrite, one_target
+from facerec_cli.cli.options import Json, Model, Output, Overwrite, one_target
+from facerec_cli.cli.signature import Shown
+from facerec_cli.faces.settings import DEFAULT_MAX_SIDE, Device, MaxSide, OneFace
+from facerec_cli.option import Option
+from facerec_cli.registry import DEFAULT_PACK, WRITABLE
 from facerec_cli.wording import counted, people
 
 if TYPE_CHECKING:
@@ -22,8 +28,6 @@ app = typer.Typer(
     context_settings=CONTEXT,
 )
 
-_SHOWN = 10  # names that a table of faults shows; --json has all
-
 Source = Annotated[
     str,
     typer.Argument(
@@ -33,11 +37,26 @@ Source = Annotated[
         show_default=False,
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 OldTarget = Annotated[
     Path | None, typer.Argument(metavar="TARGET", help="The same as -o.", show_default=False)
 ]
-Seed = Annotated[int, typer.Option(help="Fixes the draw.", min=0)]
+NewFile = Annotated[Path, Option("The file to write.", flag="--output", short="-o")]
+Against = Annotated[
+    str | None, Option("Evaluation set that must not overlap: a pair list, .bin, or any data set.")
+]
+Near = Annotated[
+    bool,
+    Option(
+        "Also find photos that were saved again or resized, by a perceptual hash.", flag="--near/--no-near"
+    ),
+]
+Format = Annotated[str | None, Option("{choices} (default: by the target's name).", offers=WRITABLE)]
+Resume = Annotated[bool, Option("Go on in a folder of an earlier run.")]
+PairCount = Annotated[int, Option("Pairs, half of them of one person.", ge=2)]
+Folds = Annotated[int, Option("Balanced blocks that the pairs come in.", ge=1)]
+Seed = Annotated[int, Option("Fixes the draw.", ge=0)]
+TestShare = Annotated[float, Option("People in test.txt: a part below 1, or a number.", ge=0)]
+MinPhotos = Annotated[int, Option("People with fewer photos are in neither list.", ge=1)]
 
 
 def _open(data: str) -> FaceDataset:
@@ -51,7 +70,7 @@ def _open(data: str) -> FaceDataset:
 
 
 @app.command()
-@console.command
+@command
 def info(data: Source, json_output: Json = False) -> None:
     """Count photos and people, and show how the photos are spread over them."""
     from facerec_cli.data.tools.describe import describe
@@ -62,35 +81,16 @@ def info(data: Source, json_output: Json = False) -> None:
         found = describe(dataset)
     if json_output:
         console.result_json(found)
-        return
-    spread = found["photos_per_person"]
-    sizes = ", ".join(f"{size} ({count})" for size, count in found["sizes"].items())
-    rows = [
-        ("format", found["format"]),
-        ("photos", f"{found['photos']:,}"),
-        ("people", f"{found['people']:,}"),
-        (
-            "photos per person",
-            f"{spread['min']:,} to {spread['max']:,}, median {spread['median']:g}, mean {spread['mean']:.1f}",
-        ),
-        ("people with one photo", f"{found['people_with_one_photo']:,}"),
-        ("classes without photos", f"{found['people_without_photos']:,}"),
-        ("sizes of a sample", sizes),
-    ]
-    console.result_table(rows, columns=("what", "value"), title=data)
+    else:
+        show_description(found, data)
 
 
 @app.command()
-@console.command
+@command
 def check(
     data: Source,
-    against: Annotated[
-        str | None,
-        typer.Option(help="Evaluation set that must not overlap: a pair list, .bin, or any data set."),
-    ] = None,
-    near: Annotated[
-        bool, typer.Option(help="Also find photos that were saved again or resized, by a perceptual hash.")
-    ] = True,
+    against: Against = None,
+    near: Near = True,
     json_output: Json = False,
 ) -> None:
     """Decode every photo; find broken ones, duplicates across people, empty classes, overlap with a test.
@@ -113,24 +113,7 @@ def check(
         if report.problems:
             raise typer.Exit(PartialFailure.exit_code)
         return
-    lists = {
-        "broken photos": [f"{name}: {reason}" for name, reason in report.broken],
-        "classes without photos": report.empty,
-        "equal photos of different people": [" = ".join(group) for group in report.across],
-        "nearly equal photos of different people": [" ~ ".join(pair) for pair in report.near],
-        f"overlap with {against}": [" = ".join(pair) for pair in report.overlap],
-    }
-    rows = [
-        *((what, f"{len(names):,}") for what, names in lists.items() if against or "overlap" not in what),
-        ("repeated photos of one person", f"{report.within:,}"),
-        ("people with one photo", f"{report.single:,}"),
-    ]
-    console.result_table(rows, columns=("found", "count"), title=f"{data}: {counted(report.photos, 'photo')}")
-    for what, names in lists.items():
-        for name in names[:_SHOWN]:
-            console.result(f"{what}: {name}")
-        if len(names) > _SHOWN:
-            console.result(f"{what}: {len(names) - _SHOWN:,} more; --json lists them all")
+    show_faults(report, data, against)
     if report.problems:
         raise PartialFailure(
             f"{report.problems:,} things to mend in {data}.",
@@ -139,21 +122,12 @@ def check(
 
 
 @app.command()
-@console.command
+@command
 def convert(
     data: Source,
     argument: OldTarget = None,
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", help="A new folder, x.rec, x.tar (a folder of shards) or x.txt."),
-    ] = None,
-    to: Annotated[
-        str | None,
-        typer.Option(
-            help="folder, rec, list or tar (default: by the target's name).",
-            autocompletion=completion.formats,
-        ),
-    ] = None,
+    output: Annotated[Output, Shown("A new folder, x.rec, x.tar (a folder of shards) or x.txt.")] = None,
+    to: Format = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Write the data in another format; the photos' bytes stay as they are."""
@@ -169,32 +143,16 @@ def convert(
 
 
 @app.command()
-@console.command
+@command
 def align(
     data: Source,
     argument: OldTarget = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="A new folder for the crops.")] = None,
-    model: Annotated[
-        str,
-        typer.Option("--model", "-m", help="Whose detector and template.", autocompletion=completion.models),
-    ] = "sface",
-    device: Annotated[
-        str,
-        typer.Option(
-            help="auto, cpu, cuda, tensorrt, coreml or openvino.", autocompletion=completion.devices
-        ),
-    ] = "auto",
-    faces: Annotated[
-        str,
-        typer.Option(
-            help="Which face of a photo with several: main, center or largest.",
-            autocompletion=completion.one_face,
-        ),
-    ] = "main",
-    max_side: Annotated[
-        int, typer.Option(help="Photos with a longer side are searched at this scale first.", min=32)
-    ] = 1024,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on in a folder of an earlier run.")] = False,
+    output: Annotated[Output, Shown("A new folder for the crops.")] = None,
+    model: Annotated[Model, Shown("Whose detector and template.")] = DEFAULT_PACK,
+    device: Device = "auto",
+    faces: OneFace = "main",
+    max_side: MaxSide = DEFAULT_MAX_SIDE,
+    resume: Resume = False,
     json_output: Json = False,
 ) -> None:
     """Cut one aligned face out of each photo; alignment.tsv says what became of every photo."""
@@ -232,19 +190,13 @@ def align(
         )
 
 
-def _tell_pairs(drawn: int, wanted: int, folds: int, output: Path) -> None:
-    if drawn + 2 * folds <= wanted:  # less is lost by rounding to whole folds
-        console.warn(f"these photos give {drawn:,} pairs in equal halves, fewer than --pairs {wanted:,}")
-    console.result(f"{drawn:,} pairs, half of them of one person, in {output}")
-
-
 @app.command("bin")
-@console.command
+@command
 def make_bin(
     data: Source,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The .bin to write.")],
-    pairs: Annotated[int, typer.Option(help="Pairs, half of them of one person.", min=2)] = 6000,
-    folds: Annotated[int, typer.Option(help="Balanced blocks that the pairs come in.", min=1)] = 10,
+    output: Annotated[NewFile, Shown("The .bin to write.")],
+    pairs: PairCount = 6000,
+    folds: Folds = 10,
     seed: Seed = 0,
     overwrite: Overwrite = False,
 ) -> None:
@@ -255,16 +207,16 @@ def make_bin(
     drawn = draw_pairs(dataset.labels, pairs, folds=folds, seed=seed)
     with console.progress_bar("Writing", unit="pairs") as progress:
         write_bin(dataset, drawn, output, progress, overwrite=overwrite)
-    _tell_pairs(len(drawn.same), pairs, folds, output)
+    show_pairs(len(drawn.same), pairs, folds, output)
 
 
 @app.command("pairs")
-@console.command
+@command
 def make_pairs(
     data: Source,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The list to write.")],
-    pairs: Annotated[int, typer.Option(help="Pairs, half of them of one person.", min=2)] = 6000,
-    folds: Annotated[int, typer.Option(help="Balanced blocks that the pairs come in.", min=1)] = 10,
+    output: Annotated[NewFile, Shown("The list to write.")],
+    pairs: PairCount = 6000,
+    folds: Folds = 10,
     seed: Seed = 0,
     overwrite: Overwrite = False,
 ) -> None:
@@ -274,18 +226,16 @@ def make_pairs(
     dataset = _open(data)
     drawn = draw_pairs(dataset.labels, pairs, folds=folds, seed=seed)
     write_pairs(dataset, drawn, output, overwrite=overwrite)
-    _tell_pairs(len(drawn.same), pairs, folds, output)
+    show_pairs(len(drawn.same), pairs, folds, output)
 
 
 @app.command()
-@console.command
+@command
 def split(
     data: Source,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for train.txt and test.txt.")],
-    test_identities: Annotated[
-        float, typer.Option(help="People in test.txt: a part below 1, or a number.", min=0)
-    ] = 0.2,
-    min_photos: Annotated[int, typer.Option(help="People with fewer photos are in neither list.", min=1)] = 1,
+    output: Annotated[NewFile, Shown("Folder for train.txt and test.txt.")],
+    test_identities: TestShare = 0.2,
+    min_photos: MinPhotos = 1,
     seed: Seed = 0,
     overwrite: Overwrite = False,
     json_output: Json = False,

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
-from facerec_cli.cli.console import command, progress_bar, result, result_json, result_table
+from facerec_cli.cli.command import command
+from facerec_cli.cli.console import progress_bar, result, result_json, result_table
+from facerec_cli.cli.options import Json
 
 
 @command
-def doctor(
-    json_output: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
-) -> None:
+def doctor(json_output: Json = False) -> None:
     """Say what works on this machine, and how to mend what does not."""
     import dataclasses
 

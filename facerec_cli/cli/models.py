@@ -9,15 +9,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from facerec_cli.cli import CONTEXT, completion
-from facerec_cli.cli.console import command, note, progress_bar, result, result_json, result_table, warn
+from facerec_cli.cli.command import command
+from facerec_cli.cli.console import note, progress_bar, result, result_json, result_table, warn
 from facerec_cli.cli.group import Group
-from facerec_cli.cli.model_options import pack_overrides
-from facerec_cli.cli.models_view import entry_document, facts, pack_document
-from facerec_cli.cli.output_options import Overwrite
+from facerec_cli.cli.models_view import entry_document, entry_row, facts, pack_document
+from facerec_cli.cli.options import Json, Output, Overwrite
+from facerec_cli.cli.signature import Shown
+from facerec_cli.option import Option
+from facerec_cli.packs.overrides import PackOverrides
+from facerec_cli.registry import DEFAULT_PACK
 
 if TYPE_CHECKING:
     from facerec_cli.packs.manifest import ModelPack
-    from facerec_cli.packs.overrides import PackOverrides
 
 app = typer.Typer(
     cls=Group,
@@ -26,10 +29,6 @@ app = typer.Typer(
     context_settings=CONTEXT,
 )
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
-Force = Annotated[
-    bool, typer.Option("--overwrite", "--force", help="Replace a registered model of that name.")
-]
 Ref = Annotated[
     str,
     typer.Argument(
@@ -38,16 +37,52 @@ Ref = Annotated[
         autocompletion=completion.all_models,
     ),
 ]
+Source = Annotated[
+    Path, typer.Argument(metavar="FILE_OR_FOLDER", help="An .onnx file, also a detector's, or a pack folder.")
+]
+Pullable = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME",
+        help="A model that `facerec models list` shows as to pull.",
+        autocompletion=completion.pullable_models,
+    ),
+]
+Registered = Annotated[
+    str,
+    typer.Argument(metavar="NAME", help="A registered model.", autocompletion=completion.registered_models),
+]
+AnyModel = Annotated[
+    str | None,
+    typer.Argument(metavar="NAME", help="One model; all by default.", autocompletion=completion.models),
+]
+Commercial = Annotated[bool, Option("Only models whose license allows commercial use.")]
+NewName = Annotated[str | None, Option("What to call it; its own name by default.")]
+DetectorFile = Annotated[
+    Path | None, Option("A detector's .onnx file (YuNet or SCRFD) to go with it.", metavar="FILE")
+]
+Encoder = Annotated[
+    str,
+    typer.Option(
+        metavar="MODEL",
+        help="Where the file to add is a detector: the model to find faces for.",
+        show_default=DEFAULT_PACK,
+    ),
+]
+OtherOutputName = Annotated[
+    str, Option("The same as --output-name.", flag="--output", metavar="NAME", hidden=True)
+]
+Mirror = Annotated[
+    str, typer.Option(metavar="URL|FOLDER", help="Take it from here instead.", envvar="FACEREC_MIRROR")
+]
+Offline = Annotated[bool, Option("Do not use the network (also FACEREC_OFFLINE=1).")]
+AcceptLicense = Annotated[bool, Option("Agree to the model's terms; this is recorded.")]
+Refetch = Annotated[bool, Option("Fetch it again even if it is here.")]
 
 
 @app.command("list")
 @command
-def list_(
-    commercial: Annotated[
-        bool, typer.Option("--commercial", help="Only models whose license allows commercial use.")
-    ] = False,
-    json_output: Json = False,
-) -> None:
+def list_(commercial: Commercial = False, json_output: Json = False) -> None:
     """List the models on this machine and those that can be pulled."""
     from facerec_cli.packs.catalogue import catalogue
     from facerec_cli.packs.folders import hidden_packs
@@ -56,18 +91,7 @@ def list_(
     if json_output:
         result_json({"models": [entry_document(entry) for entry in entries]})
         return
-    rows = []
-    for entry in entries:
-        pack = entry.pack
-        rows.append(
-            (
-                entry.name,
-                entry.status,
-                pack.license.weights if pack else "unknown",
-                entry.detail or (pack.description if pack else "pack in insightface's layout"),
-            )
-        )
-    result_table(rows, columns=("model", "where", "license", "what it is"))
+    result_table(list(map(entry_row, entries)), columns=("model", "where", "license", "what it is"))
     for place, owner in hidden_packs().items():
         warn(f"You may not read {place}, which belongs to {owner}; its models are missing here.")
     if any(entry.status == "to pull" for entry in entries):
@@ -76,7 +100,6 @@ def list_(
 
 @app.command()
 @command
-@pack_overrides
 def show(model: Ref, *, json_output: Json = False, overrides: PackOverrides) -> None:
     """Show what a model is, where it comes from and under which terms it may be used."""
     from facerec_cli.packs.catalogue import find_entry
@@ -100,27 +123,13 @@ def show(model: Ref, *, json_output: Json = False, overrides: PackOverrides) -> 
 
 @app.command()
 @command
-@pack_overrides
 def add(
-    source: Annotated[
-        Path,
-        typer.Argument(metavar="FILE_OR_FOLDER", help="An .onnx file, also a detector's, or a pack folder."),
-    ],
-    name: Annotated[str | None, typer.Option(help="What to call it; its own name by default.")] = None,
-    force: Force = False,
-    detector: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="A detector's .onnx file (YuNet or SCRFD) to go with it."),
-    ] = None,
-    encoder: Annotated[
-        str,
-        typer.Option(
-            metavar="MODEL",
-            help="Where the file to add is a detector: the model to find faces for.",
-            show_default="sface",
-        ),
-    ] = "",
-    output: Annotated[str, typer.Option(metavar="NAME", help="The same as --output-name.", hidden=True)] = "",
+    source: Source,
+    name: NewName = None,
+    force: Annotated[Overwrite, Shown("Replace a registered model of that name.")] = False,
+    detector: DetectorFile = None,
+    encoder: Encoder = "",
+    output: OtherOutputName = "",
     *,
     json_output: Json = False,
     overrides: PackOverrides,
@@ -151,24 +160,11 @@ def add(
 @app.command()
 @command
 def pull(
-    name: Annotated[
-        str,
-        typer.Argument(
-            metavar="NAME",
-            help="A model that `facerec models list` shows as to pull.",
-            autocompletion=completion.pullable_models,
-        ),
-    ],
-    mirror: Annotated[
-        str, typer.Option(metavar="URL|FOLDER", help="Take it from here instead.", envvar="FACEREC_MIRROR")
-    ] = "",
-    offline: Annotated[
-        bool, typer.Option("--offline", help="Do not use the network (also FACEREC_OFFLINE=1).")
-    ] = False,
-    accept_license: Annotated[
-        bool, typer.Option("--accept-license", help="Agree to the model's terms; this is recorded.")
-    ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Fetch it again even if it is here.")] = False,
+    name: Pullable,
+    mirror: Mirror = "",
+    offline: Offline = False,
+    accept_license: AcceptLicense = False,
+    force: Refetch = False,
     json_output: Json = False,
 ) -> None:
     """Download a model, check it and register it; an interrupted download goes on where it stopped."""
@@ -200,15 +196,7 @@ def pull(
 
 @app.command()
 @command
-def remove(
-    name: Annotated[
-        str,
-        typer.Argument(
-            metavar="NAME", help="A registered model.", autocompletion=completion.registered_models
-        ),
-    ],
-    json_output: Json = False,
-) -> None:
+def remove(name: Registered, json_output: Json = False) -> None:
     """Delete a model that was added or pulled; never one that facerec did not put there."""
     from facerec_cli.packs.store import remove as remove_pack
 
@@ -221,13 +209,7 @@ def remove(
 
 @app.command()
 @command
-def check(
-    name: Annotated[
-        str | None,
-        typer.Argument(metavar="NAME", help="One model; all by default.", autocompletion=completion.models),
-    ] = None,
-    json_output: Json = False,
-) -> None:
+def check(name: AnyModel = None, json_output: Json = False) -> None:
     """Read every file of the models again, compare it with their manifests, and run them on made pictures."""
     import dataclasses
 
@@ -253,39 +235,25 @@ def check(
 def card(
     model: Ref,
     output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output", "-o", help="Write the card to this file instead of printing it; - prints it."
-        ),
+        Output, Shown("Write the card to this file instead of printing it; - prints it.")
     ] = None,
     overwrite: Overwrite = False,
     json_output: Json = False,
 ) -> None:
     """Write a model card (Markdown): manifest, measured error rates, data and limits."""
-    from facerec_cli.packs.model_card import model_card
+    from facerec_cli.packs.model_card import model_card, write_card
     from facerec_cli.packs.resolve import open_pack
 
     text = model_card(open_pack(model))
     if output == Path("-"):
         output = None
     if output:
-        _write_card(output, text, overwrite=overwrite)
+        write_card(text, output, overwrite=overwrite)
         note(f"wrote {output}")
     if json_output:
         result_json({"model": model, "card": text, "output": str(output) if output else None})
     elif not output:
         result(text.rstrip("\n"))
-
-
-def _write_card(output: Path, text: str, *, overwrite: bool) -> None:
-    from facerec_cli.errors import UsageError
-    from facerec_cli.files import write_file
-    from facerec_cli.outputs import refuse_foreign
-
-    if output.is_dir():
-        raise UsageError(f"{output} is a folder; a file is to be written there.", hint="Add the file's name.")
-    refuse_foreign("model card", output, overwrite=overwrite)
-    write_file(output, text.encode())
 
 
 def _settle_license(pack: ModelPack, agreed: bool) -> None:

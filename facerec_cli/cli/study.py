@@ -2,61 +2,53 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from facerec_cli.cli import console
-from facerec_cli.cli.console import command
-from facerec_cli.errors import MissingExtraError
+from facerec_cli.cli.command import command, require_torch
+from facerec_cli.cli.options import Json, Output
+from facerec_cli.cli.signature import Shown
+from facerec_cli.option import Option
+
+ProtocolFile = Annotated[
+    Path,
+    typer.Argument(metavar="STUDY.toml", help="What to compare on which photos.", show_default=False),
+]
+Crops = Annotated[
+    Path | None,
+    Option("Folder of the aligned crops, which several studies may share (default: in --out)."),
+]
+Resume = Annotated[bool, Option("Go on with the study in --out, with its settings; finished runs stay.")]
+Jobs = Annotated[int, Option("Runs at the same time, each with its part of the cores.", ge=1)]
+Only = Annotated[list[str] | None, typer.Option(help="Train this arm only; one flag an arm.")]
+Assignments = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Any setting of STUDY.toml, e.g. --set split.seed=1 (repeat it)."),
+]
+DryRun = Annotated[bool, Option("Check all, say how long it will take, stop; nothing is written.")]
 
 
 @command
 def study(
-    protocol: Annotated[
-        Path,
-        typer.Argument(metavar="STUDY.toml", help="What to compare on which photos.", show_default=False),
-    ],
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", "-o", help="Folder for runs and reports (default: runs/ and the file's name)."),
-    ] = None,
-    crops: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder of the aligned crops, which several studies may share (default: in --out)."
-        ),
-    ] = None,
-    resume: Annotated[
-        bool,
-        typer.Option(
-            "--resume", help="Go on with the study in --out, with its settings; finished runs stay."
-        ),
-    ] = False,
-    jobs: Annotated[
-        int, typer.Option(help="Runs at the same time, each with its part of the cores.", min=1)
-    ] = 1,
-    only: Annotated[
-        list[str] | None, typer.Option("--only", help="Train this arm only; one flag an arm.")
-    ] = None,
-    assignments: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="Any setting of STUDY.toml, e.g. --set split.seed=1 (repeat it)."),
-    ] = None,
-    dry_run: Annotated[
-        bool,
-        typer.Option("--dry-run", help="Check all, say how long it will take, stop; nothing is written."),
-    ] = False,
-    json_output: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
+    protocol: ProtocolFile,
+    out: Annotated[Output, Shown("Folder for runs and reports (default: runs/ and the file's name).")] = None,
+    crops: Crops = None,
+    resume: Resume = False,
+    jobs: Jobs = 1,
+    only: Only = None,
+    assignments: Assignments = None,
+    dry_run: DryRun = False,
+    json_output: Annotated[Json, Shown("Print the results as JSON.")] = False,
 ) -> None:
     """Compare losses on your own photos: train each with several seeds, judge by people never trained on.
 
     facerec study examples/studies/quick.toml --out runs/quick
     """
-    if find_spec("torch") is None:
-        raise MissingExtraError("torch", extra="train", purpose="facerec study")
+    require_torch("facerec study")
+    from facerec_cli.cli.study_view import show
     from facerec_cli.study.conduct import conduct
     from facerec_cli.study.protocol import read_protocol
 
@@ -74,16 +66,6 @@ def study(
     if done is None:
         return
     if json_output:
-        console.result_json(done.results)
+        console.result_json(done.results.document())
         return
-    from facerec_cli.study.finding import finding
-    from facerec_cli.study.tables import tables
-
-    for sentence in finding(done.results):
-        console.result(sentence)
-    for table in tables(done.results)[: 1 + len(done.results["differences"])]:
-        for part in table.turned(console.width()):
-            console.result_table(part.rows, columns=part.head, title=part.title)
-        console.note(part.note)
-    for path in done.files:
-        console.note(f"written: {path}")
+    show(done)

@@ -1,65 +1,112 @@
-"""What decides the embeddings of a photo, and what makes them."""
+"""What decides the embeddings of a photo, and what makes them; declared without what does the work."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-from typing import Literal, get_args
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from facerec_cli.errors import UsageError
-from facerec_cli.faces.settings import DEFAULT_MAX_SIDE
+from facerec_cli.faces.settings import (
+    DEFAULT_MAX_SIDE,
+    MACHINE,
+    PHOTOS,
+    BatchSize,
+    Flip,
+    MaxSide,
+    MinScore,
+)
 from facerec_cli.images.memory import MAX_PIXELS
-from facerec_cli.registry import unknown_name
+from facerec_cli.option import Option
+from facerec_cli.registry import ENGINES, load
+from facerec_cli.settings import check
 
-FacePolicy = Literal["all", "main", "center", "largest"]
-RotatePolicy = Literal["none", "auto"]
+if TYPE_CHECKING:
+    from facerec_cli.embed.engines.base import Engine
 
 
 @dataclass(frozen=True, slots=True)
 class EmbedOptions:
     """What decides the embeddings of a photo, besides the model.
 
-    Attributes:
-        faces: Which faces of a photo are embedded: all, or one, by a rule of ``faces.choice``.
-        min_score: Threshold on the detection score, 0..1; None takes the pack's.
-        min_size: Faces whose box's shorter side is below this many pixels of the photo are left out.
-        max_side: Photos with a longer side are searched at a reduced scale of this many pixels first; see
-            ``FaceModel.detect``.
-        rotate: "auto" searches a photo without a face, or with none whose score reaches 0.9, again, turned by
-            90, 180 and 270 degrees, and takes the turn whose best face has the highest score.
-        aligned: The photos are face crops already: no detection, they are only brought to the pack's size.
-        flip: Add the embedding of the mirrored crop before the length is made 1.
-        batch_size: Photos that are worked on together, and crops per run of the network.
-        max_pixels: Photos with more pixels are refused before they are decoded.
+    ``faces`` that is not "all" is a rule of ``faces.choice``. With ``rotate`` "auto" a photo without a face,
+    or with none whose score reaches 0.9, is searched again, turned by 90, 180 and 270 degrees; the turn
+    whose best face has the highest score is taken. With ``aligned`` the photos are only brought to the
+    pack's size. See ``FaceModel.detect`` for ``max_side``.
 
     Raises:
         UsageError: A value is out of range.
     """
 
-    faces: FacePolicy = "all"
-    min_score: float | None = None
-    min_size: float = 0
-    max_side: int = DEFAULT_MAX_SIDE
-    rotate: RotatePolicy = "auto"
-    aligned: bool = False
-    flip: bool = False
-    batch_size: int = 16
-    max_pixels: int = MAX_PIXELS
+    faces: Annotated[
+        Literal["all", "main", "center", "largest"],
+        Option("Which faces of a photo: {choices}.", panel=PHOTOS),
+    ] = "all"
+    min_score: MinScore = None
+    min_size: Annotated[
+        float,
+        Option(
+            "Least shorter side of a face's box in pixels of the photo.", panel=PHOTOS, ge=0, unit="pixels"
+        ),
+    ] = 0
+    max_side: MaxSide = DEFAULT_MAX_SIDE
+    rotate: Annotated[
+        Literal["none", "auto"],
+        Option(
+            "auto: also turn photos by 90, 180 and 270 degrees where no face is sure; or none.", panel=PHOTOS
+        ),
+    ] = "auto"
+    aligned: Annotated[bool, Option("The photos are aligned face crops: no detection.", panel=PHOTOS)] = False
+    flip: Flip = False
+    batch_size: BatchSize = 16
+    max_pixels: Annotated[
+        int, Option("Photos with more are refused before they are decoded.", flag="", ge=1, unit="pixels")
+    ] = MAX_PIXELS
 
     def __post_init__(self) -> None:
-        if self.faces not in get_args(FacePolicy):
-            raise unknown_name(self.faces, get_args(FacePolicy), "choice of --faces")
-        if self.rotate not in get_args(RotatePolicy):
-            raise unknown_name(self.rotate, get_args(RotatePolicy), "choice of --rotate")
-        if self.min_score is not None and not 0 <= self.min_score <= 1:
-            raise UsageError(f"--min-score {self.min_score} is not between 0 and 1.")
-        if self.max_side < 32:
-            raise UsageError(f"--max-side {self.max_side} is below 32 pixels.")
-        if not 1 <= self.batch_size <= 1024:
-            raise UsageError(f"--batch-size {self.batch_size} is not between 1 and 1024.")
-        if not 0 <= self.min_size < math.inf:  # NaN, which no comparison finds, fails here too
-            raise UsageError(f"--min-size {self.min_size} is not a number of pixels, 0 or more.")
-        if self.max_pixels < 1:
-            raise UsageError(
-                f"A limit of {self.max_pixels} pixels leaves no photo.", hint="Give a larger one."
-            )
+        check(self)
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """Where embeddings are computed.
+
+    Raises:
+        UsageError: A value is out of range, or is for another engine.
+    """
+
+    engine: Annotated[
+        str,
+        Option("local: this process; ray: workers on a Ray cluster.", panel=MACHINE, choices=ENGINES),
+    ] = "local"
+    address: Annotated[
+        str | None,
+        Option(
+            "The Ray cluster: auto, HOST:PORT or ray://HOST:PORT (default: one on this machine).",
+            panel=MACHINE,
+        ),
+    ] = None
+    actors: Annotated[
+        int | None,
+        Option(
+            "Workers on the cluster, each with --threads CPUs (default: as many as fit).", panel=MACHINE, ge=1
+        ),
+    ] = None
+    actor_gpus: Annotated[
+        float | None,
+        Option(
+            "GPUs of a worker; 0.25 lets four share one (default: 1 on a GPU, else 0).", panel=MACHINE, ge=0
+        ),
+    ] = None
+
+    def __post_init__(self) -> None:
+        check(self)
+        if self.engine != "ray" and (self.address, self.actors, self.actor_gpus) != (None, None, None):
+            raise UsageError("--address, --actors and --actor-gpus are for --engine ray.")
+
+    def open(self) -> Engine:
+        """The engine, not yet started."""
+        settings = asdict(self)
+        made: Engine = load(ENGINES, settings.pop("engine"), "engine")(
+            **(settings if self.engine == "ray" else {})
+        )
+        return made

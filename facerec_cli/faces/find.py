@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,33 +14,11 @@ from facerec_cli.faces.choice import choose
 from facerec_cli.faces.face import Face
 from facerec_cli.faces.search import GAIN, SURE
 from facerec_cli.faces.views import View, best_reduction, rms_spread
-from facerec_cli.packs.manifest import ModelPack
+
+if TYPE_CHECKING:
+    from facerec_cli.faces.model import FaceModel
 
 Image = NDArray[np.uint8]
-
-
-class Detects(Protocol):
-    """What of ``FaceModel`` is needed here."""
-
-    @property
-    def pack(self) -> ModelPack:
-        """For the template of the crops."""
-        ...
-
-    @property
-    def faint_score(self) -> float:
-        """The detection score that is asked of a face where no other is found."""
-        ...
-
-    def detect(
-        self, photos: Sequence[View], *, min_score: float | None, max_side: int | None, finer: bool = True
-    ) -> list[list[Face]]:
-        """See ``FaceModel.detect``."""
-        ...
-
-    def align(self, image: Image, face: Face) -> Image:
-        """See ``FaceModel.align``."""
-        ...
 
 
 @dataclass(slots=True)
@@ -62,7 +40,7 @@ class Found:
 
 def find_faces(
     views: Sequence[View],
-    model: Detects,
+    model: FaceModel,
     *,
     faces: str = "all",
     min_score: float | None = None,
@@ -125,7 +103,7 @@ def _settle(one: Found, min_size: float, points: NDArray[np.float64], *, how: st
         one.doubts = [doubt(face.landmarks, face.box, points) for face in large]
 
 
-def cut_faces(found: Found, model: Detects) -> list[Image]:
+def cut_faces(found: Found, model: FaceModel) -> list[Image]:
     """Cut the aligned crops of the found faces, each from the scale that fits it.
 
     Returns:
@@ -149,7 +127,7 @@ def cut_faces(found: Found, model: Detects) -> list[Image]:
 
 def _detect(
     views: Sequence[View],
-    model: Detects,
+    model: FaceModel,
     min_score: float | None,
     max_side: int | None,
     *,
@@ -161,7 +139,7 @@ def _detect(
     return [[face for face in faces if rms_spread(face.landmarks) > 0] for faces in found]  # NaN fails too
 
 
-def _turn(found: list[Found], model: Detects, min_score: float | None, max_side: int | None) -> None:
+def _turn(found: list[Found], model: FaceModel, min_score: float | None, max_side: int | None) -> None:
     """Where none is sure, take the turn whose best face scores clearly more than the upright photo's.
 
     Detectors find sideways and upside-down faces too, with a lower score and landmarks in the wrong places,
@@ -177,7 +155,7 @@ def _turn(found: list[Found], model: Detects, min_score: float | None, max_side:
             one.faces, one.view = faces, view
 
 
-def _look_for_faint(found: list[Found], model: Detects, max_side: int | None) -> None:
+def _look_for_faint(found: list[Found], model: FaceModel, max_side: int | None) -> None:
     """Give photos without a face those of a lower score, if they have the form of one."""
     empty = [number for number, one in enumerate(found) if not one.faces]
     views = [found[number].view for number in empty]

@@ -3,6 +3,9 @@
 A few kilobytes can claim 40,000 x 40,000 pixels, 16,000 channels or a strip of a gigabyte. The decoder would
 allocate them before it looks at the data, so the claims are read here first. Bytes that no format below
 recognizes never reach a decoder.
+
+By hand, since the package imagesize tells width and height alone, and not those of all these formats, while
+what decoding holds (an animation's frames, components, strips, scans, bits) is what this guard is about.
 """
 
 from __future__ import annotations

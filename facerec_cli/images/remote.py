@@ -3,6 +3,9 @@
 ``s3://``, ``gs://`` and ``file://`` are pyarrow's own; ``http://``, ``memory://``, ``sftp://``, ``az://`` and
 all others are fsspec's, some of which need a package of their own. Credentials are found as those libraries
 find them (environment, profile, instance role); a query (``?region=...&endpoint_override=...``) is handed on.
+
+fsspec alone would need two more trees of packages for S3 and GCS, with other names of those settings, while
+pyarrow, which writes the Parquet shards anyway, brings both.
 """
 
 from __future__ import annotations

@@ -23,10 +23,11 @@ from facerec_cli.metrics.evaluate import (
     from_distributions,
     too_many_for_folds,
 )
-from facerec_cli.metrics.roc import DEFAULT_FARS, bins_to_open
+from facerec_cli.metrics.roc import bins_to_open
 from facerec_cli.metrics.scores import Binning, Distribution, Vectors
 from facerec_cli.progress import Progress, silent
 from facerec_cli.runtime import usable_cores
+from facerec_cli.threshold import DEFAULT_FARS
 
 ROWS, COLUMNS = 1024, 8192  # a tile of 32 MB: large enough for BLAS, small enough for any machine
 _SORTED_FOR_AUC = 1 << 25  # 128 MB

@@ -16,7 +16,6 @@ from numpy.typing import ArrayLike, NDArray
 from facerec_cli.errors import InputError
 from facerec_cli.metrics.folds import Accuracy, fold_accuracy, stratified_folds
 from facerec_cli.metrics.roc import (
-    DEFAULT_FARS,
     OperatingPoint,
     area_under_curve,
     distributions,
@@ -25,6 +24,7 @@ from facerec_cli.metrics.roc import (
     pairs_needed,
 )
 from facerec_cli.metrics.scores import BINS, Distribution, Scores
+from facerec_cli.threshold import DEFAULT_FARS
 from facerec_cli.wording import counted, one_in
 
 #: Lists without folds are cut into ten up to this many pairs; larger ones (IJB) are not judged by accuracy.

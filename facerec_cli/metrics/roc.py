@@ -23,8 +23,6 @@ from facerec_cli.metrics.scores import (
     moments,
 )
 
-DEFAULT_FARS = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
-
 _SORTED_FOR_AUC = 1 << 26  # 64 million scores, 256 MB in float32
 _Z95 = 1.959963984540054  # the normal distribution's 97.5 % point
 

@@ -10,6 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from facerec_cli.errors import UsageError
+from facerec_cli.files import write_file
+from facerec_cli.outputs import refuse_foreign
 from facerec_cli.packs.evaluations import read_evaluations
 from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.packs.manifest_toml import EVALUATIONS
@@ -31,6 +34,19 @@ def model_card(pack: ModelPack) -> str:
         _LIMITS,
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def write_card(text: str, output: Path, *, overwrite: bool = False) -> None:
+    """Write a card; of what is there, another card of ours is replaced without a word.
+
+    Raises:
+        UsageError: A folder, or something else, is there.
+        OutputError: The system refuses it.
+    """
+    if output.is_dir():
+        raise UsageError(f"{output} is a folder; a file is to be written there.", hint="Add the file's name.")
+    refuse_foreign("model card", output, overwrite=overwrite)
+    write_file(output, text.encode())
 
 
 def _facts(pack: ModelPack) -> str:

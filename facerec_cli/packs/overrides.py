@@ -3,51 +3,18 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, fields
-from typing import Literal
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated, Literal
 
 from facerec_cli.errors import UsageError
+from facerec_cli.option import Option
+from facerec_cli.registry import TEMPLATES
+from facerec_cli.settings import check, options
 from facerec_cli.spelling import both_spellings
 
 Triple = tuple[float, float, float]
-
-
-@both_spellings("colour", "normalised")
-@dataclass(frozen=True, slots=True)
-class PackOverrides:
-    """How to feed an ONNX file that carries no manifest; the fields are those of ``EncoderSpec``.
-
-    None means not given. Color, mean, std and template have to be given, sizes only where the file
-    does not fix them.
-    """
-
-    color: Literal["rgb", "bgr"] | None = None
-    mean: Triple | None = None
-    std: Triple | None = None
-    template: str | None = None
-    input_size: tuple[int, int] | None = None
-    embedding_size: int | None = None
-    normalized: bool | None = None
-    layout: Literal["nchw", "nhwc"] | None = None
-    output_name: str | None = None
-
-    def given(self) -> dict[str, object]:
-        """The fields that were given."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {name: value for name, value in values.items() if value is not None}
-
-
-FLAGS = {
-    "color": "--color",
-    "mean": "--mean",
-    "std": "--std",
-    "template": "--template",
-    "input_size": "--size",
-    "embedding_size": "--embedding-size",
-    "normalized": "--normalized",
-    "layout": "--layout",
-    "output_name": "--output-name",
-}
+_PANEL = "For an .onnx file without a manifest"
 
 
 def parse_triple(text: str, flag: str) -> Triple:
@@ -60,7 +27,7 @@ def parse_triple(text: str, flag: str) -> Triple:
         values *= 3
     if len(values) != 3 or not all(abs(value) <= 1024 for value in values):
         raise UsageError(f"{flag} {text!r} is not one number or three.", hint=f"e.g. {flag} 127.5")
-    if flag == FLAGS["std"] and min(values) <= 0:
+    if flag == "--std" and min(values) <= 0:
         raise UsageError(f"{flag} {text!r} must be above 0.", hint=f"e.g. {flag} 127.5")
     return values[0], values[1], values[2]
 
@@ -72,3 +39,71 @@ def parse_size(text: str, flag: str) -> tuple[int, int]:
     if not all(16 <= side <= 4096 for side in size):
         raise UsageError(f"{flag} {text!r} is not WIDTHxHEIGHT.", hint=f"e.g. {flag} 112x112")
     return size
+
+
+@both_spellings("colour", "normalised")
+@dataclass(frozen=True, slots=True)
+class PackOverrides:
+    """How to feed an ONNX file that carries no manifest; the fields are those of ``EncoderSpec``.
+
+    None means not given. Color, mean, std and template have to be given, sizes only where the file
+    does not fix them.
+    """
+
+    color: Annotated[
+        Literal["rgb", "bgr"] | None,
+        Option("Color order that it was trained with: {choices}.", panel=_PANEL),
+    ] = None
+    mean: Annotated[
+        Triple | None,
+        Option(
+            "Subtracted from each 0..255 channel: one number or three.",
+            panel=_PANEL,
+            parse=partial(parse_triple, flag="--mean"),
+        ),
+    ] = None
+    std: Annotated[
+        Triple | None,
+        Option(
+            "Each channel is then divided by it: one number or three.",
+            panel=_PANEL,
+            parse=partial(parse_triple, flag="--std"),
+        ),
+    ] = None
+    template: Annotated[
+        str | None,
+        Option("Five-point alignment template, e.g. arcface.", panel=_PANEL, offers=TEMPLATES),
+    ] = None
+    input_size: Annotated[
+        tuple[int, int] | None,
+        Option(
+            "Crop size, where the file leaves it open.",
+            panel=_PANEL,
+            flag="--size",
+            metavar="WxH",
+            parse=partial(parse_size, flag="--size"),
+        ),
+    ] = None
+    embedding_size: Annotated[
+        int | None, Option("Numbers a face, where the file leaves it open.", panel=_PANEL, ge=2)
+    ] = None
+    normalized: Annotated[bool | None, Option("Its output has unit length already.", panel=_PANEL)] = None
+    layout: Annotated[
+        Literal["nchw", "nhwc"] | None,
+        Option("Order of the input's dimensions, where shapes do not tell: {choices}.", panel=_PANEL),
+    ] = None
+    output_name: Annotated[
+        str | None,
+        Option("Which output is the embedding, where there are several.", panel=_PANEL),
+    ] = None
+
+    def __post_init__(self) -> None:
+        check(self)
+
+    def given(self) -> dict[str, object]:
+        """The fields that were given."""
+        values = {field.name: getattr(self, field.name) for field in options(PackOverrides)}
+        return {name: value for name, value in values.items() if value is not None}
+
+
+FLAGS = {field.name: field.flag for field in options(PackOverrides)}

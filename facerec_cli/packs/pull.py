@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlparse
 from urllib.request import url2pathname
 
 from facerec_cli.errors import ModelError, UsageError
-from facerec_cli.files import output_error, sha256_of
+from facerec_cli.files import sha256_of, writing
 from facerec_cli.home import HOME_HINT, home
-from facerec_cli.locks import exclusive
 from facerec_cli.packs import licenses
 from facerec_cli.packs.archive import extract
 from facerec_cli.packs.catalogue import find
@@ -26,6 +22,7 @@ from facerec_cli.packs.resolve import open_installed
 from facerec_cli.packs.store import install
 from facerec_cli.progress import Progress, silent
 from facerec_cli.registry import unknown_name
+from facerec_cli.workshop import workshop
 
 MAX_ARCHIVE_BYTES = 2 << 30
 
@@ -84,30 +81,17 @@ def pull(
         raise licenses.refusal(known)
     mirror = _mirror(mirror or os.environ.get("FACEREC_MIRROR", ""))
     wanted = [known.encoder.file, *([known.detector.file] if known.detector else [])]
-    room = home() / "downloads"
-    try:
-        with exclusive(room / f".{name}.lock"), _workplace(room, name) as folder:
-            if mirror and not _is_address(mirror):
-                _from_folder(Path(mirror).expanduser(), known, wanted, folder)
-            else:
-                _from_network(known, mirror, offline or offline_wanted(), wanted, folder, progress, patience)
-            _check_published(known, folder)
-            files = {file: folder / file for file in wanted}
-            prove_files(known, files)
-            return install(known, files, force=force)
-    except BlockingIOError as fault:
-        raise ModelError(f"Another facerec is pulling {name}.", hint="Wait for it to end.") from fault
-    except OSError as fault:
-        raise output_error(room, fault, hint=HOME_HINT) from fault
-
-
-@contextmanager
-def _workplace(room: Path, name: str) -> Iterator[Path]:
-    """A folder to unpack in, without what a killed program left there; the caller holds the pack's lock."""
-    for left in room.glob(f".{name}+*"):
-        shutil.rmtree(left, ignore_errors=True)
-    with tempfile.TemporaryDirectory(prefix=f".{name}+", dir=room) as folder:
-        yield Path(folder)
+    place = home() / "downloads" / name
+    busy = ModelError(f"Another facerec is pulling {name}.", hint="Wait for it to end.")
+    with writing(place.parent, hint=HOME_HINT), workshop(place, busy=busy, hint=HOME_HINT) as folder:
+        if mirror and not _is_address(mirror):
+            _from_folder(Path(mirror).expanduser(), known, wanted, folder)
+        else:
+            _from_network(known, mirror, offline or offline_wanted(), wanted, folder, progress, patience)
+        _check_published(known, folder)
+        files = {file: folder / file for file in wanted}
+        prove_files(known, files)
+        return install(known, files, force=force)
 
 
 def _from_folder(mirror: Path, known: ModelPack, wanted: list[str], folder: Path) -> None:

@@ -1,40 +1,31 @@
-"""Lists of labelled pairs: recognize the format, read it, find its photos.
-
-========== =============================================================================================
-lfw        ``pairs.txt`` of Labeled Faces in the Wild and lists like it: ``name n1 n2`` is a same pair,
-           ``name1 n1 name2 n2`` a different one; a first line ``10 300`` (sets, pairs per class and set),
-           one number (development lists) or none
-labeled    ``path path label`` with spaces, tabs, commas or semicolons, quotes, with or without a heading
-calfw      CALFW and CPLFW: two lines ``file label`` per pair, label 0 for different
-bin        insightface ``.bin``: a pickle of encoded crops and flags, read without running anything in it
-ijb        IJB-B/C: a folder with ``*_face_tid_mid.txt`` and ``*_template_pair_label.txt``
-cfp        CFP: the folder ``Protocol`` with ``Pair_list_F.txt``, or a part of its ``Split``
-========== =============================================================================================
-"""
+"""Pair lists of every format: recognized, read, and their photos found. All commands read them here."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from facerec_cli import registry
 from facerec_cli.errors import InputError
 from facerec_cli.pairs.find_photos import find_listed
-from facerec_cli.pairs.formats.cfp import find_protocol, protocol_folder
-from facerec_cli.pairs.formats.text import recognize_text
-from facerec_cli.pairs.known import refuse_known
-from facerec_cli.pairs.names import is_file, is_folder, is_there
+from facerec_cli.pairs.known import explain_folder, explain_known
+from facerec_cli.pairs.names import is_there
+from facerec_cli.pairs.pair_format import ListHead, PairFormat
 from facerec_cli.pairs.pairlist import PairList
-from facerec_cli.registry import PAIR_FORMATS, load
-from facerec_cli.sniff import refuse_as_list, refuse_pointer
+from facerec_cli.pairs.text_rows import without_heading
+from facerec_cli.sniff import refuse_as_list
 from facerec_cli.spelling import american
-from facerec_cli.tables.text import encoding_of
+from facerec_cli.tables.rows import Row
+from facerec_cli.tables.text import split_lines
 from facerec_cli.wording import counted
 
 log = logging.getLogger("facerec")
+
+_NO_PAIR = "Write a pair a line, such as `a.jpg b.jpg 1`."
 
 
 def read_pairs(
@@ -64,76 +55,96 @@ def read_pairs(
     if not is_there(path):
         raise InputError(f"There is no pair list {str(path)!r}.")
     format = format or recognize(path)
-    reader: Callable[[Path], tuple[PairList, Sequence[str]]] = load(PAIR_FORMATS, format, "pair format")
-    pairs, patterns = reader(path)
-    pairs = replace(pairs, format=format)
+    reader = open_format(format)
+    pairs = replace(reader.read(path), format=format)
     if not templates and pairs.templates is not None:
         raise InputError(f"{path} compares templates.", hint="Give a list of pairs of photos.")
     if not len(pairs):
-        raise InputError(
-            f"The pair list {str(path)!r} has no pair in it.",
-            hint="Write a pair a line, such as `a.jpg b.jpg 1`.",
-        )
+        raise InputError(f"The pair list {str(path)!r} has no pair in it.", hint=_NO_PAIR)
     _warn_of_repeats(pairs)
     if images and any(isinstance(image, Path) for image in pairs.images):
-        base = path if path.is_dir() else path.parent
-        if format == "cfp":
-            base = protocol_folder(path).parent
-        pairs = replace(pairs, images=find_listed(pairs.images, patterns, base, root))
+        found = find_listed(pairs.images, reader.photo_patterns, reader.folder(path), root)
+        pairs = replace(pairs, images=found)
     return pairs
 
 
+def open_format(name: str) -> PairFormat:
+    """The reader of a format.
+
+    Raises:
+        UsageError: There is none of this name.
+    """
+    reader: PairFormat = registry.load(registry.PAIR_FORMATS, name, "pair format")()
+    return reader
+
+
 def recognize(path: Path) -> str:
-    """The format of a pair list, from its content.
+    """The format of a pair list, from its content: the first of the registry that says that it is its own.
 
     Raises:
         InputError: It is none of them; the message shows the first line and names the formats.
     """
-    if find_protocol(path) is not None:
-        return "cfp"
-    if is_folder(path):
-        return "ijb"
-    if is_there(path) and not is_file(path):
-        raise InputError(
-            f"{str(path)!r} is a pipe or device, which can be read only once.",
-            hint="Name the list's format with --format, or write the list to a file.",
+    head = ListHead(path)
+    for name in registry.PAIR_FORMATS:
+        if open_format(name).recognizes(head):
+            return name
+    raise _unknown(head)
+
+
+def files_of(path: Path) -> list[Path]:
+    """The files that reading a list may open, whatever its format: no output may replace one of them."""
+    return [path, *(file for name in registry.PAIR_FORMATS for file in open_format(name).other_files(path))]
+
+
+def _unknown(head: ListHead) -> InputError:
+    """What a file or folder is instead of a list that could be read."""
+    name = str(head.path)
+    if head.is_folder:
+        return explain_folder(head.path)
+    known = explain_known(head)
+    if known is not None:
+        return known
+    formats = ", ".join(registry.PAIR_FORMATS)
+    if not head.text:
+        refuse_as_list(head.data, repr(name), what="list of pairs")
+        return InputError(
+            f"{name!r} is not a list of pairs but a binary file.",
+            hint=f"Known formats: {formats}; `facerec verify` takes one list or two photos.",
         )
-    try:
-        with path.open("rb") as file:
-            head = file.read(65536)
-    except OSError as error:
-        raise InputError(
-            f"The pair list {str(path)!r} cannot be read: {error.strerror}.",
-            hint="Name a list that you may read.",
-        ) from error
-    if not head.strip():
-        raise InputError(
-            f"The pair list {str(path)!r} is empty.", hint="Write a pair a line, such as `a.jpg b.jpg 1`."
-        )
-    if head[:1] == b"\x80" or path.suffix == ".bin":
-        refuse_pointer(head, repr(str(path)))
-        return "bin"
-    refuse_pointer(head, repr(str(path)))
-    encoding = encoding_of(head)
-    if encoding is None or head.startswith(b"MATLAB 5.0"):
-        refuse_known(path, head.decode("latin-1"), [])
-        refuse_as_list(head, repr(str(path)), what="list of pairs")
-        raise InputError(
-            f"{str(path)!r} is not a list of pairs but a binary file.",
-            hint=f"Known formats: {', '.join(PAIR_FORMATS)}; `facerec verify` takes one list or two photos.",
-        )
-    return recognize_text(path, head.decode(encoding, errors="replace"), whole=len(head) < 65536)
+    if not head.rows:
+        return InputError(f"The pair list {name!r} has no pair in it.", hint=_NO_PAIR)
+    rows = without_heading(head.rows)
+    widths = {len(fields) for _, fields in rows}
+    unlabeled = widths == {2} or (widths == {3} and not rows[0][1][0])
+    return InputError(
+        f"{name!r} is not a list of pairs that is known here; {_odd_line(rows, split_lines(head.text)[0])}.",
+        hint=(
+            "It names pairs without a label; add a third column with 1 for same and 0 for different."
+            if unlabeled
+            else f"Name its format with --format ({formats}); in `path path label` lists put "
+            "paths that hold spaces in double quotes."
+        ),
+    )
+
+
+def _odd_line(rows: list[Row], first: str) -> str:
+    """The first line that has a number of columns as few have, in words; where there is none, ``first``."""
+    counts = Counter(len(fields) for _, fields in rows).most_common()
+    if len(counts) < 2 or 4 * counts[-1][1] > len(rows):
+        return f"its first line is {first[:80]!r}"
+    number, fields = next(row for row in rows if len(row[1]) == counts[-1][0])
+    return f"line {number}, unlike most, is {' '.join(fields)[:80]!r}"
 
 
 def _warn_of_repeats(pairs: PairList) -> None:
     """Say how often a pair is listed twice, with two labels, or with itself; every line still counts."""
     low, high = np.minimum(pairs.first, pairs.second), np.maximum(pairs.first, pairs.second)
     key = low * (int(high.max()) + 1) + high
-    labelled = key * 2 + pairs.same
+    labeled = key * 2 + pairs.same
     key.sort()
-    labelled.sort()
+    labeled.sort()
     repeated = int(np.count_nonzero(key[1:] == key[:-1]))
-    agreeing = int(np.count_nonzero(labelled[1:] == labelled[:-1]))
+    agreeing = int(np.count_nonzero(labeled[1:] == labeled[:-1]))
     if repeated:
         log.warning("%s of %d repeated; each is counted", counted(repeated, "pair"), len(pairs))
     if repeated > agreeing:

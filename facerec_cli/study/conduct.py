@@ -20,6 +20,7 @@ from facerec_cli.errors import FacerecError, InputError, TrainingError, UsageErr
 from facerec_cli.files import write_file
 from facerec_cli.progress import Progress, silent
 from facerec_cli.registry import unknown_name
+from facerec_cli.study.comparison import Comparison
 from facerec_cli.study.estimate import estimate, in_words
 from facerec_cli.study.folder import mark, open_folder, refuse_other_materials, scratch
 from facerec_cli.study.prepare import Prepared, make_jobs, prepare
@@ -49,11 +50,11 @@ class Studied:
     """How a study ended.
 
     Attributes:
-        results: What ``results.json`` holds.
+        results: What was found; ``results.json`` holds it, too.
         files: What was written for the reader.
     """
 
-    results: dict[str, Any]
+    results: Comparison
     files: tuple[Path, ...]
 
 
@@ -148,8 +149,7 @@ def conduct(
 
     with steps("comparing", "runs") as progress:
         results = compare(protocol, prepared, finished, progress)
-    text = json.dumps(results, indent=1, ensure_ascii=False, allow_nan=False)
-    results = json.loads(text)  # what a reader of the file gets
+    text = json.dumps(results.document(), indent=1, ensure_ascii=False, allow_nan=False)
     write_file(out / RESULTS, text.encode("utf-8", "surrogateescape"))
     from facerec_cli.study.report import write_reports
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from facerec_cli.report.svg import Axis, linear_axis, log_axis, plot
+from facerec_cli.study.comparison import Comparison
 from facerec_cli.study.tables import arm_words, subset_words
 
 _LIGHT = ("#55606f", "#0b6bcb", "#c2410c", "#15803d", "#7e22ce", "#a16207", "#be185d", "#0e7490")
@@ -37,12 +37,7 @@ def style_of(arms: Sequence[str]) -> str:
     return f"{rules(_LIGHT)} {' '.join(again)} {dark}"
 
 
-def measured_subsets(results: Mapping[str, Any]) -> list[str]:
-    """The subsets with pairs enough for figures; a curve of four pairs would only mislead."""
-    return [name for name, own in results["subsets"].items() if "reason" not in own]
-
-
-def roc(results: Mapping[str, Any], subset: str) -> str:
+def roc(results: Comparison, subset: str) -> str:
     """TAR over FAR of one subset, mean over the seeds; on the scale of all subsets."""
     everything = _all_lines(results)
     floor = min((float(tar.min()) for _, _, tar in everything if len(tar)), default=0.0)
@@ -50,7 +45,7 @@ def roc(results: Mapping[str, Any], subset: str) -> str:
     return plot(f"ROC, {subset_words(subset)}", _far_axis(everything), rates, lines=_lines(results, subset))
 
 
-def det(results: Mapping[str, Any], subset: str) -> str:
+def det(results: Comparison, subset: str) -> str:
     """False rejects over false accepts, both logarithmic; "" where nobody is falsely rejected."""
     everything = _all_lines(results)
     wrong = _rejects(_lines(results, subset))
@@ -61,23 +56,27 @@ def det(results: Mapping[str, Any], subset: str) -> str:
     return plot(f"DET, {subset_words(subset)}", _far_axis(everything), rates, lines=wrong)
 
 
-def similarities(results: Mapping[str, Any], subset: str) -> dict[str, str]:
+def similarities(results: Comparison, subset: str) -> dict[str, str]:
     """How alike same and different pairs are: arm -> its panel, on one scale (the figure of DDL's paper)."""
-    edges = np.array(results["similarities"]["edges"])
+    assert results.similarities is not None
+    edges = np.array(results.similarities.edges)
     stairs = np.repeat(edges, 2)[1:-1]
-    shares = results["similarities"]["shares"][subset]
-    top = max(max(own[kind]) for own in shares.values() for kind in ("same", "different"))
+    shares = {
+        arm: [
+            (name, np.array(kind, np.float64))
+            for name, kind in (("impostor", own.different), ("genuine", own.same))
+        ]
+        for arm, own in results.similarities.shares[subset].items()
+    }
+    top = max(float(np.nanmax(share)) for kinds in shares.values() for _, share in kinds)
     return {
         arm: plot(
             f"Similarity of same and different pairs, {subset_words(subset)}, {arm_words(arm)}",
             linear_axis("cosine similarity", float(edges[0]), float(edges[-1]), lambda v: f"{v:.1f}"),
             linear_axis("share of the pairs", 0.0, top * 1.05, lambda v: f"{100 * v:.0f} %"),
-            areas=[
-                (name, stairs, np.repeat(np.array(own[kind]), 2))
-                for name, kind in (("impostor", "different"), ("genuine", "same"))
-            ],
+            areas=[(name, stairs, np.repeat(share, 2)) for name, share in kinds],
         )
-        for arm, own in shares.items()
+        for arm, kinds in shares.items()
     }
 
 
@@ -86,16 +85,17 @@ def _rejects(lines: Iterable[Line]) -> list[Line]:
     return [(name, far[tar < 1], 1 - tar[tar < 1]) for name, far, tar in lines if (tar < 1).sum() > 1]
 
 
-def _all_lines(results: Mapping[str, Any]) -> list[Line]:
-    return [line for subset in measured_subsets(results) for line in _lines(results, subset)]
+def _all_lines(results: Comparison) -> list[Line]:
+    return [line for subset in results.measured for line in _lines(results, subset)]
 
 
-def _lines(results: Mapping[str, Any], subset: str) -> list[Line]:
+def _lines(results: Comparison, subset: str) -> list[Line]:
     """(class, FAR, TAR) of each arm where there are pairs enough."""
-    far = np.array(results["curves"]["far"])
+    assert results.curves is not None
+    far = np.array(results.curves.far)
     lines = []
-    for i, values in enumerate(results["curves"]["tar"][subset].values()):
-        tar = np.array([np.nan if value is None else value for value in values])
+    for i, values in enumerate(results.curves.tar[subset].values()):
+        tar = np.array(values, np.float64)  # None becomes NaN
         seen = np.isfinite(tar)
         lines.append((f"a{i}", far[seen], tar[seen]))
     return lines

@@ -3,92 +3,86 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
-from facerec_cli.study.intervals import MIN_SEEDS
+from facerec_cli.study.comparison import HARD, MIN_SEEDS, Comparison, Difference
 from facerec_cli.study.protocol import BEFORE
 from facerec_cli.wording import one_in
 
 
-def finding(results: Mapping[str, Any]) -> list[str]:
+def finding(results: Comparison) -> list[str]:
     """The answer first: arms that differ from the baseline beyond their interval, or that none does.
 
-    Judged by the mean of the hard subsets; without one by the first hard subset that is measured.
+    Decided by the mean of the hard subsets; without one by the first hard subset that is measured.
     """
-    protocol = results["protocol"]
-    baseline, rate = protocol["study"]["baseline"], protocol["test"]["far"]
-    subset = _deciding(results)
-    where = "in the mean of the hard subsets" if subset == "hard" else f"on the subset {subset!r}"
-    found = {
-        arm: by[subset][f"{rate:g}"]
-        for arm, by in results["differences"].get(baseline, {}).items()
-        if f"{rate:g}" in by.get(subset, {})
+    baseline, subset = results.protocol.study.baseline, results.deciding
+    where = "in the mean of the hard subsets" if subset == HARD else f"on the subset {subset!r}"
+    others = results.differences.get(baseline, {})
+    differences = {
+        arm: by_subset[subset][results.far]
+        for arm, by_subset in others.items()
+        if results.far in by_subset.get(subset, {})
     }
-    if not found:
-        alone = not results["differences"].get(baseline)
-        reason = results["subsets"].get(subset, {}).get("reason", "too few photos to measure it")
-        why = "there is no other arm" if alone else reason
+    if not differences:
+        why = "there is no other arm"
+        if others:
+            about = results.subsets.get(subset)
+            why = about.reason if about and about.reason else "too few photos to measure it"
         return [f"Nothing can be said of {baseline} and the others {where}: {why}."]
-    known = {arm: one for arm, one in found.items() if "low" in one and one["seeds"] >= MIN_SEEDS}
-    better = [arm for arm, one in known.items() if one["low"] > 0]
-    worse = [arm for arm, one in known.items() if one["high"] < 0]
-    first = f"At a false accept rate of {one_in(rate)}, {where},"
-    sentences = []
-    for arm in sorted(better, key=lambda name: -found[name]["mean"]):
-        sentences.append(f"{first} {arm} is better than {baseline} by {_apart(found[arm])}.")
-    if not better and known:
-        best = max(known, key=lambda name: float(known[name]["mean"]))
+    first = f"At a false accept rate of {one_in(results.protocol.test.far)}, {where},"
+    sentences = _known(differences, baseline, first)
+    lacking = {arm: one for arm, one in differences.items() if _ends(one) is None}
+    if lacking:
+        sentences.append(_unknown(lacking, baseline, "" if sentences else first))
+    before = results.differences.get(BEFORE, {}).get(baseline, {}).get(subset, {}).get(results.far)
+    if before and before.low is not None:
+        sentences.append(f"Training with {baseline} itself changed it by {_points(before)}.")
+    return sentences
+
+
+def _known(differences: Mapping[str, Difference], baseline: str, first: str) -> list[str]:
+    """The arms that are better, or the nearest to it, and those that are worse."""
+    ends = {arm: found for arm, one in differences.items() if (found := _ends(one))}
+    by_mean = sorted(ends, key=lambda arm: -differences[arm].mean)
+    better = [arm for arm in by_mean if ends[arm][0] > 0]
+    worse = [arm for arm in reversed(by_mean) if ends[arm][1] < 0]
+    sentences = [f"{first} {arm} is better than {baseline} by {_apart(differences[arm])}." for arm in better]
+    if ends and not better:
+        best = by_mean[0]
         sentences.append(
             f"{first} no loss beats {baseline} beyond its interval; the nearest is {best}, "
-            f"{_points(found[best])}."
+            f"{_points(differences[best])}."
         )
-    for arm in sorted(worse, key=lambda name: found[name]["mean"]):
-        sentences.append(f"{arm} is worse than {baseline} by {_apart(found[arm])}.")
-    lacking = [arm for arm in found if arm not in known]
-    if lacking:
-        sentences.append(_unknown({arm: found[arm] for arm in lacking}, baseline, "" if sentences else first))
-    return [*sentences, *_against_start(results, subset, f"{rate:g}")]
+    return sentences + [f"{arm} is worse than {baseline} by {_apart(differences[arm])}." for arm in worse]
 
 
-def _deciding(results: Mapping[str, Any]) -> str:
-    """The subset that the study is decided by."""
-    if results["hard"]:
-        return "hard"
-    measured = [name for name, own in results["subsets"].items() if "reason" not in own]
-    hard = [name for name in measured if name != "clean clean"]
-    return str(next(iter([*hard, *measured, *results["subsets"]])))
+def _ends(difference: Difference) -> tuple[float, float] | None:
+    """The interval over people and seeds; None where people or seeds are too few for one."""
+    if difference.low is None or difference.high is None or difference.seeds < MIN_SEEDS:
+        return None
+    return difference.low, difference.high
 
 
-def _unknown(found: Mapping[str, Mapping[str, Any]], baseline: str, first: str) -> str:
+def _unknown(differences: Mapping[str, Difference], baseline: str, first: str) -> str:
     """Arms of which it cannot be said whether they differ, and why."""
-    arms = ", ".join(f"{arm} ({100 * one['mean']:+.1f} points)" for arm, one in found.items())
-    few = min(one["seeds"] for one in found.values()) < MIN_SEEDS
+    arms = ", ".join(f"{arm} ({100 * one.mean:+.1f} points)" for arm, one in differences.items())
+    few = min(one.seeds for one in differences.values()) < MIN_SEEDS
     why = (
         f"it takes {MIN_SEEDS} seeds to say what another seed would give"
         if few
         else "the test has too few people for an interval"
     )
     opening = f"{first} it" if first else "It"
-    differ = "differs" if len(found) == 1 else "differ"
+    differ = "differs" if len(differences) == 1 else "differ"
     return f"{opening} cannot be told whether {arms} {differ} from {baseline}: {why}."
 
 
-def _against_start(results: Mapping[str, Any], subset: str, far: str) -> list[str]:
-    """How the baseline fares against the network before training."""
-    baseline = results["protocol"]["study"]["baseline"]
-    by = results["differences"].get(BEFORE, {}).get(baseline, {}).get(subset, {})
-    if far not in by or "low" not in by[far]:
-        return []
-    return [f"Training with {baseline} itself changed it by {_points(by[far])}."]
-
-
-def _points(value: Mapping[str, float]) -> str:
+def _points(value: Difference) -> str:
     """``+2.1 points of TAR (95 % interval -0.8 to +3.4)``."""
-    ends = f"{100 * value['low']:+.1f} to {100 * value['high']:+.1f}"
-    return f"{100 * value['mean']:+.1f} points of TAR (95 % interval {ends})"
+    ends = f"{100 * (value.low or 0):+.1f} to {100 * (value.high or 0):+.1f}"
+    return f"{100 * value.mean:+.1f} points of TAR (95 % interval {ends})"
 
 
-def _apart(value: Mapping[str, float]) -> str:
+def _apart(value: Difference) -> str:
     """The same of a difference whose sign is said in words: ``2.1 points of TAR (...)``."""
-    low, high = sorted(abs(100 * value[end]) for end in ("low", "high"))
-    return f"{abs(100 * value['mean']):.1f} points of TAR (95 % interval {low:.1f} to {high:.1f})"
+    low, high = sorted(abs(100 * (end or 0)) for end in (value.low, value.high))
+    return f"{abs(100 * value.mean):.1f} points of TAR (95 % interval {low:.1f} to {high:.1f})"

@@ -24,11 +24,12 @@ from typing import Annotated, Any, Literal
 
 from facerec_cli.errors import InputError, UsageError
 from facerec_cli.registry import FACE_RULES, LOSSES
-from facerec_cli.settings import Option, convert, read_toml
+from facerec_cli.settings import Option, convert
 from facerec_cli.study.conditions import CONDITIONS
 from facerec_cli.suggest import guess
 from facerec_cli.training.compose import parse_assignment, parse_recipe
 from facerec_cli.training.config import Recipe
+from facerec_cli.untrusted import read_toml
 
 #: Clean photos against each other, then hard ones; "natural" are the least alike same pairs of clean photos.
 SUBSETS = (

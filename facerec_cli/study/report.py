@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from facerec_cli.files import write_file
 from facerec_cli.report import pages
 from facerec_cli.report.pictures import data_address
-from facerec_cli.study.figures import det, measured_subsets, roc, similarities, style_of
+from facerec_cli.study.comparison import Comparison
+from facerec_cli.study.figures import det, roc, similarities, style_of
 from facerec_cli.study.finding import finding
 from facerec_cli.study.tables import Table, arm_words, facts, markdown, subset_words, tables
 from facerec_cli.wording import one_in
@@ -20,7 +19,7 @@ _FAR = re.compile(r"FAR (0\.\d+|\d[\d.]*e-\d+)")  # as the titles of tables have
 _INTERVAL = re.compile(r"(.+?) (\(.+\)|± .+)")
 
 
-def write_reports(results: Mapping[str, Any], out: Path, crops: Path) -> tuple[Path, ...]:
+def write_reports(results: Comparison, out: Path, crops: Path) -> tuple[Path, ...]:
     """Write ``report.md`` and ``report.html``; returns their paths.
 
     Args:
@@ -37,16 +36,16 @@ def write_reports(results: Mapping[str, Any], out: Path, crops: Path) -> tuple[P
     return tuple(out / name for name in files)
 
 
-def render(results: Mapping[str, Any], crops: Path) -> str:
+def render(results: Comparison, crops: Path) -> str:
     """The report as HTML; it loads nothing else."""
-    every, first = [_table(one) for one in tables(results)], 1 + len(results["differences"])
-    subsets = measured_subsets(results)
+    every, first = [_table(one) for one in tables(results)], 1 + len(results.differences)
+    subsets = results.measured
     dets = {subset_words(subset): det(results, subset) for subset in subsets}
     return pages.render(
         "study.html",
-        title=results["protocol"]["study"]["name"],
-        style=style_of(list(results["arms"])),
-        arms=[arm_words(arm) for arm in results["arms"]],
+        title=results.protocol.study.name,
+        style=style_of(list(results.arms)),
+        arms=[arm_words(arm) for arm in results.arms],
         finding=finding(results),
         facts=facts(results),
         deciding=every[:first],
@@ -61,10 +60,10 @@ def render(results: Mapping[str, Any], crops: Path) -> str:
         },
         hardest=[
             (
-                [(photo, _picture(crops / photo)) for photo in pair["photos"]],
-                " · ".join(f"{arm_words(arm)} {score:.2f}" for arm, score in pair["scores"].items()),
+                [(photo, _picture(crops / photo)) for photo in pair.photos],
+                " · ".join(f"{arm_words(arm)} {score:.2f}" for arm, score in pair.scores.items()),
             )
-            for pair in results["hardest"]
+            for pair in results.hardest or ()
         ],
     )
 

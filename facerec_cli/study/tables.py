@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from facerec_cli.metrics.bootstrap import MIN_PEOPLE
+from facerec_cli.study.comparison import CLEAN, HARD, MIN_SEEDS, Comparison, Difference, MeanOverSeeds
 from facerec_cli.study.finding import finding
-from facerec_cli.study.intervals import MIN_SEEDS
 from facerec_cli.study.protocol import BEFORE
+from facerec_cli.study.subsets import NATURAL
 from facerec_cli.wording import counted
 
 _UNKNOWN = "not measurable"
@@ -25,6 +25,9 @@ _WORDS = {
     "mask": "mask",
     "sunglasses": "sunglasses",
     "dark": "low light",
+    CLEAN: "clean",
+    NATURAL: "natural",
+    HARD: "mean of the hard ones",
 }
 
 
@@ -75,97 +78,94 @@ class Table:
 
 def subset_words(name: str) -> str:
     """``clean px16`` as a heading: "clean, 16 px"."""
-    if name in ("natural", "hard"):
-        return "natural" if name == "natural" else "mean of the hard ones"
-    one, two = name.split(" ")
-    return _WORDS[one] if one == two == "clean" else f"{_WORDS[one]}, {_WORDS[two]}"
+    if name in _WORDS:
+        return _WORDS[name]
+    first, second = name.split(" ")
+    return f"{_WORDS[first]}, {_WORDS[second]}"
 
 
-def tables(results: Mapping[str, Any]) -> list[Table]:
-    """All tables of a study's results (see ``compare.compare``)."""
-    protocol = results["protocol"]
-    far = f"{protocol['test']['far']:g}"
-    fars = [f"{f:g}" for f in protocol["test"]["fars"]]
-    found = [_rates(results, far)]
-    found += [
-        _differences(results, reference, far)
-        for reference in results["differences"]
-        if results["differences"][reference]
+def tables(results: Comparison) -> list[Table]:
+    """All tables of a study's results: the rates, the differences to each reference, then the others."""
+    return [
+        _rates(results, results.far),
+        *(_differences(results, reference) for reference, arms in results.differences.items() if arms),
+        *(_rates(results, f"{far:g}") for far in results.protocol.test.fars if f"{far:g}" != results.far),
+        _errors(results),
+        _runs(results),
+        _subsets(results),
     ]
-    found += [_rates(results, other) for other in fars if other != far]
-    found += [_errors(results), _runs(results), _subsets(results)]
-    return found
 
 
-def _columns(results: Mapping[str, Any]) -> list[str]:
+def _columns(results: Comparison) -> list[str]:
     """The mean of the hard subsets, which decides, and the subsets."""
-    return [*(["hard"] if results["hard"] else []), *results["subsets"]]
+    return [*([HARD] if results.hard else []), *results.subsets]
 
 
-def _rates(results: Mapping[str, Any], far: str) -> Table:
+def _rates(results: Comparison, far: str) -> Table:
     names = _columns(results)
     rows = [
-        (arm_words(arm), *(_rate(own["subsets"][name]["tar"].get(far, {})) for name in names))
-        for arm, own in results["arms"].items()
+        (arm_words(name), *(_rate(arm.subsets[subset].tar.get(far)) for subset in names))
+        for name, arm in results.arms.items()
     ]
     return Table(
         f"TAR at FAR {far}, %",
         ("", *map(subset_words, names)),
         tuple(rows),
         "Mean over the seeds, with its 95 % interval over people and seeds"
-        f"{_lonely(results, 'it is over people only')}.{_lacking(results)}",
+        f"{_few_seeds(results, 'it is over people only')}.{_not_measurable(results)}",
     )
 
 
-def _differences(results: Mapping[str, Any], reference: str, far: str) -> Table:
+def _differences(results: Comparison, reference: str) -> Table:
     names = _columns(results)
     rows = [
-        (arm_words(arm), *(_difference(own[name].get(far, {})) for name in names))
-        for arm, own in results["differences"][reference].items()
+        (arm_words(arm), *(_difference(by_subset[name].get(results.far)) for name in names))
+        for arm, by_subset in results.differences[reference].items()
     ]
     other = "the network before training" if reference == BEFORE else reference
     return Table(
-        f"TAR at FAR {far}, points more than {other}",
+        f"TAR at FAR {results.far}, points more than {other}",
         ("", *map(subset_words, names)),
         tuple(rows),
         "Difference of the means, and its 95 % interval over people and seeds; bold: the interval does not "
-        f"hold 0{_lonely(results, 'it is over people only, and never bold')}.{_lacking(results)}",
+        f"hold 0{_few_seeds(results, 'it is over people only, and never bold')}.{_not_measurable(results)}",
     )
 
 
-def _errors(results: Mapping[str, Any]) -> Table:
-    names = _columns(results)
-    rows, kind = [], results["pairs"].get("accuracy", "accuracy")
-    for arm, own in results["arms"].items():
-        accuracy = "–" if own["accuracy"] is None else _mean(own["accuracy"], 2)
-        rows.append((arm_words(arm), accuracy, *(_mean(own["subsets"][name]["eer"]) for name in names)))
-    pairs = results["pairs"]
-    return Table(
-        f"{kind.capitalize()} and equal error rates, %",
-        ("", f"{kind}, clean pairs", *(f"EER {subset_words(name)}" for name in names)),
-        tuple(rows),
-        f"{kind.capitalize()}: ten-fold, {pairs['same']:,} same and {pairs['different']:,} different clean "
-        "pairs. ± is half of Student's 95 % interval over the seeds"
-        + (f"; it takes {MIN_SEEDS} seeds" if min(_seeds(results)) < MIN_SEEDS else "")
-        + f".{_lacking(results)}",
-    )
-
-
-def _runs(results: Mapping[str, Any]) -> Table:
-    fixed = len(results["protocol"]["validation"]["interpolate"]) == 1
-    rule = "the same for all" if fixed else "chosen on the validation people"
-    rows = []
-    for run in results["runs"]:
-        trained = run.get("seconds_training")
-        rows.append(
-            (
-                arm_words(run["arm"]),
-                str(run["seed"]) if trained is not None else "–",
-                f"{run['steps']:,}" if "steps" in run else "–",
-                f"{run['interpolate']:g}" if "interpolate" in run else "–",
-                "–" if trained is None else f"{trained / 60:.1f}",
-            )
+def _errors(results: Comparison) -> Table:
+    names, pairs = _columns(results), results.pairs
+    rows = [
+        (
+            arm_words(name),
+            "–" if arm.accuracy is None else _mean(arm.accuracy, 2),
+            *(_mean(arm.subsets[subset].eer) for subset in names),
         )
+        for name, arm in results.arms.items()
+    ]
+    return Table(
+        f"{pairs.accuracy.capitalize()} and equal error rates, %",
+        ("", f"{pairs.accuracy}, clean pairs", *(f"EER {subset_words(name)}" for name in names)),
+        tuple(rows),
+        f"{pairs.accuracy.capitalize()}: ten-fold, {pairs.same:,} same and {pairs.different:,} different "
+        "clean pairs. ± is half of Student's 95 % interval over the seeds"
+        + (f"; it takes {MIN_SEEDS} seeds" if min(_seeds(results)) < MIN_SEEDS else "")
+        + f".{_not_measurable(results)}",
+    )
+
+
+def _runs(results: Comparison) -> Table:
+    fixed = len(results.protocol.validation.interpolate) == 1
+    rule = "the same for all" if fixed else "chosen on the validation people"
+    rows = [
+        (
+            arm_words(run.arm),
+            "–" if run.seconds_training is None else str(run.seed),
+            "–" if run.steps is None else f"{run.steps:,}",
+            "–" if run.interpolate is None else f"{run.interpolate:g}",
+            "–" if run.seconds_training is None else f"{run.seconds_training / 60:.1f}",
+        )
+        for run in results.runs
+    ]
     return Table(
         "Runs",
         ("", "seed", "steps", "a", "minutes of training"),
@@ -174,18 +174,13 @@ def _runs(results: Mapping[str, Any]) -> Table:
     )
 
 
-def _subsets(results: Mapping[str, Any]) -> Table:
-    rows = tuple(
-        (
-            subset_words(name),
-            f"{own['photos']:,}",
-            f"{own['people']:,}",
-            f"{own['same']:,}",
-            f"{own['different']:,}",
-        )
-        for name, own in results["subsets"].items()
-    )
-    return Table("What was compared", ("subset", "photos", "people", "same pairs", "different pairs"), rows)
+def _subsets(results: Comparison) -> Table:
+    rows = [
+        (subset_words(name), *(f"{n:,}" for n in (own.photos, own.people, own.same, own.different)))
+        for name, own in results.subsets.items()
+    ]
+    head = ("subset", "photos", "people", "same pairs", "different pairs")
+    return Table("What was compared", head, tuple(rows))
 
 
 def arm_words(name: str) -> str:
@@ -193,75 +188,71 @@ def arm_words(name: str) -> str:
     return "before training" if name == BEFORE else name
 
 
-def _mean(value: Mapping[str, Any] | None, digits: int = 1) -> str:
+def _mean(value: MeanOverSeeds | None, digits: int = 1) -> str:
     """A mean and its interval over the seeds, which is left out where it holds what no rate can be."""
     if value is None:
         return _UNKNOWN
-    half = value.get("half")
-    inside = half is not None and value["mean"] - half >= 0 and value["mean"] + half <= 1
-    return f"{100 * value['mean']:.{digits}f}" + (f" ± {100 * half:.{digits}f}" if half and inside else "")
+    mean, half = value.mean, value.half
+    inside = half and mean - half >= 0 and mean + half <= 1
+    return f"{100 * mean:.{digits}f}" + (f" ± {100 * half:.{digits}f}" if half and inside else "")
 
 
-def _lonely(results: Mapping[str, Any], words: str) -> str:
+def _few_seeds(results: Comparison, words: str) -> str:
     """What to add to a note where an arm has too few seeds to say what another one would give."""
     few = min(_seeds(results), default=MIN_SEEDS)
     return f"; where an arm has fewer than {MIN_SEEDS} seeds {words}" if few < MIN_SEEDS else ""
 
 
-def _lacking(results: Mapping[str, Any]) -> str:
+def _not_measurable(results: Comparison) -> str:
     """Sentences for the subsets without figures or without intervals."""
     sentences = [
-        f" {subset_words(name).capitalize()}: not measurable: {own['reason']}."
-        for name, own in results["subsets"].items()
-        if "reason" in own
+        f" {subset_words(name).capitalize()}: not measurable: {own.reason}."
+        for name, own in results.subsets.items()
+        if own.reason is not None
     ]
-    shown = [own for own in results["subsets"].values() if "reason" not in own]
-    few = {own["few_people"] for own in shown if "few_people" in own}
-    if few:
-        sentences.append(
-            f" No interval where only {min(few)} people have a same pair; it takes {MIN_PEOPLE}."
-        )
+    few = [results.subsets[name].few_people for name in results.measured]
+    least = min((number for number in few if number is not None), default=None)
+    if least is not None:
+        sentences.append(f" No interval where only {least} people have a same pair; it takes {MIN_PEOPLE}.")
     return "".join(sentences)
 
 
-def _seeds(results: Mapping[str, Any]) -> set[int]:
+def _seeds(results: Comparison) -> set[int]:
     """How many seeds an arm has, of all arms."""
-    return set(Counter(run["arm"] for run in results["runs"] if run["arm"] != BEFORE).values())
+    return set(Counter(run.arm for run in results.runs if run.arm != BEFORE).values())
 
 
-def _rate(value: Mapping[str, Any]) -> str:
-    if not value:
+def _rate(value: MeanOverSeeds | None) -> str:
+    if value is None:
         return _UNKNOWN
-    mean = f"{100 * value['mean']:.1f}"
-    if "low" not in value:
+    mean = f"{100 * value.mean:.1f}"
+    if value.low is None or value.high is None:
         return mean
-    return f"{mean} ({100 * max(value['low'], 0.0):.1f} to {100 * min(value['high'], 1.0):.1f})"
+    return f"{mean} ({100 * max(value.low, 0.0):.1f} to {100 * min(value.high, 1.0):.1f})"
 
 
-def _difference(value: Mapping[str, float]) -> str:
-    if not value:
+def _difference(value: Difference | None) -> str:
+    if value is None:
         return _UNKNOWN
-    text = f"{100 * value['mean']:+.1f}"
-    if "low" not in value:
+    text = f"{100 * value.mean:+.1f}"
+    if value.low is None or value.high is None:
         return text
-    sure = value["seeds"] >= MIN_SEEDS and (value["low"] > 0 or value["high"] < 0)
-    text = f"**{text}**" if sure else text
-    return f"{text} ({100 * value['low']:+.1f} to {100 * value['high']:+.1f})"
+    sure = value.seeds >= MIN_SEEDS and (value.low > 0 or value.high < 0)
+    return f"{f'**{text}**' if sure else text} ({100 * value.low:+.1f} to {100 * value.high:+.1f})"
 
 
-def markdown(results: Mapping[str, Any]) -> str:
+def markdown(results: Comparison) -> str:
     """The report in Markdown."""
-    parts = [f"# {results['protocol']['study']['name']}", *finding(results), *facts(results)]
+    parts = [f"# {results.protocol.study.name}", *finding(results), *facts(results)]
     for table in tables(results):
         parts += [f"## {table.title}", table.markdown(), *([table.note] if table.note else [])]
     return "\n\n".join(parts) + "\n"
 
 
-def facts(results: Mapping[str, Any]) -> Sequence[str]:
+def facts(results: Comparison) -> list[str]:
     """What was done, in sentences."""
-    protocol, counts = results["protocol"], results["parts"]
-    judge = protocol["study"]["judge"]
-    train, judged = counts["train"], counts[judge]
+    judge = results.protocol.study.judge
+    train, judged = results.parts["train"], results.parts[judge]
     least, most = min(_seeds(results)), max(_seeds(results))
     times = counted(most, "seed", "seeds") if least == most else f"{least} to {most} seeds"
     return [

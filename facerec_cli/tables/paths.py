@@ -1,6 +1,6 @@
 """A path as a list writes it, and the file that is meant by it: quotes, Windows' paths, Unicode forms."""
 
-# ruff: noqa: PTH118, PTH208
+# ruff: noqa: PTH100, PTH118, PTH208
 from __future__ import annotations
 
 import os
@@ -8,10 +8,26 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 
+from facerec_cli.errors import InputError
+
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]|\\\\[^\\]")  # C:\, C:/, \\server
 _SAMPLE = 40
 
 # Plain strings and os.path, as in images.find: names are kept as written, and lists have millions.
+
+
+def absolute(path: str | os.PathLike[str]) -> str:
+    """The full path, without ``.`` and ``..``; links are left as they are.
+
+    Raises:
+        InputError: The path is relative and the current folder has been deleted.
+    """
+    try:
+        return os.path.abspath(path)
+    except FileNotFoundError as error:
+        raise InputError(
+            "The current folder has been deleted.", hint="Change into one that exists, or give full paths."
+        ) from error
 
 
 def turned(path: str) -> str:

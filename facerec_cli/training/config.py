@@ -17,6 +17,7 @@ A setting that is left out is decided by :mod:`facerec_cli.training.defaults` fr
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
@@ -29,6 +30,12 @@ COMMON, NETWORK, LEARNING, MACHINE, RUNNING = "Common", "Network", "Learning", "
 def _key(help: str, **declared: Any) -> Option:
     """A setting without a flag of its own; ``--set`` gives it."""
     return Option(help, flag="", **declared)
+
+
+def _models_here() -> Iterator[str]:
+    from facerec_cli.packs.catalogue import catalogue
+
+    return (entry.name for entry in catalogue() if entry.status in ("embedded", "registered", "insightface"))
 
 
 _Share = Annotated[float, _key("Part of the photos that it is applied to.", ge=0, le=1)]
@@ -89,6 +96,7 @@ class BackboneSettings:
             "Start from a checkpoint, sface, or another project's network (adaface:FILE).",
             flag="--init",
             panel=NETWORK,
+            offers=_models_here,
         ),
     ] = ""
     freeze: Annotated[

@@ -6,14 +6,21 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-from facerec_cli.errors import UsageError
-from facerec_cli.faces import FaceModel, open_model
-from facerec_cli.metrics.roc import DEFAULT_FARS
+from facerec_cli.faces.settings import MACHINE, PHOTOS, BatchSize, Device, Flip, MinScore, Threads
+from facerec_cli.option import Option
 from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.progress import Progress, silent
-from facerec_cli.registry import DEFAULT_PACK, FACE_RULES, unknown_name
+from facerec_cli.registry import DEFAULT_PACK, FACE_RULES
 from facerec_cli.runtime import usable_cores
+from facerec_cli.settings import check
+from facerec_cli.threshold import DEFAULT_FARS
+
+if TYPE_CHECKING:
+    from facerec_cli.faces import FaceModel
+
+PAIRS, RESULTS = "Pairs", "Results"
 
 #: Makes a progress for a step of the work: its description and unit in, a context that gives it out.
 Steps = Callable[[str, str], AbstractContextManager[Progress]]
@@ -28,46 +35,71 @@ def no_steps(description: str, unit: str) -> AbstractContextManager[Progress]:
 class VerifySettings:
     """What decides a verification, besides the list.
 
-    Attributes:
-        model: A pack, or its name, folder or ONNX file; None takes the default, or the embeddings' own.
-        device: As for ``facerec embed``.
-        threads: CPU threads; None takes all cores.
-        batch_size: Photos and crops worked on together.
-        faces: Which face of a photo is compared: one of ``registry.FACE_RULES``.
-        min_score: Least detection score; None takes the pack's.
-        flip: Add the embedding of the mirrored crop.
-        aligned: The photos are aligned crops; None leaves it to the list's format.
-        cache: Keep embeddings for the next time.
-        embeddings: Precomputed vectors instead of a model.
-        fars: False accept rates.
-        far: The one of them for threshold cards and groups; None takes the smallest measurable one.
-        groups: Table of groups.
-        bootstrap: Rounds of the bootstrap over people.
+    Of ``model``, a pack or its name, folder or ONNX file, None takes the default, or the embeddings' own; of
+    ``aligned`` the list's format decides. ``far`` is measured beside ``fars``.
+
+    Raises:
+        UsageError: A value is out of range.
     """
 
     model: str | ModelPack | None = None
-    device: str = "auto"
-    threads: int | None = None
-    batch_size: int = 16
-    faces: str = "main"
-    min_score: float | None = None
-    flip: bool = False
-    aligned: bool | None = None
-    cache: bool = True
-    embeddings: Path | None = None
-    fars: tuple[float, ...] = DEFAULT_FARS
-    far: float | None = None
-    groups: Path | None = None
-    bootstrap: int = 0
+    device: Device = "auto"
+    threads: Threads = None
+    batch_size: BatchSize = 16
+    cache: Annotated[
+        bool, Option("Keep embeddings for the next time.", flag="--cache/--no-cache", panel=MACHINE)
+    ] = True
+    faces: Annotated[
+        str,
+        Option(
+            "Which face of a photo with several is compared: {choices}.", panel=PHOTOS, choices=FACE_RULES
+        ),
+    ] = "main"
+    min_score: MinScore = None
+    aligned: Annotated[
+        bool | None,
+        Option(
+            "Whether photos are aligned face crops (default: aligned for .bin lists).",
+            flag="--aligned/--detect",
+            panel=PHOTOS,
+        ),
+    ] = None
+    flip: Flip = False
+    embeddings: Annotated[
+        Path | None,
+        Option("Vectors of `facerec embed` (.npy, .npz, .parquet) instead of photos.", panel=PAIRS),
+    ] = None
+    fars: Annotated[
+        tuple[float, ...], Option("False accept rates that are measured.", flag="", gt=0, lt=1)
+    ] = DEFAULT_FARS
+    far: Annotated[
+        float | None,
+        Option(
+            "False accept rate for --save-threshold and --by (default: the smallest measurable).",
+            panel=RESULTS,
+            gt=0,
+            lt=1,
+        ),
+    ] = None
+    groups: Annotated[
+        Path | None,
+        Option(
+            "Error rates per group at one threshold: a CSV of `path or person,group`.",
+            flag="--by",
+            panel=RESULTS,
+        ),
+    ] = None
+    bootstrap: Annotated[
+        int,
+        Option(
+            "Rounds of a bootstrap over people, for intervals that know that pairs share people.",
+            panel=RESULTS,
+            ge=0,
+        ),
+    ] = 0
 
     def __post_init__(self) -> None:
-        if self.faces not in FACE_RULES:
-            raise unknown_name(self.faces, FACE_RULES, "choice of --faces for pairs, which compare one face:")
-        if self.bootstrap < 0:
-            raise UsageError(f"--bootstrap {self.bootstrap} is below 0.")
-        for far in (*self.fars, *((self.far,) if self.far is not None else ())):
-            if not 0 < far < 1:
-                raise UsageError(f"--far {far:g} is not between 0 and 1.")
+        check(self)
 
     @property
     def all_fars(self) -> tuple[float, ...]:
@@ -77,6 +109,8 @@ class VerifySettings:
 
 def open_for(settings: VerifySettings, *, aligned: bool) -> tuple[FaceModel, int]:
     """Open the model on all threads; one batch of photos more than those is under way."""
+    from facerec_cli.faces import open_model
+
     total = settings.threads or usable_cores()
     opened = open_model(
         settings.model or DEFAULT_PACK, device=settings.device, threads=total, detector=not aligned

@@ -17,7 +17,8 @@ from facerec_cli import errors
 PROGRAM = """
 import typer
 from typing import Annotated
-from facerec_cli.cli.console import command, note, result, warn
+from facerec_cli.cli.command import command
+from facerec_cli.cli.console import note, result, warn
 from facerec_cli import errors
 app = typer.Typer(pretty_exceptions_enable=False)
 @app.command()
@@ -203,8 +204,8 @@ def test_an_interrupt_is_not_lost_in_a_callback_whose_exceptions_python_swallows
     """``__del__``, and the callback that importlib leaves on every module's lock."""
     program = f"""
 import signal, sys, time, weakref
-from facerec_cli.cli import console
-console._configure(quiet=False, verbose=False, debug=False)
+from facerec_cli.cli import command
+command._listen_to_signals()
 class Thing:
     pass
 def swallowing(*given):

@@ -62,7 +62,7 @@ def test_photos_without_a_face_fail_their_pairs() -> None:
 
 
 def test_a_figure_that_is_missing_has_its_reason() -> None:
-    from facerec_cli.cli.export import _reasons
+    from facerec_cli.cli.export_view import _reasons
 
     vectors, pairs = make_pairs(np.linspace(-0.9, 0.9, 40), np.arange(40) >= 20)
     judged = evaluate_crops(pairs, vectors, (0.001, 0.2))

@@ -138,7 +138,7 @@ def test_a_manifest_that_contradicts_a_sealed_file_is_refused(tiny, tmp_path):
 
 
 def test_a_bare_file_is_refused_with_the_flags_that_make_it_work(tiny, tmp_path):
-    from facerec_cli.cli.model_options import _FLAGS  # every flag in the hint is one that commands take
+    from facerec_cli.packs.overrides import FLAGS  # every flag in the hint is one that commands take
 
     file = tiny.encoder(tmp_path / "r50.onnx")
     with pytest.raises(ModelError) as caught:
@@ -152,7 +152,7 @@ def test_a_bare_file_is_refused_with_the_flags_that_make_it_work(tiny, tmp_path)
         open_pack(file, overrides=PackOverrides())
     first, second, *_ = caught.value.hint.splitlines()
     assert first == f"Add: {flags}" and second.endswith(f"facerec models add {file} {flags}")
-    assert {"color", "mean", "std", "template"} <= set(_FLAGS)
+    assert {"color", "mean", "std", "template"} <= set(FLAGS)
     pack = open_pack(file, overrides=ARCFACE)
     assert (pack.encoder.embedding_size, pack.encoder.input_size) == (512, (112, 112))
     assert pack.encoder.sha256 and not pack.license.commercial

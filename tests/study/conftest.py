@@ -92,9 +92,9 @@ def study_file(people, tmp_path):
 
 @pytest.fixture(scope="session")
 def finished(people, tmp_path_factory):
-    """A finished study: (folder, results, its STUDY.toml)."""
+    """A finished study: (folder, what results.json holds, its STUDY.toml)."""
     out = tmp_path_factory.mktemp("study")
     path = out / "study.toml"
     path.write_text(STUDY.format(data=people.as_posix(), seed=0))
     done = conduct(read_protocol(path), out / "out")
-    return out / "out", done.results, path
+    return out / "out", done.results.document(), path

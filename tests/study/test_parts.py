@@ -7,9 +7,10 @@ import pytest
 
 from facerec_cli.data import open_dataset
 from facerec_cli.errors import InputError, UsageError
+from facerec_cli.study.comparison import MeanOverSeeds
 from facerec_cli.study.conditions import CONDITIONS, apply
 from facerec_cli.study.interpolate import choose
-from facerec_cli.study.intervals import interval_over_seeds
+from facerec_cli.study.intervals import mean_over_seeds
 from facerec_cli.study.protocol import SplitSettings, ValidationSettings
 from facerec_cli.study.split import split_people
 from facerec_cli.study.subsets import conditions_of, gradients, make_pairs, score_subset
@@ -112,10 +113,10 @@ def test_interpolation_goes_as_far_as_the_clean_pairs_allow():
 
 
 def test_student_interval():
-    assert interval_over_seeds([0.5]) == {"mean": 0.5, "seeds": [0.5]}
-    found = interval_over_seeds([0.1, 0.2, 0.3])
-    assert found["mean"] == pytest.approx(0.2)
-    assert found["half"] == pytest.approx(4.303 * 0.1 / 3**0.5)
+    assert mean_over_seeds([0.5]) == MeanOverSeeds(mean=0.5, seeds=(0.5,))
+    found = mean_over_seeds([0.1, 0.2, 0.3])
+    assert found.mean == pytest.approx(0.2) and found.low is None
+    assert found.half == pytest.approx(4.302653 * 0.1 / 3**0.5)
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 no archive", b"\x93NUMPY\x01\x00"])

@@ -23,9 +23,10 @@ from facerec_cli.data import open_stored
 from facerec_cli.errors import InputError, TrainingError, UsageError
 from facerec_cli.metrics.bootstrap import resampled_tar
 from facerec_cli.metrics.evaluate import evaluate
-from facerec_cli.study import compare, intervals
+from facerec_cli.study.comparison import Comparison
 from facerec_cli.study.conduct import _check_rates, conduct
 from facerec_cli.study.finding import finding
+from facerec_cli.study.intervals import Rates, difference, drawn, mean_over_seeds, percentiles
 from facerec_cli.study.prepare import prepare
 from facerec_cli.study.protocol import parse_protocol, read_protocol
 from facerec_cli.study.tables import Table, facts, tables
@@ -41,6 +42,9 @@ def run():
     return call
 
 
+typed = Comparison.from_document
+
+
 def test_what_is_written(finished):
     out, results, _ = finished
     assert results == json.loads((out / "results.json").read_text())
@@ -53,7 +57,7 @@ def test_what_is_written(finished):
     assert (
         html.count("<svg") == 15 and "data:image/png;base64," in html and "http" not in html.split("<svg")[0]
     )
-    for table in tables(results):
+    for table in tables(typed(results)):
         assert table.markdown() in text
         assert all(len(row) == len(table.head) for row in table.rows)
 
@@ -129,35 +133,32 @@ def test_an_interval_holds_that_over_the_seeds_and_that_over_the_people(finished
             scores = (found["clean"] @ found["clean"].T)[first, second]
         sides = people[first], people[second]
         count = results["protocol"]["test"]["rounds"]
-        drawn = resampled_tar(scores, people[first] == people[second], sides, fars=[0.1], rounds=count)
-        rounds.append(drawn[:, 0])
+        own = resampled_tar(scores, people[first] == people[second], sides, fars=[0.1], rounds=count)
+        rounds.append(own[:, 0])
     low, high = np.percentile(np.mean(rounds, axis=0), [2.5, 97.5])
     found = results["arms"]["npt"]["subsets"]["clean clean"]["tar"]["0.1"]
     assert (found["low"], found["high"]) == pytest.approx(
         (low, high), abs=0.01
     )  # two seeds say nothing of a third
     assert "half" not in found
-    three = [{"arm": "a", "seed": s, "subsets": {"s": {"tar": {"0.1": 0.4 + 0.1 * s}}}} for s in range(3)]
-    own = {("a", s, "s"): np.full((200, 1), 0.4 + 0.1 * s) for s in range(3)}
-    ((low, high),) = intervals.percentiles(intervals.drawn(own, three, "s", [0.1]))
-    half = intervals.interval_over_seeds([0.4, 0.5, 0.6])["half"]
+    tar = np.array([[0.4], [0.5], [0.6]])
+    three = Rates("a", (0.1,), tar, np.tile(tar[:, None], (200, 1)))
+    ((low, high),) = percentiles(drawn(three))
+    half = mean_over_seeds([0.4, 0.5, 0.6]).half
     assert (low, high) == pytest.approx((0.5 - half, 0.5 + half), abs=0.02)
 
 
 @pytest.mark.parametrize("seeds", [1, 2, 3, 5])
 def test_no_interval_holds_what_a_rate_cannot_be(seeds):
-    random, runs, rounds = np.random.default_rng(0), [], {}
+    random, arms = np.random.default_rng(0), []
     for arm, spread in (("a", 0.5), ("b", 0.05)):
-        for seed in range(seeds):
-            tar = float(np.clip(0.9 + spread * random.normal(), 0, 1))
-            runs.append({"arm": arm, "seed": seed, "subsets": {"s": {"tar": {"0.1": tar}}}})
-            rounds[arm, seed, "s"] = np.clip(tar + 0.1 * random.normal(size=(300, 1)), 0, 1)
-    for arm in ("a", "b"):
-        own = [run for run in runs if run["arm"] == arm]
-        ((low, high),) = intervals.percentiles(intervals.drawn(rounds, own, "s", [0.1]))
+        tar = np.clip(0.9 + spread * random.normal(size=(seeds, 1)), 0, 1)
+        rounds = np.clip(tar[:, None] + 0.1 * random.normal(size=(seeds, 300, 1)), 0, 1)
+        arms.append(Rates(arm, (0.1,), tar, rounds))
+        ((low, high),) = percentiles(drawn(arms[-1]))
         assert 0 <= low <= high <= 1
-    difference = compare._differences(rounds, runs, "a", "b", "s", (0.1,))["0.1"]
-    assert -1 <= difference["low"] <= difference["high"] <= 1
+    found = difference(*arms)["0.1"]
+    assert -1 <= found.low <= found.high <= 1
 
 
 def test_a_subset_of_few_pairs_and_a_test_of_few_people_give_no_figures(study_file, tmp_path):
@@ -165,15 +166,15 @@ def test_a_subset_of_few_pairs_and_a_test_of_few_people_give_no_figures(study_fi
     path.write_text(
         path.read_text().replace("natural = 0.8", "natural = 0.1").replace("photos = 48", "photos = 24")
     )
-    results = conduct(read_protocol(path), tmp_path / "out", only=["arcface", "npt"]).results
+    results = conduct(read_protocol(path), tmp_path / "out", only=["arcface", "npt"]).results.document()
     natural = results["subsets"]["natural"]
     assert natural["same"] < 20 and natural["fars"] == [] and "are too few; it takes 20" in natural["reason"]
-    shown = {table.title: table for table in tables(results)}
+    shown = {table.title: table for table in tables(typed(results))}
     for title in ("TAR at FAR 0.1, %", "TAR at FAR 0.1, points more than arcface"):
         assert all(row[-1] == "not measurable" for row in shown[title].rows)
         assert natural["reason"] in shown[title].note
     assert (
-        results["hard"] is None and "'clean px16'" in finding(results)[0]
+        results["hard"] is None and "'clean px16'" in finding(typed(results))[0]
     )  # the one hard subset that is left
     clean = results["subsets"]["clean clean"]
     if clean["same"] >= 20:
@@ -210,7 +211,7 @@ def _found(low: float, mean: float, high: float, seeds: int = 3) -> dict[str, ob
 def test_the_report_says_first_what_was_found(finished, tmp_path, differences, words):
     _, results, _ = finished
     told = json.loads(json.dumps(results)) | {"differences": {"arcface": differences}}
-    sentences = " ".join(finding(told))
+    sentences = " ".join(finding(typed(told)))
     assert words in sentences
     if differences and "0.1" in differences["npt"]["hard"]:
         assert "1 in 10 (10 %)" in sentences and "mean of the hard subsets" in sentences
@@ -228,17 +229,17 @@ def test_arms_that_do_not_differ_seldom_seem_to(spread):
     """Three seeds, spread ``spread`` times as far as the people: an interval misses 0 once in twenty."""
     random, missed, trials = np.random.default_rng(1), 0, 300
     for _ in range(trials):
-        rounds, runs = {}, []
+        arms = []
         everybody = random.normal(0, 0.01), random.normal(0, 0.01, 400)  # the same for both arms
         for arm in ("a", "b"):
             whom = random.normal(0, 0.01), random.normal(0, 0.01, 400)  # what only this arm makes of them
-            for seed in range(3):
-                tar = 0.5 + everybody[0] + whom[0] + random.normal(0, 0.01 * spread)
-                runs.append({"arm": arm, "seed": seed, "subsets": {"s": {"tar": {"0.1": tar}}}})
-                rounds[arm, seed, "s"] = (tar + everybody[1] + whom[1])[:, None]
-        one = compare._differences(rounds, runs, "a", "b", "s", (0.1,))["0.1"]
-        assert one["seeds"] == 3
-        missed += not one["low"] <= 0 <= one["high"]
+            tar = np.array(
+                [[0.5 + everybody[0] + whom[0] + random.normal(0, 0.01 * spread)] for _ in range(3)]
+            )
+            arms.append(Rates(arm, (0.1,), tar, (tar + everybody[1] + whom[1])[..., None]))
+        one = difference(*arms)["0.1"]
+        assert one.seeds == 3
+        missed += not one.low <= 0 <= one.high
     assert missed <= 0.08 * trials
 
 
@@ -248,13 +249,13 @@ def test_one_seed_is_never_bold_and_says_so(finished):
     lone["runs"] = [run for run in lone["runs"] if run["seed"] == 0]
     for by in lone["differences"]["arcface"]["npt"].values():
         by["0.1"] |= {"mean": 0.5, "low": 0.4, "high": 0.6, "seeds": 1}
-    _, differences, *_ = tables(lone)
+    _, differences, *_ = tables(typed(lone))
     assert differences.rows[0][1] == "+50.0 (+40.0 to +60.0)" and "over people only" in differences.note
     lone["differences"]["arcface"]["npt"]["hard"]["0.1"]["seeds"] = 2
-    assert tables(lone)[1].rows[0][1] == "+50.0 (+40.0 to +60.0)"
+    assert tables(typed(lone))[1].rows[0][1] == "+50.0 (+40.0 to +60.0)"
     lone["differences"]["arcface"]["npt"]["hard"]["0.1"]["seeds"] = 3
-    assert tables(lone)[1].rows[0][1] == "**+50.0** (+40.0 to +60.0)"
-    assert "1 seed an arm" in facts(lone)[0] and "2 seeds an arm" in facts(results)[0]
+    assert tables(typed(lone))[1].rows[0][1] == "**+50.0** (+40.0 to +60.0)"
+    assert "1 seed an arm" in facts(typed(lone))[0] and "2 seeds an arm" in facts(typed(results))[0]
 
 
 def test_a_rate_with_too_few_pairs_is_refused_or_said_to_be_unknown(study_file, finished, tmp_path):
@@ -266,9 +267,9 @@ def test_a_rate_with_too_few_pairs_is_refused_or_said_to_be_unknown(study_file, 
     assert "--set test.far=0.01 --set test.fars=[0.01]" in fault.value.hint
     assert not (tmp_path / "out" / "runs").exists() and not (tmp_path / "out" / "study.json").exists()
     path.write_text(text.replace("far = 0.1\nfars = [0.1]", "far = 0.003\nfars = [0.1, 0.003, 0.0001]"))
-    results = conduct(read_protocol(path), tmp_path / "out", only=["arcface"]).results
+    results = conduct(read_protocol(path), tmp_path / "out", only=["arcface"]).results.document()
     assert [own["fars"] for own in results["subsets"].values()] == [[0.1], [0.1, 0.003], [0.1]]
-    by_title = {table.title: table for table in tables(results)}
+    by_title = {table.title: table for table in tables(typed(results))}
     hard, clean, small, natural = by_title["TAR at FAR 0.003, %"].rows[0][1:]
     assert (clean, natural, hard) == ("not measurable",) * 3 and "(" in small
     assert by_title["TAR at FAR 0.0001, %"].rows[0][1:] == ("not measurable",) * 4
@@ -323,8 +324,8 @@ def test_finished_runs_are_kept_where_seeds_and_arms_come_on_top_and_an_arm_is_b
     assert "2 of 4 runs are finished" in said
     for place, stamp in stamps.items():
         assert "twice" in str(place) or place.stat().st_mtime_ns == stamp
-    assert again.results["runs"][0]["subsets"] == results["runs"][3]["subsets"]
-    assert again.results["runs"][2]["recipe"]["loss"]["k"] == 3
+    assert again.results.document()["runs"][0]["subsets"] == results["runs"][3]["subsets"]
+    assert again.results.document()["runs"][2]["recipe"]["loss"]["k"] == 3
 
 
 def test_a_dry_run_writes_nothing(finished, study_file, tmp_path):
@@ -501,7 +502,7 @@ def test_an_interrupt_in_the_last_step_of_a_run_does_not_begin_the_next_one(
     assert len(list((tmp_path / "out" / "runs").glob("*/trained.json"))) == 1
     monkeypatch.undo()
     found = conduct(read_protocol(study_file()), tmp_path / "out", resume=True)
-    assert {"arcface", "npt"} <= set(found.results["arms"])
+    assert {"arcface", "npt"} <= set(found.results.arms)
 
 
 def test_an_arm_that_cannot_be_trained_is_named_at_once(study_file, tmp_path):
@@ -533,14 +534,14 @@ def test_two_at_a_time_give_the_same(finished, tmp_path):
     text = path.read_text().replace("seeds = [0, 1]", "seeds = [1]").replace("[arms.twice.loss]", "[x]")
     single = tmp_path / "single.toml"
     single.write_text(text[: text.index("[x]")])
-    found = conduct(read_protocol(single), tmp_path / "out", jobs=2).results
+    found = conduct(read_protocol(single), tmp_path / "out", jobs=2).results.document()
     assert [r["subsets"] for r in found["runs"]] == [r["subsets"] for r in results["runs"][3:5]]
 
 
 def test_the_search_judges_by_validation_people(study_file, tmp_path):
     path = study_file()
     path.write_text(path.read_text().replace("aligned = true", 'aligned = true\njudge = "validation"'))
-    results = conduct(read_protocol(path), tmp_path / "out", only=["arcface"]).results
+    results = conduct(read_protocol(path), tmp_path / "out", only=["arcface"]).results.document()
     split = json.loads((tmp_path / "out" / "split.json").read_text())
     judged = {photo.split("/")[0] for pair in results["hardest"] for photo in pair["photos"]}
     assert judged and judged <= set(split["people"]["validation"])
@@ -559,7 +560,7 @@ def test_interpolation_from_a_checkpoint(study_file, finished, tmp_path):
         "[validation]", '[validation]\ninterpolate = [0.5]\nsubsets = ["clean clean", "clean px16"]'
     )
     path.write_text(text)
-    results = conduct(read_protocol(path), tmp_path / "out", only=["arcface"]).results
+    results = conduct(read_protocol(path), tmp_path / "out", only=["arcface"]).results.document()
     assert list(results["arms"]) == ["before", "arcface"]
     assert set(results["differences"]) == {"before", "arcface"}
     run = results["runs"][1]
@@ -681,5 +682,5 @@ def test_pairs_of_a_list_count_only_if_both_people_are_judged(study_file, finish
     path.write_text(
         path.read_text().replace("aligned = true", f'aligned = true\npairs = "{tmp_path / "pairs.txt"}"')
     )
-    results = conduct(read_protocol(path), tmp_path / "out", only=["arcface"]).results
+    results = conduct(read_protocol(path), tmp_path / "out", only=["arcface"]).results.document()
     assert results["pairs"] == {"same": 4, "different": 3, "accuracy": "balanced accuracy"}

@@ -5,13 +5,13 @@ from __future__ import annotations
 import io
 import pickle
 import pickletools
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from facerec_cli.errors import InputError
+from facerec_cli.pairs.pair_format import ListHead, PairFormat
 from facerec_cli.pairs.pairlist import PairList
 
 #: CFP has 7,000 pairs of 112 x 112 crops in 60 MB; a set that needs more than this is not one of them.
@@ -19,20 +19,45 @@ MAX_BYTES = 2 << 30
 _AGAIN = "Get the file again, or make one with `facerec data bin`."
 
 
-def read_bin(path: Path) -> tuple[PairList, Sequence[str]]:
-    """``(2P encoded images, P flags)``; pair i is images 2i and 2i + 1, aligned 112 x 112 crops.
+class Bin(PairFormat):
+    """``(2P encoded images, P flags)``; pair i is images 2i and 2i + 1, aligned 112 x 112 crops."""
 
-    Raises:
-        InputError: Too large, no such pickle, or one that asks for anything but tuples, lists, bytes, numbers
-            and NumPy arrays. Nothing that it names is imported or called.
-    """
+    description = "insightface's .bin, a pickle of encoded crops and flags; nothing in it is run"
+
+    def recognizes(self, head: ListHead) -> bool:
+        """Whether it begins as a pickle does, or is called so."""
+        return not head.is_folder and (head.data[:1] == b"\x80" or head.path.suffix == ".bin")
+
+    def read(self, path: Path) -> PairList:
+        """Read it.
+
+        Raises:
+            InputError: Too large, no such pickle, or one that asks for anything but tuples, lists, bytes,
+                numbers and NumPy arrays. Nothing that it names is imported or called.
+        """
+        images, flags = _parts(path, _load(path))
+        number: dict[bytes, int] = {}
+        index = np.array([number.setdefault(image, len(number)) for image in images], np.int64)
+        first_seen = np.unique(index, return_index=True)[1]
+        return PairList(
+            first=index[0::2],
+            second=index[1::2],
+            same=np.array(flags, bool),
+            images=tuple(number),
+            names=tuple(f"{path.name}[{i}]" for i in first_seen),
+            aligned=True,
+        )
+
+
+def _load(path: Path) -> Any:
+    """What the pickle holds."""
     size = path.stat().st_size
     if size > MAX_BYTES:
         raise InputError(f"{str(path)!r} has {size:,} bytes; a .bin set may have {MAX_BYTES:,}.")
     try:
         data = path.read_bytes()
         _check_memo(data)
-        content = _Restricted(io.BytesIO(data), encoding="bytes").load()
+        return _Restricted(io.BytesIO(data), encoding="bytes").load()
     except _RefusedError as error:
         raise InputError(
             f"{str(path)!r} is refused: its pickle asks for {error}, which a set of images does not need.",
@@ -48,20 +73,6 @@ def read_bin(path: Path) -> tuple[PairList, Sequence[str]]:
             f"{str(path)!r} is not a pickle of images and flags: {error}.",
             hint=_AGAIN,
         ) from error
-    images, flags = _parts(path, content)
-    number: dict[bytes, int] = {}
-    index = np.array([number.setdefault(image, len(number)) for image in images], np.int64)
-    names = [f"{path.name}[{i}]" for i in range(len(images))]
-    first_seen = {int(n): i for i, n in reversed(list(enumerate(index)))}
-    pairs = PairList(
-        images=tuple(number),
-        names=tuple(names[first_seen[n]] for n in range(len(number))),
-        first=index[0::2],
-        second=index[1::2],
-        same=np.array(flags, bool),
-        aligned=True,
-    )
-    return pairs, ()
 
 
 def _check_memo(data: bytes) -> None:

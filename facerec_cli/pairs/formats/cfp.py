@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Sequence
 from pathlib import Path
 
 from facerec_cli.errors import InputError
 from facerec_cli.pairs.names import is_file, is_folder
+from facerec_cli.pairs.pair_format import ListHead, PairFormat
 from facerec_cli.pairs.pairlist import PairList
 from facerec_cli.tables.rows import read_rows
 from facerec_cli.tables.text import read_text, split_lines
@@ -57,28 +57,47 @@ def protocol_folder(path: Path) -> Path:
     return folder
 
 
-def read_cfp(path: Path) -> tuple[PairList, Sequence[str]]:
-    """Read the folds of FF or FP: all ten, or the one that is named.
+class Cfp(PairFormat):
+    """A part of CFP's protocol: the folds of FF or FP, all ten, or the one that is named."""
 
-    Raises:
-        InputError: A file is missing or broken; the message has the line.
-    """
-    protocol = protocol_folder(path)
-    kind, folds = _folds(path, protocol)
-    frontal = _photos(protocol / _FRONTAL)
-    second = frontal if kind == "FF" else _photos(protocol / _PROFILE)
-    sides: list[str] = []
-    same: list[bool] = []
-    fold: list[int] = []
-    for number, folder in enumerate(folds):
-        for name, label in _SIDES.items():
-            pairs = _pairs(folder / name, frontal, second)
-            for pair in pairs:
-                sides += pair
-            same += [label] * len(pairs)
-            fold += [number] * len(pairs)
-    pairs_of_all = PairList.from_names(sides, same, fold=fold if len(folds) > 1 else None, person=_person)
-    return pairs_of_all, ("{stem}",)
+    description = "CFP's: the folder Protocol with Pair_list_F.txt, or a part of its Split"
+
+    def recognizes(self, head: ListHead) -> bool:
+        """Whether the protocol's lists of photos are there."""
+        return find_protocol(head.path) is not None
+
+    def read(self, path: Path) -> PairList:
+        """Read it.
+
+        Raises:
+            InputError: A file is missing or broken; the message has the line.
+        """
+        protocol = protocol_folder(path)
+        kind, folds = _folds(path, protocol)
+        frontal = _photos(protocol / _FRONTAL)
+        second = frontal if kind == "FF" else _photos(protocol / _PROFILE)
+        sides: list[str] = []
+        same: list[bool] = []
+        fold: list[int] = []
+        for number, folder in enumerate(folds):
+            for name, label in _SIDES.items():
+                pairs = _pairs(folder / name, frontal, second)
+                for pair in pairs:
+                    sides += pair
+                same += [label] * len(pairs)
+                fold += [number] * len(pairs)
+        return PairList.from_names(sides, same, fold=fold if len(folds) > 1 else None, person=_person)
+
+    def folder(self, path: Path) -> Path:
+        """The folder that holds the protocol."""
+        return protocol_folder(path).parent
+
+    def other_files(self, path: Path) -> list[Path]:
+        """The files of the protocol."""
+        protocol = find_protocol(path)
+        if protocol is None:
+            return []
+        return [protocol / _FRONTAL, protocol / _PROFILE, *protocol.glob("Split/*/*/*.txt")]
 
 
 def _folds(path: Path, protocol: Path) -> tuple[str, list[Path]]:

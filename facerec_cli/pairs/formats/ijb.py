@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,40 +11,62 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec_cli.errors import InputError
+from facerec_cli.pairs.known import explain_folder
 from facerec_cli.pairs.names import is_folder
-from facerec_cli.pairs.numbered import photos_in
+from facerec_cli.pairs.pair_format import ListHead, PairFormat
 from facerec_cli.pairs.pairlist import PairList, Templates, distinct
+from facerec_cli.pairs.text_rows import shape_of, without_heading
 from facerec_cli.tables.text import encoding_of, read_lines
 
 _TID_MID, _LABELS, _POINTS = "*tid_mid*", "*template_pair_label*", "*_5pts_score*"
 
 
-def read_ijb(path: Path) -> tuple[PairList, Sequence[str]]:
-    """Read ``*_face_tid_mid.txt`` (file template media) and ``*_template_pair_label.txt`` (t1 t2 0|1).
+class Ijb(PairFormat):
+    """A folder of IJB-B's or IJB-C's protocol.
 
-    ``*_name_5pts_score.txt`` (file, five x y, score) beside them gives the landmarks, so that photos need no
-    detection, as in the published protocol.
-
-    Args:
-        path: The folder that has the files (or has them in ``meta/``), or one of them.
+    ``*_face_tid_mid.txt`` has lines ``file template media``, ``*_template_pair_label.txt`` lines
+    ``template template 0|1``. ``*_name_5pts_score.txt`` (file, five x y, score) beside them gives the
+    landmarks, so that photos need no detection, as in the published protocol.
     """
-    folder = path if is_folder(path) else path.parent
-    tid_mid, labels = _one(folder, _TID_MID), _one(folder, _LABELS)
-    files, template_ids, media = _tid_mid(tid_mid)
-    images, image = distinct(files)
-    names, template = np.unique(template_ids, return_inverse=True)
-    first, second, same = _template_pairs(labels, names)
-    points = _matching(folder, _POINTS)
-    pairs = PairList(
-        images=tuple(Path(name) for name in images),
-        names=images,
-        first=first,
-        second=second,
-        same=same,
-        landmarks=_landmarks(points[0], images) if points else None,
-        templates=Templates(names, image, template.astype(np.int64), media),
-    )
-    return pairs, ("{stem}", "loose_crop/{stem}")
+
+    description = "IJB-B's and IJB-C's: a folder with *_face_tid_mid.txt and *_template_pair_label.txt"
+    photo_patterns = ("{stem}", "loose_crop/{stem}")
+
+    def recognizes(self, head: ListHead) -> bool:
+        """Whether the folder has one of the two files, or the file has three numbers a line."""
+        if head.is_folder:
+            return any(_matching(head.path, pattern) for pattern in (_TID_MID, _LABELS))
+        return {shape_of(fields) for _, fields in without_heading(head.rows)} == {"iii"}
+
+    def read(self, path: Path) -> PairList:
+        """Read it.
+
+        Args:
+            path: The folder that has the files (or has them in ``meta/``), or one of them.
+        """
+        folder = path if is_folder(path) else path.parent
+        tid_mid, labels = _one(folder, _TID_MID), _one(folder, _LABELS)
+        files, template_ids, media = _tid_mid(tid_mid)
+        images, image = distinct(files)
+        names, template = np.unique(template_ids, return_inverse=True)
+        first, second, same = _template_pairs(labels, names)
+        points = _matching(folder, _POINTS)
+        return PairList(
+            first=first,
+            second=second,
+            same=same,
+            images=tuple(Path(name) for name in images),
+            names=images,
+            landmarks=_landmarks(points[0], images) if points else None,
+            templates=Templates(names, image, template.astype(np.int64), media),
+        )
+
+    def other_files(self, path: Path) -> list[Path]:
+        """The files of the protocol."""
+        folder = path if is_folder(path) else path.parent
+        if not is_folder(folder):
+            return []
+        return [file for pattern in (_TID_MID, _LABELS, _POINTS) for file in _matching(folder, pattern)]
 
 
 def pool(
@@ -87,18 +109,6 @@ def _sum_rows(
     return total
 
 
-def protocol_files(path: Path) -> list[Path]:
-    """The files that :func:`read_ijb` would read; empty where there are none.
-
-    Args:
-        path: As for :func:`read_ijb`.
-    """
-    folder = path if is_folder(path) else path.parent
-    if not is_folder(folder):
-        return []
-    return [file for pattern in (_TID_MID, _LABELS, _POINTS) for file in _matching(folder, pattern)]
-
-
 def _matching(folder: Path, pattern: str) -> list[Path]:
     return sorted(p for f in (folder, folder / "meta") for p in f.glob(pattern))
 
@@ -108,34 +118,11 @@ def _one(folder: Path, pattern: str) -> Path:
     if len(found) == 1:
         return found[0]
     if not any(_matching(folder, one) for one in (_TID_MID, _LABELS)):
-        raise _no_list(folder)
+        raise explain_folder(folder)
     what = "no file" if not found else f"{len(found)} files"
     raise InputError(
         f"{str(folder)!r} has {what} named {pattern}.",
         hint="An IJB folder has one *_face_tid_mid.txt and one *_template_pair_label.txt.",
-    )
-
-
-def _no_list(folder: Path) -> InputError:
-    """What to do with a folder that holds no protocol: most often it is one of people or of photos."""
-    loose = next(photos_in(folder), None)
-    people = next((f for f in sorted(folder.glob("*")) if is_folder(f) and next(photos_in(f), None)), None)
-    if people is not None and loose is None:
-        return InputError(
-            f"{str(folder)!r} is a folder of people ({people.name!r} and so on) and not a list of pairs.",
-            hint="To compare each photo with each other, those in one folder being of one person: "
-            f"facerec verify {folder} --all-pairs",
-        )
-    if loose is not None:
-        return InputError(
-            f"{str(folder)!r} holds photos ({loose.name!r} and so on) and no list of pairs.",
-            hint="Put each person's photos into a folder of their own and add --all-pairs, which compares "
-            "each photo with each other; or give a list with lines of `path path label`.",
-        )
-    return InputError(
-        f"{str(folder)!r} has no list of pairs and no photos in it.",
-        hint="Give a list of pairs, a folder with a folder per person and --all-pairs, or a folder of IJB-B "
-        "or IJB-C (*_face_tid_mid.txt, *_template_pair_label.txt) or CFP (Protocol).",
     )
 
 

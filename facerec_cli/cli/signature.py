@@ -1,0 +1,187 @@
+"""The one place where signatures are made: what is declared of settings becomes the flags of a command.
+
+::
+
+    @command
+    def embed(
+        inputs: Inputs,                      # Annotated[list[str], typer.Argument(...)], as Typer has it
+        output: Output = "embeddings.npy",   # Annotated[str, Option(...)], as settings declare it
+        *,
+        options: EmbedOptions,               # a dataclass of settings: a flag for each of its fields
+    ) -> None: ...
+
+:class:`Signature` has a parameter for every flag, and makes the dataclasses of what was typed.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from types import NoneType
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+
+import typer
+from typer.models import ParameterInfo
+
+from facerec_cli.cli.completion import offering
+from facerec_cli.option import Option, item_type, plain
+from facerec_cli.settings import Field, options
+from facerec_cli.wording import alternatives
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """Other words than are declared, for one command: ``Annotated[Json, Shown(panel="Results")]``."""
+
+    help: str | None = None
+    panel: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """Marks a dictionary of the settings that were typed: ``Annotated[dict[str, Any], Given(settings)]``.
+
+    Attributes:
+        settings: Key -> setting. Those without a flag are left out.
+    """
+
+    settings: Mapping[str, Field]
+
+
+class Signature:
+    """What Typer is told of a command, and what the command is told of what was typed.
+
+    Attributes:
+        parameters: For Typer, each with an annotation that it knows.
+    """
+
+    def __init__(self, function: Callable[..., None]) -> None:
+        self.parameters: list[inspect.Parameter] = []
+        self._groups: dict[str, _Dataclass | _Given] = {}
+        types = get_type_hints(function, include_extras=True)
+        for own in inspect.signature(function).parameters.values():
+            kind = types[own.name]
+            marks = get_args(kind)[1:] if get_origin(kind) is Annotated else ()
+            if dataclasses.is_dataclass(kind):
+                self._groups[own.name] = _Dataclass(kind)
+            elif isinstance(next(iter(marks), None), Given):
+                self._groups[own.name] = _Given(marks[0].settings)
+            else:
+                self.parameters.append(own.replace(annotation=_annotation(own.name, kind, marks)))
+                continue
+            for name, field, default in self._groups[own.name].flags():
+                self.parameters.append(
+                    inspect.Parameter(
+                        name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=_annotated(field)
+                    )
+                )
+
+    def arguments(self, typed: Mapping[str, Any]) -> dict[str, Any]:
+        """The command's own arguments.
+
+        Raises:
+            UsageError: A setting's value does not fit.
+        """
+        left = dict(typed)
+        made = {name: group.take(left) for name, group in self._groups.items()}
+        return {**left, **made}
+
+
+class _Dataclass:
+    """The flags of a dataclass of settings; a field without help is none."""
+
+    def __init__(self, kind: Any) -> None:
+        self._kind = kind
+        self._fields = {field.name: field for field in options(kind) if field.option.help and field.flag}
+        self._inner = {f.name: _Dataclass(f.kind) for f in options(kind) if dataclasses.is_dataclass(f.kind)}
+
+    def flags(self) -> Iterator[tuple[str, Field, Any]]:
+        """Parameter, setting and default of each flag."""
+        for name in (field.name for field in options(self._kind)):
+            if name in self._inner:
+                yield from self._inner[name].flags()
+            elif field := self._fields.get(name):
+                default = inspect.Parameter.empty if field.default is dataclasses.MISSING else field.default
+                yield name, field, None if default == () else default
+
+    def take(self, typed: dict[str, Any]) -> Any:
+        """Make the dataclass of what was typed, and take that out."""
+        inner = {name: group.take(typed) for name, group in self._inner.items()}
+        return self._kind(**inner, **{n: _value(f, typed.pop(n)) for n, f in self._fields.items()})
+
+
+class _Given:
+    """The flags of settings whose defaults are decided elsewhere."""
+
+    def __init__(self, settings: Mapping[str, Field]) -> None:
+        self._settings = {key: field for key, field in settings.items() if field.flag}
+
+    def flags(self) -> Iterator[tuple[str, Field, Any]]:
+        """Parameter, setting and default of each flag."""
+        for key, field in self._settings.items():
+            optional = dataclasses.replace(field, kind=field.kind | None)
+            yield key.replace(".", "_"), optional, None
+
+    def take(self, typed: dict[str, Any]) -> dict[str, Any]:
+        """The settings that were typed, by their keys; takes them out."""
+        values = {key: typed.pop(key.replace(".", "_")) for key in self._settings}
+        return {key: value for key, value in values.items() if value not in (None, [])}
+
+
+def _value(field: Field, typed: Any) -> Any:
+    """The value of a setting of what Typer gives for its flag."""
+    if typed is None:
+        return field.default
+    if isinstance(typed, list):
+        return tuple(typed)
+    return field.option.parse(typed) if field.option.parse else typed
+
+
+def _annotation(name: str, kind: Any, marks: tuple[Any, ...]) -> Any:
+    """The annotation of a parameter of a command, with other words where there are some."""
+    if not marks:
+        return kind
+    declared, value = marks[0], get_args(kind)[0]
+    words: dict[str, Any] = {}
+    for mark in marks[1:]:
+        words |= {key: text for key, text in dataclasses.asdict(mark).items() if text is not None}
+    if isinstance(declared, Option):
+        field = Field(name, value, None, dataclasses.replace(declared, **words))
+        return _annotated(field)
+    info: ParameterInfo = copy.copy(declared)
+    info.help = words.get("help", info.help)
+    info.rich_help_panel = words.get("panel", info.rich_help_panel)
+    return Annotated[value, info]
+
+
+def _typed(field: Field) -> Any:
+    """The type that Typer reads. Choices are texts, so that a wrong one is answered with the nearest."""
+    item = item_type(field.kind)
+    if field.option.parse or get_origin(item) is Literal:
+        item = str
+    if get_origin(plain(field.kind)) is tuple and not field.option.parse:
+        return list[item] | None  # type: ignore[valid-type]
+    return item | None if NoneType in get_args(field.kind) else item
+
+
+def _annotated(field: Field) -> Any:
+    """A setting as Typer reads it."""
+    option, number = field.option, item_type(field.kind) in (int, float)
+    names = [option.flag or field.flag, *([option.short] if option.short else [])]
+    choices = alternatives(field.offers) if "{choices}" in option.help else ""
+    shown = typer.Option(
+        *names,
+        help=option.help.replace("{choices}", choices),
+        rich_help_panel=option.panel,
+        metavar=option.metavar,
+        show_default=field.default != "",
+        min=option.ge if number else None,
+        max=option.le if number else None,
+        hidden=option.hidden,
+        readable=False,  # that a file may not be read is said as for every other fault of it
+        autocompletion=offering(lambda: field.offers) if field.choices or option.offers else None,
+    )
+    return Annotated[_typed(field), shown]
