@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING
 from types import NoneType
@@ -40,7 +41,7 @@ from facerec_cli.option import (
     plain,
 )
 from facerec_cli.spelling import american
-from facerec_cli.suggest import guess, nearest
+from facerec_cli.suggest import guess, guess_or_list, nearest
 
 __all__ = [
     "Field",
@@ -70,7 +71,7 @@ def check(instance: object) -> None:
 
 
 def checked(function: Callable[P, T]) -> Callable[P, T]:
-    """Decorate a function that takes settings by name: it refuses what its annotations do not allow.
+    """Decorate a function that takes settings: it refuses what their annotations do not allow.
 
     ::
 
@@ -82,9 +83,10 @@ def checked(function: Callable[P, T]) -> Callable[P, T]:
 
     @functools.wraps(function)
     def call(*positional: P.args, **named: P.kwargs) -> T:
+        given = inspect.signature(function).bind(*positional, **named).arguments
         for field in options(function):
-            if field.name in named:
-                _check(field, named[field.name], field.name)
+            if field.name in given:
+                _check(field, given[field.name], field.name)
         return function(*positional, **named)
 
     return call
@@ -188,7 +190,7 @@ def _refusal(name: str, value: Any, kind: Any, option: Option, unfit: Unfit) -> 
     """Message and hint for a value that does not fit; ``name`` is what the user calls it."""
     shown = repr(value) if len(repr(value)) <= 80 else f"{repr(value)[:77]}..."
     if isinstance(value, str) and (choices := choices_of(item_type(kind), option)):
-        return f"{name} cannot be {shown}.", f"{guess(value, choices)}Known: {', '.join(choices)}."
+        return f"{name} cannot be {shown}.", guess_or_list(value, choices)
     equals = " " if name.startswith("-") else " = "
     return f"{name}{equals}{shown} does not fit.", f"It must be {str(unfit) or must_be(kind, option)}."
 
