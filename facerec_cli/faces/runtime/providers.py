@@ -16,7 +16,7 @@ from facerec_cli.home import home
 from facerec_cli.packs.foreign import not_onnx, reading
 from facerec_cli.registry import DEVICES, PROVIDERS
 from facerec_cli.runtime import import_onnxruntime, install_command, wheel_conflict
-from facerec_cli.suggest import guess
+from facerec_cli.suggest import guess_or_list
 
 log = logging.getLogger("facerec")
 
@@ -39,9 +39,7 @@ def open_sessions(path: Path, device: str, threads: int) -> tuple[list[Any], str
         ModelError: The file or the device cannot be used.
     """
     if device not in DEVICES:
-        raise UsageError(
-            f"There is no device {device!r}.", hint=f"{guess(device, DEVICES)}Known: {', '.join(DEVICES)}"
-        )
+        raise UsageError(f"There is no device {device!r}.", hint=guess_or_list(device, DEVICES))
     runtime = import_onnxruntime()
     available = runtime.get_available_providers()
     devices = [name for name in _AUTO if PROVIDERS[name] in available] if device == "auto" else [device]
