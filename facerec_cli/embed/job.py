@@ -22,7 +22,7 @@ from facerec_cli.embeddings.npz_shards import digest_inputs
 from facerec_cli.errors import InputError, OutputError, UsageError
 from facerec_cli.files import output_error, refuse_special
 from facerec_cli.images import find_images
-from facerec_cli.images.find import refuse_missing
+from facerec_cli.images.inputs import refuse_missing
 from facerec_cli.images.remote import refuse_unknown_schemes
 from facerec_cli.outputs import check_writable, refuse_foreign
 from facerec_cli.packs.manifest import ModelPack
