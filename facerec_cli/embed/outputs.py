@@ -11,10 +11,10 @@ from pathlib import Path
 from facerec_cli.embed.destination import Destination
 from facerec_cli.embed.rows import crop_prefix
 from facerec_cli.errors import UsageError
-from facerec_cli.files import check_writable, refuse_special
-from facerec_cli.images.find import absolute
+from facerec_cli.files import refuse_special
 from facerec_cli.images.remote import is_url
-from facerec_cli.outputs import refuse_foreign
+from facerec_cli.outputs import check_writable, refuse_foreign
+from facerec_cli.tables.paths import absolute
 
 
 @dataclass(frozen=True, slots=True)
