@@ -41,7 +41,6 @@ from facerec_cli.option import (
 )
 from facerec_cli.spelling import american
 from facerec_cli.suggest import guess, nearest
-from facerec_cli.untrusted import parse_toml
 
 __all__ = ["Field", "Option", "check", "convert", "filled", "keys", "options", "read_toml", "to_tables"]
 
@@ -122,6 +121,8 @@ def read_toml(
     Raises:
         FacerecError: An ``error``: it cannot be read, or is not TOML.
     """
+    from facerec_cli.untrusted import parse_toml  # here, since every `--help` reads this module
+
     try:
         return parse_toml(path.read_text(encoding="utf-8"))
     except OSError as fault:
