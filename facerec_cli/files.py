@@ -21,7 +21,7 @@ from itertools import count
 from pathlib import Path
 from typing import BinaryIO, Literal
 
-from facerec_cli.errors import OutputError, UsageError
+from facerec_cli.errors import FacerecError, OutputError, UsageError
 from facerec_cli.locks import clear_dead, exclusive, is_at, lock_file
 
 _WORKSHOP = re.compile(r"\.facerec\..+\.tmp")
@@ -113,29 +113,6 @@ def refuse_special(path: Path) -> None:
         raise UsageError(
             f"{path} is a device, pipe or socket, and no file can be written there.", hint="Name a file."
         )
-
-
-def check_writable(flag: str, path: str | Path, folder: Path) -> None:
-    """Refuse an output in a folder that can neither be written to nor made.
-
-    A run that finds it out at its end leaves its work behind, which is in the way of the corrected command.
-
-    Args:
-        flag: Of the output.
-        path: The output, as the user named it.
-        folder: Where its files are written.
-
-    Raises:
-        OutputError: The message says which folder is in the way.
-    """
-    there = next((place for place in (folder, *folder.parents) if os.path.lexists(place)), folder)
-    if not os.path.isdir(there):  # noqa: PTH112 - False, not a fault, where one may not look
-        why = f"{there} is not a folder"
-    elif not os.access(there, os.W_OK | os.X_OK):
-        why = f"you may not write to the folder {there}"
-    else:
-        return
-    raise OutputError(f"{flag} {path} cannot be written: {why}.", hint=f"Name another place for {flag}.")
 
 
 class _Raw(io.FileIO):
@@ -283,14 +260,16 @@ def beside(path: Path, ending: str) -> Path:
 
 
 @contextlib.contextmanager
-def lock(output: Path, *, inside: bool = False, patience: float = 0.0, hint: str = "") -> Iterator[bool]:
+def lock(
+    output: Path, *, inside: bool = False, busy: FacerecError | None = None, hint: str = ""
+) -> Iterator[bool]:
     """Keep every other process from writing to ``output`` meanwhile, by ``.facerec.NAME.lock`` beside it.
 
     Args:
         output: A file or folder.
         inside: The lock is in the folder ``output``, which is there: what it lies in may not be ours.
-        patience: Seconds to wait for another process.
-        hint: What to do where another process is at it.
+        busy: What is raised where another process is at it; a UsageError by default.
+        hint: What more there is to do where nothing can be written.
 
     Yields:
         Whether it is held; False on a disk that knows no locks.
@@ -302,12 +281,11 @@ def lock(output: Path, *, inside: bool = False, patience: float = 0.0, hint: str
     place = output / ".facerec.lock" if inside else beside(output, "lock")
     with contextlib.ExitStack() as stack:
         try:
-            held = stack.enter_context(exclusive(place, patience=patience))
+            held = stack.enter_context(exclusive(place))
         except BlockingIOError as fault:
-            raise UsageError(
-                f"Another facerec is writing {output} now.",
-                hint=hint or "Wait for it to end, or choose another -o.",
+            raise busy or UsageError(
+                f"Another facerec is writing {output} now.", hint="Wait for it to end, or choose another -o."
             ) from fault
         except OSError as fault:
-            raise output_error(output, fault) from fault
+            raise output_error(output, fault, hint=hint) from fault
         yield held

@@ -1,4 +1,8 @@
-"""Locks that the system takes back when their process ends, however it ends."""
+"""Locks that the system takes back when their process ends, however it ends.
+
+By hand, since the package filelock locks files of its own only: here the file that is being written is locked
+itself, so that what a killed process left can be told from what another one writes.
+"""
 
 from __future__ import annotations
 

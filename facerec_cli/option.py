@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import MISSING, dataclass
@@ -97,23 +98,33 @@ class Field:
 
 
 def options(kind: Any) -> tuple[Field, ...]:
-    """The settings of the dataclass ``kind``, in its order."""
+    """The settings of a dataclass, or of a function: its arguments that have a default."""
     if kind not in _read:
         types = get_type_hints(kind, include_extras=True)
-        _read[kind] = tuple(_field(field, types[field.name]) for field in dataclasses.fields(kind))
+        defaults = _defaults(kind)
+        _read[kind] = tuple(_field(name, types[name], default) for name, default in defaults.items())
     return _read[kind]
 
 
 _read: dict[Any, tuple[Field, ...]] = {}  # by class: annotations are texts, which take time to evaluate
 
 
-def _field(field: dataclasses.Field[Any], kind: Any) -> Field:
+def _defaults(kind: Any) -> dict[str, Any]:
+    if dataclasses.is_dataclass(kind):
+        return {
+            field.name: field.default if field.default_factory is MISSING else field.default_factory()
+            for field in dataclasses.fields(kind)
+        }
+    arguments = inspect.signature(kind).parameters.values()
+    return {one.name: one.default for one in arguments if one.default is not one.empty}
+
+
+def _field(name: str, kind: Any, default: Any) -> Field:
     option = Option()
     if get_origin(kind) is Annotated:
         kind, *marks = get_args(kind)
         option = next((mark for mark in marks if isinstance(mark, Option)), option)
-    default = field.default if field.default_factory is MISSING else field.default_factory()
-    return Field(field.name, kind, default, option)
+    return Field(name, kind, default, option)
 
 
 def keys(kind: Any) -> Iterator[str]:

@@ -1,13 +1,14 @@
-"""One rule for outputs that exist: nothing is replaced without a word (docs/errors.md says it to users)."""
+"""Outputs before anything is made: nothing is replaced without a word (docs/errors.md says it to users)."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from facerec_cli.errors import UsageError
+from facerec_cli.errors import OutputError, UsageError
 
 _SIZE = 1 << 16  # bytes at either end of a file that say what it is
 
@@ -57,6 +58,29 @@ def refuse_foreign(kind: str, path: Path, *, flag: str = "", overwrite: bool = F
         f"{f'{flag} ' if flag else ''}{path} exists and is no {kind} of facerec's.",
         hint="Name another file, or replace it with --overwrite.",
     )
+
+
+def check_writable(flag: str, path: str | Path, folder: Path) -> None:
+    """Refuse an output in a folder that can neither be written to nor made.
+
+    A run that finds it out at its end leaves its work behind, which is in the way of the corrected command.
+
+    Args:
+        flag: Of the output.
+        path: The output, as the user named it.
+        folder: Where its files are written.
+
+    Raises:
+        OutputError: The message says which folder is in the way.
+    """
+    there = next((place for place in (folder, *folder.parents) if os.path.lexists(place)), folder)
+    if not os.path.isdir(there):  # noqa: PTH112 - False, not a fault, where one may not look
+        why = f"{there} is not a folder"
+    elif not os.access(there, os.W_OK | os.X_OK):
+        why = f"you may not write to the folder {there}"
+    else:
+        return
+    raise OutputError(f"{flag} {path} cannot be written: {why}.", hint=f"Name another place for {flag}.")
 
 
 def _ends(path: Path) -> bytes:

@@ -18,11 +18,12 @@ range; and each ``facerec embed``, which reads a manifest, would pay 10 ms for t
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+import functools
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING
-from pathlib import Path
 from types import NoneType
-from typing import Any, TypeVar, get_args
+from typing import Any, ParamSpec, TypeVar, get_args
 
 from facerec_cli.errors import FacerecError, InputError, UsageError
 from facerec_cli.option import (
@@ -40,10 +41,22 @@ from facerec_cli.option import (
     plain,
 )
 from facerec_cli.spelling import american
-from facerec_cli.suggest import guess, nearest
+from facerec_cli.suggest import guess, guess_or_list, nearest
 
-__all__ = ["Field", "Option", "check", "convert", "filled", "keys", "options", "read_toml", "to_tables"]
+__all__ = [
+    "Field",
+    "Option",
+    "check",
+    "checked",
+    "convert",
+    "filled",
+    "fitted",
+    "keys",
+    "options",
+    "to_tables",
+]
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -54,15 +67,54 @@ def check(instance: object) -> None:
         UsageError: It names the flag, or the field where there is none, and what it must be.
     """
     for field in options(type(instance)):
-        value = getattr(instance, field.name)
-        if value is not None or NoneType not in get_args(field.kind):
-            for item in value if isinstance(value, tuple | list) else (value,):
-                try:
-                    in_bounds(field.option, field.choices, item)
-                except Unfit as unfit:
-                    kind = item_type(field.kind)
-                    message, hint = _refusal(field.flag or field.name, item, kind, field.option, unfit)
-                    raise UsageError(message, hint=hint) from None
+        _check(field, getattr(instance, field.name), field.flag or field.name)
+
+
+def checked(function: Callable[P, T]) -> Callable[P, T]:
+    """Decorate a function that takes settings: it refuses what their annotations do not allow.
+
+    ::
+
+        @checked
+        def __init__(self, *, scale: Annotated[float, Option(gt=0)] = 64.0) -> None: ...
+
+    The function raises ``UsageError`` for an argument that is no choice or out of its range.
+    """
+
+    @functools.wraps(function)
+    def call(*positional: P.args, **named: P.kwargs) -> T:
+        given = inspect.signature(function).bind(*positional, **named).arguments
+        for field in options(function):
+            if field.name in given:
+                _check(field, given[field.name], field.name)
+        return function(*positional, **named)
+
+    return call
+
+
+def _check(field: Field, value: Any, name: str) -> None:
+    if value is None and NoneType in get_args(field.kind):
+        return
+    kind = item_type(field.kind)
+    for item in value if isinstance(value, tuple | list) else (value,):
+        try:
+            in_bounds(field.option, field.choices, item)
+        except Unfit as unfit:
+            message, hint = _refusal(name, item, kind, field.option, unfit)
+            raise UsageError(message, hint=hint) from None
+
+
+def fitted(field: Field, value: Any, name: str) -> Any:
+    """``value`` as the type of ``field``: an int becomes a float, a list a tuple.
+
+    Raises:
+        UsageError: It has the wrong type, is no choice or is out of its range; ``name`` is what it is called.
+    """
+    try:
+        return fit(plain(field.kind), field.option, value)
+    except Unfit as unfit:
+        message, hint = _refusal(name, value, field.kind, field.option, unfit)
+        raise UsageError(message, hint=hint) from None
 
 
 def convert(
@@ -107,30 +159,6 @@ def convert(
     return made
 
 
-def read_toml(
-    path: Path, *, advice: str, name: str = "", error: type[FacerecError] = InputError
-) -> dict[str, Any]:
-    """The tables of a TOML file.
-
-    Args:
-        path: The file.
-        advice: What to do where it cannot be read.
-        name: What the file is called in messages; "" takes its path.
-        error: What is raised.
-
-    Raises:
-        FacerecError: An ``error``: it cannot be read, or is not TOML.
-    """
-    from facerec_cli.untrusted import parse_toml  # here, since every `--help` reads this module
-
-    try:
-        return parse_toml(path.read_text(encoding="utf-8"))
-    except OSError as fault:
-        raise error(f"{name or path} cannot be read: {fault.strerror}.", hint=advice) from fault
-    except ValueError as fault:
-        raise error(f"{name or path} cannot be read as TOML: {fault}.", hint=advice) from fault
-
-
 def to_tables(instance: Any) -> dict[str, Any]:
     """The settings as tables for TOML or JSON: tuples are lists, and what is None is left out."""
     document: dict[str, Any] = {}
@@ -162,7 +190,7 @@ def _refusal(name: str, value: Any, kind: Any, option: Option, unfit: Unfit) -> 
     """Message and hint for a value that does not fit; ``name`` is what the user calls it."""
     shown = repr(value) if len(repr(value)) <= 80 else f"{repr(value)[:77]}..."
     if isinstance(value, str) and (choices := choices_of(item_type(kind), option)):
-        return f"{name} cannot be {shown}.", f"{guess(value, choices)}Known: {', '.join(choices)}."
+        return f"{name} cannot be {shown}.", guess_or_list(value, choices)
     equals = " " if name.startswith("-") else " = "
     return f"{name}{equals}{shown} does not fit.", f"It must be {str(unfit) or must_be(kind, option)}."
 
@@ -225,10 +253,9 @@ class _Reader:
         if dataclasses.is_dataclass(inner):
             return self.table(inner, value, path, base, {}, field.option.keys)
         try:
-            return fit(inner, field.option, value)
-        except Unfit as unfit:
-            name = _place(path[:-1]) + path[-1] if self.typed is None else self.typed
-            raise _Fault(*_refusal(name, value, field.kind, field.option, unfit)) from None
+            return fitted(field, value, _place(path[:-1]) + path[-1] if self.typed is None else self.typed)
+        except UsageError as fault:
+            raise _Fault(fault.message, fault.hint) from None
 
     def _unknown(self, fields: Mapping[str, Field], path: tuple[str, ...], value: Any) -> _Fault:
         tables_only = all(dataclasses.is_dataclass(plain(field.kind)) for field in fields.values())

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from facerec_cli.spelling import american
 
 # our word -> what others call it; a word with a dot is a whole key
-_OTHERS: Mapping[str, str] = {
+_SYNONYMS: Mapping[str, str] = {
     "accumulate": "accumulation accumulation_steps accumulate_grad_batches grad_accum gradient_accumulation "
     "gradient_accumulation_steps gradient_acc update_freq",
     "actors": "num_actors",
@@ -121,7 +121,7 @@ _OTHERS: Mapping[str, str] = {
     "vit_s": "vit_small",
     "vit_t": "vit_tiny",
 }
-_SURE = 0.65  # how alike two words must be, as difflib measures it
+_MIN_RATIO = 0.65  # how much of two words must agree, as difflib measures it, 0 to 1
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
@@ -131,17 +131,15 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
         name: What was typed: ``lerning_rate``, ``optimizer.learning_rate``, ``--learning-rate``.
         known: The names that there are, in the order in which equals are preferred.
     """
-    names = list(known)
-    asked = _plain(name)
-    table, _, last = asked.rpartition(".")
-    words = _words(names, table)
-    for word in (asked, last):
+    typed = _plain(name)
+    table, _, last = typed.rpartition(".")
+    words = _words(list(known), table)
+    for word in (typed, last):
         if word in words:
             return words[word]
-    for word in (asked, last):
-        near = _alike(word, words)
-        if near:
-            return words[near[0]]
+    for word in (typed, last):
+        if similar := _most_similar(word, words):
+            return words[similar]
     begun = [words[word] for word in words if len(last) > 2 and word.startswith(last)]
     return begun[0] if begun else None
 
@@ -152,29 +150,35 @@ def guess(name: str, known: Iterable[str]) -> str:
     return "" if near is None or near == name else f"Did you mean {near!r}? "
 
 
+def guess_or_list(name: str, known: Iterable[str]) -> str:
+    """The hint for a name that is none of ``known``: the nearest one, and all of them."""
+    names = list(known)
+    return f"{guess(name, names)}Known: {', '.join(names)}."
+
+
 def _words(names: list[str], table: str) -> dict[str, str]:
     """Every word that leads to one of ``names``: itself, its last part, and what others call it.
 
     Where several names end alike, those in ``table`` come first, then the earlier ones.
     """
-    ordered = sorted(names, key=lambda one: not (table and _plain(one).startswith(f"{table}.")))
-    words = {_plain(one): one for one in reversed(ordered)}
-    for one in ordered:
-        words.setdefault(_plain(one).rpartition(".")[2], one)
+    ordered = sorted(names, key=lambda name: not (table and _plain(name).startswith(f"{table}.")))
+    words = {_plain(name): name for name in reversed(ordered)}
+    for name in ordered:
+        words.setdefault(_plain(name).rpartition(".")[2], name)
     ours = dict(words)
-    for meaning, others in _OTHERS.items():
-        if _plain(meaning) in ours:
+    for word, others in _SYNONYMS.items():
+        if _plain(word) in ours:
             for other in others.split():
-                words.setdefault(other, ours[_plain(meaning)])
+                words.setdefault(other, ours[_plain(word)])
     return words
 
 
-def _alike(word: str, words: Iterable[str]) -> list[str]:
-    """The one of ``words`` that is most like ``word``, if any; letters such as m and s are like too many."""
-    long = [one for one in words if len(one) > 2 or one == word[:1] * len(one)]
-    ratios = {one: _ratios(word, one) for one in long}
-    best = max(ratios, key=lambda one: ratios[one], default="")
-    return [best] if best and ratios[best][0] >= _SURE else []
+def _most_similar(word: str, words: Iterable[str]) -> str | None:
+    """The one of ``words`` that is most like ``word``, if any; single letters are like too many words."""
+    long = [other for other in words if len(other) > 2 or other == word[:1] * len(other)]
+    ratios = {other: _ratios(word, other) for other in long}
+    best = max(ratios, key=lambda other: ratios[other], default=None)
+    return best if best is not None and ratios[best][0] >= _MIN_RATIO else None
 
 
 def _ratios(word: str, other: str) -> tuple[float, float, bool]:

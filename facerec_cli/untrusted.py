@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+from facerec_cli.errors import FacerecError, InputError
+
 _LARGE, _DENSE = 1 << 30, 200
 """A packed array of so many bytes may be so many times smaller; embeddings hardly shrink at all."""
 
@@ -44,6 +46,28 @@ def parse_toml(text: str) -> dict[str, Any]:
         return tomllib.loads(text)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
+
+
+def read_toml(
+    path: Path, *, advice: str, name: str = "", error: type[FacerecError] = InputError
+) -> dict[str, Any]:
+    """The tables of a TOML file.
+
+    Args:
+        path: The file.
+        advice: What to do where it cannot be read.
+        name: What the file is called in messages; "" takes its path.
+        error: What is raised.
+
+    Raises:
+        FacerecError: An ``error``: it cannot be read, or is not TOML.
+    """
+    try:
+        return parse_toml(path.read_text(encoding="utf-8"))
+    except OSError as fault:
+        raise error(f"{name or path} cannot be read: {fault.strerror}.", hint=advice) from fault
+    except ValueError as fault:
+        raise error(f"{name or path} cannot be read as TOML: {fault}.", hint=advice) from fault
 
 
 def read_npy(path: Path) -> NDArray[Any]:

@@ -9,13 +9,16 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+from facerec_cli.errors import FacerecError
 from facerec_cli.files import atomic_write, beside, lock, writing
 
 _JOURNAL = ".moving"
 
 
 @contextlib.contextmanager
-def workshop(target: Path, places: Iterable[Path] = (), *, hint: str = "") -> Iterator[Path]:
+def workshop(
+    target: Path, places: Iterable[Path] = (), *, busy: FacerecError | None = None, hint: str = ""
+) -> Iterator[Path]:
     """A hidden folder beside ``target`` to make things in, gone at the end; one process at a time.
 
     What a killed process has left there is cleared away first, and of files that it was just bringing to
@@ -24,6 +27,7 @@ def workshop(target: Path, places: Iterable[Path] = (), *, hint: str = "") -> It
     Args:
         target: What is made.
         places: Where files are moved to from here; no others are ever taken away again.
+        busy: What is raised where another process makes the same; a UsageError by default.
         hint: What more there is to do where it cannot be written.
 
     Raises:
@@ -31,16 +35,15 @@ def workshop(target: Path, places: Iterable[Path] = (), *, hint: str = "") -> It
         OutputError: Nothing can be written there.
     """
     target = Path(os.path.abspath(target))  # noqa: PTH100 - a link as target is none of ours to follow
-    with lock(target) as held:
+    with lock(target, busy=busy, hint=hint) as held:
         folder = beside(target, "tmp" if held else f"{os.getpid()}.tmp")
-        ours = {os.path.abspath(place) for place in places}  # noqa: PTH100
         with writing(target, hint=hint):
-            _clear_workshop(folder, ours)
+            _clear(target, folder, places)
             folder.mkdir(parents=True)
         try:
             yield folder
         finally:
-            _clear_workshop(folder, ours)
+            _clear(target, folder, places)
 
 
 def clear_workshop(target: Path, places: Iterable[Path] = ()) -> None:
@@ -48,16 +51,17 @@ def clear_workshop(target: Path, places: Iterable[Path] = ()) -> None:
 
     Raises:
         UsageError: Another process is making it now.
+        OutputError: Nothing can be written there.
     """
     target = Path(os.path.abspath(target))  # noqa: PTH100
-    folder = beside(target, "tmp")
-    if folder.is_dir() or beside(target, "lock").exists():
+    if any(os.path.lexists(beside(target, ending)) for ending in ("tmp", "old", "lock")):
         with lock(target) as held:
             if held:
-                _clear_workshop(folder, {os.path.abspath(place) for place in places})  # noqa: PTH100
+                _clear(target, beside(target, "tmp"), places)
 
 
-def _clear_workshop(folder: Path, ours: set[str]) -> None:
+def _clear(target: Path, folder: Path, places: Iterable[Path]) -> None:
+    ours = {os.path.abspath(place) for place in places}  # noqa: PTH100
     with contextlib.suppress(OSError, ValueError, TypeError, AttributeError):
         moves = json.loads((folder / _JOURNAL).read_text("utf-8"))
         left = [made for made in moves if os.path.lexists(folder / made)]
@@ -65,6 +69,11 @@ def _clear_workshop(folder: Path, ours: set[str]) -> None:
             if left and place in ours and made not in left:
                 Path(place).unlink(missing_ok=True)
     shutil.rmtree(folder, ignore_errors=True)
+    old = beside(target, "old")  # a folder that was out of its place when its successor was not yet in it
+    with contextlib.suppress(OSError):
+        if old.is_dir() and not os.path.lexists(target):
+            old.replace(target)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def move(folder: Path, moves: Mapping[Path, Path], *, what: str = "", hint: str = "") -> None:
@@ -105,16 +114,26 @@ def move(folder: Path, moves: Mapping[Path, Path], *, what: str = "", hint: str 
 
 
 @contextlib.contextmanager
-def atomic_folder(target: Path, *, hint: str = "") -> Iterator[Path]:
+def atomic_folder(
+    target: Path, *, replace: bool = False, busy: FacerecError | None = None, hint: str = ""
+) -> Iterator[Path]:
     """A new folder that takes the place of ``target``, an empty folder or none, when the block ends well.
+
+    Args:
+        target: Where it appears.
+        replace: A folder with something in it gives way too; it stays in its place until the block ends.
+        busy: As for :func:`workshop`.
+        hint: As for :func:`workshop`.
 
     Raises:
         UsageError: Another process makes the same.
         OutputError: It cannot be written.
     """
-    with workshop(target, hint=hint) as folder:
+    with workshop(target, busy=busy, hint=hint) as folder:
         yield folder
         with writing(target, hint=hint):
-            if target.is_dir() and not target.is_symlink():
+            if replace and target.is_dir():
+                target.replace(beside(target, "old"))
+            elif target.is_dir() and not target.is_symlink():
                 target.rmdir()
             folder.replace(os.path.realpath(target) if target.is_symlink() else target)

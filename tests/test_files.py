@@ -220,3 +220,16 @@ def test_a_journal_of_somebody_elses_takes_no_file_away(tmp_path: Path):
     with workshop(tmp_path / "a", [tmp_path / "a"]):
         pass
     assert [path.name for path in tmp_path.iterdir()] == ["thesis"]
+
+
+def test_a_folder_that_was_moved_aside_when_a_process_was_killed_comes_back(tmp_path: Path):
+    with atomic_folder(tmp_path / "out") as folder:
+        (folder / "a").write_text("first")
+    (tmp_path / "out").rename(tmp_path / ".facerec.out.old")
+    clear_workshop(tmp_path / "out")
+    assert (tmp_path / "out" / "a").read_text() == "first"
+    with atomic_folder(tmp_path / "out", replace=True) as folder:
+        (folder / "a").write_text("second")
+        assert (tmp_path / "out" / "a").read_text() == "first", "until the block ends"
+    assert (tmp_path / "out" / "a").read_text() == "second"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
-from facerec_cli.backbones.base import Backbone, BackboneOutput, Preprocessing
+from facerec_cli.backbones.base import Backbone, BackboneMaker, BackboneOutput, Preprocessing
 from facerec_cli.errors import UsageError
 from facerec_cli.registry import BACKBONES, load, unknown_name
+from facerec_cli.settings import fitted, options
 
-__all__ = ["Backbone", "BackboneOutput", "Preprocessing", "build"]
+__all__ = ["Backbone", "BackboneMaker", "BackboneOutput", "Preprocessing", "build"]
 
 
 def build(name: str, embedding_size: int = 512, **settings: Any) -> Backbone:
@@ -21,18 +21,18 @@ def build(name: str, embedding_size: int = 512, **settings: Any) -> Backbone:
         **settings: Settings of its constructor (``width`` of mobilefacenet, ``dropout`` of iresnet50, ...).
 
     Raises:
-        UsageError: There is no such backbone or no such setting.
+        UsageError: There is no such backbone or no such setting, or its value does not fit.
     """
-    make = load(BACKBONES, name, "backbone")
-    known = [p for p in inspect.signature(make).parameters if p != "embedding_size"]
-    for key in settings:
+    make: BackboneMaker = load(BACKBONES, name, "backbone")
+    known = {field.name: field for field in options(make) if field.name != "embedding_size"}
+    for key, value in settings.items():
         if key not in known:
             raise unknown_name(key, known, f"setting of backbone {name}")
+        settings[key] = fitted(known[key], value, f"backbone.{key}")
     try:
-        backbone: Backbone = make(embedding_size, **settings)
+        return make(embedding_size, **settings)
     except (TypeError, ValueError) as fault:
         raise UsageError(
             f"Backbone {name} cannot be built with {settings}: {fault}.",
             hint="Correct these keys of [backbone], or leave them out.",
         ) from fault
-    return backbone

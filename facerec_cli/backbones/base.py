@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 from torch import Tensor, nn
 
@@ -43,7 +43,19 @@ class Preprocessing:
 
 
 class Backbone(nn.Module):
-    """Base of the recognition networks: (B, 3, 112, 112) float in, :class:`BackboneOutput` out."""
+    """Base of the recognition networks: (B, 3, 112, 112) float in, :class:`BackboneOutput` out.
+
+    In evaluation mode a row's output depends on that row alone; in training it may depend on the batch (batch
+    normalization) and on torch's random state (dropout). Beside the constructor's settings a checkpoint keeps
+    the state dict only, and ``torch.onnx`` can trace ``forward``.
+
+    Args:
+        embedding_size: D.
+
+    Attributes:
+        preprocessing: How a crop becomes the input; a class attribute, as it belongs to the architecture.
+        embedding_size: D.
+    """
 
     preprocessing: ClassVar[Preprocessing] = Preprocessing()
 
@@ -56,5 +68,17 @@ class Backbone(nn.Module):
         raise NotImplementedError
 
     def output_layers(self) -> tuple[str, ...]:
-        """Names of the modules that depend on the embedding size; ``--init`` may leave them out."""
+        """Names of the top modules that depend on the embedding size; ``--init`` may leave them out."""
         raise NotImplementedError
+
+
+class BackboneMaker(Protocol):
+    """What ``registry.BACKBONES`` names: a class or function that makes a backbone with fresh weights.
+
+    Every other parameter is a setting that users can give (``--set backbone.width=0.5``, ``[backbone]`` of a
+    recipe), so each has a default; values that do not fit raise ValueError.
+    """
+
+    def __call__(self, embedding_size: int = ..., **settings: Any) -> Backbone:
+        """Make it; ``embedding_size`` is D."""
+        ...

@@ -16,8 +16,8 @@ from facerec_cli.embeddings.npz_shards import NpzShards
 from facerec_cli.embeddings.shards import Shards, differences
 from facerec_cli.errors import UsageError
 from facerec_cli.files import lock, refuse_special
-from facerec_cli.images.find import absolute
 from facerec_cli.images.remote import is_url
+from facerec_cli.tables.paths import absolute
 
 log = logging.getLogger("facerec")
 

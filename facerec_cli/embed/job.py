@@ -20,11 +20,11 @@ from facerec_cli.embed.settings import EmbedOptions
 from facerec_cli.embed.summary import Summary
 from facerec_cli.embeddings.npz_shards import digest_inputs
 from facerec_cli.errors import InputError, OutputError, UsageError
-from facerec_cli.files import check_writable, output_error, refuse_special
+from facerec_cli.files import output_error, refuse_special
 from facerec_cli.images import find_images
 from facerec_cli.images.find import refuse_missing
 from facerec_cli.images.remote import refuse_unknown_schemes
-from facerec_cli.outputs import refuse_foreign
+from facerec_cli.outputs import check_writable, refuse_foreign
 from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.progress import Progress, silent
 from facerec_cli.registry import DEFAULT_PACK

@@ -10,8 +10,8 @@ from pathlib import Path
 from facerec_cli.embed.destination import Destination
 from facerec_cli.embed.rows import crop_prefix
 from facerec_cli.errors import UsageError
-from facerec_cli.images.find import absolute
 from facerec_cli.images.remote import is_url
+from facerec_cli.tables.paths import absolute
 
 
 def check_outputs(

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec_cli.errors import InputError, ModelError
-from facerec_cli.suggest import guess
+from facerec_cli.suggest import guess_or_list
 
 # Points of the aligned crop in the order of ``Face.landmarks``, for a crop of 112 x 112 pixels.
 TEMPLATES: Mapping[str, NDArray[np.float64]] = {
@@ -40,7 +40,7 @@ def template(name: str, size: tuple[int, int]) -> NDArray[np.float64]:
     if name not in TEMPLATES:
         raise ModelError(
             f"There is no alignment template {name!r}.",
-            hint=f"{guess(name, TEMPLATES)}Known: {', '.join(TEMPLATES)}",
+            hint=guess_or_list(name, TEMPLATES),
         )
     points, (width, height) = TEMPLATES[name], size
     if (width, height) == (96, 112):

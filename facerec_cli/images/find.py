@@ -1,6 +1,6 @@
 """From what a user types to a list of files: files, folders, list files, patterns, standard input."""
 
-# ruff: noqa: PTH100, PTH112, PTH113, PTH116, PTH120, PTH207
+# ruff: noqa: PTH112, PTH113, PTH116, PTH120, PTH207
 from __future__ import annotations
 
 import errno
@@ -10,14 +10,15 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 from facerec_cli.errors import InputError
 from facerec_cli.images.lists import read_photo_list
 from facerec_cli.images.remote import is_url, list_url
 from facerec_cli.images.suffixes import IMAGE_SUFFIXES, UNREAD_SUFFIXES, is_photo_name, suffix_of, unread_told
-from facerec_cli.tables.paths import is_root
+from facerec_cli.tables.paths import absolute, is_root
 
 log = logging.getLogger("facerec")
 
@@ -69,19 +70,18 @@ def find_images(
     """
     if isinstance(inputs, str | os.PathLike):  # or its characters would be searched, "/" among them
         inputs = [inputs]
-    banned = {absolute(path) for path in exclude}
+    search = _Search({absolute(path) for path in exclude}, stdin)
     seen: set[str] = set()
-    found: list[str] = []
-    unread: Counter[str] = Counter()
+    photos: list[str] = []
     for given in inputs:
-        for path, is_line in _expand(os.fspath(given), _Search(banned, unread), stdin):
+        for path, is_line in search.expand(os.fspath(given)):
             key = _key(path)
             if is_line or key not in seen:
                 seen.add(key)
-                found.append(path)
-    if unread:
-        log.warning("Passed over: %s. Convert those that show faces to JPEG.", unread_told(unread))
-    return found
+                photos.append(path)
+    if search.unread:
+        log.warning("Passed over: %s. Convert those that show faces to JPEG.", unread_told(search.unread))
+    return photos
 
 
 def refuse_missing(inputs: Iterable[str]) -> None:
@@ -97,27 +97,27 @@ def refuse_missing(inputs: Iterable[str]) -> None:
     """
     faults = []
     for given in inputs:
-        fault = _absence(given)
+        fault = _why_missing(given)
         if not fault:
             return
         faults.append(fault)
     if faults:
         more = len(faults) - _FAULTS_SHOWN
-        told = "; ".join(faults[:_FAULTS_SHOWN]) + (f"; and {more:,} more" if more > 0 else "")
+        reasons = "; ".join(faults[:_FAULTS_SHOWN]) + (f"; and {more:,} more" if more > 0 else "")
         raise InputError(
-            f"No photo was found. {told}.",
+            f"No photo was found. {reasons}.",
             hint="Correct the name. Photos, folders with photos, lists of them and patterns can be named.",
         )
 
 
-def _absence(given: str) -> str:
+def _why_missing(given: str) -> str:
     """Why a named input is none; empty where there is something, or only reading can tell."""
     path = given.removeprefix("file://")
     if given == "-" or is_url(path):
         return ""
     if _is_pattern(given) and not is_url(given):
-        found = next(glob.iglob(given, recursive=True), None)
-        return f"the pattern {given} matches nothing" if found is None else ""
+        match = next(glob.iglob(given, recursive=True), None)
+        return f"the pattern {given} matches nothing" if match is None else ""
     try:
         os.stat(path)
     except OSError as error:
@@ -137,69 +137,123 @@ def _is_pattern(name: str) -> bool:
     return possible and glob.has_magic(name) and not os.path.lexists(name)
 
 
-def absolute(path: str | os.PathLike[str]) -> str:
-    """The full path, without ``.`` and ``..``; links are left as they are.
-
-    Raises:
-        InputError: The path is relative and the current folder has been deleted.
-    """
-    try:
-        return os.path.abspath(path)
-    except FileNotFoundError as error:
-        raise InputError(
-            "The current folder has been deleted.", hint="Change into one that exists, or give full paths."
-        ) from error
-
-
 def _key(path: str) -> str:
     return absolute(path) if "\0" not in path else path
 
 
-class _Search(NamedTuple):
-    """What one search knows.
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """One search for photos.
 
     Attributes:
         banned: Folders that are passed over.
+        stdin: What ``-`` reads; standard input where it is None.
         unread: How many files were passed over for their format, by suffix.
     """
 
     banned: set[str]
-    unread: Counter[str]
+    stdin: BinaryIO | None
+    unread: Counter[str] = field(default_factory=Counter)
 
+    def expand(self, given: str) -> Iterator[tuple[str, bool]]:
+        """Files, and whether each is a line of a list by itself."""
+        if given == "-":
+            yield from self._list(_read_stdin(self.stdin), "standard input", [""])
+        elif Path(given).suffix.lower() in _LIST_SUFFIXES and os.path.isfile(given):
+            try:
+                data = Path(given).read_bytes()
+            except OSError as error:
+                raise InputError(
+                    f"The list {given} cannot be read: {error.strerror}.",
+                    hint="Name a list that you may read.",
+                ) from error
+            yield from self._list(data, given, [os.path.dirname(given), ""])
+        else:
+            yield from ((path, False) for path in self._entry(given))
 
-def _expand(given: str, search: _Search, stdin: BinaryIO | None) -> Iterator[tuple[str, bool]]:
-    """Files, and whether each is a line of a list by itself."""
-    if given == "-":
-        yield from _expand_list(_read_stdin(stdin), "standard input", [""], search)
-    elif Path(given).suffix.lower() in _LIST_SUFFIXES and os.path.isfile(given):
+    def _list(self, data: bytes, what: str, folders: list[str]) -> Iterator[tuple[str, bool]]:
+        lines = read_photo_list(data, what, folders, IMAGE_SUFFIXES)
+        several = [not is_root(line) and _is_several(line) for line in lines]
+        listed: set[str] = set()
+        if any(several):  # `find photos` names the folder and then each photo in it
+            listed = {_key(line) for line, more in zip(lines, several, strict=True) if not more}
+        for line, more in zip(lines, several, strict=True):
+            if is_root(line):
+                log.warning(
+                    "%s names the root of the disk in a line, which is not searched for photos.", what
+                )
+            if not more:
+                yield line, True
+                continue
+            for path in self._entry(line):
+                if path == line:  # a pattern without a match, a folder that cannot be opened
+                    yield path, True
+                elif _key(path) not in listed:
+                    yield path, False
+
+    def _entry(self, given: str) -> Iterator[str]:
+        """A file, a folder, a pattern or a URL."""
+        if is_url(given):
+            yield from self._url(given)
+        elif os.path.isdir(given):
+            yield from _or_warn(given, self._walk(given, set()))
+        elif _is_pattern(given):
+            matches = sorted(glob.glob(given, recursive=True))
+            for match in matches:
+                yield from self._walk(match, set()) if os.path.isdir(match) else [match]
+            if not matches:
+                yield given
+        else:
+            yield given
+
+    def _url(self, given: str) -> Iterator[str]:
+        listed = None if _is_photo(given) else list_url(given)
+        if listed is None:
+            yield given
+            return
+        for url in listed:
+            self._note_unread(_url_name(url))
+        yield from _or_warn(given, filter(_is_photo, listed))
+
+    def _note_unread(self, name: str) -> None:
+        """Count a picture or video in a format that is not read."""
+        suffix = suffix_of(name)
+        if suffix in UNREAD_SUFFIXES and not name.startswith("."):
+            self.unread[suffix] += 1
+
+    def _walk(self, folder: str, visited: set[tuple[int, int]]) -> Iterator[str]:
+        """The photos below a folder; a folder that cannot be opened is yielded itself, to be reported."""
+        if absolute(folder) in self.banned:
+            return
         try:
-            data = Path(given).read_bytes()
-        except OSError as error:
-            raise InputError(
-                f"The list {given} cannot be read: {error.strerror}.", hint="Name a list that you may read."
-            ) from error
-        yield from _expand_list(data, given, [os.path.dirname(given), ""], search)
-    else:
-        yield from ((path, False) for path in _expand_entry(given, search))
+            state = os.stat(folder)
+            if (state.st_dev, state.st_ino) in visited:  # a link that leads back
+                return
+            visited.add((state.st_dev, state.st_ino))
+            with os.scandir(folder) as scan:
+                entries = sorted(scan, key=lambda entry: entry.name)
+        except OSError:
+            yield folder
+            return
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if _is_folder(entry):
+                yield from self._walk(entry.path, visited)
+            elif is_photo_name(entry.name):
+                yield entry.path
+            else:
+                self._note_unread(entry.name)
 
 
-def _expand_list(data: bytes, what: str, folders: list[str], search: _Search) -> Iterator[tuple[str, bool]]:
-    lines = read_photo_list(data, what, folders, IMAGE_SUFFIXES)
-    several = [not is_root(line) and _is_several(line) for line in lines]
-    own: set[str] = set()
-    if any(several):  # `find photos` names the folder and then each photo in it
-        own = {_key(line) for line, more in zip(lines, several, strict=True) if not more}
-    for line, more in zip(lines, several, strict=True):
-        if is_root(line):
-            log.warning("%s names the root of the disk in a line, which is not searched for photos.", what)
-        if not more:
-            yield line, True
-            continue
-        for path in _expand_entry(line, search):
-            if path == line:  # a pattern without a match, a folder that cannot be opened
-                yield path, True
-            elif _key(path) not in own:
-                yield path, False
+def _or_warn(folder: str, photos: Iterable[str]) -> Iterator[str]:
+    """The photos of a folder, or a warning that it has none."""
+    empty = True
+    for photo in photos:
+        empty = False
+        yield photo
+    if empty:
+        log.warning("The folder %s has no photo in it.", folder)
 
 
 def _is_several(entry: str) -> bool:
@@ -209,43 +263,6 @@ def _is_several(entry: str) -> bool:
     return os.path.isdir(entry) or _is_pattern(entry)
 
 
-def _expand_entry(given: str, search: _Search) -> Iterator[str]:
-    """A file, a folder, a pattern or a URL."""
-    if is_url(given):
-        yield from _expand_url(given, search)
-    elif os.path.isdir(given):
-        photos = _walk(given, search, set())
-        first = next(photos, None)
-        if first is None:
-            log.warning("The folder %s has no photo in it.", given)
-        else:
-            yield first
-            yield from photos
-    elif _is_pattern(given):
-        matches = sorted(glob.glob(given, recursive=True))
-        for match in matches:
-            yield from _walk(match, search, set()) if os.path.isdir(match) else [match]
-        if not matches:
-            yield given
-    else:
-        yield given
-
-
-def _expand_url(given: str, search: _Search) -> Iterator[str]:
-    if _is_photo(given):
-        yield given
-        return
-    listed = list_url(given)
-    for url in listed or ():
-        _note_unread(_url_name(url), search)
-    if listed is None:
-        yield given
-    elif photos := [url for url in listed if _is_photo(url)]:
-        yield from photos
-    else:
-        log.warning("The folder %s has no photo in it.", given)
-
-
 def _is_photo(url: str) -> bool:
     name = _url_name(url)
     return not name.startswith(".") and is_photo_name(name)
@@ -253,13 +270,6 @@ def _is_photo(url: str) -> bool:
 
 def _url_name(url: str) -> str:
     return url.partition("?")[0].rpartition("/")[2]
-
-
-def _note_unread(name: str, search: _Search) -> None:
-    """Count a picture or video in a format that is not read."""
-    suffix = suffix_of(name)
-    if suffix in UNREAD_SUFFIXES and not name.startswith("."):
-        search.unread[suffix] += 1
 
 
 def _read_stdin(stdin: BinaryIO | None) -> bytes:
@@ -274,31 +284,6 @@ def _read_stdin(stdin: BinaryIO | None) -> bytes:
         raise InputError(
             f"Standard input cannot be read: {error.strerror}.", hint="Give the list as a file."
         ) from error
-
-
-def _walk(folder: str, search: _Search, visited: set[tuple[int, int]]) -> Iterator[str]:
-    """The photos below a folder; a folder that cannot be opened is yielded itself, to be reported."""
-    if absolute(folder) in search.banned:
-        return
-    try:
-        state = os.stat(folder)
-        if (state.st_dev, state.st_ino) in visited:  # a link that leads back
-            return
-        visited.add((state.st_dev, state.st_ino))
-        with os.scandir(folder) as scan:
-            entries = sorted(scan, key=lambda entry: entry.name)
-    except OSError:
-        yield folder
-        return
-    for entry in entries:
-        if entry.name.startswith("."):
-            continue
-        if _is_folder(entry):
-            yield from _walk(entry.path, search, visited)
-        elif is_photo_name(entry.name):
-            yield entry.path
-        else:
-            _note_unread(entry.name, search)
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

@@ -3,6 +3,9 @@
 A few kilobytes can claim 40,000 x 40,000 pixels, 16,000 channels or a strip of a gigabyte. The decoder would
 allocate them before it looks at the data, so the claims are read here first. Bytes that no format below
 recognizes never reach a decoder.
+
+By hand, since the package imagesize tells width and height alone, and not those of all these formats, while
+what decoding holds (an animation's frames, components, strips, scans, bits) is what this guard is about.
 """
 
 from __future__ import annotations
@@ -122,8 +125,8 @@ def _gif(data: bytes) -> Header:
 
 
 def _tiff(data: bytes) -> Header:
-    found = read_directory(data)
-    return Header(found.kind, found.width, found.height, found.need)
+    directory = read_directory(data)
+    return Header(directory.kind, directory.width, directory.height, directory.need)
 
 
 _SPACE = re.compile(rb"(?:\s|#[^\n]*\n)*+")
@@ -137,11 +140,11 @@ def _pnm(data: bytes) -> Header:
     at = 2
     for _ in range(2):
         space = _SPACE.match(data, at, _HEAD)
-        found = _NUMBER.match(data, space.end() if space else at)
-        if found is None:
+        number = _NUMBER.match(data, space.end() if space else at)
+        if number is None:
             raise ValueError("its pnm header states no size")
-        sizes.append(int(found[0]))
-        at = found.end()
+        sizes.append(int(number[0]))
+        at = number.end()
     width, height = sizes
     if data[1] in b"123" and len(data) > 4096 + 64 * width * height:  # a sample takes five bytes or six
         raise ValueError("its pnm text is far longer than its pixels ask for")
@@ -175,23 +178,23 @@ def _heif(data: bytes) -> Header:
     length, _, brand = struct.unpack_from(">I4s4s", data, 0)
     brands = brand + data[16:length]
     extents = [
-        struct.unpack_from(">II", data, found.end() + 4) for found in re.finditer(b"ispe", data[: 1 << 20])
+        struct.unpack_from(">II", data, match.end() + 4) for match in re.finditer(b"ispe", data[: 1 << 20])
     ]
     if not extents:
         raise ValueError("its header states no size")
     width, height = max(extents, key=lambda extent: extent[0] * extent[1])
     if b"avi" in brands:
         return Header("avif", width, height, 21.0)
-    settings = [found.end() + 16 for found in re.finditer(b"hvcC", data[: 1 << 20])]
+    settings = [match.end() + 16 for match in re.finditer(b"hvcC", data[: 1 << 20])]
     full_chroma = any(data[at] & 3 > 1 for at in settings)  # ISO/IEC 14496-15, 8.3.3.1: chroma_format_idc
     return Header("heic", width, height, 10.0 if full_chroma else 8.0)
 
 
 def _hdr(data: bytes) -> Header:
-    found = re.search(rb"\n[-+]Y +(\d{1,9}) +[-+]X +(\d{1,9})\n", data[:65536])
-    if found is None:
+    match = re.search(rb"\n[-+]Y +(\d{1,9}) +[-+]X +(\d{1,9})\n", data[:65536])
+    if match is None:
         raise ValueError("its hdr header states no size")
-    return Header("hdr", int(found[2]), int(found[1]), 15.5)
+    return Header("hdr", int(match[2]), int(match[1]), 15.5)
 
 
 def _sun(data: bytes) -> Header:

@@ -17,7 +17,7 @@ from facerec_cli.images import jpeg
 from facerec_cli.images.encoded import ImageError, no_photo, read_encoded
 from facerec_cli.images.headers import Header, read_header
 from facerec_cli.images.memory import MAX_PIXELS, max_memory, room
-from facerec_cli.images.samples import as_bgr8, shrink
+from facerec_cli.images.samples import Image, as_bgr8, shrink
 from facerec_cli.images.suffixes import UNREAD_SUFFIXES, suffix_of
 from facerec_cli.sniff import HEAD, RAW
 
@@ -31,8 +31,6 @@ _FLAGS = {
     8: cv2.IMREAD_REDUCED_COLOR_8,
 }
 _RGB: int | None = getattr(cv2, "IMREAD_COLOR_RGB", None)  # from OpenCV 4.11 on
-
-Image = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from facerec_cli.losses.base import Loss, LossInput, Terms, chosen, require
+from facerec_cli.losses.base import Loss, LossInput, Scale, Terms
 from facerec_cli.losses.classifier import unit
-from facerec_cli.losses.margins import MARGIN_GRADIENTS, MarginGradient, cross_entropy, straight_through
+from facerec_cli.losses.margins import MarginGradient, cross_entropy, straight_through
+from facerec_cli.settings import checked
 
 _EPS = 1e-3
 
@@ -39,12 +40,13 @@ class AdaFace(Loss):
     mean: Tensor
     std: Tensor
 
+    @checked
     def __init__(
         self,
         num_classes: int,
         embedding_size: int,
         *,
-        scale: float = 64.0,
+        scale: Scale = 64.0,
         margin: float = 0.4,
         h: float = 0.333,
         momentum: float = 0.01,
@@ -52,8 +54,6 @@ class AdaFace(Loss):
         **common: Any,
     ) -> None:
         super().__init__(num_classes, embedding_size, **common)
-        require(scale > 0, f"scale is {scale}, it must be above 0.")
-        chosen("margin_gradient", margin_gradient, MARGIN_GRADIENTS)
         self.scale, self.margin, self.h, self.momentum = scale, margin, h, momentum
         self.margin_gradient = margin_gradient
         self.register_buffer("mean", torch.tensor(20.0))

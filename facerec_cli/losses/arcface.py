@@ -6,9 +6,10 @@ from typing import Any
 
 from torch import Tensor
 
-from facerec_cli.losses.base import Loss, LossInput, Terms, chosen, require
+from facerec_cli.losses.base import Loss, LossInput, Scale, Terms
 from facerec_cli.losses.classifier import unit
-from facerec_cli.losses.margins import MARGIN_GRADIENTS, MarginGradient, angular, cross_entropy
+from facerec_cli.losses.margins import MarginGradient, angular, cross_entropy
+from facerec_cli.settings import checked
 
 
 class ArcFace(Loss):
@@ -30,19 +31,18 @@ class ArcFace(Loss):
     margin).
     """
 
+    @checked
     def __init__(
         self,
         num_classes: int,
         embedding_size: int,
         *,
-        scale: float = 64.0,
+        scale: Scale = 64.0,
         margin: float = 0.5,
         margin_gradient: MarginGradient = "exact",
         **common: Any,
     ) -> None:
         super().__init__(num_classes, embedding_size, **common)
-        require(scale > 0, f"scale is {scale}, it must be above 0.")
-        chosen("margin_gradient", margin_gradient, MARGIN_GRADIENTS)
         self.scale, self.margin, self.margin_gradient = scale, margin, margin_gradient
 
     def rows(self, batch: LossInput) -> tuple[Tensor, Terms]:

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -22,9 +21,10 @@ from facerec_cli.errors import InputError, UsageError
 from facerec_cli.losses.classifier import Classifier
 from facerec_cli.losses.distributed import gather, gather_rows, world
 from facerec_cli.losses.reductions import Matmul
-from facerec_cli.suggest import guess
+from facerec_cli.settings import Field, Option, options
 
 Terms = dict[str, Tensor]
+Scale = Annotated[float, Option("s, the factor on cosines.", gt=0)]
 
 
 @dataclass(frozen=True)
@@ -106,11 +106,10 @@ class Loss(nn.Module, ABC):
         self._labels_checked = False
 
     @classmethod
-    def settings(cls) -> dict[str, Any]:
-        """Names and defaults of this loss's own settings, from its signature."""
+    def settings(cls) -> dict[str, Field]:
+        """The settings that this loss has beside those of :class:`Loss`, from its constructor."""
         shared = inspect.signature(Loss).parameters
-        own = inspect.signature(cls).parameters.values()
-        return {p.name: p.default for p in own if p.kind is p.KEYWORD_ONLY and p.name not in shared}
+        return {field.name: field for field in options(cls.__init__) if field.name not in shared}
 
     def sharded_names(self) -> frozenset[str]:
         """State-dict entries that are split by class over the processes, on dimension 0."""
@@ -210,24 +209,13 @@ def build_host(
         UsageError: No such loss, a loss that cannot be a host, or a setting that it does not have.
     """
     kind: type[Loss] = registry.load(registry.LOSSES, "cosface" if name == "amsoftmax" else name, "loss")
-    require(kind.needs_classes, f"The loss {name!r} has no classes, so it cannot be a host.")
+    if not kind.needs_classes:
+        raise UsageError(f"The loss {name!r} has no classes, so it cannot be a host.")
     given: dict[str, Any] = {key: value for key, value in settings.items() if value is not None}
     for key in given:
-        require(key in kind.settings(), f"The host {name!r} has no setting {key!r}.")
+        if key not in kind.settings():
+            raise UsageError(f"The host {name!r} has no setting {key!r}.")
     return kind(num_classes, embedding_size, **given, **common)
-
-
-def require(condition: bool, message: str) -> None:
-    """Refuse a setting that is out of its range."""
-    if not condition:
-        raise UsageError(message)
-
-
-def chosen(name: str, value: str, known: Mapping[str, Any] | tuple[str, ...]) -> str:
-    """``value`` of the setting ``name`` if it is one of ``known``; else the error that lists them."""
-    if value not in known:
-        raise UsageError(f"{name} is {value!r}.", hint=f"{guess(value, known)}Known: {', '.join(known)}")
-    return value
 
 
 def _in_full_precision(batch: LossInput) -> LossInput:

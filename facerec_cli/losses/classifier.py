@@ -19,7 +19,7 @@ block.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +28,7 @@ from torch.distributed import ProcessGroup
 from facerec_cli.errors import UsageError
 from facerec_cli.losses.distributed import add_up, world
 from facerec_cli.losses.reductions import TINY, Matmul, OfCosine, nearest, reduce
+from facerec_cli.settings import Option, checked
 
 _INIT_ROWS = 4096
 
@@ -82,12 +83,13 @@ class Classifier(nn.Module):
 
     split_by_class = ("weight",)
 
+    @checked
     def __init__(
         self,
         num_classes: int,
         embedding_size: int,
         *,
-        sample_rate: float = 1.0,
+        sample_rate: Annotated[float, Option(gt=0, le=1)] = 1.0,
         group: ProcessGroup | None = None,
         seed: int = 0,
         matmul: Matmul = "float32",
@@ -95,10 +97,6 @@ class Classifier(nn.Module):
         super().__init__()
         if num_classes < 1 or embedding_size < 1:
             raise UsageError(f"A classifier needs classes and values: {num_classes} x {embedding_size}.")
-        if not 0 < sample_rate <= 1:
-            raise UsageError(f"sample_rate is {sample_rate}, it must be above 0 and at most 1.")
-        if matmul not in ("float32", "tf32", "bfloat16"):
-            raise UsageError(f"matmul is {matmul!r}.", hint="Known: float32, tf32, bfloat16")
         self.group, self.seed, self.matmul, self.sample_rate = group, seed, matmul, sample_rate
         self.rank, size = world(group)
         self.shard = shard(num_classes, self.rank, size)

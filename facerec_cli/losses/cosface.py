@@ -6,9 +6,10 @@ from typing import Any
 
 from torch import Tensor
 
-from facerec_cli.losses.base import Loss, LossInput, Terms, require
+from facerec_cli.losses.base import Loss, LossInput, Scale, Terms
 from facerec_cli.losses.classifier import unit
 from facerec_cli.losses.margins import cross_entropy
+from facerec_cli.settings import checked
 
 
 class CosFace(Loss):
@@ -26,17 +27,17 @@ class CosFace(Loss):
     The margin is a constant, so its exact gradient and the one passed straight through are the same.
     """
 
+    @checked
     def __init__(
         self,
         num_classes: int,
         embedding_size: int,
         *,
-        scale: float = 64.0,
+        scale: Scale = 64.0,
         margin: float = 0.4,
         **common: Any,
     ) -> None:
         super().__init__(num_classes, embedding_size, **common)
-        require(scale > 0, f"scale is {scale}, it must be above 0.")
         self.scale, self.margin = scale, margin
 
     def rows(self, batch: LossInput) -> tuple[Tensor, Terms]:

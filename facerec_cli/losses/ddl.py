@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from torch import Tensor
 
-from facerec_cli.losses.base import Loss, LossInput, Terms, build_host, chosen, require
+from facerec_cli.errors import UsageError
+from facerec_cli.losses.base import Loss, LossInput, Terms, build_host
 from facerec_cli.losses.classifier import unit
 from facerec_cli.losses.histogram import soft_histogram
+from facerec_cli.settings import Option, checked
 
 _EPS = 1e-9
 
@@ -55,6 +57,7 @@ class DDL(Loss):
     needs_classes = False
     batches = "branches"
 
+    @checked
     def __init__(
         self,
         num_classes: int,
@@ -63,15 +66,15 @@ class DDL(Loss):
         host: str = "arcface",
         scale: float | None = None,
         margin: float | None = None,
-        branches: int = 2,
+        branches: Annotated[int, Option(ge=1)] = 2,
         positive_weight: float = 0.1,
         negative_weight: float = 0.02,
         order_weight: float = 0.5,
         positive_threshold: float = 0.0,
         low: float = 0.0,
         high: float = 1.0,
-        nodes: int = 1000,
-        sigma: float = 0.1,
+        nodes: Annotated[int, Option(ge=2)] = 1000,
+        sigma: Annotated[float, Option(gt=0)] = 0.1,
         detach_teacher: bool = False,
         later_index: bool = False,
         classify: Literal["singles", "all"] = "singles",
@@ -79,13 +82,13 @@ class DDL(Loss):
     ) -> None:
         super().__init__(num_classes, embedding_size, **common)
         self.host = build_host(host, num_classes, embedding_size, common, scale=scale, margin=margin)
-        require(branches >= 1, f"branches is {branches}, it must be at least 1.")
-        require(low < high and nodes >= 2 and sigma > 0, "DDL needs low < high, nodes >= 2 and sigma > 0.")
+        if low >= high:
+            raise UsageError("DDL needs low < high.")
         self.branches, self.positive_threshold = branches, positive_threshold
         self.positive_weight, self.negative_weight = positive_weight, negative_weight
         self.order_weight, self.sigma = order_weight, sigma
         self.detach_teacher, self.later_index = detach_teacher, later_index
-        self.classify = chosen("classify", classify, ("singles", "all"))
+        self.classify = classify
         self.low, self.high, self.nodes = low, high, nodes
 
     def rows(self, batch: LossInput) -> tuple[Tensor, Terms]:

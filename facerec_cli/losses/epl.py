@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus, softsign
 
-from facerec_cli.losses.base import Loss, LossInput, Terms, chosen, require
+from facerec_cli.losses.base import Loss, LossInput, Scale, Terms
 from facerec_cli.losses.classifier import Classes, initial_rows, unit
-from facerec_cli.losses.margins import MARGIN_GRADIENTS, MarginGradient, angular, cross_entropy
+from facerec_cli.losses.margins import MarginGradient, angular, cross_entropy
+from facerec_cli.settings import checked
 
 Weighting = Literal["softsign", "sigmoid", "sigmoid_shift", "zero"]
 
@@ -61,13 +62,14 @@ class EPL(Loss):
     prototypes: Tensor
     seen: Tensor
 
+    @checked
     def __init__(
         self,
         num_classes: int,
         embedding_size: int,
         *,
         host: Literal["cosface", "arcface", "uniface"] = "cosface",
-        scale: float = 64.0,
+        scale: Scale = 64.0,
         margin: float = 0.4,
         k: float = 0.7,
         start_epoch: int = 3,
@@ -78,11 +80,9 @@ class EPL(Loss):
         **common: Any,
     ) -> None:
         super().__init__(num_classes, embedding_size, **common)
-        require(scale > 0, f"scale is {scale}, it must be above 0.")
-        self.host = chosen("host", host, ("cosface", "arcface", "uniface"))
-        self.weighting = WEIGHTINGS[chosen("weighting", weighting, WEIGHTINGS)]
+        self.host = host
+        self.weighting = WEIGHTINGS[weighting]
         self.margin_gradient: MarginGradient = margin_gradient
-        chosen("margin_gradient", margin_gradient, MARGIN_GRADIENTS)
         self.scale, self.margin, self.k, self.start_epoch = scale, margin, k, start_epoch
         self.clamp_weight, self.replace_unseen = clamp_weight, replace_unseen
         own = self.classifier.shard

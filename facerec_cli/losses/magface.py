@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor
 
-from facerec_cli.losses.base import Loss, LossInput, Terms, chosen, require
+from facerec_cli.errors import UsageError
+from facerec_cli.losses.base import Loss, LossInput, Scale, Terms
 from facerec_cli.losses.classifier import unit
 from facerec_cli.losses.margins import (
-    MARGIN_GRADIENTS,
     MarginGradient,
     angular,
     cross_entropy,
     straight_through,
 )
+from facerec_cli.settings import Option, checked
 
 
 class MagFace(Loss):
@@ -40,13 +41,14 @@ class MagFace(Loss):
         **common: See :class:`Loss`.
     """
 
+    @checked
     def __init__(
         self,
         num_classes: int,
         embedding_size: int,
         *,
-        scale: float = 64.0,
-        shortest: float = 10.0,
+        scale: Scale = 64.0,
+        shortest: Annotated[float, Option(gt=0)] = 10.0,
         longest: float = 110.0,
         margin: float = 0.45,
         longest_margin: float = 0.8,
@@ -56,9 +58,8 @@ class MagFace(Loss):
         **common: Any,
     ) -> None:
         super().__init__(num_classes, embedding_size, **common)
-        require(scale > 0, f"scale is {scale}, it must be above 0.")
-        require(0 < shortest < longest, "MagFace needs 0 < shortest < longest.")
-        chosen("margin_gradient", margin_gradient, MARGIN_GRADIENTS)
+        if shortest >= longest:
+            raise UsageError("MagFace needs shortest < longest.")
         self.scale, self.shortest, self.longest = scale, shortest, longest
         self.margin, self.longest_margin = margin, longest_margin
         self.regulariser, self.easy_margin, self.margin_gradient = regulariser, easy_margin, margin_gradient

@@ -10,7 +10,6 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 MarginGradient = Literal["exact", "straight_through"]
-MARGIN_GRADIENTS = ("exact", "straight_through")
 
 
 def angular(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor
 
-from facerec_cli.losses.base import Loss, LossInput, Terms, require
+from facerec_cli.losses.base import Loss, LossInput, Terms
 from facerec_cli.losses.classifier import unit
+from facerec_cli.settings import Option, checked
 
 
 class NPTLoss(Loss):
@@ -32,20 +33,19 @@ class NPTLoss(Loss):
     may not be in the sample; the loss is then too small, keep 1 where memory allows.
     """
 
+    @checked
     def __init__(
         self,
         num_classes: int,
         embedding_size: int,
         *,
-        k: int = 1,
+        k: Annotated[int, Option(ge=1)] = 1,
         margin: float = 0.5,
-        radius: float = 1.0,
+        radius: Annotated[float, Option(gt=0)] = 1.0,
         official_mask: bool = False,
         **common: Any,
     ) -> None:
         super().__init__(num_classes, embedding_size, **common)
-        require(k >= 1, f"k is {k}, it must be at least 1.")
-        require(radius > 0, f"radius is {radius}, it must be above 0.")
         self.k, self.margin, self.radius, self.official_mask = k, margin, radius, official_mask
 
     def rows(self, batch: LossInput) -> tuple[Tensor, Terms]:

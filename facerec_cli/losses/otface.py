@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
-from facerec_cli.losses.base import Loss, LossInput, Terms, build_host, chosen, require
+from facerec_cli.losses.base import Loss, LossInput, Terms, build_host
 from facerec_cli.losses.classifier import unit
 from facerec_cli.losses.distributed import add_up, sum_over_processes
 from facerec_cli.losses.transport import descriptors, ground_cost, sinkhorn
+from facerec_cli.settings import Option, checked
 
 # Scale and margin of the official program's two hosts.
 _HOSTS = {"arcface": (64.0, 0.45), "amsoftmax": (30.0, 0.35), "cosface": (30.0, 0.35)}
@@ -58,6 +59,7 @@ class OTFace(Loss):
     needs_feature_map = True
     batches = "identities"
 
+    @checked
     def __init__(
         self,
         num_classes: int,
@@ -67,13 +69,13 @@ class OTFace(Loss):
         scale: float | None = None,
         margin: float | None = None,
         variant: Literal["triplet", "group"] = "triplet",
-        regularisation: float | None = None,
-        iterations: int | None = None,
+        regularisation: Annotated[float | None, Option(gt=0)] = None,
+        iterations: Annotated[int | None, Option(ge=1)] = None,
         alpha: float = 0.0,
         beta: float = 0.0,
         weight: float = 10.0,
         start_epoch: int = 0,
-        max_triplets: int = 512,
+        max_triplets: Annotated[int, Option(ge=0)] = 512,
         official_sinkhorn: bool = False,
         **common: Any,
     ) -> None:
@@ -87,13 +89,10 @@ class OTFace(Loss):
             scale=default_scale if scale is None else scale,
             margin=default_margin if margin is None else margin,
         )
-        default_regularisation, default_iterations = _VARIANTS[chosen("variant", variant, _VARIANTS)]
+        default_regularisation, default_iterations = _VARIANTS[variant]
         self.variant = variant
         self.regularisation = default_regularisation if regularisation is None else regularisation
         self.iterations = default_iterations if iterations is None else iterations
-        require(self.regularisation > 0, f"regularisation is {self.regularisation}, it must be above 0.")
-        require(self.iterations >= 1, f"iterations is {self.iterations}, it must be at least 1.")
-        require(max_triplets >= 0, f"max_triplets is {max_triplets}, it must be 0 (no cap) or more.")
         self.alpha, self.beta, self.weight, self.start_epoch = alpha, beta, weight, start_epoch
         self.max_triplets, self.official_sinkhorn = max_triplets, official_sinkhorn
 

@@ -6,9 +6,10 @@ from typing import Any
 
 from torch import Tensor
 
-from facerec_cli.losses.base import Loss, LossInput, Terms, require
+from facerec_cli.losses.base import Loss, LossInput, Scale, Terms
 from facerec_cli.losses.classifier import unit
 from facerec_cli.losses.margins import cross_entropy
+from facerec_cli.settings import checked
 
 
 class Softmax(Loss):
@@ -23,9 +24,9 @@ class Softmax(Loss):
         **common: See :class:`Loss`.
     """
 
-    def __init__(self, num_classes: int, embedding_size: int, *, scale: float = 64.0, **common: Any) -> None:
+    @checked
+    def __init__(self, num_classes: int, embedding_size: int, *, scale: Scale = 64.0, **common: Any) -> None:
         super().__init__(num_classes, embedding_size, **common)
-        require(scale > 0, f"scale is {scale}, it must be above 0.")
         self.scale = scale
 
     def rows(self, batch: LossInput) -> tuple[Tensor, Terms]:

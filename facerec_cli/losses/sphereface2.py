@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from facerec_cli.losses.base import Loss, LossInput, Terms, chosen, require
+from facerec_cli.losses.base import Loss, LossInput, Scale, Terms
 from facerec_cli.losses.classifier import unit
-from facerec_cli.losses.margins import MARGIN_GRADIENTS, MarginGradient, straight_through
+from facerec_cli.losses.margins import MarginGradient, straight_through
+from facerec_cli.settings import Option, checked
 
 
 class SphereFace2(Loss):
@@ -38,23 +39,21 @@ class SphereFace2(Loss):
     the loss, which gives the tangential part of the same gradient.
     """
 
+    @checked
     def __init__(
         self,
         num_classes: int,
         embedding_size: int,
         *,
-        scale: float = 40.0,
+        scale: Scale = 40.0,
         margin: float = 0.4,
-        positive_weight: float = 0.7,
+        positive_weight: Annotated[float, Option(gt=0, lt=1)] = 0.7,
         t: float = 3.0,
         loss_weight: float = 50.0,
         margin_gradient: MarginGradient = "straight_through",
         **common: Any,
     ) -> None:
         super().__init__(num_classes, embedding_size, **common)
-        require(scale > 0, f"scale is {scale}, it must be above 0.")
-        require(0 < positive_weight < 1, f"positive_weight is {positive_weight}, it must be between 0 and 1.")
-        chosen("margin_gradient", margin_gradient, MARGIN_GRADIENTS)
         self.scale, self.margin, self.t = scale, margin, t
         self.positive_weight, self.loss_weight = positive_weight, loss_weight
         self.margin_gradient = margin_gradient

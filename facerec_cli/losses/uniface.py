@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from facerec_cli.losses.base import Loss, LossInput, Terms, require
+from facerec_cli.losses.base import Loss, LossInput, Scale, Terms
 from facerec_cli.losses.classifier import unit
+from facerec_cli.settings import checked
 
 
 class UniFace(Loss):
@@ -31,19 +32,19 @@ class UniFace(Loss):
     b starts at ln(10 C r), r the sample rate, as in the official code.
     """
 
+    @checked
     def __init__(
         self,
         num_classes: int,
         embedding_size: int,
         *,
-        scale: float = 64.0,
+        scale: Scale = 64.0,
         margin: float = 0.4,
         negative_weight: float = 1.0,
         clamp: bool = True,
         **common: Any,
     ) -> None:
         super().__init__(num_classes, embedding_size, **common)
-        require(scale > 0, f"scale is {scale}, it must be above 0.")
         self.scale, self.margin, self.negative_weight = scale, margin, negative_weight
         self.limit = scale if clamp else math.inf
         self.bias = nn.Parameter(torch.tensor(math.log(10 * num_classes * self.classifier.sample_rate)))

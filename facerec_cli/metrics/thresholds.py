@@ -16,8 +16,9 @@ from facerec_cli.metrics.evaluate import Evaluation
 from facerec_cli.metrics.roc import OperatingPoint
 from facerec_cli.packs.evaluations import read_evaluations
 from facerec_cli.packs.manifest import ModelPack
-from facerec_cli.settings import Option, convert, read_toml
+from facerec_cli.settings import Option, convert
 from facerec_cli.threshold import Threshold
+from facerec_cli.untrusted import read_toml
 
 log = logging.getLogger("facerec")
 

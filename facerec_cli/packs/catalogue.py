@@ -36,17 +36,17 @@ class Installed:
 
 def installed() -> list[Installed]:
     """Every pack on this machine: embedded, registered, then insightface's; no name comes twice."""
-    found: dict[str, Installed] = {}
+    packs: dict[str, Installed] = {}
     rooms: list[tuple[Origin, Path]] = [("embedded", embedded_packs()), ("registered", user_packs())]
     for origin, room in rooms:
         for folder in subfolders(room):  # a copy under way is hidden
             if exists(folder / MANIFEST):
-                found.setdefault(folder.name, Installed(folder.name, origin, folder))
+                packs.setdefault(folder.name, Installed(folder.name, origin, folder))
     for room in insightface_packs():
         for folder in subfolders(room):
             if folder.name != "models" and insightface.looks_like_pack(folder):
-                found.setdefault(folder.name, Installed(folder.name, "insightface", folder))
-    return list(found.values())
+                packs.setdefault(folder.name, Installed(folder.name, "insightface", folder))
+    return list(packs.values())
 
 
 def find(name: str) -> Installed | None:

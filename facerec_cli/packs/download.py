@@ -3,6 +3,9 @@
 Bytes collect in ``NAME.part``; ``NAME.part.json`` keeps which address they came from and the validator
 (ETag or Last-Modified) that tells whether the server still has the same file. Proxies are taken from the
 environment, as urllib does.
+
+By hand with the standard library: httpx and tenacity would be two base dependencies for the loop that tries
+again, and neither goes on with a file only where its validator says that it is still the same.
 """
 
 from __future__ import annotations

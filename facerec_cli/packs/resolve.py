@@ -161,13 +161,13 @@ def _checked(pack: ModelPack, spec: EncoderSpec | DetectorSpec) -> str:
     if not path.is_file():
         raise ModelError(f"{path}, which {MANIFEST} names, is missing.", hint=_mend(pack))
     inside(pack.folder, path)
-    found = sha256_of(path)
-    if spec.sha256 and found != spec.sha256:
+    actual = sha256_of(path)
+    if spec.sha256 and actual != spec.sha256:
         raise ModelError(
-            f"{path} is not the file that {MANIFEST} describes: sha256 {found}, not {spec.sha256}.",
+            f"{path} is not the file that {MANIFEST} describes: sha256 {actual}, not {spec.sha256}.",
             hint=_mend(pack),
         )
-    return found
+    return actual
 
 
 def _compare_with_metadata(pack: ModelPack) -> None:

@@ -1,7 +1,7 @@
 """The user's registry: one folder a pack under ``home()/packs``, and no index that could disagree with it.
 
-A pack is made in a hidden folder beside its place and moved there whole, so that a folder with a
-``pack.toml`` is always a finished pack and two programs that add at once cannot spoil each other.
+A folder appears there whole (``workshop.atomic_folder``), so that one with a ``pack.toml`` is always a
+finished pack, and two programs that add at once cannot spoil each other.
 """
 
 from __future__ import annotations
@@ -9,16 +9,13 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-import secrets
 import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from facerec_cli.errors import ModelError, UsageError
-from facerec_cli.files import output_error, sha256_of
+from facerec_cli.errors import FacerecError, ModelError, UsageError
+from facerec_cli.files import sha256_of, writing
 from facerec_cli.home import HOME_HINT
-from facerec_cli.locks import exclusive
 from facerec_cli.packs.catalogue import find
 from facerec_cli.packs.check import prove_files
 from facerec_cli.packs.detectors import is_detector_file, with_detector
@@ -31,8 +28,7 @@ from facerec_cli.packs.onnx_file import inspect_onnx
 from facerec_cli.packs.overrides import PackOverrides
 from facerec_cli.packs.resolve import NAME_PREFIX, open_pack, open_path
 from facerec_cli.registry import DEFAULT_PACK
-
-_UNFINISHED = ".adding+"  # a pack's name has no "+", so the next field is the whole name
+from facerec_cli.workshop import atomic_folder, clear_workshop, workshop
 
 
 def register(
@@ -119,27 +115,18 @@ def install(pack: ModelPack, files: Mapping[str, Path], *, force: bool = False) 
             f"{', '.join(files)}.",
             hint="Some systems take them for one. Rename them, in the manifest too.",
         )
-    room = user_packs()
-    try:
-        room.mkdir(parents=True, exist_ok=True)
-        with exclusive(room / f"{_UNFINISHED}{name}.lock"):
-            _clear_unfinished(room, name)
-            _refuse_taken(name, force=force)
-            making = room / f"{_UNFINISHED}{name}+{secrets.token_hex(6)}"
-            making.mkdir()  # the umask says who may use the pack
-            try:
-                for file, path in files.items():
-                    _copy(path, making / file)
-                write_manifest(pack, making)
-                open_path(making)  # what was written is what will be read
-                _move(making, room / name)
-            finally:
-                shutil.rmtree(making, ignore_errors=True)
-    except BlockingIOError as fault:
-        raise ModelError(f"Another facerec is adding {name!r}.", hint="Wait for it to end.") from fault
-    except OSError as fault:
-        raise output_error(room, fault, hint=HOME_HINT) from fault
-    return open_path(room / name)
+    place = user_packs() / name
+    busy = ModelError(f"Another facerec is adding {name!r}.", hint="Wait for it to end.")
+    with (
+        writing(place.parent, hint=HOME_HINT),
+        atomic_folder(place, replace=True, busy=busy, hint=HOME_HINT) as making,
+    ):
+        _refuse_taken(name, force=force)
+        for file, path in files.items():
+            _copy(path, making / file)
+        write_manifest(pack, making)
+        open_path(making)  # what was written is what will be read
+    return open_path(place)
 
 
 def remove(name: str) -> Path:
@@ -162,12 +149,8 @@ def remove(name: str) -> Path:
             f"{name} belongs to insightface; facerec did not put it there and leaves it alone.",
             hint=f"To delete it yourself, remove {entry.folder}",
         )
-    try:
-        gone = Path(tempfile.mkdtemp(prefix=f"{_UNFINISHED}{entry.name}+", dir=user_packs())) / entry.name
-        entry.folder.replace(gone)  # at once out of sight, then deleted at leisure
-        shutil.rmtree(gone.parent)
-    except OSError as fault:
-        raise output_error(user_packs(), fault, hint=HOME_HINT) from fault
+    with workshop(entry.folder, hint=HOME_HINT) as gone, writing(entry.folder, hint=HOME_HINT):
+        entry.folder.replace(gone / entry.name)  # at once out of sight, then deleted at leisure
     return entry.folder
 
 
@@ -196,36 +179,7 @@ def _copy(source: Path, target: Path) -> None:
         raise ModelError(f"{source} changed while it was copied.", hint="Try again.")
 
 
-def _move(made: Path, place: Path) -> None:
-    """Put a finished folder in its place; what was there stays until then."""
-    old = made.with_name(f"{made.name}-old")
-    if place.exists():
-        place.replace(old)
-    try:
-        made.replace(place)
-    except OSError:
-        if old.exists():
-            old.replace(place)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
-
-
 def _tidy(name: str) -> None:
     """Clear away what a killed program left of this pack, where no other is adding it now."""
-    room = user_packs()
-    with contextlib.suppress(OSError):  # it is told when something is to be written
-        if any(room.glob(f"{_UNFINISHED}{name}[.+]*")):
-            with exclusive(room / f"{_UNFINISHED}{name}.lock"):
-                _clear_unfinished(room, name)
-
-
-def _clear_unfinished(room: Path, name: str) -> None:
-    """Delete what a killed program left of this pack, and put back a pack that it had moved aside.
-
-    The caller holds the pack's lock.
-    """
-    for left in room.glob(f"{_UNFINISHED}{name}+*"):
-        if left.name.endswith("-old") and not (room / name).exists():
-            left.replace(room / name)
-        else:
-            shutil.rmtree(left, ignore_errors=True)
+    with contextlib.suppress(FacerecError):  # it is told when something is to be written
+        clear_workshop(user_packs() / name)

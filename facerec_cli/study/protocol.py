@@ -24,11 +24,12 @@ from typing import Annotated, Any, Literal
 
 from facerec_cli.errors import InputError, UsageError
 from facerec_cli.registry import FACE_RULES, LOSSES
-from facerec_cli.settings import Option, convert, read_toml
+from facerec_cli.settings import Option, convert
 from facerec_cli.study.conditions import CONDITIONS
-from facerec_cli.suggest import guess
+from facerec_cli.suggest import guess, guess_or_list
 from facerec_cli.training.compose import parse_assignment, parse_recipe
 from facerec_cli.training.config import Recipe
+from facerec_cli.untrusted import read_toml
 
 #: Clean photos against each other, then hard ones; "natural" are the least alike same pairs of clean photos.
 SUBSETS = (
@@ -208,7 +209,7 @@ def _arms(document: Mapping[str, Any], where: str) -> dict[str, Recipe]:
         if recipe.loss.name not in LOSSES:
             raise InputError(
                 f"{where}: [arms.{name}]: there is no loss {recipe.loss.name!r}.",
-                hint=f"{_known(recipe.loss.name, tuple(LOSSES))} An arm is named after its loss, or has "
+                hint=f"{guess_or_list(recipe.loss.name, LOSSES)} An arm is named after its loss, or has "
                 f'[arms.{name}.loss] name = "...".',
             )
         arms[name] = recipe
@@ -247,7 +248,7 @@ def _check(protocol: Protocol, where: str) -> None:
                     raise InputError(
                         f"{where}: [{table}]: {subset!r} is no subset.",
                         hint=f'Write natural, or two of {", ".join(CONDITIONS)}: "clean px16". '
-                        + _known(part, tuple(CONDITIONS)),
+                        + guess(part, CONDITIONS),
                     )
         if len(subsets) < least or len(set(subsets)) < len(subsets):
             raise InputError(
@@ -265,7 +266,3 @@ def _check(protocol: Protocol, where: str) -> None:
     for fits, message in bounds:
         if not fits:
             raise InputError(f"{where}: {message}.", hint="Correct it; docs/study.md explains the keys.")
-
-
-def _known(name: str, known: Sequence[str]) -> str:
-    return f"{guess(name, known)}Known: {', '.join(known)}."

@@ -1,6 +1,6 @@
 """A path as a list writes it, and the file that is meant by it: quotes, Windows' paths, Unicode forms."""
 
-# ruff: noqa: PTH118, PTH208
+# ruff: noqa: PTH100, PTH118, PTH208
 from __future__ import annotations
 
 import os
@@ -8,10 +8,26 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 
+from facerec_cli.errors import InputError
+
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]|\\\\[^\\]")  # C:\, C:/, \\server
 _SAMPLE = 40
 
 # Plain strings and os.path, as in images.find: names are kept as written, and lists have millions.
+
+
+def absolute(path: str | os.PathLike[str]) -> str:
+    """The full path, without ``.`` and ``..``; links are left as they are.
+
+    Raises:
+        InputError: The path is relative and the current folder has been deleted.
+    """
+    try:
+        return os.path.abspath(path)
+    except FileNotFoundError as error:
+        raise InputError(
+            "The current folder has been deleted.", hint="Change into one that exists, or give full paths."
+        ) from error
 
 
 def turned(path: str) -> str:
@@ -45,7 +61,7 @@ def shared_depth(paths: Sequence[str], is_there: Callable[[str], bool]) -> int:
     """
     tails = [list(without_drive(path)) for path in paths[:: max(1, len(paths) // _SAMPLE)]]
     hits = [
-        sum(depth < len(own) and is_there(own[depth]) for own in tails)
+        sum(depth < len(tail) and is_there(tail[depth]) for tail in tails)
         for depth in range(min(map(len, tails), default=0))
     ]
     best = max(hits, default=0)

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from facerec_cli.errors import InputError, UsageError
-from facerec_cli.settings import convert, read_toml
+from facerec_cli.settings import convert
 from facerec_cli.spelling import american
 from facerec_cli.suggest import guess
 from facerec_cli.training.config import Recipe, recipe_settings
-from facerec_cli.untrusted import parse_toml
+from facerec_cli.untrusted import parse_toml, read_toml
 
 _LOSS_KEYS = ("loss.margin", "loss.scale")  # settings of most losses, which an unknown key may have meant
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
-from facerec_cli.errors import UsageError
 from facerec_cli.losses.base import Loss
 from facerec_cli.registry import LOSSES, load, unknown_name
+from facerec_cli.settings import fitted, options
 from facerec_cli.training.config import Recipe, recipe_settings
 
 
@@ -21,23 +20,16 @@ def loss_settings(kind: type[Loss], recipe: Recipe) -> dict[str, Any]:
     """Check the loss's own settings against its signature.
 
     Raises:
-        UsageError: One is unknown, or its type differs from the default's.
+        UsageError: One is unknown, has the wrong type or is out of its range.
     """
-    known = kind.settings()
-    common = {p: d.default for p, d in inspect.signature(Loss).parameters.items() if p in ("seed", "matmul")}
+    common = {field.name: field for field in options(Loss.__init__) if field.name in ("seed", "matmul")}
+    known = kind.settings() | common
     settings = dict(recipe.loss.settings)
     if kind.batches == "branches":  # as many as the data will have
         settings.setdefault("branches", 1 + len(recipe.data.hard or recipe.data.degradations))
     for key, value in settings.items():
-        if key not in known and key not in common:
+        if key not in known:
             kind_of = f"setting of the loss {recipe.loss.name}"
-            raise unknown_name(key, [*known, *common], kind_of, elsewhere=recipe_settings())
-        default = known.get(key, common.get(key))
-        if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
-            settings[key] = value = float(value)
-        if default is not None and type(value) is not type(default):
-            raise UsageError(
-                f"loss.{key} = {value!r} does not fit.",
-                hint=f"Its default is {default!r}; give the same kind.",
-            )
+            raise unknown_name(key, known, kind_of, elsewhere=recipe_settings())
+        settings[key] = fitted(known[key], value, f"loss.{key}")
     return settings

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from facerec_cli.errors import UsageError
-from facerec_cli.files import check_writable
 from facerec_cli.option import Option
-from facerec_cli.outputs import refuse_foreign
+from facerec_cli.outputs import check_writable, refuse_foreign
 from facerec_cli.settings import options
 from facerec_cli.verify.settings import RESULTS, VerifySettings
 

@@ -357,10 +357,10 @@ def test_a_result_is_replaced_by_itself_or_by_force(opened: DotModel, album: Alb
     folder, out = album(6), tmp_path / "out.npy"
     embed_to_file([folder], out, options=SMALL)
     before = contents(tmp_path)
-    embed_to_file([folder], out, options=SMALL)
     opened.seen.clear()
-    again = embed_to_file([folder], out, options=SMALL, resume=True)
-    assert opened.seen == [] and (again.resumed, again.embeddings) == (6, 6)
+    for resume in (False, True):
+        again = embed_to_file([folder], out, options=SMALL, resume=resume)
+        assert opened.seen == [] and (again.resumed, again.embeddings) == (6, 6)
     assert contents(tmp_path) == before
     for change, why in (
         (EmbedOptions(batch_size=4, flip=True), "settings.flip"),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 import torch
@@ -175,7 +177,7 @@ def test_settings_and_state(name: str) -> None:
     kind = registry.load(registry.LOSSES, name, "loss")
     defaults = kind.settings()
     assert "sample_rate" not in defaults and "group" not in defaults and "common" not in defaults
-    loss = kind(C, D, **defaults)
+    loss = kind(C, D, **{name: field.default for name, field in defaults.items()})
     names = loss.sharded_names()
     assert names <= set(loss.state_dict())
     assert all(len(loss.state_dict()[n]) == C for n in names)
@@ -185,6 +187,17 @@ def test_settings_and_state(name: str) -> None:
     step(loss, batch())
     again.load_state_dict(loss.state_dict())
     assert torch.equal(step(loss.eval(), batch(1))[0], step(again.eval(), batch(1))[0])
+
+
+@pytest.mark.parametrize("name", registry.LOSSES)
+def test_every_setting_refuses_what_is_no_value_of_it(name: str) -> None:
+    kind = registry.load(registry.LOSSES, name, "loss")
+    for key, field in kind.settings().items():
+        numbers = float in (field.kind, *get_args(field.kind))
+        wrong = [math.nan] if numbers else ["x"] if field.choices or field.option.ge is not None else []
+        for value in wrong:
+            with pytest.raises(UsageError, match=f"^{key} (=|cannot be) {value!r}.*(It must be|Known: )"):
+                kind(C, D, **{key: value})
 
 
 def test_refusals() -> None:
@@ -197,7 +210,7 @@ def test_refusals() -> None:
         registry.load(registry.LOSSES, "arcface", "loss")(C, 16)(plain)
     with pytest.raises(InputError, match="needs a target"):
         build("distill")(replace(plain, target=None))
-    with pytest.raises(UsageError, match="sample_rate is 0"):
+    with pytest.raises(UsageError, match=r"sample_rate = 0 does not fit\. .* above 0 and at most 1\."):
         build("arcface", sample_rate=0)
     with pytest.raises(UsageError, match="Known: softsign, sigmoid, sigmoid_shift, zero"):
         build("epl", weighting="softmax")

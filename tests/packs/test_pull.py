@@ -115,7 +115,7 @@ def test_other_files_than_the_published_ones_are_refused(published, tiny, tmp_pa
 
 def test_what_a_killed_pull_left_is_cleared(published):
     licences.accept(published)
-    left = home() / "downloads" / ".buffalo_t+k1ll3d"
+    left = home() / "downloads" / ".facerec.buffalo_t.tmp"
     left.mkdir(parents=True)
     (left / "encoder.onnx").write_bytes(b"half")
     pull_pack("buffalo_t", patience=NO_WAIT)
@@ -132,11 +132,11 @@ def test_a_home_that_cannot_be_written_is_said(published, monkeypatch, tmp_path)
 
 
 def test_two_pulls_of_one_pack_do_not_mix(published):
-    from facerec_cli.locks import exclusive
+    from facerec_cli.files import lock
 
     licences.accept(published)
     with (
-        exclusive(home() / "downloads" / ".buffalo_t.lock"),
+        lock(home() / "downloads" / "buffalo_t"),
         pytest.raises(ModelError, match="Another facerec"),
     ):
         pull_pack("buffalo_t", patience=NO_WAIT)

@@ -109,7 +109,7 @@ def test_a_full_disk_leaves_the_registry_as_it_was(tiny, tmp_path, monkeypatch):
 
 
 def test_an_interrupted_add_is_no_pack_and_is_cleared_by_the_next(tiny, tmp_path):
-    half = user_packs() / ".adding+tiny+k1ll3d"
+    half = user_packs() / ".facerec.tiny.tmp"
     shutil.copytree(tiny.pack(tmp_path / "p").folder, half)
     assert [entry.name for entry in installed()] == ["sface", "sface-hard"]
     register(tmp_path / "p")
@@ -119,7 +119,7 @@ def test_an_interrupted_add_is_no_pack_and_is_cleared_by_the_next(tiny, tmp_path
 def test_a_pack_that_was_moved_aside_when_a_program_was_killed_comes_back(tiny, tmp_path):
     old = register(tiny.pack(tmp_path / "a").folder)
     other = tiny.pack(tmp_path / "b", seed=1)
-    aside = user_packs() / ".adding+tiny+k1ll3d-old"
+    aside = user_packs() / ".facerec.tiny.old"
     old.folder.rename(aside)  # the old one is out of its place, the new one not yet in it
     with pytest.raises(ModelError, match="registered already"):
         register(other.folder)
@@ -179,7 +179,7 @@ def test_remove_takes_no_paths(tiny, tmp_path, name):
 
 def test_what_a_killed_remove_left_is_cleared_by_the_next(tiny, tmp_path):
     register(tiny.pack(tmp_path / "p").folder)
-    left = user_packs() / ".adding+tiny+killed"
+    left = user_packs() / ".facerec.tiny.tmp"
     left.mkdir()
     (user_packs() / "tiny").rename(left / "tiny")
     with pytest.raises(ModelError, match="no model 'tiny'"):

@@ -4,9 +4,15 @@ from torch import nn
 
 from facerec_cli.backbones import build
 from facerec_cli.errors import UsageError
-from facerec_cli.training.config import OptimizerSettings
+from facerec_cli.training.config import OptimizerSettings, ScheduleSettings
 from facerec_cli.training.devices import World
-from facerec_cli.training.optimizer import build_optimizer, clip_gradients, named_parameters, set_rate
+from facerec_cli.training.optimizer import (
+    build_optimizer,
+    clip_gradients,
+    named_parameters,
+    schedule_factor,
+    set_rate,
+)
 
 ALONE = World(0, 1, torch.device("cpu"), None, False)
 
@@ -45,3 +51,27 @@ def test_clipping_scales_to_the_limit_and_reports_the_length_before():
 def test_nothing_to_train_is_said():
     with pytest.raises(UsageError, match="Nothing is left to train"):
         build_optimizer(OptimizerSettings(), {})
+
+
+def rates(steps, per_epoch, **settings):
+    return [schedule_factor(ScheduleSettings(**settings), step, per_epoch, steps) for step in range(steps)]
+
+
+def test_warmup_is_linear_and_ends_at_one():
+    assert rates(8, 4, name="constant", warmup=1.0) == [0.25, 0.5, 0.75, 1, 1, 1, 1, 1]
+
+
+def test_step_divides_at_the_milestones():
+    found = rates(6, 2, name="step", warmup=0.0, milestones=(1, 2), gamma=0.1)
+    assert found == pytest.approx([1, 1, 0.1, 0.1, 0.01, 0.01])
+
+
+def test_polynomial_is_insightfaces():
+    assert rates(4, 4, name="polynomial", warmup=0.0, power=2.0) == pytest.approx([1, 0.5625, 0.25, 0.0625])
+
+
+def test_cosine_starts_at_one_and_is_half_way_in_the_middle():
+    found = rates(10, 10, name="cosine", warmup=0.0)
+    assert found[0] == 1
+    assert found[5] == pytest.approx(0.5)
+    assert found == sorted(found, reverse=True)

@@ -24,7 +24,7 @@ from facerec_cli.errors import InputError, UsageError
 from facerec_cli.files import write_file, writing
 from facerec_cli.images.suffixes import is_photo_name, suffix_for
 from facerec_cli.progress import Progress, silent
-from facerec_cli.suggest import guess
+from facerec_cli.suggest import guess_or_list
 from facerec_cli.workshop import atomic_folder, clear_workshop, move, workshop
 
 _EXACT = 2**24  # identity records hold their ranges in float32
@@ -66,9 +66,7 @@ def convert(
     to = to or format_of(target)
     if to not in _WRITERS:
         known = sorted(_WRITERS)
-        raise UsageError(
-            f"There is no way to write {to!r}.", hint=f"{guess(to, known)}Known: {', '.join(known)}"
-        )
+        raise UsageError(f"There is no way to write {to!r}.", hint=guess_or_list(to, known))
     clear_workshop(*((target, rec_files(target)) if to == "rec" else (target, ())))
     if not (target.is_dir() and not any(target.iterdir())):
         require_free([target], source, overwrite=overwrite and to in ("rec", "list"))

@@ -106,7 +106,7 @@ def _records(archive: NpzFile, count: int, path: Path) -> Records:
     names = {"face": ("face",), "box": BOX, "landmarks": LANDMARKS, "score": ("score",), "norm": ("norm",)}
     for array in arrays.keys() & names.keys():
         if fits[array]:
-            _fill_in(records, names[array], arrays[array].reshape(count, -1))
+            _fill_in(records, names[array], arrays[array].reshape(count, len(names[array])))
     return records
 
 

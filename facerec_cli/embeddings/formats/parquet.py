@@ -134,10 +134,17 @@ def arrow_table(shard: Shard, schema: Any, first: int = 0) -> Any:
     return pa.Table.from_arrays(columns, schema=schema)
 
 
-def from_arrow(path: str | Path, table: Any) -> EmbeddingTable:
-    """The embeddings of a ``pyarrow.Table``, whose rows with an embedding are numbered if they are not."""
+def from_arrow(path: str | Path, table: Any, description: Mapping[str, Any] | None = None) -> EmbeddingTable:
+    """The embeddings of a ``pyarrow.Table``, whose rows with an embedding are numbered if they are not.
+
+    Args:
+        path: Where it is from.
+        table: With all columns.
+        description: Of the result; None takes that of the schema's metadata.
+    """
     pa = import_pyarrow()
-    description = parse_json((table.schema.metadata or {}).get(b"facerec", b"{}"))
+    if description is None:
+        description = parse_json((table.schema.metadata or {}).get(b"facerec", b"{}"))
     records = table.drop_columns(["embedding"]).to_pylist()
     column = table.column("embedding").combine_chunks()
     if "row" not in table.column_names:

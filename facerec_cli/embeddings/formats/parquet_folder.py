@@ -59,7 +59,7 @@ class ParquetFolder(SingleFile):
     ) -> None:
         """See ``EmbeddingFormat``; ``embed`` stores the shards itself, as they are done."""
         folder = ParquetShards(str(output))
-        folder.begin(description, ())
+        folder.begin({name: value for name, value in description.items() if name != "rows"}, ())
         for number, shard in enumerate(shards):
             folder.store(number, folder.pack(shard))
         folder.finish(description)
@@ -81,7 +81,7 @@ class ParquetFolder(SingleFile):
                 )
             table = pa.concat_tables([folder.read_shard(number) for number in numbers])
             refuse_missing_columns({"path", "embedding"}, table, path)
-            return from_arrow(path, table)
+            return from_arrow(path, table, folder.description())
 
     def description(self, path: str | Path) -> Mapping[str, Any] | None:
         """What the folder says of its run; None where the run is not finished."""
