@@ -92,6 +92,11 @@ PROJECTS = ("arcface_torch", "tface", "adaface", "cvlface")  # whose checkpoints
 WRITABLE = ("folder", "rec", "list", "tar")  # what datasets.convert writes
 
 
+def embedding_suffixes() -> tuple[str, ...]:
+    """The suffixes of files that embeddings are stored in."""
+    return tuple(name for name in EMBEDDING_FORMATS if name != "/")
+
+
 def load(table: Mapping[str, str], name: str, kind: str) -> Any:
     """Import what ``name`` stands for in ``table``.
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from facerec_cli.faces.face import Face
 from facerec_cli.images import REDUCTIONS, Photo, shrink
-from facerec_cli.images.memory import room
+from facerec_cli.images.limits import room
 from facerec_cli.images.samples import Image
 
 Points = NDArray[np.float32]

@@ -11,10 +11,10 @@ from facerec_cli.errors import ModelError
 from facerec_cli.packs.manifest import MAX_SIZE, MIN_SIZE, EncoderSpec
 from facerec_cli.packs.onnx_file import FLOATS, WHOLE, OnnxFile, Port, Shape
 
-Layout = Literal["nchw", "nhwc"]
+ChannelLayout = Literal["nchw", "nhwc"]
 
 
-def layout_of(shape: Shape) -> Layout:
+def layout_of(shape: Shape) -> ChannelLayout:
     """Channels first, unless only the last dimension can be the three colors."""
     return "nhwc" if len(shape) == 4 and shape[3] == 3 and shape[1] != 3 else "nchw"
 

@@ -13,7 +13,7 @@ from facerec_cli.files import sha256_of, writing
 from facerec_cli.home import HOME_HINT, home
 from facerec_cli.packs import licenses
 from facerec_cli.packs.archive import extract
-from facerec_cli.packs.catalogue import find
+from facerec_cli.packs.catalog import find
 from facerec_cli.packs.check import prove_files
 from facerec_cli.packs.download import Patience, download
 from facerec_cli.packs.known import known_packs

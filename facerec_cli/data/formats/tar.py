@@ -20,7 +20,7 @@ from facerec_cli.data.dataset import MAX_CLASSES, ClassNumbers, FaceDataset, cla
 from facerec_cli.data.formats.positioned import PositionedFile
 from facerec_cli.data.loading.decode import BrokenPhotoError
 from facerec_cli.errors import FacerecError, InputError
-from facerec_cli.images.find import LONGEST_PATH
+from facerec_cli.images.inputs import LONGEST_PATH
 from facerec_cli.images.suffixes import IMAGE_SUFFIXES
 from facerec_cli.sniff import HEAD, refuse_pointer
 
