@@ -11,7 +11,8 @@ import pytest
 from facerec_cli.cli import completion
 from facerec_cli.data.tools import convert
 from facerec_cli.faces import align
-from facerec_cli.registry import BACKBONES, LOSSES, PROJECTS, TEMPLATES, WRITABLE
+from facerec_cli.faces.runtime.providers import PROVIDERS
+from facerec_cli.registry import BACKBONES, DEVICES, LOSSES, PROJECTS, TEMPLATES, WRITABLE
 
 PROGRAM = """
 import sys
@@ -80,5 +81,6 @@ def test_names_that_are_listed_apart_are_those_of_the_code() -> None:
     assert set(PROJECTS) == set(LAYOUTS)
     assert set(WRITABLE) == set(convert._WRITERS)
     assert set(TEMPLATES) == set(align.TEMPLATES)
+    assert ("auto", *PROVIDERS) == DEVICES
     assert offered("facerec train --loss ") == list(LOSSES)
     assert offered("facerec train --backbone ") == list(BACKBONES)
