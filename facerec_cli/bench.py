@@ -15,7 +15,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from facerec_cli.embed.pipeline import embed_photos
 from facerec_cli.embed.settings import EmbedOptions
@@ -24,6 +23,7 @@ from facerec_cli.faces import Face, FaceModel, open_model
 from facerec_cli.faces.align import template
 from facerec_cli.faces.views import View, open_view
 from facerec_cli.images import ImageError, find_images, open_photo, quiet_decoders
+from facerec_cli.images.samples import Image
 from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.progress import Progress, silent
 from facerec_cli.registry import DEFAULT_PACK
@@ -33,10 +33,9 @@ from facerec_cli.wording import counted
 BATCHES = (1, 4, 16)
 _PHOTOS = 64  # of the user's, at most
 _MADE_UP = (640, 480)
-_CLOSE = 0.97  # of the best rate: good enough if it takes fewer threads or less memory
+_NEARLY_BEST = 0.97  # of the best rate: good enough if it takes fewer threads or less memory
 _HINT = "Give photos like those that you want to embed, or none to use made-up ones."
 
-Image = NDArray[np.uint8]
 Source = str | bytes
 
 
@@ -176,17 +175,26 @@ def recommended(rows: Sequence[BenchRow]) -> BenchRow:
         return row.encode if row.pipeline is None else row.pipeline
 
     fastest = max(map(rate, rows))
-    good = [row for row in rows if rate(row) >= _CLOSE * fastest]
+    good = [row for row in rows if rate(row) >= _NEARLY_BEST * fastest]
     return min(good, key=lambda row: (row.threads, row.batch))
 
 
-def median_rate(work: Callable[[], object], units: int, seconds: float) -> float:
-    """Units a second: the median of three runs or as many as fit; of one where that takes longer."""
+def median_rate(
+    work: Callable[[], object], units: int, seconds: float, *, clock: Callable[[], float] = time.perf_counter
+) -> float:
+    """Units a second: the median of three runs or as many as fit; of one where that takes longer.
+
+    Args:
+        work: What is measured.
+        units: How many photos or faces one run of it takes.
+        seconds: About how long to measure.
+        clock: Tells the time in seconds.
+    """
     taken: list[float] = []
     while not taken or (taken[0] < seconds and (sum(taken) < seconds or len(taken) < 4)):
-        start = time.perf_counter()
+        start = clock()
         work()
-        taken.append(time.perf_counter() - start)
+        taken.append(clock() - start)
     return units / float(np.median(taken[1:] or taken))  # the first run allocates and warms up
 
 
@@ -227,13 +235,13 @@ def _align_rate(material: _Material, model: FaceModel, threads: int, share: floa
 
 
 def _from_photos(inputs: Sequence[str], model: FaceModel) -> _Material:
-    found = find_images(list(inputs))
-    if not found:
+    photos = find_images(list(inputs))
+    if not photos:
         raise InputError("No photo was found.", hint=_HINT)
-    chosen = [found[i * len(found) // _PHOTOS] for i in range(_PHOTOS)] if len(found) > _PHOTOS else found
+    sample = [photos[i * len(photos) // _PHOTOS] for i in range(_PHOTOS)] if len(photos) > _PHOTOS else photos
     sources, views, faces = [], [], []
     faults: list[ImageError] = []
-    for path in chosen:
+    for path in sample:
         try:
             view = _open(path)
         except ImageError as fault:

@@ -105,6 +105,11 @@ TEMPLATES = ("arcface",)  # five-point alignment templates of faces.align
 PROJECTS = ("arcface_torch", "tface", "adaface", "cvlface")  # whose checkpoints backbones.layouts reads
 
 
+def embedding_suffixes() -> tuple[str, ...]:
+    """The suffixes of files that embeddings are stored in."""
+    return tuple(name for name in EMBEDDING_FORMATS if name != "/")
+
+
 def load(table: Mapping[str, str], name: str, kind: str) -> Any:
     """Import what ``name`` stands for in ``table``.
 

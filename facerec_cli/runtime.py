@@ -44,13 +44,13 @@ def usable_cores() -> int:
 
 def installed_versions(packages: Iterable[str]) -> dict[str, str]:
     """Those of ``packages`` that are installed, with their versions; none of them is imported."""
-    found = {}
+    versions = {}
     for package in packages:
         try:
-            found[package] = metadata.version(package)
+            versions[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def version_report() -> str:
@@ -59,8 +59,8 @@ def version_report() -> str:
         f"facerec {__version__}",
         f"python {platform.python_version()} ({platform.system()} {platform.machine()})",
     ]
-    found = installed_versions(_REPORTED)
-    return "\n".join([*lines, *(f"{name} {found.get(name, 'not installed')}" for name in _REPORTED)])
+    versions = installed_versions(_REPORTED)
+    return "\n".join([*lines, *(f"{name} {versions.get(name, 'not installed')}" for name in _REPORTED)])
 
 
 def install_command(device: str) -> str:
@@ -78,17 +78,17 @@ def wheel_conflict() -> str | None:
     All builds of ONNX Runtime are one Python package under different names. pip does not know that they
     exclude each other: the one unpacked last wins, and removing either breaks the other.
     """
-    found = list(installed_versions(RUNTIME_WHEELS))
-    if len(found) < 2:
+    wheels = list(installed_versions(RUNTIME_WHEELS))
+    if len(wheels) < 2:
         return None
-    keep = found[-1]
+    keep = wheels[-1]
     if keep == "onnxruntime-gpu" and not has_nvidia_driver():
-        keep = found[-2]
+        keep = wheels[-2]
     package = GPU_PACKAGE if keep == "onnxruntime-gpu" else keep
     return (
-        f"{' and '.join(found)} are installed together; they overwrite each other's files. "
+        f"{' and '.join(wheels)} are installed together; they overwrite each other's files. "
         f"Keep one, e.g. for {RUNTIME_WHEELS[keep]}: "
-        f"pip uninstall -y {' '.join(found)} && pip install --force-reinstall {package}"
+        f"pip uninstall -y {' '.join(wheels)} && pip install --force-reinstall {package}"
     )
 
 

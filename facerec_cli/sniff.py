@@ -146,9 +146,9 @@ def refuse_pointer(head: bytes, name: str, error: type[FacerecError] = InputErro
     Raises:
         FacerecError: Of that kind; the message says what the file is, the hint what to do.
     """
-    found = recognize(head)
-    if found is not None and found.name in (_POINTER, _PAGE):
-        raise error(f"{name} is {found.name}.", hint=found.hint)
+    content = recognize(head)
+    if content is not None and content.name in (_POINTER, _PAGE):
+        raise error(f"{name} is {content.name}.", hint=content.hint)
 
 
 def refuse_as_list(head: bytes, name: str, *, what: str = "list") -> None:
@@ -162,11 +162,11 @@ def refuse_as_list(head: bytes, name: str, *, what: str = "list") -> None:
     Raises:
         InputError: The message says what it is, the hint what to do.
     """
-    found = recognize(head)
-    if found is None or (not found.text and _CONTROL.search(head[:HEAD]) is None):
+    content = recognize(head)
+    if content is None or (not content.text and _CONTROL.search(head[:HEAD]) is None):
         return  # "BM" and "P5 " begin good lists too, but no list has control characters
-    hint = found.hint or "A list is text with a line for each entry."
-    if found.photo:
+    hint = content.hint or "A list is text with a line for each entry."
+    if content.photo:
         hint = "Name photos by their own names, as in: facerec embed photo.jpg"
     name = "Standard input" if name == "standard input" else name  # a file's name stays as it is
-    raise InputError(f"{name} is {found.name} and no {what}.", hint=hint)
+    raise InputError(f"{name} is {content.name} and no {what}.", hint=hint)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import cv2
@@ -30,20 +29,28 @@ def test_the_pipeline_decides_where_it_was_measured() -> None:
     assert recommended(rows) is rows[1]
 
 
+class Clock:
+    """A clock that work sets forward."""
+
+    def __init__(self, *durations: float) -> None:
+        self.now, self.left = 0.0, list(durations)
+
+    def __call__(self) -> float:
+        return self.now
+
+    def work(self) -> None:
+        self.now += self.left.pop(0)
+
+
 def test_a_rate_is_units_by_the_median_run() -> None:
-    naps = iter([0.2, 0.02, 0.02, 0.5, 0.02])  # the first warms up, one is disturbed
-    assert median_rate(lambda: time.sleep(next(naps)), 10, 0.3) == pytest.approx(500, rel=0.2)
+    clock = Clock(0.2, 0.02, 0.02, 0.5, 0.02)  # the first warms up, one is disturbed
+    assert median_rate(clock.work, 10, 0.3, clock=clock) == pytest.approx(500)
 
 
 def test_a_run_longer_than_its_share_is_made_once() -> None:
-    runs: list[int] = []
-
-    def work() -> None:
-        runs.append(1)
-        time.sleep(0.05)
-
-    assert median_rate(work, 1, 0.01) == pytest.approx(20, rel=0.2)
-    assert len(runs) == 1
+    clock = Clock(0.05, 0.05)
+    assert median_rate(clock.work, 1, 0.01, clock=clock) == pytest.approx(20)
+    assert len(clock.left) == 1
 
 
 def test_made_up_photos_measure_every_stage_but_the_whole(tmp_path: Path) -> None:

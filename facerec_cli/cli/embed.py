@@ -15,7 +15,8 @@ from facerec_cli.embed.settings import EmbedOptions, EngineOptions
 from facerec_cli.faces.settings import Device, Threads
 from facerec_cli.option import Option
 from facerec_cli.packs.overrides import PackOverrides
-from facerec_cli.registry import DEFAULT_PACK
+from facerec_cli.registry import DEFAULT_PACK, embedding_suffixes
+from facerec_cli.wording import alternatives
 
 Inputs = Annotated[
     list[str],
@@ -29,7 +30,9 @@ Inputs = Annotated[
 Output = Annotated[
     str,
     Option(
-        "Where to: .npy, .npz or .parquet; a folder/ or URL gets Parquet shards.", short="-o", panel=RESULTS
+        f"Where to: {alternatives(embedding_suffixes())}; a folder/ or URL gets Parquet shards.",
+        short="-o",
+        panel=RESULTS,
     ),
 ]
 Resume = Annotated[bool, Option("Go on with an interrupted run.", panel=RESULTS)]

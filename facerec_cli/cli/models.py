@@ -84,10 +84,10 @@ Refetch = Annotated[bool, Option("Fetch it again even if it is here.")]
 @command
 def list_(commercial: Commercial = False, json_output: Json = False) -> None:
     """List the models on this machine and those that can be pulled."""
-    from facerec_cli.packs.catalogue import catalogue
+    from facerec_cli.packs.catalog import catalog
     from facerec_cli.packs.folders import hidden_packs
 
-    entries = catalogue(commercial=commercial)
+    entries = catalog(commercial=commercial)
     if json_output:
         result_json({"models": [entry_document(entry) for entry in entries]})
         return
@@ -102,7 +102,7 @@ def list_(commercial: Commercial = False, json_output: Json = False) -> None:
 @command
 def show(model: Ref, *, json_output: Json = False, overrides: PackOverrides) -> None:
     """Show what a model is, where it comes from and under which terms it may be used."""
-    from facerec_cli.packs.catalogue import find_entry
+    from facerec_cli.packs.catalog import find_entry
     from facerec_cli.packs.licenses import accepted_on
     from facerec_cli.packs.resolve import open_pack, pack_hash
 
@@ -168,7 +168,7 @@ def pull(
     json_output: Json = False,
 ) -> None:
     """Download a model, check it and register it; an interrupted download goes on where it stopped."""
-    from facerec_cli.packs.catalogue import find_entry
+    from facerec_cli.packs.catalog import find_entry
     from facerec_cli.packs.licenses import accepted_on
     from facerec_cli.packs.pull import find_known, offline_wanted
     from facerec_cli.packs.pull import pull as pull_pack

@@ -67,7 +67,7 @@ def pack_document(pack: ModelPack, *, status: str, identity: str, agreed: str = 
 
 
 def entry_row(entry: Any) -> tuple[str, ...]:
-    """A line of the catalogue: name, where it is, license, what it is."""
+    """A line of the catalog: name, where it is, license, what it is."""
     pack = entry.pack
     license = pack.license.weights if pack else "unknown"
     what = entry.detail or (pack.description if pack else "pack in insightface's layout")
@@ -75,7 +75,7 @@ def entry_row(entry: Any) -> tuple[str, ...]:
 
 
 def entry_document(entry: Any) -> dict[str, Any]:
-    """A line of the catalogue, for ``--json``."""
+    """A line of the catalog, for ``--json``."""
     from facerec_cli.packs.manifest_toml import to_document
 
     return {

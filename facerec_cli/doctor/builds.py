@@ -71,18 +71,18 @@ def onnxruntime() -> Iterator[Finding]:
         else:
             yield Finding("onnxruntime", "broken", "not installed", "pip install onnxruntime")
         return
-    found = json.loads(done.stdout.splitlines()[-1])
-    build = f"the build that is imported is {found['package']} {found['version']}"
+    inventory = json.loads(done.stdout.splitlines()[-1])
+    build = f"the build that is imported is {inventory['package']} {inventory['version']}"
     if conflict:
         yield Finding("onnxruntime", "broken", f"{shown} are installed together; {build}", mend)
-    elif found["version"] != wheels.get(found["package"], found["version"]):
+    elif inventory["version"] != wheels.get(inventory["package"], inventory["version"]):
         yield Finding("onnxruntime", "broken", f"pip says {shown}, but {build}", mend)
     else:
-        cuda = f", for CUDA {found['cuda']}" if found["cuda"] else ""
-        named = shown or f"{found['package']} {found['version']}, not installed by pip"
+        cuda = f", for CUDA {inventory['cuda']}" if inventory["cuda"] else ""
+        named = shown or f"{inventory['package']} {inventory['version']}, not installed by pip"
         yield Finding("onnxruntime", "ok", named + cuda)
     for device, provider in PROVIDERS.items():
-        if provider in found["providers"]:
+        if provider in inventory["providers"]:
             yield _provider(device)
 
 
@@ -133,8 +133,8 @@ def probe(device: str) -> None:
             network = Network(path, device=device)
             image = np.arange(2 * 3 * 4 * 4, dtype=np.float32).reshape(2, 3, 4, 4)
             calls = network.run(2, lambda rows, _: image[rows])
-            found = np.concatenate([outputs[0] for _, outputs in calls])
-            if not np.allclose(found.reshape(2, 4, 4), image.sum(axis=1), rtol=1e-2):
+            sums = np.concatenate([outputs[0] for _, outputs in calls])
+            if not np.allclose(sums.reshape(2, 4, 4), image.sum(axis=1), rtol=1e-2):
                 raise ModelError(
                     f"{device} computes wrong numbers.",
                     hint="Use --device cpu, and install another version of ONNX Runtime.",
@@ -197,9 +197,9 @@ def _library(name: str) -> str:
     """Where pip's own packages or the system have a CUDA library."""
     packages = Path(sysconfig.get_path("purelib")) / "nvidia"
     for pattern in (f"*/lib/lib{name}.so*", f"*/*/lib/lib{name}.so*", f"*/bin/{name}64*.dll"):
-        found = sorted(packages.glob(pattern))
-        if found:
-            return str(found[0])
+        places = sorted(packages.glob(pattern))
+        if places:
+            return str(places[0])
     return ctypes.util.find_library(name) or ""
 
 

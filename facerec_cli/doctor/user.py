@@ -32,16 +32,16 @@ def models(*, run: bool = True) -> Iterator[Finding]:
     """
     from facerec_cli.packs.check import check
 
-    for found in check(run=run):
-        subject = f"model {found.name}"
-        if found.status == "broken":
-            message, _, mend = found.detail.partition("Get it again: ")
-            mend = mend or _MEND_MODEL.get(found.origin, "").format(found.name)
+    for pack in check(run=run):
+        subject = f"model {pack.name}"
+        if pack.status == "broken":
+            message, _, mend = pack.detail.partition("Get it again: ")
+            mend = mend or _MEND_MODEL.get(pack.origin, "").format(pack.name)
             yield Finding(subject, "broken", message.strip(), mend)
-        elif found.status == "differs":
-            yield Finding(subject, "note", found.detail)
+        elif pack.status == "differs":
+            yield Finding(subject, "note", pack.detail)
         else:
-            yield Finding(subject, "ok", f"{found.origin}, identity {found.pack_hash[:12]}")
+            yield Finding(subject, "ok", f"{pack.origin}, identity {pack.pack_hash[:12]}")
 
 
 def hidden_models() -> Iterator[Finding]:

@@ -64,7 +64,7 @@ def suffixed(name: str, form: str) -> str:
 
 def refuse_registered(names: Iterable[str], *, force: bool) -> None:
     """Raise UsageError where a name is taken."""
-    from facerec_cli.packs.catalogue import find
+    from facerec_cli.packs.catalog import find
 
     for name in names:
         entry = find(name)

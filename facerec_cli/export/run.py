@@ -23,7 +23,7 @@ from facerec_cli.export.plan import FULL, beside, refuse_registered, suffixed, t
 from facerec_cli.export.result import ExportedFile, ExportReport
 from facerec_cli.export.settings import ExportOptions, GraphOptions
 from facerec_cli.export.source import Source, open_source
-from facerec_cli.faces.encode import network_input
+from facerec_cli.faces.preprocess import network_input
 from facerec_cli.outputs import refuse_existing
 from facerec_cli.packs.manifest import EncoderSpec, License, ModelPack
 from facerec_cli.progress import Stages, silent_stages

@@ -6,11 +6,9 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from facerec_cli.faces.detectors.candidates import Candidates
-
-Image = NDArray[np.uint8]
+from facerec_cli.images.samples import Image
 
 OVERLAP = 0.25  # of a tile with the next one: a face up to this size is whole in one of them
 _ROOM = 1.25  # a photo of up to this many tiles' sides is searched in one piece

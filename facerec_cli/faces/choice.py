@@ -31,11 +31,11 @@ def choose(boxes: Sequence[ArrayLike], size: tuple[float, float], rule: str = "m
         The number of the chosen box; of equals the first.
     """
     assert rule in FACE_RULES, rule
-    found = np.asarray(boxes, np.float64).reshape(-1, 4)
-    area = np.clip(found[:, 2:] - found[:, :2], 0, None).prod(axis=1)
+    corners = np.asarray(boxes, np.float64).reshape(-1, 4)
+    area = np.clip(corners[:, 2:] - corners[:, :2], 0, None).prod(axis=1)
     if rule == "largest":
         return int(area.argmax())
-    distance = np.hypot(*((found[:, :2] + found[:, 2:] - np.asarray(size, np.float64)).T / 2))
+    distance = np.hypot(*((corners[:, :2] + corners[:, 2:] - np.asarray(size, np.float64)).T / 2))
     if rule == "main":
         distance[area < MAIN_SHARE * area.max()] = np.inf
     return int(distance.argmin())

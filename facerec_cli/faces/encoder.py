@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec_cli.errors import ModelError
-from facerec_cli.faces.encode import network_input
+from facerec_cli.faces.preprocess import network_input
 from facerec_cli.faces.runtime.session import Network
 from facerec_cli.packs.manifest import EncoderSpec
 from facerec_cli.packs.onnx_encoder import check_encoder, whole_shift
@@ -80,16 +80,16 @@ class OnnxEncoder:
             out[span] = self._rows(embeddings, len(out[span]))
         return out
 
-    def _rows(self, found: NDArray[np.float32], count: int) -> NDArray[np.float32]:
+    def _rows(self, output: NDArray[np.float32], count: int) -> NDArray[np.float32]:
         """What the network gave, as (count, D): axes of length one are dropped, nothing is moved."""
-        wide = [size for size in found.shape[1:] if size != 1]
-        if found.shape[:1] == (count,) and wide == [self.spec.embedding_size]:
-            return found.reshape(count, -1)
-        if count == 1 and found.shape == (self.spec.embedding_size,):
-            return found[None]
+        wide = [size for size in output.shape[1:] if size != 1]
+        if output.shape[:1] == (count,) and wide == [self.spec.embedding_size]:
+            return output.reshape(count, -1)
+        if count == 1 and output.shape == (self.spec.embedding_size,):
+            return output[None]
         what = "one crop" if count == 1 else f"{count} crops"
         raise ModelError(
-            f"{self.path} gives {found.shape} for {what}, not ({count}, {self.spec.embedding_size}); its "
+            f"{self.path} gives {output.shape} for {what}, not ({count}, {self.spec.embedding_size}); its "
             "manifest does not fit it, or the crops of a batch are not its first axis.",
             hint="Export it again with an output of (N, size of the embedding) and a dynamic batch.",
         )

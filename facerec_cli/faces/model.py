@@ -16,11 +16,10 @@ from facerec_cli.faces.encoder import OnnxEncoder
 from facerec_cli.faces.face import Face
 from facerec_cli.faces.proof import prove_encoder
 from facerec_cli.faces.views import View
+from facerec_cli.images.samples import Image
 from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.packs.resolve import detector_of, open_pack, pack_hash
 from facerec_cli.registry import DEFAULT_PACK
-
-Image = NDArray[np.uint8]
 
 log = logging.getLogger("facerec")
 

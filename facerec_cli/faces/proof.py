@@ -45,12 +45,12 @@ def prove(pack: ModelPack, *, encoder: Path | None = None, detector: Path | None
     Raises:
         ModelError: What is wrong, and what would help.
     """
-    own = encoder or pack.encoder_path
+    file = encoder or pack.encoder_path
     try:
         template(pack.encoder.template, pack.encoder.input_size)
     except ModelError as fault:
-        raise ModelError(f"{own}: {fault.message}", hint=fault.hint) from fault
-    prove_encoder(OnnxEncoder(pack.encoder, own, device="cpu", threads=None))
+        raise ModelError(f"{file}: {fault.message}", hint=fault.hint) from fault
+    prove_encoder(OnnxEncoder(pack.encoder, file, device="cpu", threads=None))
     path = detector or pack.detector_path
     if pack.detector is not None and path is not None:
         inspect_onnx(path, weights=True)
@@ -79,8 +79,8 @@ def prove_encoder(encoder: OnnxEncoder) -> None:
         for count in _BATCHES:
             if network.input_shape[0] is None:
                 network.rows = count
-            found = encoder.encode(crops[:count], count)
-            if (distance := _distance(found, alone[:count])) > bound:
+            embeddings = encoder.encode(crops[:count], count)
+            if (distance := _distance(embeddings, alone[:count])) > bound:
                 raise ModelError(
                     f"{path} gives a crop another embedding among {count} crops than alone (they differ by "
                     f"{distance:.0%} of its length), so that results would depend on the batch.",
@@ -125,9 +125,9 @@ def _classes(encoder: OnnxEncoder, what: str) -> ModelError:
     )
 
 
-def _distance(found: NDArray[np.float32], right: NDArray[np.float32]) -> float:
+def _distance(left: NDArray[np.float32], right: NDArray[np.float32]) -> float:
     """The largest distance of two rows, relative to their length; infinite where a number is not finite."""
-    a, b = found.astype(np.float64), right.astype(np.float64)
+    a, b = left.astype(np.float64), right.astype(np.float64)
     with np.errstate(all="ignore"):
         apart = np.linalg.norm(a - b, axis=1) / np.maximum(np.linalg.norm(b, axis=1), 1e-30)
     return float(apart.max()) if np.isfinite(apart).all() else float("inf")

@@ -29,10 +29,10 @@ GAIN = 0.02
 
 _COARSE_SIDE = 320  # of the search for large faces: one as high as the photo has 320 pixels
 _LARGE = 400  # pixels of a face on the input, above which a smaller scale is tried
-_BLIND = 640  # longer side of an input on which a face as high as the photo may be missed altogether
-_PLAIN = 200  # pixels of a face on the input that a smaller scale shows well too: at least 62 there
+_MISSES_LARGE = 640  # longer side of an input on which a face as high as the photo may be missed altogether
+_EASY = 200  # pixels of a face on the input that a smaller scale shows well too: at least 62 there
 _SMALL = 32  # pixels of a face on the input, below which there may be others too small to be found
-_SAME = 0.5  # of the smaller box inside the other: both are of one face
+_SAME_FACE = 0.5  # of the smaller box inside the other: both are of one face
 _CLOSE_UP_SIDE = 160  # longer side of a photo that is searched with a margin
 
 
@@ -84,24 +84,24 @@ class Search:
         """
         scales = [self._first_scale(view) for view in views]
         first = [self._fit(view, scale) for view, scale in zip(views, scales, strict=True)]
-        found = self.look(first, self.min_score)
+        faces_of = self.look(first, self.min_score)
         del first
         if not second_look:
-            return found
-        coarse = {row: self._coarse(views[row], scales[row], found[row]) for row in range(len(views))}
+            return faces_of
+        coarse = {row: self._coarse(views[row], scales[row], faces_of[row]) for row in range(len(views))}
         for row, faces in self._again(coarse):
-            plain = _PLAIN / (views[row].reduction * scales[row])
-            found[row] = merge(_confirmed(found[row], faces, low=plain), faces)
+            plain = _EASY / (views[row].reduction * scales[row])
+            faces_of[row] = merge(_confirmed(faces_of[row], faces, low=plain), faces)
         for row, view in enumerate(views if finer else ()):
-            found[row] = self._finer(view, scales[row], found[row])
+            faces_of[row] = self._finer(view, scales[row], faces_of[row])
         empty = {
             row: [self.sizes.close_up(view.image, _CLOSE_UP_SIDE)]
             for row, view in enumerate(views)
-            if not found[row]
+            if not faces_of[row]
         }
         for row, faces in self._again(empty):
-            found[row] = faces
-        return found
+            faces_of[row] = faces
+        return faces_of
 
     def _first_scale(self, view: View) -> float:
         """From the full photo to the first input."""
@@ -120,22 +120,22 @@ class Search:
         rows = [row for row, shown in canvases.items() if shown]
         return list(zip(rows, self.look([canvases[row] for row in rows], self.min_score), strict=True))
 
-    def _coarse(self, view: View, scale: float, found: Sequence[Face]) -> list[Canvas]:
+    def _coarse(self, view: View, scale: float, faces: Sequence[Face]) -> list[Canvas]:
         """The canvases of a search for large faces; none where there can be none, or a sure one was found."""
         height, width = view.image.shape[:2]
         effective = min(max(width, height), 2 * min(width, height)) * view.reduction * scale
         if effective <= 1.4 * _COARSE_SIDE:
             return []
-        sizes = [face.size * view.reduction * scale for face in found]
-        certain = bool(found) and max(sizes) <= _LARGE and min(face.score for face in found) >= SURE
-        if effective <= _BLIND and certain:
+        sizes = [face.size * view.reduction * scale for face in faces]
+        certain = bool(faces) and max(sizes) <= _LARGE and min(face.score for face in faces) >= SURE
+        if effective <= _MISSES_LARGE and certain:
             return []
         return self._fit(view, scale * _COARSE_SIDE / effective)
 
-    def _finer(self, view: View, scale: float, found: list[Face]) -> list[Face]:
+    def _finer(self, view: View, scale: float, faces: list[Face]) -> list[Face]:
         """Search at twice the scale while faces turn up that are small there; once where there are none."""
-        newest: Sequence[Face] = found
-        once = not found
+        newest: Sequence[Face] = faces
+        once = not faces
         while scale < 1 and (once or any(face.size * view.reduction * scale < _SMALL for face in newest)):
             once = False
             weak = _SMALL / (view.reduction * scale)
@@ -146,10 +146,10 @@ class Search:
                     newest = [closer.moved(face, view) for face in seen]
             except ImageError:  # what is seen of it at a reduction is all that there is
                 break
-            if found:
-                newest = _confirmed(newest, found, low=_PLAIN / (view.reduction * scale))
-            found = merge(_confirmed(found, newest, high=weak), newest, weak=weak)
-        return found
+            if faces:
+                newest = _confirmed(newest, faces, low=_EASY / (view.reduction * scale))
+            faces = merge(_confirmed(faces, newest, high=weak), newest, weak=weak)
+        return faces
 
 
 def merge(faces: Sequence[Face], others: Sequence[Face], *, weak: float = 0) -> list[Face]:
@@ -168,21 +168,21 @@ def merge(faces: Sequence[Face], others: Sequence[Face], *, weak: float = 0) -> 
     stays = np.ones(len(faces), bool)
     added = []
     for other in others:
-        rivals = _overlaps(other.box, boxes) > _SAME
+        rivals = _overlaps(other.box, boxes) > _SAME_FACE
         if (other.score > asked[rivals]).all():
             stays &= ~rivals
             added.append(other)
-    kept = [face for face, stay in zip(faces, stays, strict=True) if stay]
-    return sorted(kept + added, key=lambda face: -face.score)
+    staying = [face for face, stay in zip(faces, stays, strict=True) if stay]
+    return sorted(staying + added, key=lambda face: -face.score)
 
 
 def _confirmed(
-    found: Sequence[Face], others: Sequence[Face], *, low: float = 0, high: float = np.inf
+    faces: Sequence[Face], others: Sequence[Face], *, low: float = 0, high: float = np.inf
 ) -> list[Face]:
     """The faces of a look without those that are none: unsure, and not seen by another that must see them.
 
     Args:
-        found: Of the one look.
+        faces: Of the one look.
         others: Of the other.
         low: From which size on the other must see a face.
         high: Up to which.
@@ -190,8 +190,10 @@ def _confirmed(
     boxes = _boxes(others)
     return [
         face
-        for face in found
-        if face.score >= SURE or not low <= face.size < high or (_overlaps(face.box, boxes) > _SAME).any()
+        for face in faces
+        if face.score >= SURE
+        or not low <= face.size < high
+        or (_overlaps(face.box, boxes) > _SAME_FACE).any()
     ]
 
 

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from facerec_cli.faces.face import Face
 from facerec_cli.images import REDUCTIONS, Photo, shrink
-from facerec_cli.images.memory import room
+from facerec_cli.images.limits import room
+from facerec_cli.images.samples import Image
 
-Image = NDArray[np.uint8]
 Points = NDArray[np.float32]
 
 _TURNS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}

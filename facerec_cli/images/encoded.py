@@ -47,20 +47,20 @@ def read_encoded(path: str | os.PathLike[str]) -> bytes:
     if is_url(name):
         return _fetch(name)
     try:
-        found = os.stat(name)  # noqa: PTH116 - many small files are read, and pathlib takes its time
-        if not stat.S_ISREG(found.st_mode):
-            raise ImageError("unreadable", _kind(name, found.st_mode), name=name)
-        if found.st_size == 0:  # those of /proc say so too, and some of them never end
+        status = os.stat(name)  # noqa: PTH116 - many small files are read, and pathlib takes its time
+        if not stat.S_ISREG(status.st_mode):
+            raise ImageError("unreadable", _kind(name, status.st_mode), name=name)
+        if status.st_size == 0:  # those of /proc say so too, and some of them never end
             raise ImageError("empty", "the file is empty", name=name)
         with open(name, "rb") as file:  # noqa: PTH123
-            if found.st_size > _LARGE:
+            if status.st_size > _LARGE:
                 head = file.read(HEAD)
                 if not photo_format(head):
                     raise ImageError("unreadable", no_photo(head, name), name=name)
-                if found.st_size > MAX_BYTES:
-                    raise _too_large(name, f"a file of {found.st_size:,} bytes, ")
+                if status.st_size > MAX_BYTES:
+                    raise _too_large(name, f"a file of {status.st_size:,} bytes, ")
                 file.seek(0)
-            return file.read(found.st_size)
+            return file.read(status.st_size)
     except ValueError as error:  # a NUL byte in the name
         raise ImageError("missing", "not a possible file name", name=name) from error
     except OSError as error:

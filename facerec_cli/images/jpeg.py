@@ -84,10 +84,10 @@ def read_frame(data: bytes) -> Frame:
         at += 2
         if role:
             if role == _NO_MARKER:
-                found = _MARKER.search(data, at - 2, at - 2 + _MAX_RUBBISH)  # libjpeg skips what is before it
-                if found is None:
+                mark = _MARKER.search(data, at - 2, at - 2 + _MAX_RUBBISH)  # libjpeg skips what is before it
+                if mark is None:
                     raise IndexError
-                at = found.end()
+                at = mark.end()
                 role = _ROLES[data[at - 1]]
             if role == _NO_LENGTH:
                 continue
@@ -187,18 +187,18 @@ def _last_scan(data: bytes, frame: Frame) -> tuple[int, int, bool]:
                     left[number].update(dict.fromkeys(steps, bits if frame.progressive else 0))
         data_from = at
         while True:
-            found = _AFTER_SCAN.search(data, at)
-            if found is None or found[1][0] == _SOS or found[1][0] not in _BETWEEN_SCANS:
+            marker = _AFTER_SCAN.search(data, at)
+            if marker is None or marker[1][0] == _SOS or marker[1][0] not in _BETWEEN_SCANS:
                 break
-            at = found.end()
+            at = marker.end()
             at += struct.unpack_from(">H", data, at)[0] if at + 2 <= len(data) else 2
-        if found is not None and found[1][0] == _SOS:
-            at = found.end()
+        if marker is not None and marker[1][0] == _SOS:
+            at = marker.end()
             continue
         whole = all(len(bits) == 64 and not any(bits.values()) for bits in left.values())
-        end = len(data) if found is None else found.start()
-        if found is not None and found[1][0] == _EOI:
-            end = found.end() - 2
+        end = len(data) if marker is None else marker.start()
+        if marker is not None and marker[1][0] == _EOI:
+            end = marker.end() - 2
         restarts = re.findall(rb"\xff([\xd0-\xd7])", data[data_from:end])
         return end, (restarts[-1][0] - 0xCF) % 8 if restarts else 0, whole
 

@@ -41,7 +41,7 @@ def read_photo_list(data: bytes, what: str, folders: Sequence[str], suffixes: Co
     if not is_nul_separated(data):
         lines = [line for line in lines if not is_comment(line.strip()) or look.is_there(line)]
         lines = _as_paths(lines, what, look)
-    return [_meant(line, look) for line in _without_drives(lines, look)]
+    return [_path_of(line, look) for line in _without_drives(lines, look)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,17 +111,17 @@ def _are_numbers(columns: Sequence[Sequence[str]], path: int) -> bool:
 def _cells(lines: list[str], what: str, separator: str, column: int, look: _Look) -> list[str]:
     """One column of a table; a line that has no such column stays as it is."""
     rows = [fields for _, fields in fields_of(enumerate(lines, 1), separator, what)]
-    found = [
+    cells = [
         fields[column] if column < len(fields) else line for line, fields in zip(lines, rows, strict=True)
     ]
     if (
-        not look.is_there(found[0])
-        and not look.is_photo_name(found[0])
+        not look.is_there(cells[0])
+        and not look.is_photo_name(cells[0])
         and (len(rows) > 1 or is_heading(rows[0]))
     ):
-        found = found[1:]
+        cells = cells[1:]
     log.warning("%s is read as a table: its photos are those in column %d", what, column + 1)
-    return found
+    return cells
 
 
 def _cut(line: str, separator: str) -> list[str]:
@@ -141,13 +141,13 @@ def _bare(line: str) -> str:
     return line.strip().strip("\"'")
 
 
-def _meant(line: str, look: _Look) -> str:
+def _path_of(line: str, look: _Look) -> str:
     """The path that a line means; as it stands in the first folder where there is no such thing."""
     bare = line.strip()
     if is_url(bare):
         return bare
-    found = look.disk.find(line, look.folders)
-    if found is not None:
-        return found
+    place = look.disk.find(line, look.folders)
+    if place is not None:
+        return place
     quoted = len(bare) > 2 and bare[0] == bare[-1] and bare[0] in "\"'"
     return os.path.join(look.folders[0], line if glob.has_magic(line) else bare[1:-1] if quoted else bare)

@@ -22,11 +22,13 @@ from facerec_cli.errors import FacerecError, InputError, MissingExtraError, Reso
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _NATIVE = ("s3", "gs", "gcs")  # of pyarrow's own, with paths like bucket/key
 _ATTEMPTS, _PAUSE = 3, 0.5
-_REACH = (
+_TIMEOUT = (
     60.0  # seconds for a place to answer for the first time; the libraries' own limits go up to 15 minutes
 )
 _RETRY = 20  # seconds that Google's library tries one request again
-_AGAIN = 60.0  # seconds until a place that could not be reached is asked again: the next photo is as far away
+_RETRY_AFTER = (
+    60.0  # seconds until a place that could not be reached is asked again: the next photo is as far away
+)
 _DENIED = re.compile(r"ACCESS_DENIED|NO_SUCH_BUCKET|[Nn]ot found|[Ff]orbidden|[Uu]nauthorized|40[134]")
 
 
@@ -136,7 +138,7 @@ def list_url(url: str) -> list[str] | None:
         return None
     files, path = locate(url)
     try:
-        found = files.get_file_info(fs.FileSelector(path.rstrip("/") or path, recursive=True))
+        entries = files.get_file_info(fs.FileSelector(path.rstrip("/") or path, recursive=True))
     except Exception as error:  # each library behind fsspec has faults of its own
         raise _fault(f"{url} cannot be listed", error) from error
     start, _, query = url.partition("?")
@@ -144,7 +146,7 @@ def list_url(url: str) -> list[str] | None:
     base = start.rstrip("/")
     return sorted(
         f"{base}/{entry.path[len(top) :].lstrip('/')}" + (f"?{query}" if query else "")
-        for entry in found
+        for entry in entries
         if entry.type == fs.FileType.File
     )
 
@@ -178,11 +180,11 @@ def _soon(url: str, ask: Callable[[], Any]) -> Any:
 
     thread = threading.Thread(target=run, name="facerec-reach", daemon=True)
     thread.start()
-    thread.join(_REACH)
+    thread.join(_TIMEOUT)
     if faults:
         raise faults[0]
     if not answer:
-        raise ResourceError(f"{url} cannot be reached: no answer within {_REACH:g} seconds.", hint=_HINT)
+        raise ResourceError(f"{url} cannot be reached: no answer within {_TIMEOUT:g} seconds.", hint=_HINT)
     return answer[0]
 
 
@@ -193,8 +195,8 @@ def _fault(what: str, error: BaseException) -> FacerecError:
     """A refusal is told apart from a place that is not there: only the latter may be there tomorrow."""
     refused = isinstance(error, FileNotFoundError | PermissionError) or _DENIED.search(str(error))
     kind = InputError if refused else ResourceError
-    told = str(error) or type(error).__name__
-    return kind(f"{what}: {told.rstrip('.')}.", hint="" if refused else _HINT)
+    reason = str(error) or type(error).__name__
+    return kind(f"{what}: {reason.rstrip('.')}.", hint="" if refused else _HINT)
 
 
 _unreached: dict[str, tuple[float, FacerecError]] = {}
@@ -203,14 +205,14 @@ _unreached: dict[str, tuple[float, FacerecError]] = {}
 def _opened(root: str) -> Any:
     """The file system of a bucket; one that could not be opened is not tried again at once."""
     since, fault = _unreached.get(root, (0.0, None))
-    if fault is not None and time.monotonic() - since < _AGAIN:
+    if fault is not None and time.monotonic() - since < _RETRY_AFTER:
         raise fault
     try:
         return _soon(root, lambda: _native(root))
     except Exception as error:
-        told = error if isinstance(error, FacerecError) else _fault(f"{root} cannot be reached", error)
-        _unreached[root] = time.monotonic(), told
-        raise told from error
+        refusal = error if isinstance(error, FacerecError) else _fault(f"{root} cannot be reached", error)
+        _unreached[root] = time.monotonic(), refusal
+        raise refusal from error
 
 
 def _patience(scheme: str) -> dict[str, Any]:
@@ -221,7 +223,7 @@ def _patience(scheme: str) -> dict[str, Any]:
         import aiohttp
     except ImportError:  # fsspec will say what is missing
         return {}
-    timeout = aiohttp.ClientTimeout(total=None, sock_connect=_REACH / 4, sock_read=_REACH / 2)
+    timeout = aiohttp.ClientTimeout(total=None, sock_connect=_TIMEOUT / 4, sock_read=_TIMEOUT / 2)
     return {"client_kwargs": {"timeout": timeout}}
 
 

@@ -68,7 +68,7 @@ def suffix_of(name: str) -> str:
 def unread_told(suffixes: Mapping[str, int]) -> str:
     """``3 files in formats that are not read (.mov 2, .dng 1)``, from how many there are of each suffix."""
     each = ", ".join(
-        f"{suffix} {count:,}" for suffix, count in sorted(suffixes.items(), key=lambda one: -one[1])
+        f"{suffix} {count:,}" for suffix, count in sorted(suffixes.items(), key=lambda item: -item[1])
     )
     files = counted(sum(suffixes.values()), "file in a format", "files in formats")
     return f"{files} that {'is' if sum(suffixes.values()) == 1 else 'are'} not read ({each})"
@@ -76,8 +76,8 @@ def unread_told(suffixes: Mapping[str, int]) -> str:
 
 def suffix_for(data: bytes) -> str:
     """The suffix that a photo's first bytes ask for; ``.jpg`` for anything unknown."""
-    found = photo_format(data[:HEAD])
-    return ".avif" if found == "heif" and b"avi" in data[:64] else _OF_FORMAT.get(found, ".jpg")
+    name = photo_format(data[:HEAD])
+    return ".avif" if name == "heif" and b"avi" in data[:64] else _OF_FORMAT.get(name, ".jpg")
 
 
 def is_photo_name(name: str) -> bool:

@@ -16,15 +16,15 @@ MAX_ENTRIES = 1000
 MAX_BYTES = 2 << 30  # of one file; the largest known network has 261 MB
 
 
-def extract(archive: Path, wanted: Collection[str], folder: Path, *, max_bytes: int = MAX_BYTES) -> None:
-    """Write the files called ``wanted`` from ``archive`` into ``folder``, wherever they are inside.
+def extract(archive: Path, files: Collection[str], folder: Path, *, max_bytes: int = MAX_BYTES) -> None:
+    """Write the files called ``files`` from ``archive`` into ``folder``, wherever they are inside.
 
     Nothing else is written, so that an archive's own paths never matter; one that holds links or paths out
     of its folder is refused all the same.
 
     Args:
         archive: A zip file.
-        wanted: Plain file names; each must be in the archive once.
+        files: Plain file names; each must be in the archive once.
         folder: An existing folder.
         max_bytes: Refuse a file that unpacks to more.
 
@@ -45,7 +45,7 @@ def extract(archive: Path, wanted: Collection[str], folder: Path, *, max_bytes: 
                     archive, f"{entry.filename!r} is in it twice, or in capitals and small letters"
                 )
             names.add(folded)
-        for name in wanted:
+        for name in files:
             _extract_one(archive, opened, name, folder / name, max_bytes)
 
 
@@ -65,15 +65,15 @@ def _check(archive: Path, entry: zipfile.ZipInfo) -> None:
 
 
 def _extract_one(archive: Path, opened: zipfile.ZipFile, name: str, target: Path, max_bytes: int) -> None:
-    found = [e for e in opened.infolist() if PurePosixPath(e.filename).name == name and not e.is_dir()]
-    if len(found) != 1:
+    entries = [e for e in opened.infolist() if PurePosixPath(e.filename).name == name and not e.is_dir()]
+    if len(entries) != 1:
         raise ModelError(
-            f"{archive.name} has {name} {len(found)} times, not once.",
+            f"{archive.name} has {name} {len(entries)} times, not once.",
             hint="It is not the pack that its name says, or it was packed differently.",
         )
-    if found[0].file_size > max_bytes:
-        raise _refused(archive, f"{name} unpacks to {found[0].file_size:,} bytes")
-    with opened.open(found[0]) as source, target.open("wb") as sink:
+    if entries[0].file_size > max_bytes:
+        raise _refused(archive, f"{name} unpacks to {entries[0].file_size:,} bytes")
+    with opened.open(entries[0]) as source, target.open("wb") as sink:
         # zipfile stops at the size that the directory states, and checks the CRC there
         shutil.copyfileobj(source, sink, 1 << 20)
 

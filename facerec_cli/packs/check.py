@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Literal
 
 from facerec_cli.errors import FacerecError, InputError
-from facerec_cli.packs import insightface
-from facerec_cli.packs.catalogue import Installed, installed
+from facerec_cli.packs import insightface_folder
+from facerec_cli.packs.catalog import InstalledPack, installed
 from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.packs.onnx_file import inspect_onnx
 from facerec_cli.packs.resolve import open_installed, pack_hash
@@ -21,7 +21,7 @@ class CheckedPack:
 
     Attributes:
         name: The pack.
-        origin: Where it is from, as in :class:`Installed`.
+        origin: Where it is from, as in :class:`InstalledPack`.
         status: "ok"; "differs" where the files work but are not those that are known under this name, which
             only happens in insightface's folder; "broken".
         detail: What is wrong and what to do; empty for "ok".
@@ -63,7 +63,7 @@ def prove_files(pack: ModelPack, files: Mapping[str, Path]) -> None:
     prove(pack, encoder=files[pack.encoder.file], detector=detector)
 
 
-def _check(entry: Installed, *, run: bool) -> CheckedPack:
+def _check(entry: InstalledPack, *, run: bool) -> CheckedPack:
     try:
         pack = open_installed(entry)
         identity = pack_hash(pack)
@@ -75,7 +75,7 @@ def _check(entry: Installed, *, run: bool) -> CheckedPack:
         return CheckedPack(entry.name, entry.origin, "broken", str(fault))
     except OSError as fault:
         return CheckedPack(entry.name, entry.origin, "broken", f"{fault.filename}: {fault.strerror}")
-    other = insightface.unpublished_files(pack) if entry.origin == "insightface" else []
+    other = insightface_folder.unpublished_files(pack) if entry.origin == "insightface" else []
     if other:
         detail = f"{', '.join(other)}: not what insightface publishes under this name"
         return CheckedPack(entry.name, entry.origin, "differs", detail, identity)

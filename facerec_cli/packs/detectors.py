@@ -81,12 +81,12 @@ def with_detector(made: tuple[ModelPack, Files], path: Path) -> tuple[ModelPack,
     if not path.is_file():
         raise ModelError(f"There is no detector at {path}.", hint="Give the path of its .onnx file.")
     spec = detector_spec(inspect_onnx(path))
-    kept = {
+    others = {
         name: place
         for name, place in files.items()
         if not name.startswith(f"{EVALUATIONS}/") and (pack.detector is None or name != pack.detector.file)
     }
-    if spec.file.casefold() in {name.casefold() for name in kept}:
+    if spec.file.casefold() in {name.casefold() for name in others}:
         spec = dataclasses.replace(spec, file=f"detector-{spec.file}")
     if pack.detector is not None and pack.detector.sha256 == spec.sha256:
         return pack, files
@@ -103,4 +103,4 @@ def with_detector(made: tuple[ModelPack, Files], path: Path) -> tuple[ModelPack,
         threshold=None,
         urls=(),
     )
-    return joined, {**kept, spec.file: path}
+    return joined, {**others, spec.file: path}

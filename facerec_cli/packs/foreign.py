@@ -71,14 +71,14 @@ def not_onnx(path: Path) -> ModelError:
     """The refusal of a file that is no ONNX file, with what it seems to be."""
     try:
         with path.open("rb") as stream:
-            found = recognize(stream.read(HEAD))
+            content = recognize(stream.read(HEAD))
     except OSError:
-        found = None
-    told, again = f"{path} is not an ONNX file, or it is cut short", "Get or export the file again."
-    if found is None or found.name == ONNX:
-        return ModelError(f"{told}.", hint=again)
-    name, hint = _MODELS.get(found.name, (found.name, found.hint or again))
-    return ModelError(f"{told}: it is {name}.", hint=hint)
+        content = None
+    message, again = f"{path} is not an ONNX file, or it is cut short", "Get or export the file again."
+    if content is None or content.name == ONNX:
+        return ModelError(f"{message}.", hint=again)
+    name, hint = _MODELS.get(content.name, (content.name, content.hint or again))
+    return ModelError(f"{message}: it is {name}.", hint=hint)
 
 
 _MODELS = {

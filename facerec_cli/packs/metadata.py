@@ -121,13 +121,13 @@ def seal(source: Path, pack: ModelPack, target: Path | None = None, *, schema: i
     from onnx import ModelProto, StringStringEntryProto
 
     target = target or source
-    kept = bytearray()
+    content = bytearray()
     for number, raw, payload in _fields(source):
         if number != _METADATA_PROPS or not _entry(payload, source)[0].startswith(_PREFIX):
-            kept += raw
+            content += raw
     entries = pack_to_metadata(pack, digest=graph_digest(source), schema=schema)
     props = [StringStringEntryProto(key=key, value=value) for key, value in entries.items()]
-    write_file(target, bytes(kept) + ModelProto(metadata_props=props).SerializeToString())
+    write_file(target, bytes(content) + ModelProto(metadata_props=props).SerializeToString())
     return read_pack(target)
 
 

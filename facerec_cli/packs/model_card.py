@@ -89,15 +89,15 @@ def _terms(pack: ModelPack) -> str:
 
 
 def _evaluations(pack: ModelPack) -> str:
-    found = read_evaluations(pack)
-    if not found:
+    evaluations = read_evaluations(pack)
+    if not evaluations:
         threshold = _threshold(pack)
         return (
             f"## Measured error rates\n\nAccuracy: {NOT_MEASURED}. TAR at FAR: {NOT_MEASURED}.\n\n"
             f"Measure it on pairs of your own: `facerec verify PAIRS --model {pack.name} --json`, and "
             f"save what it prints as `{EVALUATIONS}/NAME.json` in the pack's folder.{threshold}"
         )
-    sections = [f"### {name}\n\n{_evaluation(document)}" for name, document in found]
+    sections = [f"### {name}\n\n{_evaluation(document)}" for name, document in evaluations]
     return "\n\n".join(["## Measured error rates", *sections]) + _threshold(pack)
 
 

@@ -11,10 +11,10 @@ from facerec_cli.errors import ModelError
 from facerec_cli.packs.manifest import MAX_SIZE, MIN_SIZE, EncoderSpec
 from facerec_cli.packs.onnx_file import FLOATS, WHOLE, OnnxFile, Port, Shape
 
-Layout = Literal["nchw", "nhwc"]
+ChannelLayout = Literal["nchw", "nhwc"]
 
 
-def layout_of(shape: Shape) -> Layout:
+def layout_of(shape: Shape) -> ChannelLayout:
     """Channels first, unless only the last dimension can be the three colors."""
     return "nhwc" if len(shape) == 4 and shape[3] == 3 and shape[1] != 3 else "nchw"
 
@@ -56,26 +56,26 @@ def whole_shift(spec: EncoderSpec, dtype: Any, *, strict: bool = False) -> tuple
     Raises:
         ModelError: ``spec`` asks for more than whole numbers of this type can hold.
     """
-    wanted = np.dtype(dtype)
+    number = np.dtype(dtype)
     raw = spec.mean == (0.0, 0.0, 0.0) and spec.std == (1.0, 1.0, 1.0)
-    if raw and wanted != np.int8:
+    if raw and number != np.int8:
         return (0, 0, 0)
     if (
         not strict
         and spec.layout == "nhwc"
-        and wanted == np.uint8
+        and number == np.uint8
         and spec.mean == spec.std == (127.5, 127.5, 127.5)
     ):
         return (0, 0, 0)
-    limits = np.iinfo(wanted)
+    limits = np.iinfo(number)
     fits = all(
         mean == int(mean) and std == 1 and limits.min <= -mean and 255 - mean <= limits.max
         for mean, std in zip(spec.mean, spec.std, strict=True)
     )
     if not fits:
-        usual = "--mean 128 --std 1" if wanted == np.int8 else "--mean 0 --std 1"
+        usual = "--mean 128 --std 1" if number == np.int8 else "--mean 0 --std 1"
         raise ModelError(
-            f"{spec.file} takes whole numbers ({wanted.name}), so pixels cannot be scaled before it by "
+            f"{spec.file} takes whole numbers ({number.name}), so pixels cannot be scaled before it by "
             f"mean {spec.mean[0]:g} and std {spec.std[0]:g}.",
             hint=f"Such a network scales its input itself; add it with: facerec models add FILE {usual}",
         )
@@ -118,8 +118,8 @@ def check_encoder(
             f"{path} takes crops of {width or '?'} x {height or '?'}, not {input_size[0]} x {input_size[1]}.",
             hint="Correct --size, or input_size in pack.toml.",
         )
-    chosen = choose_output(file, output, embedding_size)
-    size = chosen.vector_size
+    embedding = choose_output(file, output, embedding_size)
+    size = embedding.vector_size
     if size is not None and size != 0 and not MIN_SIZE <= size <= MAX_SIZE:
         raise ModelError(
             f"{path} gives {size:,} numbers a face; an embedding has {MIN_SIZE} to {MAX_SIZE:,}.",
@@ -130,7 +130,7 @@ def check_encoder(
             f"{path} gives {size} numbers a face, not {embedding_size}.",
             hint="Correct --embedding-size, or embedding_size in pack.toml.",
         )
-    return chosen
+    return embedding
 
 
 def choose_output(file: OnnxFile, name: str | None, size: int | None = None) -> Port:
@@ -142,24 +142,24 @@ def choose_output(file: OnnxFile, name: str | None, size: int | None = None) -> 
     path, ports = file.path, file.output_ports
     listed = ", ".join(map(str, ports))
     if name:
-        chosen = next((port for port in ports if port.name == name), None)
-        if chosen is None:
+        named = next((port for port in ports if port.name == name), None)
+        if named is None:
             raise ModelError(f"{path} has no output {name!r}.", hint=f"It has {listed}.")
-        if not embeddings([chosen]):
+        if not embeddings([named]):
             raise ModelError(
-                f"{path}: its output {chosen} is not one vector of floats a face.",
+                f"{path}: its output {named} is not one vector of floats a face.",
                 hint=f"Its outputs are {listed}.",
             )
-        return chosen
-    found = embeddings(ports, size)
-    if not found:
+        return named
+    possible = embeddings(ports, size)
+    if not possible:
         raise not_a_face_network(file)
-    if len(found) > 1:
+    if len(possible) > 1:
         raise ModelError(
-            f"{path} has {len(found)} outputs that can be the embedding: {', '.join(map(str, found))}.",
-            hint=f"Say which when it is added: facerec models add {path} --output-name {found[0].name}",
+            f"{path} has {len(possible)} outputs that can be the embedding: {', '.join(map(str, possible))}.",
+            hint=f"Say which when it is added: facerec models add {path} --output-name {possible[0].name}",
         )
-    return found[0]
+    return possible[0]
 
 
 def not_a_face_network(file: OnnxFile) -> ModelError:

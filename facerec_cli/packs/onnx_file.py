@@ -222,11 +222,11 @@ def _graphs(graph: Any, depth: int = 0) -> Iterator[Any]:
 
 def _tensors(graph: Any) -> Iterator[Any]:
     """Every tensor in the file: weights, sparse ones, and constants of nodes, inner graphs too."""
-    for one in _graphs(graph):
-        yield from one.initializer
-        for sparse in one.sparse_initializer:
+    for inner in _graphs(graph):
+        yield from inner.initializer
+        for sparse in inner.sparse_initializer:
             yield from (sparse.values, sparse.indices)
-        for node in one.node:
+        for node in inner.node:
             for attribute in node.attribute:
                 if attribute.HasField("t"):
                     yield attribute.t

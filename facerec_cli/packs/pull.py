@@ -13,7 +13,7 @@ from facerec_cli.files import sha256_of, writing
 from facerec_cli.home import HOME_HINT, home
 from facerec_cli.packs import licenses
 from facerec_cli.packs.archive import extract
-from facerec_cli.packs.catalogue import find
+from facerec_cli.packs.catalog import find
 from facerec_cli.packs.check import prove_files
 from facerec_cli.packs.download import Patience, download
 from facerec_cli.packs.known import known_packs
@@ -80,32 +80,32 @@ def pull(
     if licenses.needs_acceptance(known):
         raise licenses.refusal(known)
     mirror = _mirror(mirror or os.environ.get("FACEREC_MIRROR", ""))
-    wanted = [known.encoder.file, *([known.detector.file] if known.detector else [])]
+    names = [known.encoder.file, *([known.detector.file] if known.detector else [])]
     place = home() / "downloads" / name
     busy = ModelError(f"Another facerec is pulling {name}.", hint="Wait for it to end.")
     with writing(place.parent, hint=HOME_HINT), workshop(place, busy=busy, hint=HOME_HINT) as folder:
         if mirror and not _is_address(mirror):
-            _from_folder(Path(mirror).expanduser(), known, wanted, folder)
+            _from_folder(Path(mirror).expanduser(), known, names, folder)
         else:
-            _from_network(known, mirror, offline or offline_wanted(), wanted, folder, progress, patience)
+            _from_network(known, mirror, offline or offline_wanted(), names, folder, progress, patience)
         _check_published(known, folder)
-        files = {file: folder / file for file in wanted}
+        files = {file: folder / file for file in names}
         prove_files(known, files)
         return install(known, files, force=force)
 
 
-def _from_folder(mirror: Path, known: ModelPack, wanted: list[str], folder: Path) -> None:
+def _from_folder(mirror: Path, known: ModelPack, names: list[str], folder: Path) -> None:
     """Take the files from a mirror folder: the archive, or a folder of the pack's name."""
     archive, loose = mirror / _archive_name(known), mirror / known.name
     if archive.is_file():
-        extract(archive, wanted, folder)
-    elif all((loose / file).is_file() for file in wanted):
-        for file in wanted:
+        extract(archive, names, folder)
+    elif all((loose / file).is_file() for file in names):
+        for file in names:
             shutil.copyfile(loose / file, folder / file)
     else:
         raise ModelError(
             f"The mirror folder {mirror} has neither {archive.name} nor {known.name}/ with "
-            f"{' and '.join(wanted)}.",
+            f"{' and '.join(names)}.",
             hint="Put one of them there, or name another folder.",
         )
 
@@ -114,7 +114,7 @@ def _from_network(
     known: ModelPack,
     mirror: str,
     offline: bool,
-    wanted: list[str],
+    names: list[str],
     folder: Path,
     progress: Progress,
     patience: Patience | None,
@@ -129,7 +129,7 @@ def _from_network(
     archive = home() / "downloads" / _archive_name(known)
     download(address, archive, max_bytes=MAX_ARCHIVE_BYTES, progress=progress, patience=patience)
     try:
-        extract(archive, wanted, folder)
+        extract(archive, names, folder)
     finally:
         archive.unlink()  # used or of no use; a broken one must not be found again
 
@@ -138,10 +138,10 @@ def _check_published(known: ModelPack, folder: Path) -> None:
     specs: list[EncoderSpec | DetectorSpec] = [known.encoder]
     specs += [known.detector] if known.detector else []
     for spec in specs:
-        found = sha256_of(folder / spec.file)
-        if spec.sha256 and found != spec.sha256:
+        actual = sha256_of(folder / spec.file)
+        if spec.sha256 and actual != spec.sha256:
             raise ModelError(
-                f"{spec.file} in {_archive_name(known)} is not the published file: its sha256 is {found}, "
+                f"{spec.file} in {_archive_name(known)} is not the published file: its sha256 is {actual}, "
                 f"not {spec.sha256}.",
                 hint="Nothing of it was kept. Get the pack from another place: --mirror URL_OR_FOLDER",
             )

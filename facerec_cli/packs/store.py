@@ -16,7 +16,7 @@ from pathlib import Path
 from facerec_cli.errors import FacerecError, ModelError, UsageError
 from facerec_cli.files import sha256_of, writing
 from facerec_cli.home import HOME_HINT
-from facerec_cli.packs.catalogue import find
+from facerec_cli.packs.catalog import find
 from facerec_cli.packs.check import prove_files
 from facerec_cli.packs.detectors import is_detector_file, with_detector
 from facerec_cli.packs.folders import user_packs

@@ -13,7 +13,7 @@ from facerec_cli.errors import InputError
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]|\\\\[^\\]")  # C:\, C:/, \\server
 _SAMPLE = 40
 
-# Plain strings and os.path, as in images.find: names are kept as written, and lists have millions.
+# Plain strings and os.path, as in images.inputs: names are kept as written, and lists have millions.
 
 
 def absolute(path: str | os.PathLike[str]) -> str:
@@ -61,7 +61,7 @@ def shared_depth(paths: Sequence[str], is_there: Callable[[str], bool]) -> int:
     """
     tails = [list(without_drive(path)) for path in paths[:: max(1, len(paths) // _SAMPLE)]]
     hits = [
-        sum(depth < len(own) and is_there(own[depth]) for own in tails)
+        sum(depth < len(tail) and is_there(tail[depth]) for tail in tails)
         for depth in range(min(map(len, tails), default=0))
     ]
     best = max(hits, default=0)

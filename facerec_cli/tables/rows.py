@@ -22,10 +22,10 @@ LABEL_WORDS = frozenset([
 ])
 # fmt: on
 """What people write above the columns; see :func:`word`."""
-_VAGUE = ("name", "id")  # the person's or the row's: the label only where no column says it better
+_AMBIGUOUS = ("name", "id")  # the person's or the row's: the label only where no column says it better
 
 _COMMENT = re.compile(r"#(\s|$)")
-_LOOKED_AT = 200  # lines by which a separator is known
+_SAMPLE = 200  # lines by which a separator is known
 
 
 def is_comment(line: str) -> bool:
@@ -100,7 +100,7 @@ def read_rows(lines: Iterable[str], where: str) -> list[Row]:
         InputError: As :func:`fields_of`.
     """
     full = list(full_lines(lines))
-    separator = separator_of([line for _, line in full[:_LOOKED_AT]])
+    separator = separator_of([line for _, line in full[:_SAMPLE]])
     return list(fields_of(full, separator, where))
 
 
@@ -117,7 +117,7 @@ def column(heading: Sequence[str], words: frozenset[str]) -> int | None:
 def label_column(heading: Sequence[str], besides: int | None = None) -> int | None:
     """The column of a heading that says who is on the photo: ``label`` in ``id,path,label``."""
     named = [
-        (_VAGUE.index(cell) + 1 if cell in _VAGUE else 0, at)
+        (_AMBIGUOUS.index(cell) + 1 if cell in _AMBIGUOUS else 0, at)
         for at, cell in enumerate(map(word, heading))
         if at != besides and cell in LABEL_WORDS
     ]

@@ -14,7 +14,7 @@ from facerec_cli.embed.result import EmbeddedFace, PhotoResult
 from facerec_cli.errors import InputError
 from facerec_cli.faces.choice import choose
 from facerec_cli.metrics.thresholds import resolve
-from facerec_cli.packs.catalogue import find
+from facerec_cli.packs.catalog import find
 from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.threshold import Threshold
 from facerec_cli.verify.settings import VerifySettings, open_for

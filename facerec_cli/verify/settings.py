@@ -12,7 +12,7 @@ from facerec_cli.faces.settings import MACHINE, PHOTOS, BatchSize, Device, Flip,
 from facerec_cli.option import Option
 from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.progress import Progress, silent
-from facerec_cli.registry import DEFAULT_PACK, FACE_RULES
+from facerec_cli.registry import DEFAULT_PACK, FACE_RULES, embedding_suffixes
 from facerec_cli.runtime import usable_cores
 from facerec_cli.settings import check
 from facerec_cli.threshold import DEFAULT_FARS
@@ -67,7 +67,10 @@ class VerifySettings:
     flip: Flip = False
     embeddings: Annotated[
         Path | None,
-        Option("Vectors of `facerec embed` (.npy, .npz, .parquet) instead of photos.", panel=PAIRS),
+        Option(
+            f"Vectors of `facerec embed` ({', '.join(embedding_suffixes())}, folder/) instead of photos.",
+            panel=PAIRS,
+        ),
     ] = None
     fars: Annotated[
         tuple[float, ...], Option("False accept rates that are measured.", flag="", gt=0, lt=1)

@@ -68,7 +68,7 @@ def test_a_fault_while_looking_is_no_traceback(monkeypatch: pytest.MonkeyPatch) 
     def broken() -> None:
         raise RuntimeError("no registry")
 
-    monkeypatch.setattr("facerec_cli.packs.catalogue.catalogue", broken)
+    monkeypatch.setattr("facerec_cli.packs.catalog.catalog", broken)
     assert completion.models("") == []
 
 

@@ -20,7 +20,7 @@ from facerec_cli.export.files import sealed
 from facerec_cli.export.insightface import to_insightface
 from facerec_cli.export.measure import FARS, threshold
 from facerec_cli.export.parity import compare, open_session
-from facerec_cli.faces.encode import network_input
+from facerec_cli.faces.preprocess import network_input
 from facerec_cli.pairs.pairlist import PairList
 from facerec_cli.verify.pair_crops import PairCrops, evaluate_crops
 

@@ -18,7 +18,7 @@ from facerec_cli.errors import ModelError
 from facerec_cli.faces.detectors.candidates import Candidates
 from facerec_cli.faces.detectors.decoder import Decoder
 from facerec_cli.faces.detectors.detector import Detector
-from facerec_cli.faces.encode import planes
+from facerec_cli.faces.preprocess import planes
 from facerec_cli.packs.detectors import detector_kind, detector_spec
 from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.packs.manifest_toml import from_document, to_document

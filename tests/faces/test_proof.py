@@ -19,7 +19,7 @@ from facerec_cli.doctor.user import models
 from facerec_cli.errors import ModelError
 from facerec_cli.faces import open_model
 from facerec_cli.faces.proof import made_picture
-from facerec_cli.packs.catalogue import installed
+from facerec_cli.packs.catalog import installed
 from facerec_cli.packs.check import check
 from facerec_cli.packs.overrides import PackOverrides
 from facerec_cli.packs.resolve import open_pack

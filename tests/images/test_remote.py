@@ -192,6 +192,6 @@ def test_a_photo_of_a_store_that_does_not_answer_is_a_row_and_the_store_is_not_a
 
 
 def test_a_place_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remote, "_REACH", 0.01)
+    monkeypatch.setattr(remote, "_TIMEOUT", 0.01)
     with pytest.raises(ResourceError, match=r"s3://b cannot be reached: no answer within 0\.01 seconds"):
         remote._soon("s3://b", threading.Event().wait)

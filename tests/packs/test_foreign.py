@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from facerec_cli.cli import build_app
 from facerec_cli.errors import FacerecError, ModelError
 from facerec_cli.packs.archive import extract
-from facerec_cli.packs.catalogue import installed
+from facerec_cli.packs.catalog import installed
 from facerec_cli.packs.manifest_toml import write_manifest
 from facerec_cli.packs.model_card import model_card
 from facerec_cli.packs.overrides import PackOverrides

@@ -12,7 +12,7 @@ import pytest
 
 from facerec_cli.errors import ModelError, UsageError
 from facerec_cli.home import home
-from facerec_cli.packs.catalogue import installed
+from facerec_cli.packs.catalog import installed
 from facerec_cli.packs.manifest_toml import write_manifest
 from facerec_cli.packs.overrides import PackOverrides
 from facerec_cli.packs.resolve import open_pack, pack_hash

@@ -14,7 +14,7 @@ import pytest
 
 from facerec_cli.errors import InputError, ModelError, OutputError
 from facerec_cli.packs import store
-from facerec_cli.packs.catalogue import catalogue, installed
+from facerec_cli.packs.catalog import catalog, installed
 from facerec_cli.packs.check import check
 from facerec_cli.packs.folders import user_packs
 from facerec_cli.packs.manifest_toml import read_manifest
@@ -217,9 +217,9 @@ def test_the_catalogue_filters_by_licence_and_shows_broken_packs(tiny, tmp_path)
     register(tiny.pack(tmp_path / "b", "research", commercial=False, seed=1).folder)
     broken = register(tiny.pack(tmp_path / "c", "broken", seed=2).folder)
     (broken.folder / "pack.toml").write_text("schema = 1\n")
-    status = {entry.name: entry.status for entry in catalogue()}
+    status = {entry.name: entry.status for entry in catalog()}
     assert status["broken"] == "broken" and status["buffalo_l"] == "to pull"
-    assert {entry.name for entry in catalogue(commercial=True)} == {"sface", "free"}
+    assert {entry.name for entry in catalog(commercial=True)} == {"sface", "free"}
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root writes everywhere")

@@ -23,7 +23,7 @@ from facerec_cli.data.loading.decode import BrokenPhotoError
 from facerec_cli.data.targets import named
 from facerec_cli.errors import FacerecError, InputError
 from facerec_cli.files import writing
-from facerec_cli.images.find import LONGEST_PATH
+from facerec_cli.images.inputs import LONGEST_PATH
 from facerec_cli.images.suffixes import IMAGE_SUFFIXES, suffix_for
 from facerec_cli.progress import Progress, silent
 from facerec_cli.sniff import HEAD, refuse_pointer

@@ -17,7 +17,7 @@ from facerec_cli.data.dataset import FaceDataset
 from facerec_cli.data.targets import named
 from facerec_cli.data.tools.alignment_record import Outcome, Record
 from facerec_cli.errors import InputError, UsageError
-from facerec_cli.faces.find import Found, cut_faces, find_faces, one_face
+from facerec_cli.faces.find import FoundFaces, cut_faces, find_faces, one_face
 from facerec_cli.faces.settings import DEFAULT_MAX_SIDE
 from facerec_cli.faces.views import View, open_view
 from facerec_cli.files import lock, make_folder, write_file, writing
@@ -170,7 +170,7 @@ def _open(source: FaceDataset, index: int, max_side: int) -> View | str:
 
 def _cut(
     photo: str,
-    found: Found,
+    found: FoundFaces,
     rule: str,
     model: FaceModel,
     crop: str,

@@ -63,12 +63,12 @@ def non_maximum_suppression(proposed: Candidates, *, iou: float, offset: float =
     order = np.argsort(-proposed.scores, kind="stable")
     low, high = proposed.boxes[:, :2], proposed.boxes[:, 2:]
     area = np.prod(high - low + offset, axis=1)
-    kept: list[np.int64] = []
+    staying: list[np.int64] = []
     while order.size:
         top, order = order[0], order[1:]
-        kept.append(top)
+        staying.append(top)
         shared = np.minimum(high[top], high[order]) - np.maximum(low[top], low[order]) + offset
         intersection = np.prod(np.maximum(shared, 0), axis=1)
         union = area[top] + area[order] - intersection
         order = order[intersection <= iou * union]
-    return np.array(kept, np.int64)
+    return np.array(staying, np.int64)

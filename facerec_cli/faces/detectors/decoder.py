@@ -14,11 +14,9 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from facerec_cli.faces.detectors.candidates import Candidates
+from facerec_cli.faces.detectors.candidates import Candidates, Floats
 from facerec_cli.packs.manifest import Color
 from facerec_cli.packs.onnx_file import OnnxFile
-
-Floats = NDArray[np.float32]
 
 
 class Decoder(ABC):

@@ -13,15 +13,14 @@ from facerec_cli.errors import InputError, ModelError
 from facerec_cli.faces.canvas import Canvas
 from facerec_cli.faces.detectors.candidates import Candidates, concatenate, non_maximum_suppression
 from facerec_cli.faces.detectors.decoder import Decoder
-from facerec_cli.faces.encode import planes
 from facerec_cli.faces.face import Face
+from facerec_cli.faces.preprocess import planes
 from facerec_cli.faces.runtime.session import Empty, Network
 from facerec_cli.faces.search import Search
 from facerec_cli.faces.settings import DEFAULT_MAX_SIDE
 from facerec_cli.faces.views import View, view_of
+from facerec_cli.images.samples import Image
 from facerec_cli.packs.manifest import DetectorSpec
-
-Image = NDArray[np.uint8]
 
 
 class Detector:
@@ -78,8 +77,8 @@ class Detector:
             stride=self.decoder.stride,
             fixed=self.input_size,
         )
-        found = search.run(views, second_look=second_look, finer=finer)
-        return [[face for face in faces if face.size >= min_size] for faces in found]
+        detected = search.run(views, second_look=second_look, finer=finer)
+        return [[face for face in faces if face.size >= min_size] for faces in detected]
 
     def _look(self, photos: Sequence[Sequence[Canvas]], min_score: float) -> list[list[Face]]:
         """Run the network over the canvases of all photos, those of one shape together."""

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from facerec_cli.errors import ModelError
-from facerec_cli.faces.detectors.candidates import Candidates, concatenate
-from facerec_cli.faces.detectors.decoder import Decoder, Floats, on_grid
+from facerec_cli.faces.detectors.candidates import Candidates, Floats, concatenate
+from facerec_cli.faces.detectors.decoder import Decoder, on_grid
 from facerec_cli.packs.onnx_file import OnnxFile
 
 # Number of outputs -> (strides, anchors a cell, landmarks).
@@ -57,7 +57,7 @@ class Scrfd(Decoder):
         strides, _, landmarks = _FORMS[len(file.outputs)]
         widths = [size for size in ((1, 4, 10) if landmarks else (1, 4)) for _ in strides]
         last = [shape[-1] if shape else None for shape in file.outputs]
-        return all(found in (None, width) for found, width in zip(last, widths, strict=True))
+        return all(dimension in (None, width) for dimension, width in zip(last, widths, strict=True))
 
     def decode(self, outputs: Sequence[Floats], *, height: int, width: int, min_score: float) -> Candidates:
         """See :meth:`Decoder.decode`."""

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from facerec_cli.errors import ModelError
-from facerec_cli.faces.detectors.candidates import Candidates, concatenate
-from facerec_cli.faces.detectors.decoder import Decoder, Floats, on_grid
+from facerec_cli.faces.detectors.candidates import Candidates, Floats, concatenate
+from facerec_cli.faces.detectors.decoder import Decoder, on_grid
 from facerec_cli.packs.onnx_file import OnnxFile
 
 _STRIDES = (8, 16, 32)

@@ -111,14 +111,14 @@ def explained(
         shape: Of the input, where the network was run.
         device: Where it ran.
     """
-    if found_short := resource_error(fault):
-        return found_short
+    if shortage := resource_error(fault):
+        return shortage
     text = f"{type(fault).__name__}: {fault}"
     log.info("ONNX Runtime on %s: %s", path, text)
     for case in _CASES:
-        found = re.search(case.pattern, text, re.DOTALL)
-        if found:
-            groups = {key: value or "" for key, value in found.groupdict().items()}
+        match = re.search(case.pattern, text, re.DOTALL)
+        if match:
+            groups = {key: value or "" for key, value in match.groupdict().items()}
             groups |= {"path": str(path), "shape": str(shape)}
             groups.setdefault("op", "")
             return ModelError(f"{path} {case.message.format(**groups)}.", hint=case.hint.format(**groups))
@@ -136,10 +136,10 @@ def explained(
 
 
 def _fixed_inside(path: Path, shape: tuple[int, ...], node: str) -> ModelError:
-    one = ",".join(map(str, (1, *shape[1:])))
+    single = ",".join(map(str, (1, *shape[1:])))
     return ModelError(
         f"{path} fails on {shape[0]} crops at once, in a {node} node.",
-        hint=_BATCH.format(node=node, input=_input_name(path), shape=one, path=path),
+        hint=_BATCH.format(node=node, input=_input_name(path), shape=single, path=path),
     )
 
 

@@ -45,9 +45,9 @@ def split_head(model: ModelProto) -> tuple[ModelProto, ModelProto] | None:
     if not tail or tail[-1].input[0] not in makers:
         return None
     cut = tail[-1].input[0]
-    own = {name for node in tail for name in node.output}
-    others = [name for node in tail for name in node.input if name not in own and name != cut]
-    head_names = own | _before(others, makers)
+    tail_names = {name for node in tail for name in node.output}
+    others = [name for node in tail for name in node.input if name not in tail_names and name != cut]
+    head_names = tail_names | _before(others, makers)
     weights = {entry.name: entry for entry in graph.initializer}
     fed = {port.name for port in graph.input} - set(weights)
     read = {name for name in head_names if name in makers for name in makers[name].input} | set(others)
@@ -75,14 +75,14 @@ def _tail(output: str, makers: Makers) -> list[NodeProto]:
 
 def _before(names: Iterable[str], makers: Makers) -> set[str]:
     """All values that are made on the way to ``names``, themselves included."""
-    found: set[str] = set()
+    values: set[str] = set()
     waiting = [name for name in names if name in makers]
     while waiting:
         name = waiting.pop()
-        if name not in found:
-            found.add(name)
+        if name not in values:
+            values.add(name)
             waiting += [source for source in makers[name].input if source in makers]
-    return found
+    return values
 
 
 def _part(model: ModelProto, made: set[str], *, source: str = "", output: str = "") -> ModelProto:

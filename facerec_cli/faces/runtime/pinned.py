@@ -60,9 +60,9 @@ class Binding:
             The outputs, in memory of their own.
         """
         if batch.ctypes.data != self._buffer.ctypes.data or not batch.flags.c_contiguous:
-            own = self.empty(batch.shape, batch.dtype)
-            np.copyto(own, batch)
-            batch = own
+            copy = self.empty(batch.shape, batch.dtype)
+            np.copyto(copy, batch)
+            batch = copy
         self._binding.bind_cpu_input(self._input, batch)
         for name in self._outputs:  # anew for each run: an output that is bound already keeps its last shape
             self._binding.bind_output(name)

@@ -42,10 +42,10 @@ def open_sessions(path: Path, device: str, threads: int) -> tuple[list[Any], str
         raise UsageError(f"There is no device {device!r}.", hint=guess_or_list(device, DEVICES))
     runtime = import_onnxruntime()
     available = runtime.get_available_providers()
-    wanted = [name for name in _AUTO if PROVIDERS[name] in available] if device == "auto" else [device]
-    if device == "auto" and wanted == ["cpu"] and (advice := wheel_conflict()):
+    devices = [name for name in _AUTO if PROVIDERS[name] in available] if device == "auto" else [device]
+    if device == "auto" and devices == ["cpu"] and (advice := wheel_conflict()):
         log.warning("Running on the CPU: %s", advice)
-    for name in wanted:
+    for name in devices:
         if PROVIDERS[name] not in available:
             raise ModelError(f"This ONNX Runtime has no {name} support.", hint=_advice(name))
         sessions = _sessions(runtime, path, name, threads)
@@ -102,10 +102,10 @@ def _sessions(runtime: Any, path: Path, device: str, threads: int) -> list[Any]:
     if device in ("cuda", "tensorrt") and hasattr(runtime, "preload_dlls"):
         runtime.preload_dlls()  # CUDA and cuDNN from pip's own packages
     contents = _contents(path, device)
-    wanted = [device]
+    devices = [device]
     if device == "tensorrt" and PROVIDERS["cuda"] in runtime.get_available_providers():
-        wanted.append("cuda")  # for what TensorRT does not cover
-    providers = [(PROVIDERS[name], provider_options(name, path)) for name in wanted]
+        devices.append("cuda")  # for what TensorRT does not cover
+    providers = [(PROVIDERS[name], provider_options(name, path)) for name in devices]
     try:
         with contextlib.redirect_stdout(io.StringIO()):  # its Python part prints there what it then raises
             return [runtime.InferenceSession(content, options, providers=providers) for content in contents]
@@ -151,5 +151,5 @@ def _blocked_layout() -> bool:
 def faults(runtime: Any) -> tuple[type[Exception], ...]:
     """What onnxruntime raises for a file or an input that it cannot use."""
     state = runtime.capi.onnxruntime_pybind11_state
-    own = [kind for kind in vars(state).values() if isinstance(kind, type) and issubclass(kind, Exception)]
-    return (*own, RuntimeError, ValueError, TypeError, IndexError, OverflowError, MemoryError)
+    raised = [kind for kind in vars(state).values() if isinstance(kind, type) and issubclass(kind, Exception)]
+    return (*raised, RuntimeError, ValueError, TypeError, IndexError, OverflowError, MemoryError)

@@ -123,15 +123,15 @@ def _constants(graph: GraphProto) -> dict[str, NDArray[np.float32]]:
     """Values of initializers and Constant nodes that PRelu nodes use as slopes."""
     from onnx import numpy_helper
 
-    wanted = {node.input[1] for node in graph.node if node.op_type == "PRelu"}
+    slopes = {node.input[1] for node in graph.node if node.op_type == "PRelu"}
     # An initializer that is also an input may be replaced by the caller, but no face network means that.
-    found = {entry.name: numpy_helper.to_array(entry) for entry in graph.initializer if entry.name in wanted}
+    values = {entry.name: numpy_helper.to_array(entry) for entry in graph.initializer if entry.name in slopes}
     for node in graph.node:
-        if node.op_type == "Constant" and node.output[0] in wanted:
+        if node.op_type == "Constant" and node.output[0] in slopes:
             value = next((a for a in node.attribute if a.name == "value"), None)
             if value is not None:
-                found[node.output[0]] = numpy_helper.to_array(value.t)
-    return found
+                values[node.output[0]] = numpy_helper.to_array(value.t)
+    return values
 
 
 class _Followers:
@@ -161,10 +161,10 @@ class _Followers:
 
 def _drop_unused(graph: GraphProto, names: set[str]) -> None:
     """Remove those initializers of ``names`` that nothing refers to any more."""
-    kept_names = {name for node in graph.node for name in node.input}
-    kept_names |= {entry.name for entry in (*graph.input, *graph.output)}
+    used = {name for node in graph.node for name in node.input}
+    used |= {entry.name for entry in (*graph.input, *graph.output)}
     if any(attribute.HasField("g") for node in graph.node for attribute in node.attribute):
         return  # a subgraph may read them
-    kept = [entry for entry in graph.initializer if entry.name not in names - kept_names]
+    remaining = [entry for entry in graph.initializer if entry.name not in names - used]
     del graph.initializer[:]
-    graph.initializer.extend(kept)
+    graph.initializer.extend(remaining)

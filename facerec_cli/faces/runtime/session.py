@@ -150,15 +150,15 @@ class Network:
 
         if self._pool is None:
             return [call(span) for span in spans]
-        found = list(self._pool.map(call, spans))
+        calls = list(self._pool.map(call, spans))
         if self._head is None:
-            return found
+            return calls
 
         def finish(part: slice) -> tuple[slice, list[NDArray[np.float32]]]:
-            features = np.concatenate([out for _, (out,) in found[part]])
-            return slice(found[part][0][0].start, found[part][-1][0].stop), self._call(features, self._finish)
+            features = np.concatenate([out for _, (out,) in calls[part]])
+            return slice(calls[part][0][0].start, calls[part][-1][0].stop), self._call(features, self._finish)
 
-        return list(self._pool.map(finish, _spans(len(found), max(1, batch_size // rows))))
+        return list(self._pool.map(finish, _spans(len(calls), max(1, batch_size // rows))))
 
     def _binding(self) -> Binding:
         """The binding of this thread."""

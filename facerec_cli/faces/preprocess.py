@@ -59,15 +59,15 @@ def network_input(
         (N, 3, H, W) or, for layout "nhwc", (N, H, W, 3) of ``dtype``.
     """
     last = spec.layout == "nhwc"
-    wanted = np.dtype(dtype or (np.uint8 if last else np.float32))
-    if wanted == np.float32 and not last:
+    number = np.dtype(dtype or (np.uint8 if last else np.float32))
+    if number == np.float32 and not last:
         return planes(crops, color=spec.color, mean=spec.mean, std=spec.std, empty=empty)
     ordered: NDArray[Any] = crops[..., ::-1] if spec.color == "rgb" else crops
     if not last:
         ordered = ordered.transpose(0, 3, 1, 2)
-    out: NDArray[Any] = empty(ordered.shape, wanted)
-    if wanted.kind in "iu":
-        shift = np.array(whole_shift(spec, wanted), np.int64)
+    out: NDArray[Any] = empty(ordered.shape, number)
+    if number.kind in "iu":
+        shift = np.array(whole_shift(spec, number), np.int64)
         shifted: NDArray[Any] = ordered if last else ordered.transpose(0, 2, 3, 1)
         shifted = shifted if not shift.any() else shifted - shift
         np.copyto(out, shifted if last else shifted.transpose(0, 3, 1, 2), casting="unsafe")

@@ -72,16 +72,16 @@ def find_images(
         inputs = [inputs]
     search = _Search({absolute(path) for path in exclude}, stdin)
     seen: set[str] = set()
-    found: list[str] = []
+    photos: list[str] = []
     for given in inputs:
         for path, is_line in search.expand(os.fspath(given)):
             key = _key(path)
             if is_line or key not in seen:
                 seen.add(key)
-                found.append(path)
+                photos.append(path)
     if search.unread:
         log.warning("Passed over: %s. Convert those that show faces to JPEG.", unread_told(search.unread))
-    return found
+    return photos
 
 
 def refuse_missing(inputs: Iterable[str]) -> None:
@@ -103,9 +103,9 @@ def refuse_missing(inputs: Iterable[str]) -> None:
         faults.append(fault)
     if faults:
         more = len(faults) - _FAULTS_SHOWN
-        told = "; ".join(faults[:_FAULTS_SHOWN]) + (f"; and {more:,} more" if more > 0 else "")
+        reasons = "; ".join(faults[:_FAULTS_SHOWN]) + (f"; and {more:,} more" if more > 0 else "")
         raise InputError(
-            f"No photo was found. {told}.",
+            f"No photo was found. {reasons}.",
             hint="Correct the name. Photos, folders with photos, lists of them and patterns can be named.",
         )
 
@@ -116,8 +116,8 @@ def _why_missing(given: str) -> str:
     if given == "-" or is_url(path):
         return ""
     if _is_pattern(given) and not is_url(given):
-        found = next(glob.iglob(given, recursive=True), None)
-        return f"the pattern {given} matches nothing" if found is None else ""
+        match = next(glob.iglob(given, recursive=True), None)
+        return f"the pattern {given} matches nothing" if match is None else ""
     try:
         os.stat(path)
     except OSError as error:
