@@ -93,14 +93,7 @@ FACE_RULES = (
     "center",
     "largest",
 )  # which face of several counts (faces.choice); the first is the default
-PROVIDERS: Mapping[str, str] = {  # device -> ONNX Runtime's name of what runs there
-    "cpu": "CPUExecutionProvider",
-    "cuda": "CUDAExecutionProvider",
-    "tensorrt": "TensorrtExecutionProvider",
-    "coreml": "CoreMLExecutionProvider",
-    "openvino": "OpenVINOExecutionProvider",
-}
-DEVICES = ("auto", *PROVIDERS)
+DEVICES = ("auto", "cpu", "cuda", "tensorrt", "coreml", "openvino")  # faces.runtime.providers has each
 TEMPLATES = ("arcface",)  # five-point alignment templates of faces.align
 PROJECTS = ("arcface_torch", "tface", "adaface", "cvlface")  # whose checkpoints backbones.layouts reads
 

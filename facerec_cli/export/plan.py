@@ -36,8 +36,6 @@ def target(options: ExportOptions) -> tuple[str, Path]:
         raise UsageError(f"{output} does not end in .onnx.", hint=f"Write -o {output}.onnx")
     if options.far is not None and options.pairs is None:
         raise UsageError("--threshold is measured on pairs.", hint="Give a list of pairs with --pairs.")
-    if options.far is not None and not 0 < options.far < 1:
-        raise UsageError(f"--threshold {options.far:g} is not a false accept rate between 0 and 1.")
     if options.insightface is not None and options.graph.uint8:
         raise UsageError(
             "insightface feeds float32 channels first, so --uint8 does not fit --insightface.",

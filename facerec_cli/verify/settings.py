@@ -15,7 +15,7 @@ from facerec_cli.progress import Progress, silent
 from facerec_cli.registry import DEFAULT_PACK, FACE_RULES, embedding_suffixes
 from facerec_cli.runtime import usable_cores
 from facerec_cli.settings import check
-from facerec_cli.threshold import DEFAULT_FARS
+from facerec_cli.threshold import DEFAULT_FARS, false_accept_rate
 
 if TYPE_CHECKING:
     from facerec_cli.faces import FaceModel
@@ -73,15 +73,15 @@ class VerifySettings:
         ),
     ] = None
     fars: Annotated[
-        tuple[float, ...], Option("False accept rates that are measured.", flag="", gt=0, lt=1)
+        tuple[float, ...],
+        Option("False accept rates that are measured.", flag="", rule=false_accept_rate),
     ] = DEFAULT_FARS
     far: Annotated[
         float | None,
         Option(
             "False accept rate for --save-threshold and --by (default: the smallest measurable).",
             panel=RESULTS,
-            gt=0,
-            lt=1,
+            rule=false_accept_rate,
         ),
     ] = None
     groups: Annotated[

@@ -10,7 +10,8 @@ import pytest
 
 from facerec_cli.cli import completion
 from facerec_cli.faces import align
-from facerec_cli.registry import BACKBONES, DATASET_WRITERS, DATASETS, LOSSES, PROJECTS, TEMPLATES
+from facerec_cli.faces.runtime.providers import PROVIDERS
+from facerec_cli.registry import BACKBONES, DATASET_WRITERS, DATASETS, DEVICES, LOSSES, PROJECTS, TEMPLATES
 
 PROGRAM = """
 import sys
@@ -79,5 +80,6 @@ def test_names_that_are_listed_apart_are_those_of_the_code() -> None:
     assert set(PROJECTS) == set(LAYOUTS)
     assert set(DATASET_WRITERS) < set(DATASETS)
     assert set(TEMPLATES) == set(align.TEMPLATES)
+    assert ("auto", *PROVIDERS) == DEVICES
     assert offered("facerec train --loss ") == list(LOSSES)
     assert offered("facerec train --backbone ") == list(BACKBONES)

@@ -14,12 +14,19 @@ from facerec_cli.faces.runtime.explain import explained
 from facerec_cli.files import sha256_of
 from facerec_cli.home import home
 from facerec_cli.packs.foreign import not_onnx, reading
-from facerec_cli.registry import DEVICES, PROVIDERS
+from facerec_cli.registry import DEVICES
 from facerec_cli.runtime import import_onnxruntime, install_command, wheel_conflict
 from facerec_cli.suggest import guess_or_list
 
 log = logging.getLogger("facerec")
 
+PROVIDERS = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+    "coreml": "CoreMLExecutionProvider",
+    "openvino": "OpenVINOExecutionProvider",
+}
 _AUTO = ("cuda", "cpu")  # the others build engines or round differently: only when asked for
 _MAX_REWRITTEN = 1 << 30  # bytes; a protobuf message ends at 2 GiB
 
