@@ -107,7 +107,7 @@ def test_without_ray_the_extra_is_named(
         (["--engine", "spark"], "--engine cannot be 'spark'"),
         (["--engine", "ray", "--crops", "crops"], "--crops is for --engine local"),
         (["--engine", "ray", "--actor-gpus", "1.5"], "neither a fraction nor a whole number"),
-        (["--engine", "ray", "--actor-gpus", "inf"], "neither a fraction nor a whole number"),
+        (["--engine", "ray", "--actor-gpus", "inf"], "--actor-gpus inf does not fit"),
     ],
 )
 def test_flags_that_do_not_fit_are_refused(album: Album, flags: list[str], message: str) -> None:
