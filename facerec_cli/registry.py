@@ -73,10 +73,17 @@ PAIR_FORMATS: Mapping[str, str] = {
 DATASETS: Mapping[str, str] = {
     "folder": "facerec_cli.data.formats.folder:FolderDataset",
     "list": "facerec_cli.data.formats.list:ListDataset",
-    "rec": "facerec_cli.data.formats.rec:RecDataset",
+    "rec": "facerec_cli.data.formats.rec.dataset:RecDataset",
     "stream": "facerec_cli.data.formats.stream:TarStream",
     "synthetic": "facerec_cli.data.formats.synthetic:SyntheticDataset",
     "tar": "facerec_cli.data.formats.tar:TarDataset",
+}
+
+DATASET_WRITERS: Mapping[str, str] = {
+    "folder": "facerec_cli.data.formats.folder:write_folder",
+    "rec": "facerec_cli.data.formats.rec.write:write_rec",
+    "list": "facerec_cli.data.formats.list:write_list",
+    "tar": "facerec_cli.data.formats.tar:write_tar",
 }
 
 # Names alone: what is behind them is in one module, which needs torch or opens much.
@@ -89,7 +96,6 @@ FACE_RULES = (
 DEVICES = ("auto", "cpu", "cuda", "tensorrt", "coreml", "openvino")  # faces.runtime.providers has each
 TEMPLATES = ("arcface",)  # five-point alignment templates of faces.align
 PROJECTS = ("arcface_torch", "tface", "adaface", "cvlface")  # whose checkpoints backbones.layouts reads
-WRITABLE = ("folder", "rec", "list", "tar")  # what datasets.convert writes
 
 
 def embedding_suffixes() -> tuple[str, ...]:

@@ -53,6 +53,7 @@ __all__ = [
     "fitted",
     "keys",
     "options",
+    "parsed",
     "to_tables",
 ]
 
@@ -131,8 +132,8 @@ def convert(
 ) -> T:
     """Make a dataclass of tables that TOML or JSON gave.
 
-    An int becomes the float that a field wants, a list a tuple, and one value a tuple of it where any number
-    of values is taken. Keys are taken in both spellings (``spelling.py``).
+    An int becomes the float that a field wants, a list (also one of tables) a tuple, and one value a tuple of
+    it where any number of values is taken. Keys are taken in both spellings (``spelling.py``).
 
     Args:
         data: The tables.
@@ -157,6 +158,18 @@ def convert(
         where = f"{source}: " if source else ""
         raise error(where + fault.message, hint=f"{fault.hint} {advice}".strip()) from None
     return made
+
+
+def parsed(field: Field, text: str) -> Any:
+    """The value of the text that was typed for the flag of ``field``.
+
+    Raises:
+        UsageError: It is no such text.
+    """
+    try:
+        return text if field.option.parse is None else field.option.parse(text)
+    except ValueError as fault:
+        raise UsageError(f"{field.flag} {text!r} does not fit.", hint=f"It must be {fault}.") from None
 
 
 def to_tables(instance: Any) -> dict[str, Any]:
@@ -250,8 +263,12 @@ class _Reader:
 
     def _value(self, field: Field, value: Any, path: tuple[str, ...], base: Any) -> Any:
         inner = plain(field.kind)
+        if value is None and NoneType in get_args(field.kind):  # JSON has null, TOML leaves the key out
+            return None
         if dataclasses.is_dataclass(inner):
             return self.table(inner, value, path, base, {}, field.option.keys)
+        if dataclasses.is_dataclass(item := item_type(inner)) and isinstance(value, list):
+            return tuple(self.table(item, row, (*path, str(n)), None, {}) for n, row in enumerate(value))
         try:
             return fitted(field, value, _place(path[:-1]) + path[-1] if self.typed is None else self.typed)
         except UsageError as fault:

@@ -15,7 +15,7 @@ from facerec_cli.cli.options import Json, Model, Output, Overwrite, one_target
 from facerec_cli.cli.signature import Shown
 from facerec_cli.faces.settings import DEFAULT_MAX_SIDE, Device, MaxSide, OneFace
 from facerec_cli.option import Option
-from facerec_cli.registry import DEFAULT_PACK, WRITABLE
+from facerec_cli.registry import DATASET_WRITERS, DEFAULT_PACK
 from facerec_cli.wording import counted, people
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ Near = Annotated[
         "Also find photos that were saved again or resized, by a perceptual hash.", flag="--near/--no-near"
     ),
 ]
-Format = Annotated[str | None, Option("{choices} (default: by the target's name).", offers=WRITABLE)]
+Format = Annotated[str | None, Option("{choices} (default: by the target's name).", offers=DATASET_WRITERS)]
 Resume = Annotated[bool, Option("Go on in a folder of an earlier run.")]
 PairCount = Annotated[int, Option("Pairs, half of them of one person.", ge=2)]
 Folds = Annotated[int, Option("Balanced blocks that the pairs come in.", ge=1)]

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec_cli.data.dataset import FaceDataset
-from facerec_cli.data.tools.convert import named
+from facerec_cli.data.targets import named
 from facerec_cli.errors import InputError, UsageError
 from facerec_cli.files import write_file, writing
 from facerec_cli.locks import exclusive

@@ -9,10 +9,9 @@ import sys
 import pytest
 
 from facerec_cli.cli import completion
-from facerec_cli.data.tools import convert
 from facerec_cli.faces import align
 from facerec_cli.faces.runtime.providers import PROVIDERS
-from facerec_cli.registry import BACKBONES, DEVICES, LOSSES, PROJECTS, TEMPLATES, WRITABLE
+from facerec_cli.registry import BACKBONES, DATASET_WRITERS, DATASETS, DEVICES, LOSSES, PROJECTS, TEMPLATES
 
 PROGRAM = """
 import sys
@@ -79,7 +78,7 @@ def test_names_that_are_listed_apart_are_those_of_the_code() -> None:
     from facerec_cli.backbones.layouts import LAYOUTS
 
     assert set(PROJECTS) == set(LAYOUTS)
-    assert set(WRITABLE) == set(convert._WRITERS)
+    assert set(DATASET_WRITERS) < set(DATASETS)
     assert set(TEMPLATES) == set(align.TEMPLATES)
     assert ("auto", *PROVIDERS) == DEVICES
     assert offered("facerec train --loss ") == list(LOSSES)

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import cv2
 
 from facerec_cli.data.dataset import FaceDataset
+from facerec_cli.data.targets import named
 from facerec_cli.data.tools.alignment_record import Outcome, Record
-from facerec_cli.data.tools.convert import named
 from facerec_cli.errors import InputError, UsageError
 from facerec_cli.faces.find import FoundFaces, cut_faces, find_faces, one_face
 from facerec_cli.faces.settings import DEFAULT_MAX_SIDE
