@@ -30,6 +30,7 @@ from types import FrameType
 from typing import IO, Any
 
 from facerec_cli.errors import TrainingError
+from facerec_cli.runtime import usable_cores
 
 # Variable with the file by which the processes of one machine find each other. With an address torch would
 # ask the name server whom 127.0.0.1 belongs to, and take a port that another program may have meanwhile.
@@ -62,7 +63,7 @@ def launch(arguments: Sequence[str], processes: int) -> int:
     """
     meeting = tempfile.TemporaryDirectory(prefix="facerec-", ignore_cleanup_errors=True)
     shared = {MEETING: os.path.join(meeting.name, "processes"), "WORLD_SIZE": str(processes)}  # noqa: PTH118
-    threads = max((os.cpu_count() or processes) // processes, 1)
+    threads = max(usable_cores() // processes, 1)
     children: list[subprocess.Popen[bytes]] = []
     outputs: list[IO[bytes]] = []
 
