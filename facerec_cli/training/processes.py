@@ -32,6 +32,7 @@ from typing import IO, Annotated, Any
 
 from facerec_cli.errors import TrainingError
 from facerec_cli.option import Option
+from facerec_cli.runtime import usable_cores
 from facerec_cli.training.config import MACHINE
 
 # Variable with the file by which the processes of one machine find each other. With an address torch would
@@ -87,7 +88,7 @@ def launch(arguments: Sequence[str], processes: int) -> int:
     """
     meeting = tempfile.TemporaryDirectory(prefix="facerec-", ignore_cleanup_errors=True)
     shared = {MEETING: os.path.join(meeting.name, "processes"), "WORLD_SIZE": str(processes)}  # noqa: PTH118
-    threads = max((os.cpu_count() or processes) // processes, 1)
+    threads = max(usable_cores() // processes, 1)
     children: list[subprocess.Popen[bytes]] = []
     outputs: list[IO[bytes]] = []
 
