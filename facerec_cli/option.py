@@ -32,7 +32,8 @@ class Option:
         hidden: Not shown in ``--help``.
         rule: Takes a value of the right type and gives it back, or another way to write it; raises ValueError
             with what it must be ("an http(s) address").
-        parse: Makes the value of the text of the flag, where a value is more than one text or number.
+        parse: Makes the value of the text of the flag, where a value is more than one text or number; raises
+            ValueError with what the text must be.
         keys: Of a table: the only keys that the document has of it, each of which has to be there.
         others: A dictionary that takes the keys of its table that no other field has.
 

@@ -8,9 +8,14 @@ from typing import Annotated, Any, Literal
 
 import pytest
 
+from facerec_cli.embed.settings import EmbedOptions, EngineOptions
 from facerec_cli.errors import InputError, ModelError, UsageError
+from facerec_cli.export.settings import ExportOptions, GraphOptions
+from facerec_cli.packs.overrides import PackOverrides
 from facerec_cli.registry import DETECTORS
 from facerec_cli.settings import Option, check, convert, keys, options, to_tables
+from facerec_cli.verify.settings import VerifySettings
+from tests.wrong_values import wrong_values
 
 
 def _address(value: str) -> str:
@@ -157,3 +162,23 @@ def test_a_setting_outside_of_the_tables_is_told_its_own():
 def test_a_fault_is_called_as_it_was_typed():
     with pytest.raises(InputError, match=r"^--size \[1\] does not fit\."):
         convert({"net": {"size": [1]}}, Pack, typed="--size")
+
+
+CHECKED = [EmbedOptions, EngineOptions, ExportOptions, GraphOptions, PackOverrides, VerifySettings]
+REFUSED = [
+    (kind, field, value) for kind in CHECKED for field in options(kind) for value in wrong_values(field)
+]
+
+
+@pytest.mark.parametrize(("kind", "field", "value"), REFUSED, ids=lambda v: getattr(v, "name", str(v)[:40]))
+def test_every_setting_of_a_command_refuses_what_is_beyond_its_range(kind, field, value):
+    required = {one.name: "x" for one in options(kind) if one.default is MISSING}
+    value = (value,) * 3 if "tuple" in str(field.kind) else value
+    with pytest.raises(UsageError) as fault:
+        kind(**required, **{field.name: value})
+    assert fault.value.message.startswith(field.flag or field.name)
+    assert fault.value.hint.startswith(("It must be ", "Known: ", "Did you mean "))
+
+
+def test_every_class_of_settings_has_something_to_refuse():
+    assert {kind for kind, _, _ in REFUSED} == set(CHECKED)

@@ -28,7 +28,7 @@ from typer.models import ParameterInfo
 
 from facerec_cli.cli.completion import offering
 from facerec_cli.option import Option, item_type, plain
-from facerec_cli.settings import Field, options
+from facerec_cli.settings import Field, options, parsed
 from facerec_cli.wording import alternatives
 
 
@@ -137,7 +137,7 @@ def _value(field: Field, typed: Any) -> Any:
         return field.default
     if isinstance(typed, list):
         return tuple(typed)
-    return field.option.parse(typed) if field.option.parse else typed
+    return parsed(field, typed)
 
 
 def _annotation(name: str, kind: Any, marks: tuple[Any, ...]) -> Any:

@@ -27,10 +27,14 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from types import FrameType
-from typing import IO, Any
+from typing import IO, Annotated, Any
 
 from facerec_cli.errors import TrainingError
+from facerec_cli.option import Option
+from facerec_cli.runtime import usable_cores
+from facerec_cli.training.config import MACHINE
 
 # Variable with the file by which the processes of one machine find each other. With an address torch would
 # ask the name server whom 127.0.0.1 belongs to, and take a port that another program may have meanwhile.
@@ -39,6 +43,28 @@ _ENDING = 120.0  # seconds that the others may take to end after one has failed
 _SPEAKING = 10.0  # seconds that the first one may take to tell its own fault after another has failed
 _SAME_SIGNAL = 10.0  # seconds in which a second Ctrl-C is the first once more, as torchrun passes it on
 _answered = [signal.SIGINT, signal.SIGTERM]
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessOptions:
+    """How many processes a run has on this machine."""
+
+    gpus: Annotated[int | None, Option("One process on each of so many GPUs.", panel=MACHINE)] = None
+    processes: Annotated[int | None, Option("So many processes (gloo on a CPU).", panel=MACHINE)] = None
+
+    def settings(self) -> dict[str, Any]:
+        """What of the recipe follows from them, unless it is said."""
+        return {"run.device": "cuda"} if self.gpus else {}
+
+    def to_launch(self) -> int:
+        """How many processes this one has to start; 0 where it does the work itself."""
+        wanted = self.gpus or self.processes or 1
+        return wanted if wanted > 1 and not is_child() else 0
+
+
+def is_first() -> bool:
+    """Whether this process is the one that speaks to the terminal."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def is_child() -> bool:
@@ -63,7 +89,7 @@ def launch(arguments: Sequence[str], processes: int) -> int:
     """
     meeting = tempfile.TemporaryDirectory(prefix="facerec-", ignore_cleanup_errors=True)
     shared = {MEETING: os.path.join(meeting.name, "processes"), "WORLD_SIZE": str(processes)}  # noqa: PTH118
-    threads = max((os.cpu_count() or processes) // processes, 1)
+    threads = max(usable_cores() // processes, 1)
     children: list[subprocess.Popen[bytes]] = []
     outputs: list[IO[bytes]] = []
 
