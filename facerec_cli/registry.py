@@ -88,11 +88,7 @@ DATASET_WRITERS: Mapping[str, str] = {
 
 # Names alone: what is behind them is in one module, which needs torch or opens much.
 DEFAULT_PACK = "sface"  # the model that is part of facerec
-FACE_RULES = (
-    "main",
-    "center",
-    "largest",
-)  # which face of several counts (faces.choice); the first is the default
+FACE_RULES = ("main", "center", "largest")  # which of several faces counts (faces.choice); first the default
 DEVICES = ("auto", "cpu", "cuda", "tensorrt", "coreml", "openvino")  # faces.runtime.providers has each
 TEMPLATES = ("arcface",)  # five-point alignment templates of faces.align
 PROJECTS = ("arcface_torch", "tface", "adaface", "cvlface")  # whose checkpoints backbones.layouts reads

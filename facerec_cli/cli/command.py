@@ -40,7 +40,8 @@ _SHOWN_NAME = 80  # characters of a name that is too long
 def command(function: Callable[..., None]) -> Callable[..., None]:
     """Make a function the body of a command, with the flags of its settings (see ``signature``).
 
-    A parameter named ``json_output`` that is true turns an error into a JSON document on stdout too.
+    A parameter named ``json_output`` that is true turns an error into a JSON document on stdout too, unless
+    the results are there already: stdout has one document.
     """
 
     def shared(*, quiet: Quiet = False, verbose: Verbose = False, debug: Debug = False) -> None: ...
@@ -153,7 +154,7 @@ def _end(fault: BaseException, *, as_json: bool, debug: bool) -> NoReturn:
             message, code = f"{kind}: {fault}", EXIT_BUG
             hint = "This is a fault of facerec. Run again with --debug and report the traceback."
         console.fault(message, hint)
-    if as_json:
+    if as_json and not console.answered():  # the results may say it all, as of some photos without a face
         error = {"kind": kind, "message": message, "hint": hint, "exit_code": code}
         with suppress(OSError, OutputError):  # where stdout itself is the fault
             console.result_json({"error": error})

@@ -110,10 +110,8 @@ def check(
         report = check_dataset(dataset, against=test, near=near, progress=progress)
     if json_output:
         console.result_json(asdict(report) | {"problems": report.problems})
-        if report.problems:
-            raise typer.Exit(PartialFailure.exit_code)
-        return
-    show_faults(report, data, against)
+    else:
+        show_faults(report, data, against)
     if report.problems:
         raise PartialFailure(
             f"{report.problems:,} things to mend in {data}.",
@@ -179,11 +177,9 @@ def align(
     without = len(dataset) - statuses["ok"] - statuses["doubtful"] - statuses["kept"]
     if json_output:
         console.result_json({"photos": len(dataset), "statuses": dict(statuses), "target": str(target)})
-        if without:
-            raise typer.Exit(PartialFailure.exit_code)
-        return
-    told = ", ".join(f"{count:,} {status}" for status, count in statuses.most_common())
-    console.result(f"{counted(len(dataset), 'photo')}: {told}; see {target / ALIGNMENT_TABLE}")
+    else:
+        told = ", ".join(f"{count:,} {status}" for status, count in statuses.most_common())
+        console.result(f"{counted(len(dataset), 'photo')}: {told}; see {target / ALIGNMENT_TABLE}")
     if without:
         raise PartialFailure(
             f"{counted(without, 'photo')} gave no crop.", hint=f"{target / ALIGNMENT_TABLE} says why."

@@ -15,8 +15,6 @@ from facerec_cli.errors import UsageError
 from facerec_cli.faces.settings import MACHINE
 from facerec_cli.option import Option
 
-RESULTS = "Results"
-
 Quiet = Annotated[bool, Option("Print results and errors only.", short="-q")]
 Verbose = Annotated[bool, Option("Say more about what is done.", short="-v")]
 Debug = Annotated[bool, Option("Show tracebacks.")]

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
-from facerec_cli.cli.console import live_view, note, note_fields, warn
+from facerec_cli.cli.console import live_view, note, note_fields, progress_bar, warn
 from facerec_cli.cli.train_words import bytes_in_words, judgement, plan_rows, time_left
+from facerec_cli.images import quiet_decoders
+from facerec_cli.training.processes import is_child, is_first
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 
+    from facerec_cli.training.config import Recipe
     from facerec_cli.training.report import Evaluated, Event, Logged, Observer, Plan, Stopping, Working
 
 _COLUMN = 9  # of a figure: 0.0001234
@@ -24,15 +27,26 @@ _LATEST = 4  # judgements that are shown, besides the one before training
 _GAP = "  "
 
 
-def silence() -> None:
-    """Only errors from a process that is not the first."""
-    logging.getLogger("facerec").setLevel(logging.ERROR)
+def planned(recipe: Recipe) -> Plan:
+    """What would be trained; nothing is."""
+    with quiet_decoders(), progress_bar("Opening data and network"):
+        from facerec_cli.training.train import plan
+
+        return plan(recipe)
 
 
 @contextmanager
 def watch() -> Iterator[Observer]:
-    """An observer that draws a live table on a terminal, and writes plain lines elsewhere."""
-    with live_view() as draw:
+    """An observer that draws a live table on a terminal, and writes plain lines elsewhere.
+
+    Of a process that is not the first only errors are heard. What NCCL and gloo say of several processes is
+    wanted, so C libraries are kept quiet only where there is one.
+    """
+    if not is_first():
+        logging.getLogger("facerec").setLevel(logging.ERROR)
+        yield _ignore
+        return
+    with nullcontext() if is_child() else quiet_decoders(), live_view() as draw:
         if draw is None:
             yield Lines()
             return

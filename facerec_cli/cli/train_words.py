@@ -65,8 +65,11 @@ def plan_rows(plan: Plan) -> list[tuple[str, str]]:
     return rows
 
 
-def show_outcome(outcome: Outcome) -> None:
+def show_outcome(outcome: Outcome, *, as_json: bool) -> None:
     """The end of a run: how good, where, and what to type next."""
+    if as_json:
+        result_json(outcome_document(outcome))
+        return
     note(f"{outcome.steps:,} steps, {duration(outcome.seconds)}")
     if outcome.broken:
         warn(f"{counted(outcome.broken, 'photo')} could not be read, so others were taken")

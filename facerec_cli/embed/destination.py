@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from facerec_cli.embed.result import STATUSES
+from facerec_cli.embed.photo_result import STATUSES
 from facerec_cli.embeddings.formats import format_to_write, is_folder_name
 from facerec_cli.embeddings.npz_shards import NpzShards
 from facerec_cli.embeddings.shards import Shards, differences

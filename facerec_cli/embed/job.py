@@ -12,7 +12,7 @@ from typing import Any
 
 from facerec_cli._version import __version__
 from facerec_cli.embed.destination import Destination, ResultFile, open_destination
-from facerec_cli.embed.engines.base import Engine, Opened, Work
+from facerec_cli.embed.engines.engine import Engine, Opened, Work
 from facerec_cli.embed.engines.local import LocalEngine
 from facerec_cli.embed.outputs import Outputs
 from facerec_cli.embed.preview import write_preview

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from facerec_cli.errors import UsageError
+from facerec_cli.faces.settings import RESULTS
 from facerec_cli.option import Option
 from facerec_cli.outputs import check_writable, refuse_foreign
 from facerec_cli.settings import options
-from facerec_cli.verify.settings import RESULTS, VerifySettings
+from facerec_cli.verify.settings import VerifySettings
 
 if TYPE_CHECKING:
     from facerec_cli.verify.result import Verification

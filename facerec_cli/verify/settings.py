@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from facerec_cli.faces.settings import MACHINE, PHOTOS, BatchSize, Device, Flip, MinScore, Threads
+from facerec_cli.faces.settings import MACHINE, PHOTOS, RESULTS, BatchSize, Device, Flip, MinScore, Threads
 from facerec_cli.option import Option
 from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.progress import Progress, silent
-from facerec_cli.registry import DEFAULT_PACK, FACE_RULES, embedding_suffixes
+from facerec_cli.registry import DEFAULT_PACK, FACE_RULES, PAIR_FORMATS, embedding_suffixes
 from facerec_cli.runtime import usable_cores
 from facerec_cli.settings import check
 from facerec_cli.threshold import DEFAULT_FARS, false_accept_rate
@@ -20,7 +20,7 @@ from facerec_cli.threshold import DEFAULT_FARS, false_accept_rate
 if TYPE_CHECKING:
     from facerec_cli.faces import FaceModel
 
-PAIRS, RESULTS = "Pairs", "Results"
+PAIRS = "Pairs"
 
 #: Makes a progress for a step of the work: its description and unit in, a context that gives it out.
 Steps = Callable[[str, str], AbstractContextManager[Progress]]
@@ -29,6 +29,22 @@ Steps = Callable[[str, str], AbstractContextManager[Progress]]
 def no_steps(description: str, unit: str) -> AbstractContextManager[Progress]:
     """Steps that nobody watches."""
     return nullcontext(silent)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingOptions:
+    """How the pairs are read; see ``run.verify``."""
+
+    format: Annotated[
+        str | None, Option("{choices} (default: told by the content).", panel=PAIRS, offers=PAIR_FORMATS)
+    ] = None
+    root: Annotated[
+        Path | None, Option("Folder that the list's paths start from (default: guessed).", panel=PAIRS)
+    ] = None
+    all_pairs: Annotated[
+        bool,
+        Option("Compare each photo of a folder with each other; one subfolder per person.", panel=PAIRS),
+    ] = False
 
 
 @dataclass(frozen=True, slots=True)

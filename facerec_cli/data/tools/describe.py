@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +19,7 @@ from facerec_cli.data.dataset import FaceDataset
 from facerec_cli.data.loading.decode import decode_rgb
 from facerec_cli.errors import InputError
 from facerec_cli.progress import Progress, silent
+from facerec_cli.runtime import usable_cores
 
 _SAMPLE = 64  # photos whose size `info` looks at
 _BLOCK = 256  # photos handed to the threads at a time
@@ -181,7 +181,7 @@ def _digest(data: bytes) -> bytes:
 def _in_threads(look: Callable[[int], Any], indices: Iterable[int]) -> Iterator[Any]:
     """Results in order; OpenCV and hashing leave Python's lock, so threads are enough."""
     waiting = iter(indices)
-    with ThreadPoolExecutor(os.cpu_count() or 1) as threads:
+    with ThreadPoolExecutor(usable_cores()) as threads:
         while block := list(islice(waiting, _BLOCK)):
             yield from threads.map(look, block)
 
