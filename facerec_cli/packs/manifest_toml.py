@@ -2,10 +2,10 @@
 
 A pack folder holds ``pack.toml`` and the ONNX files that it names; ``docs/models.md`` has a whole one. The
 same document, as JSON, is what an exported ``.onnx`` carries in its metadata (``metadata.py``). Keys with a
-default may be left out, and so may the tables ``detector`` (then the default pack's is used) and ``threshold``
-(where nobody has measured one). Unknown keys, wrong types and values out of range are refused: a misspelt
-``color`` must never become a silent loss of accuracy. Manifests of schema 1 say ``colour``, ``normalised`` and
-``licence``, which are still read (``spelling.py``).
+default may be left out, and so may the tables ``detector`` (then the default pack's is used) and
+``threshold`` (where nobody has measured one). Unknown keys, wrong types and values out of range are
+refused: a misspelt ``color`` must never become a silent loss of accuracy. Manifests of schema 1 say
+``colour``, ``normalised`` and ``licence``, which are still read (``spelling.py``).
 """
 
 from __future__ import annotations
