@@ -103,8 +103,8 @@ def list_(commercial: Commercial = False, json_output: Json = False) -> None:
 def show(model: Ref, *, json_output: Json = False, overrides: PackOverrides) -> None:
     """Show what a model is, where it comes from and under which terms it may be used."""
     from facerec_cli.packs.catalog import find_entry
-    from facerec_cli.packs.licenses import accepted_on
     from facerec_cli.packs.resolve import open_pack, pack_hash
+    from facerec_cli.store.licenses import accepted_on
 
     entry = find_entry(model.removeprefix("pack:"))
     pulled = entry is None or entry.status != "to pull"
@@ -138,7 +138,7 @@ def add(
     import dataclasses
 
     from facerec_cli.packs.resolve import pack_hash
-    from facerec_cli.packs.store import register
+    from facerec_cli.store.install import register
 
     if output and not overrides.output_name:
         overrides = dataclasses.replace(overrides, output_name=output)
@@ -169,10 +169,10 @@ def pull(
 ) -> None:
     """Download a model, check it and register it; an interrupted download goes on where it stopped."""
     from facerec_cli.packs.catalog import find_entry
-    from facerec_cli.packs.licenses import accepted_on
-    from facerec_cli.packs.pull import find_known, offline_wanted
-    from facerec_cli.packs.pull import pull as pull_pack
     from facerec_cli.packs.resolve import pack_hash
+    from facerec_cli.store.licenses import accepted_on
+    from facerec_cli.store.pull import find_known, offline_wanted
+    from facerec_cli.store.pull import pull as pull_pack
 
     entry = find_entry(name)
     here = entry is not None and entry.status in ("registered", "insightface") and not force
@@ -198,7 +198,7 @@ def pull(
 @command
 def remove(name: Registered, json_output: Json = False) -> None:
     """Delete a model that was added or pulled; never one that facerec did not put there."""
-    from facerec_cli.packs.store import remove as remove_pack
+    from facerec_cli.store.install import remove as remove_pack
 
     folder = remove_pack(name)
     if json_output:
@@ -214,7 +214,7 @@ def check(name: AnyModel = None, json_output: Json = False) -> None:
     import dataclasses
 
     from facerec_cli.errors import InputError, ModelError
-    from facerec_cli.packs.check import check as check_packs
+    from facerec_cli.store.check import check as check_packs
 
     try:
         with progress_bar("Checking"):
@@ -259,7 +259,7 @@ def card(
 def _settle_license(pack: ModelPack, agreed: bool) -> None:
     """Show the terms of a pack that is not free, and record the agreement or ask for it."""
     from facerec_cli.errors import UsageError
-    from facerec_cli.packs import licenses as licences
+    from facerec_cli.store import licenses as licences
 
     if not licences.needs_acceptance(pack):
         return

@@ -43,7 +43,7 @@ def facts(pack: ModelPack, status: str, identity: str, agreed: str) -> list[tupl
 
 
 def _agreed_by(pack: ModelPack) -> str:
-    from facerec_cli.packs.licenses import accepted_by
+    from facerec_cli.store.licenses import accepted_by
 
     return accepted_by(pack)
 
