@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from facerec_cli.cli import build_app
 from facerec_cli.data import open_dataset
 from facerec_cli.data.formats.synthetic import SyntheticDataset
-from facerec_cli.data.tools.describe import check, perceptual_hash
+from facerec_cli.data.tools.check import check, perceptual_hash
 from facerec_cli.data.tools.pairs import draw_pairs, open_evaluation, split
 from facerec_cli.errors import InputError, UsageError
 from facerec_cli.pairs.read import read_pairs
