@@ -242,7 +242,9 @@ class _Reader:
         }
         others = next((name for name, field in fields.items() if field.option.others), None)
         values: dict[str, Any] = dict(given)
-        for name, value in data.items():
+        for name, value in (
+            (str(name), value) for name, value in data.items()
+        ):  # a checkpoint's may be no texts
             key = name if name in fields else american(name)
             if key != name and key in data:
                 raise _Fault(f"{name!r} and {key!r} are one key.", "Leave one of them out.")

@@ -101,6 +101,7 @@ class ParquetShards(Shards):
         import_pyarrow()
         local = path.removeprefix("file://")
         self.place: Path | str = path if is_url(local) else Path(local)
+        self.files = (f"{path.rstrip('/')}/{_ABOUT}", path)
         # Absolute, for a cluster's machines have other working folders.
         self.url = path if is_url(local) else f"file://{Path(local).absolute()}"
         self._run: Mapping[str, Any] = {}
@@ -167,12 +168,12 @@ class ParquetShards(Shards):
         """The numbers of the shards that are here."""
         pa = import_pyarrow()
         files, folder = locate(self.url)
-        found = []
+        numbers = []
         for entry in files.get_file_info(pa.fs.FileSelector(folder, allow_not_found=True)):
             number = entry.base_name.removeprefix("part-").removesuffix(".parquet")
             if number.isdecimal() and entry.base_name == f"part-{int(number):06d}.parquet":
-                found.append(int(number))
-        return sorted(found)
+                numbers.append(int(number))
+        return sorted(numbers)
 
     def name(self, number: int) -> str:
         """The path of a shard."""
