@@ -223,6 +223,6 @@ def test_an_interrupted_align_says_how_to_go_on(monkeypatch, tmp_path: Path):
     def interrupted(*arguments: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(align, "_cut_all", interrupted)
+    monkeypatch.setattr(align, "_alignments", interrupted)
     with pytest.raises(KeyboardInterrupt, match="--resume"):
         align.align(SyntheticDataset(4), tmp_path / "out", model=None)  # type: ignore[arg-type]
