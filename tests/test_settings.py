@@ -157,6 +157,8 @@ def test_a_setting_outside_of_the_tables_is_told_its_own():
         convert({"side": 3}, Tables)
     with pytest.raises(InputError, match=r"write one, such as \[search\], above it\."):
         convert({"xyzzy": 3}, Tables)
+    with pytest.raises(InputError, match=r"There is no table \[7\]\."):
+        convert({7: {}}, Tables)
 
 
 def test_a_fault_is_called_as_it_was_typed():

@@ -99,7 +99,7 @@ def check(
     """
     from dataclasses import asdict
 
-    from facerec_cli.data.tools.describe import check as check_dataset
+    from facerec_cli.data.tools.check import check as check_dataset
     from facerec_cli.data.tools.pairs import open_evaluation
     from facerec_cli.errors import PartialFailure
     from facerec_cli.images import quiet_decoders

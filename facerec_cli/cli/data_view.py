@@ -10,7 +10,7 @@ from facerec_cli.cli import console
 from facerec_cli.wording import counted
 
 if TYPE_CHECKING:
-    from facerec_cli.data.tools.describe import Report
+    from facerec_cli.data.tools.check import CheckReport
 
 _SHOWN = 10  # names that a table of faults shows; --json has all
 
@@ -34,7 +34,7 @@ def show_description(description: Mapping[str, Any], data: str) -> None:
     console.result_table(rows, columns=("what", "value"), title=data)
 
 
-def show_faults(report: Report, data: str, against: str | None) -> None:
+def show_faults(report: CheckReport, data: str, against: str | None) -> None:
     """How many faults there are of each kind, and the first of them."""
     lists = {
         "broken photos": [f"{name}: {reason}" for name, reason in report.broken],

@@ -133,7 +133,7 @@ def add(
     """Run a model on made pictures and copy it into the registry, so that every command takes it by name."""
     import dataclasses
 
-    from facerec_cli.packs.store import register
+    from facerec_cli.store.install import register
 
     if output and not overrides.output_name:
         overrides = dataclasses.replace(overrides, output_name=output)
@@ -164,8 +164,8 @@ def pull(
 ) -> None:
     """Download a model, check it and register it; an interrupted download goes on where it stopped."""
     from facerec_cli.packs.catalog import find_entry
-    from facerec_cli.packs.pull import find_known, offline_wanted
-    from facerec_cli.packs.pull import pull as pull_pack
+    from facerec_cli.store.pull import find_known, offline_wanted
+    from facerec_cli.store.pull import pull as pull_pack
 
     entry = find_entry(name)
     here = entry is not None and entry.status in ("registered", "insightface") and not force
@@ -189,7 +189,7 @@ def pull(
 @command
 def remove(name: Registered, json_output: Json = False) -> None:
     """Delete a model that was added or pulled; never one that facerec did not put there."""
-    from facerec_cli.packs.store import remove as remove_pack
+    from facerec_cli.store.install import remove as remove_pack
 
     folder = remove_pack(name)
     if json_output:
@@ -205,7 +205,7 @@ def check(name: AnyModel = None, json_output: Json = False) -> None:
     import dataclasses
 
     from facerec_cli.errors import ModelError
-    from facerec_cli.packs.check import check as check_packs
+    from facerec_cli.store.check import check as check_packs
 
     with progress_bar("Checking"):
         findings = check_packs(name)
@@ -247,7 +247,7 @@ def card(
 def _settle_license(pack: ModelPack, agreed: bool) -> None:
     """Show the terms of a pack that is not free, and record the agreement or ask for it."""
     from facerec_cli.errors import UsageError
-    from facerec_cli.packs import licenses
+    from facerec_cli.store import licenses
 
     if not licenses.needs_acceptance(pack):
         return

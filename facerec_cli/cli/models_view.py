@@ -45,8 +45,8 @@ def facts(pack: ModelPack, status: str) -> list[tuple[str, str]]:
 
 def _here(pack: ModelPack, status: str) -> tuple[str, str, str]:
     """What this machine knows of a model: its hash, and when and by whom its terms were agreed to."""
-    from facerec_cli.packs.licenses import accepted_by, accepted_on
     from facerec_cli.packs.resolve import pack_hash
+    from facerec_cli.store.licenses import accepted_by, accepted_on
 
     agreed = accepted_on(pack)
     return "" if status == "to pull" else pack_hash(pack), agreed, accepted_by(pack) if agreed else ""

@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from facerec_cli._version import __version__
-from facerec_cli.embed.destination import Destination, ResultFile, open_destination
-from facerec_cli.embed.engines.base import Engine, Opened, Work
+from facerec_cli.embed.destination import Destination
+from facerec_cli.embed.engines.engine import Engine, Opened, Work
 from facerec_cli.embed.engines.local import LocalEngine
 from facerec_cli.embed.outputs import Outputs
 from facerec_cli.embed.preview import write_preview
 from facerec_cli.embed.settings import EmbedOptions
 from facerec_cli.embed.summary import Summary
-from facerec_cli.embeddings.npz_shards import digest_inputs
+from facerec_cli.embeddings.npz_shards import NpzShards, digest_inputs
 from facerec_cli.errors import InputError, OutputError
 from facerec_cli.files import output_error
 from facerec_cli.images import find_images
@@ -83,7 +83,7 @@ def embed_to_file(
     """
     settings, worker = options or EmbedOptions(), engine or LocalEngine()
     named = [os.fspath(name) for name in ([inputs] if isinstance(inputs, str | Path) else inputs)]
-    destination = open_destination(output)
+    destination = Destination(output)
     outputs = Outputs(destination, crops, preview)
     outputs.check(local=isinstance(worker, LocalEngine), overwrite=overwrite)
     outputs.refuse_collisions(named)
@@ -105,7 +105,7 @@ def embed_to_file(
             on_start(opened, len(photos), work.done)
         worker.run(work)
         description = destination.describe(run, _versions())
-        if preview is not None and isinstance(destination, ResultFile):  # a folder was refused
+        if preview is not None and isinstance(destination.shards, NpzShards):  # a folder was refused
             write_preview(preview, destination.shards, description)
         destination.finish(description)
     extra = [path for path in (preview, crops) if path is not None]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from facerec_cli.embed.destination import Destination
-from facerec_cli.embed.rows import crop_prefix
+from facerec_cli.embed.photo_result import crop_prefix
 from facerec_cli.errors import UsageError
 from facerec_cli.files import refuse_special
 from facerec_cli.images.remote import is_url

@@ -21,7 +21,7 @@ from facerec_cli.registry import ENGINES, load
 from facerec_cli.settings import check
 
 if TYPE_CHECKING:
-    from facerec_cli.embed.engines.base import Engine
+    from facerec_cli.embed.engines.engine import Engine
 
 
 @dataclass(frozen=True, slots=True)

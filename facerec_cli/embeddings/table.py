@@ -171,13 +171,12 @@ class EmbeddingTable:
         unsized = 0
         chosen = []
         for rows in rows_of.values():
-            if len(rows) > 1:
+            if len(rows) > 1:  # of equal faces the first
                 rows = list({(self.numbers[r], self.boxes[r].tobytes()): r for r in rows[::-1]}.values())[
                     ::-1
                 ]
-            chosen.append(self._choose(rows, rule))
-            size_lacks = np.isfinite(self.boxes[rows[0]]).all() and not np.isfinite(self.sizes[rows[0]]).all()
-            unsized += len(rows) > 1 and bool(size_lacks)
+                unsized += len(rows) > 1 and self._lacks_size(rows[0])
+            chosen.append(rows[0] if len(rows) == 1 else self._choose(rows, rule))
         if unsized and rule != "largest":
             log.warning(
                 "%s does not say how large photos are, as --faces %s has to know: of %s with several faces "
@@ -189,14 +188,16 @@ class EmbeddingTable:
         return self.select(chosen)
 
     def _choose(self, rows: list[int], rule: str) -> int:
-        """Which of the faces of a photo counts."""
-        if len(rows) == 1:
-            return rows[0]
+        """Which of several faces of a photo counts."""
         boxes, size = self.boxes[rows].astype(np.float64), self.sizes[rows[0]]
         if np.isfinite(boxes).all() and (rule == "largest" or np.isfinite(size).all()):
             width, height = (0.0, 0.0) if rule == "largest" else size.tolist()
             return rows[choose(list(boxes), (width, height), rule)]
         return min(rows, key=lambda row: max(0, self.numbers[row]))
+
+    def _lacks_size(self, row: int) -> bool:
+        """Whether a face has a box, but nobody knows how large its photo is."""
+        return bool(np.isfinite(self.boxes[row]).all() and not np.isfinite(self.sizes[row]).all())
 
     def match(self, names: Sequence[str]) -> Matches:
         """The embeddings of a list's photos, from a table with one row a photo.

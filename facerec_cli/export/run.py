@@ -285,7 +285,7 @@ def _make_insightface(
 
 
 def _register(files: tuple[ExportedFile, ...], names: dict[str, str], *, force: bool) -> None:
-    from facerec_cli.packs.store import register
+    from facerec_cli.store.install import register
 
     for file in files:
         if file.form in names:

@@ -75,7 +75,7 @@ class View:
             yield self.at(reduction)
 
     def move(self, points: Points, other: View) -> Points:
-        """Carry (N, 2) points from this view to another of the same turn; pixel centres stay on centres."""
+        """Carry (N, 2) points from this view to another of the same turn; pixel centers stay on centers."""
         if other.reduction == self.reduction:
             return points
         upright = _turn_back(points, self.rotation, self.image)

@@ -50,7 +50,7 @@ class Photo:
     def decode(self, reduction: int = 1) -> Image:
         """Decode the photo.
 
-        Orientation from EXIF is applied, grey becomes BGR, 16-bit and float values are scaled to 0..255,
+        Orientation from EXIF is applied, gray becomes BGR, 16-bit and float values are scaled to 0..255,
         alpha is dropped.
 
         Args:
@@ -217,7 +217,7 @@ def _with_end(data: bytes, header: ImageHeader, frame: jpeg.Frame, name: str) ->
 
 
 def read_image(source: str | os.PathLike[str] | bytes, *, max_pixels: int = MAX_PIXELS) -> Image:
-    """Read a photo: EXIF orientation applied, grey, 16-bit, float and alpha brought to 8-bit BGR.
+    """Read a photo: EXIF orientation applied, gray, 16-bit, float and alpha brought to 8-bit BGR.
 
     Args:
         source: A path, or the encoded bytes.

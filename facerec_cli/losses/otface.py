@@ -123,11 +123,13 @@ class OTFace(Loss):
 
     def _triplets(self, cosine: Tensor, labels: Tensor, maps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Hinges (T,), which of them count, and which places hold a mined triplet."""
-        found = mine(cosine, labels, self.alpha, self.max_triplets)
+        triplets = mine(cosine, labels, self.alpha, self.max_triplets)
         # Each pair once: both kinds of pairs as one number, anchor and other photo. On CUDA finding the
         # distinct ones would stop the CPU, and transporting some twice costs less.
         size = len(labels)
-        pairs = torch.cat([found.anchor * size + found.positive, found.anchor * size + found.negative])
+        pairs = torch.cat(
+            [triplets.anchor * size + triplets.positive, triplets.anchor * size + triplets.negative]
+        )
         back = torch.arange(len(pairs), device=pairs.device)
         if not pairs.is_cuda:
             pairs, back = torch.unique(pairs, return_inverse=True)
@@ -135,7 +137,7 @@ class OTFace(Loss):
         cost = self._cost(columns[pairs // size], columns[pairs % size])
         positive, negative = cost[back].chunk(2)
         hinges = (positive - negative).clamp_min(-self.beta)
-        return hinges, found.valid & (hinges > 0), found.valid
+        return hinges, triplets.valid & (hinges > 0), triplets.valid
 
     def _groups(self, cosine: Tensor, labels: Tensor, maps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Hinges (T,) of hard (anchor, positive) pairs against the mean map of their hard negatives."""
@@ -186,7 +188,7 @@ def mine(cosine: Tensor, labels: Tensor, alpha: float, limit: int) -> Triplets:
     far, far_index = cosine.masked_fill(~positive, torch.inf).sort(1)
     near, near_index = cosine.masked_fill(same, -torch.inf).sort(1, descending=True)
     i, j = _places(size, limit, cosine.device)
-    margins, kept = [], []
+    margins, candidates = [], []
     step = max(1, _CANDIDATES // max(len(i), 1))
     for start in range(0, size, step):
         margin = (near[start : start + step, j] - far[start : start + step, i]).flatten()
@@ -196,8 +198,8 @@ def mine(cosine: Tensor, labels: Tensor, alpha: float, limit: int) -> Triplets:
             at = (margin > -alpha).nonzero()[:, 0]
             margin = margin[at]
         margins.append(margin)
-        kept.append(at + start * len(i))
-    margin, at = torch.cat(margins), torch.cat(kept)
+        candidates.append(at + start * len(i))
+    margin, at = torch.cat(margins), torch.cat(candidates)
     if limit and len(margin) > limit:
         margin, order = margin.topk(limit)
         at = at[order]

@@ -14,7 +14,7 @@ _LOGARITHMIC_BELOW = 0.1
 
 
 def descriptors(maps: Tensor, *, centred: bool = False) -> Tensor:
-    """Local descriptors of length one, (B, C, N), from feature maps (B, C, H, W), N = H W.
+    """Local unit descriptors, (B, C, N), from feature maps (B, C, H, W), N = H W.
 
     Args:
         maps: Feature maps; a location whose channels are all zero stays zero (cost 1 to everything).

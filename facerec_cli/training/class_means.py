@@ -109,7 +109,7 @@ def start_classes(
         source: "means" to make them, or a ``.npy`` of the means of all classes.
         progress: Told of the photos that means are made of.
     """
-    classes = loss.own_classes()
+    classes = loss.local_classes()
     if not classes:
         return
     if source == "means":

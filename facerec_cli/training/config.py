@@ -15,7 +15,7 @@ A setting that is left out is decided by :mod:`facerec_cli.training.defaults` fr
 ``facerec train``; ``training/compose.py`` reads recipes and lays flags over them.
 """
 
-from __future__ import annotations
+# Without `from __future__ import annotations`: types as texts would be evaluated anew in each run of facerec.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field

@@ -3,16 +3,17 @@
 The parent knows no torch, so it starts at once and costs nothing. It passes signals on, ends all processes
 when one fails, and returns the exit code of the one that failed first.
 
-``torch.distributed.run``, which restarts a run on clusters (:func:`is_restarted`), does not take its place:
+``torch.distributed.run`` may start the processes just as well, on clusters, and restarts them
+(:func:`is_restarted`). It does not take the place of :func:`launch`, as tried with PyTorch 2.14:
 
-* It ends the other processes the moment it sees that one has failed, so the first of them, which speaks to
-  the terminal, is killed before or after it has said the same: its message is lost, or is there twice.
-  ``test_the_process_that_failed_first_is_heard`` holds that it is told once.
-* Told to stop, it drops the exit codes of the processes that stop. Ours tells a run that is saved (130) from
-  one that could not be.
-* It gives them 30 seconds to stop, which can be changed since PyTorch 2.10 or so only, and then kills them,
-  where an evaluation is finished and a checkpoint written first.
-* Its rendezvous asks the name server for the machine's name (``tests/test_privacy.py`` allows no look-up).
+* It ends the other processes the moment it sees that one has failed. The first of them, which speaks to the
+  terminal, is killed before or after it has said the same, so a fault of the recipe is told by nobody or
+  twice. ``test_the_process_that_failed_first_is_heard`` holds that it is told once.
+* Told to stop, it drops the exit codes of the processes. Ours tells a run that is saved (130, as
+  ``test_sigterm_of_the_parent_saves_in_all_processes`` holds) from one that could not be, as on a full disk.
+* After 30 seconds it kills what has not stopped; an evaluation is finished and a checkpoint written first.
+* It asks the name server for this machine's address, also where it is given one; ``tests/test_privacy.py``
+  allows no look-up.
 """
 
 from __future__ import annotations

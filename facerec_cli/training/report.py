@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -165,3 +166,26 @@ def telling(observer: Observer, what: str) -> Progress:
         observer(Working(what, done, total))
 
     return progress
+
+
+class Clock:
+    """Seconds since it was made, and steps per second since it was read or restarted last."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self.restart(0)
+
+    @property
+    def seconds(self) -> float:
+        """Since it was made."""
+        return time.monotonic() - self._began
+
+    def restart(self, step: int) -> None:
+        """Count from ``step`` and now on."""
+        self._since, self._step = time.monotonic(), step
+
+    def steps_per_second(self, step: int) -> float:
+        """Up to ``step`` and now; counts from there on."""
+        since, before = self._since, self._step
+        self.restart(step)
+        return (step - before) / max(self._since - since, 1e-9)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from facerec_cli.embed import EmbedOptions, embed_photos
-from facerec_cli.embed.result import EmbeddedFace, PhotoResult
+from facerec_cli.embed.photo_result import EmbeddedFace, PhotoResult
 from facerec_cli.errors import InputError
 from facerec_cli.faces.choice import choose
 from facerec_cli.metrics.thresholds import resolve

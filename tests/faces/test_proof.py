@@ -20,10 +20,10 @@ from facerec_cli.errors import ModelError
 from facerec_cli.faces import open_model
 from facerec_cli.faces.proof import made_picture
 from facerec_cli.packs.catalog import installed
-from facerec_cli.packs.check import check
 from facerec_cli.packs.overrides import PackOverrides
 from facerec_cli.packs.resolve import open_pack
-from facerec_cli.packs.store import register
+from facerec_cli.store.check import check
+from facerec_cli.store.install import register
 
 HALF = (127.5, 127.5, 127.5)
 ARCFACE = PackOverrides(color="rgb", mean=HALF, std=HALF, template="arcface", input_size=(112, 112))

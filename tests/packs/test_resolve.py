@@ -16,7 +16,7 @@ from facerec_cli.packs.catalog import installed
 from facerec_cli.packs.manifest_toml import write_manifest
 from facerec_cli.packs.overrides import PackOverrides
 from facerec_cli.packs.resolve import open_pack, pack_hash
-from facerec_cli.packs.store import register
+from facerec_cli.store.install import register
 
 ARCFACE = PackOverrides(color="rgb", mean=(127.5,) * 3, std=(127.5,) * 3, template="arcface")
 

@@ -58,6 +58,14 @@ def test_a_flag_is_called_as_it_was_typed(key, wrong, said):
     assert str(fault.value).startswith(said)
 
 
+def test_every_setting_stands_on_the_page_about_training(repository):
+    page = (repository / "docs" / "train.md").read_text(encoding="utf-8")
+    rows = {line.split("`")[1].strip("[]"): line for line in page.splitlines() if line.startswith("| `[")}
+    for key in recipe_settings():
+        table, _, name = key.partition(".")
+        assert f"`{name}`" in rows[table], key
+
+
 REFUSED = [(key, value) for key, setting in recipe_settings().items() for value in wrong_values(setting)]
 
 

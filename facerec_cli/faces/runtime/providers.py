@@ -70,14 +70,14 @@ def provider_options(device: str, path: Path) -> dict[str, str]:
         return {
             # Trying all algorithms takes seconds for each new shape, and photos come in many.
             "cudnn_conv_algo_search": "HEURISTIC",
-            # By default the arena doubles whenever it grows; batches of photos would fill a card with air.
+            # By default the arena doubles whenever it grows, and most of it would stay empty.
             "arena_extend_strategy": "kSameAsRequested",
             # float32 throughout, so that thresholds and parity hold on every device.
             "use_tf32": "0",
         }
     if device == "tensorrt":
         # Engines take minutes to build. ONNX Runtime tells them apart by the graph, not by its weights, so
-        # that each file needs a folder of its own, or a fine-tuned network would run its ancestor's engine.
+        # that each file needs a folder of its own, or a fine-tuned network would run the old one's engine.
         engines = home() / "engines" / sha256_of(path)[:16]
         try:
             engines.mkdir(parents=True, exist_ok=True)

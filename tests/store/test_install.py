@@ -13,15 +13,15 @@ from pathlib import Path
 import pytest
 
 from facerec_cli.errors import ModelError, OutputError
-from facerec_cli.packs import store
 from facerec_cli.packs.catalog import catalog, installed
-from facerec_cli.packs.check import check
 from facerec_cli.packs.folders import user_packs
 from facerec_cli.packs.manifest_toml import read_manifest
 from facerec_cli.packs.metadata import seal
 from facerec_cli.packs.no_manifest import PackOverrides
 from facerec_cli.packs.resolve import open_pack
-from facerec_cli.packs.store import install, register, remove
+from facerec_cli.store import install as module
+from facerec_cli.store.check import check
+from facerec_cli.store.install import install, register, remove
 
 ARCFACE = PackOverrides(color="rgb", mean=(127.5,) * 3, std=(127.5,) * 3, template="arcface")
 
@@ -101,7 +101,7 @@ def test_a_full_disk_leaves_the_registry_as_it_was(tiny, tmp_path, monkeypatch):
             raise OSError(28, "No space left on device", str(target))
         shutil.copyfile(source, target)
 
-    monkeypatch.setattr(store, "_copy", copy)
+    monkeypatch.setattr(module, "_copy", copy)
     with pytest.raises(OutputError, match="No space left") as caught:
         register(pack.folder)
     assert "FACEREC_HOME" in caught.value.hint
@@ -129,7 +129,7 @@ def test_a_pack_that_was_moved_aside_when_a_program_was_killed_comes_back(tiny, 
 ADD = """
 import sys
 from facerec_cli.errors import ModelError
-from facerec_cli.packs.store import register
+from facerec_cli.store.install import register
 try:
     print("added", register(sys.argv[1], "same", force=sys.argv[2] == "force").encoder.sha256)
 except ModelError as fault:

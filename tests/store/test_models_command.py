@@ -15,7 +15,7 @@ from facerec_cli.home import home
 from facerec_cli.packs.metadata import seal
 from facerec_cli.packs.model_card import model_card
 from facerec_cli.packs.resolve import open_pack, pack_hash
-from facerec_cli.packs.store import register
+from facerec_cli.store.install import register
 
 
 @pytest.fixture
