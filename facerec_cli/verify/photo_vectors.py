@@ -88,7 +88,7 @@ def open_embeddings(photos: PairList, settings: VerifySettings, progress: Progre
             photos.images,
             model,
             options,
-            landmarks=landmarks,
+            landmarks=None if aligned else photos.landmarks,
             cache=cache,
             workers=workers,
             progress=progress,
