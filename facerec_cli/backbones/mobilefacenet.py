@@ -65,7 +65,7 @@ class MobileFaceNet(Backbone):
                 channels_in = scaled(channels)
         last = scaled(512)
         self.body = nn.Sequential(*layers, _conv(channels_in, last, 1))
-        self.pool = _conv(last, last, 7, groups=last, act=False)  # learnt global pooling
+        self.pool = _conv(last, last, 7, groups=last, act=False)  # learned global pooling
         self.fc = nn.Linear(last, embedding_size, bias=False)
         self.features = nn.BatchNorm1d(embedding_size)
         for module in self.modules():

@@ -50,8 +50,8 @@ class _Block(nn.Module):
         if not self.training or self.drop_path == 0:
             return branch
         keep = 1 - self.drop_path
-        kept = torch.empty(branch.shape[0], 1, 1, device=branch.device, dtype=branch.dtype).bernoulli_(keep)
-        return branch * kept / keep
+        mask = torch.empty(branch.shape[0], 1, 1, device=branch.device, dtype=branch.dtype).bernoulli_(keep)
+        return branch * mask / keep
 
 
 class VisionTransformer(Backbone):

@@ -78,11 +78,11 @@ def info(data: Source, json_output: Json = False) -> None:
 
     dataset = _open(data)
     with quiet_decoders(), console.progress_bar("Looking at photos"):
-        found = describe(dataset)
+        description = describe(dataset)
     if json_output:
-        console.result_json(found)
+        console.result_json(description)
     else:
-        show_description(found, data)
+        show_description(description, data)
 
 
 @app.command()
@@ -178,8 +178,8 @@ def align(
     if json_output:
         console.result_json({"photos": len(dataset), "statuses": dict(statuses), "target": str(target)})
     else:
-        told = ", ".join(f"{count:,} {status}" for status, count in statuses.most_common())
-        console.result(f"{counted(len(dataset), 'photo')}: {told}; see {target / ALIGNMENT_TABLE}")
+        counts = ", ".join(f"{count:,} {status}" for status, count in statuses.most_common())
+        console.result(f"{counted(len(dataset), 'photo')}: {counts}; see {target / ALIGNMENT_TABLE}")
     if without:
         raise PartialFailure(
             f"{counted(without, 'photo')} gave no crop.", hint=f"{target / ALIGNMENT_TABLE} says why."

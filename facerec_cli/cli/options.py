@@ -44,6 +44,6 @@ def one_target(argument: Path | None, option: Path | None) -> Path:
         UsageError: It is given in neither or in both ways.
     """
     if (argument is None) == (option is None):
-        told = "Where to is said twice." if option is not None else "It is not said where to."
-        raise UsageError(told, hint="Give one -o TARGET.")
+        fault = "Where to is said twice." if option is not None else "It is not said where to."
+        raise UsageError(fault, hint="Give one -o TARGET.")
     return option if option is not None else argument  # type: ignore[return-value]

@@ -11,8 +11,8 @@ from typing import Any
 
 from facerec_cli.embed.photo_result import STATUSES
 from facerec_cli.embeddings.formats import format_to_write, is_folder_name
-from facerec_cli.embeddings.formats.parquet_folder import ParquetShards
 from facerec_cli.embeddings.npz_shards import NpzShards
+from facerec_cli.embeddings.parquet_shards import ParquetShards
 from facerec_cli.embeddings.shards import differences
 from facerec_cli.errors import UsageError
 from facerec_cli.files import lock, refuse_special

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from facerec_cli.errors import FacerecError, InputError
+from facerec_cli.errors import FacerecError, ModelError
 from facerec_cli.packs import insightface_folder
 from facerec_cli.packs.catalog import InstalledPack, installed
 from facerec_cli.packs.manifest import ModelPack
@@ -43,11 +43,11 @@ def check(name: str | None = None, *, run: bool = True) -> list[CheckedPack]:
         run: Whether to run the networks; without, a pack that cannot work may be "ok".
 
     Raises:
-        InputError: There is no pack ``name``.
+        ModelError: There is no pack ``name``.
     """
     entries = [entry for entry in installed() if name in (None, entry.name)]
     if name and not entries:
-        raise InputError(f"There is no model {name!r} here.", hint="facerec models list shows what there is.")
+        raise ModelError(f"There is no model {name!r} here.", hint="facerec models list shows what there is.")
     return [_check(entry, run=run) for entry in entries]
 
 

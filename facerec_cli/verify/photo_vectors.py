@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -70,62 +70,70 @@ def embed_list(
     Raises:
         KeyboardInterrupt: With a message that says what is kept.
     """
-    settings = json.dumps([2, model.hash, model.provider, _deciding(options)], sort_keys=True).encode()
+    keys = _keys(images, model, options, landmarks) if cache is not None else None
     vectors = np.zeros((len(images), model.pack.encoder.embedding_size), np.float32)
     reasons: dict[int, str] = {}
     doubts: dict[int, str] = {}
     cached = 0
     for start in range(0, len(images), _CHUNK):
         chunk = range(start, min(start + _CHUNK, len(images)))
-        keys: dict[int, bytes] = {}
-        known: dict[bytes, Entry] = {}
-        if cache is not None:
-            for i in chunk:
-                extra = b"" if landmarks is None else landmarks[i].tobytes()
-                content = _content(images[i], options.max_pixels)
-                if content is not None:
-                    keys[i] = content_key(content, settings + extra)
-            known = cache.get(list(keys.values()))
-        missing = [i for i in chunk if keys.get(i, b"") not in known]
-        progress(start + len(chunk) - len(missing), len(images))
+        key_of = {} if keys is None else {i: key for i in chunk if (key := keys(i)) is not None}
+        known = {} if cache is None else cache.get(list(key_of.values()))
+        entries = {i: known[key] for i, key in key_of.items() if key in known}
+        cached += len(entries)
+        missing = [i for i in chunk if i not in entries]
+        progress(chunk.stop - len(missing), len(images))
         made: dict[int, Entry] = {}
         try:
             _embed(images, missing, made, doubts, model, options, landmarks, workers, progress)
         except KeyboardInterrupt:
-            done = {
-                keys[i]: entry
-                for i, entry in made.items()
-                if i in keys and i not in doubts and not isinstance(entry, str)
-            }
-            if cache is not None:
-                cache.put(done)
-            ready = start + len(chunk) - len(missing) + len(done)
+            ready = chunk.stop - len(missing) + _keep(cache, key_of, made, doubts)
             raise KeyboardInterrupt(_interrupted(ready, len(images), kept=cache is not None)) from None
-        fresh: dict[bytes, Entry] = {}
-        for i in chunk:
-            entry = known[keys[i]] if keys.get(i, b"") in known else made[i]
-            cached += i not in made
+        _keep(cache, key_of, made, doubts)
+        for i, entry in sorted((entries | made).items(), key=lambda item: item[0]):
             if isinstance(entry, str):
                 reasons[i] = entry
             else:
                 vectors[i] = entry
-            lasting = i not in doubts and (not isinstance(entry, str) or entry.startswith("no_face"))
-            if i in made and i in keys and lasting:  # the cache has no place for a doubt
-                fresh[keys[i]] = entry
-        if cache is not None:
-            cache.put(fresh)
-        progress(start + len(chunk), len(images))
+        progress(chunk.stop, len(images))
     failed = np.zeros(len(images), bool)
     failed[list(reasons)] = True
-    return PhotoVectors(
-        vectors=vectors,
-        failed=failed,
-        reasons=reasons,
-        model=ModelInfo(model.pack.name, model.hash, model.provider),
-        settings=_deciding(options),
-        cached=cached,
-        doubts=doubts,
-    )
+    made_by = ModelInfo(model.pack.name, model.hash, model.provider)
+    return PhotoVectors(vectors, failed, reasons, made_by, _deciding(options), cached, doubts)
+
+
+def _keys(
+    images: Sequence[Path | bytes],
+    model: FaceModel,
+    options: EmbedOptions,
+    landmarks: NDArray[np.float32] | None,
+) -> Callable[[int], bytes | None]:
+    """What gives a photo's key in the cache; None for a photo that cannot be read."""
+    settings = json.dumps([2, model.hash, model.provider, _deciding(options)], sort_keys=True).encode()
+
+    def key(i: int) -> bytes | None:
+        content = _content(images[i], options.max_pixels)
+        extra = b"" if landmarks is None else landmarks[i].tobytes()
+        return None if content is None else content_key(content, settings + extra)
+
+    return key
+
+
+def _keep(
+    cache: EmbeddingCache | None,
+    key_of: Mapping[int, bytes],
+    made: Mapping[int, Entry],
+    doubts: Mapping[int, str],
+) -> int:
+    """Put into the cache what lasts, and say how many photos that are."""
+    lasting = {  # no doubt, for which there is no place, and no photo that may be readable later
+        key_of[i]: entry
+        for i, entry in made.items()
+        if i in key_of and i not in doubts and (not isinstance(entry, str) or entry.startswith("no_face"))
+    }
+    if cache is not None:
+        cache.put(lasting)
+    return len(lasting)
 
 
 def _interrupted(done: int, total: int, *, kept: bool) -> str:

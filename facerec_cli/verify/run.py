@@ -237,11 +237,9 @@ def _bootstrap(result: Verification, rounds: int, progress: Progress) -> tuple[B
     fars = [point.far for point in result.evaluation.tar_at_far if point.measurable]
     if not fars:
         return ()
-    if pairs.identity is not None:
-        people = pairs.identity
-    else:
-        count = int(max(pairs.first.max(), pairs.second.max())) + 1
-        people = people_of(pairs.first, pairs.second, pairs.same, count)
+    people = pairs.identity
+    if people is None:
+        people = people_of(pairs.first, pairs.second, pairs.same)
     use = ~failed
     return bootstrap_tar(
         scores[use],

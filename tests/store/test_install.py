@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from facerec_cli.errors import InputError, ModelError, OutputError
+from facerec_cli.errors import ModelError, OutputError
 from facerec_cli.packs.catalog import catalog, installed
 from facerec_cli.packs.folders import user_packs
 from facerec_cli.packs.manifest_toml import read_manifest
@@ -197,7 +197,7 @@ def test_check_names_the_broken_pack_and_passes_the_others(tiny, tmp_path):
     statuses = {"sface": "ok", "sface-hard": "ok", "broken": "broken", "fine": "ok"}
     assert {name: f.status for name, f in found.items()} == statuses
     assert "sha256" in found["broken"].detail and found["fine"].pack_hash
-    with pytest.raises(InputError):
+    with pytest.raises(ModelError):
         check("nobody")
 
 

@@ -7,6 +7,7 @@ The name that a user gives decides the format: the keys of ``registry.EMBEDDING_
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -81,7 +82,7 @@ class EmbeddingFormat(Protocol):
         """Whether a result without a description is what is left of one of these photos."""
 
 
-class SingleFile:
+class SingleFile(ABC):
     """A format whose file holds everything, to derive from: all but ``write`` follows from its ``read``."""
 
     magic: ClassVar[bytes] = b""
@@ -90,9 +91,9 @@ class SingleFile:
         """The file."""
         return (output,)
 
+    @abstractmethod
     def read(self, path: Path) -> EmbeddingTable:
-        """To be given by the format."""
-        raise NotImplementedError
+        """As in :class:`EmbeddingFormat`."""
 
     def description(self, path: Path) -> Mapping[str, Any] | None:
         """What the file says of its run; None where it cannot be read."""
