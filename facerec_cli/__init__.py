@@ -14,6 +14,7 @@ from facerec_cli.privacy import keep_private
 
 if TYPE_CHECKING:
     from facerec_cli.embed import EmbedOptions, embed_photos, embed_to_file
+    from facerec_cli.embeddings.table import EmbeddingTable, open_table
     from facerec_cli.errors import FacerecError
     from facerec_cli.faces import Face, FaceModel, open_model
     from facerec_cli.images import find_images, read_image
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 _PUBLIC = {
     "EmbedOptions": "facerec_cli.embed",
+    "EmbeddingTable": "facerec_cli.embeddings.table",
     "Face": "facerec_cli.faces",
     "FaceModel": "facerec_cli.faces",
     "FacerecError": "facerec_cli.errors",
@@ -32,12 +34,14 @@ _PUBLIC = {
     "find_images": "facerec_cli.images",
     "open_model": "facerec_cli.faces",
     "open_pack": "facerec_cli.packs.resolve",
+    "open_table": "facerec_cli.embeddings.table",
     "read_image": "facerec_cli.images",
     "read_pairs": "facerec_cli.pairs.read",
 }
 
 __all__ = [
     "EmbedOptions",
+    "EmbeddingTable",
     "Face",
     "FaceModel",
     "FacerecError",
@@ -48,6 +52,7 @@ __all__ = [
     "find_images",
     "open_model",
     "open_pack",
+    "open_table",
     "read_image",
     "read_pairs",
 ]

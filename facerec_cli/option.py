@@ -32,7 +32,8 @@ class Option:
         hidden: Not shown in ``--help``.
         rule: Takes a value of the right type and gives it back, or another way to write it; raises ValueError
             with what it must be ("an http(s) address").
-        parse: Makes the value of the text of the flag, where a value is more than one text or number.
+        parse: Makes the value of the text of the flag, where a value is more than one text or number; raises
+            ValueError with what the text must be.
         keys: Of a table: the only keys that the document has of it, each of which has to be there.
         others: A dictionary that takes the keys of its table that no other field has.
 
@@ -90,11 +91,6 @@ class Field:
     def offers(self) -> tuple[str, ...]:
         """Values to offer when one is typed."""
         return self.choices or listed(self.option.offers)
-
-    @property
-    def must_be(self) -> str:
-        """What a value must be: "a whole number from 1 to 1024"."""
-        return must_be(self.kind, self.option)
 
 
 def options(kind: Any) -> tuple[Field, ...]:

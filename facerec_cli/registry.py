@@ -73,30 +73,30 @@ PAIR_FORMATS: Mapping[str, str] = {
 DATASETS: Mapping[str, str] = {
     "folder": "facerec_cli.data.formats.folder:FolderDataset",
     "list": "facerec_cli.data.formats.list:ListDataset",
-    "rec": "facerec_cli.data.formats.rec:RecDataset",
+    "rec": "facerec_cli.data.formats.rec.dataset:RecDataset",
     "stream": "facerec_cli.data.formats.stream:TarStream",
     "synthetic": "facerec_cli.data.formats.synthetic:SyntheticDataset",
     "tar": "facerec_cli.data.formats.tar:TarDataset",
 }
 
+DATASET_WRITERS: Mapping[str, str] = {
+    "folder": "facerec_cli.data.formats.folder:write_folder",
+    "rec": "facerec_cli.data.formats.rec.write:write_rec",
+    "list": "facerec_cli.data.formats.list:write_list",
+    "tar": "facerec_cli.data.formats.tar:write_tar",
+}
+
 # Names alone: what is behind them is in one module, which needs torch or opens much.
 DEFAULT_PACK = "sface"  # the model that is part of facerec
-FACE_RULES = (
-    "main",
-    "center",
-    "largest",
-)  # which face of several counts (faces.choice); the first is the default
-PROVIDERS: Mapping[str, str] = {  # device -> ONNX Runtime's name of what runs there
-    "cpu": "CPUExecutionProvider",
-    "cuda": "CUDAExecutionProvider",
-    "tensorrt": "TensorrtExecutionProvider",
-    "coreml": "CoreMLExecutionProvider",
-    "openvino": "OpenVINOExecutionProvider",
-}
-DEVICES = ("auto", *PROVIDERS)
+FACE_RULES = ("main", "center", "largest")  # which of several faces counts (faces.choice); first the default
+DEVICES = ("auto", "cpu", "cuda", "tensorrt", "coreml", "openvino")  # faces.runtime.providers has each
 TEMPLATES = ("arcface",)  # five-point alignment templates of faces.align
 PROJECTS = ("arcface_torch", "tface", "adaface", "cvlface")  # whose checkpoints backbones.layouts reads
-WRITABLE = ("folder", "rec", "list", "tar")  # what datasets.convert writes
+
+
+def embedding_suffixes() -> tuple[str, ...]:
+    """The suffixes of files that embeddings are stored in."""
+    return tuple(name for name in EMBEDDING_FORMATS if name != "/")
 
 
 def load(table: Mapping[str, str], name: str, kind: str) -> Any:

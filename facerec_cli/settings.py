@@ -20,7 +20,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING
 from types import NoneType
 from typing import Any, ParamSpec, TypeVar, get_args
@@ -40,6 +40,7 @@ from facerec_cli.option import (
     options,
     plain,
 )
+from facerec_cli.registry import unknown_name
 from facerec_cli.spelling import american
 from facerec_cli.suggest import guess, guess_or_list, nearest
 
@@ -53,6 +54,7 @@ __all__ = [
     "fitted",
     "keys",
     "options",
+    "parsed",
     "to_tables",
 ]
 
@@ -100,8 +102,7 @@ def _check(field: Field, value: Any, name: str) -> None:
         try:
             in_bounds(field.option, field.choices, item)
         except Unfit as unfit:
-            message, hint = _refusal(name, item, kind, field.option, unfit)
-            raise UsageError(message, hint=hint) from None
+            raise _refusal(name, item, kind, field.option, unfit) from None
 
 
 def fitted(field: Field, value: Any, name: str) -> Any:
@@ -113,8 +114,33 @@ def fitted(field: Field, value: Any, name: str) -> Any:
     try:
         return fit(plain(field.kind), field.option, value)
     except Unfit as unfit:
-        message, hint = _refusal(name, value, field.kind, field.option, unfit)
-        raise UsageError(message, hint=hint) from None
+        raise _refusal(name, value, field.kind, field.option, unfit) from None
+
+
+def fitted_all(
+    values: Mapping[str, Any],
+    known: Mapping[str, Field],
+    *,
+    table: str,
+    owner: str,
+    elsewhere: Iterable[str] = (),
+) -> dict[str, Any]:
+    """Settings for a constructor of somebody else: a loss's, a backbone's.
+
+    Args:
+        values: What the user says.
+        known: The settings that there are, by name.
+        table: Where they stand, ``loss`` for ``loss.k``.
+        owner: Whose they are, for messages: "the loss npt".
+        elsewhere: Keys of other tables that may have been meant.
+
+    Raises:
+        UsageError: One is unknown, has the wrong type or is out of its range.
+    """
+    for key in values:
+        if key not in known:
+            raise unknown_name(key, known, f"setting of {owner}", elsewhere=elsewhere)
+    return {key: fitted(known[key], value, f"{table}.{key}") for key, value in values.items()}
 
 
 def convert(
@@ -126,13 +152,13 @@ def convert(
     given: Mapping[str, Any] | None = None,
     error: type[FacerecError] = InputError,
     advice: str = "",
-    typed: str | None = None,
+    typed: str = "",
     also: Sequence[str] = (),
 ) -> T:
     """Make a dataclass of tables that TOML or JSON gave.
 
-    An int becomes the float that a field wants, a list a tuple, and one value a tuple of it where any number
-    of values is taken. Keys are taken in both spellings (``spelling.py``).
+    An int becomes the float that a field wants, a list (also one of tables) a tuple, and one value a tuple of
+    it where any number of values is taken. Keys are taken in both spellings (``spelling.py``).
 
     Args:
         data: The tables.
@@ -142,7 +168,7 @@ def convert(
         given: Fields that do not come from ``data`` and cannot be set by it.
         error: What is raised.
         advice: What may help with every fault, such as the page that describes the file.
-        typed: The flag or key that a single value was typed with; None names its place, ``[optimizer] lr``.
+        typed: The flag or key that a single value was typed with; "" names its place, ``[optimizer] lr``.
         also: Further keys that an unknown one may have meant; those without a dot are read by somebody else.
 
     Raises:
@@ -153,10 +179,22 @@ def convert(
     reader = _Reader([*known, *also], [key for key in also if "." not in key], typed)
     try:
         made: T = reader.table(kind, data, (), base, given or {})
-    except _Fault as fault:
+    except UsageError as fault:
         where = f"{source}: " if source else ""
         raise error(where + fault.message, hint=f"{fault.hint} {advice}".strip()) from None
     return made
+
+
+def parsed(field: Field, text: str) -> Any:
+    """The value of the text that was typed for the flag of ``field``.
+
+    Raises:
+        UsageError: It is no such text.
+    """
+    try:
+        return text if field.option.parse is None else field.option.parse(text)
+    except ValueError as fault:
+        raise UsageError(f"{field.flag} {text!r} does not fit.", hint=f"It must be {fault}.") from None
 
 
 def to_tables(instance: Any) -> dict[str, Any]:
@@ -180,19 +218,14 @@ def _to_plain(value: Any) -> Any:
     return [_to_plain(item) for item in value] if isinstance(value, tuple | list) else value
 
 
-class _Fault(Exception):  # noqa: N818 - on its way to the error that the caller wants
-    def __init__(self, message: str, hint: str) -> None:
-        super().__init__(message)
-        self.message, self.hint = message, hint
-
-
-def _refusal(name: str, value: Any, kind: Any, option: Option, unfit: Unfit) -> tuple[str, str]:
-    """Message and hint for a value that does not fit; ``name`` is what the user calls it."""
+def _refusal(name: str, value: Any, kind: Any, option: Option, unfit: Unfit) -> UsageError:
+    """The error for a value that does not fit; ``name`` is what the user calls it."""
     shown = repr(value) if len(repr(value)) <= 80 else f"{repr(value)[:77]}..."
     if isinstance(value, str) and (choices := choices_of(item_type(kind), option)):
-        return f"{name} cannot be {shown}.", guess_or_list(value, choices)
+        return UsageError(f"{name} cannot be {shown}.", hint=guess_or_list(value, choices))
     equals = " " if name.startswith("-") else " = "
-    return f"{name}{equals}{shown} does not fit.", f"It must be {str(unfit) or must_be(kind, option)}."
+    must = str(unfit) or must_be(kind, option)
+    return UsageError(f"{name}{equals}{shown} does not fit.", hint=f"It must be {must}.")
 
 
 class _Reader:
@@ -204,7 +237,7 @@ class _Reader:
         typed: See :func:`convert`.
     """
 
-    def __init__(self, known: list[str], beside: list[str], typed: str | None) -> None:
+    def __init__(self, known: list[str], beside: list[str], typed: str) -> None:
         self.known = known
         self.beside = beside
         self.typed = typed
@@ -221,7 +254,8 @@ class _Reader:
         """The dataclass ``kind`` of the table ``data``, which stands at ``path``."""
         if not isinstance(data, Mapping):
             advice = f"Write [{'.'.join(path)}] above its settings." if path else ""
-            raise _Fault(f"{'.'.join(path) or 'It'} is not a table.", advice)
+            raise UsageError(f"{'.'.join(path) or 'It'} is not a table.", hint=advice)
+        data = {str(name): value for name, value in data.items()}  # a checkpoint's recipe may have any keys
         fields = {
             field.name: field
             for field in options(kind)
@@ -232,7 +266,7 @@ class _Reader:
         for name, value in data.items():
             key = name if name in fields else american(name)
             if key != name and key in data:
-                raise _Fault(f"{name!r} and {key!r} are one key.", "Leave one of them out.")
+                raise UsageError(f"{name!r} and {key!r} are one key.", hint="Leave one of them out.")
             if key in fields and key != others:
                 values[key] = self._value(fields[key], value, (*path, key), getattr(base, key, None))
             elif others is not None and key.isidentifier():
@@ -245,34 +279,34 @@ class _Reader:
             return dataclasses.replace(base, **values)
         for field in fields.values():
             if (only or field.default is MISSING) and field.name not in values:
-                raise _Fault(f"{_place(path)}{field.name!r} is missing.", "Add it.")
+                raise UsageError(f"{_place(path)}{field.name!r} is missing.", hint="Add it.")
         return kind(**values)
 
     def _value(self, field: Field, value: Any, path: tuple[str, ...], base: Any) -> Any:
         inner = plain(field.kind)
+        if value is None and NoneType in get_args(field.kind):  # JSON has null, TOML leaves the key out
+            return None
         if dataclasses.is_dataclass(inner):
             return self.table(inner, value, path, base, {}, field.option.keys)
-        try:
-            return fitted(field, value, _place(path[:-1]) + path[-1] if self.typed is None else self.typed)
-        except UsageError as fault:
-            raise _Fault(fault.message, fault.hint) from None
+        if dataclasses.is_dataclass(item := item_type(inner)) and isinstance(value, list):
+            return tuple(self.table(item, row, (*path, str(n)), None, {}) for n, row in enumerate(value))
+        return fitted(field, value, self.typed or _place(path[:-1]) + path[-1])
 
-    def _unknown(self, fields: Mapping[str, Field], path: tuple[str, ...], value: Any) -> _Fault:
+    def _unknown(self, fields: Mapping[str, Field], path: tuple[str, ...], value: Any) -> UsageError:
+        name = ".".join(path)
         tables_only = all(dataclasses.is_dataclass(plain(field.kind)) for field in fields.values())
         if tables_only and not isinstance(value, Mapping):
             table, _, key = (nearest(path[-1], self.known) or "").rpartition(".")
-            advice = (
-                f"write {key} below [{table}]"
-                if table
-                else f"write one, such as [{next(iter(fields))}], above it"
-            )
-            return _Fault(f"{'.'.join(path)} is not a table.", f"Settings are grouped in tables; {advice}.")
-        what = f"table [{'.'.join(path)}]" if isinstance(value, Mapping) else f"setting {'.'.join(path)!r}"
+            example = f"write one, such as [{next(iter(fields))}], above it"
+            advice = f"write {key} below [{table}]" if table else example
+            hint = f"Settings are grouped in tables; {advice}."
+            return UsageError(f"{name} is not a table.", hint=hint)
         here = [*fields] if path[1:] else [*fields, *self.beside]
-        known = [*here, *self.known] if isinstance(value, Mapping) else self.known
         inside = f" in [{'.'.join(path[:-1])}]" if path[1:] else ""
-        hint = f"{guess('.'.join(path), known)}Known{inside}: {', '.join(here)}."
-        return _Fault(f"There is no {what}.", hint)
+        listed = f"Known{inside}: {', '.join(here)}."
+        if isinstance(value, Mapping):
+            return UsageError(f"There is no table [{name}].", hint=guess(name, [*here, *self.known]) + listed)
+        return UsageError(f"There is no setting {name!r}.", hint=guess(name, self.known) + listed)
 
 
 def _place(path: Sequence[str]) -> str:

@@ -11,6 +11,17 @@ DEFAULT_FARS = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 """The false accept rates that an evaluation measures unless others are asked for."""
 
 
+def false_accept_rate(value: float) -> float:
+    """``value``, if it is above 0 and below 1; the rule of settings that are such a rate.
+
+    Raises:
+        ValueError: With what it must be.
+    """
+    if not 0 < value < 1:
+        raise ValueError("a false accept rate between 0 and 1")
+    return value
+
+
 @dataclass(frozen=True, slots=True)
 class Threshold:
     """A cosine from which on two faces are called the same person, and what it stands for.

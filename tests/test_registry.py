@@ -10,7 +10,9 @@ from facerec_cli import registry
 from facerec_cli.errors import UsageError
 
 TABLES: dict[str, Mapping[str, str]] = {
-    name: table for name, table in vars(registry).items() if name.isupper() and isinstance(table, Mapping)
+    name: table
+    for name, table in vars(registry).items()
+    if name.isupper() and isinstance(table, Mapping) and all(":" in place for place in table.values())
 }
 TORCH_TABLES = {"LOSSES", "BACKBONES"}
 

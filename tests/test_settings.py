@@ -8,9 +8,15 @@ from typing import Annotated, Any, Literal
 
 import pytest
 
+from facerec_cli.embed.settings import EmbedOptions, EngineOptions
 from facerec_cli.errors import InputError, ModelError, UsageError
+from facerec_cli.export.settings import ExportOptions, GraphOptions
+from facerec_cli.option import must_be
+from facerec_cli.packs.overrides import PackOverrides
 from facerec_cli.registry import DETECTORS
 from facerec_cli.settings import Option, check, convert, keys, options, to_tables
+from facerec_cli.verify.settings import VerifySettings
+from tests.wrong_values import wrong_values
 
 
 def _address(value: str) -> str:
@@ -60,8 +66,8 @@ def test_a_declaration_gives_flag_default_choices_and_words():
     assert found["max_side"].flag == "--max-side" and found["score"].flag == "--min-score"
     assert found["rates"].flag == "" and found["flip"].flag == "--flip"
     assert found["faces"].choices == ("all", "largest") and found["detector"].choices == tuple(DETECTORS)
-    assert found["max_side"].must_be == "a whole number of at least 32 pixels"
-    assert found["rates"].must_be == "a list, each a number between 0 and 1"
+    assert must_be(found["max_side"].kind, found["max_side"].option) == "a whole number of at least 32 pixels"
+    assert must_be(found["rates"].kind, found["rates"].option) == "a list, each a number between 0 and 1"
     assert found["score"].kind == float | None and found["score"].default is None
     assert options(Net)[0].default is MISSING and options(Net)[-1].default == {}
     assert list(keys(Pack))[:2] == ["net.file", "net.color"] and "net.settings" not in keys(Pack)
@@ -152,8 +158,30 @@ def test_a_setting_outside_of_the_tables_is_told_its_own():
         convert({"side": 3}, Tables)
     with pytest.raises(InputError, match=r"write one, such as \[search\], above it\."):
         convert({"xyzzy": 3}, Tables)
+    with pytest.raises(InputError, match=r"There is no table \[7\]\."):
+        convert({7: {}}, Tables)
 
 
 def test_a_fault_is_called_as_it_was_typed():
     with pytest.raises(InputError, match=r"^--size \[1\] does not fit\."):
         convert({"net": {"size": [1]}}, Pack, typed="--size")
+
+
+CHECKED = [EmbedOptions, EngineOptions, ExportOptions, GraphOptions, PackOverrides, VerifySettings]
+REFUSED = [
+    (kind, field, value) for kind in CHECKED for field in options(kind) for value in wrong_values(field)
+]
+
+
+@pytest.mark.parametrize(("kind", "field", "value"), REFUSED, ids=lambda v: getattr(v, "name", str(v)[:40]))
+def test_every_setting_of_a_command_refuses_what_is_beyond_its_range(kind, field, value):
+    required = {one.name: "x" for one in options(kind) if one.default is MISSING}
+    value = (value,) * 3 if "tuple" in str(field.kind) else value
+    with pytest.raises(UsageError) as fault:
+        kind(**required, **{field.name: value})
+    assert fault.value.message.startswith(field.flag or field.name)
+    assert fault.value.hint.startswith(("It must be ", "Known: ", "Did you mean "))
+
+
+def test_every_class_of_settings_has_something_to_refuse():
+    assert {kind for kind, _, _ in REFUSED} == set(CHECKED)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from facerec_cli.wording import counted, one_in, people
+from facerec_cli.wording import alternatives, counted, one_in, people
 
 
 @pytest.mark.parametrize(
@@ -31,3 +31,10 @@ def test_words_that_take_no_s():
 )
 def test_a_rate_is_one_in_so_many_and_a_percentage(rate, words):
     assert one_in(rate) == words
+
+
+@pytest.mark.parametrize(
+    ("names", "words"), [((), ""), (("a",), "a"), (("a", "b"), "a or b"), (("a", "b", "c"), "a, b or c")]
+)
+def test_alternatives_are_named_in_a_sentence(names, words):
+    assert alternatives(names) == words

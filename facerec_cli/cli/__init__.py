@@ -71,9 +71,9 @@ def build_app(loaded: Iterable[str] = COMMANDS) -> typer.Typer:
         context_settings=CONTEXT,
     )
     app.callback()(_root)
-    wanted = set(loaded)
+    imported = set(loaded)
     for name, (place, line) in COMMANDS.items():
-        if name not in wanted:
+        if name not in imported:
             app.command(name, help=line)(_not_loaded)
             continue
         module, _, attribute = place.partition(":")
@@ -117,7 +117,7 @@ def main() -> None:
 def _leave(code: int) -> None:
     """End a program that lacks memory or threads, also where a thread of a library now waits for ever.
 
-    Python would wait for that thread as long. The fault has been told, and files are whole or not there.
+    Python would wait for that thread as long. The fault is on stderr by now, and files are whole or absent.
     """
     deadline = time.monotonic() + 5
     for thread in threading.enumerate():
@@ -129,8 +129,8 @@ def _leave(code: int) -> None:
                 os._exit(code)
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _version(asked: bool) -> None:
+    if asked:
         from facerec_cli.cli.console import result
         from facerec_cli.runtime import version_report
 

@@ -40,20 +40,21 @@ _SHOWN_NAME = 80  # characters of a name that is too long
 def command(function: Callable[..., None]) -> Callable[..., None]:
     """Make a function the body of a command, with the flags of its settings (see ``signature``).
 
-    A parameter named ``json_output`` that is true turns an error into a JSON document on stdout too.
+    A parameter named ``json_output`` that is true turns an error into a JSON document on stdout too, unless
+    the results are there already: stdout has one document.
     """
 
     def shared(*, quiet: Quiet = False, verbose: Verbose = False, debug: Debug = False) -> None: ...
 
-    own = Signature(function)
+    signature = Signature(function)
 
     @functools.wraps(function)
     def run(*, quiet: bool, verbose: bool, debug: bool, **typed: Any) -> None:
         console.configure(quiet=quiet, verbose=verbose or debug)
         _listen_to_signals()
         try:
-            _refuse_flags_as_values(typed)
-            function(**own.arguments(typed))
+            _refuse_flags_as_values(typed, signature.flags)
+            function(**signature.arguments(typed))
         except typer.Exit:
             raise
         except typer.Abort:  # Ctrl-C, or the end of the input, at a question; typer would end with code 1
@@ -62,7 +63,7 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
         except BaseException as fault:
             _end(fault, as_json=bool(typed.get("json_output")), debug=debug)
 
-    parameters = [*own.parameters, *Signature(shared).parameters]
+    parameters = [*signature.parameters, *Signature(shared).parameters]
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {p.name: p.annotation for p in parameters} | {"return": None}
     del run.__wrapped__  # or Typer would look past the shared flags
@@ -79,12 +80,12 @@ def require_torch(purpose: str) -> None:
         raise MissingExtraError("torch", extra="train", purpose=purpose)
 
 
-def _refuse_flags_as_values(arguments: Mapping[str, Any]) -> None:
+def _refuse_flags_as_values(arguments: Mapping[str, Any], flags: Mapping[str, str]) -> None:
     """Refuse ``-o --json``, which would write a file of that name; ``./--json`` does, if it is meant."""
     for name, value in arguments.items():
         if isinstance(value, str | Path) and re.fullmatch(r"--[a-z][a-z-]*", str(value)):
             raise UsageError(
-                f"{value} stands where a value of {name} is asked for.",
+                f"{value} stands where a value of {flags.get(name, name)} is asked for.",
                 hint=f"Give the value first; a file of this name is ./{value}",
             )
 
@@ -153,7 +154,7 @@ def _end(fault: BaseException, *, as_json: bool, debug: bool) -> NoReturn:
             message, code = f"{kind}: {fault}", EXIT_BUG
             hint = "This is a fault of facerec. Run again with --debug and report the traceback."
         console.fault(message, hint)
-    if as_json:
+    if as_json and not console.answered():  # the results may say it all, as of some photos without a face
         error = {"kind": kind, "message": message, "hint": hint, "exit_code": code}
         with suppress(OSError, OutputError):  # where stdout itself is the fault
             console.result_json({"error": error})

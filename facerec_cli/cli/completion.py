@@ -27,9 +27,9 @@ def offering(find: Callable[[], Iterable[str | tuple[str, str]]]) -> Callable[[s
 
 
 def _models(*statuses: str) -> Iterable[tuple[str, str]]:
-    from facerec_cli.packs.catalogue import catalogue
+    from facerec_cli.packs.catalog import catalog
 
-    for entry in catalogue():
+    for entry in catalog():
         if entry.status in statuses or not statuses:
             yield entry.name, entry.detail or (entry.pack.description if entry.pack else entry.status)
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _PIPE_WIDTH = 160  # a table in a pipe must not be cut at 80 columns
 
 _quiet = False
+_answered = False  # a JSON document is on stdout, which has one
 _live: Console | None = None  # what draws a bar or a view, and so has to print everything else above it
 
 
@@ -80,6 +81,8 @@ def result_json(document: Mapping[str, Any] | Sequence[Any]) -> None:
         text = json.dumps(document, indent=2, allow_nan=False)
     with _writing():
         sys.stdout.write(text + "\n")
+    global _answered
+    _answered = True
 
 
 def result_table(
@@ -178,7 +181,7 @@ def stages() -> Iterator[Stages]:
 
 
 @contextmanager
-def progress_bar(description: str, *, unit: str = "photos") -> Iterator[Progress]:
+def progress_bar(description: str, unit: str = "photos") -> Iterator[Progress]:
     """A bar with count, rate and time left on stderr; nothing when quiet or not on a terminal."""
     with stages() as begin:
         yield begin(description, unit)
@@ -225,12 +228,17 @@ class _StderrHandler(logging.Handler):
 
 def configure(*, quiet: bool, verbose: bool) -> None:
     """Say how much is told, for one command."""
-    global _quiet
-    _quiet = quiet
+    global _quiet, _answered
+    _quiet, _answered = quiet, False
     logger = logging.getLogger("facerec")
     logger.setLevel(logging.DEBUG if verbose else logging.WARNING)
     logger.handlers = [_StderrHandler()]
     logger.propagate = False
+
+
+def answered() -> bool:
+    """Whether the command has printed its JSON document."""
+    return _answered
 
 
 def fault(message: str, hint: str = "") -> None:

@@ -15,7 +15,7 @@ from facerec_cli.cli.options import Json, Model, Output, Overwrite, one_target
 from facerec_cli.cli.signature import Shown
 from facerec_cli.faces.settings import DEFAULT_MAX_SIDE, Device, MaxSide, OneFace
 from facerec_cli.option import Option
-from facerec_cli.registry import DEFAULT_PACK, WRITABLE
+from facerec_cli.registry import DATASET_WRITERS, DEFAULT_PACK
 from facerec_cli.wording import counted, people
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ Near = Annotated[
         "Also find photos that were saved again or resized, by a perceptual hash.", flag="--near/--no-near"
     ),
 ]
-Format = Annotated[str | None, Option("{choices} (default: by the target's name).", offers=WRITABLE)]
+Format = Annotated[str | None, Option("{choices} (default: by the target's name).", offers=DATASET_WRITERS)]
 Resume = Annotated[bool, Option("Go on in a folder of an earlier run.")]
 PairCount = Annotated[int, Option("Pairs, half of them of one person.", ge=2)]
 Folds = Annotated[int, Option("Balanced blocks that the pairs come in.", ge=1)]
@@ -78,11 +78,11 @@ def info(data: Source, json_output: Json = False) -> None:
 
     dataset = _open(data)
     with quiet_decoders(), console.progress_bar("Looking at photos"):
-        found = describe(dataset)
+        description = describe(dataset)
     if json_output:
-        console.result_json(found)
+        console.result_json(description)
     else:
-        show_description(found, data)
+        show_description(description, data)
 
 
 @app.command()
@@ -99,7 +99,7 @@ def check(
     """
     from dataclasses import asdict
 
-    from facerec_cli.data.tools.describe import check as check_dataset
+    from facerec_cli.data.tools.check import check as check_dataset
     from facerec_cli.data.tools.pairs import open_evaluation
     from facerec_cli.errors import PartialFailure
     from facerec_cli.images import quiet_decoders
@@ -110,10 +110,8 @@ def check(
         report = check_dataset(dataset, against=test, near=near, progress=progress)
     if json_output:
         console.result_json(asdict(report) | {"problems": report.problems})
-        if report.problems:
-            raise typer.Exit(PartialFailure.exit_code)
-        return
-    show_faults(report, data, against)
+    else:
+        show_faults(report, data, against)
     if report.problems:
         raise PartialFailure(
             f"{report.problems:,} things to mend in {data}.",
@@ -179,11 +177,9 @@ def align(
     without = len(dataset) - statuses["ok"] - statuses["doubtful"] - statuses["kept"]
     if json_output:
         console.result_json({"photos": len(dataset), "statuses": dict(statuses), "target": str(target)})
-        if without:
-            raise typer.Exit(PartialFailure.exit_code)
-        return
-    told = ", ".join(f"{count:,} {status}" for status, count in statuses.most_common())
-    console.result(f"{counted(len(dataset), 'photo')}: {told}; see {target / ALIGNMENT_TABLE}")
+    else:
+        counts = ", ".join(f"{count:,} {status}" for status, count in statuses.most_common())
+        console.result(f"{counted(len(dataset), 'photo')}: {counts}; see {target / ALIGNMENT_TABLE}")
     if without:
         raise PartialFailure(
             f"{counted(without, 'photo')} gave no crop.", hint=f"{target / ALIGNMENT_TABLE} says why."

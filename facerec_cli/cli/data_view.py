@@ -10,31 +10,31 @@ from facerec_cli.cli import console
 from facerec_cli.wording import counted
 
 if TYPE_CHECKING:
-    from facerec_cli.data.tools.describe import Report
+    from facerec_cli.data.tools.check import CheckReport
 
 _SHOWN = 10  # names that a table of faults shows; --json has all
 
 
-def show_description(found: Mapping[str, Any], data: str) -> None:
+def show_description(description: Mapping[str, Any], data: str) -> None:
     """Counts, and how photos are spread over people."""
-    spread = found["photos_per_person"]
-    sizes = ", ".join(f"{size} ({count})" for size, count in found["sizes"].items())
+    spread = description["photos_per_person"]
+    sizes = ", ".join(f"{size} ({count})" for size, count in description["sizes"].items())
     rows = [
-        ("format", found["format"]),
-        ("photos", f"{found['photos']:,}"),
-        ("people", f"{found['people']:,}"),
+        ("format", description["format"]),
+        ("photos", f"{description['photos']:,}"),
+        ("people", f"{description['people']:,}"),
         (
             "photos per person",
             f"{spread['min']:,} to {spread['max']:,}, median {spread['median']:g}, mean {spread['mean']:.1f}",
         ),
-        ("people with one photo", f"{found['people_with_one_photo']:,}"),
-        ("classes without photos", f"{found['people_without_photos']:,}"),
+        ("people with one photo", f"{description['people_with_one_photo']:,}"),
+        ("classes without photos", f"{description['people_without_photos']:,}"),
         ("sizes of a sample", sizes),
     ]
     console.result_table(rows, columns=("what", "value"), title=data)
 
 
-def show_faults(report: Report, data: str, against: str | None) -> None:
+def show_faults(report: CheckReport, data: str, against: str | None) -> None:
     """How many faults there are of each kind, and the first of them."""
     lists = {
         "broken photos": [f"{name}: {reason}" for name, reason in report.broken],

@@ -9,13 +9,15 @@ import typer
 
 from facerec_cli.cli import console
 from facerec_cli.cli.command import command
-from facerec_cli.cli.options import RESULTS, Json, Model, Overwrite
+from facerec_cli.cli.embed_view import show, started
+from facerec_cli.cli.options import Json, Model, Overwrite
 from facerec_cli.cli.signature import Shown
 from facerec_cli.embed.settings import EmbedOptions, EngineOptions
-from facerec_cli.faces.settings import Device, Threads
+from facerec_cli.faces.settings import RESULTS, Device, Threads
 from facerec_cli.option import Option
 from facerec_cli.packs.overrides import PackOverrides
-from facerec_cli.registry import DEFAULT_PACK
+from facerec_cli.registry import DEFAULT_PACK, embedding_suffixes
+from facerec_cli.wording import alternatives
 
 Inputs = Annotated[
     list[str],
@@ -29,7 +31,9 @@ Inputs = Annotated[
 Output = Annotated[
     str,
     Option(
-        "Where to: .npy, .npz or .parquet; a folder/ or URL gets Parquet shards.", short="-o", panel=RESULTS
+        f"Where to: {alternatives(embedding_suffixes())}; a folder/ or URL gets Parquet shards.",
+        short="-o",
+        panel=RESULTS,
     ),
 ]
 Resume = Annotated[bool, Option("Go on with an interrupted run.", panel=RESULTS)]
@@ -55,7 +59,6 @@ def embed(
     overrides: PackOverrides,
 ) -> None:
     """Turn photos into embeddings: one row for every face, and a status for every photo."""
-    from facerec_cli.cli.embed_view import show, started
     from facerec_cli.embed import embed_to_file
     from facerec_cli.images import quiet_decoders
     from facerec_cli.packs.resolve import open_pack
@@ -78,9 +81,7 @@ def embed(
         )
     if json_output:
         console.result_json(summary.document())
-        if summary.fault:
-            raise typer.Exit(summary.fault.exit_code)
-        return
-    show(summary)
+    else:
+        show(summary)
     if summary.fault:
         raise summary.fault

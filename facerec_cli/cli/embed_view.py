@@ -9,7 +9,7 @@ from facerec_cli.wording import counted
 
 if TYPE_CHECKING:
     from facerec_cli.embed import Summary
-    from facerec_cli.embed.engines.base import Opened
+    from facerec_cli.embed.engines.engine import Opened
 
 
 def started(opened: Opened, photos: int, done: int) -> None:

@@ -42,8 +42,8 @@ def show(report: ExportReport) -> None:
             ("model", accuracy, *tars, "largest change of a score"),
             [_verification_row(*entry, report.torch) for entry in _judged(report)],
         )
-        for reason in _reasons(report.torch):
-            console.note(reason)
+        for sentence in evaluation.reasons():
+            console.note(sentence)
     for file in report.files:  # not in the table, which breaks a long path in the middle
         console.note(f"written: {_shown(file.path)}")
     if report.insightface:
@@ -87,18 +87,6 @@ def _verification_row(name: str, judged: ScoredPairs, reference: ScoredPairs) ->
     shown = "-" if accuracy is None else f"{accuracy.mean_with_failures:.4f}"
     change = "" if judged is reference else f"{judged.largest_change(reference):.2e}"
     return (name, shown, *points, change)
-
-
-def _reasons(judged: ScoredPairs) -> list[str]:
-    """Why a figure of the table is "-", each reason once."""
-    evaluation = judged.evaluation
-    told: dict[str, list[str]] = {}
-    if evaluation.accuracy is None:
-        told.setdefault(evaluation.not_measurable.get("accuracy", "too few pairs"), []).append("accuracy")
-    for point in evaluation.tar_at_far:
-        if point.tar_with_failures is None:
-            told.setdefault(point.reason or "too few pairs", []).append(f"TAR at FAR {point.far:g}")
-    return [f"- {', '.join(figures)}: {reason}" for reason, figures in told.items()]
 
 
 def document(report: ExportReport) -> dict[str, Any]:

@@ -38,8 +38,8 @@ class Front(Group):
                 from facerec_cli.cli.console import result_json
                 from facerec_cli.errors import UsageError
 
-                told = {"kind": "UsageError", "message": fault.format_message(), "hint": ""}
-                result_json({"error": {**told, "exit_code": UsageError.exit_code}})
+                error = {"kind": "UsageError", "message": fault.format_message(), "hint": ""}
+                result_json({"error": {**error, "exit_code": UsageError.exit_code}})
             raise
 
     def paths(self) -> list[str]:
@@ -48,7 +48,7 @@ class Front(Group):
 
         whole = get_command(build_app(COMMANDS))
         inner = {name: getattr(whole.commands[name], "commands", {}) for name in self.commands}  # type: ignore[attr-defined]
-        return [*self.commands, *(f"{name}.{one}" for name, group in inner.items() for one in group)]
+        return [*self.commands, *(f"{name}.{below}" for name, group in inner.items() for below in group)]
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Print the page; ``formatter`` stays empty, as with Typer's own rich help."""

@@ -84,10 +84,10 @@ Refetch = Annotated[bool, Option("Fetch it again even if it is here.")]
 @command
 def list_(commercial: Commercial = False, json_output: Json = False) -> None:
     """List the models on this machine and those that can be pulled."""
-    from facerec_cli.packs.catalogue import catalogue
+    from facerec_cli.packs.catalog import catalog
     from facerec_cli.packs.folders import hidden_packs
 
-    entries = catalogue(commercial=commercial)
+    entries = catalog(commercial=commercial)
     if json_output:
         result_json({"models": [entry_document(entry) for entry in entries]})
         return
@@ -102,22 +102,18 @@ def list_(commercial: Commercial = False, json_output: Json = False) -> None:
 @command
 def show(model: Ref, *, json_output: Json = False, overrides: PackOverrides) -> None:
     """Show what a model is, where it comes from and under which terms it may be used."""
-    from facerec_cli.packs.catalogue import find_entry
-    from facerec_cli.packs.licenses import accepted_on
-    from facerec_cli.packs.resolve import open_pack, pack_hash
+    from facerec_cli.packs.catalog import find_entry
+    from facerec_cli.packs.resolve import open_pack
 
     entry = find_entry(model.removeprefix("pack:"))
-    pulled = entry is None or entry.status != "to pull"
-    pack = open_pack(model, overrides=overrides) if pulled else entry.pack  # type: ignore[union-attr]
-    assert pack is not None  # a pack to pull has a manifest
+    there = entry.pack if entry is not None and entry.status == "to pull" else None
+    pack = there or open_pack(model, overrides=overrides)
     status = entry.status if entry else "path"
-    identity = pack_hash(pack) if pulled else ""
-    agreed = accepted_on(pack)
     if json_output:
-        result_json(pack_document(pack, status=status, identity=identity, agreed=agreed))
+        result_json(pack_document(pack, status))
         return
-    result_table(facts(pack, status, identity, agreed), columns=(pack.name, ""))
-    if not pulled:
+    result_table(facts(pack, status), columns=(pack.name, ""))
+    if there:
         note(f"Get it with: facerec models pull {pack.name}")
 
 
@@ -137,15 +133,14 @@ def add(
     """Run a model on made pictures and copy it into the registry, so that every command takes it by name."""
     import dataclasses
 
-    from facerec_cli.packs.resolve import pack_hash
-    from facerec_cli.packs.store import register
+    from facerec_cli.store.install import register
 
     if output and not overrides.output_name:
         overrides = dataclasses.replace(overrides, output_name=output)
     with progress_bar(f"Trying {source}"):
         pack = register(source, name, force=force, overrides=overrides, detector=detector, encoder=encoder)
     if json_output:
-        result_json(pack_document(pack, status="registered", identity=pack_hash(pack)))
+        result_json(pack_document(pack, "registered"))
     else:
         result(f"added {pack.name} in {pack.folder}")
         note(f"It works, alone and in batches. Use it with: --model {pack.name}")
@@ -168,11 +163,9 @@ def pull(
     json_output: Json = False,
 ) -> None:
     """Download a model, check it and register it; an interrupted download goes on where it stopped."""
-    from facerec_cli.packs.catalogue import find_entry
-    from facerec_cli.packs.licenses import accepted_on
-    from facerec_cli.packs.pull import find_known, offline_wanted
-    from facerec_cli.packs.pull import pull as pull_pack
-    from facerec_cli.packs.resolve import pack_hash
+    from facerec_cli.packs.catalog import find_entry
+    from facerec_cli.store.pull import find_known, offline_wanted
+    from facerec_cli.store.pull import pull as pull_pack
 
     entry = find_entry(name)
     here = entry is not None and entry.status in ("registered", "insightface") and not force
@@ -184,9 +177,7 @@ def pull(
         )
     if json_output:
         entry = find_entry(name)
-        status = entry.status if entry else "registered"
-        agreed = accepted_on(pack)
-        result_json(pack_document(pack, status=status, identity=pack_hash(pack), agreed=agreed))
+        result_json(pack_document(pack, entry.status if entry else "registered"))
     elif here:
         result(f"{name} is here already, in {pack.folder}; its files are in order")
     else:
@@ -198,7 +189,7 @@ def pull(
 @command
 def remove(name: Registered, json_output: Json = False) -> None:
     """Delete a model that was added or pulled; never one that facerec did not put there."""
-    from facerec_cli.packs.store import remove as remove_pack
+    from facerec_cli.store.install import remove as remove_pack
 
     folder = remove_pack(name)
     if json_output:
@@ -213,14 +204,11 @@ def check(name: AnyModel = None, json_output: Json = False) -> None:
     """Read every file of the models again, compare it with their manifests, and run them on made pictures."""
     import dataclasses
 
-    from facerec_cli.errors import InputError, ModelError
-    from facerec_cli.packs.check import check as check_packs
+    from facerec_cli.errors import ModelError
+    from facerec_cli.store.check import check as check_packs
 
-    try:
-        with progress_bar("Checking"):
-            findings = check_packs(name)
-    except InputError as fault:  # to the shell, a model that is not here, as for every other command
-        raise ModelError(fault.message, hint=fault.hint) from fault
+    with progress_bar("Checking"):
+        findings = check_packs(name)
     if json_output:
         result_json({"models": [dataclasses.asdict(finding) for finding in findings]})
     else:
@@ -259,19 +247,19 @@ def card(
 def _settle_license(pack: ModelPack, agreed: bool) -> None:
     """Show the terms of a pack that is not free, and record the agreement or ask for it."""
     from facerec_cli.errors import UsageError
-    from facerec_cli.packs import licenses as licences
+    from facerec_cli.store import licenses
 
-    if not licences.needs_acceptance(pack):
+    if not licenses.needs_acceptance(pack):
         return
     if not agreed and not _can_ask():
-        raise licences.refusal(pack)
+        raise licenses.refusal(pack)
     note(f"{pack.name}: {pack.license.weights}\n{pack.license.notice}")
     if not agreed and not typer.confirm("Do you agree to these terms?", err=True):
         raise UsageError(
             f"The terms of {pack.name} were not agreed to, so it was not pulled.",
             hint="Read them, and say --accept-license if you agree.",
         )
-    note(f"Your agreement is recorded in {licences.accept(pack)}")
+    note(f"Your agreement is recorded in {licenses.accept(pack)}")
 
 
 def _can_ask() -> bool:

@@ -8,8 +8,9 @@ if TYPE_CHECKING:
     from facerec_cli.packs.manifest import ModelPack
 
 
-def facts(pack: ModelPack, status: str, identity: str, agreed: str) -> list[tuple[str, str]]:
+def facts(pack: ModelPack, status: str) -> list[tuple[str, str]]:
     """The rows of `facerec models show`."""
+    identity, agreed, agreed_by = _here(pack, status)
     encoder, detector, license = pack.encoder, pack.detector, pack.license
     width, height = encoder.input_size
     rows = [
@@ -35,39 +36,43 @@ def facts(pack: ModelPack, status: str, identity: str, agreed: str) -> list[tupl
         ("license", f"weights {license.weights}, code {license.code}"),
         ("commercial", "allowed by the license" if license.commercial else "not allowed, or not known"),
     ]
-    rows += [("agreed to", " by ".join(filter(None, (agreed, _agreed_by(pack)))))] if agreed else []
+    rows += [("agreed to", " by ".join(filter(None, (agreed, agreed_by))))] if agreed else []
     rows += [("terms", license.notice)] if license.notice else []
     rows += [("source", pack.provenance.source), ("trained on", pack.provenance.training_data)]
     rows += [("paper", pack.provenance.paper)] if pack.provenance.paper else []
     return rows + [(key.replace("_", " "), value) for key, value in sorted(pack.training.items())]
 
 
-def _agreed_by(pack: ModelPack) -> str:
-    from facerec_cli.packs.licenses import accepted_by
+def _here(pack: ModelPack, status: str) -> tuple[str, str, str]:
+    """What this machine knows of a model: its hash, and when and by whom its terms were agreed to."""
+    from facerec_cli.packs.resolve import pack_hash
+    from facerec_cli.store.licenses import accepted_by, accepted_on
 
-    return accepted_by(pack)
+    agreed = accepted_on(pack)
+    return "" if status == "to pull" else pack_hash(pack), agreed, accepted_by(pack) if agreed else ""
 
 
 def _triple(values: tuple[float, float, float]) -> str:
     return f"{values[0]:g}" if len(set(values)) == 1 else "(" + ", ".join(f"{v:g}" for v in values) + ")"
 
 
-def pack_document(pack: ModelPack, *, status: str, identity: str, agreed: str = "") -> dict[str, Any]:
+def pack_document(pack: ModelPack, status: str) -> dict[str, Any]:
     """A model with its manifest, for ``--json``."""
     from facerec_cli.packs.manifest_toml import to_document
 
+    identity, agreed, agreed_by = _here(pack, status)
     return {
         **to_document(pack),
         "status": status,
         "folder": None if status == "to pull" else str(pack.folder),
         "pack_hash": identity or None,
         "license_accepted": agreed or None,
-        "license_accepted_by": (agreed and _agreed_by(pack)) or None,
+        "license_accepted_by": agreed_by or None,
     }
 
 
 def entry_row(entry: Any) -> tuple[str, ...]:
-    """A line of the catalogue: name, where it is, license, what it is."""
+    """A line of the catalog: name, where it is, license, what it is."""
     pack = entry.pack
     license = pack.license.weights if pack else "unknown"
     what = entry.detail or (pack.description if pack else "pack in insightface's layout")
@@ -75,7 +80,7 @@ def entry_row(entry: Any) -> tuple[str, ...]:
 
 
 def entry_document(entry: Any) -> dict[str, Any]:
-    """A line of the catalogue, for ``--json``."""
+    """A line of the catalog, for ``--json``."""
     from facerec_cli.packs.manifest_toml import to_document
 
     return {

@@ -15,8 +15,6 @@ from facerec_cli.errors import UsageError
 from facerec_cli.faces.settings import MACHINE
 from facerec_cli.option import Option
 
-RESULTS = "Results"
-
 Quiet = Annotated[bool, Option("Print results and errors only.", short="-q")]
 Verbose = Annotated[bool, Option("Say more about what is done.", short="-v")]
 Debug = Annotated[bool, Option("Show tracebacks.")]
@@ -46,6 +44,6 @@ def one_target(argument: Path | None, option: Path | None) -> Path:
         UsageError: It is given in neither or in both ways.
     """
     if (argument is None) == (option is None):
-        told = "Where to is said twice." if option is not None else "It is not said where to."
-        raise UsageError(told, hint="Give one -o TARGET.")
+        fault = "Where to is said twice." if option is not None else "It is not said where to."
+        raise UsageError(fault, hint="Give one -o TARGET.")
     return option if option is not None else argument  # type: ignore[return-value]

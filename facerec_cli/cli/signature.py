@@ -28,7 +28,7 @@ from typer.models import ParameterInfo
 
 from facerec_cli.cli.completion import offering
 from facerec_cli.option import Option, item_type, plain
-from facerec_cli.settings import Field, options
+from facerec_cli.settings import Field, options, parsed
 from facerec_cli.wording import alternatives
 
 
@@ -56,23 +56,26 @@ class Signature:
 
     Attributes:
         parameters: For Typer, each with an annotation that it knows.
+        flags: By parameter, the flags of settings.
     """
 
     def __init__(self, function: Callable[..., None]) -> None:
         self.parameters: list[inspect.Parameter] = []
+        self.flags: dict[str, str] = {}
         self._groups: dict[str, _Dataclass | _Given] = {}
         types = get_type_hints(function, include_extras=True)
-        for own in inspect.signature(function).parameters.values():
-            kind = types[own.name]
+        for parameter in inspect.signature(function).parameters.values():
+            kind = types[parameter.name]
             marks = get_args(kind)[1:] if get_origin(kind) is Annotated else ()
             if dataclasses.is_dataclass(kind):
-                self._groups[own.name] = _Dataclass(kind)
+                self._groups[parameter.name] = _Dataclass(kind)
             elif isinstance(next(iter(marks), None), Given):
-                self._groups[own.name] = _Given(marks[0].settings)
+                self._groups[parameter.name] = _Given(marks[0].settings)
             else:
-                self.parameters.append(own.replace(annotation=_annotation(own.name, kind, marks)))
+                self.parameters.append(parameter.replace(annotation=_annotation(parameter.name, kind, marks)))
                 continue
-            for name, field, default in self._groups[own.name].flags():
+            for name, field, default in self._groups[parameter.name].flags():
+                self.flags[name] = field.flag
                 self.parameters.append(
                     inspect.Parameter(
                         name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=_annotated(field)
@@ -137,7 +140,7 @@ def _value(field: Field, typed: Any) -> Any:
         return field.default
     if isinstance(typed, list):
         return tuple(typed)
-    return field.option.parse(typed) if field.option.parse else typed
+    return parsed(field, typed)
 
 
 def _annotation(name: str, kind: Any, marks: tuple[Any, ...]) -> Any:

@@ -32,8 +32,8 @@ def prepare_streams() -> None:
             del os.environ[name]
     for name, kind in (("stdout", _Pipe), ("stderr", _Errors)):
         plain: Any = getattr(sys, name)
-        own = plain is getattr(sys, f"__{name}__")  # no other that a test has put there
-        if own and os.name == "posix" and not plain.isatty():
+        untouched = plain is getattr(sys, f"__{name}__")  # no other that a test has put there
+        if untouched and os.name == "posix" and not plain.isatty():
             again = io.TextIOWrapper(
                 io.BufferedWriter(kind(plain.fileno(), "wb", closefd=False)),
                 encoding=plain.encoding,

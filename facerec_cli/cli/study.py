@@ -61,7 +61,7 @@ def study(
         only=only or (),
         dry_run=dry_run,
         tell=console.note,
-        steps=lambda description, unit: console.progress_bar(description, unit=unit),
+        steps=console.progress_bar,
     )
     if done is None:
         return

@@ -8,31 +8,45 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
-from facerec_cli.cli.console import live_view, note, note_fields, warn
-from facerec_cli.cli.train_words import bytes_in_words, judgement, plan_rows, time_left
+from facerec_cli.cli.console import live_view, note, note_fields, progress_bar, warn
+from facerec_cli.cli.train_words import bytes_in_words, evaluation_parts, plan_rows, time_left
+from facerec_cli.images import quiet_decoders
+from facerec_cli.training.processes import is_child, is_first
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 
+    from facerec_cli.training.config import Recipe
     from facerec_cli.training.report import Evaluated, Event, Logged, Observer, Plan, Stopping, Working
 
 _COLUMN = 9  # of a figure: 0.0001234
-_LATEST = 4  # judgements that are shown, besides the one before training
+_LATEST = 4  # evaluations that are shown, besides the one before training
 _GAP = "  "
 
 
-def silence() -> None:
-    """Only errors from a process that is not the first."""
-    logging.getLogger("facerec").setLevel(logging.ERROR)
+def planned(recipe: Recipe) -> Plan:
+    """What would be trained; nothing is."""
+    with quiet_decoders(), progress_bar("Opening data and network"):
+        from facerec_cli.training.train import plan
+
+        return plan(recipe)
 
 
 @contextmanager
 def watch() -> Iterator[Observer]:
-    """An observer that draws a live table on a terminal, and writes plain lines elsewhere."""
-    with live_view() as draw:
+    """An observer that draws a live table on a terminal, and writes plain lines elsewhere.
+
+    Of a process that is not the first only errors are heard. What NCCL and gloo say of several processes is
+    wanted, so C libraries are kept quiet only where there is one.
+    """
+    if not is_first():
+        logging.getLogger("facerec").setLevel(logging.ERROR)
+        yield _ignore
+        return
+    with nullcontext() if is_child() else quiet_decoders(), live_view() as draw:
         if draw is None:
             yield Lines()
             return
@@ -83,9 +97,9 @@ class Lines:
             note(f"{event.what} ...")
 
     def on_evaluated(self, event: Evaluated) -> None:
-        """A judgement."""
+        """An evaluation."""
         self._told = ""
-        note(" ".join(judgement(event)))
+        note(" ".join(evaluation_parts(event)))
 
     def on_rolledback(self, event: Any) -> None:
         """Back to an earlier step."""
@@ -102,7 +116,7 @@ class _Table(Lines):
         super().__init__()
         self._logged: Logged | None = None
         self._working: Working | None = None
-        self._judged: list[Evaluated] = []
+        self._evaluated: list[Evaluated] = []
         self._stopping = False
         self._done = 0
         self._draw = draw
@@ -126,8 +140,8 @@ class _Table(Lines):
         self._working = event
 
     def on_evaluated(self, event: Evaluated) -> None:
-        """A judgement."""
-        self._judged.append(event)
+        """An evaluation."""
+        self._evaluated.append(event)
         self._working = None
 
     def on_stopping(self, event: Stopping) -> None:
@@ -148,9 +162,13 @@ class _Table(Lines):
             yield _bar(self._working.what, self._working.done, self._working.total, "photos", width)
         if self._stopping:
             yield Text(flowed(["told to stop:", "what is under way is finished and saved first"], width))
-        shown = self._judged if len(self._judged) <= _LATEST else [self._judged[0], *self._judged[-_LATEST:]]
+        shown = (
+            self._evaluated
+            if len(self._evaluated) <= _LATEST
+            else [self._evaluated[0], *self._evaluated[-_LATEST:]]
+        )
         for event in shown:
-            yield Text(flowed(judgement(event), width))
+            yield Text(flowed(evaluation_parts(event), width))
 
     def _figures(self) -> dict[str, str]:
         event = self._logged
@@ -176,7 +194,7 @@ def columns(figures: Mapping[str, str], width: int) -> Iterator[tuple[str, str]]
     values: list[str] = []
     for name, value in figures.items():
         room = max(_COLUMN, len(name), len(value))
-        used = sum(len(one) + len(_GAP) for one in names)
+        used = sum(len(shown) + len(_GAP) for shown in names)
         if names and used + room > width:
             yield _GAP.join(names), _GAP.join(values)
             names, values = [], []

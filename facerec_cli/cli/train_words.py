@@ -1,4 +1,4 @@
-"""A training run in words: the plan, a judgement, the outcome."""
+"""A training run in words: the plan, an evaluation, the outcome."""
 
 from __future__ import annotations
 
@@ -65,8 +65,11 @@ def plan_rows(plan: Plan) -> list[tuple[str, str]]:
     return rows
 
 
-def show_outcome(outcome: Outcome) -> None:
+def show_outcome(outcome: Outcome, *, as_json: bool) -> None:
     """The end of a run: how good, where, and what to type next."""
+    if as_json:
+        result_json(outcome_document(outcome))
+        return
     note(f"{outcome.steps:,} steps, {duration(outcome.seconds)}")
     if outcome.broken:
         warn(f"{counted(outcome.broken, 'photo')} could not be read, so others were taken")
@@ -93,8 +96,8 @@ def outcome_document(outcome: Outcome) -> dict[str, Any]:
     return document
 
 
-def judgement(event: Evaluated) -> list[str]:
-    """What came out of a judgement, in parts that a line may be broken between."""
+def evaluation_parts(event: Evaluated) -> list[str]:
+    """What an evaluation gave, in parts that a line may be broken between."""
     when = f"epoch {event.epoch + 1}" if event.step else "before training"
     figures = [f"{name} {value:.2%}" for name, value in event.metrics.items() if _is_shown(name)]
     return [f"{when}:", *figures, *(["(best so far)"] if event.best else [])]

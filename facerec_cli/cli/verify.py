@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -12,11 +12,13 @@ from facerec_cli.cli import console
 from facerec_cli.cli.command import command
 from facerec_cli.cli.options import Json, OptionalModel, Overwrite
 from facerec_cli.cli.signature import Shown
+from facerec_cli.cli.verify_view import show, show_verdict
+from facerec_cli.faces.settings import RESULTS
 from facerec_cli.option import Option
 from facerec_cli.packs.overrides import PackOverrides
-from facerec_cli.registry import DEFAULT_PACK, PAIR_FORMATS
+from facerec_cli.registry import DEFAULT_PACK
 from facerec_cli.verify.outputs import VerifyOutputs
-from facerec_cli.verify.settings import PAIRS, RESULTS, VerifySettings
+from facerec_cli.verify.settings import ReadingOptions, VerifySettings
 
 Inputs = Annotated[
     list[Path],
@@ -26,16 +28,6 @@ Inputs = Annotated[
         show_default=False,
         readable=False,  # that a file may not be read is said as for every other fault of it
     ),
-]
-Format = Annotated[
-    str | None, Option("{choices} (default: told by the content).", panel=PAIRS, offers=PAIR_FORMATS)
-]
-Root = Annotated[
-    Path | None, Option("Folder that the list's paths start from (default: guessed).", panel=PAIRS)
-]
-AllPairs = Annotated[
-    bool,
-    Option("Compare each photo of a folder with each other; one subfolder per person.", panel=PAIRS),
 ]
 Threshold = Annotated[
     str | None,
@@ -51,9 +43,7 @@ Force = Annotated[
 def verify(
     inputs: Inputs,
     *,
-    format: Format = None,
-    root: Root = None,
-    all_pairs: AllPairs = False,
+    reading: ReadingOptions,
     model: Annotated[
         OptionalModel, Shown(f"A pack's name, folder or ONNX file (default: {DEFAULT_PACK}).")
     ] = None,
@@ -68,27 +58,27 @@ def verify(
 
     Exit code 0 means that the comparison was made, for either verdict; 3 that a photo has no face.
     """
-    from facerec_cli.cli.verify_view import show, show_verdict
     from facerec_cli.images import quiet_decoders
     from facerec_cli.packs.resolve import open_pack
     from facerec_cli.verify.json_document import to_document
     from facerec_cli.verify.photos import Verdict
     from facerec_cli.verify.run import verify as run
 
-    outputs.refuse_faults(inputs, settings, model=model, all_pairs=all_pairs, overwrite=overwrite)
+    outputs.refuse_faults(inputs, settings, model=model, all_pairs=reading.all_pairs, overwrite=overwrite)
     pack = None if model is None else open_pack(model, overrides=overrides)
     with quiet_decoders():
         outcome = run(
             inputs,
             replace(settings, model=pack),
-            format=format,
-            root=root,
-            all_pairs=all_pairs,
+            **asdict(reading),
             threshold=threshold,
-            steps=lambda description, unit: console.progress_bar(description, unit=unit),
+            steps=console.progress_bar,
         )
     if isinstance(outcome, Verdict):
-        console.result_json(outcome.document()) if json_output else show_verdict(outcome)
+        if json_output:
+            console.result_json(outcome.document())
+        else:
+            show_verdict(outcome)
         return
     if not json_output:
         show(outcome)

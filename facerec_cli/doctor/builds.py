@@ -56,7 +56,7 @@ def opencv() -> Finding:
 
 def onnxruntime() -> Iterator[Finding]:
     """ONNX Runtime: which packages are installed, which of them is imported, and what it can start."""
-    from facerec_cli.registry import PROVIDERS
+    from facerec_cli.faces.runtime.providers import PROVIDERS
 
     wheels = installed_versions(RUNTIME_WHEELS)
     shown = ", ".join(f"{name} {version}" for name, version in wheels.items())

@@ -30,7 +30,7 @@ def models(*, run: bool = True) -> Iterator[Finding]:
     Args:
         run: Whether to run them; a broken ONNX Runtime would only be told of again for each.
     """
-    from facerec_cli.packs.check import check
+    from facerec_cli.store.check import check
 
     for pack in check(run=run):
         subject = f"model {pack.name}"

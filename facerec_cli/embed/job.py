@@ -4,27 +4,26 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from facerec_cli._version import __version__
-from facerec_cli.embed.destination import Destination, ResultFile, open_destination
-from facerec_cli.embed.engines.base import Engine, Opened, Work
+from facerec_cli.embed.destination import Destination
+from facerec_cli.embed.engines.engine import Engine, Opened, Work
 from facerec_cli.embed.engines.local import LocalEngine
-from facerec_cli.embed.outputs import check_outputs, check_overwriting
+from facerec_cli.embed.outputs import Outputs
 from facerec_cli.embed.preview import write_preview
 from facerec_cli.embed.settings import EmbedOptions
 from facerec_cli.embed.summary import Summary
-from facerec_cli.embeddings.npz_shards import digest_inputs
-from facerec_cli.errors import InputError, OutputError, UsageError
-from facerec_cli.files import output_error, refuse_special
+from facerec_cli.embeddings.npz_shards import NpzShards, digest_inputs
+from facerec_cli.errors import InputError, OutputError
+from facerec_cli.files import output_error
 from facerec_cli.images import find_images
-from facerec_cli.images.find import refuse_missing
+from facerec_cli.images.inputs import refuse_missing
 from facerec_cli.images.remote import refuse_unknown_schemes
-from facerec_cli.outputs import check_writable, refuse_foreign
 from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.progress import Progress, silent
 from facerec_cli.registry import DEFAULT_PACK
@@ -54,9 +53,9 @@ def embed_to_file(
 ) -> Summary:
     """Embed the faces of photos into ``.npy`` or ``.npz`` with a table beside it, or into Parquet.
 
-    The work is kept in ``OUTPUT.parts`` while it lasts; an interrupted run is taken up with ``resume`` and
-    gives the same bytes. An existing result is replaced only when it is of the very same run, or with
-    ``overwrite``.
+    The work is kept in ``OUTPUT.parts`` while it lasts; an interrupted run is gone on with by ``resume`` and
+    gives the same bytes. A finished result of the very same run is checked and kept; any other is replaced
+    with ``overwrite`` only.
 
     Args:
         inputs: Files, folders, lists, patterns, URLs or ``-``; see ``images.find_images``.
@@ -84,71 +83,62 @@ def embed_to_file(
     """
     settings, worker = options or EmbedOptions(), engine or LocalEngine()
     named = [os.fspath(name) for name in ([inputs] if isinstance(inputs, str | Path) else inputs)]
-    destination = open_destination(output)
-    _check_places(destination, crops, preview, worker, overwrite=overwrite)
-    check_outputs(destination, crops, preview, named)
+    destination = Destination(output)
+    outputs = Outputs(destination, crops, preview)
+    outputs.check(local=isinstance(worker, LocalEngine), overwrite=overwrite)
+    outputs.refuse_collisions(named)
     began = time.perf_counter()
-    own = [path for path in (crops, destination.shards.place) if path is not None]
+    photos = _find_photos(named, outputs)
+    step = max(1, SHARD_SIZE // settings.batch_size) * settings.batch_size
+    with _faults_say_what_is_kept(destination, len(photos), step), destination.lock(), closing(worker):
+        opened = worker.start(model, device, threads, settings)
+        run = _describe_run(opened, settings, photos, step)
+        if crops is None and preview is None and not overwrite:
+            before = destination.finished(run, photos)
+            if before is not None:  # an earlier run came to its end
+                return _summarise(destination, (), opened, before, len(photos), began)
+        destination.prepare(run, photos, resume=resume, overwrite=overwrite)
+        shards = destination.shards.missing(-(-len(photos) // step))
+        size = opened.pack.encoder.embedding_size
+        work = Work(photos, step, shards, destination.shards, settings, size, crops, progress)
+        if on_start is not None:
+            on_start(opened, len(photos), work.done)
+        worker.run(work)
+        description = destination.describe(run, _versions())
+        if preview is not None and isinstance(destination.shards, NpzShards):  # a folder was refused
+            write_preview(preview, destination.shards, description)
+        destination.finish(description)
+    extra = [path for path in (preview, crops) if path is not None]
+    return _summarise(destination, extra, opened, description, work.done, began)
+
+
+def _find_photos(named: Sequence[str], outputs: Outputs) -> list[str]:
+    """The photos that the inputs stand for.
+
+    Raises:
+        InputError: None of the inputs exists, no photo was found, or nothing can open such a URL.
+        UsageError: One would be written over.
+    """
     refuse_missing(named)  # a result without photos would be in the way of the corrected command
-    photos = find_images(named, exclude=own)
-    check_overwriting(destination, crops, preview, named, photos)
+    photos = find_images(named, exclude=outputs.folders)
+    outputs.refuse_overwriting(named, photos)
     if not photos:
         raise InputError("No photo was found.", hint="Name photos, folders with photos, or a list of them.")
     refuse_unknown_schemes(photos)
-    step = max(1, SHARD_SIZE // settings.batch_size) * settings.batch_size
-    count = -(-len(photos) // step)
-    done = len(photos)
+    return photos
+
+
+@contextmanager
+def _faults_say_what_is_kept(destination: Destination, photos: int, step: int) -> Iterator[None]:
+    """Add to an interruption, and to an output that cannot be written, what is done and how to go on."""
     try:
-        with destination.lock(), closing(worker):
-            opened = worker.start(model, device, threads, settings)
-            run = _describe_run(opened, settings, photos, step)
-            if crops is None and preview is None and not overwrite:
-                before = destination.finished(run, photos)
-                if before is not None:  # the earlier run came to its end after all
-                    return _summarise(destination, (), opened, before, len(photos), began)
-            destination.prepare(run, photos, resume=resume, overwrite=overwrite)
-            shards = destination.shards.missing(count)
-            size = opened.pack.encoder.embedding_size
-            work = Work(photos, step, shards, destination.shards, settings, size, crops, progress)
-            done = work.done
-            if on_start is not None:
-                on_start(opened, len(photos), done)
-            worker.run(work)
-            document = destination.describe(run, _versions())
-            if preview is not None and isinstance(destination, ResultFile):  # a folder was refused
-                write_preview(preview, destination.shards, document)
-            destination.finish(document)
+        yield
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(_interrupted(destination, len(photos), step)) from None
+        raise KeyboardInterrupt(_interrupted(destination, photos, step)) from None
     except OutputError as fault:
         raise OutputError(fault.message, hint=f"{fault.hint} {_safe(destination)}".rstrip()) from fault
     except OSError as fault:
         raise output_error(fault.filename or destination.path, fault, hint=_safe(destination)) from fault
-    extra = [path for path in (preview, crops) if path is not None]
-    return _summarise(destination, extra, opened, document, done, began)
-
-
-def _check_places(
-    destination: Destination, crops: Path | None, preview: Path | None, engine: Engine, *, overwrite: bool
-) -> None:
-    """Refuse what cannot be written before any work is done."""
-    if isinstance(destination.shards.place, Path):
-        check_writable("-o", destination.path, destination.shards.place.parent)
-    destination.check()
-    if preview is not None:
-        refuse_special(preview)
-        check_writable("--preview", preview, preview.parent)
-        refuse_foreign("contact sheet", preview, flag="--preview", overwrite=overwrite)
-    if preview is not None and preview.is_dir():
-        raise UsageError(f"{preview} is a folder; a file is to be written there.", hint="Name another file.")
-    if preview is not None and destination.shards.shared:
-        raise UsageError("--preview needs a result in one file.", hint="Use -o embeddings.parquet.")
-    if crops is not None and os.path.isfile(crops):  # noqa: PTH113 - False where one may not look
-        raise UsageError(f"--crops {crops} is a file, not a folder.", hint="Name a folder.")
-    if crops is not None:
-        check_writable("--crops", crops, crops)
-    if crops is not None and not isinstance(engine, LocalEngine):
-        raise UsageError("--crops is for --engine local.", hint="Leave it out, or embed on this machine.")
 
 
 def _describe_run(opened: Opened, options: EmbedOptions, photos: Sequence[str], step: int) -> dict[str, Any]:

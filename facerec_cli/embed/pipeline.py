@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facerec_cli.embed.result import EmbeddedFace, PhotoResult
+from facerec_cli.embed.photo_result import EmbeddedFace, PhotoResult
 from facerec_cli.embed.settings import EmbedOptions
 from facerec_cli.errors import ModelError
 from facerec_cli.faces import Face, FaceModel
@@ -81,7 +81,7 @@ class _Work:
     view: View | None = None
     status: str = "ok"
     reason: str = ""
-    found: list[Face] = field(default_factory=list)  # in the view's pixels
+    faces: list[Face] = field(default_factory=list)  # in the view's pixels
     doubts: list[str] = field(default_factory=list)
     crops: list[NDArray[np.uint8]] = field(default_factory=list)
 
@@ -120,14 +120,15 @@ def _find(works: list[_Work], model: FaceModel, options: EmbedOptions) -> None:
         max_side=options.max_side,
         rotate=options.rotate,
     )
-    for (work, _), one in zip(opened, found, strict=True):
-        work.view, work.found, work.doubts, work.reason = one.view, one.faces, one.doubts, one.reason
-        if not one.faces:
+    for (work, _), faces in zip(opened, found, strict=True):
+        work.view, work.faces = faces.view, faces.faces
+        work.doubts, work.reason = faces.doubts, faces.reason
+        if not faces.faces:
             work.status = "no_face"
         try:
-            work.crops = cut_faces(one, model)
+            work.crops = cut_faces(faces, model)
         except ImageError as error:  # it was decoded at a smaller scale before
-            work.status, work.reason, work.found = error.status, error.reason, []
+            work.status, work.reason, work.faces = error.status, error.reason, []
 
 
 def _encode(works: list[_Work], model: FaceModel, options: EmbedOptions) -> NDArray[np.float32]:
@@ -163,10 +164,10 @@ def _finish(
             row += 1
             if np.isnan(norms[row - 1]):
                 continue
-            face = None if options.aligned or work.view is None else work.view.upright_face(work.found[at])
-            kept = crop if keep_crops else None
+            face = None if options.aligned or work.view is None else work.view.upright_face(work.faces[at])
+            shown = crop if keep_crops else None
             doubt = "" if options.aligned else work.doubts[at]
-            faces.append(EmbeddedFace(face, unit[row - 1].copy(), float(norms[row - 1]), kept, doubt))
+            faces.append(EmbeddedFace(face, unit[row - 1].copy(), float(norms[row - 1]), shown, doubt))
         if work.crops and not faces:
             work.status, work.reason = (
                 "unreadable",

@@ -61,16 +61,16 @@ def write_preview(path: Path, shards: Iterable[Shard], document: Mapping[str, An
 
 def _chosen(rows: Iterable[dict[str, Any]]) -> tuple[list[Rows], list[Rows], list[Rows]]:
     """Photos that failed, those with a doubtful face, and the others; 1,000 in all, the first of each."""
-    found: tuple[list[Rows], list[Rows], list[Rows]] = ([], [], [])
+    sections: tuple[list[Rows], list[Rows], list[Rows]] = ([], [], [])
     for photo in _inputs(rows):
         kind = min(_kind(row) for row in photo)
-        if len(found[kind]) < _LIMIT:
-            found[kind].append(photo)
+        if len(sections[kind]) < _LIMIT:
+            sections[kind].append(photo)
     room = _LIMIT
-    for photos in found:
+    for photos in sections:
         del photos[room:]
         room -= len(photos)
-    return found
+    return sections
 
 
 def _inputs(rows: Iterable[dict[str, Any]]) -> Iterator[Rows]:

@@ -15,13 +15,13 @@ from facerec_cli.faces.settings import (
     MaxSide,
     MinScore,
 )
-from facerec_cli.images.memory import MAX_PIXELS
+from facerec_cli.images.limits import MAX_PIXELS
 from facerec_cli.option import Option
 from facerec_cli.registry import ENGINES, load
 from facerec_cli.settings import check
 
 if TYPE_CHECKING:
-    from facerec_cli.embed.engines.base import Engine
+    from facerec_cli.embed.engines.engine import Engine
 
 
 @dataclass(frozen=True, slots=True)

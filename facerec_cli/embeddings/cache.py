@@ -68,9 +68,9 @@ class EmbeddingCache:
 
     def get(self, keys: Sequence[bytes]) -> dict[bytes, Entry]:
         """Those of ``keys`` that are there."""
-        found: dict[bytes, Entry] = {}
+        entries: dict[bytes, Entry] = {}
         if self._base is None:
-            return found
+            return entries
         today = int(time.time()) // _DAY
         stale = []
         with _quietly():
@@ -78,13 +78,13 @@ class EmbeddingCache:
                 row = self._base.execute("SELECT value, used FROM embedding WHERE key = ?", (key,)).fetchone()
                 entry = None if row is None else _unpack(row[0])
                 if entry is not None:
-                    found[key] = entry
+                    entries[key] = entry
                     if row[1] != today:
                         stale.append((today, key))
             if stale:
                 with self._base:
                     self._base.executemany("UPDATE embedding SET used = ? WHERE key = ?", stale)
-        return found
+        return entries
 
     def put(self, entries: Mapping[bytes, Entry]) -> None:
         """Keep ``entries``."""

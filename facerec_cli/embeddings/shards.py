@@ -1,6 +1,6 @@
 """The work of a run, cut into shards.
 
-A shard is a fixed range of the inputs and is worked on in batches of its own, so a run that is taken up again
+A shard is a fixed range of the inputs and is worked on in batches of its own, so a run that is gone on with
 meets the same batches as one that was never interrupted, and its results are the same to the byte.
 """
 
@@ -134,7 +134,7 @@ class Shards(ABC):
         return {number for number, fault in faults.items() if not fault}
 
     def keep(self, sound: Collection[int]) -> None:
-        """Drop all other shards: what a crash or a bad disk has spoilt is missing, and so is made again."""
+        """Drop all other shards: what a crash or a bad disk has damaged is missing, and so is made again."""
         for number in self.numbers():
             if number not in sound:
                 self.drop(number)

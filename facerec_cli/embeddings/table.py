@@ -103,12 +103,21 @@ class EmbeddingTable:
         return self.description.get("settings") or {}
 
     def require_model(self, pack: ModelPack) -> None:
-        """Refuse embeddings of another model.
+        """Refuse embeddings of another model than the one that was named.
 
         Raises:
             ModelError: They were made by another model, or do not say by which.
         """
-        self._require(ModelInfo(pack.name, pack_hash(pack)), repr(pack.name))
+        if not self.model.sha256:
+            raise ModelError(
+                f"{self.source!r} does not say which model made it, so --model cannot be checked.",
+                hint="Leave --model out, or keep the .json of `facerec embed` beside the embeddings.",
+            )
+        self._require(
+            ModelInfo(pack.name, pack_hash(pack)),
+            repr(pack.name),
+            "Embed the photos with this model, or leave --model out.",
+        )
 
     def require_same_model(self, other: EmbeddingTable) -> None:
         """Refuse to compare embeddings of two models.
@@ -116,19 +125,21 @@ class EmbeddingTable:
         Raises:
             ModelError: They were made by different models, or one does not say by which.
         """
-        if not other.model.sha256:
-            raise _no_model(other.source)
-        self._require(other.model, f"{other.model.name!r} of {other.source!r}")
+        for table in (self, other):
+            if not table.model.sha256:
+                raise ModelError(
+                    f"{table.source!r} does not say which model made it, so it cannot be compared.",
+                    hint="Keep the .json of `facerec embed` beside the embeddings.",
+                )
+        self._require(other.model, f"{other.model.name!r} as {other.source!r}", "Embed both with one model.")
 
-    def _require(self, model: ModelInfo, name: str) -> None:
-        own = self.model
-        if not own.sha256:
-            raise _no_model(self.source)
-        if own.sha256 != model.sha256:
+    def _require(self, model: ModelInfo, name: str, hint: str) -> None:
+        made_by = self.model
+        if made_by.sha256 != model.sha256:
             raise ModelError(
-                f"{self.source!r} was made with the model {own.name!r} ({own.sha256[:12]}), not with {name} "
-                f"({model.sha256[:12]}).",
-                hint="Embed the photos with this model, or leave --model out.",
+                f"{self.source!r} was made with the model {made_by.name!r} ({made_by.sha256[:12]}), not with "
+                f"{name} ({model.sha256[:12]}).",
+                hint=hint,
             )
 
     def select(self, rows: Sequence[int] | NDArray[np.integer[Any]]) -> EmbeddingTable:
@@ -160,13 +171,12 @@ class EmbeddingTable:
         unsized = 0
         chosen = []
         for rows in rows_of.values():
-            if len(rows) > 1:
+            if len(rows) > 1:  # of equal faces the first
                 rows = list({(self.numbers[r], self.boxes[r].tobytes()): r for r in rows[::-1]}.values())[
                     ::-1
                 ]
-            chosen.append(self._choose(rows, rule))
-            size_lacks = np.isfinite(self.boxes[rows[0]]).all() and not np.isfinite(self.sizes[rows[0]]).all()
-            unsized += len(rows) > 1 and bool(size_lacks)
+                unsized += len(rows) > 1 and self._lacks_size(rows[0])
+            chosen.append(rows[0] if len(rows) == 1 else self._choose(rows, rule))
         if unsized and rule != "largest":
             log.warning(
                 "%s does not say how large photos are, as --faces %s has to know: of %s with several faces "
@@ -178,14 +188,16 @@ class EmbeddingTable:
         return self.select(chosen)
 
     def _choose(self, rows: list[int], rule: str) -> int:
-        """Which of the faces of a photo counts."""
-        if len(rows) == 1:
-            return rows[0]
+        """Which of several faces of a photo counts."""
         boxes, size = self.boxes[rows].astype(np.float64), self.sizes[rows[0]]
         if np.isfinite(boxes).all() and (rule == "largest" or np.isfinite(size).all()):
             width, height = (0.0, 0.0) if rule == "largest" else size.tolist()
             return rows[choose(list(boxes), (width, height), rule)]
         return min(rows, key=lambda row: max(0, self.numbers[row]))
+
+    def _lacks_size(self, row: int) -> bool:
+        """Whether a face has a box, but nobody knows how large its photo is."""
+        return bool(np.isfinite(self.boxes[row]).all() and not np.isfinite(self.sizes[row]).all())
 
     def match(self, names: Sequence[str]) -> Matches:
         """The embeddings of a list's photos, from a table with one row a photo.
@@ -247,10 +259,3 @@ def open_table(path: str | Path) -> EmbeddingTable:
 
     place = path if is_url(str(path)) else Path(path)
     return format_to_read(path).read(cast(Path, place))  # a URL is for the format that takes it
-
-
-def _no_model(source: str) -> ModelError:
-    return ModelError(
-        f"{source!r} does not say which model made it, so --model cannot be checked.",
-        hint="Leave --model out, or keep the .json of `facerec embed` beside the embeddings.",
-    )

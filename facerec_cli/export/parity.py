@@ -20,7 +20,7 @@ from facerec_cli.backbones import Backbone, Preprocessing
 from facerec_cli.errors import ModelError
 from facerec_cli.export.onnx_graph import ExportedNetwork
 from facerec_cli.export.settings import TOLERANCE, GraphOptions
-from facerec_cli.faces.encode import network_input
+from facerec_cli.faces.preprocess import network_input
 from facerec_cli.packs.manifest import EncoderSpec
 from facerec_cli.runtime import import_onnxruntime
 

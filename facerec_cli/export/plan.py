@@ -105,7 +105,7 @@ def _target(options: ExportOptions) -> tuple[str, Path]:
 
 
 def _refuse_registered(plan: ExportPlan, *, overwrite: bool) -> None:
-    from facerec_cli.packs.catalogue import find
+    from facerec_cli.packs.catalog import find
 
     for name in plan.registered.values():
         entry = find(name)

@@ -22,7 +22,7 @@ from facerec_cli.export.pack import HINT, agreement_words, encoder_spec, make_pa
 from facerec_cli.export.plan import FULL, ExportPlan, make_plan, suffixed
 from facerec_cli.export.settings import ExportOptions
 from facerec_cli.export.source import Source, open_source
-from facerec_cli.faces.encode import network_input
+from facerec_cli.faces.preprocess import network_input
 from facerec_cli.packs.manifest import EncoderSpec, ModelPack
 from facerec_cli.progress import Stages, silent_stages
 from facerec_cli.threshold import Threshold
@@ -277,7 +277,7 @@ def _prepare(checkpoint: Path, options: ExportOptions, plan: ExportPlan, stages:
 
 
 def _register(files: list[ExportedFile], plan: ExportPlan, *, overwrite: bool) -> None:
-    from facerec_cli.packs.store import register
+    from facerec_cli.store.install import register
 
     for file in files:
         if file.form in plan.registered:

@@ -10,6 +10,7 @@ from facerec_cli.option import Option
 from facerec_cli.registry import PROJECTS
 from facerec_cli.settings import check
 from facerec_cli.spelling import both_spellings
+from facerec_cli.threshold import false_accept_rate
 
 TOLERANCE = 1e-3
 """Most that an embedding may differ from PyTorch's, relative to its length."""
@@ -123,8 +124,7 @@ class ExportOptions:
             flag="--threshold",
             panel=_MEASURE,
             metavar="FAR",
-            gt=0,
-            lt=1,
+            rule=false_accept_rate,
         ),
     ] = None
     tolerance: Annotated[

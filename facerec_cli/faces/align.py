@@ -51,8 +51,8 @@ def template(name: str, size: tuple[int, int]) -> NDArray[np.float64]:
         if width % 128 == 0:
             return np.add(points, [8.0, 0.0]) * (width / 128)
     raise ModelError(
-        f"Nobody has said where the landmarks lie in a crop of {width} x {height} pixels, so faces cannot be "
-        "cut out for such a network as they were for its training.",
+        f"No convention says where the landmarks lie in a crop of {width} x {height} pixels, so faces cannot "
+        "be cut out for such a network as they were for its training.",
         hint="Squares of a multiple of 112 or 128 pixels, and 96 x 112, have a convention.",
     )
 
@@ -61,7 +61,7 @@ def similarity(landmarks: NDArray[np.floating], target: NDArray[np.floating]) ->
     """The similarity transforms that bring landmarks closest to a template.
 
     Least squares over rotation, one scale and shift. This is S. Umeyama's solution (TPAMI 1991), which in
-    the plane is a linear regression of complex numbers: with x and y the centred points, the rotation and
+    the plane is a linear regression of complex numbers: with x and y the centered points, the rotation and
     scale are the one number sum(conj(x)·y) / sum(|x|²).
 
     Args:

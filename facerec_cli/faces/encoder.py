@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec_cli.errors import ModelError
-from facerec_cli.faces.encode import network_input
+from facerec_cli.faces.preprocess import network_input
 from facerec_cli.faces.runtime.session import Network
 from facerec_cli.packs.manifest import EncoderSpec
 from facerec_cli.packs.onnx_encoder import check_encoder, whole_shift

@@ -27,7 +27,7 @@ log = logging.getLogger("facerec")
 _BATCHES = (2, 5)
 _PICTURE = (320, 256)  # (width, height)
 # Largest distance, relative to a vector's length, that rounding explains. In fewer bits than float32 it does
-# more, and a network quantised at run time takes its scale from the whole batch.
+# more, and a network quantized at run time takes its scale from the whole batch.
 _ROUNDING, _COARSE_ROUNDING = 0.01, 0.2
 _SAME = 1e-5  # vectors of different crops are further apart than this
 

@@ -10,7 +10,7 @@ from facerec_cli.registry import DEVICES, FACE_RULES
 DEFAULT_MAX_SIDE = 1024
 """The longer side, in pixels, at which photos are searched first; for commands and Python alike."""
 
-MACHINE, PHOTOS = "Model and machine", "Photos and faces"
+MACHINE, PHOTOS, RESULTS = "Model and machine", "Photos and faces", "Results"
 
 Device = Annotated[str, Option("{choices}.", panel=MACHINE, choices=DEVICES)]
 Threads = Annotated[int | None, Option("CPU threads (default: all cores).", panel=MACHINE, ge=1)]

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from facerec_cli.faces.face import Face
 from facerec_cli.images import REDUCTIONS, Photo, shrink
-from facerec_cli.images.memory import room
+from facerec_cli.images.limits import room
 from facerec_cli.images.samples import Image
 
 Points = NDArray[np.float32]
@@ -75,7 +75,7 @@ class View:
             yield self.at(reduction)
 
     def move(self, points: Points, other: View) -> Points:
-        """Carry (N, 2) points from this view to another of the same turn; pixel centres stay on centres."""
+        """Carry (N, 2) points from this view to another of the same turn; pixel centers stay on centers."""
         if other.reduction == self.reduction:
             return points
         upright = _turn_back(points, self.rotation, self.image)

@@ -8,8 +8,8 @@ from facerec_cli.lazy import lazy_names
 
 if TYPE_CHECKING:
     from facerec_cli.images.encoded import ImageError, read_encoded
-    from facerec_cli.images.find import find_images
-    from facerec_cli.images.memory import MAX_PIXELS
+    from facerec_cli.images.inputs import find_images
+    from facerec_cli.images.limits import MAX_PIXELS
     from facerec_cli.images.photo import REDUCTIONS, Photo, open_photo, photo_of, read_image
     from facerec_cli.images.quiet import quiet_decoders
     from facerec_cli.images.samples import shrink
@@ -36,10 +36,10 @@ __getattr__ = lazy_names(
     {
         "IMAGE_SUFFIXES": "facerec_cli.images.suffixes",
         "ImageError": "facerec_cli.images.encoded",
-        "MAX_PIXELS": "facerec_cli.images.memory",
+        "MAX_PIXELS": "facerec_cli.images.limits",
         "Photo": "facerec_cli.images.photo",
         "REDUCTIONS": "facerec_cli.images.photo",
-        "find_images": "facerec_cli.images.find",
+        "find_images": "facerec_cli.images.inputs",
         "is_photo_name": "facerec_cli.images.suffixes",
         "open_photo": "facerec_cli.images.photo",
         "photo_of": "facerec_cli.images.photo",

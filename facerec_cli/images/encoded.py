@@ -50,7 +50,7 @@ def read_encoded(path: str | os.PathLike[str]) -> bytes:
         status = os.stat(name)  # noqa: PTH116 - many small files are read, and pathlib takes its time
         if not stat.S_ISREG(status.st_mode):
             raise ImageError("unreadable", _kind(name, status.st_mode), name=name)
-        if status.st_size == 0:  # those of /proc say so too, and some of them never end
+        if status.st_size == 0:  # files of /proc say so too, and some of them have no end
             raise ImageError("empty", "the file is empty", name=name)
         with open(name, "rb") as file:  # noqa: PTH123
             if status.st_size > _LARGE:

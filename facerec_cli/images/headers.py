@@ -20,7 +20,7 @@ from facerec_cli.images.tiff import read_directory
 from facerec_cli.sniff import photo_format
 
 
-class Header(NamedTuple):
+class ImageHeader(NamedTuple):
     """What a header says.
 
     Attributes:
@@ -48,7 +48,7 @@ class Header(NamedTuple):
         return int(pixels * self.need)
 
 
-def read_header(data: bytes) -> Header | None:
+def read_header(data: bytes) -> ImageHeader | None:
     """Read the header of an encoded image.
 
     Args:
@@ -72,16 +72,16 @@ def read_header(data: bytes) -> Header | None:
     return header
 
 
-def _jpeg(data: bytes) -> Header:
+def _jpeg(data: bytes) -> ImageHeader:
     frame = read_frame(data)
     require_few_scans(data, frame)
-    return Header("jpeg", frame.width, frame.height, frame=frame)
+    return ImageHeader("jpeg", frame.width, frame.height, frame=frame)
 
 
 _MAX_CHUNKS = 200_000
 
 
-def _png(data: bytes) -> Header:
+def _png(data: bytes) -> ImageHeader:
     """The size, and whether chunks are as long as they say: OpenCV makes room for what they claim to hold."""
     width, height = struct.unpack_from(">II", data, 16)
     need, at = 6.5, 8
@@ -97,36 +97,36 @@ def _png(data: bytes) -> Header:
         if kind == b"IEND" or at == len(data):
             fault = ""
             break
-    return Header("png", width, height, need, fault=fault)
+    return ImageHeader("png", width, height, need, fault=fault)
 
 
-def _webp(data: bytes) -> Header:
+def _webp(data: bytes) -> ImageHeader:
     kind = data[12:16]
     if kind == b"VP8X":
         width = int.from_bytes(data[24:27], "little") + 1
         height = int.from_bytes(data[27:30], "little") + 1
-        return Header("webp", width, height, 11.5 if data[20] & 2 else 7.5)
+        return ImageHeader("webp", width, height, 11.5 if data[20] & 2 else 7.5)
     if kind == b"VP8L":
         (bits,) = struct.unpack_from("<I", data, 21)
-        return Header("webp", (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1, 7.5)
+        return ImageHeader("webp", (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1, 7.5)
     width, height = struct.unpack_from("<HH", data, 26)
-    return Header("webp", width & 0x3FFF, height & 0x3FFF, 7.5)
+    return ImageHeader("webp", width & 0x3FFF, height & 0x3FFF, 7.5)
 
 
-def _bmp(data: bytes) -> Header:
+def _bmp(data: bytes) -> ImageHeader:
     (kind,) = struct.unpack_from("<I", data, 14)
     width, height = struct.unpack_from("<HH" if kind == 12 else "<ii", data, 18)
-    return Header("bmp", width, abs(height))
+    return ImageHeader("bmp", width, abs(height))
 
 
-def _gif(data: bytes) -> Header:
+def _gif(data: bytes) -> ImageHeader:
     width, height = struct.unpack_from("<HH", data, 6)
-    return Header("gif", width, height, 8.5)
+    return ImageHeader("gif", width, height, 8.5)
 
 
-def _tiff(data: bytes) -> Header:
+def _tiff(data: bytes) -> ImageHeader:
     directory = read_directory(data)
-    return Header(directory.kind, directory.width, directory.height, directory.need)
+    return ImageHeader(directory.kind, directory.width, directory.height, directory.need)
 
 
 _SPACE = re.compile(rb"(?:\s|#[^\n]*\n)*+")
@@ -134,7 +134,7 @@ _HEAD = 1 << 16  # bytes of a header, comments and all
 _NUMBER = re.compile(rb"\d{1,9}")
 
 
-def _pnm(data: bytes) -> Header:
+def _pnm(data: bytes) -> ImageHeader:
     """P1 to P6 and PFM: magic, width, height, with comments in between."""
     sizes: list[int] = []
     at = 2
@@ -148,19 +148,21 @@ def _pnm(data: bytes) -> Header:
     width, height = sizes
     if data[1] in b"123" and len(data) > 4096 + 64 * width * height:  # a sample takes five bytes or six
         raise ValueError("its pnm text is far longer than its pixels ask for")
-    return Header("pnm", width, height, 24.5 if data[1] in b"Ff" else 6.5)
+    return ImageHeader("pnm", width, height, 24.5 if data[1] in b"Ff" else 6.5)
 
 
-def _pam(data: bytes) -> Header:
+def _pam(data: bytes) -> ImageHeader:
     head = data[:4096]
     width, height = (re.search(rb"\b" + key + rb"\s+(\d{1,9})", head) for key in (b"WIDTH", b"HEIGHT"))
     if width is None or height is None:
         raise ValueError("its pam header states no size")
     depth = re.search(rb"\bDEPTH\s+(\d{1,9})", head)
-    return Header("pam", int(width[1]), int(height[1]), 6.5 + 4 * max(int(depth[1]) - 3 if depth else 0, 0))
+    return ImageHeader(
+        "pam", int(width[1]), int(height[1]), 6.5 + 4 * max(int(depth[1]) - 3 if depth else 0, 0)
+    )
 
 
-def _jp2(data: bytes) -> Header:
+def _jp2(data: bytes) -> ImageHeader:
     """The codestream's own size, which is what the decoder allocates; a box before it may say another."""
     at = data.find(b"\xff\x4f\xff\x51")
     if at < 0:
@@ -170,10 +172,10 @@ def _jp2(data: bytes) -> Header:
     width, height = right - left, bottom - top
     if min(tile[:2]) < 1:
         raise ValueError(f"its jp2 header states tiles of {tile[0]} x {tile[1]} pixels")
-    return Header("jp2", width, height, 5.5 + 3.6 * count)
+    return ImageHeader("jp2", width, height, 5.5 + 3.6 * count)
 
 
-def _heif(data: bytes) -> Header:
+def _heif(data: bytes) -> ImageHeader:
     """AVIF and HEIC: the largest of the image extents ("ispe"); thumbnails and tiles state smaller ones."""
     length, _, brand = struct.unpack_from(">I4s4s", data, 0)
     brands = brand + data[16:length]
@@ -184,24 +186,24 @@ def _heif(data: bytes) -> Header:
         raise ValueError("its header states no size")
     width, height = max(extents, key=lambda extent: extent[0] * extent[1])
     if b"avi" in brands:
-        return Header("avif", width, height, 21.0)
+        return ImageHeader("avif", width, height, 21.0)
     settings = [match.end() + 16 for match in re.finditer(b"hvcC", data[: 1 << 20])]
     full_chroma = any(data[at] & 3 > 1 for at in settings)  # ISO/IEC 14496-15, 8.3.3.1: chroma_format_idc
-    return Header("heic", width, height, 10.0 if full_chroma else 8.0)
+    return ImageHeader("heic", width, height, 10.0 if full_chroma else 8.0)
 
 
-def _hdr(data: bytes) -> Header:
+def _hdr(data: bytes) -> ImageHeader:
     match = re.search(rb"\n[-+]Y +(\d{1,9}) +[-+]X +(\d{1,9})\n", data[:65536])
     if match is None:
         raise ValueError("its hdr header states no size")
-    return Header("hdr", int(match[2]), int(match[1]), 15.5)
+    return ImageHeader("hdr", int(match[2]), int(match[1]), 15.5)
 
 
-def _sun(data: bytes) -> Header:
-    return Header("sun raster", *struct.unpack_from(">II", data, 4))
+def _sun(data: bytes) -> ImageHeader:
+    return ImageHeader("sun raster", *struct.unpack_from(">II", data, 4))
 
 
-_READERS: dict[str, Callable[[bytes], Header]] = {
+_READERS: dict[str, Callable[[bytes], ImageHeader]] = {
     "jpeg": _jpeg,
     "png": _png,
     "webp": _webp,

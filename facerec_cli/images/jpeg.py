@@ -38,7 +38,7 @@ _ROLES = bytes(
 
 _MARKER = re.compile(rb"\xff([^\x00\xff])")
 _AFTER_SCAN = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])")  # not stuffed, no restart
-_MAX_SEGMENTS = 100_000  # before the first scan; a file of a gigabyte could have a quarter of a milliard
+_MAX_SEGMENTS = 100_000  # before the first scan; a file of a gigabyte could have 250 million of them
 
 _MAX_RUBBISH = 1 << 20  # bytes between two segments
 

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from facerec_cli.images import jpeg
 from facerec_cli.images.encoded import ImageError, no_photo, read_encoded
-from facerec_cli.images.headers import Header, read_header
-from facerec_cli.images.memory import MAX_PIXELS, max_memory, room
+from facerec_cli.images.headers import ImageHeader, read_header
+from facerec_cli.images.limits import MAX_PIXELS, max_memory, room
 from facerec_cli.images.samples import Image, as_bgr8, shrink
 from facerec_cli.images.suffixes import UNREAD_SUFFIXES, suffix_of
 from facerec_cli.sniff import HEAD, RAW
@@ -45,12 +45,12 @@ class Photo:
 
     name: str
     data: bytes
-    header: Header
+    header: ImageHeader
 
     def decode(self, reduction: int = 1) -> Image:
         """Decode the photo.
 
-        Orientation from EXIF is applied, grey becomes BGR, 16-bit and float values are scaled to 0..255,
+        Orientation from EXIF is applied, gray becomes BGR, 16-bit and float values are scaled to 0..255,
         alpha is dropped.
 
         Args:
@@ -187,7 +187,7 @@ def photo_of(data: bytes, name: str, max_pixels: int = MAX_PIXELS) -> Photo:
     return Photo(name, data, header)
 
 
-def _too_large(data: bytes, name: str, header: Header, max_pixels: int) -> ImageError:
+def _too_large(data: bytes, name: str, header: ImageHeader, max_pixels: int) -> ImageError:
     pixels = f"{header.width} x {header.height} pixels"
     if header.width * header.height > max_pixels:
         return ImageError("too_large", f"{pixels}, more than the limit of {max_pixels:,}", name=name)
@@ -199,7 +199,7 @@ def _too_large(data: bytes, name: str, header: Header, max_pixels: int) -> Image
     return ImageError("too_large", reason, name=name)
 
 
-def _with_end(data: bytes, header: Header, frame: jpeg.Frame, name: str) -> bytes:
+def _with_end(data: bytes, header: ImageHeader, frame: jpeg.Frame, name: str) -> bytes:
     """A JPEG that does not end as it should, so that it does, if all its pixels are there.
 
     Raises:
@@ -217,7 +217,7 @@ def _with_end(data: bytes, header: Header, frame: jpeg.Frame, name: str) -> byte
 
 
 def read_image(source: str | os.PathLike[str] | bytes, *, max_pixels: int = MAX_PIXELS) -> Image:
-    """Read a photo: EXIF orientation applied, grey, 16-bit, float and alpha brought to 8-bit BGR.
+    """Read a photo: EXIF orientation applied, gray, 16-bit, float and alpha brought to 8-bit BGR.
 
     Args:
         source: A path, or the encoded bytes.

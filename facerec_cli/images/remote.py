@@ -22,13 +22,9 @@ from facerec_cli.errors import FacerecError, InputError, MissingExtraError, Reso
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _NATIVE = ("s3", "gs", "gcs")  # of pyarrow's own, with paths like bucket/key
 _ATTEMPTS, _PAUSE = 3, 0.5
-_TIMEOUT = (
-    60.0  # seconds for a place to answer for the first time; the libraries' own limits go up to 15 minutes
-)
+_TIMEOUT = 60.0  # seconds until a place has answered for the first time; the libraries wait up to 15 minutes
 _RETRY = 20  # seconds that Google's library tries one request again
-_RETRY_AFTER = (
-    60.0  # seconds until a place that could not be reached is asked again: the next photo is as far away
-)
+_RETRY_AFTER = 60.0  # seconds until a place that could not be reached is asked again, for later photos
 _DENIED = re.compile(r"ACCESS_DENIED|NO_SUCH_BUCKET|[Nn]ot found|[Ff]orbidden|[Uu]nauthorized|40[134]")
 
 
@@ -117,9 +113,7 @@ def read_url(url: str, limit: int) -> bytes | None:
 
 
 def _read(files: Any, path: str, limit: int) -> bytes | None:
-    if files.type_name.startswith(
-        "py::fsspec"
-    ):  # itself: pyarrow takes each of its faults for a missing file
+    if files.type_name.startswith("py::fsspec"):  # pyarrow would take each of its faults for a missing file
         content = bytes(files.handler.fs.cat_file(path, end=limit + 1))
         return content if len(content) <= limit else None
     with files.open_input_file(path) as stream:

@@ -28,7 +28,7 @@ def shrink(image: Image, reduction: int) -> Image:
 
 
 def as_bgr8(image: NDArray[Any]) -> Image:
-    """Bring decoded samples to 8-bit BGR; grey is repeated, alpha and further channels are dropped.
+    """Bring decoded samples to 8-bit BGR; gray is repeated, alpha and further channels are dropped.
 
     Args:
         image: (H, W) or (H, W, C) of any integers or floats. Floats carry no stated range: 0..1, 0..255 and

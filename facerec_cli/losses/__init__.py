@@ -1,4 +1,4 @@
-"""Losses and the classifier that is split by class over processes. ``docs/losses.md`` lists them."""
+"""Losses and the classifier that is sharded by class over processes. ``docs/losses.md`` lists them."""
 
 from facerec_cli.losses.base import Loss, LossInput
 from facerec_cli.losses.classifier import Classes, Classifier, unit

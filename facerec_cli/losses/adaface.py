@@ -1,4 +1,4 @@
-"""AdaFace: the margin follows the image quality, read from the length of the embedding."""
+"""AdaFace: the margin follows the image quality, read from the norm of the embedding."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _EPS = 1e-3
 
 
 class AdaFace(Loss):
-    """Softmax with s (cos(theta_y + g_angle) - g_add) for the own class, both of the embedding's length.
+    """Softmax with s (cos(theta_y + g_angle) - g_add) for the own class, both of the embedding's norm.
 
     Kim et al., AdaFace, arXiv 2204.00964, equations 14 to 16: z = clip(h (|x| - mean) / std, -1, 1),
     g_angle = -m z, g_add = m z + m. Lengths are clipped to [0.001, 100] and carry no gradient; mean and
@@ -62,11 +62,11 @@ class AdaFace(Loss):
     def rows(self, batch: LossInput) -> tuple[Tensor, Terms]:
         """Cross entropy of each row, (B,)."""
         x = unit(batch.embeddings)
-        length = torch.linalg.vector_norm(batch.embeddings.detach(), dim=1).clamp(0.001, 100)
-        if self.training and len(length) > 1:
-            self.mean = self.mean.lerp(length.mean().to(self.mean), self.momentum)
-            self.std = self.std.lerp(length.std().to(self.std), self.momentum)
-        z = (self.h * (length - self.mean) / (self.std + _EPS)).clamp(-1, 1)
+        norm = torch.linalg.vector_norm(batch.embeddings.detach(), dim=1).clamp(0.001, 100)
+        if self.training and len(norm) > 1:
+            self.mean = self.mean.lerp(norm.mean().to(self.mean), self.momentum)
+            self.std = self.std.lerp(norm.std().to(self.std), self.momentum)
+        z = (self.h * (norm - self.mean) / (self.std + _EPS)).clamp(-1, 1)
 
         classes = self.classifier.classes(batch.labels, batch.step)
         cosine, others = classes.logsumexp(x, lambda c: self.scale * c.clamp(_EPS - 1, 1 - _EPS))
@@ -75,5 +75,5 @@ class AdaFace(Loss):
         target = angle.cos() - self.margin * (z + 1)
         if self.margin_gradient == "straight_through":
             target = straight_through(cosine, target)
-        terms = {"target_cosine": cosine.mean(), "length": length.mean(), "quality": z.mean()}
+        terms = {"target_cosine": cosine.mean(), "length": norm.mean(), "quality": z.mean()}
         return cross_entropy(self.scale * target, others), terms

@@ -60,7 +60,7 @@ class Loss(nn.Module, ABC):
     ``forward`` returns the loss of the **global** batch, the same on all processes, and its terms as detached
     scalars to log. The gradient of a process's embeddings (and feature map) is the single-process gradient
     times the number of processes, so that DistributedDataParallel's average over processes is exactly the
-    single-process gradient. Parameters that are split by class (:meth:`sharded_names`) get their exact
+    single-process gradient. Parameters that are sharded by class (:meth:`sharded_names`) get their exact
     gradient; all others get the same exact gradient on every process. So a loss is never wrapped in
     DistributedDataParallel. Everything is computed in float32 (float64 for float64 embeddings), also under
     autocast, and inputs are never written to.
@@ -112,20 +112,20 @@ class Loss(nn.Module, ABC):
         return {field.name: field for field in options(cls.__init__) if field.name not in shared}
 
     def sharded_names(self) -> frozenset[str]:
-        """State-dict entries that are split by class over the processes, on dimension 0."""
+        """State-dict entries that are sharded by class over the processes, on dimension 0."""
         return frozenset(
             f"{path}.{name}".lstrip(".")
             for path, module in self.named_modules()
-            for name in getattr(module, "split_by_class", ())
+            for name in getattr(module, "sharded_by_class", ())
         )
 
-    def own_classes(self) -> range:
+    def local_classes(self) -> range:
         """The classes whose weights this process holds; none where the loss has no class weights."""
         return next((m.shard for m in self.modules() if isinstance(m, Classifier)), range(0))
 
     @torch.no_grad()
     def start_at(self, means: Tensor) -> None:
-        """Start the class weights at unit rows ``means``, (len(own_classes()), D)."""
+        """Start the class weights at unit rows ``means``, (len(local_classes()), D)."""
         for module in self.modules():
             if isinstance(module, Classifier):
                 module.weight.copy_(means)
@@ -160,7 +160,7 @@ class Loss(nn.Module, ABC):
         def together(tensor: Tensor | None) -> Tensor | None:
             return None if tensor is None else gather_rows(tensor.to(device, non_blocking=True), self.group)
 
-        # Each process numbers its own pairs; make the numbers distinct before they meet.
+        # Each process numbers its pairs from 0; make the numbers distinct before they are joined.
         pair = None if batch.pair is None else torch.where(batch.pair < 0, -1, batch.pair * size + rank)
         return replace(
             batch,

@@ -1,4 +1,4 @@
-"""The class axis: one matrix row per class, split over processes, and the few reductions that losses need.
+"""The class axis: one matrix row per class, sharded over processes, and the few reductions that losses need.
 
 Class weights are C x D; with millions of classes each process holds a part of the rows and only a sample of
 classes takes part in a step (Partial-FC, arXiv 2203.15565). :class:`Classifier` owns this process's rows,
@@ -10,9 +10,9 @@ several, without a wait for the GPU:
 * ``sum``: that, and the sum over all other classes of a function of the cosine;
 * ``nearest``: the k largest cosines with other classes.
 
-Each takes ``matrix=`` to look at another matrix that is split in the same way (EPL's prototypes). Softmax
+Each takes ``matrix=`` to look at another matrix that is sharded in the same way (EPL's prototypes). Softmax
 cross entropy is then -log sigmoid(z_y - logsumexp_{j != y} z_j), so the margin of the target never touches
-the class axis. Only the cosines (B, C) are kept for the way back; everything else is recomputed block by
+the class axis. Only the cosines (B, C) are saved for the backward; everything else is recomputed block by
 block.
 """
 
@@ -34,15 +34,15 @@ _INIT_ROWS = 4096
 
 
 def unit(x: Tensor, dim: int = -1) -> Tensor:
-    """``x`` with length 1 along ``dim``; a zero vector stays zero and gets no gradient.
+    """``x`` with norm 1 along ``dim``; a zero vector stays zero and gets no gradient.
 
     The division by the largest entry first, a constant for the gradient because the direction does not depend
     on it, keeps the squares of very long and very short vectors in range.
     """
     peak = x.detach().abs().amax(dim, keepdim=True)
     x = x / peak.masked_fill(peak < TINY, torch.inf)
-    length: Tensor = torch.linalg.vector_norm(x, dim=dim, keepdim=True)
-    return x / length.clamp_min(0.5)
+    norm: Tensor = torch.linalg.vector_norm(x, dim=dim, keepdim=True)
+    return x / norm.clamp_min(0.5)
 
 
 def shard(num_classes: int, rank: int, size: int) -> range:
@@ -53,7 +53,7 @@ def shard(num_classes: int, rank: int, size: int) -> range:
 
 
 def initial_rows(classes: range, width: int, seed: int, std: float) -> Tensor:
-    """Normal random rows of ``classes``, the same numbers however the classes are split."""
+    """Normal random rows of ``classes``, the same numbers however the classes are sharded."""
     rows = torch.empty(len(classes), width)
     for block in range(classes.start // _INIT_ROWS, -(-classes.stop // _INIT_ROWS)):
         generator = torch.Generator().manual_seed(_mix(seed, block))
@@ -81,7 +81,7 @@ class Classifier(nn.Module):
             (0.25 in logits of scale 64). Cosines and everything after them are float32 in all three.
     """
 
-    split_by_class = ("weight",)
+    sharded_by_class = ("weight",)
 
     @checked
     def __init__(
@@ -100,7 +100,7 @@ class Classifier(nn.Module):
         self.group, self.seed, self.matmul, self.sample_rate = group, seed, matmul, sample_rate
         self.rank, size = world(group)
         self.shard = shard(num_classes, self.rank, size)
-        # The length of a row does not matter to its cosines, only to the effective learning rate.
+        # The norm of a row does not matter to its cosines, only to the effective learning rate.
         self.weight = nn.Parameter(initial_rows(self.shard, embedding_size, seed, std=0.01))
 
     def classes(self, labels: Tensor, step: int) -> Classes:
@@ -110,18 +110,18 @@ class Classifier(nn.Module):
             labels: (B,) int64 labels of the global batch, on the CPU or on the weights' device.
             step: Step of training; another step draws another sample.
         """
-        own = len(self.shard)
+        classes = len(self.shard)
         labels = labels.to(self.weight.device, non_blocking=True)
         position = labels - self.shard.start
-        position = torch.where((position >= 0) & (position < own), position, -1)
-        count = min(own, max(int(self.sample_rate * own), len(labels)))
-        if count == own:
+        position = torch.where((position >= 0) & (position < classes), position, -1)
+        count = min(classes, max(int(self.sample_rate * classes), len(labels)))
+        if count == classes:
             return Classes(self, position, None)
         # Positives get a score above all others; sorted so that a row keeps its place in memory order.
         generator = torch.Generator(position.device).manual_seed(_mix(self.seed, step, self.rank))
-        score = torch.rand(own + 1, generator=generator, device=position.device)
+        score = torch.rand(classes + 1, generator=generator, device=position.device)
         score[position] = 2.0  # -1, not ours, writes into the spare last entry
-        index = score[:own].topk(count).indices.sort().values
+        index = score[:classes].topk(count).indices.sort().values
         place = torch.searchsorted(index, position.clamp_min(0))
         return Classes(self, torch.where(position < 0, -1, place), index)
 
@@ -143,10 +143,10 @@ class Classes:
     def target(self, x: Tensor) -> Tensor:
         """(B,) cosine of each row with its own class, without gradient."""
         rows = self._rows(x).detach()
-        own = rows.new_zeros(len(x), rows.shape[1])
+        targets = rows.new_zeros(len(x), rows.shape[1])
         if len(rows):
-            own = unit(rows[self.position.clamp_min(0)]) * (self.position >= 0)[:, None]
-        return add_up((x.detach() * own).sum(1), self.owner.group)
+            targets = unit(rows[self.position.clamp_min(0)]) * (self.position >= 0)[:, None]
+        return add_up((x.detach() * targets).sum(1), self.owner.group)
 
     def logsumexp(
         self, x: Tensor, logit: OfCosine, *args: Tensor, matrix: Tensor | None = None
@@ -157,7 +157,7 @@ class Classes:
             x: (B, D) unit rows of the global batch.
             logit: Function of a block of cosines (B, c), and of ``args``, elementwise.
             *args: Scalars or (B, 1) tensors that ``logit`` needs; they get their gradient.
-            matrix: Another matrix, split like the weights, instead of them.
+            matrix: Another matrix, sharded like the weights, instead of them.
         """
         return self._reduce("logsumexp", x, logit, args, matrix)
 

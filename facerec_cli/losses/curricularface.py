@@ -54,10 +54,10 @@ class CurricularFace(Loss):
         """Cross entropy of each row, (B,)."""
         x = unit(batch.embeddings)
         classes = self.classifier.classes(batch.labels, batch.step)
-        own = classes.target(x).clamp(-1, 1)
+        target = classes.target(x).clamp(-1, 1)
         if self.training:
-            self.t = self.t.lerp(own.mean().to(self.t), self.momentum)
-        beaten = (own.acos() + self.margin).cos()
+            self.t = self.t.lerp(target.mean().to(self.t), self.momentum)
+        beaten = (target.acos() + self.margin).cos()
 
         def harder(c: Tensor, beaten: Tensor, t: Tensor) -> Tensor:
             return self.scale * torch.where(c > beaten, c * (t + c), c)

@@ -15,7 +15,7 @@ class Distill(Loss):
     """1 - cos(x, target): the plain baseline that hard-sample losses have to beat.
 
     In ``facerec train --init`` the target is the embedding of the clean crop by the network before
-    fine-tuning, while the batch shows the degraded crop. For vectors of length one this is half the squared
+    fine-tuning, while the batch shows the degraded crop. For unit vectors this is half the squared
     distance that Hinton-style feature distillation (FitNets, arXiv 1412.6550) minimises. It has no classes
     and no settings.
 

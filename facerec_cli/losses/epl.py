@@ -34,7 +34,7 @@ class EPL(Loss):
 
         L = (L_host(cos(x, W)) + L_host(cos(x, Q) with v_y - k sg(v_y) for the own class)) / 2,
 
-    before that only L_host(cos(x, W)). Q gets no gradient; it is split by class beside W and saved with it.
+    before that only L_host(cos(x, W)). Q gets no gradient; it is sharded by class beside W and saved with it.
 
     Args:
         num_classes: Classes C.
@@ -58,7 +58,7 @@ class EPL(Loss):
     the update on all but one GPU; here both rows count, one after the other, on any number of processes.
     """
 
-    split_by_class = ("prototypes", "seen")
+    sharded_by_class = ("prototypes", "seen")
     prototypes: Tensor
     seen: Tensor
 
@@ -85,10 +85,10 @@ class EPL(Loss):
         self.margin_gradient: MarginGradient = margin_gradient
         self.scale, self.margin, self.k, self.start_epoch = scale, margin, k, start_epoch
         self.clamp_weight, self.replace_unseen = clamp_weight, replace_unseen
-        own = self.classifier.shard
+        shard = self.classifier.shard
         seed = self.classifier.seed + 1
-        self.register_buffer("prototypes", initial_rows(own, embedding_size, seed, std=1.0))
-        self.register_buffer("seen", torch.zeros(len(own), dtype=torch.bool))
+        self.register_buffer("prototypes", initial_rows(shard, embedding_size, seed, std=1.0))
+        self.register_buffer("seen", torch.zeros(len(shard), dtype=torch.bool))
         if host == "uniface":
             start = math.log(10 * num_classes * self.classifier.sample_rate)
             self.bias = nn.Parameter(torch.tensor(start))
@@ -145,9 +145,9 @@ class EPL(Loss):
         Rows of different classes do not meet, so all first rows of their classes are taken at once, then all
         second rows, and so on. Returns how many prototypes moved, over all processes.
         """
-        own, on_cpu = self.classifier.shard, labels.cpu()
-        for turn in _rounds(on_cpu, own):
-            y = (on_cpu[turn] - own.start).to(x.device, non_blocking=True)
+        shard, on_cpu = self.classifier.shard, labels.cpu()
+        for turn in _rounds(on_cpu, shard):
+            y = (on_cpu[turn] - shard.start).to(x.device, non_blocking=True)
             rows = turn.to(x.device, non_blocking=True)
             old, new = self.prototypes[y].to(x.dtype), x[rows]
             f = self.weighting((old * new).sum(1, keepdim=True))
@@ -160,9 +160,9 @@ class EPL(Loss):
         return len(torch.unique(on_cpu))
 
 
-def _rounds(labels: Tensor, own: range) -> Iterator[Tensor]:
-    """Rows whose class is in ``own``: the first of each class, then the second of each, and so on."""
-    inside = ((labels >= own.start) & (labels < own.stop)).nonzero()[:, 0]
+def _rounds(labels: Tensor, shard: range) -> Iterator[Tensor]:
+    """Rows whose class is in ``shard``: the first of each class, then the second of each, and so on."""
+    inside = ((labels >= shard.start) & (labels < shard.stop)).nonzero()[:, 0]
     ordered, order = labels[inside].sort(stable=True)
     occurrence = torch.arange(len(ordered)) - torch.searchsorted(ordered, ordered)
     for turn in range(int(occurrence.max()) + 1 if len(ordered) else 0):

@@ -20,10 +20,10 @@ from facerec_cli.settings import Option, checked
 
 
 class MagFace(Loss):
-    """ArcFace with a margin m(a) that grows with the length a of the embedding, plus weight * g(a).
+    """ArcFace with a margin m(a) that grows with the norm a of the embedding, plus weight * g(a).
 
     Meng et al., MagFace, arXiv 2103.06627, equations 2 and 5: a = clamp(|x|, l_a, u_a), m(a) runs linearly
-    from l_m to u_m, g(a) = a / u_a^2 + 1 / a. The length carries gradient.
+    from l_m to u_m, g(a) = a / u_a^2 + 1 / a. The norm carries gradient.
 
     Args:
         num_classes: Classes C.
@@ -36,7 +36,7 @@ class MagFace(Loss):
         regulariser: Weight of g, 35 (the official run script; its parser's default is 20).
         easy_margin: Where theta_y > 90 degrees use the plain cosine (default, as in the official code)
             instead of going on as ArcFace does.
-        margin_gradient: ``exact`` (default: without it the length would get no gradient from the softmax) or
+        margin_gradient: ``exact`` (default: without it the norm would get no gradient from the softmax) or
             ``straight_through``.
         **common: See :class:`Loss`.
     """
@@ -66,9 +66,9 @@ class MagFace(Loss):
 
     def rows(self, batch: LossInput) -> tuple[Tensor, Terms]:
         """Cross entropy and regulariser of each row, (B,)."""
-        length = torch.linalg.vector_norm(batch.embeddings, dim=1).clamp(self.shortest, self.longest)
+        norm = torch.linalg.vector_norm(batch.embeddings, dim=1).clamp(self.shortest, self.longest)
         slope = (self.longest_margin - self.margin) / (self.longest - self.shortest)
-        margin = self.margin + slope * (length - self.shortest)
+        margin = self.margin + slope * (norm - self.shortest)
 
         classes = self.classifier.classes(batch.labels, batch.step)
         cosine, others = classes.logsumexp(unit(batch.embeddings), lambda c: self.scale * c)
@@ -78,6 +78,6 @@ class MagFace(Loss):
         if self.margin_gradient == "straight_through":
             target = straight_through(cosine, target)
         softmax = cross_entropy(self.scale * target, others)
-        pull = length / self.longest**2 + 1 / length
-        terms = {"target_cosine": cosine.mean(), "length": length.mean(), "regulariser": pull.mean()}
+        pull = norm / self.longest**2 + 1 / norm
+        terms = {"target_cosine": cosine.mean(), "length": norm.mean(), "regulariser": pull.mean()}
         return softmax + self.regulariser * pull, terms

@@ -51,9 +51,9 @@ class NPTLoss(Loss):
     def rows(self, batch: LossInput) -> tuple[Tensor, Terms]:
         """Sum of the hinges of each row, (B,)."""
         classes = self.classifier.classes(batch.labels, batch.step)
-        own, nearest = classes.nearest(unit(batch.embeddings), self.k)
+        target, nearest = classes.nearest(unit(batch.embeddings), self.k)
         if self.official_mask:
-            nearest = torch.cat([nearest, torch.zeros_like(own)[:, None]], 1).topk(self.k, dim=1).values
-        hinges = (nearest - own[:, None] + self.margin).relu()
-        terms = {"target_cosine": own.mean(), "active_hinges": (hinges > 0).float().mean()}
+            nearest = torch.cat([nearest, torch.zeros_like(target)[:, None]], 1).topk(self.k, dim=1).values
+        hinges = (nearest - target[:, None] + self.margin).relu()
+        terms = {"target_cosine": target.mean(), "active_hinges": (hinges > 0).float().mean()}
         return 2 * self.radius**2 * hinges.sum(1), terms

@@ -37,7 +37,7 @@ class OTFace(Loss):
         scale: Of the host; default 64 for arcface, 30 for cosface, else the host's own.
         margin: Of the host; default 0.45 for arcface, 0.35 for cosface, else the host's own.
         variant: ``triplet`` (the released program) or ``group``: for each hard (a, p), the maps of all its
-            hard negatives are averaged to one, columns are centred over channels, and the mean is over all
+            hard negatives are averaged to one, columns are centered over channels, and the mean is over all
             pairs (an earlier program of the authors, nearer to the words of the abstract).
         regularisation: Of the transport; default 1 for triplet, 0.1 for group. At 1 the plan is nearly
             uniform and the term small, hence the weight of 10; 0.05 to 0.1 with a weight near 1 is worth a
@@ -123,11 +123,13 @@ class OTFace(Loss):
 
     def _triplets(self, cosine: Tensor, labels: Tensor, maps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Hinges (T,), which of them count, and which places hold a mined triplet."""
-        found = mine(cosine, labels, self.alpha, self.max_triplets)
+        triplets = mine(cosine, labels, self.alpha, self.max_triplets)
         # Each pair once: both kinds of pairs as one number, anchor and other photo. On CUDA finding the
         # distinct ones would stop the CPU, and transporting some twice costs less.
         size = len(labels)
-        pairs = torch.cat([found.anchor * size + found.positive, found.anchor * size + found.negative])
+        pairs = torch.cat(
+            [triplets.anchor * size + triplets.positive, triplets.anchor * size + triplets.negative]
+        )
         back = torch.arange(len(pairs), device=pairs.device)
         if not pairs.is_cuda:
             pairs, back = torch.unique(pairs, return_inverse=True)
@@ -135,7 +137,7 @@ class OTFace(Loss):
         cost = self._cost(columns[pairs // size], columns[pairs % size])
         positive, negative = cost[back].chunk(2)
         hinges = (positive - negative).clamp_min(-self.beta)
-        return hinges, found.valid & (hinges > 0), found.valid
+        return hinges, triplets.valid & (hinges > 0), triplets.valid
 
     def _groups(self, cosine: Tensor, labels: Tensor, maps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Hinges (T,) of hard (anchor, positive) pairs against the mean map of their hard negatives."""
@@ -151,9 +153,9 @@ class OTFace(Loss):
         hard = ~same[a] & (cosine[a] - cosine[a, p][:, None] > -self.alpha)
         share = hard / hard.sum(1, keepdim=True).clamp_min(1)
         mean = (share.to(maps.dtype) @ maps.flatten(1)).view(-1, *maps.shape[1:])
-        columns = descriptors(maps, centred=True)
+        columns = descriptors(maps, centered=True)
         anchors = columns[a]
-        difference = self._cost(anchors, columns[p]) - self._cost(anchors, descriptors(mean, centred=True))
+        difference = self._cost(anchors, columns[p]) - self._cost(anchors, descriptors(mean, centered=True))
         return difference.relu(), valid, valid
 
 
@@ -186,7 +188,7 @@ def mine(cosine: Tensor, labels: Tensor, alpha: float, limit: int) -> Triplets:
     far, far_index = cosine.masked_fill(~positive, torch.inf).sort(1)
     near, near_index = cosine.masked_fill(same, -torch.inf).sort(1, descending=True)
     i, j = _places(size, limit, cosine.device)
-    margins, kept = [], []
+    margins, candidates = [], []
     step = max(1, _CANDIDATES // max(len(i), 1))
     for start in range(0, size, step):
         margin = (near[start : start + step, j] - far[start : start + step, i]).flatten()
@@ -196,8 +198,8 @@ def mine(cosine: Tensor, labels: Tensor, alpha: float, limit: int) -> Triplets:
             at = (margin > -alpha).nonzero()[:, 0]
             margin = margin[at]
         margins.append(margin)
-        kept.append(at + start * len(i))
-    margin, at = torch.cat(margins), torch.cat(kept)
+        candidates.append(at + start * len(i))
+    margin, at = torch.cat(margins), torch.cat(candidates)
     if limit and len(margin) > limit:
         margin, order = margin.topk(limit)
         at = at[order]

@@ -1,6 +1,6 @@
 """The passes over the class axis behind :class:`facerec_cli.losses.classifier.Classes`.
 
-Each keeps one (B, c) block for the way back, the cosines, and works on a few columns of it at a time;
+Each keeps one (B, c) block for the backward, the cosines, and works on a few columns of it at a time;
 results and gradients of ``x`` are complete on every process, gradients of the class rows are those of this
 process's rows.
 """
@@ -41,23 +41,23 @@ def reduce(
     Args:
         kind: The reduction.
         x: (B, D) unit rows, the same on all processes.
-        weight: (c, D) class rows of this process, any length.
+        weight: (c, D) class rows of this process, of any norm.
         position: (B,) row of ``weight`` that is the own class, -1 where another process has it.
         function: Elementwise on a block of cosines.
         args: Scalars or (B, 1) tensors, the same on all processes.
         matmul: Precision of the products.
         group: The processes.
     """
-    found: tuple[Tensor, Tensor] = _Reduce.apply(x, weight, position, kind, function, matmul, group, *args)
-    return found
+    result: tuple[Tensor, Tensor] = _Reduce.apply(x, weight, position, kind, function, matmul, group, *args)
+    return result
 
 
 def nearest(
     x: Tensor, weight: Tensor, position: Tensor, k: int, matmul: Matmul, group: ProcessGroup | None
 ) -> tuple[Tensor, Tensor]:
     """Cosine with the own class (B,) and the ``k`` largest others (B, k); arguments as in :func:`reduce`."""
-    found: tuple[Tensor, Tensor] = _Nearest.apply(x, weight, position, k, matmul, group)
-    return found
+    result: tuple[Tensor, Tensor] = _Nearest.apply(x, weight, position, k, matmul, group)
+    return result
 
 
 class _Reduce(torch.autograd.Function):
@@ -100,8 +100,8 @@ class _Reduce(torch.autograd.Function):
     def backward(ctx: Any, grad_target: Tensor, grad_total: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, position, cosine, inverse, total, *args = ctx.saved_tensors
         args = [a.detach().requires_grad_(n) for a, n in zip(args, ctx.needs_input_grad[7:], strict=True)]
-        wanted = [a for a in args if a.requires_grad]
-        grad_args = [torch.zeros_like(a) for a in wanted]
+        trained = [a for a in args if a.requires_grad]
+        grad_args = [torch.zeros_like(a) for a in trained]
         grad_x = torch.zeros_like(x)
         grad_weight = torch.empty_like(weight) if ctx.needs_input_grad[1] else None
         product = _Product(ctx.matmul)
@@ -117,8 +117,8 @@ class _Reduce(torch.autograd.Function):
                     pull = _put(pull, here, 0.0).mul_(grad_total[:, None])
                 else:
                     pull = _put(pull.expand_as(c).contiguous(), here, 0.0)
-                g, *found = torch.autograd.grad(value, (c, *wanted), pull)
-                for grad, more in zip(grad_args, found, strict=True):
+                g, *grads = torch.autograd.grad(value, (c, *trained), pull)
+                for grad, more in zip(grad_args, grads, strict=True):
                     grad += more
                 g = _put(g, here, grad_target) * inverse[block]
                 rows = weight[block]
@@ -173,7 +173,7 @@ class _Nearest(torch.autograd.Function):
         grad_x = torch.zeros_like(x)
         grad_weight = torch.zeros_like(weight) if ctx.needs_input_grad[1] else None
         if len(weight):
-            # Column 0 is the own class, the others those found; what is not ours gets weight zero.
+            # Column 0 is the own class, the others the nearest; what another process has gets weight zero.
             index = torch.cat([position.clamp_min(0)[:, None], index], 1)
             cosine = torch.cat([target[:, None], values], 1)
             mine = torch.cat([(position >= 0)[:, None], mine], 1)
@@ -228,12 +228,12 @@ class _Product:
 
 
 def _cosines(x: Tensor, weight: Tensor, matmul: Matmul) -> tuple[Tensor, Tensor]:
-    """Cosines (B, c) of unit rows with the rows of ``weight``, and the inverse lengths (c,) of the latter.
+    """Cosines (B, c) of unit rows with the rows of ``weight``, and the inverse norms (c,) of the latter.
 
     Scaling the B columns afterwards is cheaper than normalizing the D columns of a large matrix before.
     """
-    length = torch.linalg.vector_norm(weight, dim=1)
-    inverse = torch.where(length > TINY, 1 / length, 0.0)
+    norm = torch.linalg.vector_norm(weight, dim=1)
+    inverse = torch.where(norm > TINY, 1 / norm, 0.0)
     return _Product(matmul).of(x, weight.T).mul_(inverse), inverse
 
 

@@ -13,7 +13,7 @@ from facerec_cli.settings import checked
 
 
 class Softmax(Loss):
-    """Softmax over s cos(theta_j), embeddings and class weights of length one.
+    """Softmax over s cos(theta_j), embeddings and class weights of norm 1.
 
     Wang et al., NormFace, arXiv 1704.06369, equation 6.
 

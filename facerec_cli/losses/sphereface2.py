@@ -35,7 +35,7 @@ class SphereFace2(Loss):
             outside the graph, and its settings are tuned for that) or ``exact``.
         **common: See :class:`Loss`.
 
-    opensphere sets the class weights to length one in place at each step; here their length does not enter
+    opensphere normalizes the class weights in place at each step; here their norm does not enter
     the loss, which gives the tangential part of the same gradient.
     """
 
@@ -85,6 +85,6 @@ class SphereFace2(Loss):
 
         classes = self.classifier.classes(batch.labels, batch.step)
         cosine, others = classes.sum(unit(batch.embeddings), over, self.bias)
-        own = softplus(-(self.scale * self._stretched(cosine, self.margin) + self.bias))
-        rows = self.positive_weight * own + (1 - self.positive_weight) * others
+        target = softplus(-(self.scale * self._stretched(cosine, self.margin) + self.bias))
+        rows = self.positive_weight * target + (1 - self.positive_weight) * others
         return self.loss_weight / self.scale * rows, {"target_cosine": cosine.mean(), "bias": self.bias}

@@ -58,5 +58,8 @@ class UniFace(Loss):
         classes = self.classifier.classes(batch.labels, batch.step)
         cosine, others = classes.sum(unit(batch.embeddings), over, self.bias)
         under = self.scale * (cosine - self.margin) - self.bias
-        own = softplus(-under.clamp(-self.limit, self.limit))
-        return own + self.negative_weight * others, {"target_cosine": cosine.mean(), "threshold": self.bias}
+        target = softplus(-under.clamp(-self.limit, self.limit))
+        return target + self.negative_weight * others, {
+            "target_cosine": cosine.mean(),
+            "threshold": self.bias,
+        }

@@ -8,10 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from facerec_cli.metrics.scores import Scores
 from facerec_cli.progress import Progress, silent
 
-#: Of fewer people with same pairs a draw is too often the same few again: its interval would be too narrow.
+#: Of fewer people with genuine pairs a draw is too often the same few again: its interval is too narrow.
 MIN_PEOPLE = 10
+
+_MAX_TABLE = 3000  # people whose numbers of pairs with each other are kept as a table, 72 MB
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +35,7 @@ class BootstrapInterval:
 
 
 def bootstrap_tar(
-    scores: NDArray[np.float32],
+    scores: Scores,
     same: NDArray[np.bool_],
     people: tuple[NDArray[np.int64], NDArray[np.int64]],
     *,
@@ -43,8 +46,8 @@ def bootstrap_tar(
 ) -> tuple[BootstrapInterval, ...]:
     """Draw people with replacement, and measure TAR at FAR anew each time, threshold included.
 
-    A person drawn w times gives weight w to each of their same pairs; a different pair has the product of its
-    two people's weights (the "subsets" bootstrap of Bolle, Ratha and Pankanti 2004 in weighted form).
+    A person drawn w times gives weight w to each of their genuine pairs; an impostor pair has the product of
+    its two people's weights (the "subsets" bootstrap of Bolle, Ratha and Pankanti 2004 in weighted form).
 
     Args:
         scores: (P,) of scored pairs only.
@@ -57,9 +60,9 @@ def bootstrap_tar(
     """
     if not fars:
         return ()
-    having = len(np.unique(people[0][same]))
-    if having < MIN_PEOPLE:
-        reason = f"not measurable over {having} people with a same pair; it takes {MIN_PEOPLE}"
+    with_genuine_pairs = len(np.unique(people[0][same]))
+    if with_genuine_pairs < MIN_PEOPLE:
+        reason = f"not measurable over {with_genuine_pairs} people with a same pair; it takes {MIN_PEOPLE}"
         return tuple(BootstrapInterval(far, None, None, reason) for far in fars)
     rates = resampled_tar(scores, same, people, fars=fars, rounds=rounds, seed=seed, progress=progress)
     low, high = np.nanpercentile(rates, [2.5, 97.5], axis=0)
@@ -69,7 +72,7 @@ def bootstrap_tar(
 
 
 def resampled_tar(
-    scores: NDArray[np.float32],
+    scores: Scores,
     same: NDArray[np.bool_],
     people: tuple[NDArray[np.int64], NDArray[np.int64]],
     *,
@@ -85,87 +88,88 @@ def resampled_tar(
     """
     if not fars:
         return np.empty((rounds, 0))
-    negative = scores[~same]
-    one, two = (side[~same] for side in people)
-    genuine, owner = scores[same], people[0][same]
-    count = int(max(side.max() for side in people)) + 1
+    genuine, person = scores[same], people[0][same]
+    impostors = _Impostors(scores[~same], people[0][~same], people[1][~same])
+    count = 1 + int(max(side.max() for side in people))
+    total = _TotalWeight(impostors, count)
     # Only the highest scores can be thresholds; a draw that would need more of them gets all.
-    most = max(fars)
-    tail = _Tail(negative, one, two, min(len(negative), round(4 * most * len(negative)) + 1000))
-    everything: _Tail | None = None
-    total = _Total(one, two, count)
+    highest = impostors.highest(round(4 * max(fars) * len(impostors.scores)) + 1000)
+    everything: _Impostors | None = None
     random = np.random.default_rng(seed)
     rates = np.full((rounds, len(fars)), np.nan)
     for r in range(rounds):
         weight = np.bincount(random.integers(0, count, count), minlength=count)
-        whole = total(weight)
-        own = weight[owner]
-        if whole and own.sum():
-            allowed = np.floor(np.asarray(fars) * whole * (1 + 1e-12))
-            found = tail.first_rejected(weight, allowed)
-            if found is None:
-                everything = everything or _Tail(negative, one, two, len(negative))
-                found = everything.first_rejected(weight, allowed)
-                assert found is not None
-            rates[r] = [(own[genuine > s]).sum() / own.sum() for s in found]
+        impostor_weight, genuine_weight = total(weight), weight[person]
+        if impostor_weight and genuine_weight.sum():
+            allowed = np.floor(np.asarray(fars) * impostor_weight * (1 + 1e-12))
+            rejected = highest.first_rejected(weight, allowed)
+            if rejected is None:
+                everything = everything or impostors.highest(len(impostors.scores))
+                rejected = everything.first_rejected(weight, allowed)
+                assert rejected is not None
+            rates[r] = [genuine_weight[genuine > s].sum() / genuine_weight.sum() for s in rejected]
         progress(r + 1, rounds)
     return rates
 
 
-class _Tail:
-    """The highest scores of different pairs, from high to low, with their two people."""
+@dataclass(frozen=True, slots=True)
+class _Impostors:
+    """Impostor pairs: (I,) scores and the (I,) int64 people of both sides."""
 
-    def __init__(
-        self, scores: NDArray[np.float32], one: NDArray[np.int64], two: NDArray[np.int64], keep: int
-    ) -> None:
-        chosen = np.arange(len(scores))
-        if keep < len(scores):
-            chosen = np.flatnonzero(scores >= np.partition(scores, -keep)[-keep])
-        order = chosen[np.argsort(-scores[chosen], kind="stable")]
-        self.scores, self.one, self.two = scores[order], one[order], two[order]
+    scores: Scores
+    first: NDArray[np.int64]
+    second: NDArray[np.int64]
 
-    def first_rejected(
-        self, weight: NDArray[np.int64], allowed: NDArray[np.float64]
-    ) -> NDArray[np.float32] | None:
-        """For each allowed weight of accepted pairs the first score beyond it; None if it is not here."""
-        accepted = np.cumsum(weight[self.one] * weight[self.two])
+    def highest(self, count: int) -> _Impostors:
+        """The ``count`` highest scores and those equal to the last of them, from high to low."""
+        rows = np.arange(len(self.scores))
+        if count < len(rows):
+            rows = np.flatnonzero(self.scores >= np.partition(self.scores, -count)[-count])
+        rows = rows[np.argsort(-self.scores[rows], kind="stable")]
+        return _Impostors(self.scores[rows], self.first[rows], self.second[rows])
+
+    def first_rejected(self, weight: NDArray[np.int64], allowed: NDArray[np.float64]) -> Scores | None:
+        """For each allowed weight of accepted pairs the first score beyond it; None if it is not here.
+
+        The scores are sorted from high to low.
+        """
+        accepted = np.cumsum(weight[self.first] * weight[self.second])
         if not len(accepted) or accepted[-1] <= allowed.max():
             return None
-        rejected: NDArray[np.float32] = self.scores[np.searchsorted(accepted, allowed, side="right")]
-        return rejected
+        return self.scores[np.searchsorted(accepted, allowed, side="right")]
 
 
-class _Total:
-    """The weight of all different pairs, by a table of how many each two people have if it is small."""
+class _TotalWeight:
+    """The weight of all impostor pairs, by a table of how many each two people have if it is small."""
 
-    def __init__(self, one: NDArray[np.int64], two: NDArray[np.int64], count: int) -> None:
-        self.one, self.two = one, two
+    def __init__(self, impostors: _Impostors, count: int) -> None:
+        self.impostors = impostors
         self.table: NDArray[np.float64] | None = None
-        if count <= 3000:
-            pairs = np.bincount(one * count + two, minlength=count * count)
+        if count <= _MAX_TABLE:
+            cells = impostors.first * count + impostors.second
+            pairs = np.bincount(cells, minlength=count * count)
             self.table = pairs.reshape(count, count).astype(np.float64)
 
     def __call__(self, weight: NDArray[np.int64]) -> int:
         if self.table is None:
-            return int((weight[self.one] * weight[self.two]).sum())
+            return int((weight[self.impostors.first] * weight[self.impostors.second]).sum())
         return round(float(weight @ self.table @ weight))
 
 
 def people_of(
-    first: NDArray[np.int64], second: NDArray[np.int64], same: NDArray[np.bool_], count: int
+    first: NDArray[np.int64], second: NDArray[np.int64], same: NDArray[np.bool_]
 ) -> NDArray[np.int64]:
-    """Who is who, where a list does not say: items joined by same pairs are one person.
+    """Who is who, where a list does not say: items joined by genuine pairs are one person.
 
     Args:
-        first: (P,) index of an item (photo or template), 0..count-1.
+        first: (P,) int64 index of an item (photo or template) from 0.
         second: (P,) the other side.
         same: (P,) bool.
-        count: Number of items.
 
     Returns:
-        (count,) int64 person numbers, 0..n-1.
+        (N,) int64 person numbers, 0..n-1, of the items up to the highest index.
     """
-    parent = list(range(count))
+    parent = list(range(1 + int(max(first.max(), second.max()))))
 
     def root(i: int) -> int:
         while parent[i] != i:
@@ -175,4 +179,4 @@ def people_of(
 
     for a, b in zip(first[same].tolist(), second[same].tolist(), strict=True):
         parent[root(a)] = root(b)
-    return np.unique([root(i) for i in range(count)], return_inverse=True)[1].astype(np.int64)
+    return np.unique([root(i) for i in range(len(parent))], return_inverse=True)[1].astype(np.int64)

@@ -134,17 +134,17 @@ def _default(pack: ModelPack, *, flip: bool) -> Threshold | None:
 
 def threshold_with_flip(pack: ModelPack, far: float | None) -> Threshold | None:
     """The threshold that a stored evaluation with ``--flip`` has at ``far``; None where there is none."""
-    for name, document in read_evaluations(pack):
-        if (document.get("settings") or {}).get("flip") is not True:
+    for name, evaluation in read_evaluations(pack):
+        if (evaluation.settings or {}).get("flip") is not True:
             continue
-        for point in document.get("tar_at_far") or []:
-            if point.get("far") == far and point.get("threshold") is not None:
-                impostors = int(document.get("different_pairs") or 0)
+        for rate in evaluation.tar_at_far or ():
+            if rate.far == far and rate.threshold is not None:
+                impostors = (evaluation.different_pairs or 0) - (evaluation.failed_different_pairs or 0)
                 return Threshold(
-                    value=point["threshold"],
+                    value=rate.threshold,
                     far=far,
-                    data=f"{document.get('source') or name}, flip",
-                    impostor_pairs=impostors - int(document.get("failed_different_pairs") or 0),
+                    data=f"{evaluation.source or name}, flip",
+                    impostor_pairs=impostors,
                     flip=True,
                 )
     return None

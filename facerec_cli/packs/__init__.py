@@ -8,15 +8,7 @@ from facerec_cli.lazy import lazy_names
 
 if TYPE_CHECKING:
     from facerec_cli.packs.resolve import open_pack, pack_hash
-    from facerec_cli.packs.store import register
 
-__all__ = ["open_pack", "pack_hash", "register"]
+__all__ = ["open_pack", "pack_hash"]
 
-__getattr__ = lazy_names(
-    __name__,
-    {
-        "open_pack": "facerec_cli.packs.resolve",
-        "pack_hash": "facerec_cli.packs.resolve",
-        "register": "facerec_cli.packs.store",
-    },
-)
+__getattr__ = lazy_names(__name__, dict.fromkeys(("open_pack", "pack_hash"), "facerec_cli.packs.resolve"))

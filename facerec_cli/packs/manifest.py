@@ -4,7 +4,7 @@ Preprocessing, license and sha256 are written here and in the ONNX metadata and 
 always (width, height); color values are on the 0..255 scale; a network's input is (pixel - mean) / std.
 """
 
-from __future__ import annotations
+# Without `from __future__ import annotations`: types as texts would be evaluated anew in each run of facerec.
 
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -1,60 +1,10 @@
 """Manifests as documents: the tables of a ``pack.toml``, one to one the dataclasses of ``manifest.py``.
 
-A pack folder holds ``pack.toml`` and the ONNX files that it names. The same document, as JSON, is what an
-exported ``.onnx`` carries in its metadata (``metadata.py``)::
-
-    schema = 2                          # of this layout; a newer one is refused
-    name = "sface"                      # ModelPack
-    description = "SFace, 128 numbers a face, with the YuNet detector"
-    urls = []                           # where it can be pulled from, best first
-
-    [license]                           # License
-    code = "Apache-2.0"
-    weights = "Apache-2.0"
-    commercial = true
-    files = ["LICENSE.sface"]
-    notice = ""
-
-    [provenance]                        # Provenance
-    source = "..."
-    training_data = "..."
-    paper = "..."
-
-    [encoder]                           # EncoderSpec
-    file = "sface.onnx"
-    sha256 = "64 hexadecimal digits, or empty where the source publishes none"
-    embedding_size = 128
-    input_size = [112, 112]             # (width, height)
-    color = "rgb"
-    mean = [0.0, 0.0, 0.0]
-    std = [1.0, 1.0, 1.0]
-    template = "arcface"
-    normalized = false
-    layout = "nchw"
-    output_name = "embedding"           # only where the file has several outputs that could be it
-
-    [detector]                          # DetectorSpec; leave the table out to use the default pack's
-    kind = "yunet"
-    file = "yunet.onnx"
-    sha256 = "..."
-    color = "bgr"
-    mean = [0.0, 0.0, 0.0]
-    std = [1.0, 1.0, 1.0]
-    min_score = 0.6
-    nms_iou = 0.3
-    input_size = [640, 640]             # only where the file fixes it
-
-    [threshold]                         # Threshold; leave the table out where nobody has measured one
-    value = 0.363
-    far = 0.001
-    data = "LFW, 6,000 pairs, no flip"
-    impostor_pairs = 3000
-
-    [training]                          # free text facts
-    loss = "otface"
-
-Keys with a default in ``manifest.py`` may be left out. Unknown keys, wrong types and values out of range
-are refused: a misspelt ``color`` must never become a silent loss of accuracy. Manifests of schema 1 say
+A pack folder holds ``pack.toml`` and the ONNX files that it names; ``docs/models.md`` has a whole one. The
+same document, as JSON, is what an exported ``.onnx`` carries in its metadata (``metadata.py``). Keys with a
+default may be left out, and so may the tables ``detector`` (then the default pack's is used) and
+``threshold`` (where nobody has measured one). Unknown keys, wrong types and values out of range are
+refused: a misspelt ``color`` must never become a silent loss of accuracy. Manifests of schema 1 say
 ``colour``, ``normalised`` and ``licence``, which are still read (``spelling.py``).
 """
 

@@ -6,18 +6,20 @@ A card never states a figure that no program measured.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from facerec_cli.errors import UsageError
 from facerec_cli.files import write_file
 from facerec_cli.outputs import refuse_foreign
-from facerec_cli.packs.evaluations import read_evaluations
+from facerec_cli.packs.evaluations import StoredAccuracy, StoredEvaluation, read_evaluations
 from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.packs.manifest_toml import EVALUATIONS
 from facerec_cli.packs.resolve import pack_hash
 from facerec_cli.wording import one_in
+
+T = TypeVar("T")
 
 NOT_MEASURED = "not measured"
 TOO_FEW = "not measurable with so few pairs"
@@ -97,46 +99,45 @@ def _evaluations(pack: ModelPack) -> str:
             f"Measure it on pairs of your own: `facerec verify PAIRS --model {pack.name} --json`, and "
             f"save what it prints as `{EVALUATIONS}/NAME.json` in the pack's folder.{threshold}"
         )
-    sections = [f"### {name}\n\n{_evaluation(document)}" for name, document in evaluations]
+    sections = [f"### {name}\n\n{_evaluation(evaluation)}" for name, evaluation in evaluations]
     return "\n\n".join(["## Measured error rates", *sections]) + _threshold(pack)
 
 
-def _evaluation(document: dict[str, Any]) -> str:
-    accuracy = document.get("accuracy") or {}
-    mean, error = accuracy.get("mean"), accuracy.get("standard_error")
-    shown = NOT_MEASURED if mean is None else _percent(mean)
-    if mean is not None and error is not None:
-        shown += f" ± {_percent(error)} (standard error of the mean over folds)"
-    rows = [("Data", str(document["source"]))] if document.get("source") else []
-    settings = document.get("settings") or {}
-    if settings:
-        rows.append(("Settings", _settings(settings)))
-    rows.append((str(accuracy.get("kind") or "accuracy").capitalize(), shown))
+def _evaluation(evaluation: StoredEvaluation) -> str:
+    accuracy = evaluation.accuracy or StoredAccuracy()
+    shown = _or_not_measured(accuracy.mean, _percent)
+    if accuracy.mean is not None and accuracy.standard_error is not None:
+        shown += f" ± {_percent(accuracy.standard_error)} (standard error of the mean over folds)"
+    rows = [("Data", evaluation.source)] if evaluation.source else []
+    if evaluation.settings:
+        rows.append(("Settings", _settings(evaluation.settings)))
     rows += [
-        (label, NOT_MEASURED if document.get(key) is None else form(document[key]))
-        for key, label, form in (
-            ("eer", "Equal error rate", _percent),
-            ("auc", "Area under the ROC curve", lambda value: f"{value:.5f}"),
-            ("pairs", "Pairs", _count),
-            ("different_pairs", "of different people", _count),
-            ("failures", "Pairs without a score", _count),
-        )
+        ((accuracy.kind or "accuracy").capitalize(), shown),
+        ("Equal error rate", _or_not_measured(evaluation.eer, _percent)),
+        ("Area under the ROC curve", _or_not_measured(evaluation.auc, "{:.5f}".format)),
+        ("Pairs", _or_not_measured(evaluation.pairs, _count)),
+        ("of different people", _or_not_measured(evaluation.different_pairs, _count)),
+        ("Pairs without a score", _or_not_measured(evaluation.failures, _count)),
     ]
     text = _table(("", ""), rows)
-    every = document.get("tar_at_far") or []
-    points = [
+    rates = evaluation.tar_at_far or ()
+    measured = [
         (
-            one_in(point["far"]),
-            _percent(point["tar"]),
-            "" if point.get("low") is None else f"{_percent(point['low'])} to {_percent(point['high'])}",
-            "" if point.get("threshold") is None else f"{point['threshold']:.4f}",
+            one_in(rate.far),
+            _percent(rate.tar),
+            "" if rate.low is None or rate.high is None else f"{_percent(rate.low)} to {_percent(rate.high)}",
+            "" if rate.threshold is None else f"{rate.threshold:.4f}",
         )
-        for point in every
-        if point.get("tar") is not None
+        for rate in rates
+        if rate.tar is not None
     ]
-    missing = [one_in(point["far"]) for point in every if point.get("tar") is None]
-    text += "\n\n" + _table(("FAR", "TAR", "interval", "threshold"), points) if points else ""
+    missing = [one_in(rate.far) for rate in rates if rate.tar is None]
+    text += "\n\n" + _table(("FAR", "TAR", "interval", "threshold"), measured) if measured else ""
     return text + (f"\n\nAt FAR {', '.join(missing)}: {TOO_FEW}." if missing else "")
+
+
+def _or_not_measured(value: T | None, form: Callable[[T], str]) -> str:
+    return NOT_MEASURED if value is None else form(value)
 
 
 def _settings(settings: dict[str, Any]) -> str:

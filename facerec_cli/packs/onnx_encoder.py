@@ -10,11 +10,12 @@ import numpy as np
 from facerec_cli.errors import ModelError
 from facerec_cli.packs.manifest import MAX_SIZE, MIN_SIZE, EncoderSpec
 from facerec_cli.packs.onnx_file import FLOATS, WHOLE, OnnxFile, Port, Shape
+from facerec_cli.wording import counted
 
-Layout = Literal["nchw", "nhwc"]
+ChannelLayout = Literal["nchw", "nhwc"]
 
 
-def layout_of(shape: Shape) -> Layout:
+def layout_of(shape: Shape) -> ChannelLayout:
     """Channels first, unless only the last dimension can be the three colors."""
     return "nhwc" if len(shape) == 4 and shape[3] == 3 and shape[1] != 3 else "nchw"
 
@@ -122,12 +123,12 @@ def check_encoder(
     size = embedding.vector_size
     if size is not None and size != 0 and not MIN_SIZE <= size <= MAX_SIZE:
         raise ModelError(
-            f"{path} gives {size:,} numbers a face; an embedding has {MIN_SIZE} to {MAX_SIZE:,}.",
+            f"{path} gives embeddings of {counted(size, 'dimension')}; they have {MIN_SIZE} to {MAX_SIZE:,}.",
             hint="Export the layer before its classifier." if size > MAX_SIZE else "It is no face network.",
         )
     if embedding_size and size not in (0, embedding_size):
         raise ModelError(
-            f"{path} gives {size} numbers a face, not {embedding_size}.",
+            f"{path} gives embeddings of {size} dimensions, not {embedding_size}.",
             hint="Correct --embedding-size, or embedding_size in pack.toml.",
         )
     return embedding

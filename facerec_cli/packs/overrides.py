@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import partial
 from typing import Annotated, Literal
 
-from facerec_cli.errors import UsageError
 from facerec_cli.option import Option
 from facerec_cli.registry import TEMPLATES
 from facerec_cli.settings import check, options
@@ -17,28 +15,23 @@ Triple = tuple[float, float, float]
 _PANEL = "For an .onnx file without a manifest"
 
 
-def parse_triple(text: str, flag: str) -> Triple:
-    """Read ``127.5`` (for all channels) or ``123.7,116.3,103.5``, on the 0..255 scale, in input order."""
+def _three_numbers(text: str) -> tuple[float, ...]:
+    """``127.5`` (for all channels) or ``123.7,116.3,103.5``, on the 0..255 scale, in input order."""
     try:
-        values = [float(part) for part in text.split(",")]
+        values = tuple(float(part) for part in text.split(","))
     except ValueError:
-        values = []
-    if len(values) == 1:
-        values *= 3
-    if len(values) != 3 or not all(abs(value) <= 1024 for value in values):
-        raise UsageError(f"{flag} {text!r} is not one number or three.", hint=f"e.g. {flag} 127.5")
-    if flag == "--std" and min(values) <= 0:
-        raise UsageError(f"{flag} {text!r} must be above 0.", hint=f"e.g. {flag} 127.5")
-    return values[0], values[1], values[2]
+        values = ()
+    if len(values) not in (1, 3):
+        raise ValueError("one number or three, e.g. 127.5")
+    return values * 3 if len(values) == 1 else values
 
 
-def parse_size(text: str, flag: str) -> tuple[int, int]:
-    """Read ``112`` or ``112x112`` as (width, height) in pixels."""
+def _width_and_height(text: str) -> tuple[int, int]:
+    """``112`` or ``112x112``, in pixels."""
     match = re.fullmatch(r"(\d{2,4})(?:x(\d{2,4}))?", text.strip().lower())
-    size = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
-    if not all(16 <= side <= 4096 for side in size):
-        raise UsageError(f"{flag} {text!r} is not WIDTHxHEIGHT.", hint=f"e.g. {flag} 112x112")
-    return size
+    if match is None:
+        raise ValueError("WIDTHxHEIGHT, e.g. 112x112")
+    return int(match[1]), int(match[2] or match[1])
 
 
 @both_spellings("colour", "normalised")
@@ -59,7 +52,9 @@ class PackOverrides:
         Option(
             "Subtracted from each 0..255 channel: one number or three.",
             panel=_PANEL,
-            parse=partial(parse_triple, flag="--mean"),
+            parse=_three_numbers,
+            ge=-1024,
+            le=1024,
         ),
     ] = None
     std: Annotated[
@@ -67,7 +62,9 @@ class PackOverrides:
         Option(
             "Each channel is then divided by it: one number or three.",
             panel=_PANEL,
-            parse=partial(parse_triple, flag="--std"),
+            parse=_three_numbers,
+            gt=0,
+            le=1024,
         ),
     ] = None
     template: Annotated[
@@ -81,7 +78,10 @@ class PackOverrides:
             panel=_PANEL,
             flag="--size",
             metavar="WxH",
-            parse=partial(parse_size, flag="--size"),
+            parse=_width_and_height,
+            ge=16,
+            le=4096,
+            unit="pixels",
         ),
     ] = None
     embedding_size: Annotated[

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from facerec_cli.errors import ModelError, UsageError
 from facerec_cli.files import sha256_of
-from facerec_cli.packs import insightface
-from facerec_cli.packs.catalogue import Installed, find, installed
+from facerec_cli.packs import insightface_folder
+from facerec_cli.packs.catalog import InstalledPack, find, installed
 from facerec_cli.packs.folders import exists, hidden_packs, open_to_all, user_packs
 from facerec_cli.packs.foreign import inside
 from facerec_cli.packs.known import known_packs
@@ -69,12 +69,12 @@ def open_pack(ref: str | Path = DEFAULT_PACK, *, overrides: PackOverrides | None
     raise _unknown(name)
 
 
-def open_installed(entry: Installed, *, overrides: PackOverrides | None = None) -> ModelPack:
+def open_installed(entry: InstalledPack, *, overrides: PackOverrides | None = None) -> ModelPack:
     """Open a pack that :func:`installed` lists."""
     if entry.origin != "insightface":
         return open_path(entry.folder, overrides=overrides)
     with _readable(entry.folder):
-        pack = insightface.open_insightface(entry.folder, entry.name)
+        pack = insightface_folder.open_insightface(entry.folder, entry.name)
     _refuse_overrides(overrides, pack)
     return pack
 
@@ -130,9 +130,9 @@ def _identity(spec: EncoderSpec | DetectorSpec, path: Path) -> dict[str, object]
     return {**values, "sha256": values["sha256"] or sha256_of(path)}
 
 
-def _warn_of_other_files(entry: Installed, pack: ModelPack) -> None:
+def _warn_of_other_files(entry: InstalledPack, pack: ModelPack) -> None:
     """Say where a folder of insightface's, which checks no hashes, holds other files; use them."""
-    other = insightface.unpublished_files(pack) if entry.origin == "insightface" else []
+    other = insightface_folder.unpublished_files(pack) if entry.origin == "insightface" else []
     if other:
         log.warning(
             "%s in %s is not what insightface publishes as %s.", ", ".join(other), pack.folder, pack.name
@@ -141,8 +141,8 @@ def _warn_of_other_files(entry: Installed, pack: ModelPack) -> None:
 
 def _open_folder(folder: Path) -> ModelPack:
     if not (folder / MANIFEST).exists():
-        if insightface.looks_like_pack(folder):
-            return insightface.open_insightface(folder)
+        if insightface_folder.looks_like_pack(folder):
+            return insightface_folder.open_insightface(folder)
         raise ModelError(
             f"{folder} has neither a {MANIFEST} nor ONNX files, so it is not a model pack.",
             hint="Name a folder with a pack.toml or with ONNX files, or an .onnx file.",

@@ -18,11 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec_cli.data.dataset import FaceDataset
-from facerec_cli.data.tools.convert import named
+from facerec_cli.data.targets import named
 from facerec_cli.errors import InputError, UsageError
 from facerec_cli.files import write_file, writing
 from facerec_cli.locks import exclusive
 from facerec_cli.progress import Progress, silent
+from facerec_cli.registry import DEFAULT_PACK
 
 logger = logging.getLogger("facerec")
 SIDE = 112
@@ -130,7 +131,7 @@ def _cut(
             from facerec_cli.images import quiet_decoders
 
             with quiet_decoders():
-                align(part, folder, open_model(), faces=faces, resume=True, progress=progress)
+                align(part, folder, open_model(DEFAULT_PACK), faces=faces, resume=True, progress=progress)
     finally:
         known |= {name: source for name, source in sources.items() if (folder / name).is_file()}
         write_file(record, json.dumps(known).encode())

@@ -169,10 +169,10 @@ def parse_protocol(document: Mapping[str, Any], where: str) -> Protocol:
         if not isinstance(document.get(table, {}), Mapping):
             raise InputError(f"{where}: {table} is not a table.", hint=f"Write [{table}.loss] and the like.")
     seeds = document["study"].get("seeds") if isinstance(document.get("study"), Mapping) else None
-    if type(seeds) is int:
+    if type(seeds) is int and seeds >= 0:
         raise InputError(
             f"{where}: [study] seeds = {seeds} could mean the one seed number {seeds} or {seeds} seeds.",
-            hint=f"Write seeds = [{seeds}] for the one, or seeds = {list(range(max(seeds, 1)))[:10]} for "
+            hint=f"Write seeds = [{seeds}] for the one, or seeds = {list(range(min(max(seeds, 1), 10)))} for "
             "as many. With --set: study.seeds=[0,1,2].",
         )
     protocol = convert(
@@ -233,8 +233,8 @@ def _check(protocol: Protocol, where: str) -> None:
             f"{where}: the arms start from different weights.", hint="Set init in [recipe.backbone]."
         )
     for name, recipe in protocol.arms.items():
-        own_size = recipe.backbone.init and recipe.backbone.embedding_size is not None
-        if own_size and validation.interpolate != (1.0,):
+        new_size = recipe.backbone.init and recipe.backbone.embedding_size is not None
+        if new_size and validation.interpolate != (1.0,):
             raise InputError(
                 f"{where}: [arms.{name}]: embedding_size and interpolate cannot both be set: a new output "
                 "layer has no first weights to go back to.",

@@ -13,7 +13,7 @@ from facerec_cli.errors import InputError
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]|\\\\[^\\]")  # C:\, C:/, \\server
 _SAMPLE = 40
 
-# Plain strings and os.path, as in images.find: names are kept as written, and lists have millions.
+# Plain strings and os.path, as in images.inputs: names are kept as written, and lists have millions.
 
 
 def absolute(path: str | os.PathLike[str]) -> str:

@@ -31,7 +31,7 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _CONTROLS = re.compile(rb"[\x01-\x08\x0e-\x1a\x7f]")
-"""What neither text nor the name of a file holds, but binary files do (ESC is in logs with colours)."""
+"""What neither text nor the name of a file holds, but binary files do (ESC is in logs with colors)."""
 
 
 def encoding_of(head: bytes) -> str | None:

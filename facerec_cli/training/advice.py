@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from facerec_cli.backbones import Backbone
 from facerec_cli.backbones.encoder import to_input
 from facerec_cli.data import FaceDataset
+from facerec_cli.data.loading.loader import lost_reader
 from facerec_cli.errors import InputError, TrainingError
 from facerec_cli.images.headers import read_header
 from facerec_cli.losses.base import Loss
@@ -217,7 +218,29 @@ def cause_of(run: Run, images: Tensor, rate: float) -> tuple[str, str]:
     )
 
 
-def out_of_memory(recipe: Recipe, classes: int, fault: Exception) -> TrainingError:
+def explain(fault: Exception, recipe: Recipe, run: Run | None, world: World) -> TrainingError | None:
+    """The error that tells the user what ``fault`` means; None where that is not known.
+
+    Args:
+        fault: What stopped a run.
+        recipe: What the user set.
+        run: The run, as far as it was prepared.
+        world: The processes.
+    """
+    if world.group is not None and _has_lost_process(fault):
+        return TrainingError(
+            "Another process of this run has ended, so this one cannot go on.",
+            hint="Its own message says why. --resume goes on from the last checkpoint.",
+        )
+    if lost := lost_reader(fault):
+        return lost
+    if not _is_out_of_memory(fault):
+        return None
+    decided, classes = (recipe, 0) if run is None else (run.recipe, run.data.dataset.num_classes)
+    return _out_of_memory(decided, classes, fault)
+
+
+def _out_of_memory(recipe: Recipe, classes: int, fault: Exception) -> TrainingError:
     """The error for a run that does not fit, with the settings that make it smaller."""
     hints = [f"--batch-size {max((recipe.run.batch_size or 2) // 2, 2)} --set optimizer.accumulate=2"]
     if classes > 50_000:
@@ -230,7 +253,7 @@ def out_of_memory(recipe: Recipe, classes: int, fault: Exception) -> TrainingErr
     )
 
 
-def is_out_of_memory(fault: BaseException) -> bool:
+def _is_out_of_memory(fault: BaseException) -> bool:
     """Whether ``fault`` says that the GPU's or the machine's memory is used up."""
     text = str(fault)
     return isinstance(fault, torch.OutOfMemoryError | MemoryError) or (
@@ -238,7 +261,7 @@ def is_out_of_memory(fault: BaseException) -> bool:
     )
 
 
-def has_lost_process(fault: BaseException) -> bool:
+def _has_lost_process(fault: BaseException) -> bool:
     """Whether ``fault`` says that another process of the run is gone."""
     signs = ("closed by peer", "reset by peer", "Broken pipe", "Connection refused", "remote process")
     return any(sign in str(fault) for sign in signs)

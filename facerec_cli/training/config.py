@@ -15,7 +15,7 @@ A setting that is left out is decided by :mod:`facerec_cli.training.defaults` fr
 ``facerec train``; ``training/compose.py`` reads recipes and lays flags over them.
 """
 
-from __future__ import annotations
+# Without `from __future__ import annotations`: types as texts would be evaluated anew in each run of facerec.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -33,9 +33,9 @@ def _key(help: str, **declared: Any) -> Option:
 
 
 def _models_here() -> Iterator[str]:
-    from facerec_cli.packs.catalogue import catalogue
+    from facerec_cli.packs.catalog import catalog
 
-    return (entry.name for entry in catalogue() if entry.status in ("embedded", "registered", "insightface"))
+    return (entry.name for entry in catalog() if entry.status in ("embedded", "registered", "insightface"))
 
 
 _Share = Annotated[float, _key("Part of the photos that it is applied to.", ge=0, le=1)]

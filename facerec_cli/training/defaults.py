@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from facerec_cli.errors import UsageError
 from facerec_cli.training.config import Recipe
 from facerec_cli.wording import counted
+
+T = TypeVar("T")
 
 PHOTOS_OF_EACH = 4
 """Photos of a person whose mean a class weight starts at: more cost as much each and move the mean little."""
@@ -67,6 +70,48 @@ def resolve(recipe: Recipe, facts: Facts) -> Recipe:
     Raises:
         UsageError: The batch cannot be split over the processes, or is larger than the data.
     """
+    batch = _batch_size(recipe, facts)
+    rows = batch * recipe.optimizer.accumulate
+    steps_per_epoch = max(facts.images // rows, 1)
+    epochs = _epochs(recipe, facts, steps_per_epoch)
+    total_steps = recipe.schedule.steps or epochs * steps_per_epoch
+    class_weights = _class_weights(recipe, facts, photos=total_steps * rows)
+    skip_wait = {"start_epoch": 0} if facts.waits and class_weights != "random" else {}
+    data, backbone, schedule = recipe.data, recipe.backbone, recipe.schedule
+    return replace(
+        recipe,
+        backbone=replace(
+            backbone,
+            name=facts.backbone,
+            embedding_size=backbone.embedding_size or facts.embedding_size,
+            freeze_bn=_or(backbone.freeze_bn, facts.pretrained),
+        ),
+        optimizer=replace(recipe.optimizer, lr=recipe.optimizer.lr or _learning_rate(recipe, facts, rows)),
+        schedule=replace(
+            schedule,
+            epochs=epochs,
+            warmup=_or(schedule.warmup, min(0.1 * (total_steps / steps_per_epoch), 2.0)),
+        ),
+        run=replace(
+            recipe.run,
+            batch_size=batch,
+            log_every=recipe.run.log_every or min(50 if facts.gpu else 10, max(steps_per_epoch // 2, 1)),
+        ),
+        data=replace(
+            data,
+            workers=_or(data.workers, _workers(facts)),
+            degraded=_or(data.degraded, 0.75 if facts.needs_target else 0.0),
+        ),
+        loss=replace(recipe.loss, class_weights=class_weights, settings=skip_wait | recipe.loss.settings),
+    )
+
+
+def _or(given: T | None, default: T) -> T:
+    """``given``, or the default where it is None; 0 and False are given."""
+    return default if given is None else given
+
+
+def _batch_size(recipe: Recipe, facts: Facts) -> int:
     batch = recipe.run.batch_size
     if batch is None:
         largest = 256 if facts.gpu else 16 if facts.pretrained else 64
@@ -84,44 +129,16 @@ def resolve(recipe: Recipe, facts: Facts) -> Recipe:
             f"--batch-size {batch} is larger than the data, {counted(facts.images, 'photo')}.",
             hint=f"Use --batch-size {max(facts.images // 2, 2)} or less, or more data.",
         )
-    rows = batch * recipe.optimizer.accumulate
-    per_epoch = max(facts.images // rows, 1)
-    epochs, steps = recipe.schedule.epochs, recipe.schedule.steps
-    if epochs is None:
-        least, wanted = (3, 500 if facts.gpu else 100) if facts.pretrained else (20, 3000)
-        epochs = max(least, -(-wanted // per_epoch)) if not steps else -(-steps // per_epoch)
-        epochs = min(epochs, 10 * least) if not steps else epochs
-    total = (steps or epochs * per_epoch) / per_epoch  # in epochs
-    class_weights = _class_weights(recipe, facts, photos=round(total * per_epoch) * rows)
-    at_once = {"start_epoch": 0} if facts.waits and class_weights != "random" else {}
-    return replace(
-        recipe,
-        backbone=replace(
-            recipe.backbone,
-            name=facts.backbone,
-            embedding_size=recipe.backbone.embedding_size or facts.embedding_size,
-            freeze_bn=facts.pretrained if recipe.backbone.freeze_bn is None else recipe.backbone.freeze_bn,
-        ),
-        optimizer=replace(recipe.optimizer, lr=recipe.optimizer.lr or _rate(recipe, facts, rows)),
-        schedule=replace(
-            recipe.schedule,
-            epochs=epochs,
-            warmup=min(0.1 * total, 2.0) if recipe.schedule.warmup is None else recipe.schedule.warmup,
-        ),
-        run=replace(
-            recipe.run,
-            batch_size=batch,
-            log_every=recipe.run.log_every or min(50 if facts.gpu else 10, max(per_epoch // 2, 1)),
-        ),
-        data=replace(
-            recipe.data,
-            workers=_workers(facts) if recipe.data.workers is None else recipe.data.workers,
-            degraded=(0.75 if facts.needs_target else 0.0)
-            if recipe.data.degraded is None
-            else recipe.data.degraded,
-        ),
-        loss=replace(recipe.loss, class_weights=class_weights, settings=at_once | recipe.loss.settings),
-    )
+    return batch
+
+
+def _epochs(recipe: Recipe, facts: Facts, steps_per_epoch: int) -> int:
+    if recipe.schedule.epochs is not None:
+        return recipe.schedule.epochs
+    if recipe.schedule.steps:
+        return -(-recipe.schedule.steps // steps_per_epoch)
+    fewest, steps = (3, 500 if facts.gpu else 100) if facts.pretrained else (20, 3000)
+    return min(max(fewest, -(-steps // steps_per_epoch)), 10 * fewest)
 
 
 def _class_weights(recipe: Recipe, facts: Facts, photos: int) -> str:
@@ -134,23 +151,25 @@ def _class_weights(recipe: Recipe, facts: Facts, photos: int) -> str:
         if facts.streamed
         else ""
     )
-    wanted = recipe.loss.class_weights
-    if wanted not in (None, "random", "means") and not wanted.endswith(".npy"):
+    given = recipe.loss.class_weights
+    if given not in (None, "random", "means") and not given.endswith(".npy"):
         raise UsageError(
-            f"loss.class_weights cannot be {wanted!r}.", hint="Known: random, means, or a .npy file of means."
+            f"loss.class_weights cannot be {given!r}.", hint="Known: random, means, or a .npy file of means."
         )
-    if wanted == "means" and obstacle:
+    if given == "means" and obstacle:
         raise UsageError(
             f"Class weights cannot start at means: {obstacle}.", hint="Leave out loss.class_weights."
         )
     affordable = not obstacle and min(facts.images, PHOTOS_OF_EACH * facts.classes) <= photos
-    return wanted or ("means" if affordable else "random")
+    return given or ("means" if affordable else "random")
 
 
-def _rate(recipe: Recipe, facts: Facts, rows: int) -> float:
-    sgd = recipe.optimizer.name == "sgd"
-    base, least, tuning = (0.1, 0.1, 0.02) if sgd else (5e-4, 1e-4, 0.1)
-    rate = max(base * rows / 512, least) * (tuning if facts.pretrained else 1.0)
+def _learning_rate(recipe: Recipe, facts: Facts, rows: int) -> float:
+    if recipe.optimizer.name == "sgd":
+        per_512_rows, lowest, fine_tuning = 0.1, 0.1, 0.02
+    else:
+        per_512_rows, lowest, fine_tuning = 5e-4, 1e-4, 0.1
+    rate = max(per_512_rows * rows / 512, lowest) * (fine_tuning if facts.pretrained else 1.0)
     return float(f"{rate:.3g}")
 
 

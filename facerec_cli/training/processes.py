@@ -3,16 +3,17 @@
 The parent knows no torch, so it starts at once and costs nothing. It passes signals on, ends all processes
 when one fails, and returns the exit code of the one that failed first.
 
-``torch.distributed.run``, which restarts a run on clusters (:func:`is_restarted`), does not take its place:
+``torch.distributed.run`` may start the processes just as well, on clusters, and restarts them
+(:func:`is_restarted`). It does not take the place of :func:`launch`, as tried with PyTorch 2.14:
 
-* It ends the other processes the moment it sees that one has failed, so the first of them, which speaks to
-  the terminal, is killed before or after it has said the same: its message is lost, or is there twice.
-  ``test_the_process_that_failed_first_is_heard`` holds that it is told once.
-* Told to stop, it drops the exit codes of the processes that stop. Ours tells a run that is saved (130) from
-  one that could not be.
-* It gives them 30 seconds to stop, which can be changed since PyTorch 2.10 or so only, and then kills them,
-  where an evaluation is finished and a checkpoint written first.
-* Its rendezvous asks the name server for the machine's name (``tests/test_privacy.py`` allows no look-up).
+* It ends the other processes the moment it sees that one has failed. The first of them, which speaks to the
+  terminal, is killed before or after it has said the same, so a fault of the recipe is told by nobody or
+  twice. ``test_the_process_that_failed_first_is_heard`` holds that it is told once.
+* Told to stop, it drops the exit codes of the processes. Ours tells a run that is saved (130, as
+  ``test_sigterm_of_the_parent_saves_in_all_processes`` holds) from one that could not be, as on a full disk.
+* After 30 seconds it kills what has not stopped; an evaluation is finished and a checkpoint written first.
+* It asks the name server for this machine's address, also where it is given one; ``tests/test_privacy.py``
+  allows no look-up.
 """
 
 from __future__ import annotations
@@ -26,10 +27,14 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from types import FrameType
-from typing import IO, Any
+from typing import IO, Annotated, Any
 
 from facerec_cli.errors import TrainingError
+from facerec_cli.option import Option
+from facerec_cli.runtime import usable_cores
+from facerec_cli.training.config import MACHINE
 
 # Variable with the file by which the processes of one machine find each other. With an address torch would
 # ask the name server whom 127.0.0.1 belongs to, and take a port that another program may have meanwhile.
@@ -38,6 +43,28 @@ _ENDING = 120.0  # seconds that the others may take to end after one has failed
 _SPEAKING = 10.0  # seconds that the first one may take to tell its own fault after another has failed
 _SAME_SIGNAL = 10.0  # seconds in which a second Ctrl-C is the first once more, as torchrun passes it on
 _answered = [signal.SIGINT, signal.SIGTERM]
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessOptions:
+    """How many processes a run has on this machine."""
+
+    gpus: Annotated[int | None, Option("One process on each of so many GPUs.", panel=MACHINE)] = None
+    processes: Annotated[int | None, Option("So many processes (gloo on a CPU).", panel=MACHINE)] = None
+
+    def settings(self) -> dict[str, Any]:
+        """What of the recipe follows from them, unless it is said."""
+        return {"run.device": "cuda"} if self.gpus else {}
+
+    def to_launch(self) -> int:
+        """How many processes this one has to start; 0 where it does the work itself."""
+        wanted = self.gpus or self.processes or 1
+        return wanted if wanted > 1 and not is_child() else 0
+
+
+def is_first() -> bool:
+    """Whether this process is the one that speaks to the terminal."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def is_child() -> bool:
@@ -62,7 +89,7 @@ def launch(arguments: Sequence[str], processes: int) -> int:
     """
     meeting = tempfile.TemporaryDirectory(prefix="facerec-", ignore_cleanup_errors=True)
     shared = {MEETING: os.path.join(meeting.name, "processes"), "WORLD_SIZE": str(processes)}  # noqa: PTH118
-    threads = max((os.cpu_count() or processes) // processes, 1)
+    threads = max(usable_cores() // processes, 1)
     children: list[subprocess.Popen[bytes]] = []
     outputs: list[IO[bytes]] = []
 

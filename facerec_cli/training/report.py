@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -86,10 +87,10 @@ class Evaluated:
 
 @dataclass(frozen=True, slots=True)
 class Working:
-    """How far something has come that takes a while and is no training step, such as a judgement.
+    """How far something has come that takes a while and is no training step, such as an evaluation.
 
     Attributes:
-        what: In words: ``judging``, ``opening the data``.
+        what: In words: ``evaluating``, ``opening the data``.
         done: Photos so far.
         total: Of so many; None where it is not known.
     """
@@ -165,3 +166,26 @@ def telling(observer: Observer, what: str) -> Progress:
         observer(Working(what, done, total))
 
     return progress
+
+
+class Clock:
+    """Seconds since it was made, and steps per second since it was read or restarted last."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self.restart(0)
+
+    @property
+    def seconds(self) -> float:
+        """Since it was made."""
+        return time.monotonic() - self._began
+
+    def restart(self, step: int) -> None:
+        """Count from ``step`` and now on."""
+        self._since, self._step = time.monotonic(), step
+
+    def steps_per_second(self, step: int) -> float:
+        """Up to ``step`` and now; counts from there on."""
+        since, before = self._since, self._step
+        self.restart(step)
+        return (step - before) / max(self._since - since, 1e-9)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import warnings
 from dataclasses import replace
@@ -21,6 +20,7 @@ from facerec_cli.data.loading.loader import Loader, build_loader
 from facerec_cli.errors import InputError, UsageError
 from facerec_cli.losses.base import Loss
 from facerec_cli.losses.distill import Distill
+from facerec_cli.runtime import usable_cores
 from facerec_cli.training import defaults
 from facerec_cli.training.config import Recipe
 from facerec_cli.training.devices import World, number_format
@@ -125,7 +125,7 @@ def _decide(recipe: Recipe, dataset: FaceDataset, world: World, *, weights: bool
         waits="start_epoch" in kind.settings(),
         gpu=gpu,
         processes=world.size,
-        cores=max(len(os.sched_getaffinity(0)) // world.size, 1) if hasattr(os, "sched_getaffinity") else 4,
+        cores=max(usable_cores() // world.size, 1),
     )
     return defaults.resolve(recipe, facts), start
 

@@ -4,23 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import math
-import time
 from collections.abc import Iterator
 
 import torch
 
 from facerec_cli.backbones.encoder import to_input
 from facerec_cli.data.loading.batches import Batch
-from facerec_cli.data.loading.loader import lost_reader
 from facerec_cli.errors import TrainingError
 from facerec_cli.losses.base import LossInput
-from facerec_cli.training.advice import (
-    cause_of,
-    has_lost_process,
-    is_out_of_memory,
-    make_plan,
-    out_of_memory,
-)
+from facerec_cli.training.advice import cause_of, explain, make_plan
 from facerec_cli.training.class_means import start_classes
 from facerec_cli.training.config import Recipe
 from facerec_cli.training.devices import World, join_world
@@ -28,6 +20,7 @@ from facerec_cli.training.evaluate import best_metric, evaluate_pairs, metric_na
 from facerec_cli.training.optimizer import clip_gradients, set_rate
 from facerec_cli.training.processes import Interruption
 from facerec_cli.training.report import (
+    Clock,
     Evaluated,
     Logged,
     Observer,
@@ -96,7 +89,7 @@ def train(
             state = restore(run) if resuming else begin(run, observer)
             return _train(run, state, interruption, observer)
         except (RuntimeError, MemoryError) as fault:
-            if error := _explained(fault, recipe, run, world):
+            if error := explain(fault, recipe, run, world):
                 raise error from fault
             raise
 
@@ -112,7 +105,7 @@ def begin(run: Run, observer: Observer = unobserved) -> TrainingState:
 
 def _train(run: Run, state: TrainingState, interruption: Interruption, observer: Observer) -> Outcome:
     """From the first evaluation to the last checkpoint."""
-    recipe, folder, clock = run.recipe, run.folder, _Clock()
+    recipe, folder, clock = run.recipe, run.folder, Clock()
     folder.begin(recipe, state.offset)
     observer(make_plan(run, start_step=state.step))
     if recipe.run.deterministic:
@@ -139,7 +132,7 @@ def _train(run: Run, state: TrainingState, interruption: Interruption, observer:
 
 
 def _steps(
-    run: Run, state: TrainingState, clock: _Clock, interruption: Interruption, observer: Observer
+    run: Run, state: TrainingState, clock: Clock, interruption: Interruption, observer: Observer
 ) -> TrainingState:
     """All steps that are left, with what is due after each: a record, an evaluation, a checkpoint."""
     recipe, steps, per_epoch = run.recipe, run.optimization.steps, run.optimization.steps_per_epoch
@@ -231,30 +224,7 @@ def _gradients_averaged(network: torch.nn.Module, last: bool) -> contextlib.Abst
     return network.no_sync()
 
 
-class _Clock:
-    """Seconds since it was made, and steps per second since it was read or restarted last."""
-
-    def __init__(self) -> None:
-        self._began = time.monotonic()
-        self.restart(0)
-
-    @property
-    def seconds(self) -> float:
-        """Since it was made."""
-        return time.monotonic() - self._began
-
-    def restart(self, step: int) -> None:
-        """Count from ``step`` and now on."""
-        self._since, self._step = time.monotonic(), step
-
-    def steps_per_second(self, step: int) -> float:
-        """Up to ``step`` and now; counts from there on."""
-        since, before = self._since, self._step
-        self.restart(step)
-        return (step - before) / max(self._since - since, 1e-9)
-
-
-def _log(run: Run, state: TrainingState, epoch: int, rate: float, clock: _Clock, observer: Observer) -> bool:
+def _log(run: Run, state: TrainingState, epoch: int, rate: float, clock: Clock, observer: Observer) -> bool:
     """Record the means since the last record; False, and no record, where one of them is not finite."""
     recipe, device = run.recipe, run.world.device
     values = state.means()
@@ -281,7 +251,7 @@ def _evaluate(run: Run, state: TrainingState, observer: Observer) -> dict[str, f
         flip=run.recipe.evaluate.flip,
         dtype=model.dtype,
         progress=telling(
-            observer, f"judging after epoch {1 + epoch}" if state.step else "judging before training"
+            observer, f"evaluating after epoch {1 + epoch}" if state.step else "evaluating before training"
         ),
     )
     score = best_metric(run.recipe.evaluate.best, sets, metrics)
@@ -318,18 +288,3 @@ def _must_stop(interruption: Interruption, state: TrainingState, world: World) -
     if world.group is not None and world.device.type == "cuda" and state.step % _STOP_CHECK_EVERY:
         return False
     return world.any(interruption.requested)
-
-
-def _explained(fault: Exception, recipe: Recipe, run: Run | None, world: World) -> TrainingError | None:
-    """The error that tells the user what ``fault`` means; None where that is not known."""
-    if world.group is not None and has_lost_process(fault):
-        return TrainingError(
-            "Another process of this run has ended, so this one cannot go on.",
-            hint="Its own message says why. --resume goes on from the last checkpoint.",
-        )
-    if lost := lost_reader(fault):
-        return lost
-    if not is_out_of_memory(fault):
-        return None
-    decided, classes = (recipe, 0) if run is None else (run.recipe, run.data.dataset.num_classes)
-    return out_of_memory(decided, classes, fault)

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from facerec_cli.errors import UsageError
+from facerec_cli.faces.settings import RESULTS
 from facerec_cli.option import Option
 from facerec_cli.outputs import check_writable, refuse_foreign
 from facerec_cli.settings import options
-from facerec_cli.verify.settings import RESULTS, VerifySettings
+from facerec_cli.verify.settings import VerifySettings
 
 if TYPE_CHECKING:
     from facerec_cli.verify.result import Verification
@@ -111,10 +112,12 @@ def _files_read(
     inputs: Sequence[Path], settings: VerifySettings, model: str | None, *, all_pairs: bool
 ) -> list[Path]:
     """The files that a run reads, besides photos."""
+    from facerec_cli.embeddings.formats import format_to_read
+    from facerec_cli.pairs.names import is_there
     from facerec_cli.pairs.read import files_of
 
     groups, embeddings = settings.groups, settings.embeddings
     read = [*([groups] if groups else []), *([Path(model)] if model else [])]
-    if embeddings is not None:  # with its table and description
-        read += [embeddings, *(embeddings.with_suffix(suffix) for suffix in (".csv", ".json"))]
+    if embeddings is not None and is_there(embeddings):  # with its table and description
+        read += format_to_read(embeddings).files(embeddings)
     return [*read, *inputs] if all_pairs else read + [file for path in inputs for file in files_of(path)]

@@ -8,19 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from facerec_cli.faces.settings import MACHINE, PHOTOS, BatchSize, Device, Flip, MinScore, Threads
+from facerec_cli.faces.settings import MACHINE, PHOTOS, RESULTS, BatchSize, Device, Flip, MinScore, Threads
 from facerec_cli.option import Option
 from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.progress import Progress, silent
-from facerec_cli.registry import DEFAULT_PACK, FACE_RULES
+from facerec_cli.registry import DEFAULT_PACK, FACE_RULES, PAIR_FORMATS, embedding_suffixes
 from facerec_cli.runtime import usable_cores
 from facerec_cli.settings import check
-from facerec_cli.threshold import DEFAULT_FARS
+from facerec_cli.threshold import DEFAULT_FARS, false_accept_rate
 
 if TYPE_CHECKING:
     from facerec_cli.faces import FaceModel
 
-PAIRS, RESULTS = "Pairs", "Results"
+PAIRS = "Pairs"
 
 #: Makes a progress for a step of the work: its description and unit in, a context that gives it out.
 Steps = Callable[[str, str], AbstractContextManager[Progress]]
@@ -29,6 +29,22 @@ Steps = Callable[[str, str], AbstractContextManager[Progress]]
 def no_steps(description: str, unit: str) -> AbstractContextManager[Progress]:
     """Steps that nobody watches."""
     return nullcontext(silent)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingOptions:
+    """How the pairs are read; see ``run.verify``."""
+
+    format: Annotated[
+        str | None, Option("{choices} (default: told by the content).", panel=PAIRS, offers=PAIR_FORMATS)
+    ] = None
+    root: Annotated[
+        Path | None, Option("Folder that the list's paths start from (default: guessed).", panel=PAIRS)
+    ] = None
+    all_pairs: Annotated[
+        bool,
+        Option("Compare each photo of a folder with each other; one subfolder per person.", panel=PAIRS),
+    ] = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,18 +83,21 @@ class VerifySettings:
     flip: Flip = False
     embeddings: Annotated[
         Path | None,
-        Option("Vectors of `facerec embed` (.npy, .npz, .parquet) instead of photos.", panel=PAIRS),
+        Option(
+            f"Vectors of `facerec embed` ({', '.join(embedding_suffixes())}, folder/) instead of photos.",
+            panel=PAIRS,
+        ),
     ] = None
     fars: Annotated[
-        tuple[float, ...], Option("False accept rates that are measured.", flag="", gt=0, lt=1)
+        tuple[float, ...],
+        Option("False accept rates that are measured.", flag="", rule=false_accept_rate),
     ] = DEFAULT_FARS
     far: Annotated[
         float | None,
         Option(
             "False accept rate for --save-threshold and --by (default: the smallest measurable).",
             panel=RESULTS,
-            gt=0,
-            lt=1,
+            rule=false_accept_rate,
         ),
     ] = None
     groups: Annotated[

@@ -9,9 +9,9 @@ import sys
 import pytest
 
 from facerec_cli.cli import completion
-from facerec_cli.data.tools import convert
 from facerec_cli.faces import align
-from facerec_cli.registry import BACKBONES, LOSSES, PROJECTS, TEMPLATES, WRITABLE
+from facerec_cli.faces.runtime.providers import PROVIDERS
+from facerec_cli.registry import BACKBONES, DATASET_WRITERS, DATASETS, DEVICES, LOSSES, PROJECTS, TEMPLATES
 
 PROGRAM = """
 import sys
@@ -69,7 +69,7 @@ def test_a_fault_while_looking_is_no_traceback(monkeypatch: pytest.MonkeyPatch) 
     def broken() -> None:
         raise RuntimeError("no registry")
 
-    monkeypatch.setattr("facerec_cli.packs.catalogue.catalogue", broken)
+    monkeypatch.setattr("facerec_cli.packs.catalog.catalog", broken)
     assert completion.models("") == []
 
 
@@ -78,7 +78,8 @@ def test_names_that_are_listed_apart_are_those_of_the_code() -> None:
     from facerec_cli.backbones.layouts import LAYOUTS
 
     assert set(PROJECTS) == set(LAYOUTS)
-    assert set(WRITABLE) == set(convert._WRITERS)
+    assert set(DATASET_WRITERS) < set(DATASETS)
     assert set(TEMPLATES) == set(align.TEMPLATES)
+    assert ("auto", *PROVIDERS) == DEVICES
     assert offered("facerec train --loss ") == list(LOSSES)
     assert offered("facerec train --backbone ") == list(BACKBONES)

@@ -72,7 +72,7 @@ def test_photos_that_differ_in_the_suffix_have_crops_of_their_own(raw: Path, tmp
 
 
 def test_a_study_names_crops_as_align_does(raw: Path, tmp_path: Path, monkeypatch):
-    monkeypatch.setattr("facerec_cli.faces.open_model", lambda name: OneFace())
+    monkeypatch.setattr("facerec_cli.faces.open_model", lambda *name: OneFace())
     found = cut_crops(open_dataset(raw), np.arange(4), tmp_path / "out", aligned=False, faces="main")
     assert len(set(found.values())) == 4
     crops = [cv2.imread(str(tmp_path / "out" / found[index])).mean() for index in range(4)]

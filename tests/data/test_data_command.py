@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from facerec_cli.cli import build_app
 from facerec_cli.data import open_dataset
 from facerec_cli.data.formats.synthetic import SyntheticDataset
-from facerec_cli.data.tools.describe import check, perceptual_hash
+from facerec_cli.data.tools.check import check, perceptual_hash
 from facerec_cli.data.tools.pairs import draw_pairs, open_evaluation, split
 from facerec_cli.errors import InputError, UsageError
 from facerec_cli.pairs.read import read_pairs
@@ -223,6 +223,6 @@ def test_an_interrupted_align_says_how_to_go_on(monkeypatch, tmp_path: Path):
     def interrupted(*arguments: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(align, "_cut_all", interrupted)
+    monkeypatch.setattr(align, "_alignments", interrupted)
     with pytest.raises(KeyboardInterrupt, match="--resume"):
         align.align(SyntheticDataset(4), tmp_path / "out", model=None)  # type: ignore[arg-type]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from facerec_cli.data import cache, open_dataset
 from facerec_cli.data.formats.positioned import PositionedFile
-from facerec_cli.data.formats.recordio import MAGIC_BYTES, frame, pack
+from facerec_cli.data.formats.rec.recordio import MAGIC_BYTES, frame, pack
 from facerec_cli.data.loading.augment import Augment
 from facerec_cli.data.loading.batches import BatchBuilder
 from facerec_cli.data.loading.samplers import Shuffled

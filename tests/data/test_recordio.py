@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facerec_cli.data.formats.recordio import MAGIC_BYTES, frame, pack, read_record, scan, unpack
+from facerec_cli.data.formats.rec.recordio import MAGIC_BYTES, frame, pack, read_record, scan, unpack
 from facerec_cli.errors import InputError
 
 words = st.lists(st.sampled_from([MAGIC_BYTES, b"\0\0\0\0", b"abcd", b"\x0a#\xd7", b"x"]), max_size=12)

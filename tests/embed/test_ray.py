@@ -24,7 +24,7 @@ from facerec_cli.embed.engines.ray_worker import (
     portable,
     versions,
 )
-from facerec_cli.embed.rows import make_shard
+from facerec_cli.embed.photo_result import make_shard
 from facerec_cli.embeddings.npz_shards import NpzShards
 from facerec_cli.errors import InputError, MissingExtraError, ResourceError, UsageError
 from facerec_cli.faces import open_model
@@ -104,10 +104,10 @@ def test_without_ray_the_extra_is_named(
     [
         (["--address", "auto"], "are for --engine ray"),
         (["--actors", "2", "--engine", "local"], "are for --engine ray"),
-        (["--engine", "spark"], "There is no engine 'spark'"),
+        (["--engine", "spark"], "--engine cannot be 'spark'"),
         (["--engine", "ray", "--crops", "crops"], "--crops is for --engine local"),
         (["--engine", "ray", "--actor-gpus", "1.5"], "neither a fraction nor a whole number"),
-        (["--engine", "ray", "--actor-gpus", "inf"], "neither a fraction nor a whole number"),
+        (["--engine", "ray", "--actor-gpus", "inf"], "--actor-gpus inf does not fit"),
     ],
 )
 def test_flags_that_do_not_fit_are_refused(album: Album, flags: list[str], message: str) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from facerec_cli.embeddings.table import Matches, open_table
-from facerec_cli.errors import InputError
+from facerec_cli.errors import InputError, ModelError
 
 
 def save(folder: Path, vectors: np.ndarray, rows: str | None = None, document: dict | None = None) -> Path:
@@ -227,3 +227,29 @@ def test_a_json_of_ones_own_beside_the_vectors_is_refused(tmp_path, document):
 def test_a_name_that_no_file_system_takes_is_no_embeddings_file(tmp_path):
     with pytest.raises(InputError, match="There is no embeddings file"):
         open_table(tmp_path / ("a" * 300 + ".npy"))
+
+
+def test_embeddings_of_two_models_are_not_compared(tmp_path):
+    tables = {}
+    for name, sha256 in (("one", "a" * 64), ("again", "a" * 64), ("other", "b" * 64), ("plain", "")):
+        (tmp_path / name).mkdir()
+        document = {"model": {"name": "toy", "sha256": sha256}} if sha256 else None
+        tables[name] = open_table(save(tmp_path / name, VECTORS, None, document))
+    tables["one"].require_same_model(tables["again"])
+    with pytest.raises(ModelError, match=r"one.*'toy' \(aaaa.*not with 'toy' as .*other.*\(bbbb.*one model"):
+        tables["one"].require_same_model(tables["other"])
+    for pair in (("one", "plain"), ("plain", "one")):
+        with pytest.raises(ModelError, match=r"plain.*does not say which model made it"):
+            tables[pair[0]].require_same_model(tables[pair[1]])
+
+
+def test_some_rows_of_a_table_keep_their_columns(tmp_path):
+    rows = "path,row,face,status,score,x1,y1,x2,y2\n"
+    rows += "".join(f"{n}.jpg,{n},0,ok,0.{n},{n},1,2,3\n" for n in range(3))
+    table = open_table(save(tmp_path, VECTORS, rows)).select([2, 0])
+    assert table.paths == ("2.jpg", "0.jpg") and table.statuses == ("ok", "ok")
+    np.testing.assert_allclose(table.scores, [0.2, 0], atol=1e-7)
+    assert table.boxes[:, 0].tolist() == [2, 0] and np.isnan(table.norms).all()
+    np.testing.assert_allclose(table.vectors, [[0.5**0.5, 0.5**0.5], [1, 0]], atol=1e-6)
+    plain = open_table(save(tmp_path, VECTORS[:2], "label\n7\n8\n")).select(np.array([1]))
+    assert plain.paths is None and plain.vectors.tolist() == [[0, 1]]

@@ -106,7 +106,7 @@ def test_weights_that_are_not_numbers(tmp_path: Path) -> None:
         ({}, "where to"),
         ({"output": Path("x.pt")}, ".onnx"),
         ({"output": Path("x.onnx"), "far": 1e-3}, "--pairs"),
-        ({"output": Path("x.onnx"), "far": 2.0, "pairs": Path("p")}, "between 0 and 1"),
+        ({"output": Path("x.onnx"), "far": 2.0, "pairs": Path("p")}, "false accept rate"),
         ({"output": Path("x.onnx"), "color": "bgr"}, "other projects"),
         ({"output": Path("x.onnx"), "layout": "adafase"}, "no project for --from"),
         ({"output": Path("x.onnx"), "forms": ("int8",)}, "calibrated on faces"),

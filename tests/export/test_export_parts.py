@@ -20,7 +20,7 @@ from facerec_cli.export.insightface import to_insightface
 from facerec_cli.export.measure import FARS, threshold
 from facerec_cli.export.pack import write_pack
 from facerec_cli.export.parity import compare, open_session
-from facerec_cli.faces.encode import network_input
+from facerec_cli.faces.preprocess import network_input
 from facerec_cli.pairs.pairlist import PairList
 from facerec_cli.verify.pair_crops import PairCrops, evaluate_crops
 
@@ -62,13 +62,11 @@ def test_photos_without_a_face_fail_their_pairs() -> None:
 
 
 def test_a_figure_that_is_missing_has_its_reason() -> None:
-    from facerec_cli.cli.export_view import _reasons
-
     vectors, pairs = make_pairs(np.linspace(-0.9, 0.9, 40), np.arange(40) >= 20)
     judged = evaluate_crops(pairs, vectors, (0.001, 0.2))
-    (told,) = [line for line in _reasons(judged) if "FAR 0.001" in line]
-    assert told.startswith("- ") and "20 different pairs" in told and "0.2" not in told
-    assert not [line for line in _reasons(judged) if "FAR 0.2" in line]
+    (told,) = [line for line in judged.evaluation.reasons() if "FAR 1 in 1,000" in line]
+    assert "20 different pairs" in told and "20 %" not in told
+    assert not [line for line in judged.evaluation.reasons() if "(20 %)" in line]
 
 
 def test_a_threshold_says_what_it_rests_on() -> None:

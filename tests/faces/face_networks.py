@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+
+from facerec_cli.packs.resolve import open_pack
 
 
 class Graph:
@@ -83,6 +86,14 @@ def scrfd(path: Path, *, outputs: int = 9, batched: bool = True, seed: int = 0) 
             shapes[name] = ["n", "anchors", widths[kind]] if batched else ["anchors", widths[kind]]
     model = graph.model(["n" if batched else 1, 3, "height", "width"], shapes)
     onnx.save(model, str(path))
+    return path
+
+
+def yunet(path: Path) -> Path:
+    """The default pack's detector."""
+    detector = open_pack().detector_path
+    assert detector is not None
+    shutil.copyfile(detector, path)
     return path
 
 

@@ -19,11 +19,11 @@ from facerec_cli.doctor.user import models
 from facerec_cli.errors import ModelError
 from facerec_cli.faces import open_model
 from facerec_cli.faces.proof import made_picture
-from facerec_cli.packs.catalogue import installed
-from facerec_cli.packs.check import check
+from facerec_cli.packs.catalog import installed
 from facerec_cli.packs.overrides import PackOverrides
 from facerec_cli.packs.resolve import open_pack
-from facerec_cli.packs.store import register
+from facerec_cli.store.check import check
+from facerec_cli.store.install import register
 
 HALF = (127.5, 127.5, 127.5)
 ARCFACE = PackOverrides(color="rgb", mean=HALF, std=HALF, template="arcface", input_size=(112, 112))
@@ -272,13 +272,13 @@ REFUSED: dict[str, tuple[Callable[[Path], Path], str, str]] = {
     "one number a face": (
         variant(tail=_flat(("ReduceSum", ["flat", "axis"], ["embedding"], {"keepdims": 1})),
                 outputs={"embedding": ["n", 1]}, constants={"axis": np.array([1])}),
-        "1 numbers a face", "no face network",
+        "embeddings of 1 dimension;", "no face network",
     ),
     "more numbers than an embedding has": (
         variant(tail=_flat(("MatMul", ["flat", "classes"], ["embedding"], {})),
                 outputs={"embedding": ["n", 70_000]},
                 constants={"classes": np.ones((DIMENSION, 70_000), np.float32)}),
-        "70,000 numbers a face", "classifier",
+        "70,000 dimensions", "classifier",
     ),
     "the sum of the batch": (
         variant(tail=_flat(("ReduceSum", ["flat", "axis"], ["embedding"], {"keepdims": 1})),

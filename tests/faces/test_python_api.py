@@ -30,16 +30,17 @@ def test_importing_the_package_imports_nothing_heavy() -> None:
 
 
 def test_the_documents_examples_run(repository: Path, tmp_path: Path) -> None:
-    """Both blocks run as they stand, on two photos of one person."""
+    """All blocks run as they stand, on two photos of one person."""
     astronaut = pytest.importorskip("skimage.data").astronaut()
     paths = [tmp_path / "a.png", tmp_path / "b.png"]
     cv2.imwrite(str(paths[0]), astronaut[..., ::-1])
     cv2.imwrite(str(paths[1]), astronaut[:400, 60:420, ::-1] // 2 + 60)
     text = (repository / "docs" / "python-api.md").read_text(encoding="utf-8")
-    names: dict[str, object] = {"paths": paths}
+    names: dict[str, object] = {"paths": paths, "folder": tmp_path}
     for block in re.findall(r"```python\n(.*?)```", text, flags=re.S):
         exec(compile(block, "docs/python-api.md", "exec"), names)
     assert names["same"] is True
     assert 0.7 < names["cosine"] < 1
     np.testing.assert_allclose(np.linalg.norm(names["vectors"], axis=1), 1, atol=1e-6)
+    np.testing.assert_allclose(names["similarity"][0, 1], names["cosine"], atol=1e-3)
     assert names["result"].tar_at_far[1].tar > 0.8

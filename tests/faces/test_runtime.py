@@ -12,8 +12,8 @@ from tiny_pack import write_encoder, write_tiny_pack
 from facerec_cli import runtime
 from facerec_cli.errors import ModelError, UsageError
 from facerec_cli.faces import open_model
+from facerec_cli.faces.runtime.providers import PROVIDERS
 from facerec_cli.faces.runtime.session import Network
-from facerec_cli.registry import PROVIDERS
 from facerec_cli.runtime import usable_cores, wheel_conflict
 
 

@@ -65,7 +65,7 @@ def test_boxes_without_landmarks_decode_but_cannot_align(tmp_path: Path, outputs
     import onnxruntime
 
     from facerec_cli.faces.detectors.candidates import non_maximum_suppression
-    from facerec_cli.faces.encode import planes
+    from facerec_cli.faces.preprocess import planes
 
     session = onnxruntime.InferenceSession(str(path))
     names = [port.name for port in session.get_outputs()]

@@ -20,7 +20,7 @@ from PIL import Image
 
 from facerec_cli.data.loading.decode import BrokenPhotoError, decode_rgb
 from facerec_cli.images import ImageError, open_photo, photo, read_image
-from facerec_cli.images.memory import MAX_PIXELS, Room, max_memory
+from facerec_cli.images.limits import MAX_PIXELS, Room, max_memory
 
 WIDTH, HEIGHT = 97, 71
 y, x = np.mgrid[:HEIGHT, :WIDTH]

@@ -15,8 +15,8 @@ import pytest
 import torch
 
 from facerec_cli.backbones.sface import SFace, load_onnx
-from facerec_cli.packs import catalogue as catalogue_module
-from facerec_cli.packs.catalogue import catalogue
+from facerec_cli.packs import catalog as catalog_module
+from facerec_cli.packs.catalog import catalog
 from facerec_cli.packs.model_card import model_card
 from facerec_cli.packs.resolve import open_pack
 from facerec_cli.training.config import BackboneSettings
@@ -139,11 +139,11 @@ def test_the_pack_is_found_beside_the_default_one(
     room.mkdir()
     (room / "sface").symlink_to(default.folder)
     written = program.write(room / program.NAME, study, run, "mixed")
-    monkeypatch.setattr(catalogue_module, "embedded_packs", lambda: room)
+    monkeypatch.setattr(catalog_module, "embedded_packs", lambda: room)
     pack = open_pack("sface-hard")
     assert pack.encoder.sha256 == written.encoder.sha256 and pack.detector is None
     assert open_pack().name == "sface"
-    assert [(e.name, e.status, e.commercial) for e in catalogue()][:2] == [
+    assert [(e.name, e.status, e.commercial) for e in catalog()][:2] == [
         ("sface", "embedded", True),
         ("sface-hard", "embedded", False),
     ]

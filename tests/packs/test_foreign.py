@@ -14,14 +14,14 @@ from typer.testing import CliRunner
 
 from facerec_cli.cli import build_app
 from facerec_cli.errors import FacerecError, ModelError
-from facerec_cli.packs.archive import extract
-from facerec_cli.packs.catalogue import installed
+from facerec_cli.packs.catalog import installed
 from facerec_cli.packs.manifest_toml import write_manifest
 from facerec_cli.packs.model_card import model_card
 from facerec_cli.packs.overrides import PackOverrides
 from facerec_cli.packs.resolve import open_pack
 from facerec_cli.packs.rules import possible_name
-from facerec_cli.packs.store import register
+from facerec_cli.store.archive import extract
+from facerec_cli.store.install import register
 
 ARCFACE = PackOverrides(color="rgb", mean=(127.5,) * 3, std=(127.5,) * 3, template="arcface")
 

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from facerec_cli.errors import InputError, UsageError
-from facerec_cli.study.protocol import parse_protocol, read_protocol
+from facerec_cli.settings import options
+from facerec_cli.study.protocol import Protocol, parse_protocol, read_protocol
+from tests.wrong_values import wrong_values
 
 
 def document(**tables):
@@ -34,6 +36,7 @@ def test_arms_share_the_recipe_and_are_named_after_their_loss():
         ({"stdy": {}}, "no table [stdy]", "'study'"),
         ({"study": {"data": "x", "sedes": [1]}}, "no setting 'study.sedes'", "'study.seeds'"),
         ({"study": {"data": "x", "seeds": [1, 1]}}, "must differ", ""),
+        ({"study": {"data": "x", "seeds": 2**31}}, "2147483648 seeds", "seeds = [0, 1, 2, 3"),
         ({"study": {"data": "x", "seeds": ["a"]}}, "does not fit", "whole number"),
         ({"study": {"data": "x", "judge": "train"}}, "[study] judge cannot be 'train'", "test, validation"),
         ({"study": {"data": "x", "faces": "big"}}, "[study] faces cannot be 'big'", "'largest'"),
@@ -73,6 +76,24 @@ def test_mistakes_are_named(tables, message, hint):
         parse_protocol(document(**tables), "x.toml")
     assert message in fault.value.message and fault.value.message.startswith("x.toml")
     assert hint in fault.value.hint
+
+
+REFUSED = [
+    (table.name, setting.name, value)
+    for table in options(Protocol)
+    if table.name != "arms"
+    for setting in options(table.kind)
+    for value in wrong_values(setting)
+]
+
+
+@pytest.mark.parametrize(("table", "key", "value"), REFUSED)
+def test_every_setting_refuses_what_is_beyond_its_range(table, key, value):
+    tables = document(study={"data": "photos"})
+    tables.setdefault(table, {})[key] = value
+    said = rf"^x\.toml: \[{table}\] {key} (=|cannot be) .*(It must be|Known: )"
+    with pytest.raises(InputError, match=said):
+        parse_protocol(tables, "x.toml")
 
 
 def test_no_toml(tmp_path):

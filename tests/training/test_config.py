@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields
 
 import pytest
 
-from facerec_cli.errors import UsageError
+from facerec_cli.errors import InputError, UsageError
 from facerec_cli.registry import LOSSES
 from facerec_cli.settings import to_tables
-from facerec_cli.training.compose import changed, compose
+from facerec_cli.training.compose import changed, compose, parse_recipe
 from facerec_cli.training.config import Recipe, recipe_settings
+from tests.wrong_values import wrong_values
 
 
 def test_every_setting_says_what_it_is_and_its_default_fits():
@@ -56,7 +58,21 @@ def test_a_flag_is_called_as_it_was_typed(key, wrong, said):
     assert str(fault.value).startswith(said)
 
 
-@pytest.mark.parametrize("key", [key for key, s in recipe_settings().items() if "float" in str(s.kind)])
-def test_no_number_of_a_recipe_may_be_nan(key):
-    with pytest.raises(UsageError, match="does not fit"):
-        changed(Recipe(), key, float("nan"))
+def test_every_setting_stands_on_the_page_about_training(repository):
+    page = (repository / "docs" / "train.md").read_text(encoding="utf-8")
+    rows = {line.split("`")[1].strip("[]"): line for line in page.splitlines() if line.startswith("| `[")}
+    for key in recipe_settings():
+        table, _, name = key.partition(".")
+        assert f"`{name}`" in rows[table], key
+
+
+REFUSED = [(key, value) for key, setting in recipe_settings().items() for value in wrong_values(setting)]
+
+
+@pytest.mark.parametrize(("key", "value"), REFUSED)
+def test_every_setting_refuses_what_is_beyond_its_range(key, value):
+    with pytest.raises(UsageError, match=f"^{re.escape(key)} (=|cannot be) .*(It must be|Known: )"):
+        changed(Recipe(), key, value)
+    with pytest.raises(InputError, match=r"^r\.toml: \[\w+\] \w+ (=|cannot be) .*(It must be|Known: )"):
+        table, _, name = key.partition(".")
+        parse_recipe({table: {name: value}}, "r.toml")

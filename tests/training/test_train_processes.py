@@ -164,3 +164,19 @@ def test_sigterm_saves_and_ends_with_130(small, tmp_path):
     step = checkpoint.read(tmp_path / "run" / "last.pt")["progress"]["step"]
     assert 0 < step < 500
     assert records(tmp_path / "run")[-1]["step"] == step
+
+
+def test_sigterm_of_the_parent_saves_in_all_processes(small, tmp_path):
+    settings = {"loss__name": "npt", "schedule__steps": 2000, "run__log_every": 1}
+    running = start(*arguments(small(tmp_path / "run", **settings)), "--processes", "2")
+    while not (tmp_path / "run" / "metrics.jsonl").exists() and running.poll() is None:
+        time.sleep(0.05)
+    time.sleep(0.3)
+    running.terminate()
+    _, said = running.communicate(timeout=120)
+    assert running.returncode == 130, said
+    assert said.count("go on with: facerec train --resume") == 1
+    document = checkpoint.read(tmp_path / "run" / "last.pt")
+    assert 0 < document["progress"]["step"] < 2000
+    assert len(document["ranks"]) == 2
+    assert all((tmp_path / "run" / name).is_file() for name in document["ranks"])

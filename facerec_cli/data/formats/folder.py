@@ -15,9 +15,13 @@ import numpy as np
 
 from facerec_cli.data.dataset import FaceDataset
 from facerec_cli.data.loading.decode import read_photo
+from facerec_cli.data.targets import named
 from facerec_cli.errors import InputError
-from facerec_cli.images.suffixes import UNREAD_SUFFIXES, is_photo_name, suffix_of, unread_told
+from facerec_cli.files import writing
+from facerec_cli.images.suffixes import UNREAD_SUFFIXES, is_photo_name, suffix_for, suffix_of, unread_told
+from facerec_cli.progress import Progress, silent
 from facerec_cli.wording import counted
+from facerec_cli.workshop import atomic_folder
 
 ALIGNMENT_TABLE = "alignment.tsv"  # written beside the people by `facerec data align`
 
@@ -27,6 +31,10 @@ class FolderDataset(FaceDataset):
 
     Args:
         root: The folder.
+
+    Attributes:
+        root: The folder.
+        loose_photos: How many photos lie in no person's folder.
     """
 
     format = "folder"
@@ -53,13 +61,13 @@ class FolderDataset(FaceDataset):
         self._names = names
         self.class_names = people
         self.labels = np.repeat(np.arange(len(people), dtype=np.int64), counts)
-        self.empty_people, self.stray_files, self.loose_photos = empty, stray, loose
-        said = (
+        self.loose_photos = loose
+        left_out = (
             (empty, "folder without a photo", "folders without a photo"),
             (stray, "file that is no photo", "files that are no photos"),
             (loose, "photo outside the people's folders", "photos outside the people's folders"),
         )
-        self.warnings = tuple(f"left out: {counted(*one)}" for one in said if one[0])
+        self.warnings = tuple(f"left out: {counted(*what)}" for what in left_out if what[0])
         if unread:
             self.warnings += (f"of these {unread_told(unread)}",)
 
@@ -82,6 +90,30 @@ class FolderDataset(FaceDataset):
     def name(self, index: int) -> str:
         """The path relative to the root."""
         return self._names[index]
+
+
+def write_folder(
+    source: FaceDataset, target: Path, progress: Progress = silent, overwrite: bool = False
+) -> None:
+    """Write a folder per person; ``overwrite`` changes nothing, as a folder is never replaced."""
+    with atomic_folder(target) as folder:
+        for done, (index, name) in enumerate(named(source), 1):
+            data = source.read(index)
+            photo = is_photo_name(name)
+            with writing(target):
+                path = _unused(folder / (name if photo else name + suffix_for(data)))
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(data)
+            progress(done, len(source))
+
+
+def _unused(path: Path) -> Path:
+    """``path``, or ``x-2.jpg`` where ``x.jpg`` is there already, as ``x`` that was given a suffix."""
+    unused, number = path, 1
+    while unused.exists():
+        number += 1
+        unused = path.with_stem(f"{path.stem}-{number}")
+    return unused
 
 
 def _walk(root: Path) -> Iterator[tuple[str, list[str], list[str], bool]]:

@@ -1,4 +1,4 @@
-"""A list file: a path and a label per line; see ``listcolumns`` for the order of columns.
+"""A list file: a path and a label per line; see ``list_columns`` for the order of columns.
 
 Paths are relative to the list. Labels are numbers from 0 without gaps, or any names, which are then
 numbered in order. ``x.classes.txt`` beside ``x.txt`` names numbered classes.
@@ -11,16 +11,20 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
 
-from facerec_cli.data.dataset import FaceDataset, class_names_beside, gaps, renumber
+from facerec_cli.data.dataset import FaceDataset, class_lines, class_names_beside, gaps, renumber
+from facerec_cli.data.formats.folder import FolderDataset
 from facerec_cli.data.formats.list_columns import Line, columns_of, cut
 from facerec_cli.data.loading.decode import BrokenPhotoError, read_photo
-from facerec_cli.errors import InputError
+from facerec_cli.data.targets import require_free, require_free_beside
+from facerec_cli.errors import InputError, UsageError
+from facerec_cli.files import write_file
 from facerec_cli.images.suffixes import is_photo_name
+from facerec_cli.progress import Progress, silent
 from facerec_cli.sniff import refuse_as_list
 from facerec_cli.tables.paths import Disk, drop_parts, has_drive, shared_depth, turned, without_drive
 from facerec_cli.tables.rows import is_comment
@@ -28,7 +32,7 @@ from facerec_cli.tables.text import encoding_of, read_lines
 
 _BREAKS = "\t\n\v\f\r\x1c\x1d\x1e\x85\u2028\u2029"  # the tab, and what str.splitlines ends a line at
 _HEAD = 1 << 16  # bytes by which a file is known to be no text
-_LOOKED_AT = 200  # lines by which it is known how a list is meant
+_SAMPLE = 200  # lines by which it is known how a list is meant
 _WHOLE = re.compile(r"[0-9]{1,9}(\.0*)?")  # im2rec writes class 3 as 3.000000
 
 
@@ -49,9 +53,9 @@ class ListDataset(FaceDataset):
         self.spec = str(path)
         self.root = path.parent
         self._disk = Disk()
-        self._names, written, told = _parse(path, self._disk)
+        self._names, written, description = _parse(path, self._disk)
         self.labels, self.class_names, warnings = _number(written, path)
-        self.warnings = (*((f"the lines are read as {told}",) if told else ()), *warnings)
+        self.warnings = (*((f"the lines are read as {description}",) if description else ()), *warnings)
 
     @classmethod
     def open(cls, spec: str) -> ListDataset:
@@ -65,14 +69,35 @@ class ListDataset(FaceDataset):
         try:
             return read_photo(path, name)
         except BrokenPhotoError:
-            found = self._disk.find(name, [str(self.root)])
-            if found is None or found == path:
+            other = self._disk.find(name, [str(self.root)])
+            if other is None or other == path:
                 raise
-            return read_photo(found, name)
+            return read_photo(other, name)
 
     def name(self, index: int) -> str:
         """The path as it is listed."""
         return self._names[index]
+
+
+def write_list(
+    source: FaceDataset, target: Path, progress: Progress = silent, overwrite: bool = False
+) -> None:
+    """Write ``path<TAB>number`` lines for photos that are files already, and ``x.classes.txt``."""
+    if not isinstance(source, FolderDataset | ListDataset):
+        raise UsageError(
+            f"The photos of {source.spec} are not files that a list can name.",
+            hint="Convert to a folder first.",
+        )
+    root = os.path.relpath(source.root.resolve(), target.parent.resolve())
+    prefix = PurePosixPath(Path(root).as_posix())
+    lines = []
+    for index in range(len(source)):
+        lines.append(f"{listable(str(prefix / source.name(index)))}\t{source.labels[index]}\n")
+        progress(index + 1, len(source))
+    require_free([target], source, overwrite=overwrite)
+    require_free_beside(target, (".classes.txt",), source, overwrite)
+    write_file(target.with_suffix(".classes.txt"), class_lines(source.class_names, source.spec))
+    write_file(target, "".join(lines).encode("utf-8", "surrogateescape"))
 
 
 def listable(path: str) -> str:
@@ -110,13 +135,13 @@ def _parse(path: Path, disk: Disk) -> tuple[list[str], list[str], str]:
             f"{path} is no data set: neither a list nor a format that its name tells.",
             hint="A list holds `path label` lines; others are .rec, .tar, folders and synthetic:CLASSES.",
         )
-    first = [line for _, line in islice(_lines(path), _LOOKED_AT)]
+    first = [line for _, line in islice(_lines(path), _SAMPLE)]
     if not first:
         return [], [], ""
 
     def is_there(name: str) -> bool:
         return any(
-            disk.find(one, folders) for one in (name, *(without_drive(name) if has_drive(name) else ()))
+            disk.find(path, folders) for path in (name, *(without_drive(name) if has_drive(name) else ()))
         )
 
     columns = columns_of(first, where, is_there, lambda name: is_photo_name(turned(name)))
@@ -124,14 +149,14 @@ def _parse(path: Path, disk: Disk) -> tuple[list[str], list[str], str]:
     for name, label in cut(islice(_lines(path), int(columns.heading), None), columns, where):
         names.append(name)
         labels.append(label if label.isascii() else unicodedata.normalize("NFC", label))
-    return _on_this_machine(names, disk, folders), labels, columns.told
+    return _on_this_machine(names, disk, folders), labels, columns.description
 
 
 def _on_this_machine(names: list[str], disk: Disk, folders: list[str]) -> list[str]:
     """Paths of Windows as they are written here; others as they stand."""
-    if os.sep == "\\" or not any("\\" in name or has_drive(name) for name in names[:_LOOKED_AT]):
+    if os.sep == "\\" or not any("\\" in name or has_drive(name) for name in names[:_SAMPLE]):
         return names
-    first = names[:_LOOKED_AT]
+    first = names[:_SAMPLE]
     if any(os.path.lexists(os.path.join(folders[0], name)) for name in first):  # noqa: PTH118
         return names  # here a backslash may be a part of a name
     drives = [name for name in first if has_drive(name)]

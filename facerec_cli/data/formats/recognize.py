@@ -6,7 +6,7 @@ import re
 import struct
 from pathlib import Path
 
-from facerec_cli.data.formats.recordio import MAGIC_BYTES
+from facerec_cli.data.formats.rec.recordio import MAGIC_BYTES
 from facerec_cli.errors import InputError
 from facerec_cli.sniff import refuse_pointer
 

@@ -1,12 +1,13 @@
 """Tar shards as webdataset lays them out: ``key.jpg`` beside ``key.cls``, the class number.
 
 Shards on a disk are indexed once (the index is kept until they change) and then serve photos in any order,
-like every other format. ``key.txt``, where there is one, holds the photo's name; our own shards have it.
+like every other format. ``key.txt``, which ``facerec data convert`` writes, holds the photo's name.
 """
 
 from __future__ import annotations
 
 import glob
+import io
 import re
 import tarfile
 from collections.abc import Iterator
@@ -16,15 +17,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec_cli.data import cache
-from facerec_cli.data.dataset import MAX_CLASSES, ClassNumbers, FaceDataset, class_names_beside
+from facerec_cli.data.dataset import MAX_CLASSES, ClassNumbers, FaceDataset, class_lines, class_names_beside
 from facerec_cli.data.formats.positioned import PositionedFile
 from facerec_cli.data.loading.decode import BrokenPhotoError
+from facerec_cli.data.targets import named
 from facerec_cli.errors import FacerecError, InputError
-from facerec_cli.images.find import LONGEST_PATH
-from facerec_cli.images.suffixes import IMAGE_SUFFIXES
+from facerec_cli.files import writing
+from facerec_cli.images.inputs import LONGEST_PATH
+from facerec_cli.images.suffixes import IMAGE_SUFFIXES, suffix_for
+from facerec_cli.progress import Progress, silent
 from facerec_cli.sniff import HEAD, refuse_pointer
+from facerec_cli.workshop import atomic_folder
 
 _BLOCK = 512  # bytes of a tar header
+_SHARD_BYTES = 512 * 1024**2  # of the shards that are written
 MAX_SHARDS = 1_000_000
 _DIGITS = 18  # numbers of more are no numbers of shards
 _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
@@ -64,14 +70,14 @@ class TarDataset(FaceDataset):
     def open(cls, spec: str) -> TarDataset:
         """Open a shard, a folder of shards, or a pattern such as ``shards/*.tar``."""
         path = Path(spec)
-        found = (
+        shards = (
             sorted(path.glob("*.tar")) if path.is_dir() else [Path(name) for name in sorted(_expand(spec))]
         )
-        if not found or not all(shard.is_file() for shard in found):
+        if not shards or not all(shard.is_file() for shard in shards):
             raise InputError(
                 f"No tar shards match {spec}.", hint="Give shards/, shards/*.tar or shards-{000..127}.tar."
             )
-        return cls(spec, found)
+        return cls(spec, shards)
 
     def read(self, index: int) -> bytes:
         """The encoded photo."""
@@ -93,6 +99,38 @@ class TarDataset(FaceDataset):
                 member = archive.next()
                 assert member is not None
                 return f"{self.class_names[label]}/{member.name.removeprefix('./').replace('/', '_')}"
+
+
+def write_tar(
+    source: FaceDataset, target: Path, progress: Progress = silent, overwrite: bool = False
+) -> None:
+    """Write a folder of shards of about 512 MiB, photos in random order as streaming wants them."""
+    with atomic_folder(target) as folder, writing(target):
+        (folder / "shards.classes.txt").write_bytes(class_lines(source.class_names, source.spec))
+        names = dict(named(source))
+        shard, archive, room = -1, None, 0
+        try:
+            for done, index in enumerate(np.random.default_rng(0).permutation(len(source)).tolist(), 1):
+                data = source.read(index)
+                if archive is None or room < len(data):
+                    if archive is not None:
+                        archive.close()
+                    shard, room = shard + 1, _SHARD_BYTES
+                    archive = tarfile.open(folder / f"shard-{shard:06d}.tar", "w", format=tarfile.PAX_FORMAT)  # noqa: SIM115
+                room -= len(data)
+                members = (
+                    (suffix_for(data), data),
+                    (".cls", str(int(source.labels[index])).encode()),
+                    (".txt", names[index].encode("utf-8", "surrogateescape")),
+                )
+                for suffix, content in members:
+                    info = tarfile.TarInfo(f"{index:09d}{suffix}")
+                    info.size = len(content)
+                    archive.addfile(info, io.BytesIO(content))
+                progress(done, len(source))
+        finally:
+            if archive is not None:
+                archive.close()
 
 
 def _expand(pattern: str) -> Iterator[str]:

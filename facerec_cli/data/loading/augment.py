@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Annotated
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facerec_cli.errors import UsageError
 from facerec_cli.registry import unknown_name
+from facerec_cli.settings import Option, check
 
 Image = NDArray[np.uint8]
 Row = NDArray[np.float64]
@@ -23,6 +24,9 @@ Row = NDArray[np.float64]
 COLUMNS = 40  # uniform numbers a row of the batch may use
 _PER_OPERATION = 7
 _STREAM, _KINDS = 2, 3  # apart from the samplers' random streams and from each other
+
+
+_Share = Annotated[float, Option(flag="", ge=0, le=1)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,19 +41,14 @@ class Augment:
         occlusion: Cover a rectangle of 2-20 % of the area with one color.
     """
 
-    flip: float = 0.5
-    crop: float = 0.0
-    lowres: float = 0.0
-    photometric: float = 0.0
-    occlusion: float = 0.0
+    flip: _Share = 0.5
+    crop: _Share = 0.0
+    lowres: _Share = 0.0
+    photometric: _Share = 0.0
+    occlusion: _Share = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("flip", "crop", "lowres", "photometric", "occlusion"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise UsageError(
-                    f"Augmentation {name} = {getattr(self, name)} is not a probability.",
-                    hint="Give a number from 0 (never) to 1 (always).",
-                )
+        check(self)
 
     def __call__(self, image: Image, row: Row) -> Image:
         """Augment one photo.
@@ -118,8 +117,8 @@ def photometric(image: Image, u: Row) -> Image:
     values = image.astype(np.float32) * np.float32(brightness)
     mean = values.mean()
     values = (values - mean) * np.float32(contrast) + mean
-    grey = values @ np.array([0.299, 0.587, 0.114], np.float32)
-    values = grey[..., None] + (values - grey[..., None]) * np.float32(saturation)
+    gray = values @ np.array([0.299, 0.587, 0.114], np.float32)
+    values = gray[..., None] + (values - gray[..., None]) * np.float32(saturation)
     return _to_uint8(values)
 
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import cv2
 
 from facerec_cli.data.dataset import FaceDataset
-from facerec_cli.data.tools.alignment_record import Outcome, Record
-from facerec_cli.data.tools.convert import named
+from facerec_cli.data.targets import named
+from facerec_cli.data.tools.alignment_record import AlignmentRecord, PhotoAlignment
 from facerec_cli.errors import InputError, UsageError
 from facerec_cli.faces.find import FoundFaces, cut_faces, find_faces, one_face
 from facerec_cli.faces.settings import DEFAULT_MAX_SIDE
@@ -74,7 +74,7 @@ def align(
     """
     if faces not in FACE_RULES:
         raise unknown_name(faces, FACE_RULES, "choice of --faces for one crop a photo:")
-    outcomes: list[Outcome] = []
+    rows: list[PhotoAlignment] = []
     with writing(target):
         used = target.exists() and any(target.iterdir())
     if used and not resume:
@@ -84,15 +84,18 @@ def align(
     with lock(target, inside=True):
         if uniform:
             _remember(target, model, faces, used=used)
-        record = Record(source, target)
+        record = AlignmentRecord(source, target)
         try:
-            _cut_all(source, record, model, faces, max_side, outcomes, statuses, progress)
+            for row, kept in _alignments(source, record, model, faces, max_side):
+                rows.append(row)
+                statuses["kept" if kept else row.status] += 1
+                progress(len(rows), len(source))
         except KeyboardInterrupt:
-            record.write_table(outcomes)
+            record.write_table(rows)
             raise KeyboardInterrupt(
                 f"interrupted; the crops in {target} are kept. Go on with the same command and --resume"
             ) from None
-        record.write_table(outcomes)
+        record.write_table(rows)
     return statuses
 
 
@@ -119,36 +122,28 @@ def _remember(target: Path, model: FaceModel, faces: str, *, used: bool) -> None
     write_file(record, json.dumps(now).encode())
 
 
-def _cut_all(
-    source: FaceDataset,
-    record: Record,
-    model: FaceModel,
-    rule: str,
-    max_side: int,
-    outcomes: list[Outcome],
-    statuses: Counter[str],
-    progress: Progress,
-) -> None:
+def _alignments(
+    source: FaceDataset, record: AlignmentRecord, model: FaceModel, rule: str, max_side: int
+) -> Iterator[tuple[PhotoAlignment, bool]]:
+    """Cut and store what is not there yet: each photo's row, and whether its crop is of an earlier run."""
     with ThreadPoolExecutor(4) as threads:
         for crops in _groups(named(source, ".jpg"), _BATCH):
-            kept = [record.kept(index, crop) for index, crop in crops]
-            todo = [index for (index, _), before in zip(crops, kept, strict=True) if before is None]
+            earlier = [record.kept(index, crop) for index, crop in crops]
+            todo = [index for (index, _), before in zip(crops, earlier, strict=True) if before is None]
             opened = threads.map(lambda index: _open(source, index, max_side), todo)
             views = dict(zip(todo, opened, strict=True))
             photos = [view for view in views.values() if not isinstance(view, str)]
-            found = iter(find_faces(photos, model, max_side=max_side))
-            for (index, crop), before in zip(crops, kept, strict=True):
+            detections = iter(find_faces(photos, model, max_side=max_side))
+            for (index, crop), before in zip(crops, earlier, strict=True):
                 if before is not None:
-                    outcomes.append(before)
+                    yield before, True
                 elif isinstance(view := views[index], str):
-                    outcomes.append(Outcome(source.name(index), view))
+                    yield PhotoAlignment(source.name(index), view), False
                 else:
-                    cut, content = _cut(source.name(index), next(found), rule, model, crop)
+                    row, content = _cut(source.name(index), next(detections), rule, model, crop)
                     if content:
-                        record.store(index, cut, content)
-                    outcomes.append(cut)
-                statuses["kept" if before is not None else outcomes[-1].status] += 1
-            progress(len(outcomes), len(source))
+                        record.store(index, row, content)
+                    yield row, False
 
 
 def _groups(items: Iterator[tuple[int, str]], size: int) -> Iterator[list[tuple[int, str]]]:
@@ -169,24 +164,20 @@ def _open(source: FaceDataset, index: int, max_side: int) -> View | str:
 
 
 def _cut(
-    photo: str,
-    found: FoundFaces,
-    rule: str,
-    model: FaceModel,
-    crop: str,
-) -> tuple[Outcome, bytes]:
+    photo: str, faces: FoundFaces, rule: str, model: FaceModel, crop: str
+) -> tuple[PhotoAlignment, bytes]:
     """What became of a photo, and its crop as JPEG; without a face an empty one."""
     from facerec_cli.images import ImageError
 
-    count = len(found.faces)
+    count = len(faces.faces)
     if not count:
-        return Outcome(photo, "no_face"), b""
-    found = one_face(found, rule)
+        return PhotoAlignment(photo, "no_face"), b""
+    faces = one_face(faces, rule)
     try:
-        [aligned] = cut_faces(found, model)
+        [aligned] = cut_faces(faces, model)
     except ImageError as fault:  # it was decoded at a smaller scale before
-        return Outcome(photo, fault.status, count), b""
+        return PhotoAlignment(photo, fault.status, count), b""
     done, data = cv2.imencode(".jpg", aligned, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
     assert done
-    status = "doubtful" if found.doubts[0] else "ok"
-    return Outcome(photo, status, count, float(found.faces[0].score), crop), data.tobytes()
+    status = "doubtful" if faces.doubts[0] else "ok"
+    return PhotoAlignment(photo, status, count, float(faces.faces[0].score), crop), data.tobytes()

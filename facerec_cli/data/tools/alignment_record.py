@@ -27,7 +27,7 @@ _RECORD = ".alignment.jsonl"  # hidden, as it is no photo among the people
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class PhotoAlignment:
     """What became of one photo.
 
     Attributes:
@@ -35,7 +35,7 @@ class Outcome:
         status: "ok", "doubtful" (cut, but its place may be wrong), "kept" (a crop of an earlier run of which
             nothing is known), "no_face", or why it could not be read.
         faces: How many faces were found.
-        score: Detection score of the chosen one, or NaN.
+        score: Detection score of the face that was cut out, or NaN.
         crop: The crop's path in the target, or "".
     """
 
@@ -46,7 +46,7 @@ class Outcome:
     crop: str = ""
 
 
-class Record:
+class AlignmentRecord:
     """Every crop as it was cut, a line each, written before the crop itself.
 
     So a crop that is there has its line, whenever the process was killed; and one that is not as the line
@@ -72,8 +72,8 @@ class Record:
                 self._append(b"\n")
         self._table = read_table(target / ALIGNMENT_TABLE)
 
-    def kept(self, index: int, crop: str) -> Outcome | None:
-        """The outcome of a photo whose crop is there, sound and its own; None where it has to be cut."""
+    def kept(self, index: int, crop: str) -> PhotoAlignment | None:
+        """The row of a photo whose crop is there, whole and of this photo; None where it has to be cut."""
         photo = self._source.name(index)
         try:
             content = (self.target / crop).read_bytes()
@@ -81,19 +81,19 @@ class Record:
             return None
         entry = self._known.get(crop)
         if entry is None:  # of a version that kept no record
-            before = self._table.get(crop, Outcome(photo, "kept", crop=crop))
+            before = self._table.get(crop, PhotoAlignment(photo, "kept", crop=crop))
             return before if before.photo == photo else None
         sound = entry.get("bytes") == len(content) and entry.get("crc") == zlib.crc32(content)
         if not sound or entry.get("photo") != photo or entry.get("stamp") != self._stamp(index):
             return None
         try:
-            return Outcome(
+            return PhotoAlignment(
                 photo, str(entry["status"]), int(entry["faces"]), float(entry["score"]), str(entry["crop"])
             )
         except (KeyError, TypeError, ValueError):
             return None
 
-    def store(self, index: int, outcome: Outcome, content: bytes) -> None:
+    def store(self, index: int, outcome: PhotoAlignment, content: bytes) -> None:
         """Write a crop, after the line that says what it is.
 
         Raises:
@@ -104,11 +104,11 @@ class Record:
         self._append(json.dumps(entry).encode() + b"\n")
         write_file(self.target / outcome.crop, content, hint=_GO_ON)
 
-    def write_table(self, outcomes: Sequence[Outcome]) -> None:
+    def write_table(self, outcomes: Sequence[PhotoAlignment]) -> None:
         """The rows of this run, then earlier ones of other photos whose crop is there."""
-        photos, crops = {one.photo for one in outcomes}, {one.crop for one in outcomes}
-        others = (one for one in self._table.values() if one.photo not in photos and one.crop not in crops)
-        there = (one for one in others if (self.target / one.crop).is_file())
+        photos, crops = {row.photo for row in outcomes}, {row.crop for row in outcomes}
+        others = (row for row in self._table.values() if row.photo not in photos and row.crop not in crops)
+        there = (row for row in others if (self.target / row.crop).is_file())
         write_file(self.target / ALIGNMENT_TABLE, _table(chain(outcomes, there)), hint=_GO_ON)
 
     def _append(self, line: bytes) -> None:
@@ -126,9 +126,9 @@ class Record:
         return [state.st_size, state.st_mtime_ns]
 
 
-def read_table(path: Path) -> Mapping[str, Outcome]:
+def read_table(path: Path) -> Mapping[str, PhotoAlignment]:
     """The rows of an earlier run by their crop; without one, none."""
-    rows: dict[str, Outcome] = {}
+    rows: dict[str, PhotoAlignment] = {}
     with (
         suppress(FileNotFoundError, csv.Error),
         path.open(encoding="utf-8", errors="surrogateescape", newline="") as file,
@@ -136,17 +136,18 @@ def read_table(path: Path) -> Mapping[str, Outcome]:
         for row in csv.DictReader(file, delimiter="\t"):
             with suppress(KeyError, TypeError, ValueError):  # edited by hand; the crop itself is there
                 score = float(row["score"] or "nan")
-                one = Outcome(row["photo"], row["status"], int(row["faces"]), score, row["crop"])
-                rows[one.crop] = one
+                rows[row["crop"]] = PhotoAlignment(
+                    row["photo"], row["status"], int(row["faces"]), score, row["crop"]
+                )
     rows.pop("", None)
     return rows
 
 
-def _table(outcomes: Iterable[Outcome]) -> bytes:
+def _table(outcomes: Iterable[PhotoAlignment]) -> bytes:
     text = io.StringIO()
     rows = csv.writer(text, delimiter="\t", lineterminator="\n")
     rows.writerow(("photo", "status", "faces", "score", "crop"))
-    for one in outcomes:
-        score = "" if np.isnan(one.score) else f"{one.score:.4f}"
-        rows.writerow((one.photo, one.status, one.faces, score, one.crop))
+    for row in outcomes:
+        score = "" if np.isnan(row.score) else f"{row.score:.4f}"
+        rows.writerow((row.photo, row.status, row.faces, score, row.crop))
     return text.getvalue().encode("utf-8", "surrogateescape")

@@ -16,7 +16,7 @@ from facerec_cli.data.dataset import FaceDataset, class_lines
 from facerec_cli.data.formats.folder import FolderDataset
 from facerec_cli.data.formats.list import ListDataset, listable
 from facerec_cli.data.loading.decode import read_photo
-from facerec_cli.data.tools.outputs import require_free, require_own
+from facerec_cli.data.targets import require_free, require_replaceable
 from facerec_cli.errors import InputError, UsageError
 from facerec_cli.files import write_file, writing
 from facerec_cli.pairs.pairlist import PairList
@@ -115,7 +115,7 @@ def write_bin(
         InputError: A photo cannot be read.
         OutputError: ``target`` cannot be written.
     """
-    require_own(target, dataset, overwrite=overwrite)
+    require_replaceable(target, dataset, overwrite=overwrite)
     photos: list[bytes] = []
     kept: dict[int, bytes] = {}
     for done, both in enumerate(zip(pairs.first.tolist(), pairs.second.tolist(), strict=True), 1):
@@ -137,7 +137,7 @@ def write_pairs(dataset: FaceDataset, pairs: PairList, target: Path, *, overwrit
         InputError: A photo's name cannot stand in a list.
         OutputError: ``target`` cannot be written.
     """
-    require_own(target, dataset, overwrite=overwrite)
+    require_replaceable(target, dataset, overwrite=overwrite)
     path = _paths(dataset, target)
     lines = (
         f"{path(a)}\t{path(b)}\t{int(same)}\n"

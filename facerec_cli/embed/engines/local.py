@@ -6,9 +6,9 @@ from contextlib import closing
 from itertools import islice
 from pathlib import Path
 
-from facerec_cli.embed.engines.base import Opened, Work
+from facerec_cli.embed.engines.engine import Opened, Work
+from facerec_cli.embed.photo_result import make_shard
 from facerec_cli.embed.pipeline import embed_photos
-from facerec_cli.embed.rows import make_shard
 from facerec_cli.embed.settings import EmbedOptions
 from facerec_cli.errors import UsageError
 from facerec_cli.faces import FaceModel, open_model

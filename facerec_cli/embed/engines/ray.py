@@ -10,13 +10,15 @@ from __future__ import annotations
 import json
 import logging
 import os
+import warnings
+from collections.abc import Iterator, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from facerec_cli.embed.engines.base import Opened, Work
-from facerec_cli.embed.engines.ray_pool import shards_done, shards_done_there
+from facerec_cli.embed.engines.engine import Opened, Work
 from facerec_cli.embed.engines.ray_start import brief, connect, import_ray
-from facerec_cli.embed.engines.ray_worker import Order, portable, versions
+from facerec_cli.embed.engines.ray_worker import Order, ShardEmbedder, portable, versions
 from facerec_cli.embed.settings import EmbedOptions
 from facerec_cli.errors import ResourceError, UsageError, of_code
 from facerec_cli.images.remote import is_url
@@ -27,6 +29,10 @@ from facerec_cli.wording import counted
 log = logging.getLogger("facerec")
 
 _THREADS = 4  # of a worker on the CPU, at most
+_MAX_BLOCKS = 4096  # of a data set: what Ray Data and its object table carry easily
+_MAX_RESTARTS = 50  # of a worker that died: a photo that kills its worker must not do so for ever
+
+Row = dict[str, Any]
 
 
 class RayEngine:
@@ -117,7 +123,7 @@ class RayEngine:
         )
         shards = [{"shard": index, "photos": json.dumps(list(work.inputs(index)))} for index in work.shards]
         outside = self._address is not None and self._address.startswith("ray://")
-        made = shards_done_there if outside else shards_done
+        made = _shards_done_inside if outside else _shards_done
         assert self._actors is not None and self._gpus is not None
         try:
             for row in made(shards, order, self._actors, self._gpus):
@@ -175,3 +181,57 @@ def lost(error: Exception) -> ResourceError:
         hint="What is done is safe; go on with --resume. A worker that dies again and again lacks memory "
         "(fewer --threads, a smaller --batch-size) or met a photo that its decoder does not survive.",
     )
+
+
+def _shards_done(shards: Sequence[Row], order: Order, actors: int, gpus: float) -> Iterator[Row]:
+    """Embed shards, and give the columns of ``ray_worker.ShardEmbedder`` for each, in any order.
+
+    Args:
+        shards: Their ``shard`` and ``photos``.
+        order: What the workers do.
+        actors: Workers at most.
+        gpus: Of a worker.
+    """
+    data = import_module("ray.data")
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    context = data.DataContext.get_current()
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    blocks = data.from_items(shards, override_num_blocks=min(len(shards), _MAX_BLOCKS))
+    pool = data.ActorPoolStrategy(
+        min_size=1,
+        max_size=actors,
+        initial_size=actors,
+        max_tasks_in_flight_per_actor=2,  # the next shard is there when one is done
+    )
+    with warnings.catch_warnings():  # Ray 2.60 announces another way to say the last two, and lacks it
+        warnings.simplefilter("ignore", DeprecationWarning)
+        done = blocks.map_batches(
+            ShardEmbedder,
+            fn_constructor_args=[order],
+            batch_size=1,
+            batch_format="pyarrow",
+            compute=pool,
+            num_cpus=order.threads,
+            num_gpus=gpus or None,
+            max_restarts=_MAX_RESTARTS,
+            max_task_retries=-1,  # each attempt to reach a lost machine counts as one
+        )
+    yield from done.iter_rows()
+
+
+def _shards_done_inside(shards: Sequence[Row], order: Order, actors: int, gpus: float) -> Iterator[Row]:
+    """The same from outside the cluster (``ray://``), where Ray Data cannot run: an actor is in charge."""
+    ray = import_module("ray")
+    inside = ray.remote(_Driver).options(num_cpus=0).remote(shards, order, actors, gpus)
+    while (row := ray.get(inside.next.remote())) is not None:
+        yield row
+
+
+class _Driver:
+    def __init__(self, shards: Sequence[Row], order: Order, actors: int, gpus: float) -> None:
+        self._rows = _shards_done(shards, order, actors, gpus)
+
+    def next(self) -> Row | None:
+        """What was made next; None at the end."""
+        return next(self._rows, None)

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from facerec_cli._version import __version__
+from facerec_cli.embed.photo_result import make_shard
 from facerec_cli.embed.pipeline import embed_photos
-from facerec_cli.embed.rows import make_shard
 from facerec_cli.embed.settings import EmbedOptions
 from facerec_cli.embeddings.shards import Shards
 from facerec_cli.errors import FacerecError, InputError, ModelError, ResourceError

@@ -7,6 +7,7 @@ The name that a user gives decides the format: the keys of ``registry.EMBEDDING_
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +19,7 @@ from facerec_cli.embeddings.table import EmbeddingTable
 from facerec_cli.errors import FacerecError, InputError, UsageError
 from facerec_cli.images.remote import is_url
 from facerec_cli.sniff import HEAD, refuse_pointer
+from facerec_cli.wording import alternatives
 
 FOLDER = "/"
 
@@ -80,7 +82,7 @@ class EmbeddingFormat(Protocol):
         """Whether a result without a description is what is left of one of these photos."""
 
 
-class SingleFile:
+class SingleFile(ABC):
     """A format whose file holds everything, to derive from: all but ``write`` follows from its ``read``."""
 
     magic: ClassVar[bytes] = b""
@@ -89,9 +91,9 @@ class SingleFile:
         """The file."""
         return (output,)
 
+    @abstractmethod
     def read(self, path: Path) -> EmbeddingTable:
-        """To be given by the format."""
-        raise NotImplementedError
+        """As in :class:`EmbeddingFormat`."""
 
     def description(self, path: Path) -> Mapping[str, Any] | None:
         """What the file says of its run; None where it cannot be read."""
@@ -114,11 +116,6 @@ class SingleFile:
         return False
 
 
-def suffixes() -> list[str]:
-    """The suffixes of files that embeddings are stored in."""
-    return [name for name in registry.EMBEDDING_FORMATS if name != FOLDER]
-
-
 def is_folder_name(path: str | Path) -> bool:
     """Whether a user means a folder: a URL, or a name that ends in a slash."""
     text = os.fspath(path)
@@ -135,7 +132,8 @@ def format_to_write(output: str | Path) -> EmbeddingFormat:
     name = FOLDER if is_folder_name(output) else Path(output).suffix.lower()
     if name not in registry.EMBEDDING_FORMATS:
         raise UsageError(
-            f"{output} does not end in a known format.", hint=f"Use one of {', '.join(suffixes())}."
+            f"{output} does not end in a known format.",
+            hint=f"Use one of {', '.join(registry.embedding_suffixes())}.",
         )
     return _load(name)
 
@@ -157,11 +155,10 @@ def format_to_read(path: str | Path) -> EmbeddingFormat:
     refuse_pointer(head, repr(str(path)))
     name = Path(path).suffix.lower()
     if name not in registry.EMBEDDING_FORMATS:
-        *most, last = suffixes()
-        raise InputError(f"{str(path)!r} is not {', '.join(most)} or {last}.")
+        raise InputError(f"{str(path)!r} is not {alternatives(registry.embedding_suffixes())}.")
     known = _load(name)
     if known.magic and not head.startswith(known.magic):
-        for other in suffixes():
+        for other in registry.embedding_suffixes():
             with suppress(FacerecError):  # a package that is not installed
                 if (candidate := _load(other)).magic and head.startswith(candidate.magic):
                     return candidate

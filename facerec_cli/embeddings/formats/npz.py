@@ -84,7 +84,7 @@ def _member(name: str) -> zipfile.ZipInfo:
 
 def _records(archive: NpzFile, count: int, path: Path) -> Records:
     """What the arrays say of each row. Path, face and box must fit; the others count where they do."""
-    wanted = {
+    expected = {
         "path": ((count,), "U"),
         "face": ((count,), "iu"),
         "box": ((count, 4), "f"),
@@ -92,9 +92,9 @@ def _records(archive: NpzFile, count: int, path: Path) -> Records:
         "score": ((count,), "f"),
         "norm": ((count,), "f"),
     }
-    arrays = {name: archive[name] for name in wanted if name in archive}
+    arrays = {name: archive[name] for name in expected if name in archive}
     fits = {
-        name: (a.shape, a.dtype.kind in wanted[name][1]) == (wanted[name][0], True)
+        name: (a.shape, a.dtype.kind in expected[name][1]) == (expected[name][0], True)
         for name, a in arrays.items()
     }
     if not all(fits.get(name, True) for name in ("path", "face", "box")):

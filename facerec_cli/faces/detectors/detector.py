@@ -13,8 +13,8 @@ from facerec_cli.errors import InputError, ModelError
 from facerec_cli.faces.canvas import Canvas
 from facerec_cli.faces.detectors.candidates import Candidates, concatenate, non_maximum_suppression
 from facerec_cli.faces.detectors.decoder import Decoder
-from facerec_cli.faces.encode import planes
 from facerec_cli.faces.face import Face
+from facerec_cli.faces.preprocess import planes
 from facerec_cli.faces.runtime.session import Empty, Network
 from facerec_cli.faces.search import Search
 from facerec_cli.faces.settings import DEFAULT_MAX_SIDE

@@ -14,12 +14,19 @@ from facerec_cli.faces.runtime.explain import explained
 from facerec_cli.files import sha256_of
 from facerec_cli.home import home
 from facerec_cli.packs.foreign import not_onnx, reading
-from facerec_cli.registry import DEVICES, PROVIDERS
+from facerec_cli.registry import DEVICES
 from facerec_cli.runtime import import_onnxruntime, install_command, wheel_conflict
 from facerec_cli.suggest import guess_or_list
 
 log = logging.getLogger("facerec")
 
+PROVIDERS = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+    "coreml": "CoreMLExecutionProvider",
+    "openvino": "OpenVINOExecutionProvider",
+}
 _AUTO = ("cuda", "cpu")  # the others build engines or round differently: only when asked for
 _MAX_REWRITTEN = 1 << 30  # bytes; a protobuf message ends at 2 GiB
 
@@ -63,14 +70,14 @@ def provider_options(device: str, path: Path) -> dict[str, str]:
         return {
             # Trying all algorithms takes seconds for each new shape, and photos come in many.
             "cudnn_conv_algo_search": "HEURISTIC",
-            # By default the arena doubles whenever it grows; batches of photos would fill a card with air.
+            # By default the arena doubles whenever it grows, and most of it would stay empty.
             "arena_extend_strategy": "kSameAsRequested",
             # float32 throughout, so that thresholds and parity hold on every device.
             "use_tf32": "0",
         }
     if device == "tensorrt":
         # Engines take minutes to build. ONNX Runtime tells them apart by the graph, not by its weights, so
-        # that each file needs a folder of its own, or a fine-tuned network would run its ancestor's engine.
+        # that each file needs a folder of its own, or a fine-tuned network would run the old one's engine.
         engines = home() / "engines" / sha256_of(path)[:16]
         try:
             engines.mkdir(parents=True, exist_ok=True)

@@ -57,7 +57,7 @@ class Network:
         only: Name of the one output that is wanted; None takes all.
 
     Attributes:
-        device: What it really runs on, a key of ``registry.PROVIDERS``.
+        device: What it really runs on, a key of ``providers.PROVIDERS``.
         input_shape: None where a dimension is not fixed.
         rows: Most rows of one call; None leaves it to the batch size.
         outputs: Names of the outputs.

@@ -117,7 +117,7 @@ def _suffix(name: str) -> str:
 
 
 def _suffixes() -> frozenset[str]:
-    from facerec_cli.images.find import IMAGE_SUFFIXES
+    from facerec_cli.images.inputs import IMAGE_SUFFIXES
 
     return frozenset(IMAGE_SUFFIXES)
 

@@ -12,16 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from facerec_cli.errors import InputError, ModelError, OutputError
-from facerec_cli.packs import store
-from facerec_cli.packs.catalogue import catalogue, installed
-from facerec_cli.packs.check import check
+from facerec_cli.errors import ModelError, OutputError
+from facerec_cli.packs.catalog import catalog, installed
 from facerec_cli.packs.folders import user_packs
 from facerec_cli.packs.manifest_toml import read_manifest
 from facerec_cli.packs.metadata import seal
 from facerec_cli.packs.no_manifest import PackOverrides
 from facerec_cli.packs.resolve import open_pack
-from facerec_cli.packs.store import install, register, remove
+from facerec_cli.store import install as module
+from facerec_cli.store.check import check
+from facerec_cli.store.install import install, register, remove
 
 ARCFACE = PackOverrides(color="rgb", mean=(127.5,) * 3, std=(127.5,) * 3, template="arcface")
 
@@ -101,7 +101,7 @@ def test_a_full_disk_leaves_the_registry_as_it_was(tiny, tmp_path, monkeypatch):
             raise OSError(28, "No space left on device", str(target))
         shutil.copyfile(source, target)
 
-    monkeypatch.setattr(store, "_copy", copy)
+    monkeypatch.setattr(module, "_copy", copy)
     with pytest.raises(OutputError, match="No space left") as caught:
         register(pack.folder)
     assert "FACEREC_HOME" in caught.value.hint
@@ -129,7 +129,7 @@ def test_a_pack_that_was_moved_aside_when_a_program_was_killed_comes_back(tiny, 
 ADD = """
 import sys
 from facerec_cli.errors import ModelError
-from facerec_cli.packs.store import register
+from facerec_cli.store.install import register
 try:
     print("added", register(sys.argv[1], "same", force=sys.argv[2] == "force").encoder.sha256)
 except ModelError as fault:
@@ -197,7 +197,7 @@ def test_check_names_the_broken_pack_and_passes_the_others(tiny, tmp_path):
     statuses = {"sface": "ok", "sface-hard": "ok", "broken": "broken", "fine": "ok"}
     assert {name: f.status for name, f in found.items()} == statuses
     assert "sha256" in found["broken"].detail and found["fine"].pack_hash
-    with pytest.raises(InputError):
+    with pytest.raises(ModelError):
         check("nobody")
 
 
@@ -217,9 +217,9 @@ def test_the_catalogue_filters_by_licence_and_shows_broken_packs(tiny, tmp_path)
     register(tiny.pack(tmp_path / "b", "research", commercial=False, seed=1).folder)
     broken = register(tiny.pack(tmp_path / "c", "broken", seed=2).folder)
     (broken.folder / "pack.toml").write_text("schema = 1\n")
-    status = {entry.name: entry.status for entry in catalogue()}
+    status = {entry.name: entry.status for entry in catalog()}
     assert status["broken"] == "broken" and status["buffalo_l"] == "to pull"
-    assert {entry.name for entry in catalogue(commercial=True)} == {"sface", "free"}
+    assert {entry.name for entry in catalog(commercial=True)} == {"sface", "free"}
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root writes everywhere")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from facerec_cli.errors import FacerecError
-from facerec_cli.packs import insightface
+from facerec_cli.packs import insightface_folder
 from facerec_cli.packs.folders import embedded_packs, exists, insightface_packs, subfolders, user_packs
 from facerec_cli.packs.known import known_packs
 from facerec_cli.packs.manifest import ModelPack
@@ -19,7 +19,7 @@ Status = Literal["embedded", "registered", "insightface", "to pull", "broken"]
 
 
 @dataclass(frozen=True, slots=True)
-class Installed:
+class InstalledPack:
     """A pack that is on this machine under a name.
 
     Attributes:
@@ -34,29 +34,29 @@ class Installed:
     folder: Path
 
 
-def installed() -> list[Installed]:
+def installed() -> list[InstalledPack]:
     """Every pack on this machine: embedded, registered, then insightface's; no name comes twice."""
-    packs: dict[str, Installed] = {}
+    packs: dict[str, InstalledPack] = {}
     rooms: list[tuple[Origin, Path]] = [("embedded", embedded_packs()), ("registered", user_packs())]
     for origin, room in rooms:
         for folder in subfolders(room):  # a copy under way is hidden
             if exists(folder / MANIFEST):
-                packs.setdefault(folder.name, Installed(folder.name, origin, folder))
+                packs.setdefault(folder.name, InstalledPack(folder.name, origin, folder))
     for room in insightface_packs():
         for folder in subfolders(room):
-            if folder.name != "models" and insightface.looks_like_pack(folder):
-                packs.setdefault(folder.name, Installed(folder.name, "insightface", folder))
+            if folder.name != "models" and insightface_folder.looks_like_pack(folder):
+                packs.setdefault(folder.name, InstalledPack(folder.name, "insightface", folder))
     return list(packs.values())
 
 
-def find(name: str) -> Installed | None:
+def find(name: str) -> InstalledPack | None:
     """The pack called ``name`` on this machine, or None."""
     return next((pack for pack in installed() if pack.name == name), None)
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """One line of the catalogue.
+class ListedPack:
+    """A pack that is here or can be pulled.
 
     Attributes:
         name: What a user types.
@@ -78,7 +78,7 @@ class Entry:
         return self.pack is not None and self.pack.license.commercial
 
 
-def catalogue(*, commercial: bool = False) -> list[Entry]:
+def catalog(*, commercial: bool = False) -> list[ListedPack]:
     """Every pack that there is, those on this machine first.
 
     Args:
@@ -86,19 +86,21 @@ def catalogue(*, commercial: bool = False) -> list[Entry]:
     """
     here = [_entry(pack) for pack in installed()]
     names = {entry.name for entry in here}
-    there = [Entry(name, "to pull", None, pack) for name, pack in known_packs().items() if name not in names]
+    there = [
+        ListedPack(name, "to pull", None, pack) for name, pack in known_packs().items() if name not in names
+    ]
     return [entry for entry in [*here, *there] if entry.commercial or not commercial]
 
 
-def find_entry(name: str, entries: Iterable[Entry] | None = None) -> Entry | None:
+def find_entry(name: str, entries: Iterable[ListedPack] | None = None) -> ListedPack | None:
     """The entry called ``name``, or None."""
-    return next((entry for entry in entries or catalogue() if entry.name == name), None)
+    return next((entry for entry in entries or catalog() if entry.name == name), None)
 
 
-def _entry(pack: Installed) -> Entry:
+def _entry(pack: InstalledPack) -> ListedPack:
     if pack.origin == "insightface":
-        return Entry(pack.name, "insightface", pack.folder, known_packs().get(pack.name))
+        return ListedPack(pack.name, "insightface", pack.folder, known_packs().get(pack.name))
     try:
-        return Entry(pack.name, pack.origin, pack.folder, read_manifest(pack.folder))
+        return ListedPack(pack.name, pack.origin, pack.folder, read_manifest(pack.folder))
     except FacerecError as fault:
-        return Entry(pack.name, "broken", pack.folder, None, str(fault))
+        return ListedPack(pack.name, "broken", pack.folder, None, str(fault))

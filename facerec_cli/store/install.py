@@ -16,8 +16,7 @@ from pathlib import Path
 from facerec_cli.errors import FacerecError, ModelError, UsageError
 from facerec_cli.files import sha256_of, writing
 from facerec_cli.home import HOME_HINT
-from facerec_cli.packs.catalogue import find
-from facerec_cli.packs.check import prove_files
+from facerec_cli.packs.catalog import find
 from facerec_cli.packs.detectors import is_detector_file, with_detector
 from facerec_cli.packs.folders import user_packs
 from facerec_cli.packs.foreign import inside
@@ -28,6 +27,7 @@ from facerec_cli.packs.onnx_file import inspect_onnx
 from facerec_cli.packs.overrides import PackOverrides
 from facerec_cli.packs.resolve import NAME_PREFIX, open_pack, open_path
 from facerec_cli.registry import DEFAULT_PACK
+from facerec_cli.store.check import prove_files
 from facerec_cli.workshop import atomic_folder, clear_workshop, workshop
 
 

@@ -15,12 +15,13 @@ import pytest
 
 from facerec_cli.errors import ModelError, OutputError, UsageError
 from facerec_cli.home import home
-from facerec_cli.packs import known, pull
-from facerec_cli.packs import licenses as licences
-from facerec_cli.packs.check import check
-from facerec_cli.packs.download import Patience
-from facerec_cli.packs.pull import pull as pull_pack
+from facerec_cli.packs import known
 from facerec_cli.packs.resolve import open_pack
+from facerec_cli.store import licenses as licences
+from facerec_cli.store import pull
+from facerec_cli.store.check import check
+from facerec_cli.store.download import Patience
+from facerec_cli.store.pull import pull as pull_pack
 
 NO_WAIT = Patience(attempts=2, timeout=5, sleep=lambda seconds: None)
 

@@ -16,12 +16,12 @@ from typer.testing import CliRunner
 from facerec_cli.cli import build_app
 from facerec_cli.doctor import user
 from facerec_cli.errors import ModelError
-from facerec_cli.packs import licenses as licences
 from facerec_cli.packs.folders import hidden_packs, user_packs
 from facerec_cli.packs.known import known_packs
 from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.packs.resolve import open_pack
-from facerec_cli.packs.store import register
+from facerec_cli.store import licenses as licences
+from facerec_cli.store.install import register
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "geteuid"), reason="needs users and permissions of POSIX")
 NOBODY = 65534

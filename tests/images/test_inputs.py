@@ -12,7 +12,7 @@ import pytest
 
 from facerec_cli.errors import InputError
 from facerec_cli.images import find_images
-from facerec_cli.images.find import refuse_missing
+from facerec_cli.images.inputs import refuse_missing
 
 
 @pytest.fixture

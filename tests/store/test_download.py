@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from facerec_cli.errors import ModelError, OutputError
-from facerec_cli.packs.download import Patience, download
+from facerec_cli.store.download import Patience, download
 
 CONTENT = np.random.default_rng(0).bytes(300_000)
 
@@ -235,7 +235,7 @@ def test_a_file_that_is_too_large_is_refused_before_it_is_fetched(fetch, server,
 
 
 def test_a_full_disk_is_said(fetch, monkeypatch, tmp_path):
-    from facerec_cli.packs import download as module
+    from facerec_cli.store import download as module
 
     def full(*_):
         raise OSError(28, "No space left on device")

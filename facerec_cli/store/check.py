@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from facerec_cli.errors import FacerecError, InputError
-from facerec_cli.packs import insightface
-from facerec_cli.packs.catalogue import Installed, installed
+from facerec_cli.errors import FacerecError, ModelError
+from facerec_cli.packs import insightface_folder
+from facerec_cli.packs.catalog import InstalledPack, installed
 from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.packs.onnx_file import inspect_onnx
 from facerec_cli.packs.resolve import open_installed, pack_hash
@@ -21,7 +21,7 @@ class CheckedPack:
 
     Attributes:
         name: The pack.
-        origin: Where it is from, as in :class:`Installed`.
+        origin: Where it is from, as in :class:`InstalledPack`.
         status: "ok"; "differs" where the files work but are not those that are known under this name, which
             only happens in insightface's folder; "broken".
         detail: What is wrong and what to do; empty for "ok".
@@ -43,11 +43,11 @@ def check(name: str | None = None, *, run: bool = True) -> list[CheckedPack]:
         run: Whether to run the networks; without, a pack that cannot work may be "ok".
 
     Raises:
-        InputError: There is no pack ``name``.
+        ModelError: There is no pack ``name``.
     """
     entries = [entry for entry in installed() if name in (None, entry.name)]
     if name and not entries:
-        raise InputError(f"There is no model {name!r} here.", hint="facerec models list shows what there is.")
+        raise ModelError(f"There is no model {name!r} here.", hint="facerec models list shows what there is.")
     return [_check(entry, run=run) for entry in entries]
 
 
@@ -63,7 +63,7 @@ def prove_files(pack: ModelPack, files: Mapping[str, Path]) -> None:
     prove(pack, encoder=files[pack.encoder.file], detector=detector)
 
 
-def _check(entry: Installed, *, run: bool) -> CheckedPack:
+def _check(entry: InstalledPack, *, run: bool) -> CheckedPack:
     try:
         pack = open_installed(entry)
         identity = pack_hash(pack)
@@ -75,7 +75,7 @@ def _check(entry: Installed, *, run: bool) -> CheckedPack:
         return CheckedPack(entry.name, entry.origin, "broken", str(fault))
     except OSError as fault:
         return CheckedPack(entry.name, entry.origin, "broken", f"{fault.filename}: {fault.strerror}")
-    other = insightface.unpublished_files(pack) if entry.origin == "insightface" else []
+    other = insightface_folder.unpublished_files(pack) if entry.origin == "insightface" else []
     if other:
         detail = f"{', '.join(other)}: not what insightface publishes under this name"
         return CheckedPack(entry.name, entry.origin, "differs", detail, identity)

@@ -37,7 +37,7 @@ class ReadAt(Protocol):
         ...
 
 
-class Header(NamedTuple):
+class RecordHeader(NamedTuple):
     """What stands before a photo.
 
     Attributes:
@@ -77,12 +77,12 @@ def frame(payload: bytes) -> bytes:
 
 def _aligned_magic(payload: bytes) -> list[int]:
     """Offsets, multiples of 4, at which ``payload`` holds the magic word."""
-    found, position = [], payload.find(MAGIC_BYTES)
+    offsets, position = [], payload.find(MAGIC_BYTES)
     while position >= 0:
         if position % 4 == 0:
-            found.append(position)
+            offsets.append(position)
         position = payload.find(MAGIC_BYTES, position + 1 if position % 4 else position + 4)
-    return found
+    return offsets
 
 
 def read_record(read_at: ReadAt, offset: int, *, expected: int = _READ_AHEAD) -> tuple[bytes, int]:
@@ -160,7 +160,7 @@ def pack(labels: float | NDArray[np.float32], key: int, data: bytes) -> bytes:
     return _HEADER.pack(0, labels, key, 0) + data
 
 
-def unpack(payload: bytes) -> tuple[Header, bytes]:
+def unpack(payload: bytes) -> tuple[RecordHeader, bytes]:
     """Split a payload into header and photo.
 
     Raises:
@@ -173,4 +173,4 @@ def unpack(payload: bytes) -> tuple[Header, bytes]:
     if end > len(payload):
         raise InputError(f"Record {key} speaks of {flag} labels but holds {len(payload)} bytes.")
     labels = np.frombuffer(payload, "<f4", flag, _HEADER.size) if flag else np.array([label], np.float32)
-    return Header(labels, key, flag > 0), payload[end:]
+    return RecordHeader(labels, key, flag > 0), payload[end:]

@@ -11,9 +11,9 @@ MAX_PIXELS = 200_000_000
 
 BYTES_PER_PIXEL = 8
 """What decoding may take for each pixel of the limit, the file included: JPEG, PNG and most others take 6.5,
-some a multiple (AVIF 21, a float TIFF in colour 28), so that their limit is reached with fewer pixels."""
+some a multiple (AVIF 21, a float TIFF in color 28), so that their limit is reached with fewer pixels."""
 
-_SMALL = 32_000_000  # bytes that need no leave
+_SMALL = 32_000_000  # bytes; less than this is never waited for
 
 
 def max_memory(max_pixels: int = MAX_PIXELS) -> int:

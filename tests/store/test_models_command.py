@@ -15,7 +15,7 @@ from facerec_cli.home import home
 from facerec_cli.packs.metadata import seal
 from facerec_cli.packs.model_card import model_card
 from facerec_cli.packs.resolve import open_pack, pack_hash
-from facerec_cli.packs.store import register
+from facerec_cli.store.install import register
 
 
 @pytest.fixture
@@ -102,11 +102,11 @@ def test_one_triple_may_differ_by_channel(facerec, tiny, tmp_path):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--mean", "a"], "--mean 'a' is not one number or three"),
-        (["--std", "0"], "--std '0' must be above 0"),
-        (["--mean", "1,2"], "not one number or three"),
-        (["--size", "112,112"], "not WIDTHxHEIGHT"),
-        (["--mean", "nan"], "not one number or three"),
+        (["--mean", "a"], "--mean 'a' does not fit.\nIt must be one number or three"),
+        (["--std", "0"], "--std 0.0 does not fit.\nIt must be a number above 0"),
+        (["--mean", "1,2"], "one number or three"),
+        (["--size", "112,112"], "It must be WIDTHxHEIGHT"),
+        (["--mean", "nan"], "a number from -1,024 to 1,024"),
     ],
 )
 def test_misspelt_flags_are_usage_errors(facerec, tiny, tmp_path, flags, message):

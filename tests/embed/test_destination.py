@@ -12,7 +12,8 @@ import pytest
 from dots import SIZE, DotModel
 
 from facerec_cli.embed import EmbedOptions, embed_to_file, job
-from facerec_cli.embeddings.formats.parquet_folder import ParquetShards
+from facerec_cli.embeddings.parquet_shards import ParquetShards
+from facerec_cli.embeddings.table import open_table
 from facerec_cli.errors import UsageError
 
 parquet = pytest.importorskip("pyarrow.parquet", reason="needs pyarrow: pip install 'facerec-cli[parquet]'")
@@ -215,4 +216,7 @@ def test_photos_and_shards_at_a_url(opened: DotModel, album: Album, tmp_path: Pa
     vectors = np.array([row["embedding"] for row in rows], np.float32)
     np.testing.assert_array_equal(vectors, np.load(tmp_path / "out.npy"))
     assert vectors.shape == (9, SIZE)
+    table = open_table("memory://bucket/out")
+    assert table.paths == tuple(row["path"] for row in rows) and table.model.name == "dots"
+    np.testing.assert_allclose(table.vectors, vectors, atol=1e-6)
     memory.rm("/bucket", recursive=True)

@@ -11,17 +11,17 @@ from urllib.request import url2pathname
 from facerec_cli.errors import ModelError, UsageError
 from facerec_cli.files import sha256_of, writing
 from facerec_cli.home import HOME_HINT, home
-from facerec_cli.packs import licenses
-from facerec_cli.packs.archive import extract
-from facerec_cli.packs.catalogue import find
-from facerec_cli.packs.check import prove_files
-from facerec_cli.packs.download import Patience, download
+from facerec_cli.packs.catalog import find
 from facerec_cli.packs.known import known_packs
 from facerec_cli.packs.manifest import DetectorSpec, EncoderSpec, ModelPack
 from facerec_cli.packs.resolve import open_installed
-from facerec_cli.packs.store import install
 from facerec_cli.progress import Progress, silent
 from facerec_cli.registry import unknown_name
+from facerec_cli.store import licenses
+from facerec_cli.store.archive import extract
+from facerec_cli.store.check import prove_files
+from facerec_cli.store.download import Patience, download
+from facerec_cli.store.install import install
 from facerec_cli.workshop import workshop
 
 MAX_ARCHIVE_BYTES = 2 << 30

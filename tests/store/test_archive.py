@@ -9,7 +9,7 @@ import zipfile
 import pytest
 
 from facerec_cli.errors import ModelError
-from facerec_cli.packs.archive import extract
+from facerec_cli.store.archive import extract
 
 
 def make(path, entries):

@@ -226,7 +226,7 @@ def _receive(
     with part.path.open("ab") as stream:
         while True:
             if max(done, total or 0) > max_bytes:
-                part.validator = ""  # nobody wants the rest of it
+                part.validator = ""  # the rest of it is of no use
                 raise ModelError(
                     f"{part.url} is larger than {max_bytes:,} bytes; that is no model pack.",
                     hint="Check the address.",
