@@ -103,34 +103,14 @@ def verify_photos(
         flip=chosen.flip,
         batch_size=chosen.batch_size,
     )
-    faces, described = [], []
-    for result in embed_photos([Path(first), Path(second)], model, options, workers=1):
-        if not result.faces:
-            hint = "Name another photo, or save this one anew from its original."
-            if result.status == "missing":
-                hint = "Correct its name."
-            elif result.status == "no_face":
-                hint = "Lower --min-score, or give --aligned if it is a face crop that fills the photo."
-            raise InputError(f"{result.name}: {result.reason}.", hint=hint)
-        face = _chosen(result, chosen.faces)
-        faces.append(face)
-        place = face.face
-        described.append(
-            ComparedFace(
-                photo=result.name,
-                faces=len(result.faces),
-                box=None if place is None else tuple(round(float(v), 1) for v in place.box),
-                score=None if place is None else float(place.score),
-                norm=face.norm,
-                doubt=face.doubt,
-            )
-        )
-    similarity = float(np.dot(faces[0].embedding, faces[1].embedding))
+    photos = embed_photos([Path(first), Path(second)], model, options, workers=1)
+    (one, one_described), (two, two_described) = (_face_of(photo, chosen.faces) for photo in photos)
+    similarity = float(np.dot(one.embedding, two.embedding))
     return Verdict(
         similarity=similarity,
         same=None if used is None else similarity >= used.value,
         threshold=used,
-        photos=(described[0], described[1]),
+        photos=(one_described, two_described),
         model=model.pack.name,
         model_sha256=model.hash,
         provider=model.provider,
@@ -138,9 +118,27 @@ def verify_photos(
     )
 
 
-def _chosen(photo: PhotoResult, rule: str) -> EmbeddedFace:
-    boxes = [found.face.box for found in photo.faces if found.face is not None]
-    return photo.faces[choose(boxes, (photo.width, photo.height), rule) if boxes else 0]
+def _face_of(photo: PhotoResult, rule: str) -> tuple[EmbeddedFace, ComparedFace]:
+    """The face of a photo that is compared, as it is and as it is told."""
+    if not photo.faces:
+        hint = "Name another photo, or save this one anew from its original."
+        if photo.status == "missing":
+            hint = "Correct its name."
+        elif photo.status == "no_face":
+            hint = "Lower --min-score, or give --aligned if it is a face crop that fills the photo."
+        raise InputError(f"{photo.name}: {photo.reason}.", hint=hint)
+    boxes = [face.face.box for face in photo.faces if face.face is not None]
+    face = photo.faces[choose(boxes, (photo.width, photo.height), rule) if boxes else 0]
+    place = face.face
+    described = ComparedFace(
+        photo=photo.name,
+        faces=len(photo.faces),
+        box=None if place is None else tuple(round(float(v), 1) for v in place.box),
+        score=None if place is None else float(place.score),
+        norm=face.norm,
+        doubt=face.doubt,
+    )
+    return face, described
 
 
 def _how_to_measure(pack: ModelPack, *, flip: bool) -> str:
