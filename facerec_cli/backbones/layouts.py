@@ -175,8 +175,7 @@ def _network_keys(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[
     foreign = [
         old for new, old in stripped.items() if re.match(r"(head|classifier|loss|optimi[sz]er)\b", new)
     ]
-    kept = {new: state[old] for new, old in stripped.items() if old not in foreign}
-    return kept, foreign
+    return {new: state[old] for new, old in stripped.items() if old not in foreign}, foreign
 
 
 def _from_ir(state: Mapping[str, Tensor], where: str) -> tuple[dict[str, Tensor], list[str]]:
@@ -250,24 +249,24 @@ def _complete(
         )
     size = state["fc.weight"].shape[0]
     with torch.device("meta"):
-        wanted = build(_DEPTHS[depths], embedding_size=size).state_dict()
-    counters = {key: torch.tensor(0) for key in wanted if key.endswith("num_batches_tracked")}
+        expected = build(_DEPTHS[depths], embedding_size=size).state_dict()
+    counters = {key: torch.tensor(0) for key in expected if key.endswith("num_batches_tracked")}
     state = counters | state
-    missing = [key for key in wanted if key not in state]
-    unknown += [key for key in state if key not in wanted]
+    missing = [key for key in expected if key not in state]
+    unknown += [key for key in state if key not in expected]
     wrong = [
         f"{key} {tuple(state[key].shape)} for {tuple(value.shape)}"
-        for key, value in wanted.items()
+        for key, value in expected.items()
         if key in state and state[key].shape != value.shape
     ]
     if missing or unknown or wrong:
         parts = {"missing": missing, "unknown": unknown, "of the wrong shape": wrong}
-        told = "; ".join(f"{len(keys)} {what}: {_some(keys)}" for what, keys in parts.items() if keys)
+        problems = "; ".join(f"{len(keys)} {what}: {_first(keys)}" for what, keys in parts.items() if keys)
         raise ModelError(
-            f"{where} does not fit {_DEPTHS[depths]}: {told}.",
+            f"{where} does not fit {_DEPTHS[depths]}: {problems}.",
             hint="Squeeze-and-excitation variants (ir_se) are not supported." if _has_se(unknown) else "",
         )
-    plain = {key: state[key].float() if state[key].is_floating_point() else state[key] for key in wanted}
+    plain = {key: state[key].float() if state[key].is_floating_point() else state[key] for key in expected}
     return Imported(_DEPTHS[depths], size, plain, known.color, tuple(ignored), layout)
 
 
@@ -275,5 +274,5 @@ def _has_se(keys: list[str]) -> bool:
     return any("se_block" in key for key in keys)
 
 
-def _some(keys: list[str], most: int = 8) -> str:
-    return ", ".join(keys[:most]) + (f" and {len(keys) - most} more" if len(keys) > most else "")
+def _first(keys: list[str], count: int = 8) -> str:
+    return ", ".join(keys[:count]) + (f" and {len(keys) - count} more" if len(keys) > count else "")

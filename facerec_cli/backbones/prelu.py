@@ -12,7 +12,7 @@ from torch.autograd.function import once_differentiable
 class PReLU(nn.PReLU):
     """torch.nn.PReLU: same parameters, values and gradients.
 
-    PyTorch 2.15 computes the gradient on a CPU with a kernel that is not vectorised, a third of a training
+    PyTorch 2.15 computes the gradient on a CPU with a kernel that is not vectorized, a third of a training
     step of a light network; here it is three operations that are (``benchmarks/training.py``). Elsewhere,
     and where no gradient is wanted (evaluation, export), this is PyTorch's own function.
 

@@ -31,9 +31,9 @@ def remember(kind: str, sources: Sequence[Path], make: Callable[[], NDArray[np.i
     path = cache_folder() / f"{kind}-{key}.npz"  # which has a checksum
     try:
         with NpzFile(path) as file:
-            kept = file["kept"]
-        if kept.dtype == np.int64:
-            return kept
+            stored = file["kept"]
+        if stored.dtype == np.int64:
+            return stored
     except (OSError, ValueError, KeyError):
         pass  # not there, or damaged: make it
     logger.info("reading %s of %s once; they are kept in %s", kind, sources[0], path)

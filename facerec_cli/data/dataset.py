@@ -39,7 +39,7 @@ class FaceDataset(ABC):
 
     @property
     def num_classes(self) -> int:
-        """How many people the labels speak of."""
+        """How many people the labels number."""
         return len(self.class_names)
 
     def __len__(self) -> int:
@@ -134,8 +134,8 @@ def renumber(labels: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.i
         (K,) int64 and (N,) int64 in 0..K-1.
     """
     if not len(labels) or labels.max() > 1_000_000 + 4 * len(labels):
-        found, number = np.unique(labels, return_inverse=True)
-        return found, number.astype(np.int64)
+        numbers, positions = np.unique(labels, return_inverse=True)
+        return numbers, positions.astype(np.int64)
     present = np.bincount(labels) > 0  # far quicker than sorting millions of them
     return np.flatnonzero(present), (np.cumsum(present) - 1)[labels]
 

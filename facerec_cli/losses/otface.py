@@ -37,7 +37,7 @@ class OTFace(Loss):
         scale: Of the host; default 64 for arcface, 30 for cosface, else the host's own.
         margin: Of the host; default 0.45 for arcface, 0.35 for cosface, else the host's own.
         variant: ``triplet`` (the released program) or ``group``: for each hard (a, p), the maps of all its
-            hard negatives are averaged to one, columns are centred over channels, and the mean is over all
+            hard negatives are averaged to one, columns are centered over channels, and the mean is over all
             pairs (an earlier program of the authors, nearer to the words of the abstract).
         regularisation: Of the transport; default 1 for triplet, 0.1 for group. At 1 the plan is nearly
             uniform and the term small, hence the weight of 10; 0.05 to 0.1 with a weight near 1 is worth a
@@ -153,9 +153,9 @@ class OTFace(Loss):
         hard = ~same[a] & (cosine[a] - cosine[a, p][:, None] > -self.alpha)
         share = hard / hard.sum(1, keepdim=True).clamp_min(1)
         mean = (share.to(maps.dtype) @ maps.flatten(1)).view(-1, *maps.shape[1:])
-        columns = descriptors(maps, centred=True)
+        columns = descriptors(maps, centered=True)
         anchors = columns[a]
-        difference = self._cost(anchors, columns[p]) - self._cost(anchors, descriptors(mean, centred=True))
+        difference = self._cost(anchors, columns[p]) - self._cost(anchors, descriptors(mean, centered=True))
         return difference.relu(), valid, valid
 
 

@@ -13,15 +13,15 @@ from facerec_cli.losses.classifier import unit
 _LOGARITHMIC_BELOW = 0.1
 
 
-def descriptors(maps: Tensor, *, centred: bool = False) -> Tensor:
+def descriptors(maps: Tensor, *, centered: bool = False) -> Tensor:
     """Local unit descriptors, (B, C, N), from feature maps (B, C, H, W), N = H W.
 
     Args:
         maps: Feature maps; a location whose channels are all zero stays zero (cost 1 to everything).
-        centred: Subtract each location's mean over channels first, so that products are correlations.
+        centered: Subtract each location's mean over channels first, so that products are correlations.
     """
     columns = maps.flatten(2)
-    if centred:
+    if centered:
         columns = columns - columns.mean(1, keepdim=True)
     return unit(columns, dim=1)
 

@@ -1,9 +1,9 @@
 """Checkpoints: one file that appears at once, loads without unrestricted pickle, and fits any process count.
 
-``last.pt`` continues a run bit for bit; ``best.pt`` holds the network alone, for export and ``--init``.
+``last.pt`` continues a run bit for bit; ``best.pt`` holds the backbone alone, for export and ``--init``.
 
-With one process ``last.pt`` holds everything. With several, every rank first writes what only it has (its
-classes' rows, their momentum, its random state) to ``last-STEP.rank-R.pt``; ``last.pt`` names those
+With one process ``last.pt`` holds everything. With several, every rank first writes its shard of the class
+weights, with their moments, to ``last-STEP.rank-R.pt``; ``last.pt`` names those
 files and is written last, so a crash at any point leaves the previous checkpoint whole.
 """
 
@@ -30,13 +30,21 @@ FORMAT = "facerec-checkpoint"
 VERSION = 1
 
 # What torch's unpickler raises where it takes the bytes of something else for instructions; its messages are
-# of its own insides.
-_NO_PICKLE = (EOFError, ValueError, LookupError, TypeError, AttributeError, AssertionError, struct.error)
+# about its internals.
+_UNPICKLING_FAULTS = (
+    EOFError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    AssertionError,
+    struct.error,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class CheckpointInfo:
-    """What a checkpoint says about the network in it.
+    """What a checkpoint says about the backbone in it.
 
     Attributes:
         backbone: Key of ``registry.BACKBONES``.
@@ -52,7 +60,7 @@ class CheckpointInfo:
         epoch: Epochs done.
         step: Steps done.
         metrics: The last evaluation, name to value; empty where none was made.
-        ema: Whether the weights are the running average.
+        ema: Whether the weights are the EMA.
         sha256: Of the checkpoint file, in hexadecimal.
     """
 
@@ -74,7 +82,7 @@ class CheckpointInfo:
 
 
 def load_backbone(path: Path | str) -> tuple[Backbone, CheckpointInfo]:
-    """Rebuild the network of a checkpoint, on the CPU, in evaluation mode.
+    """Rebuild the backbone of a checkpoint, on the CPU, in evaluation mode.
 
     Args:
         path: ``last.pt``, ``best.pt``, or a run's folder (its ``best.pt``, else ``last.pt``).
@@ -87,8 +95,8 @@ def load_backbone(path: Path | str) -> tuple[Backbone, CheckpointInfo]:
     try:
         saved = document["backbone"]
         backbone = build(saved["name"], saved["embedding_size"], **saved["settings"])
-        average = document.get("ema")
-        backbone.load_state_dict(saved["state"] if average is None else average)
+        ema = document.get("ema")
+        backbone.load_state_dict(saved["state"] if ema is None else ema)
         info = CheckpointInfo(
             backbone=saved["name"],
             settings=saved["settings"],
@@ -103,7 +111,7 @@ def load_backbone(path: Path | str) -> tuple[Backbone, CheckpointInfo]:
             epoch=document["progress"]["epoch"],
             step=document["progress"]["step"],
             metrics=document["progress"]["metrics"],
-            ema=average is not None,
+            ema=ema is not None,
             sha256=sha256_of(path),
         )
     except (KeyError, TypeError, AttributeError, RuntimeError, FacerecError) as fault:
@@ -176,7 +184,7 @@ def read_tensors(path: Path, *, mmap: bool = True) -> Any:
             f"{path} cannot be read as a checkpoint: {reason}.",
             hint="It is damaged or of another kind: use another one.",
         ) from fault
-    except _NO_PICKLE as fault:
+    except _UNPICKLING_FAULTS as fault:
         raise ModelError(
             f"{path} cannot be read as a checkpoint: it is empty, torn, or was not written by torch.save.",
             hint="Give last.pt or best.pt of a run, or take it from its source again.",

@@ -1,7 +1,7 @@
-"""Class weights that start where the network of ``--init`` puts each person, for fine-tuning.
+"""Class weights that start where the backbone of ``--init`` puts each person, for fine-tuning.
 
 With random class weights the first steps of a fine-tuning pull all photos towards random directions, and undo
-what the network knows. This is weight imprinting (Qi et al., CVPR 2018, arXiv 1712.07136).
+what the backbone knows. This is weight imprinting (Qi et al., CVPR 2018, arXiv 1712.07136).
 """
 
 from __future__ import annotations

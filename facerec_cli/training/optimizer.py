@@ -87,7 +87,7 @@ def clip_gradients(
     """Scale all gradients so that their common norm is at most ``limit``; 0 only measures.
 
     Class weights are sharded over the processes, so their part of the norm is added up over them; without
-    that each process would scale the replicated network differently and the copies would drift apart.
+    that each process would scale the replicated backbone differently and the copies would drift apart.
 
     Returns:
         The norm before scaling, a scalar on the device; no wait for the GPU.

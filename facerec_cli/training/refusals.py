@@ -11,7 +11,7 @@ import torch
 
 from facerec_cli.errors import ModelError
 
-# Modules whose functions no file of weights has a use for; whoever put one there wants it to be called.
+# Modules that no file of weights needs; a function of them is there to be called.
 _HOSTILE = frozenset(
     {"asyncio", "builtins", "commands", "ctypes", "importlib", "nt", "os", "posix", "pty", "runpy", "shutil"}
     | {"socket", "subprocess", "sys"}
@@ -21,7 +21,7 @@ _SETTINGS = frozenset(
     {"argparse", "collections", "datetime", "easydict", "lightning", "numpy", "omegaconf", "torch", "types"}
     | {"pytorch_lightning", "yacs"}
 )
-_MOST_PICKLE = 64 << 20  # bytes of a checkpoint's pickle that are looked into; weights are not among them
+_MAX_PICKLE = 64 << 20  # bytes of a checkpoint's pickle that are looked into; weights are not among them
 _HARMLESS = ("builtins.set", "builtins.complex", "builtins.slice", "builtins.bytearray", "builtins.getattr")
 
 
@@ -43,9 +43,9 @@ def refused(path: Path, fault: Exception) -> ModelError:
         )
     loaded = f"torch.load('{path}', weights_only=False, map_location='cpu')"
     if any(name.startswith("torch.nn.") for name in names):
-        own = next((name for name in names if not name.startswith("torch.")), names[0])
+        kind = next((name for name in names if not name.startswith("torch.")), names[0])
         return ModelError(
-            f"{path} is a whole model, pickled with its class ({own}), and loading it would run code.",
+            f"{path} is a whole model, pickled with its class ({kind}), and loading it would run code.",
             hint="If you trust it and have its code, save its weights alone and take weights.pt: python -c "
             f"\"import torch; torch.save({loaded}.state_dict(), 'weights.pt')\"",
         )
@@ -89,8 +89,8 @@ def _globals(path: Path, fault: Exception) -> list[str]:
         return re.findall(r"GLOBAL (\w+(?:\.\w+)+)", str(fault))[:1]  # the format before zip
 
     def place(name: str) -> int:  # torch gives them in no order
-        module, _, own = name.rpartition(".")
-        at = pickled.find(f"{module}\n{own}\n".encode())
+        module, _, attribute = name.rpartition(".")
+        at = pickled.find(f"{module}\n{attribute}\n".encode())
         return at if at >= 0 else len(pickled)
 
     return sorted(names, key=lambda name: (place(name), name))
@@ -99,6 +99,6 @@ def _globals(path: Path, fault: Exception) -> list[str]:
 def _pickle_of(path: Path) -> bytes:
     with zipfile.ZipFile(path) as archive:
         inside = next((name for name in archive.namelist() if name.endswith("data.pkl")), None)
-        if inside is None or archive.getinfo(inside).file_size > _MOST_PICKLE:
+        if inside is None or archive.getinfo(inside).file_size > _MAX_PICKLE:
             return b""
         return archive.read(inside)

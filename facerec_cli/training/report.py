@@ -87,10 +87,10 @@ class Evaluated:
 
 @dataclass(frozen=True, slots=True)
 class Working:
-    """How far something has come that takes a while and is no training step, such as a judgement.
+    """How far something has come that takes a while and is no training step, such as an evaluation.
 
     Attributes:
-        what: In words: ``judging``, ``opening the data``.
+        what: In words: ``evaluating``, ``opening the data``.
         done: Photos so far.
         total: Of so many; None where it is not known.
     """

@@ -25,7 +25,7 @@ class Model:
     """What is trained, and what it is trained towards.
 
     Attributes:
-        backbone: The network itself.
+        backbone: The module itself, as it is saved.
         network: The backbone as it is called: compiled, its gradients averaged over processes.
         loss: With its class weights (the head); never wrapped.
         dtype: Of autocast.

@@ -92,7 +92,7 @@ class RunFolder:
 
     Attributes:
         last: Checkpoint that the run can go on from.
-        best: Checkpoint of the best network so far.
+        best: Checkpoint of the best backbone so far.
     """
 
     def __init__(self, path: Path, *, writes: bool) -> None:

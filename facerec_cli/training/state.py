@@ -20,7 +20,7 @@ from facerec_cli.training.devices import World
 from facerec_cli.training.optimizer import load_state_by_name, state_by_name
 from facerec_cli.training.run import Run
 
-# What may differ between a run and its continuation without changing what is learnt.
+# What may differ between a run and its continuation without changing what is learned.
 _MAY_CHANGE = frozenset(
     f"{table}.{key}"
     for table, keys in {

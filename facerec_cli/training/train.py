@@ -251,7 +251,7 @@ def _evaluate(run: Run, state: TrainingState, observer: Observer) -> dict[str, f
         flip=run.recipe.evaluate.flip,
         dtype=model.dtype,
         progress=telling(
-            observer, f"judging after epoch {1 + epoch}" if state.step else "judging before training"
+            observer, f"evaluating after epoch {1 + epoch}" if state.step else "evaluating before training"
         ),
     )
     score = best_metric(run.recipe.evaluate.best, sets, metrics)

@@ -96,7 +96,7 @@ def test_what_a_stream_cannot_do_is_refused(url):
         epoch(open_dataset(spec(url, classes=5)))
     with pytest.raises(UsageError, match="how many classes and photos"):
         open_dataset(f"{url}/s-00.tar")
-    with pytest.raises(UsageError, match="do not belong into a URL"):
+    with pytest.raises(UsageError, match="do not belong in a URL"):
         open_dataset(f"{url}/$(reboot).tar#classes=5&photos=5")
 
 

@@ -39,18 +39,18 @@ class JoinedDataset(FaceDataset):
 
     def read(self, index: int) -> bytes:
         """The encoded photo."""
-        part, own = self._part(index)
-        return part.read(own)
+        part, place = self._part(index)
+        return part.read(place)
 
     def image(self, index: int):  # type: ignore[no-untyped-def]  # as in the parts, which may not decode
         """The photo as (H, W, 3) uint8 RGB."""
-        part, own = self._part(index)
-        return part.image(own)
+        part, place = self._part(index)
+        return part.image(place)
 
     def name(self, index: int) -> str:
         """The part's name for it."""
-        part, own = self._part(index)
-        return part.name(own)
+        part, place = self._part(index)
+        return part.name(place)
 
     def _part(self, index: int) -> tuple[FaceDataset, int]:
         number = int(self.group[index])

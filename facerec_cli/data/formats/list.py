@@ -53,9 +53,9 @@ class ListDataset(FaceDataset):
         self.spec = str(path)
         self.root = path.parent
         self._disk = Disk()
-        self._names, written, told = _parse(path, self._disk)
+        self._names, written, description = _parse(path, self._disk)
         self.labels, self.class_names, warnings = _number(written, path)
-        self.warnings = (*((f"the lines are read as {told}",) if told else ()), *warnings)
+        self.warnings = (*((f"the lines are read as {description}",) if description else ()), *warnings)
 
     @classmethod
     def open(cls, spec: str) -> ListDataset:
@@ -149,7 +149,7 @@ def _parse(path: Path, disk: Disk) -> tuple[list[str], list[str], str]:
     for name, label in cut(islice(_lines(path), int(columns.heading), None), columns, where):
         names.append(name)
         labels.append(label if label.isascii() else unicodedata.normalize("NFC", label))
-    return _on_this_machine(names, disk, folders), labels, columns.told
+    return _on_this_machine(names, disk, folders), labels, columns.description
 
 
 def _on_this_machine(names: list[str], disk: Disk, folders: list[str]) -> list[str]:

@@ -26,7 +26,7 @@ from facerec_cli.tables.rows import PATH_WORDS, Row, column, fields_of, is_headi
 
 _INTEGER = re.compile(r"[0-9]+")
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?")
-_LOOKED_UP = 40  # lines whose paths are looked up on the disk
+_SAMPLE = 40  # lines whose paths are looked up on the disk
 
 Line = tuple[int, str]
 Cut = Callable[[Sequence[str]], tuple[str, str]]
@@ -41,7 +41,7 @@ class Columns:
         way: "last" or "first" for two columns around the last or first separator; "all" for a table.
         path: The column of the path; negative from the end.
         label: The column of the label.
-        told: What the columns are, for people; empty for ``path label``.
+        description: What the columns are, in words; empty for ``path label``.
         heading: Whether the first line is one.
     """
 
@@ -49,7 +49,7 @@ class Columns:
     way: str
     path: int
     label: int
-    told: str = ""
+    description: str = ""
     heading: bool = False
 
 
@@ -71,14 +71,14 @@ def columns_of(
     if named is not None:
         return named
     body = list(lines[1:] or lines)
-    sample = body[:: max(1, len(body) // _LOOKED_UP)]
+    sample = body[:: max(1, len(body) // _SAMPLE)]
     ways = list(_ways(body, where))
     paths = {way: [_path(line, way) for line in sample] for way in ways}
     best = max(ways, key=lambda way: sum(map(is_there, paths[way])))
     if not any(map(is_there, paths[best])):
         best = max(ways, key=lambda way: sum(map(is_photo_name, paths[way])))
-    chosen = _with_label(best, body, where)
-    return _with_heading(chosen, lines, is_there, is_photo_name)
+    columns = _with_label(best, body, where)
+    return _with_heading(columns, lines, is_there, is_photo_name)
 
 
 def cut(lines: Iterable[Line], columns: Columns, where: str) -> Iterator[tuple[str, str]]:
@@ -125,8 +125,10 @@ def _named(lines: Sequence[str], where: str, is_photo_name: Callable[[str], bool
             label = 1 - path
         order = [heading[at] for at in sorted((path, label))]
         way = "all" if len(heading) > 2 else "last" if path == 0 else "first"
-        told = "" if len(heading) == 2 and path == 0 else f"a table with the columns {' and '.join(order)}"
-        return Columns(separator, way, path, label, told, True)
+        description = (
+            "" if len(heading) == 2 and path == 0 else f"a table with the columns {' and '.join(order)}"
+        )
+        return Columns(separator, way, path, label, description, True)
     return None
 
 
@@ -217,8 +219,8 @@ def _with_label(way: Columns, lines: Sequence[str], where: str) -> Columns:
     )
 
 
-def _all(way: Columns, label: int, told: str) -> Columns:
-    return Columns(way.separator, "all", way.path, label, told)
+def _all(way: Columns, label: int, description: str) -> Columns:
+    return Columns(way.separator, "all", way.path, label, description)
 
 
 def _label_header(rows: Sequence[Sequence[str]]) -> int:
@@ -253,13 +255,13 @@ def _with_heading(
     numbers = not _NUMBER.fullmatch(label) and all(_NUMBER.fullmatch(other) for _, other in others)
     photos = all(is_photo_name(other) for other, _ in others)
     if numbers or photos or is_heading((path, label)):
-        return Columns(columns.separator, columns.way, columns.path, columns.label, columns.told, True)
+        return Columns(columns.separator, columns.way, columns.path, columns.label, columns.description, True)
     return columns
 
 
 def _broken(number: int, where: str, line: str, columns: Columns) -> InputError:
-    wanted = columns.told or "`path label`"
+    expected = columns.description or "`path label`"
     return InputError(
-        f"Line {number} of {where} is not {wanted}: {line.strip()[:80]!r}",
+        f"Line {number} of {where} is not {expected}: {line.strip()[:80]!r}",
         hint="Each line holds a path and, last, a label, separated by a tab, comma, semicolon or blank.",
     )

@@ -46,8 +46,8 @@ class TarStream(FaceDataset):
     @classmethod
     def open(cls, spec: str) -> TarStream:
         """Read the spec; nothing is fetched yet."""
-        pattern, _, told = spec.partition("#")
-        numbers = parse_qs(told)
+        pattern, _, facts = spec.partition("#")
+        numbers = parse_qs(facts)
         values = [numbers.get(name, [""])[0] for name in ("classes", "photos")]
         if not all(value.isdecimal() and int(value) > 0 for value in values):
             raise UsageError(
@@ -56,7 +56,7 @@ class TarStream(FaceDataset):
             )
         if not _SAFE.fullmatch(pattern):
             raise UsageError(
-                f"{pattern} holds signs that do not belong into a URL.", hint="Encode them as %XX."
+                f"{pattern} holds characters that do not belong in a URL.", hint="Encode them as %XX."
             )
         return cls(spec, list(expand_numbers(pattern)), *map(int, values))
 
@@ -77,7 +77,7 @@ class TarStream(FaceDataset):
         """Photos without end for one of ``readers`` readers: name, encoded photo, label.
 
         Raises:
-            InputError: A shard cannot be fetched, or holds no labelled photos.
+            InputError: A shard cannot be fetched, or holds no labeled photos.
             UsageError: There are fewer shards than readers.
         """
         if len(self.shards) < readers:
@@ -87,8 +87,8 @@ class TarStream(FaceDataset):
             )
         for turn in count():
             order = np.random.default_rng([seed, _STREAM, epoch, turn]).permutation(len(self.shards))
-            own = [self.shards[number] for number in order[reader::readers]]
-            yield from _shuffled(self._photos(own), random.Random(f"{seed} {epoch} {turn} {reader}"))
+            shards = [self.shards[number] for number in order[reader::readers]]
+            yield from _shuffled(self._photos(shards), random.Random(f"{seed} {epoch} {turn} {reader}"))
 
     def _photos(self, shards: list[str]) -> Iterator[tuple[str, bytes, int]]:
         """The photos of some shards, in their order."""
@@ -96,12 +96,12 @@ class TarStream(FaceDataset):
             import webdataset
         except ImportError as fault:
             raise MissingExtraError("webdataset", extra="train", purpose="streaming tar shards") from fault
-        found = False
+        empty = True
         try:
             for sample in webdataset.DataPipeline(
                 webdataset.SimpleShardList(shards), webdataset.tarfile_to_samples()
             ):
-                found = True
+                empty = False
                 yield self._sample(sample)
         except FacerecError:
             raise
@@ -110,7 +110,7 @@ class TarStream(FaceDataset):
                 f"{fault.args[-1] if fault.args else shards[0]} cannot be read: {type(fault).__name__}.",
                 hint="Fetch the URL with curl to see why.",
             ) from fault
-        if not found:
+        if empty:
             raise InputError(f"{shards[0]} holds no photos.", hint="Shards hold key.jpg and key.cls.")
 
     def _sample(self, sample: dict[str, object]) -> tuple[str, bytes, int]:

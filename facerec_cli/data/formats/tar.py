@@ -1,7 +1,7 @@
 """Tar shards as webdataset lays them out: ``key.jpg`` beside ``key.cls``, the class number.
 
 Shards on a disk are indexed once (the index is kept until they change) and then serve photos in any order,
-like every other format. ``key.txt``, where there is one, holds the photo's name; our own shards have it.
+like every other format. ``key.txt``, which ``facerec data convert`` writes, holds the photo's name.
 """
 
 from __future__ import annotations

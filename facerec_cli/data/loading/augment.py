@@ -117,8 +117,8 @@ def photometric(image: Image, u: Row) -> Image:
     values = image.astype(np.float32) * np.float32(brightness)
     mean = values.mean()
     values = (values - mean) * np.float32(contrast) + mean
-    grey = values @ np.array([0.299, 0.587, 0.114], np.float32)
-    values = grey[..., None] + (values - grey[..., None]) * np.float32(saturation)
+    gray = values @ np.array([0.299, 0.587, 0.114], np.float32)
+    values = gray[..., None] + (values - gray[..., None]) * np.float32(saturation)
     return _to_uint8(values)
 
 

@@ -135,8 +135,8 @@ def build_loader(
         image_size: Side of the photos in pixels; others are resized to it.
         augment: Probabilities; None: flip half of the photos.
         degradations: What makes photos hard. "branches" without hard data has one hard branch each.
-        degraded: Part of the photos that is made hard with one of them at random, 0..1; "branches" makes its
-            own choice.
+        degraded: Part of the photos that is made hard with one of them at random, 0..1; "branches" chooses
+            by itself.
         keep_clean: Whether batches carry the photos as they were before they were made hard, too.
         pin_memory: Page-locked batches for a faster copy to a GPU; None: where CUDA is there.
         max_broken: Part of all photos that may be unreadable before the run stops.

@@ -125,12 +125,12 @@ def check(
 
 
 def perceptual_hash(image: NDArray[np.uint8]) -> NDArray[np.uint32]:
-    """(8,) uint32: whether each cell of a 16 x 17 grey thumbnail is brighter than its right neighbour.
+    """(8,) uint32: whether each cell of a 16 x 17 gray thumbnail is brighter than its right neighbor.
 
     Saving a photo again or resizing it changes a few of the 256 bits; another photo changes about half.
     """
-    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    small = cv2.resize(grey, (_HASH_SIDE + 1, _HASH_SIDE), interpolation=cv2.INTER_AREA)
+    gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    small = cv2.resize(gray, (_HASH_SIDE + 1, _HASH_SIDE), interpolation=cv2.INTER_AREA)
     return np.packbits(small[:, 1:] > small[:, :-1]).view(np.uint32)
 
 
