@@ -131,8 +131,8 @@ class RayEngine:
     def _shards_done(self, order: Order, work: Work) -> Iterator[tuple[int, bytes]]:
         """The shards as they are done, in any order: the number of each and what is stored of it.
 
-        A worker gets its shards once it is ready. When a machine is lost, Ray starts its worker on another one
-        as soon as there is room, and gives it the same shards; so a worker without shards left is ended.
+        A worker gets its shards once it is ready. When a machine is lost, Ray starts its worker on another
+        one as soon as there is room, and gives it the same shards; so a worker without shards left is ended.
         """
         ray = import_ray()
         assert self._actors is not None
