@@ -92,11 +92,6 @@ class Field:
         """Values to offer when one is typed."""
         return self.choices or listed(self.option.offers)
 
-    @property
-    def must_be(self) -> str:
-        """What a value must be: "a whole number from 1 to 1024"."""
-        return must_be(self.kind, self.option)
-
 
 def options(kind: Any) -> tuple[Field, ...]:
     """The settings of a dataclass, or of a function: its arguments that have a default."""

@@ -19,9 +19,8 @@ import copy
 import dataclasses
 import inspect
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from types import NoneType
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 import typer
 from typer.models import ParameterInfo
@@ -32,16 +31,14 @@ from facerec_cli.settings import Field, options, parsed
 from facerec_cli.wording import alternatives
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
+class Shown(NamedTuple):
     """Other words than are declared, for one command: ``Annotated[Json, Shown(panel="Results")]``."""
 
     help: str | None = None
     panel: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Given:
+class Given(NamedTuple):
     """Marks a dictionary of the settings that were typed: ``Annotated[dict[str, Any], Given(settings)]``.
 
     Attributes:
@@ -150,7 +147,7 @@ def _annotation(name: str, kind: Any, marks: tuple[Any, ...]) -> Any:
     declared, value = marks[0], get_args(kind)[0]
     words: dict[str, Any] = {}
     for mark in marks[1:]:
-        words |= {key: text for key, text in dataclasses.asdict(mark).items() if text is not None}
+        words |= {key: text for key, text in mark._asdict().items() if text is not None}
     if isinstance(declared, Option):
         field = Field(name, value, None, dataclasses.replace(declared, **words))
         return _annotated(field)

@@ -105,7 +105,7 @@ def _missing(
     absent = {name: value for name, value in usual.items() if name not in overrides.given()}
     words = " ".join(f"{FLAGS[name]} {value}" for name, value in absent.items())
     told = [f"crops of {size[0]} x {size[1]}"] if size else []
-    told += [f"{dimension} numbers a face"] if dimension else []
+    told += [f"embeddings of {dimension} dimensions"] if dimension else []
     told += ["raw pixels in, scaled inside"] if raw else []
     add = f"facerec models add {shlex.quote(str(path))} {_spoken(overrides)}{words}"
     return ModelError(

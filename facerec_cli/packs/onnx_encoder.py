@@ -10,6 +10,7 @@ import numpy as np
 from facerec_cli.errors import ModelError
 from facerec_cli.packs.manifest import MAX_SIZE, MIN_SIZE, EncoderSpec
 from facerec_cli.packs.onnx_file import FLOATS, WHOLE, OnnxFile, Port, Shape
+from facerec_cli.wording import counted
 
 ChannelLayout = Literal["nchw", "nhwc"]
 
@@ -122,12 +123,12 @@ def check_encoder(
     size = embedding.vector_size
     if size is not None and size != 0 and not MIN_SIZE <= size <= MAX_SIZE:
         raise ModelError(
-            f"{path} gives {size:,} numbers a face; an embedding has {MIN_SIZE} to {MAX_SIZE:,}.",
+            f"{path} gives embeddings of {counted(size, 'dimension')}; they have {MIN_SIZE} to {MAX_SIZE:,}.",
             hint="Export the layer before its classifier." if size > MAX_SIZE else "It is no face network.",
         )
     if embedding_size and size not in (0, embedding_size):
         raise ModelError(
-            f"{path} gives {size} numbers a face, not {embedding_size}.",
+            f"{path} gives embeddings of {size} dimensions, not {embedding_size}.",
             hint="Correct --embedding-size, or embedding_size in pack.toml.",
         )
     return embedding

@@ -22,10 +22,10 @@ from facerec_cli.pairs.names import is_folder
 from facerec_cli.pairs.pairlist import PairList, distinct
 from facerec_cli.pairs.read import read_pairs
 from facerec_cli.progress import Progress
+from facerec_cli.verify.photo_vectors import embeddings_are_kept, open_embeddings
 from facerec_cli.verify.photos import Verdict, verify_photos
 from facerec_cli.verify.result import Verification
 from facerec_cli.verify.settings import Steps, VerifySettings, no_steps
-from facerec_cli.verify.sources import embeddings_are_kept, open_embeddings
 from facerec_cli.wording import counted
 
 #: Up to this many pairs of a folder are listed one by one, which scores files, groups and pictures need.
@@ -136,15 +136,16 @@ def verify_folder(
             hint="--all-pairs takes a folder with one subfolder per person.",
         )
     identity = distinct(name.rpartition("/")[0] for name in names)[1]
-    if len(names) * (len(names) - 1) // 2 <= MAX_LISTED:
-        first, second = (side.astype(np.int64) for side in np.triu_indices(len(names), 1))
-        same = identity[first] == identity[second]
-        pairs = PairList(first, second, same, tuple(images), names, identity=identity, format="all-pairs")
+    is_listed = len(names) * (len(names) - 1) // 2 <= MAX_LISTED
+    first, second = (side.astype(np.int64) for side in np.triu_indices(len(names) if is_listed else 0, 1))
+    same = identity[first] == identity[second]
+    pairs = PairList(first, second, same, tuple(images), names, identity=identity, format="all-pairs")
+    if is_listed:
         return _measure(str(folder), pairs, chosen, steps)
     if chosen.groups or chosen.bootstrap:
         raise UsageError(f"--by and --bootstrap take at most {MAX_LISTED:,} pairs; this folder has more.")
     with steps("Embedding", "photos") as progress:
-        embeddings = open_embeddings(tuple(images), names, chosen, progress, aligned=False)
+        embeddings = open_embeddings(pairs, chosen, progress)
     with embeddings_are_kept(chosen), steps("Comparing", "pairs") as progress:
         result = evaluate_all_pairs(
             embeddings.vectors, identity, failed=embeddings.failed, fars=chosen.all_fars, progress=progress
@@ -167,9 +168,7 @@ def verify_folder(
 def _measure(source: str, pairs: PairList, settings: VerifySettings, steps: Steps) -> Verification:
     """Vectors, scores, figures of a list."""
     with steps("Embedding", "photos") as progress:
-        embeddings = open_embeddings(
-            pairs.images, pairs.names, settings, progress, of=pairs, aligned=pairs.aligned
-        )
+        embeddings = open_embeddings(pairs, settings, progress)
     vectors, unusable = embeddings.vectors, embeddings.failed
     if pairs.templates is not None:
         vectors = pool(vectors, unusable, pairs.templates)

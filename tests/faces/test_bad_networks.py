@@ -79,7 +79,7 @@ REASONS = {
     "two inputs": "not a face recognition network|2 inputs",
     "wrong rank": "not a face recognition network",
     "four colors": "not a face recognition network",
-    "another embedding size": "5 numbers a face, not 4",
+    "another embedding size": "5 dimensions, not 4",
 }
 
 

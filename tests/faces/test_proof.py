@@ -272,13 +272,13 @@ REFUSED: dict[str, tuple[Callable[[Path], Path], str, str]] = {
     "one number a face": (
         variant(tail=_flat(("ReduceSum", ["flat", "axis"], ["embedding"], {"keepdims": 1})),
                 outputs={"embedding": ["n", 1]}, constants={"axis": np.array([1])}),
-        "1 numbers a face", "no face network",
+        "embeddings of 1 dimension;", "no face network",
     ),
     "more numbers than an embedding has": (
         variant(tail=_flat(("MatMul", ["flat", "classes"], ["embedding"], {})),
                 outputs={"embedding": ["n", 70_000]},
                 constants={"classes": np.ones((DIMENSION, 70_000), np.float32)}),
-        "70,000 numbers a face", "classifier",
+        "70,000 dimensions", "classifier",
     ),
     "the sum of the batch": (
         variant(tail=_flat(("ReduceSum", ["flat", "axis"], ["embedding"], {"keepdims": 1})),

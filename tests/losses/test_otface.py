@@ -170,7 +170,7 @@ def test_start_epoch_and_group_variant() -> None:
     wrong[2] = wrong[0]
     assert "transport" not in loss_of(x, labels, wrong, start_epoch=1)
     group = loss_of(x, labels, wrong, variant="group")
-    columns = descriptors(wrong, centred=True)
+    columns = descriptors(wrong, centered=True)
     # Rows 0 and 1 have one hard negative each at most, so the mean map is the negative's own map.
     pairs = mine(x @ x.mT, torch.tensor(labels), 0.0, 0)
     near = sinkhorn(ground_cost(columns[pairs.anchor], columns[pairs.positive]), 0.1, 6)[0]
@@ -185,8 +185,8 @@ def test_group_averages_all_hard_negatives() -> None:
     four = maps(8)
     loss = OTFace(4, 3, variant="group").double()
     hinges, counted, _ = loss._groups(x @ x.mT, torch.tensor([0, 0, 1, 2]), four)
-    columns = descriptors(four, centred=True)
-    mean = descriptors(four[2:].mean(0, keepdim=True), centred=True)
+    columns = descriptors(four, centered=True)
+    mean = descriptors(four[2:].mean(0, keepdim=True), centered=True)
     near = sinkhorn(ground_cost(columns[:1], columns[1:2]), 0.1, 6)[0]
     far = sinkhorn(ground_cost(columns[:1], mean), 0.1, 6)[0]
     assert counted.any()

@@ -143,7 +143,7 @@ def test_a_bare_file_is_refused_with_the_flags_that_make_it_work(tiny, tmp_path)
     file = tiny.encoder(tmp_path / "r50.onnx")
     with pytest.raises(ModelError) as caught:
         open_pack(file)
-    assert "112 x 112" in caught.value.message and "512 numbers" in caught.value.message
+    assert "112 x 112" in caught.value.message and "512 dimensions" in caught.value.message
     first = caught.value.hint.splitlines()[0]
     # The caller says nothing of taking flags, so only the command that takes them is named.
     flags = "--color rgb --mean 127.5 --std 127.5 --template arcface"
@@ -186,7 +186,7 @@ def test_a_bare_file_that_is_no_face_network_is_refused_whatever_the_flags(tiny,
     ("change", "message"),
     [
         ({"input_size": (96, 96)}, "112 x 112, not 96 x 96"),
-        ({"embedding_size": 128}, "512 numbers a face, not 128"),
+        ({"embedding_size": 128}, "512 dimensions, not 128"),
     ],
 )
 def test_flags_that_contradict_the_file_are_refused(tiny, tmp_path, change, message):
