@@ -165,7 +165,8 @@ class _ExportJob:
     def torch_embeddings(self, images: Images) -> parity.Vectors:
         """(N, D) embeddings of the network in PyTorch."""
         source = self.source
-        return parity.torch_embeddings(source.backbone, source.preprocessing, images, self.options.graph)
+        encoder = parity.torch_encoder(source.backbone, source.preprocessing, self.options.graph)
+        return encoder.encode(images)
 
     def check(self, graph: ModelProto, encoder: EncoderSpec) -> list[parity.ParityRow]:
         """Compare a graph with the network in PyTorch."""

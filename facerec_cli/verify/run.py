@@ -12,7 +12,7 @@ from facerec_cli.errors import InputError, UsageError
 from facerec_cli.images import IMAGE_SUFFIXES, find_images
 from facerec_cli.metrics.all_pairs import evaluate_all_pairs
 from facerec_cli.metrics.bootstrap import BootstrapInterval, bootstrap_tar, people_of
-from facerec_cli.metrics.evaluate import MAX_PAIRS_FOR_FOLDS, evaluate
+from facerec_cli.metrics.evaluate import evaluate
 from facerec_cli.metrics.folds import stratified_folds
 from facerec_cli.metrics.groups import GroupReport, group_rates, read_groups
 from facerec_cli.metrics.scores import score_pairs
@@ -184,9 +184,7 @@ def _measure(source: str, pairs: PairList, settings: VerifySettings, steps: Step
         )
     with embeddings_are_kept(settings), steps("Scoring", "pairs") as progress:
         scores = score_pairs(vectors, pairs, progress=progress)
-    fold = pairs.fold
-    if fold is None and len(pairs) <= MAX_PAIRS_FOR_FOLDS:
-        fold = stratified_folds(pairs.same)
+    fold = stratified_folds(pairs.same) if pairs.fold is None else pairs.fold
     evaluation = evaluate(scores, pairs.same, failed=failed, folds=fold, fars=settings.all_fars)
     result = Verification(
         source=source,
