@@ -163,14 +163,7 @@ def atomic_write(
         return
     refuse_special(Path(named))
     with writing(named, what=what, hint=hint):
-        if path.is_dir():
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if (
-            folder is None or folder.stat().st_dev != path.parent.stat().st_dev
-        ):  # a link may lead to another disk
-            folder = path.parent
-        beside, raw = _open_beside(folder, path.name)
+        part, raw = _open_beside(path, folder)
     stream = io.BufferedWriter(raw)  # type: ignore[type-var]  # typeshed wants its write() to take less
     try:
         try:
@@ -180,14 +173,14 @@ def atomic_write(
                 os.fsync(raw.fileno())
                 if sys.platform == "win32":  # which renames no open file
                     stream.close()
-                beside.replace(path)
+                part.replace(path)
                 if sync_folder:
                     _sync(path.parent)
         except BaseException:
             with contextlib.suppress(OSError):
                 if sys.platform == "win32":
                     stream.close()
-                beside.unlink(missing_ok=True)
+                part.unlink(missing_ok=True)
             raise
         finally:
             with contextlib.suppress(OSError, ValueError):  # what is buffered cannot be written either
@@ -213,8 +206,15 @@ def write_file(
         stream.write(content)
 
 
-def _open_beside(folder: Path, name: str) -> tuple[Path, _Raw]:
-    """A new file of ours for ``name``, locked; what dead processes have left of it is gone."""
+def _open_beside(target: Path, folder: Path | None) -> tuple[Path, _Raw]:
+    """A new file of ours for ``target``, locked; what dead processes have left of it is gone."""
+    if target.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    disk = target.parent.stat().st_dev
+    if folder is None or folder.stat().st_dev != disk:  # a link may lead to another one
+        folder = target.parent
+    name = target.name
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     for number in count():
         path = beside(folder / name, f"{number}.tmp" if number else "tmp")

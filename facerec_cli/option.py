@@ -37,7 +37,8 @@ class Option:
         keys: Of a table: the only keys that the document has of it, each of which has to be there.
         others: A dictionary that takes the keys of its table that no other field has.
 
-    In ``help``, ``{choices}`` stands for the values that there are: "main, center or largest".
+    In ``help``, ``{choices}`` stands for the values that there are ("main, center or largest"), and
+    ``{default}`` for the default of what is decided later, which the program does not show of itself.
     """
 
     help: str = ""
@@ -91,11 +92,6 @@ class Field:
     def offers(self) -> tuple[str, ...]:
         """Values to offer when one is typed."""
         return self.choices or listed(self.option.offers)
-
-    @property
-    def must_be(self) -> str:
-        """What a value must be: "a whole number from 1 to 1024"."""
-        return must_be(self.kind, self.option)
 
 
 def options(kind: Any) -> tuple[Field, ...]:

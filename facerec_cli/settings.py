@@ -20,7 +20,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING
 from types import NoneType
 from typing import Any, ParamSpec, TypeVar, get_args
@@ -40,6 +40,7 @@ from facerec_cli.option import (
     options,
     plain,
 )
+from facerec_cli.registry import unknown_name
 from facerec_cli.spelling import american
 from facerec_cli.suggest import guess, guess_or_list, nearest
 
@@ -114,6 +115,32 @@ def fitted(field: Field, value: Any, name: str) -> Any:
         return fit(plain(field.kind), field.option, value)
     except Unfit as unfit:
         raise _refusal(name, value, field.kind, field.option, unfit) from None
+
+
+def fitted_all(
+    values: Mapping[str, Any],
+    known: Mapping[str, Field],
+    *,
+    table: str,
+    owner: str,
+    elsewhere: Iterable[str] = (),
+) -> dict[str, Any]:
+    """Settings for a constructor of somebody else: a loss's, a backbone's.
+
+    Args:
+        values: What the user says.
+        known: The settings that there are, by name.
+        table: Where they stand, ``loss`` for ``loss.k``.
+        owner: Whose they are, for messages: "the loss npt".
+        elsewhere: Keys of other tables that may have been meant.
+
+    Raises:
+        UsageError: One is unknown, has the wrong type or is out of its range.
+    """
+    for key in values:
+        if key not in known:
+            raise unknown_name(key, known, f"setting of {owner}", elsewhere=elsewhere)
+    return {key: fitted(known[key], value, f"{table}.{key}") for key, value in values.items()}
 
 
 def convert(

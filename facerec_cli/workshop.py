@@ -73,6 +73,8 @@ def _clear(target: Path, folder: Path, places: Iterable[Path]) -> None:
     with contextlib.suppress(OSError):
         if old.is_dir() and not os.path.lexists(target):
             old.replace(target)
+        if old.is_symlink():
+            old.unlink()
     shutil.rmtree(old, ignore_errors=True)
 
 

@@ -233,3 +233,14 @@ def test_a_folder_that_was_moved_aside_when_a_process_was_killed_comes_back(tmp_
         assert (tmp_path / "out" / "a").read_text() == "first", "until the block ends"
     assert (tmp_path / "out" / "a").read_text() == "second"
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_link_to_a_folder_is_replaced_and_what_it_leads_to_stays(tmp_path: Path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "a").write_text("mine")
+    (tmp_path / "out").symlink_to(tmp_path / "real")
+    with atomic_folder(tmp_path / "out", replace=True) as folder:
+        (folder / "a").write_text("new")
+    assert (tmp_path / "out" / "a").read_text() == "new" and not (tmp_path / "out").is_symlink()
+    assert (tmp_path / "real" / "a").read_text() == "mine"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "real"]

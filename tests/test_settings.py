@@ -11,6 +11,7 @@ import pytest
 from facerec_cli.embed.settings import EmbedOptions, EngineOptions
 from facerec_cli.errors import InputError, ModelError, UsageError
 from facerec_cli.export.settings import ExportOptions, GraphOptions
+from facerec_cli.option import must_be
 from facerec_cli.packs.overrides import PackOverrides
 from facerec_cli.registry import DETECTORS
 from facerec_cli.settings import Option, check, convert, keys, options, to_tables
@@ -65,8 +66,8 @@ def test_a_declaration_gives_flag_default_choices_and_words():
     assert found["max_side"].flag == "--max-side" and found["score"].flag == "--min-score"
     assert found["rates"].flag == "" and found["flip"].flag == "--flip"
     assert found["faces"].choices == ("all", "largest") and found["detector"].choices == tuple(DETECTORS)
-    assert found["max_side"].must_be == "a whole number of at least 32 pixels"
-    assert found["rates"].must_be == "a list, each a number between 0 and 1"
+    assert must_be(found["max_side"].kind, found["max_side"].option) == "a whole number of at least 32 pixels"
+    assert must_be(found["rates"].kind, found["rates"].option) == "a list, each a number between 0 and 1"
     assert found["score"].kind == float | None and found["score"].default is None
     assert options(Net)[0].default is MISSING and options(Net)[-1].default == {}
     assert list(keys(Pack))[:2] == ["net.file", "net.color"] and "net.settings" not in keys(Pack)

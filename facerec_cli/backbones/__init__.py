@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from facerec_cli.backbones.base import Backbone, BackboneMaker, BackboneOutput, Preprocessing
-from facerec_cli.errors import UsageError
-from facerec_cli.registry import BACKBONES, load, unknown_name
-from facerec_cli.settings import fitted, options
+from facerec_cli.registry import BACKBONES, load
+from facerec_cli.settings import fitted_all, options
 
 __all__ = ["Backbone", "BackboneMaker", "BackboneOutput", "Preprocessing", "build"]
 
@@ -25,14 +24,4 @@ def build(name: str, embedding_size: int = 512, **settings: Any) -> Backbone:
     """
     make: BackboneMaker = load(BACKBONES, name, "backbone")
     known = {field.name: field for field in options(make) if field.name != "embedding_size"}
-    for key, value in settings.items():
-        if key not in known:
-            raise unknown_name(key, known, f"setting of backbone {name}")
-        settings[key] = fitted(known[key], value, f"backbone.{key}")
-    try:
-        return make(embedding_size, **settings)
-    except (TypeError, ValueError) as fault:
-        raise UsageError(
-            f"Backbone {name} cannot be built with {settings}: {fault}.",
-            hint="Correct these keys of [backbone], or leave them out.",
-        ) from fault
+    return make(embedding_size, **fitted_all(settings, known, table="backbone", owner=f"backbone {name}"))

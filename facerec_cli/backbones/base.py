@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Annotated, Any, ClassVar, NamedTuple, Protocol
 
 from torch import Tensor, nn
 
+from facerec_cli.settings import Option
 from facerec_cli.spelling import both_spellings
+
+Dropout = Annotated[
+    float, Option("Part of the numbers before the embedding layer that is set to 0.", ge=0, le=1)
+]
 
 
 class BackboneOutput(NamedTuple):

@@ -24,19 +24,19 @@ class TorchEncoder:
     Attributes:
         backbone: In any mode, on ``device``.
         device: Where it runs.
+        preprocessing: How crops become its input; None takes the backbone's own.
         flip: Add the embedding of the mirrored crop.
         normalize: Give unit embeddings.
         dtype: Of autocast; float32 is none.
-        batch_size: Most crops of one run; None takes what suits the device.
         progress: Told the crops done.
     """
 
     backbone: Backbone
     device: torch.device
+    preprocessing: Preprocessing | None = None
     flip: bool = False
     normalize: bool = False
     dtype: torch.dtype = torch.float32
-    batch_size: int | None = None
     progress: Progress = silent
 
     @torch.no_grad()
@@ -45,7 +45,7 @@ class TorchEncoder:
         modes = {module: module.training for module in self.backbone.modules()}
         self.backbone.eval()
         on_cpu = self.device.type == "cpu"
-        count = self.batch_size or (_BATCH_PER_THREAD * torch.get_num_threads() if on_cpu else _BATCH)
+        count = _BATCH_PER_THREAD * torch.get_num_threads() if on_cpu else _BATCH
         rows = [np.zeros((0, self.backbone.embedding_size), np.float32)]
         try:
             for start in range(0, len(crops), count):
@@ -61,7 +61,7 @@ class TorchEncoder:
 
     def _encode_batch(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         rgb = torch.from_numpy(np.ascontiguousarray(crops[..., ::-1])).permute(0, 3, 1, 2)
-        images = to_input(rgb.to(self.device), self.backbone.preprocessing)
+        images = to_input(rgb.to(self.device), self.preprocessing or self.backbone.preprocessing)
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
             embeddings = self.backbone(images).embeddings
             if self.flip:

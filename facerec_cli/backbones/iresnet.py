@@ -10,8 +10,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from facerec_cli.backbones.base import Backbone, BackboneOutput
+from facerec_cli.backbones.base import Backbone, BackboneOutput, Dropout
 from facerec_cli.backbones.prelu import PReLU
+from facerec_cli.settings import checked
 
 _EPS = 1e-5
 _STAGES = (64, 128, 256, 512)
@@ -86,26 +87,31 @@ class IResNet(Backbone):
         return ("fc", "features")
 
 
-def iresnet18(embedding_size: int = 512, dropout: float = 0.0) -> IResNet:
+@checked
+def iresnet18(embedding_size: int = 512, dropout: Dropout = 0.0) -> IResNet:
     """24 million parameters at D = 512."""
     return IResNet(embedding_size, (2, 2, 2, 2), dropout)
 
 
-def iresnet34(embedding_size: int = 512, dropout: float = 0.0) -> IResNet:
+@checked
+def iresnet34(embedding_size: int = 512, dropout: Dropout = 0.0) -> IResNet:
     """34 million parameters at D = 512."""
     return IResNet(embedding_size, (3, 4, 6, 3), dropout)
 
 
-def iresnet50(embedding_size: int = 512, dropout: float = 0.0) -> IResNet:
+@checked
+def iresnet50(embedding_size: int = 512, dropout: Dropout = 0.0) -> IResNet:
     """44 million parameters at D = 512; the usual choice."""
     return IResNet(embedding_size, (3, 4, 14, 3), dropout)
 
 
-def iresnet100(embedding_size: int = 512, dropout: float = 0.0) -> IResNet:
+@checked
+def iresnet100(embedding_size: int = 512, dropout: Dropout = 0.0) -> IResNet:
     """65 million parameters at D = 512."""
     return IResNet(embedding_size, (3, 13, 30, 3), dropout)
 
 
-def iresnet200(embedding_size: int = 512, dropout: float = 0.0) -> IResNet:
+@checked
+def iresnet200(embedding_size: int = 512, dropout: Dropout = 0.0) -> IResNet:
     """119 million parameters at D = 512."""
     return IResNet(embedding_size, (6, 26, 60, 6), dropout)

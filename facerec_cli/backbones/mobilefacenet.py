@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
 from torch import Tensor, nn
 
 from facerec_cli.backbones.base import Backbone, BackboneOutput
 from facerec_cli.backbones.prelu import PReLU
+from facerec_cli.settings import Option, checked
 
 # expansion, channels, repeats, stride of the first
 _BOTTLENECKS = ((2, 64, 5, 2), (4, 128, 1, 2), (2, 128, 6, 1), (4, 128, 1, 2), (2, 128, 2, 1))
@@ -49,8 +52,6 @@ class MobileFaceNet(Backbone):
 
     def __init__(self, embedding_size: int = 512, width: float = 1.0) -> None:
         super().__init__(embedding_size)
-        if not 0 < width <= 8:
-            raise ValueError(f"width must be in (0, 8], not {width}")
 
         def scaled(channels: int) -> int:
             return max(8, round(channels * width))
@@ -84,6 +85,9 @@ class MobileFaceNet(Backbone):
         return ("fc", "features")
 
 
-def mobilefacenet(embedding_size: int = 512, width: float = 1.0) -> MobileFaceNet:
+@checked
+def mobilefacenet(
+    embedding_size: int = 512, width: Annotated[float, Option(gt=0, le=8)] = 1.0
+) -> MobileFaceNet:
     """About 1.2 million parameters at D = 512 and width 1."""
     return MobileFaceNet(embedding_size, width)

@@ -13,10 +13,11 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from facerec_cli.backbones.base import Backbone, BackboneOutput, Preprocessing
+from facerec_cli.backbones.base import Backbone, BackboneOutput, Dropout, Preprocessing
 from facerec_cli.backbones.prelu import PReLU
 from facerec_cli.errors import ModelError
 from facerec_cli.runtime import import_onnxruntime
+from facerec_cli.settings import checked
 
 # channels and stride of each depthwise-separable unit, conv_2 .. conv_14
 _UNITS = (
@@ -85,7 +86,8 @@ class SFace(Backbone):
         return ("pre_fc1", "fc1")
 
 
-def sface(embedding_size: int = 128, dropout: float = 0.0, bn: bool = True) -> SFace:
+@checked
+def sface(embedding_size: int = 128, dropout: Dropout = 0.0, bn: bool = True) -> SFace:
     """11.1 million parameters at D = 128; ``--init sface`` gives it the published weights."""
     return SFace(embedding_size, dropout, bn)
 

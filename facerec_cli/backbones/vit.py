@@ -8,14 +8,20 @@ networks do, instead of from one pooled token.
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from facerec_cli.backbones.base import Backbone, BackboneOutput
+from facerec_cli.settings import Option, checked
 
 _GRID = 14
 _PATCH = 8
+
+
+DropPath = Annotated[float, Option(ge=0, lt=1)]
 
 
 class _Block(nn.Module):
@@ -92,16 +98,19 @@ class VisionTransformer(Backbone):
         return ("fc", "features")
 
 
-def vit_t(embedding_size: int = 512, drop_path: float = 0.05) -> VisionTransformer:
+@checked
+def vit_t(embedding_size: int = 512, drop_path: DropPath = 0.05) -> VisionTransformer:
     """Tiny: width 192, 12 blocks."""
     return VisionTransformer(embedding_size, 192, 12, 3, drop_path)
 
 
-def vit_s(embedding_size: int = 512, drop_path: float = 0.05) -> VisionTransformer:
+@checked
+def vit_s(embedding_size: int = 512, drop_path: DropPath = 0.05) -> VisionTransformer:
     """Small: width 384, 12 blocks."""
     return VisionTransformer(embedding_size, 384, 12, 6, drop_path)
 
 
-def vit_b(embedding_size: int = 512, drop_path: float = 0.1) -> VisionTransformer:
+@checked
+def vit_b(embedding_size: int = 512, drop_path: DropPath = 0.1) -> VisionTransformer:
     """Base: width 768, 12 blocks."""
     return VisionTransformer(embedding_size, 768, 12, 12, drop_path)

@@ -19,9 +19,8 @@ import copy
 import dataclasses
 import inspect
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from types import NoneType
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 import typer
 from typer.models import ParameterInfo
@@ -32,16 +31,14 @@ from facerec_cli.settings import Field, options, parsed
 from facerec_cli.wording import alternatives
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
+class Shown(NamedTuple):
     """Other words than are declared, for one command: ``Annotated[Json, Shown(panel="Results")]``."""
 
     help: str | None = None
     panel: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Given:
+class Given(NamedTuple):
     """Marks a dictionary of the settings that were typed: ``Annotated[dict[str, Any], Given(settings)]``.
 
     Attributes:
@@ -150,7 +147,7 @@ def _annotation(name: str, kind: Any, marks: tuple[Any, ...]) -> Any:
     declared, value = marks[0], get_args(kind)[0]
     words: dict[str, Any] = {}
     for mark in marks[1:]:
-        words |= {key: text for key, text in dataclasses.asdict(mark).items() if text is not None}
+        words |= {key: text for key, text in mark._asdict().items() if text is not None}
     if isinstance(declared, Option):
         field = Field(name, value, None, dataclasses.replace(declared, **words))
         return _annotated(field)
@@ -172,12 +169,16 @@ def _typed(field: Field) -> Any:
 
 def _annotated(field: Field) -> Any:
     """A setting as Typer reads it."""
-    option, number = field.option, item_type(field.kind) in (int, float)
+    option = field.option
+    number = item_type(field.kind) in (int, float) and not option.parse
     names = [option.flag or field.flag, *([option.short] if option.short else [])]
-    choices = alternatives(field.offers) if "{choices}" in option.help else ""
+    help = option.help
+    if "{" in help:
+        default = f"{field.default:g}" if isinstance(field.default, float) else str(field.default)
+        help = help.replace("{choices}", alternatives(field.offers)).replace("{default}", default)
     shown = typer.Option(
         *names,
-        help=option.help.replace("{choices}", choices),
+        help=help,
         rich_help_panel=option.panel,
         metavar=option.metavar,
         show_default=field.default != "",

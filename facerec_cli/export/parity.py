@@ -1,7 +1,7 @@
 """Does the ONNX file compute what the network in PyTorch computes?
 
-The two sides share nothing: PyTorch runs the bare network on crops that NumPy prepared from the
-checkpoint's record; ONNX Runtime runs the file on crops prepared from the file's manifest.
+The two sides share nothing: PyTorch runs the bare network on crops that torch prepared as the
+checkpoint's record says; ONNX Runtime runs the file on crops prepared from the file's manifest.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from facerec_cli.backbones import Backbone, Preprocessing
+from facerec_cli.backbones.encoder import TorchEncoder
 from facerec_cli.errors import ModelError
 from facerec_cli.export.onnx_graph import ExportedNetwork
 from facerec_cli.export.settings import TOLERANCE, GraphOptions
@@ -76,36 +77,26 @@ def compare(reference: Vectors, found: Vectors) -> Agreement:
     return Agreement(float(np.abs(a - b).max()), float(cosine.min()), float(distance.max()))
 
 
-def prepared(crops: Crops, *, color: str, mean: Sequence[float], std: Sequence[float]) -> NDArray[np.float32]:
-    """(N, H, W, 3) uint8 BGR crops -> (N, 3, H, W) float32, ``(pixel - mean) / std``."""
-    ordered = crops if color == "bgr" else crops[..., ::-1]
-    scaled = (ordered.astype(np.float32) - np.asarray(mean, np.float32)) / np.asarray(std, np.float32)
-    return np.ascontiguousarray(scaled.transpose(0, 3, 1, 2))
+def torch_encoder(backbone: Backbone, preprocessing: Preprocessing, options: GraphOptions) -> TorchEncoder:
+    """The network in PyTorch on the CPU, with what the graph does besides running it."""
+    cpu = torch.device("cpu")
+    return TorchEncoder(backbone, cpu, preprocessing, flip=options.flip, normalize=options.normalize)
 
 
-def torch_embeddings(
-    backbone: Backbone, preprocessing: Preprocessing, crops: Crops, options: GraphOptions, batch: int = 32
-) -> Vectors:
-    """Embeddings (N, D) from PyTorch, with flip and normalization outside the network."""
-    parts = []
-    with torch.inference_mode():
-        for start in range(0, len(crops), batch):
-            part = crops[start : start + batch]
-            views = [part, part[:, :, ::-1]] if options.flip else [part]
-            images = [
-                prepared(v, color=preprocessing.color, mean=preprocessing.mean, std=preprocessing.std)
-                for v in views
-            ]
-            parts.append(sum(backbone(torch.from_numpy(i)).embeddings.numpy() for i in images))
-    vectors = np.concatenate(parts).astype(np.float32)
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True) if options.normalize else vectors
+@dataclass(frozen=True, slots=True)
+class GraphEncoder:
+    """An exported graph as a ``faces.Encoder``, run in batches of one size without any check of the file."""
 
+    session: InferenceSession
+    spec: EncoderSpec
+    batch_size: int
 
-def onnx_embeddings(session: InferenceSession, encoder: EncoderSpec, crops: Crops, batch: int) -> Vectors:
-    """Embeddings (N, D) from ONNX Runtime."""
-    name = session.get_inputs()[0].name
-    chunks = (crops[start : start + batch] for start in range(0, len(crops), batch))
-    return np.concatenate([session.run(None, {name: network_input(part, encoder)})[0] for part in chunks])
+    def encode(self, crops: Crops) -> Vectors:
+        """(N, H, W, 3) uint8 BGR crops -> (N, D) float32 embeddings."""
+        name = self.session.get_inputs()[0].name
+        starts = range(0, len(crops), self.batch_size)
+        inputs = (network_input(crops[start : start + self.batch_size], self.spec) for start in starts)
+        return np.concatenate([self.session.run(None, {name: batch})[0] for batch in inputs])
 
 
 def open_session(
@@ -147,11 +138,11 @@ def check(
     Raises:
         ModelError: They are further apart; the message names the layer where that begins.
     """
-    reference = torch_embeddings(backbone, preprocessing, crops, options)
+    reference = torch_encoder(backbone, preprocessing, options).encode(crops)
     rows = []
     for provider, session in _sessions(model):
         for batch in BATCHES:
-            found = onnx_embeddings(session, encoder, crops, batch)
+            found = GraphEncoder(session, encoder, batch).encode(crops)
             row = ParityRow(_PROVIDERS[provider], batch, compare(reference, found))
             if not row.agreement.largest_distance <= tolerance:  # NaN is beyond it, too
                 network = ExportedNetwork(backbone, preprocessing, options)

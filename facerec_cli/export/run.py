@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from facerec_cli.backbones import Preprocessing
+from facerec_cli.backbones.encoder import TorchEncoder
 from facerec_cli.errors import InputError, ModelError, UsageError
 from facerec_cli.export import compress, crops, parity
 from facerec_cli.export.files import HINT, sealed
@@ -105,8 +106,7 @@ def export(checkpoint: Path, options: ExportOptions, *, stages: Stages = silent_
     reference = None
     if pairs is not None:
         stages("Judging the pairs with PyTorch")
-        vectors = parity.torch_embeddings(source.backbone, source.preprocessing, pairs.crops, options.graph)
-        reference = evaluate_crops(pairs, vectors, _fars(options))
+        reference = evaluate_crops(pairs, _torch_encoder(source, options).encode(pairs.crops), _fars(options))
     pack = _pack(source, options, name, encoder, rows, str(few))
     with workshop(place, places, hint=HINT) as folder:
         made = _make_files(graphs, targets, pack, folder, source, options, chosen, pairs, stages)
@@ -201,6 +201,10 @@ def _told(found: list[parity.Agreement], origin: str) -> str:
     )
 
 
+def _torch_encoder(source: Source, options: ExportOptions) -> TorchEncoder:
+    return parity.torch_encoder(source.backbone, source.preprocessing, options.graph)
+
+
 def _fars(options: ExportOptions) -> tuple[float, ...]:
     return tuple(sorted({*FARS, *([options.far] if options.far else [])}))
 
@@ -220,7 +224,7 @@ def _make_files(
     from facerec_cli.faces import open_model
     from facerec_cli.faces.proof import prove
 
-    reference = parity.torch_embeddings(source.backbone, source.preprocessing, chosen.crops, options.graph)
+    reference = _torch_encoder(source, options).encode(chosen.crops)
     made = []
     for form, graph in graphs.items():
         stages(f"Measuring {targets[form].name}")

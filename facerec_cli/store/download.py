@@ -79,37 +79,30 @@ def download(
         ModelError: The file is not there, too large, or could not be fetched; what came so far is kept.
         OutputError: ``target`` cannot be written.
     """
-    patience = patience or Patience()
+    part = _Part(target, url, max_bytes, progress)
     try:
-        _fetch(url, target, max_bytes, progress, patience)
+        try:
+            _fetch(part, patience or Patience())
+        finally:
+            part.drop_if_of_no_use()
     except OSError as fault:
         hint = "Or set FACEREC_HOME to a folder on another disk, and run it again."
         raise output_error(target, fault, hint=hint) from fault
     return target
 
 
-def _fetch(url: str, target: Path, max_bytes: int, progress: Progress, patience: Patience) -> None:
-    part = _Part(target, url)
-    try:
-        _try_until_whole(part, target, max_bytes, progress, patience)
-    finally:
-        part.drop_if_of_no_use()
-
-
-def _try_until_whole(
-    part: _Part, target: Path, max_bytes: int, progress: Progress, patience: Patience
-) -> None:
-    url = part.url
+def _fetch(part: _Part, patience: Patience) -> None:
+    """Try until the file is whole, or no try has brought anything new for too long."""
     furthest, idle, pause = part.size, 0, patience.pause
     while True:
         try:
-            if _continue(part, max_bytes, progress, patience.timeout):
-                part.finish(target)
+            if _continue(part, patience.timeout):
+                part.finish()
                 return
             reason = f"the connection ended after {part.size:,} bytes"
         except urllib.error.HTTPError as fault:
             if fault.code not in _PASSING:
-                raise _gone(url, fault) from fault
+                raise _gone(part.url, fault) from fault
             reason = f"the server answered {fault.code} {fault.reason}"
         except _BROKEN as fault:
             reason = str(getattr(fault, "reason", "") or fault or type(fault).__name__)
@@ -118,18 +111,12 @@ def _try_until_whole(
         idle += 1
         if idle >= patience.attempts:
             raise ModelError(
-                f"{url} could not be fetched: {reason}.",
-                hint=f"{_kept(part)} Without a way to that server: --mirror URL_OR_FOLDER.",
+                f"{part.url} could not be fetched: {reason}.",
+                hint=f"{part.kept()} Without a way to that server: --mirror URL_OR_FOLDER.",
             )
-        log.info("%s: %s; trying again in %.0f s", url, reason, pause)
+        log.info("%s: %s; trying again in %.0f s", part.url, reason, pause)
         patience.sleep(pause)
         pause = min(2 * pause, 30.0)
-
-
-def _kept(part: _Part) -> str:
-    if part.can_go_on:
-        return f"{part.size:,} bytes are kept; run the same command again to go on."
-    return "Nothing of it could be kept; run the same command again later."
 
 
 class _SameKind(urllib.request.HTTPRedirectHandler):
@@ -144,12 +131,19 @@ class _SameKind(urllib.request.HTTPRedirectHandler):
 
 
 class _Part:
-    """The bytes so far, and what they are the beginning of."""
+    """The bytes so far, and what they are the beginning of.
 
-    def __init__(self, target: Path, url: str) -> None:
+    Args:
+        target: Where the whole file goes.
+        url: Where it is fetched from.
+        max_bytes: A larger file is refused.
+        progress: Told the bytes so far and in all.
+    """
+
+    def __init__(self, target: Path, url: str, max_bytes: int, progress: Progress) -> None:
+        self.target, self.url, self.max_bytes, self.progress = target, url, max_bytes, progress
         self.path = target.with_name(target.name + ".part")
         self.note = target.with_name(target.name + ".part.json")
-        self.url = url
         try:
             known = json.loads(self.note.read_text())
             self.validator = str(known["validator"]) if known["url"] == url else ""
@@ -171,18 +165,24 @@ class _Part:
         """Whether there are bytes that a later call can go on with."""
         return bool(self.validator) and self.size > 0
 
+    def kept(self) -> str:
+        """What is left for a later call, as a sentence."""
+        if self.can_go_on:
+            return f"{self.size:,} bytes are kept; run the same command again to go on."
+        return "Nothing of it could be kept; run the same command again later."
+
     def drop_if_of_no_use(self) -> None:
         """Leave nothing behind that no later call would use."""
         if not self.can_go_on:
             self.path.unlink(missing_ok=True)
             self.note.unlink(missing_ok=True)
 
-    def finish(self, target: Path) -> None:
-        self.path.replace(target)
+    def finish(self) -> None:
+        self.path.replace(self.target)
         self.note.unlink(missing_ok=True)
 
 
-def _continue(part: _Part, max_bytes: int, progress: Progress, timeout: float) -> bool:
+def _continue(part: _Part, timeout: float) -> bool:
     """One request; returns whether the file is whole now."""
     if not part.validator:  # nothing would say that the rest belongs to what we have
         part.restart("")
@@ -212,26 +212,20 @@ def _continue(part: _Part, max_bytes: int, progress: Progress, timeout: float) -
             start = 0
             length = response.headers.get("Content-Length")
             total = int(length) if length else None
-        return _receive(response, part, start, total, max_bytes, progress)
+        return _receive(response, part, start, total)
 
 
-def _receive(
-    response: http.client.HTTPResponse,
-    part: _Part,
-    done: int,
-    total: int | None,
-    max_bytes: int,
-    progress: Progress,
-) -> bool:
+def _receive(response: http.client.HTTPResponse, part: _Part, done: int, total: int | None) -> bool:
+    """Take what comes; whether it is all."""
     with part.path.open("ab") as stream:
         while True:
-            if max(done, total or 0) > max_bytes:
+            if max(done, total or 0) > part.max_bytes:
                 part.validator = ""  # the rest of it is of no use
                 raise ModelError(
-                    f"{part.url} is larger than {max_bytes:,} bytes; that is no model pack.",
+                    f"{part.url} is larger than {part.max_bytes:,} bytes; that is no model pack.",
                     hint="Check the address.",
                 )
-            progress(done, total)
+            part.progress(done, total)
             piece = response.read1(_CHUNK)
             if not piece:
                 break

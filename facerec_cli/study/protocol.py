@@ -233,8 +233,8 @@ def _check(protocol: Protocol, where: str) -> None:
             f"{where}: the arms start from different weights.", hint="Set init in [recipe.backbone]."
         )
     for name, recipe in protocol.arms.items():
-        own_size = recipe.backbone.init and recipe.backbone.embedding_size is not None
-        if own_size and validation.interpolate != (1.0,):
+        new_size = recipe.backbone.init and recipe.backbone.embedding_size is not None
+        if new_size and validation.interpolate != (1.0,):
             raise InputError(
                 f"{where}: [arms.{name}]: embedding_size and interpolate cannot both be set: a new output "
                 "layer has no first weights to go back to.",

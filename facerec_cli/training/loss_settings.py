@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from facerec_cli.losses.base import Loss
-from facerec_cli.registry import LOSSES, load, unknown_name
-from facerec_cli.settings import fitted, options
+from facerec_cli.registry import LOSSES, load
+from facerec_cli.settings import fitted_all, options
 from facerec_cli.training.config import Recipe, recipe_settings
 
 
@@ -27,9 +27,5 @@ def loss_settings(kind: type[Loss], recipe: Recipe) -> dict[str, Any]:
     settings = dict(recipe.loss.settings)
     if kind.batches == "branches":  # as many as the data will have
         settings.setdefault("branches", 1 + len(recipe.data.hard or recipe.data.degradations))
-    for key, value in settings.items():
-        if key not in known:
-            kind_of = f"setting of the loss {recipe.loss.name}"
-            raise unknown_name(key, known, kind_of, elsewhere=recipe_settings())
-        settings[key] = fitted(known[key], value, f"loss.{key}")
-    return settings
+    owner = f"the loss {recipe.loss.name}"
+    return fitted_all(settings, known, table="loss", owner=owner, elsewhere=recipe_settings())

@@ -33,7 +33,6 @@ from typing import IO, Annotated, Any
 
 from facerec_cli.errors import TrainingError
 from facerec_cli.option import Option
-from facerec_cli.runtime import usable_cores
 from facerec_cli.training.config import MACHINE
 
 # Variable with the file by which the processes of one machine find each other. With an address torch would
@@ -87,6 +86,8 @@ def launch(arguments: Sequence[str], processes: int) -> int:
 
     The first one speaks to the terminal. What the others say is shown only if one of them fails first.
     """
+    from facerec_cli.runtime import usable_cores
+
     meeting = tempfile.TemporaryDirectory(prefix="facerec-", ignore_cleanup_errors=True)
     shared = {MEETING: os.path.join(meeting.name, "processes"), "WORLD_SIZE": str(processes)}  # noqa: PTH118
     threads = max(usable_cores() // processes, 1)

@@ -1,9 +1,11 @@
-"""The vectors of a list's photos: embedded here, or taken from the cache."""
+"""The vectors of a list's photos: embedded here, from the cache, or from a file of ``facerec embed``."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,39 +13,136 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from facerec_cli.embed import EmbedOptions, PhotoResult, embed_photos
-from facerec_cli.embeddings.cache import EmbeddingCache, Entry, content_key
-from facerec_cli.embeddings.table import ModelInfo
-from facerec_cli.errors import ModelError
+from facerec_cli.embed import EmbedOptions, embed_photos
+from facerec_cli.embeddings.cache import EmbeddingCache, Entry, cache_path, content_key
+from facerec_cli.embeddings.table import ModelInfo, open_table
+from facerec_cli.errors import ModelError, UsageError
 from facerec_cli.faces import Face, FaceModel
 from facerec_cli.images import ImageError, open_photo, read_image
+from facerec_cli.packs.manifest import ModelPack
+from facerec_cli.packs.resolve import open_pack
+from facerec_cli.pairs.pairlist import PairList
 from facerec_cli.progress import Progress, silent
+from facerec_cli.verify.settings import VerifySettings, open_for
 from facerec_cli.wording import counted
+
+log = logging.getLogger("facerec")
 
 _CHUNK = 1024  # photos between two writes to the cache
 
 
 @dataclass(frozen=True, slots=True)
 class PhotoVectors:
-    """One vector per photo.
+    """One vector per photo of a list.
 
     Attributes:
         vectors: (N, D) float32, unit length; zeros where ``failed``.
-        failed: (N,) bool, photos without an embedding.
-        reasons: Why, for each failed photo: index -> "status: reason".
-        model: What made them.
+        reasons: Photos without an embedding: index -> "status: reason".
+        model: What made the vectors.
         settings: How.
-        cached: Photos whose vector was made before.
         doubts: Photos whose face is doubtful: index -> why.
     """
 
     vectors: NDArray[np.float32]
-    failed: NDArray[np.bool_]
     reasons: dict[int, str]
     model: ModelInfo
     settings: dict[str, Any] = field(default_factory=dict)
-    cached: int = 0
     doubts: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def failed(self) -> NDArray[np.bool_]:
+        """(N,) bool, photos without an embedding."""
+        failed = np.zeros(len(self.vectors), bool)
+        failed[list(self.reasons)] = True
+        return failed
+
+
+def open_embeddings(photos: PairList, settings: VerifySettings, progress: Progress) -> PhotoVectors:
+    """The vectors of a list's photos, from the file that the user names or from the photos.
+
+    Args:
+        photos: The list; of its pairs nothing is asked.
+        settings: How.
+        progress: Told the photos done.
+
+    Raises:
+        InputError: The file cannot be read or does not hold the photos.
+        ModelError: The model cannot be used, or is not the one that made the file.
+        UsageError: The file was made without the flip that was asked for.
+        KeyboardInterrupt: With a message that says what is kept.
+    """
+    if settings.embeddings is not None:
+        return _read_stored(settings.embeddings, photos, settings)
+    aligned = settings.aligned if settings.aligned is not None else photos.aligned
+    model, workers = open_for(settings, aligned=aligned)
+    options = EmbedOptions(
+        faces=settings.faces,  # type: ignore[arg-type]  # checked by VerifySettings
+        min_score=settings.min_score,
+        aligned=aligned,
+        flip=settings.flip,
+        batch_size=settings.batch_size,
+    )
+    cache = EmbeddingCache(cache_path()) if settings.cache else None
+    try:
+        embeddings = embed_list(
+            photos.images,
+            model,
+            options,
+            landmarks=None if aligned else photos.landmarks,
+            cache=cache,
+            workers=workers,
+            progress=progress,
+        )
+    finally:
+        if cache is not None:
+            cache.close()
+    if embeddings.reasons:
+        first, reason = next(iter(embeddings.reasons.items()))
+        log.warning(
+            "without an embedding: %s of %d, the first %s: %s",
+            counted(len(embeddings.reasons), "photo"),
+            len(photos.images),
+            photos.names[first],
+            reason,
+        )
+    return embeddings
+
+
+@contextmanager
+def embeddings_are_kept(settings: VerifySettings) -> Iterator[None]:
+    """Work on finished embeddings that says, when it is interrupted, whether they have to be made again.
+
+    Raises:
+        KeyboardInterrupt: With a message.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        if settings.embeddings is not None or not settings.cache:
+            raise
+        raise KeyboardInterrupt(
+            "interrupted; all embeddings are in the cache, so the same command only has to compare them"
+        ) from None
+
+
+def _read_stored(path: Path, photos: PairList, settings: VerifySettings) -> PhotoVectors:
+    table = open_table(path).one_per_photo(settings.faces)
+    rows = None if photos.templates is None else photos.templates.image
+    if table.paths is None and rows is not None and len(table.vectors) == len(rows):
+        # A row for each line of the tid_mid file, as the published scripts store them.
+        vectors = np.zeros((len(photos.names), table.vectors.shape[1]), np.float32)
+        vectors[rows] = table.vectors
+        reasons: dict[int, str] = {}
+        doubts: dict[int, str] = {}
+    else:
+        vectors, reasons, doubts = table.match(photos.names)
+    if settings.model is not None:
+        table.require_model(
+            settings.model if isinstance(settings.model, ModelPack) else open_pack(settings.model)
+        )
+    if settings.flip and not table.settings.get("flip", False):
+        raise UsageError(f"--flip was given, but {str(path)!r} was embedded without it or does not say.")
+    return PhotoVectors(vectors, reasons, table.model, dict(table.settings), doubts)
 
 
 def embed_list(
@@ -70,70 +169,44 @@ def embed_list(
     Raises:
         KeyboardInterrupt: With a message that says what is kept.
     """
-    keys = _keys(images, model, options, landmarks) if cache is not None else None
+    deciding = {name: value for name, value in asdict(options).items() if name != "batch_size"}
+    settings = json.dumps([2, model.hash, model.provider, deciding], sort_keys=True).encode()
     vectors = np.zeros((len(images), model.pack.encoder.embedding_size), np.float32)
     reasons: dict[int, str] = {}
     doubts: dict[int, str] = {}
-    cached = 0
     for start in range(0, len(images), _CHUNK):
         chunk = range(start, min(start + _CHUNK, len(images)))
-        key_of = {} if keys is None else {i: key for i in chunk if (key := keys(i)) is not None}
-        known = {} if cache is None else cache.get(list(key_of.values()))
-        entries = {i: known[key] for i, key in key_of.items() if key in known}
-        cached += len(entries)
+        keys = {} if cache is None else _keys(images, chunk, settings, landmarks, options.max_pixels)
+        known = {} if cache is None else cache.get(list(keys.values()))
+        entries = {i: known[key] for i, key in keys.items() if key in known}
         missing = [i for i in chunk if i not in entries]
-        progress(chunk.stop - len(missing), len(images))
-        made: dict[int, Entry] = {}
+        lasting: dict[bytes, Entry] = {}
+        progress(start + len(entries), len(images))
         try:
-            _embed(images, missing, made, doubts, model, options, landmarks, workers, progress)
+            for done, (i, entry, doubt) in enumerate(
+                _embed(images, missing, model, options, landmarks, workers), 1
+            ):
+                entries[i] = entry
+                if doubt:
+                    doubts[i] = doubt  # which the cache has no place for
+                elif i in keys and (not isinstance(entry, str) or entry.startswith("no_face")):
+                    lasting[keys[i]] = entry
+                progress(min(len(images), missing[0] + done), len(images))
         except KeyboardInterrupt:
-            ready = chunk.stop - len(missing) + _keep(cache, key_of, made, doubts)
+            ready = start + len(chunk) - len(missing) + len(lasting)
             raise KeyboardInterrupt(_interrupted(ready, len(images), kept=cache is not None)) from None
-        _keep(cache, key_of, made, doubts)
-        for i, entry in sorted((entries | made).items(), key=lambda item: item[0]):
+        finally:
+            if cache is not None:
+                cache.put(lasting)
+        for i in chunk:
+            entry = entries[i]
             if isinstance(entry, str):
                 reasons[i] = entry
             else:
                 vectors[i] = entry
-        progress(chunk.stop, len(images))
-    failed = np.zeros(len(images), bool)
-    failed[list(reasons)] = True
-    made_by = ModelInfo(model.pack.name, model.hash, model.provider)
-    return PhotoVectors(vectors, failed, reasons, made_by, _deciding(options), cached, doubts)
-
-
-def _keys(
-    images: Sequence[Path | bytes],
-    model: FaceModel,
-    options: EmbedOptions,
-    landmarks: NDArray[np.float32] | None,
-) -> Callable[[int], bytes | None]:
-    """What gives a photo's key in the cache; None for a photo that cannot be read."""
-    settings = json.dumps([2, model.hash, model.provider, _deciding(options)], sort_keys=True).encode()
-
-    def key(i: int) -> bytes | None:
-        content = _content(images[i], options.max_pixels)
-        extra = b"" if landmarks is None else landmarks[i].tobytes()
-        return None if content is None else content_key(content, settings + extra)
-
-    return key
-
-
-def _keep(
-    cache: EmbeddingCache | None,
-    key_of: Mapping[int, bytes],
-    made: Mapping[int, Entry],
-    doubts: Mapping[int, str],
-) -> int:
-    """Put into the cache what lasts, and say how many photos that are."""
-    lasting = {  # no doubt, for which there is no place, and no photo that may be readable later
-        key_of[i]: entry
-        for i, entry in made.items()
-        if i in key_of and i not in doubts and (not isinstance(entry, str) or entry.startswith("no_face"))
-    }
-    if cache is not None:
-        cache.put(lasting)
-    return len(lasting)
+        progress(start + len(chunk), len(images))
+    info = ModelInfo(model.pack.name, model.hash, model.provider)
+    return PhotoVectors(vectors, reasons, info, deciding, doubts)
 
 
 def _interrupted(done: int, total: int, *, kept: bool) -> str:
@@ -144,81 +217,72 @@ def _interrupted(done: int, total: int, *, kept: bool) -> str:
     )
 
 
-def _deciding(options: EmbedOptions) -> dict[str, Any]:
-    """The options on which a vector depends."""
-    return {name: value for name, value in asdict(options).items() if name != "batch_size"}
-
-
-def _content(image: Path | bytes, max_pixels: int) -> bytes | None:
-    if isinstance(image, bytes):
-        return image
-    try:
-        return open_photo(image, max_pixels=max_pixels).data  # which waits for no pipe and has a limit
-    except ImageError:
-        return None  # the pipeline says what is wrong with it
+def _keys(
+    images: Sequence[Path | bytes],
+    chunk: range,
+    settings: bytes,
+    landmarks: NDArray[np.float32] | None,
+    max_pixels: int,
+) -> dict[int, bytes]:
+    """The keys in the cache of those photos of a chunk that can be read."""
+    keys: dict[int, bytes] = {}
+    for i in chunk:
+        image = images[i]
+        try:  # a photo is opened so that no pipe is waited for and no file is too large
+            content = image if isinstance(image, bytes) else open_photo(image, max_pixels=max_pixels).data
+        except ImageError:  # the pipeline says what is wrong with it
+            continue
+        keys[i] = content_key(content, settings + (b"" if landmarks is None else landmarks[i].tobytes()))
+    return keys
 
 
 def _embed(
     images: Sequence[Path | bytes],
-    wanted: Sequence[int],
-    entries: dict[int, Entry],
-    doubts: dict[int, str],
+    numbers: Sequence[int],
     model: FaceModel,
     options: EmbedOptions,
     landmarks: NDArray[np.float32] | None,
     workers: int | None,
-    progress: Progress,
-) -> None:
-    """Fill in the entries of the wanted photos, and why some are doubtful."""
+) -> Iterator[tuple[int, Entry, str]]:
+    """Number, vector or why there is none, and why the face is doubtful, of the photos with these numbers."""
     if landmarks is not None:
-        _embed_by_landmarks(images, wanted, entries, model, options, landmarks)
+        for start in range(0, len(numbers), options.batch_size):
+            batch = numbers[start : start + options.batch_size]
+            yield from _embed_by_landmarks(images, batch, model, options, landmarks)
         return
-    total = len(images)
-    before = wanted[0] if wanted else 0
-    for done, (i, result) in enumerate(
-        zip(wanted, embed_photos([images[i] for i in wanted], model, options, workers=workers), strict=True),
-        1,
-    ):
-        entries[i] = _entry(result)
-        if result.faces and result.faces[0].doubt:
-            doubts[i] = result.faces[0].doubt
-        progress(min(total, before + done), total)
-
-
-def _entry(result: PhotoResult) -> Entry:
-    if result.faces:
-        return result.faces[0].embedding
-    return f"{result.status}: {result.reason}"
+    results = embed_photos([images[i] for i in numbers], model, options, workers=workers)
+    for i, result in zip(numbers, results, strict=True):
+        if result.faces:
+            yield i, result.faces[0].embedding, result.faces[0].doubt
+        else:
+            yield i, f"{result.status}: {result.reason}", ""
 
 
 def _embed_by_landmarks(
     images: Sequence[Path | bytes],
-    wanted: Sequence[int],
-    entries: dict[int, Entry],
+    numbers: Sequence[int],
     model: FaceModel,
     options: EmbedOptions,
     landmarks: NDArray[np.float32],
-) -> None:
-    """Align by given landmarks, as IJB's protocol does."""
-    for start in range(0, len(wanted), options.batch_size):
-        crops, rows = [], []
-        for i in wanted[start : start + options.batch_size]:
-            try:
-                photo = read_image(images[i], max_pixels=options.max_pixels)
-            except ImageError as error:
-                entries[i] = f"{error.status}: {error.reason}"
-                continue
-            points = landmarks[i]
-            box = np.concatenate([points.min(axis=0), points.max(axis=0)])
-            crops.append(model.align(photo, Face(box=box, landmarks=points, score=1.0)))
-            rows.append(i)
-        if not rows:
+) -> Iterator[tuple[int, Entry, str]]:
+    """The same for a batch of photos that are aligned by given landmarks, as IJB's protocol does."""
+    crops = {}
+    for i in numbers:
+        try:
+            photo = read_image(images[i], max_pixels=options.max_pixels)
+        except ImageError as error:
+            yield i, f"{error.status}: {error.reason}", ""
             continue
-        raw = model.encode(np.stack(crops), flip=options.flip, batch_size=options.batch_size)
-        norms = np.linalg.norm(raw, axis=1, keepdims=True)
-        if not np.isfinite(norms).all() or not norms.all():
-            raise ModelError(
-                f"The model {model.pack.name} gave an embedding that is not finite or all zero.",
-                hint="Check its files with `facerec models check`, and its mean and std.",
-            )
-        entries.update(zip(rows, raw / norms, strict=True))
+        box = np.concatenate([landmarks[i].min(axis=0), landmarks[i].max(axis=0)])
+        crops[i] = model.align(photo, Face(box=box, landmarks=landmarks[i], score=1.0))
+    if not crops:
+        return
+    raw = model.encode(np.stack(list(crops.values())), flip=options.flip, batch_size=options.batch_size)
+    norms = np.linalg.norm(raw, axis=1, keepdims=True)
+    if not np.isfinite(norms).all() or not norms.all():
+        raise ModelError(
+            f"The model {model.pack.name} gave an embedding that is not finite or all zero.",
+            hint="Check its files with `facerec models check`, and its mean and std.",
+        )
+    for i, vector in zip(crops, raw / norms, strict=True):
+        yield i, vector, ""

@@ -13,7 +13,6 @@ from facerec_cli.option import Option
 from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.progress import Progress, silent
 from facerec_cli.registry import DEFAULT_PACK, FACE_RULES, PAIR_FORMATS, embedding_suffixes
-from facerec_cli.runtime import usable_cores
 from facerec_cli.settings import check
 from facerec_cli.threshold import DEFAULT_FARS, false_accept_rate
 
@@ -129,6 +128,7 @@ class VerifySettings:
 def open_for(settings: VerifySettings, *, aligned: bool) -> tuple[FaceModel, int]:
     """Open the model on all threads; one batch of photos more than those is under way."""
     from facerec_cli.faces import open_model
+    from facerec_cli.runtime import usable_cores
 
     total = settings.threads or usable_cores()
     opened = open_model(

@@ -141,5 +141,5 @@ def test_unknown_backbone_and_setting_are_refused_with_the_nearest_name() -> Non
         build("iresnet5", 512)
     with pytest.raises(UsageError, match="Did you mean 'width'"):
         build("mobilefacenet", 512, widht=2)
-    with pytest.raises(UsageError, match="width must be"):
+    with pytest.raises(UsageError, match=r"^backbone.width = -1 does not fit\. .* above 0 and at most 8"):
         build("mobilefacenet", 512, width=-1)

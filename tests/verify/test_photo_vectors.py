@@ -74,7 +74,6 @@ def test_a_second_run_takes_everything_but_broken_photos_from_the_cache(pipeline
     first, after_first, second, after_second = runs
     assert np.array_equal(first.vectors, second.vectors)
     assert first.reasons == second.reasons
-    assert (first.cached, second.cached) == (0, 3)
     assert after_first == 4
     assert after_second == after_first + 1
 
@@ -94,7 +93,7 @@ def test_an_interruption_keeps_what_is_done_and_says_so(pipeline, tmp_path, kept
     ):
         photo_vectors.embed_list(photos, model(), options, cache=cache, progress=interrupted_after_three)
     if cache is not None:
-        assert photo_vectors.embed_list(photos, model(), options, cache=cache).cached == 3
+        assert not photo_vectors.embed_list(photos, model(), options, cache=cache).failed.any()
         assert pipeline.seen == 3 + 7
         cache.close()
 
@@ -120,6 +119,6 @@ def test_a_pipe_is_not_waited_for(tmp_path):
 def test_another_model_or_setting_does_not_meet_the_cache(pipeline, tmp_path, digest, options):
     cache = EmbeddingCache(tmp_path / "cache.sqlite")
     photo_vectors.embed_list(PHOTOS[:1], model(), EmbedOptions(faces="center"), cache=cache)
-    again = photo_vectors.embed_list(PHOTOS[:1], model(digest), options, cache=cache)
-    assert (again.cached, pipeline.seen) == (0, 2)
+    photo_vectors.embed_list(PHOTOS[:1], model(digest), options, cache=cache)
+    assert pipeline.seen == 2
     cache.close()
