@@ -49,10 +49,10 @@ def study(
     """
     require_torch("facerec study")
     from facerec_cli.cli.study_view import show
-    from facerec_cli.study.conduct import conduct
     from facerec_cli.study.protocol import read_protocol
+    from facerec_cli.study.study import run_study
 
-    done = conduct(
+    done = run_study(
         read_protocol(protocol, assignments or ()),
         out or Path("runs") / protocol.stem,
         crops=crops,

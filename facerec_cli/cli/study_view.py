@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from facerec_cli.cli import console
 
 if TYPE_CHECKING:
-    from facerec_cli.study.conduct import Studied
+    from facerec_cli.study.study import StudyResult
 
 
-def show(done: Studied) -> None:
+def show(done: StudyResult) -> None:
     """The answer in sentences, the first tables, and what was written."""
     from facerec_cli.study.finding import finding
     from facerec_cli.study.tables import tables

@@ -1,21 +1,23 @@
-"""A study: losses x seeds on one set of photos, judged on easy and hard photos of people never trained on.
+"""A study: losses x seeds on one set of photos, compared on easy and hard photos of people never trained on.
 
 ::
 
-    protocol.py    what a STUDY.toml says, typed and checked
-    split.py       who is trained on, who chooses settings, who is tested; nobody twice
-    conditions.py  the test's degradations, fixed per photo
-    crops.py       the photos as aligned crops, made once
-    subsets.py     which pairs are compared: easy, hard, naturally hard
-    judge.py       what a network makes of the photos that judge it
-    interpolate.py how far to go from the first weights to the trained ones
-    start.py       what runs from the same first weights share: class means, the first judgement
-    run.py         one arm with one seed: train, interpolate, embed
-    folder.py      whose folder it is, and whether a call may go on in it
-    conduct.py     all of them, in parallel processes, going on where an earlier call stopped
-    estimate.py    how long it will take
-    compare.py     means and intervals over seeds and people
-    intervals.py   how sure the figures are
-    finding.py     the answer in sentences
-    tables.py, figures.py, report.py   the results as tables and curves, Markdown and HTML
+    study.py         all of it, in this order; a later call goes on where an earlier one stopped
+    protocol.py      what a STUDY.toml says
+    folder.py        whose folder it is, and whether a call may go on in it
+    prepare.py       the split, the crops and the lists; what all runs share
+      split.py       who is trained on, who chooses settings, who is tested; nobody twice
+      crops.py       the photos as aligned crops, made once
+    estimate.py      how long it will take
+    run.py           one arm with one seed: train, go part of the way back, embed
+      first_weights.py  class means, the first evaluation, how far to go back
+    judge.py         evaluates a network on the photos of the test or validation people
+      subsets.py     which pairs are compared: easy, hard, naturally hard
+      conditions.py  degradations of photos, fixed for each
+    compare.py       figures of each run, means and differences of the arms
+      intervals.py   how sure they are
+      comparison.py  the result as a type, and as JSON
+    report.py        Markdown and HTML
+      finding.py     the answer in sentences
+      tables.py, figures.py   the rest
 """

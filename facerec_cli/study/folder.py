@@ -21,7 +21,7 @@ from facerec_cli.files import write_file, writing
 from facerec_cli.outputs import refuse_existing
 from facerec_cli.resume import Fingerprint
 from facerec_cli.settings import to_tables
-from facerec_cli.study.materials import Materials
+from facerec_cli.study.prepare import Materials
 from facerec_cli.study.protocol import Protocol
 from facerec_cli.study.run import TRACES, Job
 

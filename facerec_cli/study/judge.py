@@ -14,7 +14,7 @@ from facerec_cli.metrics.evaluate import evaluate
 from facerec_cli.pairs.pairlist import PairList
 from facerec_cli.study.conditions import apply
 from facerec_cli.study.crops import read_crops
-from facerec_cli.study.materials import Materials, Photos
+from facerec_cli.study.prepare import Materials, Photos
 from facerec_cli.study.subsets import conditions_of, make_pairs, score_subset
 from facerec_cli.training.config import Recipe
 

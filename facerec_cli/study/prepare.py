@@ -1,4 +1,7 @@
-"""What a study needs before the first run: the split, the crops, the lists, the jobs."""
+"""What a study needs before the first run: the split, the crops, the lists.
+
+:class:`Materials` are plain values, so that they go to other processes and into a hash.
+"""
 
 from __future__ import annotations
 
@@ -20,12 +23,56 @@ from facerec_cli.images.suffixes import is_photo_name
 from facerec_cli.pairs.pairlist import PairList
 from facerec_cli.progress import Progress, silent
 from facerec_cli.study.crops import cut_crops
-from facerec_cli.study.materials import Materials, Photos
-from facerec_cli.study.protocol import BEFORE, Protocol
-from facerec_cli.study.run import Job
+from facerec_cli.study.protocol import Protocol
 from facerec_cli.study.split import Split, split_people
 
 _DRAWN = 6000  # pairs, where there is no list: as many as LFW's
+
+
+@dataclass(frozen=True, slots=True)
+class Photos:
+    """Crops that are compared with each other.
+
+    Attributes:
+        paths: N crops, relative to the folder of crops.
+        people: N person numbers.
+    """
+
+    paths: tuple[str, ...]
+    people: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Materials:
+    """What is trained on and what is judged by.
+
+    Attributes:
+        crops: Folder of the crops.
+        train: List of the crops to train on.
+        train_hash: sha256 of what that list says and of its crops.
+        first_hash: sha256 of the weights that all arms start from; "" for fresh ones.
+        crops_hash: sha256 of the crops that are compared.
+        judged: Photos of the verdict.
+        validation: Photos that the interpolation is chosen on.
+        pairs: Crops of the pair list.
+        subsets: Of the verdict.
+        natural: Part of the same pairs that is naturally hard.
+        means: ``.npy`` of the means that class weights start at, once it is made (``first_weights.py``).
+        first: What the validation says of the network before training, once it is known.
+    """
+
+    crops: Path
+    train: Path
+    train_hash: str
+    first_hash: str
+    crops_hash: str
+    judged: Photos
+    validation: Photos
+    pairs: tuple[str, ...]
+    subsets: tuple[str, ...]
+    natural: float
+    means: Path | None = None
+    first: Mapping[str, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,25 +162,6 @@ def prepare(protocol: Protocol, out: Path, *, crops: Path, progress: Progress = 
     for part, own in photos.items():
         counts[part]["people_compared"] = len(set(own.people))
     return Prepared(parts, materials, pairs, counts, files)
-
-
-def make_jobs(
-    protocol: Protocol,
-    materials: Materials,
-    out: Path,
-    *,
-    only: Sequence[str] = (),
-    threads: int | None = None,
-) -> list[Job]:
-    """The runs: the untouched network first, then seed by seed all arms, so that early ends compare."""
-    first = next(iter(protocol.arms.values()))
-    wanted = [(name, recipe) for name, recipe in protocol.arms.items() if not only or name in only]
-    jobs = [(BEFORE, 0, first)] if protocol.init else []
-    jobs += [(name, seed, recipe) for seed in protocol.study.seeds for name, recipe in wanted]
-    return [
-        Job(name, seed, recipe, out / "runs" / f"{name}-{seed}", protocol.validation, materials, threads)
-        for name, seed, recipe in jobs
-    ]
 
 
 def _hash(crops: Path, paths: Sequence[str], *what: object) -> str:

@@ -20,10 +20,10 @@ import numpy as np
 from facerec_cli._version import __version__
 from facerec_cli.files import atomic_write, write_file
 from facerec_cli.settings import to_tables
-from facerec_cli.study.interpolate import chosen_network
+from facerec_cli.study.first_weights import chosen_network, starts_at_means
 from facerec_cli.study.judge import device_of, embed_photos, first_network
-from facerec_cli.study.materials import Materials
-from facerec_cli.study.protocol import BEFORE, ValidationSettings
+from facerec_cli.study.prepare import Materials
+from facerec_cli.study.protocol import BEFORE, Protocol, ValidationSettings
 from facerec_cli.training.compose import changed
 from facerec_cli.training.config import Recipe
 from facerec_cli.untrusted import parse_json
@@ -130,6 +130,25 @@ class Job:
         return seconds
 
 
+def make_jobs(
+    protocol: Protocol,
+    materials: Materials,
+    out: Path,
+    *,
+    only: Sequence[str] = (),
+    threads: int | None = None,
+) -> list[Job]:
+    """The runs: the untouched network first, then seed by seed all arms, so that early ends compare."""
+    first = next(iter(protocol.arms.values()))
+    wanted = [(name, recipe) for name, recipe in protocol.arms.items() if not only or name in only]
+    jobs = [(BEFORE, 0, first)] if protocol.init else []
+    jobs += [(name, seed, recipe) for seed in protocol.study.seeds for name, recipe in wanted]
+    return [
+        Job(name, seed, recipe, out / "runs" / f"{name}-{seed}", protocol.validation, materials, threads)
+        for name, seed, recipe in jobs
+    ]
+
+
 def perform(job: Job, told_to_stop: Callable[[], None] = lambda: None) -> dict[str, Any]:
     """Do one job, or return what it wrote when it was done before.
 
@@ -175,14 +194,6 @@ def _key_in(path: Path) -> str | None:
         return str(json.loads(text)["key"]) if path.suffix == ".json" else text
     except (OSError, ValueError, KeyError, TypeError):
         return None
-
-
-def starts_at_means(recipe: Recipe) -> bool:
-    """Whether an arm's class weights start at the means: where it says so, or leaves it open."""
-    return bool(recipe.backbone.init) and (
-        recipe.loss.class_weights == "means"
-        or (recipe.loss.class_weights is None and recipe.backbone.embedding_size is None)
-    )
 
 
 def _hash(values: Sequence[Any]) -> str:

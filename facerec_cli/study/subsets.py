@@ -79,7 +79,8 @@ def gradients(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Histograms of oriented gradients (Dalal and Triggs 2005), (N, D) rows of length one.
 
     Cells of 8 x 8 pixels, nine unsigned directions, blocks of 2 x 2 cells normalised with a clip at 0.2. It
-    is not learnt, so none of the networks under test decides which pairs count as hard.
+    is not learnt, so none of the networks under test decides which pairs count as hard. It is written out here
+    because OpenCV 5 has no HOGDescriptor any more, and because the published figures rest on these pairs.
     """
     rows = []
     for crop in crops:

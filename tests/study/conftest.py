@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from facerec_cli.study.conduct import conduct
 from facerec_cli.study.protocol import read_protocol
+from facerec_cli.study.study import run_study
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -96,5 +96,5 @@ def finished(people, tmp_path_factory):
     out = tmp_path_factory.mktemp("study")
     path = out / "study.toml"
     path.write_text(STUDY.format(data=people.as_posix(), seed=0))
-    done = conduct(read_protocol(path), out / "out")
+    done = run_study(read_protocol(path), out / "out")
     return out / "out", done.results.document(), path

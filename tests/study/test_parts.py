@@ -9,7 +9,7 @@ from facerec_cli.data import open_dataset
 from facerec_cli.errors import InputError, UsageError
 from facerec_cli.study.comparison import MeanOverSeeds
 from facerec_cli.study.conditions import CONDITIONS, apply
-from facerec_cli.study.interpolate import choose
+from facerec_cli.study.first_weights import choose
 from facerec_cli.study.intervals import mean_over_seeds
 from facerec_cli.study.protocol import SplitSettings, ValidationSettings
 from facerec_cli.study.split import split_people

@@ -24,11 +24,11 @@ from facerec_cli.errors import InputError, TrainingError, UsageError
 from facerec_cli.metrics.bootstrap import resampled_tar
 from facerec_cli.metrics.evaluate import evaluate
 from facerec_cli.study.comparison import Comparison
-from facerec_cli.study.conduct import _check_rates, conduct
 from facerec_cli.study.finding import finding
 from facerec_cli.study.intervals import Rates, difference, drawn, mean_over_seeds, percentiles
 from facerec_cli.study.prepare import prepare
 from facerec_cli.study.protocol import parse_protocol, read_protocol
+from facerec_cli.study.study import _check_rates, run_study
 from facerec_cli.study.tables import Table, facts, tables
 
 
@@ -166,7 +166,7 @@ def test_a_subset_of_few_pairs_and_a_test_of_few_people_give_no_figures(study_fi
     path.write_text(
         path.read_text().replace("natural = 0.8", "natural = 0.1").replace("photos = 48", "photos = 24")
     )
-    results = conduct(read_protocol(path), tmp_path / "out", only=["arcface", "npt"]).results.document()
+    results = run_study(read_protocol(path), tmp_path / "out", only=["arcface", "npt"]).results.document()
     natural = results["subsets"]["natural"]
     assert natural["same"] < 20 and natural["fars"] == [] and "are too few; it takes 20" in natural["reason"]
     shown = {table.title: table for table in tables(typed(results))}
@@ -263,11 +263,11 @@ def test_a_rate_with_too_few_pairs_is_refused_or_said_to_be_unknown(study_file, 
     text = path.read_text()
     path.write_text(text.replace("far = 0.1\nfars = [0.1]", "far = 0.0001\nfars = [0.1, 0.0001]"))
     with pytest.raises(InputError, match=r"different pairs, and it takes 30,000") as fault:
-        conduct(read_protocol(path), tmp_path / "out")
+        run_study(read_protocol(path), tmp_path / "out")
     assert "--set test.far=0.01 --set test.fars=[0.01]" in fault.value.hint
     assert not (tmp_path / "out" / "runs").exists() and not (tmp_path / "out" / "study.json").exists()
     path.write_text(text.replace("far = 0.1\nfars = [0.1]", "far = 0.003\nfars = [0.1, 0.003, 0.0001]"))
-    results = conduct(read_protocol(path), tmp_path / "out", only=["arcface"]).results.document()
+    results = run_study(read_protocol(path), tmp_path / "out", only=["arcface"]).results.document()
     assert [own["fars"] for own in results["subsets"].values()] == [[0.1], [0.1, 0.003], [0.1]]
     by_title = {table.title: table for table in tables(typed(results))}
     hard, clean, small, natural = by_title["TAR at FAR 0.003, %"].rows[0][1:]
@@ -320,7 +320,7 @@ def test_finished_runs_are_kept_where_seeds_and_arms_come_on_top_and_an_arm_is_b
         shutil.rmtree(folder)
     said = []
     protocol = read_protocol(changed, ["study.seeds=[1]", "test.rounds=200", "study.name=other"])
-    again = conduct(protocol, own, resume=True, tell=said.append)
+    again = run_study(protocol, own, resume=True, tell=said.append)
     assert "2 of 4 runs are finished" in said
     for place, stamp in stamps.items():
         assert "twice" in str(place) or place.stat().st_mtime_ns == stamp
@@ -332,13 +332,13 @@ def test_a_dry_run_writes_nothing(finished, study_file, tmp_path):
     out, _, path = finished
     before = everything(out)
     said: list[str] = []
-    conduct(read_protocol(path), out, resume=True, dry_run=True, tell=said.append)
+    run_study(read_protocol(path), out, resume=True, dry_run=True, tell=said.append)
     assert "6 of 6 runs are finished" in said and everything(out) == before
     shutil.copytree(out / "crops", tmp_path / "crops")
     lost = next((tmp_path / "crops").rglob("*.png"))
     lost.write_bytes(b"damaged")
     kept = everything(tmp_path)
-    conduct(read_protocol(study_file()), tmp_path / "new" / "out", crops=tmp_path / "crops", dry_run=True)
+    run_study(read_protocol(study_file()), tmp_path / "new" / "out", crops=tmp_path / "crops", dry_run=True)
     assert everything(tmp_path).keys() - kept.keys() == {tmp_path / "study.toml"}
     assert everything(tmp_path / "crops") == {p: v for p, v in kept.items() if "crops" in p.parts}
 
@@ -374,7 +374,7 @@ def test_other_photos_of_the_same_names_are_noticed(study_file, people, tmp_path
     def left(**more):
         said.clear()
         options = {"only": ["arcface"], "resume": True, "dry_run": True, "tell": said.append}
-        conduct(read_protocol(path), tmp_path / "out", **(options | more))
+        run_study(read_protocol(path), tmp_path / "out", **(options | more))
         return next(text for text in said if "runs are finished" in text)
 
     left(dry_run=False)
@@ -395,7 +395,7 @@ def test_crops_of_somebody_else_are_not_touched(study_file, people, tmp_path):
     shutil.copytree(people, own)
     before = {p: p.read_bytes() for p in own.rglob("*.png")}
     with pytest.raises(UsageError, match="no study put there"):
-        conduct(read_protocol(study_file()), tmp_path / "out", crops=own, dry_run=True)
+        run_study(read_protocol(study_file()), tmp_path / "out", crops=own, dry_run=True)
     assert before == {p: p.read_bytes() for p in own.rglob("*") if p.suffix == ".png"}
 
 
@@ -409,7 +409,7 @@ def test_a_photo_that_is_no_picture_is_left_out(study_file, people, tmp_path, ca
     split = {part: [dataset.name(int(i)) for i in rows] for part, rows in prepared.split.photos.items()}
     (photos / split["train"][0]).write_bytes(b"no picture")
     said: list[str] = []
-    conduct(read_protocol(path), tmp_path / "again", dry_run=True, tell=said.append)
+    run_study(read_protocol(path), tmp_path / "again", dry_run=True, tell=said.append)
     assert f"{len(split['train']) - 1} photos" in said[0] and "1 of" in caplog.text
 
 
@@ -421,10 +421,10 @@ def test_other_first_weights_of_the_same_name_are_noticed(study_file, finished, 
     text = path.read_text().replace('name = "mobilefacenet"', f'init = "{start.as_posix()}"')
     path.write_text(re.sub(r"width = .*\nembedding_size = .*\n", "", text))
     protocol, said = read_protocol(path), []
-    conduct(protocol, tmp_path / "out", only=["arcface"])
+    run_study(protocol, tmp_path / "out", only=["arcface"])
     shutil.copyfile(out / "runs" / "npt-0" / "best.pt", start)
     with pytest.raises(UsageError, match="the first weights are other ones") as fault:
-        conduct(protocol, tmp_path / "out", only=["arcface"], resume=True, tell=said.append)
+        run_study(protocol, tmp_path / "out", only=["arcface"], resume=True, tell=said.append)
     assert "arcface-0" in fault.value.hint and "delete" in fault.value.hint
 
 
@@ -432,7 +432,7 @@ def test_a_training_of_other_settings_that_was_stopped_is_not_judged(study_file,
     from facerec_cli.training import train as module
 
     path = study_file()
-    conduct(read_protocol(path), tmp_path / "out", only=["arcface"])
+    run_study(read_protocol(path), tmp_path / "out", only=["arcface"])
     folder = tmp_path / "out" / "runs" / "arcface-0"
     first, train = (folder / "best.pt").read_bytes(), module.train
 
@@ -451,15 +451,15 @@ def test_a_training_of_other_settings_that_was_stopped_is_not_judged(study_file,
         for run in ("arcface-0", "arcface-1"):
             (folder.with_name(run) / left).unlink()
     with pytest.raises(KeyboardInterrupt, match=r"0 of 2 runs are finished .* --resume"):
-        conduct(
+        run_study(
             read_protocol(path, ["recipe.optimizer.lr=0.3"]), tmp_path / "out", only=["arcface"], resume=True
         )
     assert (folder / "best.pt").read_bytes() != first
     monkeypatch.undo()
     with pytest.raises(UsageError, match=r"arms.arcface.optimizer.lr was 0.3 and is"):
-        conduct(read_protocol(path), tmp_path / "out", only=["arcface"], resume=True)
+        run_study(read_protocol(path), tmp_path / "out", only=["arcface"], resume=True)
     (folder / "training.key").unlink()
-    conduct(read_protocol(path), tmp_path / "out", only=["arcface"], resume=True)
+    run_study(read_protocol(path), tmp_path / "out", only=["arcface"], resume=True)
     lr = json.loads((folder / "run.json").read_text())["recipe"]["optimizer"]["lr"]
     assert lr != 0.3
 
@@ -482,7 +482,7 @@ def test_an_interrupt_of_the_trial_steps_ends_them_at_once(study_file, tmp_path,
     taken = []
     _interrupt_at(monkeypatch, lambda run, step: taken.append(step) or step == 1)
     with pytest.raises(KeyboardInterrupt):
-        conduct(read_protocol(study_file()), tmp_path / "out")
+        run_study(read_protocol(study_file()), tmp_path / "out")
     assert taken == [0, 1]  # neither the trial's last step nor another arm's
     assert not (tmp_path / "out" / "runs").exists()
     assert not list((tmp_path / "out").glob(".facerec*"))
@@ -497,22 +497,22 @@ def test_an_interrupt_in_the_last_step_of_a_run_does_not_begin_the_next_one(
         lambda run, step: ".facerec.trial" not in run.recipe.run.out and step == run.optimization.steps - 1,
     )
     with pytest.raises(KeyboardInterrupt, match=r"0 of \d runs are finished .* --resume"):
-        conduct(read_protocol(study_file()), tmp_path / "out", tell=sentences.append)
+        run_study(read_protocol(study_file()), tmp_path / "out", tell=sentences.append)
     assert sum("told to stop" in sentence for sentence in sentences) == 1
     assert len(list((tmp_path / "out" / "runs").glob("*/trained.json"))) == 1
     monkeypatch.undo()
-    found = conduct(read_protocol(study_file()), tmp_path / "out", resume=True)
+    found = run_study(read_protocol(study_file()), tmp_path / "out", resume=True)
     assert {"arcface", "npt"} <= set(found.results.arms)
 
 
 def test_an_arm_that_cannot_be_trained_is_named_at_once(study_file, tmp_path):
     protocol = read_protocol(study_file(), ["arms.npt.optimizer.lr=1e30"])
     with pytest.raises(InputError, match=r"\[arms.npt\] cannot be trained"):
-        conduct(protocol, tmp_path / "out")
+        run_study(protocol, tmp_path / "out")
 
 
 def test_a_run_that_fails_later_leaves_a_report_of_the_others(study_file, tmp_path, monkeypatch):
-    from facerec_cli.study import conduct as module
+    from facerec_cli.study import study as module
 
     perform = module.perform
 
@@ -523,7 +523,7 @@ def test_a_run_that_fails_later_leaves_a_report_of_the_others(study_file, tmp_pa
 
     monkeypatch.setattr(module, "perform", failing)
     with pytest.raises(TrainingError, match=r"2 of 6 runs failed, npt with seed 0") as fault:
-        conduct(read_protocol(study_file()), tmp_path / "out")
+        run_study(read_protocol(study_file()), tmp_path / "out")
     assert "report compares them" in fault.value.hint
     assert list(json.loads((tmp_path / "out" / "results.json").read_text())["arms"]) == ["arcface", "twice"]
     assert (tmp_path / "out" / "report.html").is_file()
@@ -534,14 +534,14 @@ def test_two_at_a_time_give_the_same(finished, tmp_path):
     text = path.read_text().replace("seeds = [0, 1]", "seeds = [1]").replace("[arms.twice.loss]", "[x]")
     single = tmp_path / "single.toml"
     single.write_text(text[: text.index("[x]")])
-    found = conduct(read_protocol(single), tmp_path / "out", jobs=2).results.document()
+    found = run_study(read_protocol(single), tmp_path / "out", jobs=2).results.document()
     assert [r["subsets"] for r in found["runs"]] == [r["subsets"] for r in results["runs"][3:5]]
 
 
 def test_the_search_judges_by_validation_people(study_file, tmp_path):
     path = study_file()
     path.write_text(path.read_text().replace("aligned = true", 'aligned = true\njudge = "validation"'))
-    results = conduct(read_protocol(path), tmp_path / "out", only=["arcface"]).results.document()
+    results = run_study(read_protocol(path), tmp_path / "out", only=["arcface"]).results.document()
     split = json.loads((tmp_path / "out" / "split.json").read_text())
     judged = {photo.split("/")[0] for pair in results["hardest"] for photo in pair["photos"]}
     assert judged and judged <= set(split["people"]["validation"])
@@ -560,7 +560,7 @@ def test_interpolation_from_a_checkpoint(study_file, finished, tmp_path):
         "[validation]", '[validation]\ninterpolate = [0.5]\nsubsets = ["clean clean", "clean px16"]'
     )
     path.write_text(text)
-    results = conduct(read_protocol(path), tmp_path / "out", only=["arcface"]).results.document()
+    results = run_study(read_protocol(path), tmp_path / "out", only=["arcface"]).results.document()
     assert list(results["arms"]) == ["before", "arcface"]
     assert set(results["differences"]) == {"before", "arcface"}
     run = results["runs"][1]
@@ -582,8 +582,8 @@ def test_interpolation_from_a_checkpoint(study_file, finished, tmp_path):
 def test_what_runs_share_is_made_once_and_is_what_a_run_would_make(people, finished, tmp_path):
     import torch
 
-    from facerec_cli.study.prepare import make_jobs
-    from facerec_cli.study.start import share_start
+    from facerec_cli.study.first_weights import share_start
+    from facerec_cli.study.run import make_jobs
     from facerec_cli.training.class_means import start_classes
     from facerec_cli.training.devices import World
     from facerec_cli.training.setup import prepare as set_up
@@ -619,13 +619,13 @@ def test_what_runs_share_is_made_once_and_is_what_a_run_would_make(people, finis
 def test_each_of_several_runs_has_its_part_of_the_cores(study_file, tmp_path, monkeypatch):
     import torch
 
-    from facerec_cli.study import conduct as module
+    from facerec_cli.study import study as module
 
     seen = []
     monkeypatch.setattr(module, "_at_once", lambda left, jobs: seen.extend(left) or iter(()))
     monkeypatch.setattr(torch, "get_num_threads", lambda: 9)
     with pytest.raises(InputError, match="no finished run"):
-        conduct(read_protocol(study_file()), tmp_path / "out", jobs=4)
+        run_study(read_protocol(study_file()), tmp_path / "out", jobs=4)
     assert {job.threads for job in seen} == {2}
 
 
@@ -682,5 +682,5 @@ def test_pairs_of_a_list_count_only_if_both_people_are_judged(study_file, finish
     path.write_text(
         path.read_text().replace("aligned = true", f'aligned = true\npairs = "{tmp_path / "pairs.txt"}"')
     )
-    results = conduct(read_protocol(path), tmp_path / "out", only=["arcface"]).results.document()
+    results = run_study(read_protocol(path), tmp_path / "out", only=["arcface"]).results.document()
     assert results["pairs"] == {"same": 4, "different": 3, "accuracy": "balanced accuracy"}

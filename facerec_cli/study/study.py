@@ -22,11 +22,11 @@ from facerec_cli.progress import Progress, silent
 from facerec_cli.registry import unknown_name
 from facerec_cli.study.comparison import Comparison
 from facerec_cli.study.estimate import estimate, in_words
+from facerec_cli.study.first_weights import share_start
 from facerec_cli.study.folder import mark, open_folder, refuse_other_materials, scratch
-from facerec_cli.study.prepare import Prepared, make_jobs, prepare
+from facerec_cli.study.prepare import Prepared, prepare
 from facerec_cli.study.protocol import BEFORE, Protocol
-from facerec_cli.study.run import Job, perform
-from facerec_cli.study.start import share_start
+from facerec_cli.study.run import Job, make_jobs, perform
 from facerec_cli.study.subsets import measurable
 from facerec_cli.training.processes import leave_interrupts_to_parent
 from facerec_cli.workshop import workshop
@@ -34,19 +34,20 @@ from facerec_cli.workshop import workshop
 RESULTS = "results.json"
 _told_to_stop: list[bool] = []
 
+Tell = Callable[[str], None]
 Steps = Callable[[str, str], AbstractContextManager[Progress]]
 
 
-def _unseen(description: str, unit: str) -> AbstractContextManager[Progress]:
+def _silent_steps(description: str, unit: str) -> AbstractContextManager[Progress]:
     return nullcontext(silent)
 
 
-def _unheard(text: str) -> None:
+def _ignore(text: str) -> None:
     pass
 
 
 @dataclass(frozen=True, slots=True)
-class Studied:
+class StudyResult:
     """How a study ended.
 
     Attributes:
@@ -58,7 +59,7 @@ class Studied:
     files: tuple[Path, ...]
 
 
-def conduct(
+def run_study(
     protocol: Protocol,
     out: Path,
     *,
@@ -67,9 +68,9 @@ def conduct(
     jobs: int = 1,
     only: Sequence[str] = (),
     dry_run: bool = False,
-    tell: Callable[[str], None] = _unheard,
-    steps: Steps = _unseen,
-) -> Studied | None:
+    tell: Tell = _ignore,
+    steps: Steps = _silent_steps,
+) -> StudyResult | None:
     """Run a study, or go on with it.
 
     Args:
@@ -96,46 +97,81 @@ def conduct(
     for name in only:
         if name not in protocol.arms:
             raise unknown_name(name, protocol.arms, "arm in this study called")
-    import torch
-
     _check_recipes(protocol)
     open_folder(protocol, out, resume=resume, dry_run=dry_run)
     crops = crops or out / "crops"
     with scratch(crops) if dry_run else nullcontext((out, crops)) as (work, crops):
-        with steps("crops", "photos") as progress:
-            prepared = prepare(protocol, work, crops=crops, progress=progress)
-        for part, count in prepared.counts.items():
-            numbers = (f"{number:,} {what.replace('_', ' ')}" for what, number in count.items())
-            tell(f"{part}: {', '.join(numbers)}")
-        _check_rates(protocol, prepared)
-        threads = max(1, torch.get_num_threads() // jobs)
-        every = make_jobs(protocol, prepared.materials, out, threads=threads)
+        prepared = _prepare(protocol, work, crops, tell, steps)
+        every = make_jobs(protocol, prepared.materials, out, threads=_threads(jobs))
         wanted = [job for job in every if not only or job.arm in (*only, BEFORE)]
         refuse_other_materials(prepared.materials, wanted, out)
         prepared.write()
         left = [job for job in wanted if job.record() is None]
         tell(f"{len(wanted) - len(left)} of {len(wanted)} runs are finished")
         if left:
-            trying = steps("trying a few steps, to say how long it takes", "steps")
-            with trying, workshop(work / "trial", ()) as trial:  # what a killed study left of it is cleared
-                expected = estimate(left, trial, jobs)
-            for sentence in expected:
-                tell(sentence)
+            _estimate(left, jobs, work, tell, steps)
     if dry_run:
         return None
     mark(protocol, prepared.materials, out)
     try:
-        if left:
-            with steps("judging the network before training", "photos"):
-                left = share_start(left, out)
-        with steps("runs", "runs") as progress:
-            failure = _perform_all(left, jobs, tell, progress)
+        failure = _do_runs(left, out, jobs, tell, steps) if left else None
     except KeyboardInterrupt:
         done = sum(job.record() is not None for job in wanted)
         raise KeyboardInterrupt(
             f"interrupted; {done} of {len(wanted)} runs are finished and kept, what was trained is saved. "
             "Go on with the same command and --resume"
         ) from None
+    result = _compare(protocol, prepared, every, out, failure, tell, steps)
+    if failure:
+        raise failure
+    return result
+
+
+def _threads(jobs: int) -> int:
+    """The CPU threads of each of ``jobs`` runs at the same time."""
+    import torch
+
+    return max(1, torch.get_num_threads() // jobs)
+
+
+def _prepare(protocol: Protocol, work: Path, crops: Path, tell: Tell, steps: Steps) -> Prepared:
+    with steps("crops", "photos") as progress:
+        prepared = prepare(protocol, work, crops=crops, progress=progress)
+    for part, count in prepared.counts.items():
+        numbers = (f"{number:,} {what.replace('_', ' ')}" for what, number in count.items())
+        tell(f"{part}: {', '.join(numbers)}")
+    _check_rates(protocol, prepared)
+    return prepared
+
+
+def _estimate(left: Sequence[Job], jobs: int, work: Path, tell: Tell, steps: Steps) -> None:
+    trying = steps("trying a few steps, to say how long it takes", "steps")
+    with trying, workshop(work / "trial", ()) as trial:  # what a killed study left of it is cleared
+        expected = estimate(left, trial, jobs)
+    for sentence in expected:
+        tell(sentence)
+
+
+def _do_runs(left: Sequence[Job], out: Path, jobs: int, tell: Tell, steps: Steps) -> TrainingError | None:
+    with steps("judging the network before training", "photos"):
+        left = share_start(left, out)
+    with steps("runs", "runs") as progress:
+        return _perform_all(left, jobs, tell, progress)
+
+
+def _compare(
+    protocol: Protocol,
+    prepared: Prepared,
+    every: Sequence[Job],
+    out: Path,
+    failure: TrainingError | None,
+    tell: Tell,
+    steps: Steps,
+) -> StudyResult:
+    """Compare what is finished, and write results and reports."""
+    from facerec_cli.study.compare import compare
+    from facerec_cli.study.report import write_reports
+
     finished = [job for job in every if job.record() is not None]
     missing = [name for name in protocol.arms if name not in {job.arm for job in finished}]
     if protocol.study.baseline in missing:
@@ -145,23 +181,15 @@ def conduct(
         )
     for name in missing:
         tell(f"{name} has no finished run and is left out")
-    from facerec_cli.study.compare import compare
-
     with steps("comparing", "runs") as progress:
         results = compare(protocol, prepared, finished, progress)
     text = json.dumps(results.document(), indent=1, ensure_ascii=False, allow_nan=False)
     write_file(out / RESULTS, text.encode("utf-8", "surrogateescape"))
-    from facerec_cli.study.report import write_reports
-
     reports = write_reports(results, out, prepared.materials.crops)
-    if failure:
-        raise failure
-    return Studied(results, (out / RESULTS, out / "split.json", *reports))
+    return StudyResult(results, (out / RESULTS, out / "split.json", *reports))
 
 
-def _perform_all(
-    left: Sequence[Job], jobs: int, tell: Callable[[str], None], progress: Progress
-) -> TrainingError | None:
+def _perform_all(left: Sequence[Job], jobs: int, tell: Tell, progress: Progress) -> TrainingError | None:
     """Do all jobs; a failing one does not keep the others from being done. Returns what failed."""
     failed: list[tuple[Job, FacerecError]] = []
     began = time.monotonic()
@@ -186,9 +214,7 @@ def _perform_all(
     )
 
 
-def _in_turn(
-    left: Sequence[Job], tell: Callable[[str], None]
-) -> Iterator[tuple[Job, dict[str, Any] | FacerecError]]:
+def _in_turn(left: Sequence[Job], tell: Tell) -> Iterator[tuple[Job, dict[str, Any] | FacerecError]]:
     def told_to_stop() -> None:  # from a signal's handler, which may have come in the middle of a printing
         words = ("told to stop: what is under way is finished and saved first",)
         threading.Thread(target=tell, args=words).start()
