@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from facerec_cli.study.judge import Judge, device_of, first_network
+from facerec_cli.study.embeddings import SubsetEvaluator, device_of, first_network
 from facerec_cli.study.materials import Materials
 from facerec_cli.study.protocol import ValidationSettings
 from facerec_cli.training.config import Recipe
@@ -48,11 +48,11 @@ def chosen_network(
     before = first_network(recipe)
     first = {name: value.clone() for name, value in before.state_dict().items()}
     last = {name: value.clone() for name, value in network.state_dict().items()}
-    judge = Judge(materials.crops, materials.validation, settings.subsets, device_of(recipe))
-    tried = {"0": dict(materials.first or judge(before))}
+    evaluate = SubsetEvaluator(materials.crops, materials.validation, settings.subsets, device_of(recipe))
+    tried = {"0": dict(materials.first or evaluate(before))}
     for a in settings.interpolate:
         network.load_state_dict(interpolated(first, last, a))
-        tried[f"{a:g}"] = judge(network)
+        tried[f"{a:g}"] = evaluate(network)
     a = choose(tried, settings)
     network.load_state_dict(interpolated(first, last, a))
     document = checkpoint.read(folder / "best.pt", mmap=False)

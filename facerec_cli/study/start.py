@@ -17,7 +17,7 @@ import numpy as np
 
 from facerec_cli._version import __version__
 from facerec_cli.files import write_file
-from facerec_cli.study.judge import Judge, device_of, first_network
+from facerec_cli.study.embeddings import SubsetEvaluator, device_of, first_network
 from facerec_cli.study.materials import Materials
 from facerec_cli.study.protocol import BEFORE, ValidationSettings
 from facerec_cli.study.run import Job, starts_at_means
@@ -69,8 +69,8 @@ def _first_judgement(
     key = _key(materials, materials.crops_hash, materials.validation.people, settings.subsets)
     target = out / FOLDER / f"validation-{key}.json"
     if not target.is_file():
-        judge = Judge(materials.crops, materials.validation, settings.subsets, device_of(recipe))
-        write_file(target, json.dumps(judge(first_network(recipe))).encode())
+        evaluate = SubsetEvaluator(materials.crops, materials.validation, settings.subsets, device_of(recipe))
+        write_file(target, json.dumps(evaluate(first_network(recipe))).encode())
     found: dict[str, float] = json.loads(target.read_text("utf-8"))
     return found
 

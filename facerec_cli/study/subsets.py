@@ -49,7 +49,7 @@ def make_pairs(subset: str, people: NDArray[np.int64], crops: NDArray[np.uint8],
 
     Args:
         subset: Two conditions, or ``natural``: all clean different pairs, and those of the clean same pairs
-            that are least alike by a descriptor that knows no faces (:func:`gradients`).
+            that look least like each other by a descriptor that knows no faces (:func:`gradients`).
         people: (N,) int64.
         crops: (N, 112, 112, 3) uint8 RGB, clean.
         natural: What part of the same pairs those are.
@@ -63,10 +63,10 @@ def make_pairs(subset: str, people: NDArray[np.int64], crops: NDArray[np.uint8],
     if subset == NATURAL:
         rows = np.flatnonzero(same)
         looks = gradients(crops)
-        alike = np.einsum("pd,pd->p", looks[first[rows]], looks[second[rows]])
-        kept = rows[np.argsort(alike, kind="stable")[: max(1, round(natural * len(rows)))]]
-        chosen = np.union1d(np.flatnonzero(~same), kept)
-        first, second, same = first[chosen], second[chosen], same[chosen]
+        similarity = np.einsum("pd,pd->p", looks[first[rows]], looks[second[rows]])
+        hard = rows[np.argsort(similarity, kind="stable")[: max(1, round(natural * len(rows)))]]
+        rows = np.union1d(np.flatnonzero(~same), hard)
+        first, second, same = first[rows], second[rows], same[rows]
     return PairList(first.astype(np.int64), second.astype(np.int64), same)
 
 
