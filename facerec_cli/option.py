@@ -37,7 +37,8 @@ class Option:
         keys: Of a table: the only keys that the document has of it, each of which has to be there.
         others: A dictionary that takes the keys of its table that no other field has.
 
-    In ``help``, ``{choices}`` stands for the values that there are: "main, center or largest".
+    In ``help``, ``{choices}`` stands for the values that there are ("main, center or largest"), and
+    ``{default}`` for the default of what is decided later, which the program does not show of itself.
     """
 
     help: str = ""

@@ -169,12 +169,16 @@ def _typed(field: Field) -> Any:
 
 def _annotated(field: Field) -> Any:
     """A setting as Typer reads it."""
-    option, number = field.option, item_type(field.kind) in (int, float)
+    option = field.option
+    number = item_type(field.kind) in (int, float) and not option.parse
     names = [option.flag or field.flag, *([option.short] if option.short else [])]
-    choices = alternatives(field.offers) if "{choices}" in option.help else ""
+    help = option.help
+    if "{" in help:
+        default = f"{field.default:g}" if isinstance(field.default, float) else str(field.default)
+        help = help.replace("{choices}", alternatives(field.offers)).replace("{default}", default)
     shown = typer.Option(
         *names,
-        help=option.help.replace("{choices}", choices),
+        help=help,
         rich_help_panel=option.panel,
         metavar=option.metavar,
         show_default=field.default != "",

@@ -17,12 +17,11 @@ from numpy.typing import NDArray
 
 from facerec_cli.errors import InputError
 from facerec_cli.metrics.evaluate import (
-    MAX_PAIRS_FOR_FOLDS,
     Evaluation,
     PairCounts,
     from_distributions,
-    too_many_for_folds,
 )
+from facerec_cli.metrics.folds import MAX_PAIRS_FOR_FOLDS, no_folds
 from facerec_cli.metrics.roc import bins_to_open
 from facerec_cli.metrics.scores import Binning, Distribution, Vectors
 from facerec_cli.progress import Progress, silent
@@ -122,7 +121,7 @@ def evaluate_all_pairs(
         for count, parts, moment in zip(counts, values, moments, strict=True)
     ]
     pairs = _count_pairs(identity, fail)
-    reason = too_many_for_folds(pairs.total)
+    reason = no_folds(pairs.total)
     if pairs.total <= MAX_PAIRS_FOR_FOLDS:  # a caller of the library may use this for few photos
         reason = "photos compared tile by tile are not cut into folds"
     return from_distributions(classes[0], classes[1], pairs, accuracy=reason, fars=fars)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from facerec_cli.errors import InputError
-from facerec_cli.metrics.folds import Accuracy, fold_accuracy, stratified_folds
+from facerec_cli.metrics.folds import Accuracy, fold_accuracy, no_folds, stratified_folds
 from facerec_cli.metrics.roc import (
     OperatingPoint,
     area_under_curve,
@@ -26,9 +26,6 @@ from facerec_cli.metrics.roc import (
 from facerec_cli.metrics.scores import BINS, Distribution, Scores
 from facerec_cli.threshold import DEFAULT_FARS
 from facerec_cli.wording import counted, one_in
-
-#: Lists without folds are cut into ten up to this many pairs; larger ones (IJB) are not judged by accuracy.
-MAX_PAIRS_FOR_FOLDS = 1_000_000
 
 _NAMES = {"accuracy": "accuracy", "eer": "EER", "auc": "AUC", "d_prime": "d′"}
 _JSON_KEYS = {  # documented names of genuine and impostor
@@ -163,17 +160,15 @@ def evaluate(
         failed_genuine=int((label & fail).sum()),
         failed_impostor=int((~label & fail).sum()),
     )
-    if fold is None and s.size <= MAX_PAIRS_FOR_FOLDS:
+    if fold is None:
         fold = stratified_folds(label)
     accuracy: Accuracy | str
     if not genuine.size or not impostor.size:
         accuracy = "needs both same and different pairs with a score"
-    elif fold is not None:
-        accuracy = fold_accuracy(s, label, fail, fold)
-    elif s.size > MAX_PAIRS_FOR_FOLDS:
-        accuracy = too_many_for_folds(s.size)
+    elif fold is None:
+        accuracy = no_folds(s.size)
     else:
-        accuracy = "folds need at least two same and two different pairs"
+        accuracy = fold_accuracy(s, label, fail, fold)
     return from_distributions(genuine, impostor, counts, accuracy=accuracy, fars=fars)
 
 
@@ -216,14 +211,6 @@ def from_distributions(
         not_measurable=reasons,
         genuine=genuine,
         impostor=impostor,
-    )
-
-
-def too_many_for_folds(pairs: int) -> str:
-    """Why a list of so many pairs without folds has no accuracy."""
-    return (
-        f"{pairs:,} pairs without folds are more than the {MAX_PAIRS_FOR_FOLDS:,} that are cut into ten; "
-        "TAR at FAR and the equal error rate are measured on all of them"
     )
 
 

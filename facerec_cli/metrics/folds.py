@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from facerec_cli.metrics.roc import threshold_between
 
 DEFAULT_FOLDS = 10
+#: Lists without folds are cut into ten up to this many pairs; larger ones (IJB) are not judged by accuracy.
+MAX_PAIRS_FOR_FOLDS = 1_000_000
 #: Where the more frequent kind has a larger part of the scored pairs, accuracy is balanced accuracy.
 MOST_OF_ONE_KIND = 0.55
 PLAIN, BALANCED = "accuracy", "balanced accuracy"
@@ -72,10 +74,11 @@ def stratified_folds(same: NDArray[np.bool_]) -> NDArray[np.int64] | None:
         same: (P,) bool.
 
     Returns:
-        (P,) int64, fewer folds where a class has fewer than ten pairs; None where it has fewer than two.
+        (P,) int64, fewer folds where a class has fewer than ten pairs; None where it has fewer than two, or
+        where there are more than ``MAX_PAIRS_FOR_FOLDS`` pairs.
     """
     count = min(DEFAULT_FOLDS, int(same.sum()), int((~same).sum()))
-    if count < 2:
+    if count < 2 or same.size > MAX_PAIRS_FOR_FOLDS:
         return None
     folds = np.empty(same.size, np.int64)
     for members in (same, ~same):
@@ -84,15 +87,25 @@ def stratified_folds(same: NDArray[np.bool_]) -> NDArray[np.int64] | None:
     return folds
 
 
-def kind_for(same: int, different: int) -> str:
+def no_folds(pairs: int) -> str:
+    """Why a list of so many pairs, which :func:`stratified_folds` does not cut, has no accuracy."""
+    if pairs <= MAX_PAIRS_FOR_FOLDS:
+        return "folds need at least two same and two different pairs"
+    return (
+        f"{pairs:,} pairs without folds are more than the {MAX_PAIRS_FOR_FOLDS:,} that are cut into ten; "
+        "TAR at FAR and the equal error rate are measured on all of them"
+    )
+
+
+def kind_for(genuine: int, impostor: int) -> str:
     """Which accuracy so many scored pairs of each kind can have: ``accuracy`` or ``balanced accuracy``."""
-    return PLAIN if max(same, different) <= MOST_OF_ONE_KIND * (same + different) else BALANCED
+    return PLAIN if max(genuine, impostor) <= MOST_OF_ONE_KIND * (genuine + impostor) else BALANCED
 
 
 def best_threshold(scores: NDArray[Any], same: NDArray[np.bool_], kind: str = PLAIN) -> float:
     """The threshold with the highest accuracy when a pair is accepted if score >= threshold.
 
-    Candidates are the midpoints between neighbouring distinct scores, one at the lowest score (accept all)
+    Candidates are the midpoints between neighboring distinct scores, one at the lowest score (accept all)
     and one just above the highest (reject all). Of several best ones the median is taken, the lower of the
     two middle ones when their number is even, so that the threshold does not hug a score by chance.
 
@@ -142,20 +155,20 @@ def fold_accuracy(
     kind = kind_for(genuine, order.size - genuine)
     results, with_failures = [], []
     for number in numbers:
-        own = folds[order] == number
-        train, test = order[~own], order[own]
+        inside = folds[order] == number
+        train, test = order[~inside], order[inside]
         if not test.size or not train.size:
             return f"fold {number} or all other folds have no pair with a score"
         threshold = best_threshold(scores[train], same[train], kind)
         right = (scores[test] >= threshold) == same[test]
         failures = failed & (folds == number)
-        found, strict = _shares(right, same[test], same[failures], kind)
-        if found is None:
+        accuracy, strict = _shares(right, same[test], same[failures], kind)
+        if accuracy is None:
             return (
                 f"one kind of pairs is much more frequent, so it is balanced accuracy, and fold {number} has "
                 "pairs of one kind only"
             )
-        results.append(FoldAccuracy(int(number), found, threshold, int(test.size), int(failures.sum())))
+        results.append(FoldAccuracy(int(number), accuracy, threshold, int(test.size), int(failures.sum())))
         with_failures.append(strict)
     accuracies = np.array([r.accuracy for r in results])
     return Accuracy(
@@ -170,13 +183,9 @@ def fold_accuracy(
 def _shares(
     right: NDArray[np.bool_], same: NDArray[np.bool_], failed_same: NDArray[np.bool_], kind: str
 ) -> tuple[float | None, float]:
-    """A fold's accuracy without its failures and with them; None where a kind of pairs has no score.
+    """A fold's accuracy without its failures and with them as errors; None where a class has no score.
 
-    Args:
-        right: (P,) bool, the scored pairs that the threshold gets right.
-        same: (P,) bool.
-        failed_same: (F,) bool, ``same`` of the pairs without a score.
-        kind: Which accuracy.
+    ``right`` and ``same`` are of its scored pairs, ``failed_same`` is ``same`` of the others.
     """
     if kind == PLAIN:
         count = int(right.sum())

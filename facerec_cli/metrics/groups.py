@@ -26,8 +26,8 @@ from facerec_cli.tables.text import read_text, split_lines
 
 log = logging.getLogger("facerec")
 
-#: Fewer same pairs than this say little about a rate of some per cent.
-MIN_SAME_PAIRS = 100
+#: Fewer genuine pairs than this say little about a rate of some per cent.
+MIN_GENUINE_PAIRS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +67,8 @@ class GroupReport:
     Attributes:
         threshold: Accept when score >= threshold; the same for everybody.
         far: The false accept rate over all pairs that it stands for.
-        fnmr: False non-matches per group, of its same pairs.
-        fmr: False matches inside each group and between each two, of different pairs.
+        fnmr: False non-matches per group, of its genuine pairs.
+        fmr: False matches inside each group and between each two, of impostor pairs.
         unknown: Photos that the table gives no group.
     """
 
@@ -94,9 +94,9 @@ def read_groups(path: Path, names: Sequence[str]) -> tuple[NDArray[np.int64], tu
     Raises:
         InputError: The table cannot be read, or fits no photo.
     """
-    table = _Table(_read(path))
-    found = [table.group_of(name) for name in names]
-    groups = tuple(sorted({group for group in found if group is not None}))
+    table = _GroupTable(_read(path))
+    group_of = [table.group_of(name) for name in names]
+    groups = tuple(sorted({group for group in group_of if group is not None}))
     if not groups:
         first = path_parts(names[0])
         person = "/".join(first[:-1])
@@ -106,10 +106,10 @@ def read_groups(path: Path, names: Sequence[str]) -> tuple[NDArray[np.int64], tu
             + (f", or the person's folder, such as {person!r}." if person else "."),
         )
     number = {group: i for i, group in enumerate(groups)}
-    missing = sum(group is None for group in found)
+    missing = group_of.count(None)
     if missing:
         log.warning("%d of %d photos have no group and are left out of the groups.", missing, len(names))
-    return np.array([-1 if g is None else number[g] for g in found], np.int64), groups
+    return np.array([-1 if group is None else number[group] for group in group_of], np.int64), groups
 
 
 def _read(path: Path) -> list[tuple[str, str]]:
@@ -134,7 +134,7 @@ def _read(path: Path) -> list[tuple[str, str]]:
     return [(row[key], row[group]) for _, row in rows if max(key, group) < len(row)]
 
 
-class _Table:
+class _GroupTable:
     """The groups of photos and people."""
 
     def __init__(self, rows: Sequence[tuple[str, str]]) -> None:
@@ -196,7 +196,8 @@ def group_rates(
     cell = a * count + b
     wrong = (scores >= threshold) != same
 
-    def table(mask: NDArray[np.bool_]) -> list[list[int]]:
+    def counted(mask: NDArray[np.bool_]) -> list[list[int]]:
+        """How many pairs of ``mask`` each two groups have."""
         counts: list[list[int]] = np.bincount(cell[mask], minlength=count**2).reshape(count, count).tolist()
         return counts
 
@@ -205,8 +206,8 @@ def group_rates(
         share = errors / pairs if pairs else None
         return GroupRate(groups[i], groups[j], share, low, high, errors, pairs, pairs >= enough)
 
-    same_pairs, same_wrong = table(use & same), table(use & same & wrong)
-    pairs, errors = table(use & ~same), table(use & ~same & wrong)
-    fnmr = [rate(i, i, same_wrong[i][i], same_pairs[i][i], MIN_SAME_PAIRS) for i in range(count)]
-    fmr = [rate(i, j, errors[i][j], pairs[i][j], 3 / far) for i in range(count) for j in range(i, count)]
+    genuine, rejected = counted(use & same), counted(use & same & wrong)
+    impostor, accepted = counted(use & ~same), counted(use & ~same & wrong)
+    fnmr = [rate(i, i, rejected[i][i], genuine[i][i], MIN_GENUINE_PAIRS) for i in range(count)]
+    fmr = [rate(i, j, accepted[i][j], impostor[i][j], 3 / far) for i in range(count) for j in range(i, count)]
     return GroupReport(threshold, far, tuple(fnmr), tuple(fmr), unknown)

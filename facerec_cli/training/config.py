@@ -123,7 +123,7 @@ class LossSettings:
     name: Annotated[
         str,
         Option(
-            "otface, ddl, npt, epl, arcface, ... (default: arcface).",
+            "otface, ddl, npt, epl, arcface, ... (default: {default}).",
             flag="--loss",
             short="-l",
             panel=COMMON,
@@ -133,7 +133,7 @@ class LossSettings:
     sample_rate: Annotated[
         float,
         Option(
-            "Share of the classes in a step (Partial-FC) (default: 1).",
+            "Share of the classes in a step (Partial-FC) (default: {default}).",
             flag="--sample-rate",
             panel=LEARNING,
             gt=0,
@@ -151,7 +151,7 @@ class OptimizerSettings:
 
     name: Annotated[
         Literal["sgd", "adamw"],
-        Option("sgd or adamw (default: sgd).", flag="--optimizer", panel=LEARNING),
+        Option("{choices} (default: {default}).", flag="--optimizer", panel=LEARNING),
     ] = "sgd"
     lr: Annotated[float | None, Option("Peak learning rate.", flag="--lr", panel=LEARNING, ge=0)] = None
     momentum: Annotated[float, _key("Of SGD.", ge=0, le=1)] = 0.9
@@ -170,9 +170,7 @@ class ScheduleSettings:
 
     name: Annotated[
         Literal["constant", "step", "polynomial", "cosine"],
-        Option(
-            "polynomial, cosine, step or constant (default: polynomial).", flag="--schedule", panel=LEARNING
-        ),
+        Option("{choices} (default: {default}).", flag="--schedule", panel=LEARNING),
     ] = "polynomial"
     epochs: Annotated[int | None, Option("Passes over the data.", flag="--epochs", panel=LEARNING, ge=1)] = (
         None
@@ -202,7 +200,7 @@ class RunSettings:
     device: Annotated[
         str,
         Option(
-            "auto, cpu, cuda, cuda:1, mps (default: auto).",
+            "auto, cpu, cuda, cuda:1, mps (default: {default}).",
             flag="--device",
             panel=MACHINE,
             offers=("auto", "cpu", "cuda", "mps"),
@@ -210,20 +208,23 @@ class RunSettings:
     ] = "auto"
     precision: Annotated[
         Literal["auto", "fp32", "bf16", "fp16"],
-        Option("auto, fp32, bf16, fp16 (default: auto).", flag="--precision", panel=MACHINE),
+        Option("{choices} (default: {default}).", flag="--precision", panel=MACHINE),
     ] = "auto"
     channels_last: Annotated[bool, _key("Order of the numbers in memory that GPUs like.")] = True
     compile: Annotated[bool, _key("torch.compile the network.")] = False
     deterministic: Annotated[bool, _key("The same numbers every time on a GPU, slower.")] = False
     sync_bn: Annotated[bool, _key("Share BN statistics between GPUs.")] = False
     seed: Annotated[
-        int, Option("Of order, weights and augmentation (default: 0).", flag="--seed", panel=LEARNING, ge=0)
+        int,
+        Option(
+            "Of order, weights and augmentation (default: {default}).", flag="--seed", panel=LEARNING, ge=0
+        ),
     ] = 0
     log_every: Annotated[int | None, _key("Steps between lines of the log.", ge=1)] = None
     checkpoint_every: Annotated[int, _key("Steps between checkpoints, beside each epoch's end.", ge=0)] = 1000
     on_nan: Annotated[
         Literal["stop", "rollback"],
-        Option("stop, or rollback with half the rate (default: stop).", flag="--on-nan", panel=RUNNING),
+        Option("stop, or rollback with half the rate (default: {default}).", flag="--on-nan", panel=RUNNING),
     ] = "stop"
     tensorboard: Annotated[bool, _key("Write its event files too.")] = False
 

@@ -29,7 +29,7 @@ def to_document(result: Verification) -> dict[str, Any]:
     document: dict[str, Any] = {
         "facerec": __version__,
         "source": result.source,
-        "format": result.format,
+        "format": result.pairs.format,
         "model": asdict(result.embeddings.model),
         "settings": result.embeddings.settings,
         "photos": len(result.names),
@@ -76,7 +76,7 @@ def write_scores(result: Verification, path: Path) -> None:
         OutputError: The file cannot be written.
     """
     pairs, scores, failed = result.pairs, result.scores, result.failed
-    if pairs is None or scores is None or failed is None:
+    if scores is None or failed is None:
         raise UsageError("--scores takes lists and folders of at most two million pairs.")
     if path.suffix.lower() not in (".csv", ".npz"):
         raise UsageError(f"--scores {path} does not end in .csv or .npz.")

@@ -212,7 +212,7 @@ def _groups(report: GroupReport) -> Table:
 def _hardest(result: Verification, *, same: bool) -> list[dict[str, Any]]:
     """The pairs on which the model is most wrong, for the template; none where scores were not kept."""
     pairs, scores, failed = result.pairs, result.scores, result.failed
-    if pairs is None or scores is None or failed is None or pairs.templates is not None:
+    if scores is None or failed is None or pairs.templates is not None:
         return []
     rows = np.flatnonzero((pairs.same == same) & ~failed)
     order = np.argsort(scores[rows] if same else -scores[rows], kind="stable")
@@ -225,7 +225,7 @@ def _hardest(result: Verification, *, same: bool) -> list[dict[str, Any]]:
                 "score": scores[row],
                 "wrong": threshold is not None and (scores[row] >= threshold) != same,
                 "names": " · ".join(Path(result.names[i]).name for i in photos),
-                "pictures": [(result.names[i], _thumbnail(result.images[i])) for i in photos],
+                "pictures": [(result.names[i], _thumbnail(pairs.images[i])) for i in photos],
             }
         )
     return hardest

@@ -25,33 +25,32 @@ class Verification:
 
     Attributes:
         source: The list or folder.
-        format: Its format; "all-pairs" for a folder.
-        names: What the list calls its photos.
-        images: The photos, where they are known.
-        embeddings: Their vectors.
+        pairs: The pairs with their photos; photos alone where all pairs of a folder were too many to list.
+        embeddings: The photos' vectors.
         evaluation: The figures, and both classes' scores.
         chosen: The operating point for cards and groups, or None when none is measurable.
-        pairs: The list, None where all pairs were too many to list.
+        scores: (P,) float32, 0 where ``failed``; None where the pairs are not listed.
+        failed: (P,) bool, pairs without a score; None likewise.
         fold: (P,) int64, the folds that were used, or None.
-        scores: (P,) float32, or None; 0 where ``failed``.
-        failed: (P,) bool, or None.
         groups: Rates per group.
         bootstrap: Intervals over people.
     """
 
     source: str
-    format: str
-    names: tuple[str, ...]
-    images: tuple[Path | bytes, ...]
+    pairs: PairList
     embeddings: PhotoVectors
     evaluation: Evaluation
     chosen: OperatingPoint | None
-    pairs: PairList | None
-    fold: NDArray[np.int64] | None
-    scores: NDArray[np.float32] | None
-    failed: NDArray[np.bool_] | None
+    scores: NDArray[np.float32] | None = None
+    failed: NDArray[np.bool_] | None = None
+    fold: NDArray[np.int64] | None = None
     groups: GroupReport | None = None
     bootstrap: tuple[BootstrapInterval, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the list calls its photos."""
+        return self.pairs.names
 
     def threshold(self) -> Threshold:
         """The threshold at the chosen FAR, bound to the model, for a card.

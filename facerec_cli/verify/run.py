@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -12,17 +11,16 @@ from facerec_cli.errors import InputError, UsageError
 from facerec_cli.images import IMAGE_SUFFIXES, find_images
 from facerec_cli.metrics.all_pairs import evaluate_all_pairs
 from facerec_cli.metrics.bootstrap import BootstrapInterval, bootstrap_tar, people_of
-from facerec_cli.metrics.evaluate import MAX_PAIRS_FOR_FOLDS, evaluate
+from facerec_cli.metrics.evaluate import evaluate
 from facerec_cli.metrics.folds import stratified_folds
 from facerec_cli.metrics.groups import GroupReport, group_rates, read_groups
 from facerec_cli.metrics.scores import score_pairs
-from facerec_cli.metrics.thresholds import chosen_point
+from facerec_cli.metrics.thresholds import choose, chosen_point
 from facerec_cli.pairs.formats.ijb import pool
 from facerec_cli.pairs.names import is_folder
 from facerec_cli.pairs.pairlist import PairList, distinct
 from facerec_cli.pairs.read import read_pairs
-from facerec_cli.progress import Progress
-from facerec_cli.verify.photo_vectors import embeddings_are_kept, open_embeddings
+from facerec_cli.verify.photo_vectors import PhotoVectors, embeddings_are_kept, open_embeddings
 from facerec_cli.verify.photos import Verdict, verify_photos
 from facerec_cli.verify.result import Verification
 from facerec_cli.verify.settings import Steps, VerifySettings, no_steps
@@ -105,9 +103,9 @@ def verify_list(
         InputError: The list, its photos or the embeddings cannot be used.
         ModelError: The model cannot be used, or is not the one that made the embeddings.
     """
-    chosen = settings or VerifySettings()
-    pairs = read_pairs(path, format, root, images=chosen.embeddings is None)
-    return _measure(str(path), pairs, chosen, steps)
+    settings = settings or VerifySettings()
+    pairs = read_pairs(path, format, root, images=settings.embeddings is None)
+    return _verify_pairs(str(path), pairs, settings, steps)
 
 
 def verify_folder(
@@ -119,12 +117,33 @@ def verify_folder(
         InputError: No photos, or photos outside subfolders.
         ModelError: The model cannot be used.
     """
-    chosen = settings or VerifySettings()
-    root = Path(folder)
-    if not is_folder(root):
+    settings = settings or VerifySettings()
+    pairs = _pairs_of_folder(Path(folder))
+    if len(pairs):
+        return _verify_pairs(str(folder), pairs, settings, steps)
+    if settings.groups or settings.bootstrap:
+        raise UsageError(f"--by and --bootstrap take at most {MAX_LISTED:,} pairs; this folder has more.")
+    assert pairs.identity is not None
+    with steps("Embedding", "photos") as progress:
+        embeddings = open_embeddings(pairs, settings, progress)
+    with embeddings_are_kept(settings), steps("Comparing", "pairs") as progress:
+        evaluation = evaluate_all_pairs(
+            embeddings.vectors,
+            pairs.identity,
+            failed=embeddings.failed,
+            fars=settings.all_fars,
+            progress=progress,
+        )
+    chosen = chosen_point(evaluation, settings.far)
+    return Verification(str(folder), pairs, embeddings, evaluation, chosen)
+
+
+def _pairs_of_folder(folder: Path) -> PairList:
+    """All pairs of the photos below a folder; none, but all photos, where they are too many to list."""
+    if not is_folder(folder):
         raise InputError(f"There is no folder {str(folder)!r} to compare all pairs of.")
-    images = [Path(path) for path in find_images([root])]
-    names = tuple(str(PurePosixPath(image.relative_to(root).as_posix())) for image in images)
+    images = tuple(Path(path) for path in find_images([folder]))
+    names = tuple(str(PurePosixPath(image.relative_to(folder).as_posix())) for image in images)
     if len(names) < 2:
         raise InputError(
             f"The folder {str(folder)!r} has {counted(len(names), 'photo')}; comparing takes two."
@@ -139,34 +158,13 @@ def verify_folder(
     is_listed = len(names) * (len(names) - 1) // 2 <= MAX_LISTED
     first, second = (side.astype(np.int64) for side in np.triu_indices(len(names) if is_listed else 0, 1))
     same = identity[first] == identity[second]
-    pairs = PairList(first, second, same, tuple(images), names, identity=identity, format="all-pairs")
-    if is_listed:
-        return _measure(str(folder), pairs, chosen, steps)
-    if chosen.groups or chosen.bootstrap:
-        raise UsageError(f"--by and --bootstrap take at most {MAX_LISTED:,} pairs; this folder has more.")
-    with steps("Embedding", "photos") as progress:
-        embeddings = open_embeddings(pairs, chosen, progress)
-    with embeddings_are_kept(chosen), steps("Comparing", "pairs") as progress:
-        result = evaluate_all_pairs(
-            embeddings.vectors, identity, failed=embeddings.failed, fars=chosen.all_fars, progress=progress
-        )
-    return Verification(
-        source=str(folder),
-        format="all-pairs",
-        names=names,
-        images=tuple(images),
-        embeddings=embeddings,
-        evaluation=result,
-        pairs=None,
-        fold=None,
-        scores=None,
-        failed=None,
-        chosen=chosen_point(result, chosen.far),
-    )
+    return PairList(first, second, same, images, names, identity=identity, format="all-pairs")
 
 
-def _measure(source: str, pairs: PairList, settings: VerifySettings, steps: Steps) -> Verification:
-    """Vectors, scores, figures of a list."""
+def _verify_pairs(source: str, pairs: PairList, settings: VerifySettings, steps: Steps) -> Verification:
+    """Embed the photos, score the pairs, measure the scores."""
+    if settings.groups is not None and pairs.templates is not None:
+        raise UsageError("--by takes lists of photos, not of templates.")
     with steps("Embedding", "photos") as progress:
         embeddings = open_embeddings(pairs, settings, progress)
     vectors, unusable = embeddings.vectors, embeddings.failed
@@ -175,76 +173,51 @@ def _measure(source: str, pairs: PairList, settings: VerifySettings, steps: Step
         unusable = np.asarray(~vectors.any(axis=1))
     failed = unusable[pairs.first] | unusable[pairs.second]
     if failed.all():
-        reason = next(iter(embeddings.reasons.values()), "no embedding")
-        raise InputError(
-            f"None of the {len(pairs):,} pairs can be scored. Without an embedding: "
-            f"{counted(len(embeddings.reasons), 'photo')}, the first "
-            f"({pairs.names[next(iter(embeddings.reasons))]}) because: {reason}.",
-            hint="`facerec embed` on these photos tells more of each.",
-        )
+        raise _nothing_to_score(pairs, embeddings)
     with embeddings_are_kept(settings), steps("Scoring", "pairs") as progress:
         scores = score_pairs(vectors, pairs, progress=progress)
-    fold = pairs.fold
-    if fold is None and len(pairs) <= MAX_PAIRS_FOR_FOLDS:
-        fold = stratified_folds(pairs.same)
+    fold = stratified_folds(pairs.same) if pairs.fold is None else pairs.fold
     evaluation = evaluate(scores, pairs.same, failed=failed, folds=fold, fars=settings.all_fars)
-    result = Verification(
-        source=source,
-        format=pairs.format,
-        names=pairs.names,
-        images=pairs.images,
-        embeddings=embeddings,
-        evaluation=evaluation,
-        pairs=pairs,
-        fold=fold,
-        scores=scores,
-        failed=failed,
-        chosen=chosen_point(evaluation, settings.far),
-    )
+    chosen = chosen_point(evaluation, settings.far)
+    groups: GroupReport | None = None
     if settings.groups is not None:
-        result = replace(result, groups=_group_report(result, settings))
+        if chosen is None or chosen.threshold is None:
+            reason = choose(evaluation, settings.far)
+            raise InputError(f"Groups need a threshold: {reason}.", hint="Choose a larger --far.")
+        group_of, names = read_groups(settings.groups, pairs.names)
+        groups = group_rates(
+            scores,
+            pairs.same,
+            failed,
+            (group_of[pairs.first], group_of[pairs.second]),
+            names,
+            threshold=chosen.threshold,
+            far=chosen.far,
+            unknown=int((group_of < 0).sum()),
+        )
+    intervals: tuple[BootstrapInterval, ...] = ()
     if settings.bootstrap:
+        people = pairs.identity
+        if people is None:
+            people = people_of(pairs.first, pairs.second, pairs.same)
         with embeddings_are_kept(settings), steps("Bootstrap", "rounds") as progress:
-            result = replace(result, bootstrap=_bootstrap(result, settings.bootstrap, progress))
-    return result
-
-
-def _group_report(result: Verification, settings: VerifySettings) -> GroupReport:
-    pairs, scores, failed, point = result.pairs, result.scores, result.failed, result.chosen
-    assert pairs is not None and scores is not None and failed is not None and settings.groups is not None
-    if pairs.templates is not None:
-        raise UsageError("--by takes lists of photos, not of templates.")
-    if point is None or point.threshold is None:
-        reason = point.reason if point else "no FAR is measurable on this list"
-        raise InputError(f"Groups need a threshold: {reason}.", hint="Choose a larger --far.")
-    number, groups = read_groups(settings.groups, result.names)
-    return group_rates(
-        scores,
-        pairs.same,
-        failed,
-        (number[pairs.first], number[pairs.second]),
-        groups,
-        threshold=point.threshold,
-        far=point.far,
-        unknown=int((number < 0).sum()),
+            intervals = bootstrap_tar(
+                scores[~failed],
+                pairs.same[~failed],
+                (people[pairs.first[~failed]], people[pairs.second[~failed]]),
+                fars=[point.far for point in evaluation.measured_points],
+                rounds=settings.bootstrap,
+                progress=progress,
+            )
+    return Verification(
+        source, pairs, embeddings, evaluation, chosen, scores, failed, fold, groups, intervals
     )
 
 
-def _bootstrap(result: Verification, rounds: int, progress: Progress) -> tuple[BootstrapInterval, ...]:
-    pairs, scores, failed = result.pairs, result.scores, result.failed
-    assert pairs is not None and scores is not None and failed is not None
-    fars = [point.far for point in result.evaluation.tar_at_far if point.measurable]
-    if not fars:
-        return ()
-    people = pairs.identity
-    if people is None:
-        people = people_of(pairs.first, pairs.second, pairs.same)
-    use = ~failed
-    return bootstrap_tar(
-        scores[use],
-        pairs.same[use],
-        (people[pairs.first[use]], people[pairs.second[use]]),
-        fars=fars,
-        rounds=rounds,
-        progress=progress,
+def _nothing_to_score(pairs: PairList, embeddings: PhotoVectors) -> InputError:
+    photo, reason = next(iter(embeddings.reasons.items()))
+    return InputError(
+        f"None of the {len(pairs):,} pairs can be scored. Without an embedding: "
+        f"{counted(len(embeddings.reasons), 'photo')}, the first ({pairs.names[photo]}) because: {reason}.",
+        hint="`facerec embed` on these photos tells more of each.",
     )

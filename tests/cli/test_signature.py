@@ -42,7 +42,7 @@ class Settings:
     look: Look = field(default_factory=Look)
     side: Annotated[int, Option("Longest side.", ge=32, le=64)] = 48
     score: Annotated[float | None, Option("Least score.", ge=0, le=1)] = None
-    size: Annotated[tuple[int, int] | None, Option("Crop.", metavar="WxH", parse=_size)] = None
+    size: Annotated[tuple[int, int] | None, Option("Crop.", metavar="WxH", parse=_size, ge=2)] = None
     names: Annotated[tuple[str, ...], Option("Names.", flag="--name", short="-n")] = ()
     cache: Annotated[bool, Option("Keep.", flag="--cache/--no-cache")] = True
     place: Annotated[Path | None, Option("Where to.")] = None
@@ -107,7 +107,8 @@ def test_help_range_panel_and_choices_are_those_that_are_declared() -> None:
     faces, side = FLAGS["--faces"], FLAGS["--side"]
     assert (faces.help, faces.rich_help_panel) == ("Which: all or largest.", "Look")
     assert (side.min, side.max, side.default) == (32, 64, 48)
-    assert FLAGS["--size"].metavar == "WxH" and FLAGS["-n"].multiple
+    assert (FLAGS["--size"].metavar, FLAGS["--size"].min) == ("WxH", None)  # the range of its numbers
+    assert FLAGS["-n"].multiple
     assert "--no-cache" in FLAGS["--cache"].secondary_opts
     assert "--seed" not in FLAGS and {"--quiet", "--debug"} < set(FLAGS)
 

@@ -153,12 +153,8 @@ def order(tiny_pack: ModelPack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     return Order(travelling, "cpu", 1, options, store, str(tmp_path), None, versions(), "reference")
 
 
-def shard_of(order: Order, photos: list[str]) -> dict[str, object]:
-    import pyarrow as pa
-
-    embedder = ShardEmbedder(order)
-    (row,) = embedder(pa.table({"shard": [3], "photos": [json.dumps(photos)]})).to_pylist()
-    return dict(row)
+def shard_of(order: Order, photos: list[str]) -> tuple[bytes, str]:
+    return ShardEmbedder(order).embed(3, photos)
 
 
 def test_a_worker_needs_nothing_of_the_driver_s_disk_but_the_photos(
@@ -173,8 +169,7 @@ def test_a_worker_needs_nothing_of_the_driver_s_disk_but_the_photos(
     expected = order.store.pack(make_shard(named, size=4, first=0, crops=None))
     for path in tiny_pack.folder.iterdir():
         path.unlink()
-    row = shard_of(order, photos)
-    assert row == {"shard": 3, "photos": 7, "content": expected, "fault": ""}
+    assert shard_of(order, photos) == (expected, "")
 
 
 @pytest.mark.parametrize(
@@ -186,8 +181,8 @@ def test_a_worker_needs_nothing_of_the_driver_s_disk_but_the_photos(
     ],
 )
 def test_a_worker_that_cannot_work_says_why(order: Order, change: dict[str, object], message: str) -> None:
-    row = shard_of(dataclasses.replace(order, **change), ["photos/a.png"])  # type: ignore[arg-type]
-    assert message in json.loads(str(row["fault"]))["message"] and row["content"] == b""
+    content, fault = shard_of(dataclasses.replace(order, **change), ["photos/a.png"])  # type: ignore[arg-type]
+    assert message in json.loads(fault)["message"] and content == b""
 
 
 def test_both_networks_travel_without_a_folder(tiny_pack: ModelPack) -> None:

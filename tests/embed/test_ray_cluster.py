@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import numpy as np
 import pytest
 
 from facerec_cli.embed import EmbedOptions, Summary, embed_to_file, job
@@ -84,7 +83,9 @@ def embed_while_a_node_dies(cluster: Any, photos: Path, output: str | Path) -> S
 
     def kill(done: int, total: int | None = None) -> None:
         if done >= PHOTOS // 5 and not lost:
-            lost.extend(worker for worker in raylet.children() if "MapWorker" in " ".join(worker.cmdline()))
+            lost.extend(
+                worker for worker in raylet.children() if "ShardEmbedder" in " ".join(worker.cmdline())
+            )
             if lost:
                 os.kill(raylet.pid, signal.SIGKILL)
 
@@ -115,13 +116,9 @@ def test_shards_written_by_the_workers_lose_and_double_no_row(
     summary = embed_while_a_node_dies(cluster, photos, f"{tmp_path}/out/")
     shards = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert shards == ["_facerec.json", *(f"part-{index:06d}.parquet" for index in range(15))]
-    found = parquet.read_table(tmp_path / "out").to_pandas()
-    whole = parquet.read_table(expected / "out.parquet").to_pandas().drop(columns="row")
-    assert found.columns.tolist() == whole.columns.tolist() and len(found) == len(whole)
-    for column in whole.columns[:-1]:
-        assert found[column].equals(whole[column]), column
-    has_face = whole["embedding"].notna()
-    assert (found["embedding"].notna() == has_face).all() and has_face.sum() == summary.embeddings
-    np.testing.assert_array_equal(
-        np.stack(found["embedding"][has_face]), np.stack(whole["embedding"][has_face])
-    )
+    made = parquet.read_table(tmp_path / "out")
+    whole = parquet.read_table(expected / "out.parquet").drop_columns("row")
+    assert made.column_names == whole.column_names and len(made) == len(whole)
+    for column in whole.column_names:
+        assert made.column(column).to_pylist() == whole.column(column).to_pylist(), column
+    assert len(whole.column("embedding").drop_null()) == summary.embeddings

@@ -21,6 +21,7 @@ from facerec_cli.export.insightface import to_insightface
 from facerec_cli.export.measure import FARS, threshold
 from facerec_cli.export.parity import compare, open_session
 from facerec_cli.faces.preprocess import network_input
+from facerec_cli.metrics.thresholds import choose
 from facerec_cli.pairs.pairlist import PairList
 from facerec_cli.verify.pair_crops import PairCrops, evaluate_crops
 
@@ -78,6 +79,8 @@ def test_a_threshold_says_what_it_rests_on() -> None:
     accepted = int((judged.scores[:100] >= card.value).sum())
     assert accepted <= 10 and (judged.scores[:100] >= card.value - 0.011).sum() > 10
     assert (card.far, card.impostor_pairs, card.data) == (0.1, 100, "mine.txt, 200 pairs, no flip")
+    chosen = choose(judged.evaluation, 0.1, data=card.data)
+    assert card == chosen  # by the rule of cards and groups
     few = threshold(judged, 0.001, "mine.txt", flip=False)  # 100 pairs cannot tell 0.001
     assert isinstance(few, str) and "100 different pairs" in few
 

@@ -134,7 +134,7 @@ def test_millions_of_scores_equal_scikit_learn():
 
 
 def test_more_pairs_than_are_folded_is_told_as_a_limit(monkeypatch):
-    monkeypatch.setattr(import_module("facerec_cli.metrics.evaluate"), "MAX_PAIRS_FOR_FOLDS", 100)
+    monkeypatch.setattr(import_module("facerec_cli.metrics.folds"), "MAX_PAIRS_FOR_FOLDS", 100)
     listed = evaluate(*random_scores(20, 200)).not_measurable["accuracy"]
     assert "220 pairs" in listed and "more than the 100" in listed
     vectors = np.random.default_rng(0).normal(size=(1500, 8)).astype(np.float32)

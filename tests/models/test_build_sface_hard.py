@@ -15,6 +15,8 @@ import pytest
 import torch
 
 from facerec_cli.backbones.sface import SFace, load_onnx
+from facerec_cli.metrics.evaluate import evaluate
+from facerec_cli.metrics.thresholds import choose
 from facerec_cli.packs import catalog as catalog_module
 from facerec_cli.packs.catalog import catalog
 from facerec_cli.packs.model_card import model_card
@@ -151,6 +153,9 @@ def test_the_pack_is_found_beside_the_default_one(
     scores = (unit @ unit.T)[np.arange(180)[:, None] // 3 != np.arange(180) // 3]
     assert pack.threshold is not None and pack.threshold.impostor_pairs == scores.size // 2
     assert (scores > pack.threshold.value).mean() == pytest.approx(1e-3, abs=2e-4)
+    first, second = np.triu_indices(180, 1)
+    chosen = choose(evaluate((unit @ unit.T)[first, second], first // 3 == second // 3), 1e-3)
+    assert pack.threshold.value == round(chosen.value, 3)  # by the rule of cards and exports
     card = model_card(pack)
     for text in (
         "Labeled Faces in the Wild",

@@ -1,4 +1,4 @@
-"""The engine of a cluster: shards embedded by a pool of Ray actors, with Ray Data in charge of them.
+"""The engine of a cluster: shards embedded by Ray actors.
 
 What travels is small: paths to the actors, packed shards back (nothing, where an actor stores them itself);
 photos are read where they are embedded. A shard's content and name follow from the photos alone, so whatever
@@ -7,12 +7,12 @@ Ray runs again after a lost machine replaces what was there.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
-import warnings
-from collections.abc import Iterator, Sequence
-from importlib import import_module
+from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +29,8 @@ from facerec_cli.wording import counted
 log = logging.getLogger("facerec")
 
 _THREADS = 4  # of a worker on the CPU, at most
-_MAX_BLOCKS = 4096  # of a data set: what Ray Data and its object table carry easily
 _MAX_RESTARTS = 50  # of a worker that died: a photo that kills its worker must not do so for ever
-
-Row = dict[str, Any]
+_IN_FLIGHT = 2  # shards of a worker: the next one is there when one is done
 
 
 class RayEngine:
@@ -121,19 +119,52 @@ class RayEngine:
             versions(),
             self._files,
         )
-        shards = [{"shard": index, "photos": json.dumps(list(work.inputs(index)))} for index in work.shards]
-        outside = self._address is not None and self._address.startswith("ray://")
-        made = _shards_done_inside if outside else _shards_done
-        assert self._actors is not None and self._gpus is not None
         try:
-            for row in made(shards, order, self._actors, self._gpus):
-                raise_fault(row["fault"])
+            for number, content in self._shards_done(order, work):
                 if not work.store.shared:
-                    work.store.store(row["shard"], row["content"])
-                done += row["photos"]
+                    work.store.store(number, content)
+                done += len(work.inputs(number))
                 work.progress(done, len(work.photos))
         except ray.exceptions.RayError as error:
             raise lost(error) from error
+
+    def _shards_done(self, order: Order, work: Work) -> Iterator[tuple[int, bytes]]:
+        """The shards as they are done, in any order: the number of each and what is stored of it.
+
+        A worker gets its shards once it is ready. When a machine is lost, Ray starts its worker on another
+        one as soon as there is room, and gives it the same shards; so a worker without shards left is ended.
+        """
+        ray = import_ray()
+        assert self._actors is not None
+        kind = ray.remote(ShardEmbedder).options(
+            num_cpus=self._threads,
+            num_gpus=self._gpus,
+            max_restarts=_MAX_RESTARTS,
+            max_task_retries=-1,  # each attempt to reach a lost machine counts as one
+        )
+        workers = [kind.remote(order) for _ in range(min(self._actors, len(work.shards)))]
+        running: dict[Any, tuple[Any, int | None]] = {w.ready.remote(): (w, None) for w in workers}
+        left, missing = deque(work.shards), len(work.shards)
+        try:
+            while missing:
+                (reference,), _ = ray.wait(list(running), num_returns=1)
+                worker, number = running.pop(reference)
+                content, fault = ray.get(reference)
+                raise_fault(fault)
+                for _ in range(_IN_FLIGHT if number is None else 1):
+                    if left:
+                        following = left.popleft()
+                        photos = list(work.inputs(following))
+                        running[worker.embed.remote(following, photos)] = worker, following
+                if all(busy is not worker for busy, _ in running.values()):
+                    ray.kill(worker)
+                if number is not None:
+                    missing -= 1
+                    yield number, content
+        finally:
+            with contextlib.suppress(ray.exceptions.RayError, ConnectionError):  # the connection is lost
+                for worker in workers:
+                    ray.kill(worker)
 
     def close(self) -> None:
         """Leave the cluster, or end the Ray that was started here."""
@@ -181,57 +212,3 @@ def lost(error: Exception) -> ResourceError:
         hint="What is done is safe; go on with --resume. A worker that dies again and again lacks memory "
         "(fewer --threads, a smaller --batch-size) or met a photo that its decoder does not survive.",
     )
-
-
-def _shards_done(shards: Sequence[Row], order: Order, actors: int, gpus: float) -> Iterator[Row]:
-    """Embed shards, and give the columns of ``ray_worker.ShardEmbedder`` for each, in any order.
-
-    Args:
-        shards: Their ``shard`` and ``photos``.
-        order: What the workers do.
-        actors: Workers at most.
-        gpus: Of a worker.
-    """
-    data = import_module("ray.data")
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
-    context = data.DataContext.get_current()
-    context.enable_progress_bars = False
-    context.print_on_execution_start = False
-    blocks = data.from_items(shards, override_num_blocks=min(len(shards), _MAX_BLOCKS))
-    pool = data.ActorPoolStrategy(
-        min_size=1,
-        max_size=actors,
-        initial_size=actors,
-        max_tasks_in_flight_per_actor=2,  # the next shard is there when one is done
-    )
-    with warnings.catch_warnings():  # Ray 2.60 announces another way to say the last two, and lacks it
-        warnings.simplefilter("ignore", DeprecationWarning)
-        done = blocks.map_batches(
-            ShardEmbedder,
-            fn_constructor_args=[order],
-            batch_size=1,
-            batch_format="pyarrow",
-            compute=pool,
-            num_cpus=order.threads,
-            num_gpus=gpus or None,
-            max_restarts=_MAX_RESTARTS,
-            max_task_retries=-1,  # each attempt to reach a lost machine counts as one
-        )
-    yield from done.iter_rows()
-
-
-def _shards_done_inside(shards: Sequence[Row], order: Order, actors: int, gpus: float) -> Iterator[Row]:
-    """The same from outside the cluster (``ray://``), where Ray Data cannot run: an actor is in charge."""
-    ray = import_module("ray")
-    inside = ray.remote(_Driver).options(num_cpus=0).remote(shards, order, actors, gpus)
-    while (row := ray.get(inside.next.remote())) is not None:
-        yield row
-
-
-class _Driver:
-    def __init__(self, shards: Sequence[Row], order: Order, actors: int, gpus: float) -> None:
-        self._rows = _shards_done(shards, order, actors, gpus)
-
-    def next(self) -> Row | None:
-        """What was made next; None at the end."""
-        return next(self._rows, None)

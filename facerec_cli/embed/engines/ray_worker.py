@@ -109,36 +109,29 @@ class ShardEmbedder:
         except FacerecError as fault:
             self._fault = fault
 
-    def __call__(self, batch: Any) -> Any:
-        """Embed the one shard of a batch.
+    def ready(self) -> tuple[bytes, str]:
+        """Nothing, and the fault that kept the model from being opened."""
+        return b"", describe_fault(self._fault)
+
+    def embed(self, number: int, photos: list[str]) -> tuple[bytes, str]:
+        """Embed a shard.
 
         Args:
-            batch: A ``pyarrow.Table`` with the columns ``shard`` (its number) and ``photos`` (JSON).
+            number: Of the shard.
+            photos: Its photos.
 
         Returns:
-            A ``pyarrow.Table``: ``shard``, ``photos`` (how many), ``content`` (the packed shard; empty where
-            the worker has stored it itself), ``fault`` (JSON, or empty).
+            What is stored of it (empty where the worker has stored it itself), and a fault as JSON, or "".
         """
-        import pyarrow as pa
-
-        (shard,), (listed,) = batch["shard"].to_pylist(), batch["photos"].to_pylist()
-        photos: list[str] = json.loads(listed)
         content, fault = b"", self._fault
         try:
             if fault is None:
-                content = self._embed(shard, photos)
+                content = self._embed(number, photos)
         except FacerecError as error:
             fault = error
-        except OSError as error:  # of the destination; a photo's own is in its row
-            fault = output_error(f"Shard {shard} on {socket.gethostname()}", error)
-        return pa.table(
-            {
-                "shard": [shard],
-                "photos": [len(photos)],
-                "content": pa.array([content], pa.large_binary()),
-                "fault": [describe_fault(fault)],
-            }
-        )
+        except OSError as error:  # of the place of the shards; a photo's is in its row
+            fault = output_error(f"Shard {number} on {socket.gethostname()}", error)
+        return content, describe_fault(fault)
 
     def _open(self) -> FaceModel:
         order = self._order
