@@ -31,11 +31,11 @@ import numpy as np
 from history import record
 
 from facerec_cli.data import open_dataset
+from facerec_cli.data.decode import decode_rgb
 from facerec_cli.data.formats.rec.recordio import frame, pack
 from facerec_cli.data.formats.rec.write import write_rec
 from facerec_cli.data.formats.synthetic import SyntheticDataset
 from facerec_cli.data.loading import augment
-from facerec_cli.data.loading.decode import decode_rgb
 
 MS1M_PHOTOS, MS1M_PEOPLE = 5_822_653, 85_742
 

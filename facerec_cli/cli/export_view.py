@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from facerec_cli.cli import console
 
 if TYPE_CHECKING:
-    from facerec_cli.export.result import ExportedFile, ExportReport
+    from facerec_cli.export.run import ExportedFile, ExportReport
     from facerec_cli.verify.pair_crops import ScoredPairs
 
 

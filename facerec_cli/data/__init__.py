@@ -1,12 +1,13 @@
-"""Training data: formats, samplers, augmentation, loader.
+"""Training data: what a data set is, formats, batches, and tools.
 
 ::
 
     dataset = open_dataset("ms1m/")            # folder, .rec, list, tar shards, synthetic:CLASSES
-    loader = build_loader(dataset, batch_size=128, sampler="shuffled", seed=1)   # loader.py; needs torch
+    loader = build_loader(dataset, batch_size=128, sampler="shuffled", seed=1)   # loading/loader.py
     for batch in loader.epoch(0, start=0): ...
 
-Only ``loader.py``, its companion for streams, and ``augment.py`` may know torch.
+From the ground: ``dataset.py`` with ``decode``, ``targets`` and ``cache``; ``formats/``; ``loading/``, whose
+modules ``loader``, ``batches`` and ``augment`` may know torch; ``tools/``.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from facerec_cli.data.dataset import FaceDataset, require_photos
+from facerec_cli.data.decode import BrokenPhotoError
 from facerec_cli.data.formats.joined import join_datasets
-from facerec_cli.data.loading.decode import BrokenPhotoError
 from facerec_cli.errors import InputError
 
 __all__ = ["BrokenPhotoError", "FaceDataset", "detect_format", "join_datasets", "open_dataset", "open_stored"]

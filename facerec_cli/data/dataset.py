@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from facerec_cli.data.loading.decode import decode_rgb
+from facerec_cli.data.decode import decode_rgb
 from facerec_cli.errors import InputError
 from facerec_cli.tables.text import read_text, split_lines
 

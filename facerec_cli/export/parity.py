@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -122,6 +123,7 @@ def check(
     options: GraphOptions,
     *,
     tolerance: float = TOLERANCE,
+    checkpoint: Path | None = None,
 ) -> list[ParityRow]:
     """Hold ``model`` against PyTorch at every batch size of :data:`BATCHES`, on every provider present.
 
@@ -134,6 +136,7 @@ def check(
         options: What the graph does besides running the network.
         tolerance: Largest relative distance of two embeddings of one crop. 1e-3 keeps their cosine above
             0.9999995.
+        checkpoint: What was asked for, for the message.
 
     Raises:
         ModelError: They are further apart; the message names the layer where that begins.
@@ -146,7 +149,8 @@ def check(
             row = ParityRow(_PROVIDERS[provider], batch, compare(reference, found))
             if not row.agreement.largest_distance <= tolerance:  # NaN is beyond it, too
                 network = ExportedNetwork(backbone, preprocessing, options)
-                raise _differs(row, tolerance, first_difference(network, model, encoder, crops[:1], provider))
+                place = first_difference(network, model, encoder, crops[:1], provider)
+                raise _differs(row, tolerance, place, checkpoint)
             rows.append(row)
     return rows
 
@@ -166,10 +170,11 @@ def _sessions(model: ModelProto) -> list[tuple[str, InferenceSession]]:
     return opened
 
 
-def _differs(row: ParityRow, tolerance: float, place: str) -> ModelError:
+def _differs(row: ParityRow, tolerance: float, place: str, checkpoint: Path | None) -> ModelError:
     agreement = row.agreement
+    named = f"the checkpoint {checkpoint}" if checkpoint else "the checkpoint"
     return ModelError(
-        "The exported graph does not compute what the checkpoint does: "
+        f"The exported graph does not compute what {named} does: "
         f"on {row.provider} at batch {row.batch} the embeddings differ by "
         f"{agreement.largest_distance:.2g} of their length (allowed {tolerance:g}), "
         f"smallest cosine {agreement.smallest_cosine:.6f}. {place} Nothing was written.",

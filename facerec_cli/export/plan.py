@@ -1,29 +1,83 @@
-"""What an export is asked for, where its files go, and what stands in their way."""
+"""Where the files of an export go, what they are called, and what stands in their way."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from facerec_cli.errors import UsageError
 from facerec_cli.export.settings import ExportOptions
+from facerec_cli.outputs import refuse_existing
+from facerec_cli.workshop import clear_workshop
 
 FULL = "fp32"
 
 
-def target(options: ExportOptions) -> tuple[str, Path]:
-    """The model's name and its file.
+@dataclass(frozen=True, slots=True)
+class ExportPlan:
+    """The files of an export.
+
+    Attributes:
+        name: Of the model; a smaller form of it is ``NAME_FORM``.
+        paths: Form -> its file, the full one first.
+        insightface: The file in insightface's layout, or None.
+        registered: Form -> its name in the registry; empty where nothing is registered.
+    """
+
+    name: str
+    paths: Mapping[str, Path]
+    insightface: Path | None
+    registered: Mapping[str, str]
+
+    @property
+    def target(self) -> Path:
+        """The full file."""
+        return self.paths[FULL]
+
+    @property
+    def outputs(self) -> list[Path]:
+        """Every file that is written."""
+        return [*self.paths.values(), *([self.insightface] if self.insightface else [])]
+
+
+def make_plan(options: ExportOptions) -> ExportPlan:
+    """Decide where the files go, and refuse what stands in their way.
 
     Raises:
-        UsageError: Options that do not fit together.
+        UsageError: Options that do not fit together, a file that exists or a name that is taken.
         ModelError: The name is not possible.
     """
+    name, target = _target(options)
+    forms = (FULL, *options.forms)
+    plan = ExportPlan(
+        name,
+        {FULL: target} | {form: target.with_name(f"{target.stem}_{form}.onnx") for form in options.forms},
+        options.insightface / target.name if options.insightface else None,
+        {form: suffixed(options.name, form) for form in forms} if options.name else {},
+    )
+    clear_workshop(target, plan.outputs)
+    refuse_existing(plan.outputs, overwrite=options.force)
+    _refuse_registered(plan, overwrite=options.force)
+    return plan
+
+
+def suffixed(name: str, form: str) -> str:
+    """The name of ``form`` of the model ``name``."""
+    return name if form == FULL else f"{name}_{form}"
+
+
+def _target(options: ExportOptions) -> tuple[str, Path]:
+    """The model's name and its full file."""
     from facerec_cli.packs.manifest_toml import check_name
 
     output = options.output
     if not options.name and output is None:
-        raise UsageError("Say where to.", hint="Give --name NAME to register the model, or -o FILE.onnx.")
+        raise UsageError(
+            "Nothing says where to write the file.",
+            hint="Give --name NAME to register the model, or -o FILE.onnx.",
+        )
     if options.name:
         check_name(options.name)
     if output is None:
@@ -50,23 +104,12 @@ def target(options: ExportOptions) -> tuple[str, Path]:
     return check_name(name), output.absolute()
 
 
-def beside(target: Path, form: str) -> Path:
-    """The file of ``form`` beside the full one."""
-    return target if form == FULL else target.with_name(f"{suffixed(target.stem, form)}.onnx")
-
-
-def suffixed(name: str, form: str) -> str:
-    """The name of ``form`` of the model ``name``."""
-    return name if form == FULL else f"{name}_{form}"
-
-
-def refuse_registered(names: Iterable[str], *, force: bool) -> None:
-    """Raise UsageError where a name is taken."""
+def _refuse_registered(plan: ExportPlan, *, overwrite: bool) -> None:
     from facerec_cli.packs.catalog import find
 
-    for name in names:
+    for name in plan.registered.values():
         entry = find(name)
-        if entry is not None and not (force and entry.origin == "registered"):
+        if entry is not None and not (overwrite and entry.origin == "registered"):
             hint = "Give another name, or --overwrite to replace it."
             if entry.origin != "registered":
                 hint = "It does not belong to you. Give another name."

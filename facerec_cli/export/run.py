@@ -1,4 +1,4 @@
-"""The whole of ``facerec export``: graph, parity, smaller forms, measurements, files, registry.
+"""The whole of ``facerec export``: plan, source, graph, parity, smaller forms, measurements, files, registry.
 
 Everything is made and measured in a hidden folder beside the target. Only when all of it is right do the
 files move to their places, so a fault anywhere leaves nothing behind and nothing replaced.
@@ -7,35 +7,72 @@ files move to their places, so a fault anywhere leaves nothing behind and nothin
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
-
-from facerec_cli.backbones import Preprocessing
-from facerec_cli.backbones.encoder import TorchEncoder
 from facerec_cli.errors import InputError, ModelError, UsageError
 from facerec_cli.export import compress, crops, parity
-from facerec_cli.export.files import HINT, sealed
+from facerec_cli.export.crops import CropSet, Images
 from facerec_cli.export.insightface import to_insightface
-from facerec_cli.export.measure import FARS, measure, threshold
-from facerec_cli.export.onnx_graph import OPSET, ExportedNetwork, to_onnx
-from facerec_cli.export.plan import FULL, beside, refuse_registered, suffixed, target
-from facerec_cli.export.result import ExportedFile, ExportReport
-from facerec_cli.export.settings import ExportOptions, GraphOptions
+from facerec_cli.export.measure import FARS, Measurement, measure, threshold
+from facerec_cli.export.onnx_graph import ExportedNetwork, to_onnx
+from facerec_cli.export.pack import HINT, agreement_words, encoder_spec, make_pack, write_pack
+from facerec_cli.export.plan import FULL, ExportPlan, make_plan, suffixed
+from facerec_cli.export.settings import ExportOptions
 from facerec_cli.export.source import Source, open_source
 from facerec_cli.faces.preprocess import network_input
-from facerec_cli.outputs import refuse_existing
-from facerec_cli.packs.manifest import EncoderSpec, License, ModelPack
+from facerec_cli.packs.manifest import EncoderSpec, ModelPack
 from facerec_cli.progress import Stages, silent_stages
 from facerec_cli.threshold import Threshold
 from facerec_cli.verify.pair_crops import PairCrops, ScoredPairs, cut_pairs, evaluate_crops
-from facerec_cli.workshop import clear_workshop, move, workshop
+from facerec_cli.workshop import move, workshop
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
 _PARITY_CROPS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedFile:
+    """A file that was written.
+
+    Attributes:
+        form: "fp32" or a key of ``compress.FORMS``.
+        path: Where it is.
+        pack: What it says of itself.
+        measured: What it costs and is worth.
+    """
+
+    form: str
+    path: Path
+    pack: ModelPack
+    measured: Measurement
+
+
+@dataclass(frozen=True, slots=True)
+class ExportReport:
+    """What an export did.
+
+    Attributes:
+        files: The full file first.
+        insightface: The file in insightface's layout, or None.
+        parity: One row for each provider and batch size.
+        crops: What parity was checked on.
+        real_crops: Whether they show faces.
+        torch: The pairs scored by PyTorch, where they were given.
+        registered: Names in the registry.
+    """
+
+    files: tuple[ExportedFile, ...]
+    insightface: Path | None
+    parity: tuple[parity.ParityRow, ...]
+    crops: str
+    real_crops: bool
+    torch: ScoredPairs | None
+    registered: tuple[str, ...]
 
 
 def export(checkpoint: Path, options: ExportOptions, *, stages: Stages = silent_stages) -> ExportReport:
@@ -52,15 +89,161 @@ def export(checkpoint: Path, options: ExportOptions, *, stages: Stages = silent_
         ModelError: The checkpoint cannot be used, or parity fails.
         OutputError: The files cannot be written.
     """
-    name, place = target(options)
-    targets = {form: beside(place, form) for form in (FULL, *options.forms)}
-    foreign = options.insightface / place.name if options.insightface else None
-    places = [*targets.values(), *([foreign] if foreign else [])]
-    clear_workshop(place, places)
-    refuse_existing(places, overwrite=options.force)
-    names = {form: suffixed(options.name, form) for form in targets} if options.name else {}
-    refuse_registered(names.values(), force=options.force)
+    plan = make_plan(options)
+    job = _prepare(checkpoint, options, plan, stages)
+    stages("Making the graph")
+    plain, graph = job.make_graphs()
+    encoder = encoder_spec(job.source, options.graph, plan.target.name)
+    stages("Comparing the graph with PyTorch")
+    rows = job.check(graph, encoder)
+    graphs = {FULL: graph, **dict(job.make_forms(plain, graph, encoder))}
+    scored = None
+    if job.pairs is not None:
+        stages("Judging the pairs with PyTorch")
+        scored = evaluate_crops(job.pairs, job.torch_embeddings(job.pairs.crops), job.fars)
+    words = agreement_words([row.agreement for row in rows], str(job.parity_crops))
+    pack = make_pack(job.source, options, plan.name, encoder, words)
+    with workshop(plan.target, plan.outputs, hint=HINT) as folder:
+        made = job.make_files(graphs, pack, folder)
+        moves = {folder / path.name: path for path in plan.paths.values()}
+        if plan.insightface is not None:
+            moves[job.make_insightface(graph, pack, folder)] = plan.insightface
+        move(folder, moves, hint=HINT)
+    _register(made, plan, overwrite=options.force)
+    return ExportReport(
+        files=tuple(made),
+        insightface=plan.insightface,
+        parity=tuple(rows),
+        crops=str(job.parity_crops),
+        real_crops=job.crops.real,
+        torch=scored,
+        registered=tuple(plan.registered.values()),
+    )
 
+
+@dataclass(frozen=True, slots=True)
+class _ExportJob:
+    """What is exported, and what it is compared, calibrated and measured on.
+
+    Attributes:
+        checkpoint: What was asked for.
+        options: The same.
+        plan: Where the files go.
+        stages: Told of the parts of the work.
+        source: The network in PyTorch.
+        crops: Aligned faces.
+        pairs: The crops of ``options.pairs``, where they are given.
+    """
+
+    checkpoint: Path
+    options: ExportOptions
+    plan: ExportPlan
+    stages: Stages
+    source: Source
+    crops: CropSet
+    pairs: PairCrops | None
+
+    @property
+    def parity_crops(self) -> CropSet:
+        """Some of the crops, from all over the set."""
+        return self.crops.some(_PARITY_CROPS)
+
+    @property
+    def fars(self) -> tuple[float, ...]:
+        """False accept rates that are measured on the pairs."""
+        return tuple(sorted({*FARS, *([self.options.far] if self.options.far else [])}))
+
+    def make_graphs(self) -> tuple[ModelProto, ModelProto]:
+        """The graph as PyTorch exports it, and as it is written."""
+        from facerec_cli.faces.runtime.rewrites import rewrite_prelu
+
+        source = self.source
+        network = ExportedNetwork(source.backbone, source.preprocessing, self.options.graph)
+        plain = to_onnx(network, source.preprocessing.size)
+        return plain, plain if self.options.keep_prelu else rewrite_prelu(plain)
+
+    def torch_embeddings(self, images: Images) -> parity.Vectors:
+        """(N, D) embeddings of the network in PyTorch."""
+        source = self.source
+        encoder = parity.torch_encoder(source.backbone, source.preprocessing, self.options.graph)
+        return encoder.encode(images)
+
+    def check(self, graph: ModelProto, encoder: EncoderSpec) -> list[parity.ParityRow]:
+        """Compare a graph with the network in PyTorch."""
+        return parity.check(
+            self.source.backbone,
+            self.source.preprocessing,
+            graph,
+            encoder,
+            self.parity_crops.crops,
+            self.options.graph,
+            tolerance=self.options.tolerance,
+            checkpoint=self.checkpoint,
+        )
+
+    def make_forms(
+        self, plain: ModelProto, graph: ModelProto, encoder: EncoderSpec
+    ) -> Iterator[tuple[str, ModelProto]]:
+        """The smaller forms that were asked for."""
+        calibration = network_input(self.crops.crops, encoder)
+        for form in self.options.forms:
+            self.stages(f"Making the form {form}")
+            base = plain if form == "int8" else graph  # split PRelu nodes would be rounded twice
+            yield form, compress.FORMS[form](base, calibration)
+
+    def make_files(self, graphs: dict[str, ModelProto], pack: ModelPack, folder: Path) -> list[ExportedFile]:
+        """Write every form to ``folder``, measure it there, and prove that it works."""
+        from facerec_cli.faces import open_model
+        from facerec_cli.faces.proof import prove
+
+        reference = self.torch_embeddings(self.crops.crops)
+        made = []
+        for form, graph in graphs.items():
+            target = self.plan.paths[form]
+            self.stages(f"Measuring {target.name}")
+            path = folder / target.name
+            training = {**pack.training, "precision": form}
+            own = dataclasses.replace(pack, name=suffixed(pack.name, form), training=training)
+            model = open_model(write_pack(graph, own, path), device="cpu", detector=False)
+            measured = measure(model, reference, self.crops.crops, self.pairs, self.fars)
+            if form != FULL:  # what was proved of the full file says nothing of this one
+                training["parity"] = agreement_words([measured.agreement], self.crops.origin)
+            own = dataclasses.replace(own, threshold=self._threshold(measured.verification))
+            written = write_pack(graph, own, path)
+            try:
+                prove(written)
+            except ModelError as fault:  # which names the hidden folder that the user never sees
+                named = fault.message.replace(str(path), str(target))
+                raise ModelError(f"{named} Nothing was written.", hint=fault.hint) from fault
+            measured = dataclasses.replace(measured, size=path.stat().st_size)
+            written = dataclasses.replace(written, folder=target.parent)
+            made.append(ExportedFile(form, target, written, measured))
+        return made
+
+    def _threshold(self, scored: ScoredPairs | None) -> Threshold | None:
+        options = self.options
+        if options.far is None or scored is None or options.pairs is None:
+            return None
+        found = threshold(scored, options.far, options.pairs.name, flip=options.graph.flip)
+        if isinstance(found, str):
+            raise InputError(
+                f"{options.pairs} cannot support a threshold at FAR {options.far:g}: {found}.",
+                hint="Give more different pairs or a larger rate. Nothing was written.",
+            )
+        return found
+
+    def make_insightface(self, graph: ModelProto, pack: ModelPack, folder: Path) -> Path:
+        """The network in insightface's layout, compared with PyTorch like the file itself."""
+        changed, encoder = to_insightface(graph, pack.encoder)
+        self.check(changed, encoder)
+        path = folder / f"insightface-{pack.encoder.file}"
+        training = {**pack.training, "precision": FULL}
+        write_pack(changed, dataclasses.replace(pack, encoder=encoder, training=training), path)
+        return path
+
+
+def _prepare(checkpoint: Path, options: ExportOptions, plan: ExportPlan, stages: Stages) -> _ExportJob:
+    """Open the checkpoint, and the best crops at hand for parity and calibration."""
     stages("Reading the checkpoint")
     source = open_source(
         checkpoint,
@@ -79,218 +262,24 @@ def export(checkpoint: Path, options: ExportOptions, *, stages: Stages = silent_
             progress=stages("Cutting the pairs' faces"),
         )
     stages("Reading crops")
-    chosen = _crops(options, source, pairs)
-    few = chosen.some(_PARITY_CROPS)
-    network = ExportedNetwork(source.backbone, source.preprocessing, options.graph)
-    stages("Making the graph")
-    plain = to_onnx(network, source.preprocessing.size)
-    model = _rewritten(plain, options)
-    encoder = _encoder(source, options.graph, place.name)
-    stages("Comparing the graph with PyTorch")
-    rows = parity.check(
-        source.backbone,
-        source.preprocessing,
-        model,
-        encoder,
-        few.crops,
-        options.graph,
-        tolerance=options.tolerance,
-    )
-    graphs = {FULL: model}
-    calibration = network_input(chosen.crops, encoder)
-    for form in options.forms:
-        stages(f"Making the form {form}")
-        base = plain if form == "int8" else model  # split PRelu nodes would be rounded twice
-        graphs[form] = compress.FORMS[form](base, calibration)
-
-    reference = None
-    if pairs is not None:
-        stages("Judging the pairs with PyTorch")
-        reference = evaluate_crops(pairs, _torch_encoder(source, options).encode(pairs.crops), _fars(options))
-    pack = _pack(source, options, name, encoder, rows, str(few))
-    with workshop(place, places, hint=HINT) as folder:
-        made = _make_files(graphs, targets, pack, folder, source, options, chosen, pairs, stages)
-        moves = {folder / path.name: path for path in targets.values()}
-        if foreign is not None:
-            moves[_make_insightface(graphs[FULL], pack, folder, source, options, chosen)] = foreign
-        move(folder, moves, hint=HINT)
-    files = tuple(
-        dataclasses.replace(
-            file, path=targets[file.form], pack=dataclasses.replace(file.pack, folder=place.parent)
-        )
-        for file in made
-    )
-    _register(files, names, force=options.force)
-    return ExportReport(files, foreign, tuple(rows), str(few), chosen.real, reference, tuple(names.values()))
-
-
-def _crops(options: ExportOptions, source: Source, pairs: PairCrops | None) -> crops.CropSet:
-    """The best crops at hand for parity and calibration."""
     if options.crops is not None:
-        chosen = crops.from_folder(options.crops, source.preprocessing, aligned=options.aligned)
+        found = crops.from_folder(options.crops, source.preprocessing, aligned=options.aligned)
     else:
-        found = crops.from_training_data(source.data, source.preprocessing)
-        if (found is None or not found.real) and pairs is not None:
-            found = crops.CropSet(pairs.crops[: crops.COUNT], "crops of the pairs' photos", real=True)
-        chosen = found or crops.generated(source.preprocessing)
-    if "int8" in options.forms and not chosen.real:
+        trained_on = crops.from_training_data(source.data, source.preprocessing)
+        if (trained_on is None or not trained_on.real) and pairs is not None:
+            trained_on = CropSet(pairs.crops[: crops.COUNT], "crops of the pairs' photos", real=True)
+        found = trained_on or crops.generated(source.preprocessing)
+    if "int8" in options.forms and not found.real:
         raise UsageError(
-            f"--int8 is calibrated on faces, and there are only {chosen.origin}.",
+            f"--int8 is calibrated on faces, and there are only {found.origin}.",
             hint="Give --crops FOLDER with photos of faces (--aligned for ready crops), a hundred will do.",
         )
-    return chosen
+    return _ExportJob(checkpoint, options, plan, stages, source, found, pairs)
 
 
-def _rewritten(model: ModelProto, options: ExportOptions) -> ModelProto:
-    from facerec_cli.faces.runtime.rewrites import rewrite_prelu
-
-    return model if options.keep_prelu else rewrite_prelu(model)
-
-
-def _encoder(source: Source, graph: GraphOptions, file: str) -> EncoderSpec:
-    given: Preprocessing = source.preprocessing
-    inside = graph.uint8 is not None
-    return EncoderSpec(
-        file=file,
-        sha256="",
-        embedding_size=source.backbone.embedding_size,
-        input_size=given.size,
-        color=graph.uint8 or given.color,  # type: ignore[arg-type]  # Preprocessing has text
-        mean=(0.0, 0.0, 0.0) if inside else given.mean,
-        std=(1.0, 1.0, 1.0) if inside else given.std,
-        template=given.template,
-        normalized=graph.normalize,
-        layout="nhwc" if inside else "nchw",
-    )
-
-
-def _pack(
-    source: Source,
-    options: ExportOptions,
-    name: str,
-    encoder: EncoderSpec,
-    rows: list[parity.ParityRow],
-    origin: str,
-) -> ModelPack:
-    facts = {
-        "exporter": f"torch {torch.__version__.partition('+')[0]}, torch.export, opset {OPSET}",
-        "parity": _told([row.agreement for row in rows], origin),
-        "flip": "inside the graph" if options.graph.flip else "not in the graph",
-    }
-    return ModelPack(
-        name=name,
-        description=source.description,
-        folder=Path(),
-        license=License(
-            code=source.code_license,
-            weights=options.license,
-            commercial=options.commercial,
-            notice="" if options.license != "unspecified" else "Nobody has stated a license of the weights.",
-        ),
-        provenance=source.provenance,
-        encoder=encoder,
-        training={**source.facts, **facts},
-    )
-
-
-def _told(found: list[parity.Agreement], origin: str) -> str:
-    """Agreement with PyTorch, the worst of some runs, as the manifest says it."""
-    return (
-        f"smallest cosine {min(one.smallest_cosine for one in found):.9f} and largest difference "
-        f"{max(one.largest_difference for one in found):.3g} to PyTorch on {origin}"
-    )
-
-
-def _torch_encoder(source: Source, options: ExportOptions) -> TorchEncoder:
-    return parity.torch_encoder(source.backbone, source.preprocessing, options.graph)
-
-
-def _fars(options: ExportOptions) -> tuple[float, ...]:
-    return tuple(sorted({*FARS, *([options.far] if options.far else [])}))
-
-
-def _make_files(
-    graphs: dict[str, ModelProto],
-    targets: dict[str, Path],
-    pack: ModelPack,
-    folder: Path,
-    source: Source,
-    options: ExportOptions,
-    chosen: crops.CropSet,
-    pairs: PairCrops | None,
-    stages: Stages,
-) -> list[ExportedFile]:
-    """Write, seal and measure every form in the workshop."""
-    from facerec_cli.faces import open_model
-    from facerec_cli.faces.proof import prove
-
-    reference = _torch_encoder(source, options).encode(chosen.crops)
-    made = []
-    for form, graph in graphs.items():
-        stages(f"Measuring {targets[form].name}")
-        path = folder / targets[form].name
-        own = dataclasses.replace(
-            pack, name=suffixed(pack.name, form), training={**pack.training, "precision": form}
-        )
-        opened = sealed(graph, own, path)
-        model = open_model(opened, device="cpu", detector=False)
-        measured = measure(model, reference, chosen.crops, pairs, _fars(options))
-        if form != FULL:  # what was proved of the full file says nothing of this one
-            told = {**own.training, "parity": _told([measured.agreement], chosen.origin)}
-            own = dataclasses.replace(own, training=told)
-        card = _threshold(measured.verification, options)
-        opened = sealed(graph, dataclasses.replace(own, threshold=card), path)
-        try:
-            prove(opened)
-        except ModelError as fault:  # which names the workshop that the user never sees
-            named = fault.message.replace(str(path), str(targets[form]))
-            raise ModelError(f"{named} Nothing was written.", hint=fault.hint) from fault
-        measured = dataclasses.replace(measured, size=path.stat().st_size)
-        made.append(ExportedFile(form, path, opened, measured))
-    return made
-
-
-def _threshold(scored: ScoredPairs | None, options: ExportOptions) -> Threshold | None:
-    if options.far is None or scored is None or options.pairs is None:
-        return None
-    found = threshold(scored, options.far, options.pairs.name, flip=options.graph.flip)
-    if isinstance(found, str):
-        raise InputError(
-            f"{options.pairs} cannot support a threshold at FAR {options.far:g}: {found}.",
-            hint="Give more different pairs or a larger rate. Nothing was written.",
-        )
-    return found
-
-
-def _make_insightface(
-    model: ModelProto,
-    pack: ModelPack,
-    folder: Path,
-    source: Source,
-    options: ExportOptions,
-    chosen: crops.CropSet,
-) -> Path:
-    """The recognition network in insightface's layout, held against PyTorch like the file itself."""
-    changed, encoder = to_insightface(model, pack.encoder)
-    few = chosen.some(_PARITY_CROPS)
-    parity.check(
-        source.backbone,
-        source.preprocessing,
-        changed,
-        encoder,
-        few.crops,
-        options.graph,
-        tolerance=options.tolerance,
-    )
-    path = folder / f"insightface-{pack.encoder.file}"
-    own = dataclasses.replace(pack, encoder=encoder, training={**pack.training, "precision": FULL})
-    sealed(changed, own, path)
-    return path
-
-
-def _register(files: tuple[ExportedFile, ...], names: dict[str, str], *, force: bool) -> None:
+def _register(files: list[ExportedFile], plan: ExportPlan, *, overwrite: bool) -> None:
     from facerec_cli.store.install import register
 
     for file in files:
-        if file.form in names:
-            register(file.path, names[file.form], force=force)
+        if file.form in plan.registered:
+            register(file.path, plan.registered[file.form], force=overwrite)

@@ -146,7 +146,8 @@ def _go_back(backbone: Backbone, info: checkpoint.CheckpointInfo, share: float) 
     """Move the weights back towards those that the run started from."""
     if not 0 < share < 1:
         raise UsageError(
-            f"--interpolate {share:g} is no point between.", hint="Use a number above 0, at most 1."
+            f"--interpolate {share:g} is no point between the first weights (0) and the trained ones (1).",
+            hint="Use a number above 0, at most 1.",
         )
     settings = parse_recipe({"backbone": info.recipe["backbone"]}, "the checkpoint").backbone
     start = open_start(settings, info.backbone)

@@ -36,7 +36,7 @@ class OnnxEncoder:
     Args:
         spec: The manifest's encoder table.
         path: Its ONNX file.
-        device: See ``network.Network``.
+        device: See ``runtime.session.Network``.
         threads: Likewise.
 
     Attributes:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec_cli.faces.runtime.session import Empty
+from facerec_cli.packs.manifest import EncoderSpec
 from facerec_cli.packs.onnx_encoder import whole_shift
 
 
@@ -41,9 +42,9 @@ def planes(
 
 
 def network_input(
-    crops: NDArray[np.uint8], spec: Any, empty: Empty = np.empty, *, dtype: str | None = None
+    crops: NDArray[np.uint8], spec: EncoderSpec, empty: Empty = np.empty, *, dtype: str | None = None
 ) -> NDArray[Any]:
-    """Crops as the encoder that ``spec`` (an ``EncoderSpec``) describes takes them.
+    """Crops as the encoder that ``spec`` describes takes them.
 
     Floats are (pixel - mean) / std, computed in float32. Whole numbers are pixels: what scales them is inside
     the graph, and only a shift by whole numbers can be applied here.

@@ -168,7 +168,7 @@ def read_crops(folder: Path, paths: Sequence[str]) -> NDArray[np.uint8]:
     Raises:
         InputError: One cannot be read.
     """
-    from facerec_cli.data.loading.decode import decode_rgb
+    from facerec_cli.data.decode import decode_rgb
 
     crops = np.empty((len(paths), SIDE, SIDE, 3), np.uint8)
     for row, path in enumerate(paths):

@@ -26,6 +26,10 @@ from facerec_cli.training.config import BackboneSettings, Recipe
 from facerec_cli.training.loss_settings import loss_class
 
 logger = logging.getLogger("facerec")
+_TRAINABLE = (
+    "Use --init sface, a checkpoint of facerec train, or one of arcface_torch, TFace, AdaFace or CVLface "
+    "(adaface:FILE)."
+)
 FRESH_SIZE = 512  # D of a backbone that starts without weights
 
 
@@ -210,8 +214,7 @@ def _from_pack(name: str) -> Start:
     except ModelError as fault:
         raise ModelError(
             f"--init {name}: of the packs only those with SFace's network can be trained further.",
-            hint="Use --init sface, a checkpoint of facerec train, or one of arcface_torch, TFace, AdaFace "
-            "or CVLface (adaface:FILE).",
+            hint=_TRAINABLE,
         ) from fault
     return Start("sface", pack.encoder.embedding_size, {"bn": False}, state)
 
@@ -220,8 +223,7 @@ def _from_file(path: Path, layout: str = "") -> Start:
     if path.suffix == ".onnx":
         raise ModelError(
             f"--init {path}: an ONNX file holds no trainable network.",
-            hint="Use --init sface, a checkpoint of facerec train, or one of arcface_torch, TFace, AdaFace "
-            "or CVLface (adaface:FILE).",
+            hint=_TRAINABLE,
         )
     path = checkpoint.find(path)
     document = checkpoint.read_tensors(path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ _MAY_CHANGE = frozenset(
 
 @dataclass(slots=True)
 class TrainingState:
-    """How far a run has come.
+    """How far a run has come; each field is saved under its name, in a checkpoint's ``progress``.
 
     Attributes:
         step: Optimizer steps done.
@@ -168,17 +168,9 @@ def restore(run: Run) -> TrainingState:
     load_state_by_name(run.optimization.optimizer, run.optimization.parameters, optimizer)
     run.optimization.scaler.load_state_dict(document["scaler"])
     saved = document["progress"]
-    return TrainingState(
-        step=saved["step"],
-        best=saved["best"],
-        first=saved["first"],
-        metrics=saved["metrics"],
-        offset=saved["offset"],
-        lr_scale=saved["lr_scale"],
-        rollbacks=saved["rollbacks"],
-        sums={name: value.clone().to(world.device) for name, value in saved["sums"].items()},
-        counts=dict(saved["counts"]),
-    )
+    state = TrainingState(**{field.name: saved[field.name] for field in fields(TrainingState)})
+    state.sums = {name: value.clone().to(world.device) for name, value in state.sums.items()}
+    return state
 
 
 def share_buffers(run: Run) -> None:
@@ -206,15 +198,7 @@ def _describe(run: Run, state: TrainingState) -> dict[str, Any]:
         "data": {"name": recipe.data.path, "classes": dataset.num_classes, "images": len(dataset)},
         "progress": {
             "epoch": state.step // run.optimization.steps_per_epoch,
-            "step": state.step,
-            "best": state.best,
-            "first": state.first,
-            "metrics": state.metrics,
-            "offset": state.offset,
-            "lr_scale": state.lr_scale,
-            "rollbacks": state.rollbacks,
-            "sums": state.sums,
-            "counts": state.counts,
+            **{field.name: getattr(state, field.name) for field in fields(state)},
         },
     }
 

@@ -6,6 +6,7 @@ import argparse
 import errno
 import os
 import pickle
+import re
 import shlex
 import subprocess
 import sys
@@ -23,8 +24,8 @@ from onnx import numpy_helper
 from facerec_cli.backbones import Backbone, Preprocessing, build
 from facerec_cli.errors import InputError, ModelError, OutputError, UsageError
 from facerec_cli.export import ExportOptions, ExportReport, GraphOptions, compress, export, parity
-from facerec_cli.export.files import sealed
 from facerec_cli.export.onnx_graph import ExportedNetwork, to_onnx
+from facerec_cli.export.pack import write_pack
 from facerec_cli.packs.metadata import read_pack
 from facerec_cli.workshop import workshop
 
@@ -150,7 +151,7 @@ def test_a_full_disk_leaves_nothing(
 
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(OutputError, match="No space left"), workshop(old) as folder:
-        sealed(model, exported.files[0].pack, folder / "x.onnx")
+        write_pack(model, exported.files[0].pack, folder / "x.onnx")
     assert [path.name for path in tmp_path.iterdir()] == ["x.onnx"]
     assert old.read_text() == "the previous one"
 
@@ -218,6 +219,14 @@ def test_a_graph_that_computes_something_else_is_refused_with_the_layer(
         places = [name for name, module in mobile.named_modules() if isinstance(module, torch.nn.Conv2d)]
         named = [places[int(len(places) * position)]]
     assert f"'{named[0]}'" in fault.value.message or f"({named[0]})" in fault.value.message
+
+
+def test_a_graph_that_differs_is_refused_with_the_checkpoint_that_was_asked_for(
+    tmp_path: Path, best: Path
+) -> None:
+    with pytest.raises(ModelError, match=re.escape(f"the checkpoint {best} does")) as fault:
+        export(best, ExportOptions(output=tmp_path / "x.onnx", tolerance=0.0))
+    assert "Nothing was written" in fault.value.message and not list(tmp_path.iterdir())
 
 
 def test_wrong_preprocessing_is_no_parity(

@@ -16,9 +16,9 @@ from typer.testing import CliRunner
 
 from facerec_cli.errors import UsageError
 from facerec_cli.export import ExportReport
-from facerec_cli.export.files import sealed
 from facerec_cli.export.insightface import to_insightface
 from facerec_cli.export.measure import FARS, threshold
+from facerec_cli.export.pack import write_pack
 from facerec_cli.export.parity import compare, open_session
 from facerec_cli.faces.preprocess import network_input
 from facerec_cli.metrics.thresholds import choose
@@ -108,7 +108,7 @@ def test_insightface_feeds_any_preprocessing_rightly(
     changed, spec = to_insightface(model, encoder)
     onnx.checker.check_model(changed, full_check=True)
     assert (spec.color, spec.mean, spec.std) == ("rgb", (0.0,) * 3, (1.0,) * 3)
-    sealed(changed, dataclasses.replace(pack, encoder=spec), tmp_path / "x.onnx")
+    write_pack(changed, dataclasses.replace(pack, encoder=spec), tmp_path / "x.onnx")
     loaded = zoo.get_model(str(tmp_path / "x.onnx"), providers=["CPUExecutionProvider"])
     assert (loaded.input_mean, loaded.input_std) == (0.0, 1.0)
     np.testing.assert_allclose(

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facerec_cli.data.loading.decode import BrokenPhotoError, decode_rgb
+from facerec_cli.data.decode import BrokenPhotoError, decode_rgb
 from facerec_cli.images import ImageError, open_photo, photo, read_image
 from facerec_cli.images.limits import MAX_PIXELS, Room, max_memory
 

@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from facerec_cli.data.loading.decode import BrokenPhotoError, decode_rgb
+from facerec_cli.data.decode import BrokenPhotoError, decode_rgb
 from facerec_cli.images import ImageError, read_image
 from facerec_cli.images.jpeg import MAX_SCANNED, MAX_SCANS
 

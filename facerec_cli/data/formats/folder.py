@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from facerec_cli.data.dataset import FaceDataset
-from facerec_cli.data.loading.decode import read_photo
+from facerec_cli.data.decode import read_photo
 from facerec_cli.data.targets import named
 from facerec_cli.errors import InputError
 from facerec_cli.files import writing

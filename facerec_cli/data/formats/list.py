@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec_cli.data.dataset import FaceDataset, class_lines, class_names_beside, gaps, renumber
+from facerec_cli.data.decode import BrokenPhotoError, read_photo
 from facerec_cli.data.formats.folder import FolderDataset
 from facerec_cli.data.formats.list_columns import Line, columns_of, cut
-from facerec_cli.data.loading.decode import BrokenPhotoError, read_photo
 from facerec_cli.data.targets import require_free, require_free_beside
 from facerec_cli.errors import InputError, UsageError
 from facerec_cli.files import write_file

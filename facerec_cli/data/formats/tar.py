@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from facerec_cli.data import cache
 from facerec_cli.data.dataset import MAX_CLASSES, ClassNumbers, FaceDataset, class_lines, class_names_beside
+from facerec_cli.data.decode import BrokenPhotoError
 from facerec_cli.data.formats.positioned import PositionedFile
-from facerec_cli.data.loading.decode import BrokenPhotoError
 from facerec_cli.data.targets import named
 from facerec_cli.errors import FacerecError, InputError
 from facerec_cli.files import writing

@@ -1,1 +1,1 @@
-"""From a data set to batches: samplers, augmentation, loader. Only this room of data knows torch."""
+"""From a data set to batches: samplers, augmentation, loader. Only this part of data knows torch."""

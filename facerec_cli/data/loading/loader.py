@@ -18,10 +18,10 @@ import torch
 from torch.utils.data import DataLoader, IterableDataset, Sampler, get_worker_info
 
 from facerec_cli.data.dataset import FaceDataset
+from facerec_cli.data.decode import decode_rgb
 from facerec_cli.data.formats.stream import TarStream
 from facerec_cli.data.loading.augment import Augment
 from facerec_cli.data.loading.batches import Batch, BatchBuilder, Photo
-from facerec_cli.data.loading.decode import decode_rgb
 from facerec_cli.data.loading.samplers import SAMPLERS, BatchPlan, Shuffled
 from facerec_cli.errors import FacerecError, InputError, TrainingError, UsageError
 from facerec_cli.registry import unknown_name
@@ -156,15 +156,19 @@ def build_loader(
         keep_clean=keep_clean,
     )
     order = _make_sampler(sampler, builder, batch_size, rank, world_size, settings)
-    options: dict[str, Any] = {
+    options = _loader_options(workers, prefetch, pin_memory)
+    source = _StreamBatches if isinstance(dataset, TarStream) else _StoredBatches
+    return Loader(dataset, order.steps, source(builder, order, options).epoch, max_broken)
+
+
+def _loader_options(workers: int, prefetch: int, pin_memory: bool | None) -> dict[str, Any]:
+    return {
         "batch_size": None,  # one item is a whole batch, built by one worker: nothing has to be collated
         "num_workers": workers,
         "prefetch_factor": prefetch if workers else None,
         "pin_memory": torch.cuda.is_available() if pin_memory is None else pin_memory,
         "worker_init_fn": _quiet_worker,
     }
-    source = _StreamBatches if isinstance(dataset, TarStream) else _StoredBatches
-    return Loader(dataset, order.steps, source(builder, order, options).epoch, max_broken)
 
 
 def _make_sampler(

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec_cli.data.dataset import FaceDataset
-from facerec_cli.data.loading.decode import decode_rgb
+from facerec_cli.data.decode import decode_rgb
 from facerec_cli.errors import InputError
 from facerec_cli.progress import Progress, silent
 from facerec_cli.runtime import usable_cores

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec_cli.data.dataset import FaceDataset, class_lines
+from facerec_cli.data.decode import read_photo
 from facerec_cli.data.formats.folder import FolderDataset
 from facerec_cli.data.formats.list import ListDataset, listable
-from facerec_cli.data.loading.decode import read_photo
 from facerec_cli.data.targets import require_free, require_replaceable
 from facerec_cli.errors import InputError, UsageError
 from facerec_cli.files import write_file, writing

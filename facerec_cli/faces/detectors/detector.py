@@ -29,7 +29,7 @@ class Detector:
     Args:
         spec: The manifest's detector table.
         path: Its ONNX file.
-        device: See ``network.Network``.
+        device: See ``runtime.session.Network``.
         threads: Likewise.
 
     Raises:

@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec_cli.data.dataset import ClassNumbers, FaceDataset, class_names_beside, gaps, renumber
+from facerec_cli.data.decode import BrokenPhotoError
 from facerec_cli.data.formats.rec.index import NameList, Records, read_property, sorting
 from facerec_cli.data.formats.rec.labels import photos_and_labels
 from facerec_cli.data.formats.rec.recordio import RecordHeader, read_record, unpack
 from facerec_cli.data.formats.recognize import refuse_other_formats
-from facerec_cli.data.loading.decode import BrokenPhotoError
 from facerec_cli.errors import InputError
 
 _EXACT = 2**24  # labels are float32: above this they are no longer exact
