@@ -54,7 +54,6 @@ __all__ = [
     "fitted",
     "keys",
     "options",
-    "parsed",
     "to_tables",
 ]
 
@@ -183,18 +182,6 @@ def convert(
         where = f"{source}: " if source else ""
         raise error(where + fault.message, hint=f"{fault.hint} {advice}".strip()) from None
     return made
-
-
-def parsed(field: Field, text: str) -> Any:
-    """The value of the text that was typed for the flag of ``field``.
-
-    Raises:
-        UsageError: It is no such text.
-    """
-    try:
-        return text if field.option.parse is None else field.option.parse(text)
-    except ValueError as fault:
-        raise UsageError(f"{field.flag} {text!r} does not fit.", hint=f"It must be {fault}.") from None
 
 
 def to_tables(instance: Any) -> dict[str, Any]:

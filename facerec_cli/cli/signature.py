@@ -26,8 +26,9 @@ import typer
 from typer.models import ParameterInfo
 
 from facerec_cli.cli.completion import offering
+from facerec_cli.errors import UsageError
 from facerec_cli.option import Option, item_type, plain
-from facerec_cli.settings import Field, options, parsed
+from facerec_cli.settings import Field, options
 from facerec_cli.wording import alternatives
 
 
@@ -137,7 +138,10 @@ def _value(field: Field, typed: Any) -> Any:
         return field.default
     if isinstance(typed, list):
         return tuple(typed)
-    return parsed(field, typed)
+    try:
+        return typed if field.option.parse is None else field.option.parse(typed)
+    except ValueError as fault:
+        raise UsageError(f"{field.flag} {typed!r} does not fit.", hint=f"It must be {fault}.") from None
 
 
 def _annotation(name: str, kind: Any, marks: tuple[Any, ...]) -> Any:

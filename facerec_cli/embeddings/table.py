@@ -16,7 +16,7 @@ from facerec_cli.faces.choice import choose
 from facerec_cli.images.remote import is_url
 from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.packs.resolve import pack_hash
-from facerec_cli.pairs.names import find_photos
+from facerec_cli.pairs.names import match_names
 from facerec_cli.wording import counted
 
 log = logging.getLogger("facerec")
@@ -204,7 +204,7 @@ class EmbeddingTable:
 
         Args:
             names: What the list calls its photos: found by their path, or by the end of it as far as no
-                folder of either contradicts the other's; see ``pairs.names.find_photos``. The rows of a plain
+                folder of either contradicts the other's; see ``pairs.names.match_names``. The rows of a plain
                 array are the photos of the list, in the order in which it first names them.
 
         Raises:
@@ -223,7 +223,7 @@ class EmbeddingTable:
         vectors = np.zeros((len(names), self.vectors.shape[1]), np.float32)
         reasons: dict[int, str] = {}
         doubts: dict[int, str] = {}
-        for i, photo in enumerate(find_photos(names, photos, repr(self.source))):
+        for i, photo in enumerate(match_names(names, photos, repr(self.source))):
             if photo is None:
                 reasons[i] = "missing: not in the embeddings file"
             elif photo not in row_of:

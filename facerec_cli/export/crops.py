@@ -42,8 +42,8 @@ class CropSet:
 
     def some(self, count: int) -> CropSet:
         """At most ``count`` of them, from all over the set."""
-        chosen = np.array(_spread(range(len(self.crops)), count))
-        return replace(self, crops=self.crops[chosen])
+        rows = np.array(_spread(range(len(self.crops)), count))
+        return replace(self, crops=self.crops[rows])
 
     def __str__(self) -> str:
         return f"{len(self.crops)} {self.origin}"
@@ -80,8 +80,8 @@ def from_training_data(spec: str, preprocessing: Preprocessing) -> CropSet | Non
         return None
     try:
         dataset = open_dataset(spec)
-        chosen = _spread(range(len(dataset)), COUNT)
-        images = [dataset.image(i)[..., ::-1] for i in chosen]
+        rows = _spread(range(len(dataset)), COUNT)
+        images = [dataset.image(row)[..., ::-1] for row in rows]
     except FacerecError as fault:
         log.debug("the training data cannot be used for the parity check: %s", fault)
         return None

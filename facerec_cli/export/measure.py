@@ -60,18 +60,21 @@ def measure(
     Raises:
         ModelError: It gives values that are not finite.
     """
-    found = model.encode(crops)
-    if not np.isfinite(found).all():
+    embeddings = model.encode(crops)
+    if not np.isfinite(embeddings).all():
         raise ModelError(
             f"{model.pack.encoder_path.name}: the network's values do not fit its number format.",
             hint="Networks whose inner values pass 65504 overflow in half precision. Leave out --fp16; "
             "--fp16-weights and --int8-weights compute in float32.",
         )
-    a, b = np.asarray(reference, np.float64), np.asarray(found, np.float64)  # products of large values fit
+    a, b = (
+        np.asarray(reference, np.float64),
+        np.asarray(embeddings, np.float64),
+    )
     cosine = (a * b).sum(1) / (np.linalg.norm(a, axis=1) * np.maximum(np.linalg.norm(b, axis=1), 1e-12))
     return Measurement(
         size=model.pack.encoder_path.stat().st_size,
-        agreement=compare(reference, found),
+        agreement=compare(reference, embeddings),
         mean_cosine=float(cosine.mean()),
         crops_per_second=_speed(model, crops),
         verification=None if pairs is None else evaluate_crops(pairs, model.encode(pairs.crops), fars),

@@ -66,7 +66,7 @@ def read_evaluations(pack: ModelPack) -> list[tuple[str, StoredEvaluation]]:
     Those that are not what ``facerec verify --json`` prints, and those that were made with another model, are
     left out and named in the log.
     """
-    found = []
+    stored = []
     identity = pack_hash(pack)
     for path in sorted((pack.folder / EVALUATIONS).glob("*.json")):
         try:
@@ -80,5 +80,5 @@ def read_evaluations(pack: ModelPack) -> list[tuple[str, StoredEvaluation]]:
         if measured and measured != identity:
             log.warning("%s is left out: it was measured with another model.", path)
             continue
-        found.append((path.stem, evaluation))
-    return found
+        stored.append((path.stem, evaluation))
+    return stored

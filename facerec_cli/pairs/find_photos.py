@@ -68,25 +68,25 @@ def find_listed(
         best = _best(choices, listed, lambda choice, image: look(choice, image) is not None)
         if best is None:
             raise _none_there(listed, choices[0], roots, numbers)
-    chosen = best or choices[0]
-    others = [choice for choice in choices if choice.root == chosen.root and choice != chosen]
-    found: list[Path | bytes] = []
+    best = best or choices[0]
+    others = [choice for choice in choices if choice.root == best.root and choice != best]
+    paths: list[Path | bytes] = []
     renamed: list[tuple[Path, Path]] = []
     for image in images:
-        path = chosen.path(image) if isinstance(image, Path) else image
+        path = best.path(image) if isinstance(image, Path) else image
         if isinstance(image, Path) and isinstance(path, Path) and not is_file(path):
             tries = (choice.path(image) for choice in others)
-            path = next((t for t in tries if is_file(t)), None) or look(chosen, image) or path
+            path = next((t for t in tries if is_file(t)), None) or look(best, image) or path
             if numbered(str(image)) and form(path.stem) != form(image.name) and is_file(path):
                 renamed.append((image, path))
-        found.append(path)
+        paths.append(path)
     if renamed:
         log.warning(
             "%s found by the number in another name, the first: %s is %s",
             counted(len(renamed), "photo"),
             *renamed[0],
         )
-    return tuple(found)
+    return tuple(paths)
 
 
 def _best(
@@ -107,8 +107,8 @@ def _in_form(path: Path, root: Path, disk: Disk) -> Path | None:
     if str(path).isascii():
         return None
     below = str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
-    found = disk.find(below, [str(root)])
-    return Path(found) if found is not None and is_file(found) else None
+    written = disk.find(below, [str(root)])
+    return Path(written) if written is not None and is_file(written) else None
 
 
 def _from_windows(

@@ -41,7 +41,7 @@ def path_key(path: str) -> Key:
     return parts
 
 
-def find_photos(names: Sequence[str], photos: Iterable[str], where: str) -> list[str | None]:
+def match_names(names: Sequence[str], photos: Iterable[str], where: str) -> list[str | None]:
     """The photo that each name of a list means, None where it is not there.
 
     A name and a path mean the same photo where one of them is the end of the other, folder by folder: nobody
@@ -58,22 +58,22 @@ def find_photos(names: Sequence[str], photos: Iterable[str], where: str) -> list
     """
     paths = list(photos)
     exact, full, short = set(paths), _Ends(paths, path_parts), _Ends(paths, path_key)
-    found = [
+    matches = [
         name if name in exact else full.find(name, path_parts(name), where) if has_suffix(name) else None
         for name in names
     ]
-    taken = set(found)
+    taken = set(matches)
     for i, name in enumerate(names):
-        if found[i] is None:
+        if matches[i] is None:
             photo = short.find(name, path_key(name), where)
-            found[i] = None if has_suffix(name) and photo in taken else photo
-    if any(photo is None and numbered(name) for name, photo in zip(names, found, strict=True)):
-        _by_number(names, found, paths)
-    _refuse_contradictions(names, found, where)
-    return found
+            matches[i] = None if has_suffix(name) and photo in taken else photo
+    if any(photo is None and numbered(name) for name, photo in zip(names, matches, strict=True)):
+        _by_number(names, matches, paths)
+    _refuse_contradictions(names, matches, where)
+    return matches
 
 
-def _by_number(names: Sequence[str], found: list[str | None], paths: Sequence[str]) -> None:
+def _by_number(names: Sequence[str], matches: list[str | None], paths: Sequence[str]) -> None:
     """Fill in photos that LFW's names mean by their number, as on a disk (see ``numbered``)."""
     photos = NumberedPhotos()
     for path in paths:
@@ -81,8 +81,8 @@ def _by_number(names: Sequence[str], found: list[str | None], paths: Sequence[st
         photos.add(folders[-1] if folders else "", file, path)
     for i, name in enumerate(names):
         parts = numbered(name)
-        if found[i] is None and parts is not None and not has_suffix(name):
-            found[i] = photos.find(form(parts[1]), parts[1], parts[2], own=True)
+        if matches[i] is None and parts is not None and not has_suffix(name):
+            matches[i] = photos.find(form(parts[1]), parts[1], parts[2], any_name=True)
 
 
 class _Ends:
@@ -128,10 +128,10 @@ def _is_lfw(parts: Key) -> bool:
     return len(parts) == 2 and re.fullmatch(re.escape(parts[0]) + r"_\d+", parts[1]) is not None
 
 
-def _refuse_contradictions(names: Sequence[str], found: Sequence[str | None], where: str) -> None:
+def _refuse_contradictions(names: Sequence[str], matches: Sequence[str | None], where: str) -> None:
     """Two people of the list must not share a photo whose path is too short to tell them apart."""
     longest: dict[str, str] = {}
-    for name, photo in zip(names, found, strict=True):
+    for name, photo in zip(names, matches, strict=True):
         if photo is None:
             continue
         other = longest.setdefault(photo, name)
@@ -142,14 +142,14 @@ def _refuse_contradictions(names: Sequence[str], found: Sequence[str | None], wh
                 f"{other!r} and {name!r} of the list both fit {photo!r} of {where}.",
                 hint="Embed the photos again by paths that have the folders of the list in them.",
             )
-        longest[photo] = max(name, other, key=lambda one: len(path_parts(one)))
+        longest[photo] = max(name, other, key=lambda path: len(path_parts(path)))
 
 
-def _agree(one: str, other: str) -> bool:
+def _agree(name: str, other: str) -> bool:
     """Whether one name is the end of the other."""
-    if has_suffix(one) and has_suffix(other):
-        a, b = path_parts(one), path_parts(other)
+    if has_suffix(name) and has_suffix(other):
+        a, b = path_parts(name), path_parts(other)
     else:
-        a, b = path_key(one), path_key(other)
+        a, b = path_key(name), path_key(other)
     short = min(len(a), len(b))
     return a[-short:] == b[-short:] or _is_lfw(a) or _is_lfw(b)

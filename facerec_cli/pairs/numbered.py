@@ -44,19 +44,19 @@ class NumberedPhotos:
                 self._of_name.setdefault((folder, name, number), set()).add(path)
                 self._of_folder.setdefault((folder, number), set()).add(path)
 
-    def find(self, folder: str, name: str, number: int, *, own: bool) -> str | None:
+    def find(self, folder: str, name: str, number: int, *, any_name: bool) -> str | None:
         """The one photo of a person with a number; None where there is none, or several.
 
         Args:
             folder: Where to look.
             name: The person.
             number: Of the photo.
-            own: Whether the folder is the person's own, so that photos in it need not have the name.
+            any_name: Whether all photos of the folder are of the person, so that they need not have the name.
         """
-        found = self._of_name.get((folder, form(name), number), set())
-        if not found and own:
-            found = self._of_folder.get((folder, number), set())
-        return next(iter(found)) if len(found) == 1 else None
+        photos = self._of_name.get((folder, form(name), number), set())
+        if not photos and any_name:
+            photos = self._of_folder.get((folder, number), set())
+        return next(iter(photos)) if len(photos) == 1 else None
 
 
 class NumberedOnDisk:
@@ -76,11 +76,11 @@ class NumberedOnDisk:
         if parts is None:
             return None
         above, name, number = parts
-        for folder, own in ((root / above / name, True), (root / above, False)):
+        for folder, any_name in ((root / above / name, True), (root / above, False)):
             self._list(folder)
-            found = self._photos.find(str(folder), name, number, own=own)
-            if found is not None:
-                return Path(found)
+            photo = self._photos.find(str(folder), name, number, any_name=any_name)
+            if photo is not None:
+                return Path(photo)
         return None
 
     def _list(self, folder: Path) -> None:
@@ -93,8 +93,8 @@ class NumberedOnDisk:
 
 def numbered(stem: str) -> tuple[str, str, int] | None:
     """Folder, person and number of ``folder/name/name_0001``; None for another name."""
-    found = _LFW.fullmatch(stem.replace("\\", "/"))
-    return (found["folder"].rstrip("/"), found["name"], int(found["number"])) if found else None
+    match = _LFW.fullmatch(stem.replace("\\", "/"))
+    return (match["folder"].rstrip("/"), match["name"], int(match["number"])) if match else None
 
 
 def photos_in(folder: Path) -> Iterator[Path]:

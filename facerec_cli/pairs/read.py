@@ -63,8 +63,8 @@ def read_pairs(
         raise InputError(f"The pair list {str(path)!r} has no pair in it.", hint=_NO_PAIR)
     _warn_of_repeats(pairs)
     if images and any(isinstance(image, Path) for image in pairs.images):
-        found = find_listed(pairs.images, reader.photo_patterns, reader.folder(path), root)
-        pairs = replace(pairs, images=found)
+        photos = find_listed(pairs.images, reader.photo_patterns, reader.folder(path), root)
+        pairs = replace(pairs, images=photos)
     return pairs
 
 
@@ -89,6 +89,12 @@ def recognize(path: Path) -> str:
         if open_format(name).recognizes(head):
             return name
     raise _unknown(head)
+
+
+def is_protocol(path: Path) -> bool:
+    """Whether a folder is a pair list, such as CFP's ``Protocol``."""
+    head = ListHead(path)
+    return head.is_folder and any(open_format(name).recognizes(head) for name in registry.PAIR_FORMATS)
 
 
 def files_of(path: Path) -> list[Path]:

@@ -11,7 +11,7 @@
     estimate.py      how long it will take
     run.py           one arm with one seed: train, go part of the way back, embed
       first_weights.py  class means, the first evaluation, how far to go back
-    judge.py         evaluates a network on the photos of the test or validation people
+    embeddings.py    embeddings of the crops, and how well they tell people apart
       subsets.py     which pairs are compared: easy, hard, naturally hard
       conditions.py  degradations of photos, fixed for each
     compare.py       figures of each run, means and differences of the arms

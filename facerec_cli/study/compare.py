@@ -33,6 +33,7 @@ from facerec_cli.study.comparison import (
     SubsetFigures,
 )
 from facerec_cli.study.crops import read_crops
+from facerec_cli.study.embeddings import PAIRS
 from facerec_cli.study.intervals import (
     Rates,
     Rows,
@@ -42,7 +43,6 @@ from facerec_cli.study.intervals import (
     mean_over_seeds,
     percentiles,
 )
-from facerec_cli.study.judge import PAIRS
 from facerec_cli.study.prepare import Prepared
 from facerec_cli.study.protocol import BEFORE, Protocol
 from facerec_cli.study.run import EMBEDDINGS, Job

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from facerec_cli.errors import FacerecError, InputError
+from facerec_cli.study.embeddings import embed_speed
 from facerec_cli.study.first_weights import starts_at_means
-from facerec_cli.study.judge import embed_speed
 from facerec_cli.study.protocol import BEFORE
 from facerec_cli.study.run import Job
 from facerec_cli.study.subsets import conditions_of

@@ -22,7 +22,7 @@ import numpy as np
 
 from facerec_cli._version import __version__
 from facerec_cli.files import write_file
-from facerec_cli.study.judge import Judge, device_of, first_network
+from facerec_cli.study.embeddings import SubsetEvaluator, device_of, first_network
 from facerec_cli.study.prepare import Materials
 from facerec_cli.study.protocol import BEFORE, ValidationSettings
 from facerec_cli.training.config import Recipe
@@ -78,8 +78,8 @@ def _first_evaluation(
     key = _key(materials, materials.crops_hash, materials.validation.people, settings.subsets)
     target = out / FOLDER / f"validation-{key}.json"
     if not target.is_file():
-        judge = Judge(materials.crops, materials.validation, settings.subsets, device_of(recipe))
-        write_file(target, json.dumps(judge(first_network(recipe))).encode())
+        evaluate = SubsetEvaluator(materials.crops, materials.validation, settings.subsets, device_of(recipe))
+        write_file(target, json.dumps(evaluate(first_network(recipe))).encode())
     found: dict[str, float] = json.loads(target.read_text("utf-8"))
     return found
 
@@ -123,11 +123,11 @@ def chosen_network(
     before = first_network(recipe)
     first = {name: value.clone() for name, value in before.state_dict().items()}
     last = {name: value.clone() for name, value in network.state_dict().items()}
-    judge = Judge(materials.crops, materials.validation, settings.subsets, device_of(recipe))
-    tried = {"0": dict(materials.first or judge(before))}
+    evaluate = SubsetEvaluator(materials.crops, materials.validation, settings.subsets, device_of(recipe))
+    tried = {"0": dict(materials.first or evaluate(before))}
     for a in settings.interpolate:
         network.load_state_dict(interpolated(first, last, a))
-        tried[f"{a:g}"] = judge(network)
+        tried[f"{a:g}"] = evaluate(network)
     a = choose(tried, settings)
     network.load_state_dict(interpolated(first, last, a))
     document = checkpoint.read(folder / "best.pt", mmap=False)

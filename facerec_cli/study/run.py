@@ -20,8 +20,8 @@ import numpy as np
 from facerec_cli._version import __version__
 from facerec_cli.files import atomic_write, write_file
 from facerec_cli.settings import to_tables
+from facerec_cli.study.embeddings import device_of, embed_photos, first_network
 from facerec_cli.study.first_weights import chosen_network, starts_at_means
-from facerec_cli.study.judge import device_of, embed_photos, first_network
 from facerec_cli.study.prepare import Materials
 from facerec_cli.study.protocol import BEFORE, Protocol, ValidationSettings
 from facerec_cli.training.compose import changed

@@ -49,7 +49,7 @@ def make_pairs(subset: str, people: NDArray[np.int64], crops: NDArray[np.uint8],
 
     Args:
         subset: Two conditions, or ``natural``: all clean different pairs, and those of the clean same pairs
-            that are least alike by a descriptor that knows no faces (:func:`gradients`).
+            that look least like each other by a descriptor that knows no faces (:func:`gradients`).
         people: (N,) int64.
         crops: (N, 112, 112, 3) uint8 RGB, clean.
         natural: What part of the same pairs those are.
@@ -63,10 +63,10 @@ def make_pairs(subset: str, people: NDArray[np.int64], crops: NDArray[np.uint8],
     if subset == NATURAL:
         rows = np.flatnonzero(same)
         looks = gradients(crops)
-        alike = np.einsum("pd,pd->p", looks[first[rows]], looks[second[rows]])
-        kept = rows[np.argsort(alike, kind="stable")[: max(1, round(natural * len(rows)))]]
-        chosen = np.union1d(np.flatnonzero(~same), kept)
-        first, second, same = first[chosen], second[chosen], same[chosen]
+        similarity = np.einsum("pd,pd->p", looks[first[rows]], looks[second[rows]])
+        hard = rows[np.argsort(similarity, kind="stable")[: max(1, round(natural * len(rows)))]]
+        rows = np.union1d(np.flatnonzero(~same), hard)
+        first, second, same = first[rows], second[rows], same[rows]
     return PairList(first.astype(np.int64), second.astype(np.int64), same)
 
 
@@ -78,9 +78,9 @@ def measurable(fars: Sequence[float], different: int) -> tuple[float, ...]:
 def gradients(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Histograms of oriented gradients (Dalal and Triggs 2005), (N, D) rows of length one.
 
-    Cells of 8 x 8 pixels, nine unsigned directions, blocks of 2 x 2 cells normalised with a clip at 0.2. It
-    is not learnt, so none of the networks under test decides which pairs count as hard. It is written out here
-    because OpenCV 5 has no HOGDescriptor any more, and because the published figures rest on these pairs.
+    Cells of 8 x 8 pixels, nine unsigned directions, blocks of 2 x 2 cells normalized with a clip at 0.2. It
+    is not learned, so none of the networks under test decides which pairs count as hard. It is written out
+    here because OpenCV 5 has no HOGDescriptor, and because the published figures rest on these pairs.
     """
     rows = []
     for crop in crops:

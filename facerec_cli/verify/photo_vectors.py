@@ -183,15 +183,13 @@ def embed_list(
         lasting: dict[bytes, Entry] = {}
         progress(start + len(entries), len(images))
         try:
-            for done, (i, entry, doubt) in enumerate(
-                _embed(images, missing, model, options, landmarks, workers), 1
-            ):
+            for i, entry, doubt in _embed(images, missing, model, options, landmarks, workers):
                 entries[i] = entry
                 if doubt:
                     doubts[i] = doubt  # which the cache has no place for
                 elif i in keys and (not isinstance(entry, str) or entry.startswith("no_face")):
                     lasting[keys[i]] = entry
-                progress(min(len(images), missing[0] + done), len(images))
+                progress(start + len(entries), len(images))
         except KeyboardInterrupt:
             ready = start + len(chunk) - len(missing) + len(lasting)
             raise KeyboardInterrupt(_interrupted(ready, len(images), kept=cache is not None)) from None
@@ -204,7 +202,6 @@ def embed_list(
                 reasons[i] = entry
             else:
                 vectors[i] = entry
-        progress(start + len(chunk), len(images))
     info = ModelInfo(model.pack.name, model.hash, model.provider)
     return PhotoVectors(vectors, reasons, info, deciding, doubts)
 

@@ -1,4 +1,4 @@
-"""Two photos: how alike are the faces, and is that the same person?"""
+"""Two photos: how similar are their faces, and is that the same person?"""
 
 from __future__ import annotations
 
@@ -92,29 +92,29 @@ def verify_photos(
         ModelError: The card belongs to another model.
         UsageError: ``threshold`` is no cosine.
     """
-    chosen = settings or VerifySettings()
-    aligned = bool(chosen.aligned)
-    model, _ = open_for(chosen, aligned=aligned)
-    used = resolve(threshold, model, flip=chosen.flip)
+    settings = settings or VerifySettings()
+    aligned = bool(settings.aligned)
+    model, _ = open_for(settings, aligned=aligned)
+    used = resolve(threshold, model, flip=settings.flip)
     options = EmbedOptions(
         faces="all",
-        min_score=chosen.min_score,
+        min_score=settings.min_score,
         aligned=aligned,
-        flip=chosen.flip,
-        batch_size=chosen.batch_size,
+        flip=settings.flip,
+        batch_size=settings.batch_size,
     )
     photos = embed_photos([Path(first), Path(second)], model, options, workers=1)
-    (one, one_described), (two, two_described) = (_face_of(photo, chosen.faces) for photo in photos)
-    similarity = float(np.dot(one.embedding, two.embedding))
+    (left, left_told), (right, right_told) = (_face_of(photo, settings.faces) for photo in photos)
+    similarity = float(np.dot(left.embedding, right.embedding))
     return Verdict(
         similarity=similarity,
         same=None if used is None else similarity >= used.value,
         threshold=used,
-        photos=(one_described, two_described),
+        photos=(left_told, right_told),
         model=model.pack.name,
         model_sha256=model.hash,
         provider=model.provider,
-        how="" if used else _how_to_measure(model.pack, flip=chosen.flip),
+        how="" if used else _how_to_measure(model.pack, flip=settings.flip),
     )
 
 

@@ -1,4 +1,4 @@
-"""What a verification found."""
+"""What a verification measured."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from facerec_cli.verify.photo_vectors import PhotoVectors
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What came out.
+    """A list of pairs or a folder, measured.
 
     Attributes:
         source: The list or folder.
@@ -59,10 +59,10 @@ class Verification:
             InputError: The FAR is not measurable on this list, or nobody knows the model.
         """
         far = None if self.chosen is None else self.chosen.far
-        found = choose(self.evaluation, far, data=Path(self.source).name)
-        if isinstance(found, str):
+        threshold = choose(self.evaluation, far, data=Path(self.source).name)
+        if isinstance(threshold, str):
             raise InputError(
-                f"There is no threshold to save: {found}.", hint="Choose a larger --far or a larger list."
+                f"There is no threshold to save: {threshold}.", hint="Choose a larger --far or a larger list."
             )
         model, settings = self.embeddings.model, self.embeddings.settings
         if not model.sha256:
@@ -71,7 +71,7 @@ class Verification:
                 hint="Keep the .json of `facerec embed` beside them.",
             )
         return replace(
-            found,
+            threshold,
             model=model.name,
             model_sha256=model.sha256,
             flip=bool(settings.get("flip", False)),

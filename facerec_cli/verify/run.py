@@ -65,14 +65,14 @@ def verify(
 
 def _refuse_flags(settings: VerifySettings | None, format: str | None, root: str | Path | None) -> None:
     """Two photos have no use for what measures a list."""
-    chosen = settings or VerifySettings()
+    settings = settings or VerifySettings()
     given = {
-        "--embeddings": chosen.embeddings is not None,
+        "--embeddings": settings.embeddings is not None,
         "--format": format is not None,
         "--root": root is not None,
-        "--by": chosen.groups is not None,
-        "--bootstrap": chosen.bootstrap > 0,
-        "--far": chosen.far is not None,
+        "--by": settings.groups is not None,
+        "--bootstrap": settings.bootstrap > 0,
+        "--far": settings.far is not None,
     }
     flags = [flag for flag, is_given in given.items() if is_given]
     if flags:

@@ -10,7 +10,7 @@ import pytest
 
 from facerec_cli.errors import InputError
 from facerec_cli.metrics.groups import read_groups
-from facerec_cli.pairs.names import find_photos
+from facerec_cli.pairs.names import match_names
 from facerec_cli.pairs.read import read_pairs, recognize
 
 
@@ -95,7 +95,7 @@ def test_photos_of_a_vector_file_are_found_by_number_too():
         "own/carl/01.png",
     ]
     names = ["anna/anna_0001", "anna/anna_0002", "ben/ben_0012", "carl/carl_0001", "dora/dora_0001"]
-    assert find_photos(names, photos, "x") == [*photos[:3], None, None]
+    assert match_names(names, photos, "x") == [*photos[:3], None, None]
 
 
 @pytest.mark.parametrize("of_disk", ["NFC", "NFD"])
@@ -114,7 +114,7 @@ def test_names_in_another_unicode_form(tmp_path, of_disk, of_list, form):
             unicodedata.normalize(of_list, f"{person}/1.jpg"),
             unicodedata.normalize(of_list, "x/é.jpg"),
         ]
-        assert find_photos(wanted, photos, "x") == photos
+        assert match_names(wanted, photos, "x") == photos
         table = write(tmp_path, unicodedata.normalize(of_disk, f"{person},A\nx,B\n"), "groups.csv")
         assert read_groups(table, pairs.names)[0].tolist() == [0, 0, 1]
 
@@ -274,3 +274,10 @@ def test_a_table_of_groups_that_fits_nothing_shows_what_would(tmp_path):
     assert "'people/ann/1.jpg'" in fault.value.hint and "'people/ann'" in fault.value.hint
     with pytest.raises(InputError, match="by a comma"):
         read_groups(write(tmp_path, "Ann Smith A\n", "g.csv"), ["Ann Smith/1.jpg"])
+
+
+def test_a_protocols_folder_is_an_evaluation_set_of_data_check(cfp):
+    from facerec_cli.data.tools.pairs import open_evaluation
+
+    photos = open_evaluation(str(cfp / "Protocol"))
+    assert len(photos) == 5 and all(name.startswith("Data/Images/") for name, _ in photos)

@@ -75,11 +75,7 @@ def align(
     if faces not in FACE_RULES:
         raise unknown_name(faces, FACE_RULES, "choice of --faces for one crop a photo:")
     rows: list[PhotoAlignment] = []
-    with writing(target):
-        used = target.exists() and any(target.iterdir())
-    if used and not resume:
-        raise UsageError(f"{target} exists.", hint="Name another folder, or go on with --resume.")
-    make_folder(target)
+    used = _prepare_folder(target, resume=resume)
     statuses: Counter[str] = Counter()
     with lock(target, inside=True):
         if uniform:
@@ -97,6 +93,16 @@ def align(
             ) from None
         record.write_table(rows)
     return statuses
+
+
+def _prepare_folder(target: Path, *, resume: bool) -> bool:
+    """Make the folder; whether there is something in it already, which only ``resume`` allows."""
+    with writing(target):
+        used = target.exists() and any(target.iterdir())
+    if used and not resume:
+        raise UsageError(f"{target} exists.", hint="Name another folder, or go on with --resume.")
+    make_folder(target)
+    return used
 
 
 def _remember(target: Path, model: FaceModel, faces: str, *, used: bool) -> None:

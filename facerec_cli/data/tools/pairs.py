@@ -1,4 +1,4 @@
-"""Verification sets from labelled photos: pairs, ``.bin``, and splits that share no person."""
+"""Verification sets from labeled photos: pairs, ``.bin``, and splits that share no person."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import pickle
 import posixpath
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +35,7 @@ def draw_pairs(labels: NDArray[np.int64], count: int = 6000, *, folds: int = 10,
 
     Args:
         labels: (N,) int64.
-        count: Pairs wanted; fewer where the photos do not give so many of one person.
+        count: Pairs to draw; fewer where the photos do not give so many of one person.
         folds: Blocks; the count is rounded down to a multiple of twice as many.
         seed: Fixes the draw.
 
@@ -70,12 +71,12 @@ def _same_pairs(labels: NDArray[np.int64], count: int, random: np.random.Generat
     """(count, 2): round after round one new pair of each person who has one left, people in random order."""
     order = np.argsort(labels, kind="stable")
     people = np.split(order, np.flatnonzero(np.diff(labels[order])) + 1)
-    left = [(own, _queue(len(own), random)) for own in people if len(own) > 1]
+    left = [(photos, _queue(len(photos), random)) for photos in people if len(photos) > 1]
     drawn: list[NDArray[np.int64]] = []
     while len(drawn) < count:
         random.shuffle(left)
-        drawn += [own[queue.pop()] for own, queue in left[: count - len(drawn)]]
-        left = [(own, queue) for own, queue in left if queue]
+        drawn += [photos[queue.pop()] for photos, queue in left[: count - len(drawn)]]
+        left = [(photos, queue) for photos, queue in left if queue]
     return np.array(drawn, np.int64)
 
 
@@ -117,12 +118,12 @@ def write_bin(
     """
     require_replaceable(target, dataset, overwrite=overwrite)
     photos: list[bytes] = []
-    kept: dict[int, bytes] = {}
+    encoded: dict[int, bytes] = {}
     for done, both in enumerate(zip(pairs.first.tolist(), pairs.second.tolist(), strict=True), 1):
         for index in both:
-            if index not in kept:
-                kept[index] = dataset.read(index)
-            photos.append(kept[index])
+            if index not in encoded:
+                encoded[index] = dataset.read(index)
+            photos.append(encoded[index])
         progress(done, len(pairs.same))
     # Protocol 4: bytes stay bytes, without the codecs call that older protocols need and safe readers refuse.
     write_file(target, pickle.dumps((photos, pairs.same.tolist()), protocol=4), devices="through")
@@ -177,16 +178,16 @@ def split(
     counts = np.bincount(dataset.labels, minlength=dataset.num_classes)
     people = np.flatnonzero(counts >= max(1, min_photos))
     if not math.isfinite(test_identities):
-        wanted = 0
+        test_people = 0
     else:
-        wanted = round(test_identities * len(people)) if test_identities < 1 else int(test_identities)
-    if not 1 <= wanted < len(people):
+        test_people = round(test_identities * len(people)) if test_identities < 1 else int(test_identities)
+    if not 1 <= test_people < len(people):
         raise UsageError(
             f"{test_identities:g} of {len(people):,} people leaves one side of the split empty.",
             hint="Give a part between 0 and 1, or a number below the number of people.",
         )
     drawn = np.random.default_rng(seed).permutation(people)
-    sides = {"test": np.sort(drawn[:wanted]), "train": np.sort(drawn[wanted:])}
+    sides = {"test": np.sort(drawn[:test_people]), "train": np.sort(drawn[test_people:])}
     files: dict[Path, bytes] = {}
     summary = {}
     for side in ("train", "test"):
@@ -236,15 +237,18 @@ def open_evaluation(spec: str) -> list[tuple[str, bytes]]:
     """Names and encoded photos of an evaluation set; photos that cannot be read are left out.
 
     Args:
-        spec: A pair list or ``.bin`` that ``facerec verify`` reads, or any data set.
+        spec: A pair list that ``facerec verify`` reads, or any data set.
+
+    Raises:
+        InputError: It cannot be opened, or none of its photos can be read.
     """
     from facerec_cli.data import open_dataset
-    from facerec_cli.pairs.read import read_pairs
+    from facerec_cli.pairs.read import is_protocol, read_pairs
 
     path = Path(spec)
     names: Sequence[str]
     read: Callable[[int], bytes]
-    if path.is_file() and path.suffix not in (".rec", ".idx", ".tar"):
+    if is_protocol(path) or (path.is_file() and path.suffix not in (".rec", ".idx", ".tar")):
         pairs = read_pairs(path)
         names = pairs.names
 
@@ -256,14 +260,12 @@ def open_evaluation(spec: str) -> list[tuple[str, bytes]]:
         dataset = open_dataset(spec)
         names = [dataset.name(index) for index in range(len(dataset))]
         read = dataset.read
-    found = []
+    photos = []
     for number, name in enumerate(names):
-        try:
-            found.append((name, read(number)))
-        except (OSError, InputError):
-            continue
-    if not found:
+        with suppress(OSError, InputError):
+            photos.append((name, read(number)))
+    if not photos:
         raise InputError(
             f"None of the photos of {spec} can be read.", hint="Check that they are beside the list."
         )
-    return found
+    return photos

@@ -45,7 +45,7 @@ class Ijb(PairFormat):
             path: The folder that has the files (or has them in ``meta/``), or one of them.
         """
         folder = path if is_folder(path) else path.parent
-        tid_mid, labels = _one(folder, _TID_MID), _one(folder, _LABELS)
+        tid_mid, labels = _only(folder, _TID_MID), _only(folder, _LABELS)
         files, template_ids, media = _tid_mid(tid_mid)
         images, image = distinct(files)
         names, template = np.unique(template_ids, return_inverse=True)
@@ -102,10 +102,10 @@ def _sum_rows(
     step = 1 << 16
     for start in range(0, order.size, step):
         part = order[start : start + step]
-        own = group[part]
-        starts = np.flatnonzero(np.concatenate(([True], own[1:] != own[:-1])))
+        groups = group[part]
+        starts = np.flatnonzero(np.concatenate(([True], groups[1:] != groups[:-1])))
         sums = np.add.reduceat(vectors[rows[part]].astype(np.float64), starts, axis=0)
-        total[own[starts]] += sums
+        total[groups[starts]] += sums
     return total
 
 
@@ -113,13 +113,13 @@ def _matching(folder: Path, pattern: str) -> list[Path]:
     return sorted(p for f in (folder, folder / "meta") for p in f.glob(pattern))
 
 
-def _one(folder: Path, pattern: str) -> Path:
-    found = _matching(folder, pattern)
-    if len(found) == 1:
-        return found[0]
-    if not any(_matching(folder, one) for one in (_TID_MID, _LABELS)):
+def _only(folder: Path, pattern: str) -> Path:
+    files = _matching(folder, pattern)
+    if len(files) == 1:
+        return files[0]
+    if not any(_matching(folder, name) for name in (_TID_MID, _LABELS)):
         raise explain_folder(folder)
-    what = "no file" if not found else f"{len(found)} files"
+    what = "no file" if not files else f"{len(files)} files"
     raise InputError(
         f"{str(folder)!r} has {what} named {pattern}.",
         hint="An IJB folder has one *_face_tid_mid.txt and one *_template_pair_label.txt.",

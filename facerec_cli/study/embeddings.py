@@ -1,4 +1,4 @@
-"""What a network makes of the photos that judge it."""
+"""Embeddings of a study's crops, and how well they tell people apart under each condition."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ PAIRS = "pairs"  # key of the embeddings of the pair list's photos, clean
 Rows = NDArray[np.float32]
 
 
-class Judge:
-    """Judges networks by some photos under some conditions: subset -> TAR.
+class SubsetEvaluator:
+    """Evaluates networks on some photos under some conditions: subset -> TAR.
 
     Args:
         crops: Folder of the crops.
@@ -60,7 +60,7 @@ def embed_photos(network: Backbone, device: torch.device, materials: Materials) 
     """Unit rows of the judged photos under each condition, and of the pair list's photos."""
     photos = materials.judged
     crops = read_crops(materials.crops, photos.paths)
-    found = {
+    embeddings = {
         name: embed_crops(network, device, apply(name, crops, photos.paths))
         for name in conditions_of(materials.subsets)
     }
@@ -70,9 +70,9 @@ def embed_photos(network: Backbone, device: torch.device, materials: Materials) 
         rows = dict(
             zip(others, embed_crops(network, device, read_crops(materials.crops, others)), strict=True)
         )
-        both = [found["clean"][known[path]] if path in known else rows[path] for path in materials.pairs]
-        found[PAIRS] = np.stack(both)
-    return found
+        both = [embeddings["clean"][known[path]] if path in known else rows[path] for path in materials.pairs]
+        embeddings[PAIRS] = np.stack(both)
+    return embeddings
 
 
 def embed_speed(recipe: Recipe, materials: Materials) -> float:
