@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from facerec_cli.cli import CONTEXT, console
+from facerec_cli.cli import console
 from facerec_cli.cli.command import command
 from facerec_cli.cli.data_view import show_description, show_faults, show_pairs
-from facerec_cli.cli.group import Group
+from facerec_cli.cli.group import CONTEXT, Group
 from facerec_cli.cli.options import Json, Model, Output, Overwrite, one_target
 from facerec_cli.cli.signature import Shown
 from facerec_cli.faces.settings import DEFAULT_MAX_SIDE, Device, MaxSide, OneFace

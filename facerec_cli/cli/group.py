@@ -6,6 +6,11 @@ from typing import Any
 
 from typer.core import TyperGroup
 
+from facerec_cli.spelling import american
+
+# Names of flags and their values may be typed in either spelling; help shows ours only.
+CONTEXT: dict[str, Any] = {"help_option_names": ["-h", "--help"], "token_normalize_func": american}
+
 
 class Group(TyperGroup):
     """As Typer's, with the words of other programs understood: ``--learning-rate``, ``facerec compare``.

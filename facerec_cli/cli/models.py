@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from facerec_cli.cli import CONTEXT, completion
+from facerec_cli.cli import completion
 from facerec_cli.cli.command import command
 from facerec_cli.cli.console import note, progress_bar, result, result_json, result_table, warn
-from facerec_cli.cli.group import Group
+from facerec_cli.cli.group import CONTEXT, Group
 from facerec_cli.cli.models_view import entry_document, entry_row, facts, pack_document
 from facerec_cli.cli.options import Json, Output, Overwrite
 from facerec_cli.cli.signature import Shown

@@ -10,7 +10,7 @@ import pytest
 from typer.main import get_command
 
 from facerec_cli import cli
-from facerec_cli.cli import COMMANDS, build_app
+from facerec_cli.cli.program import COMMANDS, build_app
 
 
 def _run(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from facerec_cli.cli import build_app
+from facerec_cli.cli.program import build_app
 from facerec_cli.errors import InputError, ResourceError
 from facerec_cli.images import ImageError, find_images, read_image, remote
 from facerec_cli.images.remote import is_url, list_url, read_url
