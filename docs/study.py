@@ -22,7 +22,7 @@ from typing import Any
 from facerec_cli.report.svg import HEIGHT, WIDTH
 from facerec_cli.study.comparison import Comparison
 from facerec_cli.study.figures import colors_of, det, roc, similarities, style_of
-from facerec_cli.study.tables import Table, arm_words, facts, subset_words, tables
+from facerec_cli.study.tables import ResultTable, arm_words, facts, subset_words, tables
 
 PAGE = Path(__file__).with_name("study.md")
 DATA = Path(__file__).with_name("study")
@@ -111,7 +111,7 @@ def _again(results: dict[str, Any], first: dict[str, Any]) -> str:
             alike += fits
             cells.append(f"{100 * gain['mean']:+.1f}" if fits else f"**{100 * gain['mean']:+.1f}**")
         rows.append(tuple(cells))
-    table = Table("", ("", *map(subset_words, names)), tuple(rows))
+    table = ResultTable("", ("", *map(subset_words, names)), tuple(rows))
     total = len(ours) * len(names)
     return (
         f"{table.markdown()}\n\nTAR at FAR {far}, points more than the network before training, of the "
@@ -144,7 +144,7 @@ def _heldout() -> str:
         counts = (f"{found['same_pairs']:,}", f"{found['different_pairs']:,}")
         shown = "not measurable" if tar is None else f"{100 * tar:.2f}"
         rows.append((model, name, *counts, f"{100 * found['accuracy']['mean']:.2f}", shown))
-    return Table("", tuple(head), tuple(rows)).markdown() if rows else "Not run yet."
+    return ResultTable("", tuple(head), tuple(rows)).markdown() if rows else "Not run yet."
 
 
 def _settings(results: dict[str, Any]) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Annotated
 
@@ -50,7 +51,7 @@ def study(
     require_torch("facerec study")
     from facerec_cli.cli.study_view import show
     from facerec_cli.study.protocol import read_protocol
-    from facerec_cli.study.study import run_study
+    from facerec_cli.study.study import StudyPlan, run_study
 
     done = run_study(
         read_protocol(protocol, assignments or ()),
@@ -63,9 +64,10 @@ def study(
         tell=console.note,
         steps=console.progress_bar,
     )
-    if done is None:
-        return
-    if json_output:
+    if isinstance(done, StudyPlan):
+        if json_output:
+            console.result_json(dataclasses.asdict(done))
+    elif json_output:
         console.result_json(done.results.document())
-        return
-    show(done)
+    else:
+        show(done)

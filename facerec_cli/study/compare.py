@@ -10,13 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec_cli.errors import InputError
-from facerec_cli.metrics.bootstrap import MIN_PEOPLE, resampled_tar
+from facerec_cli.metrics.bootstrap import resampled_tar
 from facerec_cli.metrics.evaluate import evaluate
 from facerec_cli.metrics.folds import kind_for
 from facerec_cli.pairs.pairlist import PairList
 from facerec_cli.progress import Progress, silent
 from facerec_cli.study.comparison import (
-    CLEAN,
     HARD,
     AccuracyPairs,
     Arm,
@@ -25,14 +24,12 @@ from facerec_cli.study.comparison import (
     Curves,
     Difference,
     HardestPair,
-    HardSubsets,
     RunFigures,
     Shares,
     Similarities,
     Subset,
     SubsetFigures,
 )
-from facerec_cli.study.crops import read_crops
 from facerec_cli.study.embeddings import PAIRS
 from facerec_cli.study.intervals import (
     Rates,
@@ -43,51 +40,18 @@ from facerec_cli.study.intervals import (
     mean_over_seeds,
     percentiles,
 )
+from facerec_cli.study.judged import JudgedPairs, judged_pairs
 from facerec_cli.study.prepare import Prepared
 from facerec_cli.study.protocol import BEFORE, Protocol
 from facerec_cli.study.run import EMBEDDINGS, Job
-from facerec_cli.study.subsets import NATURAL, make_pairs, measurable, score_subset
+from facerec_cli.study.subsets import score_subset
 from facerec_cli.untrusted import NpzFile
 
 Scores = NDArray[np.float32]
 
-MIN_GENUINE = 20  # genuine pairs; fewer are no subset to judge by: one pair would be more than five points
 _CURVE = np.logspace(-5, 0, 61)
 _BINS = np.linspace(-0.5, 1.0, 61)
 _SHOWN = 12  # hardest pairs
-
-
-@dataclass(frozen=True, slots=True)
-class _TestPairs:
-    """The pairs of each subset and what they can measure.
-
-    Attributes:
-        people: (N,) int64 person of each photo, without gaps.
-        pairs: Subset -> its pairs.
-        subsets: Subset -> counts and rates.
-        hard: The subsets whose mean decides.
-    """
-
-    people: NDArray[np.int64]
-    pairs: dict[str, PairList]
-    subsets: dict[str, Subset]
-    hard: HardSubsets | None
-
-    @property
-    def fars(self) -> dict[str, tuple[float, ...]]:
-        """The rates that can be measured on each subset, and on the mean of the hard ones."""
-        fars = {name: subset.fars for name, subset in self.subsets.items()}
-        return fars | ({HARD: self.hard.fars} if self.hard else {})
-
-    def has_intervals(self, name: str) -> bool:
-        """Whether there are people enough to say what others would give."""
-        names = self.hard.subsets if self.hard and name == HARD else (name,)
-        return all(self.subsets[one].few_people is None for one in names)
-
-    @property
-    def shown(self) -> str:
-        """The subset of which the hardest pairs are shown."""
-        return NATURAL if NATURAL in self.pairs else next(iter(self.pairs))
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +84,7 @@ def compare(
         jobs: Finished runs.
         progress: Told of the runs measured.
     """
-    test = _test_pairs(protocol, prepared)
+    test = judged_pairs(prepared.materials, protocol.test)
     arms: dict[str, list[_Measured]] = {}
     for done, job in enumerate(jobs, 1):
         arms.setdefault(job.arm, []).append(_measure(job, test, prepared, protocol.test.rounds))
@@ -138,7 +102,7 @@ def compare(
         arms={arm: _arm(runs, test) for arm, runs in arms.items()},
         differences={
             reference: {
-                arm: {name: _difference(runs, arms[reference], test, name) for name in test.fars}
+                arm: _differences(runs, arms[reference], test)
                 for arm, runs in arms.items()
                 if arm not in (reference, BEFORE)
             }
@@ -168,34 +132,7 @@ def compare(
     )
 
 
-def _test_pairs(protocol: Protocol, prepared: Prepared) -> _TestPairs:
-    photos, test = prepared.materials.judged, protocol.test
-    people = np.unique(np.array(photos.people), return_inverse=True)[1].astype(np.int64)
-    crops = read_crops(prepared.materials.crops, photos.paths)
-    pairs = {name: make_pairs(name, people, crops, test.natural) for name in test.subsets}
-    subsets = {name: _subset(own, people, test.fars) for name, own in pairs.items()}
-    hard = tuple(name for name, subset in subsets.items() if name != CLEAN and subset.reason is None)
-    fars = tuple(far for far in test.fars if all(far in subsets[name].fars for name in hard))
-    return _TestPairs(people, pairs, subsets, HardSubsets(hard, fars) if len(hard) > 1 else None)
-
-
-def _subset(pairs: PairList, people: NDArray[np.int64], fars: Sequence[float]) -> Subset:
-    """What the pairs of a subset can measure."""
-    genuine = int(pairs.same.sum())
-    having = len(np.unique(people[pairs.first[pairs.same]]))  # each of them has a say in TAR
-    few = genuine < MIN_GENUINE
-    return Subset(
-        photos=len(people),
-        people=int(people.max()) + 1,
-        same=genuine,
-        different=pairs.impostors,
-        fars=() if few else measurable(fars, pairs.impostors),
-        reason=f"{genuine} same pairs are too few; it takes {MIN_GENUINE}" if few else None,
-        few_people=having if having < MIN_PEOPLE else None,
-    )
-
-
-def _measure(job: Job, test: _TestPairs, prepared: Prepared, rounds: int) -> _Measured:
+def _measure(job: Job, test: JudgedPairs, prepared: Prepared, rounds: int) -> _Measured:
     embeddings = _embeddings(job.folder / EMBEDDINGS)
     figures, resampled, curves, shares = {}, {}, {}, {}
     scores = {name: score_subset(name, pairs, embeddings) for name, pairs in test.pairs.items()}
@@ -264,7 +201,7 @@ def _accuracy(pairs: PairList, units: Scores) -> float | None:
     return None if found is None else found.mean
 
 
-def _arm(runs: Sequence[_Measured], test: _TestPairs) -> Arm:
+def _arm(runs: Sequence[_Measured], test: JudgedPairs) -> Arm:
     """Means over the seeds of one arm."""
     subsets = {}
     for name in test.fars:
@@ -282,16 +219,19 @@ def _arm(runs: Sequence[_Measured], test: _TestPairs) -> Arm:
     return Arm(subsets, mean_if_known([one.figures.accuracy for one in runs]))
 
 
-def _difference(
-    runs: Sequence[_Measured], others: Sequence[_Measured], test: _TestPairs, name: str
-) -> dict[str, Difference]:
-    """How the arm of ``runs`` differs from that of ``others`` on one subset."""
-    return difference(
-        _rates(runs, test, name), _rates(others, test, name), intervals=test.has_intervals(name)
-    )
+def _differences(
+    runs: Sequence[_Measured], others: Sequence[_Measured], test: JudgedPairs
+) -> dict[str, dict[str, Difference]]:
+    """How the arm of ``runs`` differs from that of ``others``: subset -> FAR -> difference."""
+    return {
+        name: difference(
+            _rates(runs, test, name), _rates(others, test, name), intervals=test.has_intervals(name)
+        )
+        for name in test.fars
+    }
 
 
-def _rates(runs: Sequence[_Measured], test: _TestPairs, name: str) -> Rates:
+def _rates(runs: Sequence[_Measured], test: JudgedPairs, name: str) -> Rates:
     fars = test.fars[name]
     tar = [[one.figures.subsets[name].tar[f"{far:g}"] for far in fars] for one in runs]
     return Rates(runs[0].figures.arm, fars, np.array(tar), np.array([one.rounds[name] for one in runs]))

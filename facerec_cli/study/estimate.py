@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from facerec_cli.errors import FacerecError, InputError
@@ -18,8 +19,44 @@ from facerec_cli.training.defaults import PHOTOS_OF_EACH
 _STEPS = 3  # the first of them is not counted: it is slower than the others
 
 
-def estimate(left: Sequence[Job], probe: Path, jobs: int) -> list[str]:
-    """Measure with the threads that a run will have, and say it in words; then what an arm's plan warns of.
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What is left to do and how long it will take.
+
+    Attributes:
+        runs: How many are left.
+        jobs: How many of them at the same time.
+        steps: Arm -> steps of its training.
+        seconds_a_step: Arm -> how long one of them takes.
+        seconds_judging: How long judging one network takes.
+        seconds: How long everything takes.
+        warnings: What the arms' plans warn of.
+    """
+
+    runs: int
+    jobs: int
+    steps: Mapping[str, int]
+    seconds_a_step: Mapping[str, float]
+    seconds_judging: float
+    seconds: float
+    warnings: tuple[str, ...] = ()
+
+    def sentences(self) -> list[str]:
+        """The same in words."""
+        judging = in_words(self.seconds_judging)
+        if not self.steps:
+            return [f"one network is left to judge, about {judging}"]
+        steps, step = self.steps.values(), self.seconds_a_step.values()
+        text = (
+            f"{self.runs} runs are left, {min(steps)} to {max(steps)} steps of about "
+            f"{min(step):.2f} to {max(step):.2f} s and {judging} of judging each: "
+            f"about {in_words(self.seconds)} with {self.jobs} at a time"
+        )
+        return [text, *self.warnings]
+
+
+def estimate(left: Sequence[Job], probe: Path, jobs: int) -> Estimate:
+    """Measure a few steps and embeddings with the threads that a run will have.
 
     Args:
         left: The runs to come.
@@ -40,7 +77,7 @@ def estimate(left: Sequence[Job], probe: Path, jobs: int) -> list[str]:
         judging = _photos_judged(left[0]) / speed
         arms = {job.arm: job for job in left if job.arm != BEFORE}
         if not arms:
-            return [f"one network is left to judge, about {in_words(judging)}"]
+            return Estimate(len(left), jobs, {}, {}, judging, judging)
         plans, step = {}, {}
         for arm, job in arms.items():
             try:
@@ -59,13 +96,15 @@ def estimate(left: Sequence[Job], probe: Path, jobs: int) -> list[str]:
     if any(starts_at_means(job.recipe) for job in arms.values()):
         most = max(plans.values(), key=lambda one: one.images)
         seconds += min(most.images, PHOTOS_OF_EACH * most.classes) / speed
-    counts = [one.steps for one in plans.values()]
-    text = (
-        f"{len(left)} runs are left, {min(counts)} to {max(counts)} steps of about "
-        f"{min(step.values()):.2f} to {max(step.values()):.2f} s and {in_words(judging)} of judging each: "
-        f"about {in_words(seconds)} with {jobs} at a time"
+    return Estimate(
+        runs=len(left),
+        jobs=jobs,
+        steps={arm: one.steps for arm, one in plans.items()},
+        seconds_a_step=step,
+        seconds_judging=judging,
+        seconds=seconds,
+        warnings=tuple(f"{arm}: {warning}" for arm, one in plans.items() for warning in one.warnings),
     )
-    return [text, *(f"{arm}: {warning}" for arm, one in plans.items() for warning in one.warnings)]
 
 
 def in_words(seconds: float) -> str:

@@ -108,16 +108,8 @@ def prepare(protocol: Protocol, out: Path, *, crops: Path, progress: Progress = 
     from facerec_cli.training.start import start_hash
 
     dataset = open_stored(protocol.study.data)
-    split, test, validation = protocol.split, protocol.test, protocol.validation
-    wanted = {
-        "train": (split.photos, split.photos_each),
-        "validation": (validation.photos, validation.photos_each),
-        "test": (test.photos, test.photos_each),
-    }
-    if protocol.study.judge == "validation":  # a search sees as many of them as the verdict would see
-        wanted["validation"] = (max(test.photos, validation.photos), wanted["validation"][1])
-    parts = split_people(dataset, split, wanted)
     judged = protocol.study.judge
+    parts = split_people(dataset, protocol.split, _wanted(protocol))
     listed = None
     if protocol.study.pairs:
         listed = _listed_pairs(dataset, protocol.study.pairs, parts.people[judged])
@@ -131,7 +123,7 @@ def prepare(protocol: Protocol, out: Path, *, crops: Path, progress: Progress = 
         faces=protocol.study.faces,
         progress=progress,
     )
-    text = json.dumps(parts.document(dataset, split.seed), indent=1, ensure_ascii=False)
+    text = json.dumps(parts.document(dataset, protocol.split.seed), indent=1, ensure_ascii=False)
     train = out / "lists" / "train.txt"
     rows = [(found[i], int(dataset.labels[i])) for i in parts.photos["train"].tolist() if i in found]
     files = {out / "split.json": text.encode("utf-8", "surrogateescape")}
@@ -162,6 +154,19 @@ def prepare(protocol: Protocol, out: Path, *, crops: Path, progress: Progress = 
     for part, own in photos.items():
         counts[part]["people_compared"] = len(set(own.people))
     return Prepared(parts, materials, pairs, counts, files)
+
+
+def _wanted(protocol: Protocol) -> dict[str, tuple[int, int]]:
+    """Part -> how many photos of it are used at most, and how many of each person."""
+    wanted = {
+        "train": (protocol.split.photos, protocol.split.photos_each),
+        "validation": (protocol.validation.photos, protocol.validation.photos_each),
+        "test": (protocol.test.photos, protocol.test.photos_each),
+    }
+    if protocol.study.judge == "validation":  # a search sees as many of them as the verdict would see
+        photos, each = wanted["validation"]
+        wanted["validation"] = (max(protocol.test.photos, photos), each)
+    return wanted
 
 
 def _hash(crops: Path, paths: Sequence[str], *what: object) -> str:

@@ -11,7 +11,7 @@ from facerec_cli.report.pictures import data_address
 from facerec_cli.study.comparison import Comparison
 from facerec_cli.study.figures import det, roc, similarities, style_of
 from facerec_cli.study.finding import finding
-from facerec_cli.study.tables import Table, arm_words, facts, markdown, subset_words, tables
+from facerec_cli.study.tables import ResultTable, arm_words, facts, markdown, subset_words, tables
 from facerec_cli.wording import one_in
 
 _BOLD = re.compile(r"\*\*(.+?)\*\*")
@@ -68,7 +68,7 @@ def render(results: Comparison, crops: Path) -> str:
     )
 
 
-def _table(one: Table) -> tuple[pages.Table, str, str]:
+def _table(one: ResultTable) -> tuple[pages.Table, str, str]:
     """A table with its title and its note, for the template."""
     title = _FAR.sub(lambda found: f"FAR {one_in(float(found[1]))}", one.title)
     rows = [pages.Row([row[0], *map(_cell, row[1:])]) for row in one.rows]

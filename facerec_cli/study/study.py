@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import math
 import multiprocessing
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, nullcontext
@@ -21,13 +19,13 @@ from facerec_cli.files import write_file
 from facerec_cli.progress import Progress, silent
 from facerec_cli.registry import unknown_name
 from facerec_cli.study.comparison import Comparison
-from facerec_cli.study.estimate import estimate, in_words
+from facerec_cli.study.estimate import Estimate, estimate, in_words
 from facerec_cli.study.first_weights import share_start
 from facerec_cli.study.folder import mark, open_folder, refuse_other_materials, scratch
+from facerec_cli.study.judged import check_rates
 from facerec_cli.study.prepare import Prepared, prepare
 from facerec_cli.study.protocol import BEFORE, Protocol
 from facerec_cli.study.run import Job, make_jobs, perform
-from facerec_cli.study.subsets import measurable
 from facerec_cli.training.processes import leave_interrupts_to_parent
 from facerec_cli.workshop import workshop
 
@@ -59,6 +57,23 @@ class StudyResult:
     files: tuple[Path, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class StudyPlan:
+    """What a dry run found.
+
+    Attributes:
+        parts: Part of the people -> what of it is used -> how many.
+        runs: How many runs the study has, or those of ``--only``.
+        finished: How many of them are finished.
+        estimate: What the others take; None where all are finished.
+    """
+
+    parts: Mapping[str, Mapping[str, int]]
+    runs: int
+    finished: int
+    estimate: Estimate | None
+
+
 def run_study(
     protocol: Protocol,
     out: Path,
@@ -70,7 +85,7 @@ def run_study(
     dry_run: bool = False,
     tell: Tell = _ignore,
     steps: Steps = _silent_steps,
-) -> StudyResult | None:
+) -> StudyResult | StudyPlan:
     """Run a study, or go on with it.
 
     Args:
@@ -86,18 +101,13 @@ def run_study(
         steps: Opens a progress bar for a description and a unit.
 
     Returns:
-        The results; None after a dry run.
+        The results; after a dry run the plan.
 
     Raises:
         FacerecError: The study cannot start, or a run failed; the finished ones are kept and compared.
         KeyboardInterrupt: It was told to stop.
     """
-    if jobs < 1:
-        raise UsageError(f"--jobs {jobs} is not possible.", hint="It must be at least 1.")
-    for name in only:
-        if name not in protocol.arms:
-            raise unknown_name(name, protocol.arms, "arm in this study called")
-    _check_recipes(protocol)
+    _check(protocol, jobs, only)
     open_folder(protocol, out, resume=resume, dry_run=dry_run)
     crops = crops or out / "crops"
     with scratch(crops) if dry_run else nullcontext((out, crops)) as (work, crops):
@@ -108,10 +118,9 @@ def run_study(
         prepared.write()
         left = [job for job in wanted if job.record() is None]
         tell(f"{len(wanted) - len(left)} of {len(wanted)} runs are finished")
-        if left:
-            _estimate(left, jobs, work, tell, steps)
+        expected = _estimate(left, jobs, work, tell, steps) if left else None
     if dry_run:
-        return None
+        return StudyPlan(prepared.counts, len(wanted), len(wanted) - len(left), expected)
     mark(protocol, prepared.materials, out)
     try:
         failure = _do_runs(left, out, jobs, tell, steps) if left else None
@@ -140,16 +149,17 @@ def _prepare(protocol: Protocol, work: Path, crops: Path, tell: Tell, steps: Ste
     for part, count in prepared.counts.items():
         numbers = (f"{number:,} {what.replace('_', ' ')}" for what, number in count.items())
         tell(f"{part}: {', '.join(numbers)}")
-    _check_rates(protocol, prepared)
+    check_rates(protocol, prepared.materials)
     return prepared
 
 
-def _estimate(left: Sequence[Job], jobs: int, work: Path, tell: Tell, steps: Steps) -> None:
+def _estimate(left: Sequence[Job], jobs: int, work: Path, tell: Tell, steps: Steps) -> Estimate:
     trying = steps("trying a few steps, to say how long it takes", "steps")
     with trying, workshop(work / "trial", ()) as trial:  # what a killed study left of it is cleared
         expected = estimate(left, trial, jobs)
-    for sentence in expected:
+    for sentence in expected.sentences():
         tell(sentence)
+    return expected
 
 
 def _do_runs(left: Sequence[Job], out: Path, jobs: int, tell: Tell, steps: Steps) -> TrainingError | None:
@@ -259,30 +269,17 @@ def _outcome(job: Job) -> dict[str, Any] | FacerecError:
         return stopped
 
 
-def _check_recipes(protocol: Protocol) -> None:
-    """Refuse a loss's unknown setting before anything is done."""
+def _check(protocol: Protocol, jobs: int, only: Sequence[str]) -> None:
+    """Refuse impossible arguments and a loss's unknown setting before anything is done."""
     from facerec_cli.training.loss_settings import loss_class, loss_settings
 
+    if jobs < 1:
+        raise UsageError(f"--jobs {jobs} is not possible.", hint="It must be at least 1.")
+    for name in only:
+        if name not in protocol.arms:
+            raise unknown_name(name, protocol.arms, "arm in this study called")
     for name, recipe in protocol.arms.items():
         try:
             loss_settings(loss_class(recipe.loss.name), recipe)
         except UsageError as fault:
             raise InputError(f"[arms.{name}]: {fault.message}", hint=fault.hint) from fault
-
-
-def _check_rates(protocol: Protocol, prepared: Prepared) -> None:
-    """Refuse a verdict for which there are too few different pairs, before anything is trained."""
-    test, judged, people = protocol.test, protocol.study.judge, prepared.materials.judged.people
-    most = math.comb(len(people), 2) - sum(math.comb(count, 2) for count in Counter(people).values())
-    if any(len(set(subset.split(" "))) > 1 for subset in test.subsets):  # compared both ways round
-        most *= 2
-    if not measurable([test.far], most):
-        lowest = next((far for far in (0.001, 0.01, 0.1) if measurable([far], most)), None)
-        settle = ""
-        if lowest is not None:
-            settle = f", or settle for a higher rate: --set test.far={lowest:g} --set test.fars=[{lowest:g}]"
-        raise InputError(
-            f"TAR at FAR {test.far:g} cannot be measured: {len(people)} photos of {judged} people give "
-            f"{most:,} different pairs, and it takes {math.ceil(3 / test.far):,}.",
-            hint=f"Raise test.photos or give photos of more people{settle}.",
-        )

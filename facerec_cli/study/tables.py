@@ -32,7 +32,7 @@ _WORDS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class ResultTable:
     """A table.
 
     Attributes:
@@ -52,7 +52,7 @@ class Table:
         lines = [self.head, tuple("---" for _ in self.head), *self.rows]
         return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
-    def turned(self, width: int) -> Iterator[Table]:
+    def turned(self, width: int) -> Iterator[ResultTable]:
         """Rows as columns, in as many tables as it takes for each to fit in ``width`` characters.
 
         For a terminal, which has no bold in plain text: a star stands for it.
@@ -71,9 +71,9 @@ class Table:
             left -= needed
         yield self._of(columns)
 
-    def _of(self, columns: Sequence[tuple[str, ...]]) -> Table:
+    def _of(self, columns: Sequence[tuple[str, ...]]) -> ResultTable:
         head, *rows = zip(*columns, strict=True)
-        return Table(self.title, head, tuple(rows), self.note.replace("bold", "a star"))
+        return ResultTable(self.title, head, tuple(rows), self.note.replace("bold", "a star"))
 
 
 def subset_words(name: str) -> str:
@@ -84,7 +84,7 @@ def subset_words(name: str) -> str:
     return f"{_WORDS[first]}, {_WORDS[second]}"
 
 
-def tables(results: Comparison) -> list[Table]:
+def tables(results: Comparison) -> list[ResultTable]:
     """All tables of a study's results: the rates, the differences to each reference, then the others."""
     return [
         _rates(results, results.far),
@@ -101,13 +101,13 @@ def _columns(results: Comparison) -> list[str]:
     return [*([HARD] if results.hard else []), *results.subsets]
 
 
-def _rates(results: Comparison, far: str) -> Table:
+def _rates(results: Comparison, far: str) -> ResultTable:
     names = _columns(results)
     rows = [
         (arm_words(name), *(_rate(arm.subsets[subset].tar.get(far)) for subset in names))
         for name, arm in results.arms.items()
     ]
-    return Table(
+    return ResultTable(
         f"TAR at FAR {far}, %",
         ("", *map(subset_words, names)),
         tuple(rows),
@@ -116,14 +116,14 @@ def _rates(results: Comparison, far: str) -> Table:
     )
 
 
-def _differences(results: Comparison, reference: str) -> Table:
+def _differences(results: Comparison, reference: str) -> ResultTable:
     names = _columns(results)
     rows = [
         (arm_words(arm), *(_difference(by_subset[name].get(results.far)) for name in names))
         for arm, by_subset in results.differences[reference].items()
     ]
     other = "the network before training" if reference == BEFORE else reference
-    return Table(
+    return ResultTable(
         f"TAR at FAR {results.far}, points more than {other}",
         ("", *map(subset_words, names)),
         tuple(rows),
@@ -132,7 +132,7 @@ def _differences(results: Comparison, reference: str) -> Table:
     )
 
 
-def _errors(results: Comparison) -> Table:
+def _errors(results: Comparison) -> ResultTable:
     names, pairs = _columns(results), results.pairs
     rows = [
         (
@@ -142,7 +142,7 @@ def _errors(results: Comparison) -> Table:
         )
         for name, arm in results.arms.items()
     ]
-    return Table(
+    return ResultTable(
         f"{pairs.accuracy.capitalize()} and equal error rates, %",
         ("", f"{pairs.accuracy}, clean pairs", *(f"EER {subset_words(name)}" for name in names)),
         tuple(rows),
@@ -153,7 +153,7 @@ def _errors(results: Comparison) -> Table:
     )
 
 
-def _runs(results: Comparison) -> Table:
+def _runs(results: Comparison) -> ResultTable:
     fixed = len(results.protocol.validation.interpolate) == 1
     rule = "the same for all" if fixed else "chosen on the validation people"
     rows = [
@@ -166,7 +166,7 @@ def _runs(results: Comparison) -> Table:
         )
         for run in results.runs
     ]
-    return Table(
+    return ResultTable(
         "Runs",
         ("", "seed", "steps", "a", "minutes of training"),
         tuple(rows),
@@ -174,13 +174,13 @@ def _runs(results: Comparison) -> Table:
     )
 
 
-def _subsets(results: Comparison) -> Table:
+def _subsets(results: Comparison) -> ResultTable:
     rows = [
         (subset_words(name), *(f"{n:,}" for n in (own.photos, own.people, own.same, own.different)))
         for name, own in results.subsets.items()
     ]
     head = ("subset", "photos", "people", "same pairs", "different pairs")
-    return Table("What was compared", head, tuple(rows))
+    return ResultTable("What was compared", head, tuple(rows))
 
 
 def arm_words(name: str) -> str:

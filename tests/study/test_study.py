@@ -29,7 +29,7 @@ from facerec_cli.study.intervals import Rates, difference, drawn, mean_over_seed
 from facerec_cli.study.prepare import prepare
 from facerec_cli.study.protocol import parse_protocol, read_protocol
 from facerec_cli.study.study import _check_rates, run_study
-from facerec_cli.study.tables import Table, facts, tables
+from facerec_cli.study.tables import ResultTable, facts, tables
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def test_what_is_written(finished):
 def test_a_terminal_shows_all_of_a_table_within_its_width(width):
     arms = tuple(f"arm{i}" for i in range(7))
     cells = [(arm, *(f"**+{i}.{j}** (+0.1 to +9.9)" for j in range(3))) for i, arm in enumerate(arms)]
-    table = Table("points", ("", "clean", "clean, 16 px", "natural"), tuple(cells), "bold: not 0")
+    table = ResultTable("points", ("", "clean", "clean, 16 px", "natural"), tuple(cells), "bold: not 0")
     parts = list(table.turned(width))
     assert [name for part in parts for name in part.head[1:]] == list(arms)
     for part in parts:
@@ -665,8 +665,24 @@ def test_a_folder_with_a_study_is_not_written_over(finished, run):
 def test_dry_run_says_how_long_and_trains_nothing(study_file, run, tmp_path):
     done = run(study_file(), "--out", tmp_path / "out", "--dry-run")
     assert done.exit_code == 0, done.stderr
-    assert "6 runs are left" in done.stderr
+    assert "6 runs are left" in done.stderr and not done.stdout
     assert not (tmp_path / "out").exists()
+
+
+def test_a_dry_run_gives_its_plan_as_json(finished, study_file, run, tmp_path):
+    done = run(study_file(), "--out", tmp_path / "out", "--dry-run", "--json")
+    assert done.exit_code == 0, done.stderr
+    plan = json.loads(done.stdout)
+    expected = plan["estimate"]
+    assert (plan["runs"], plan["finished"], expected["runs"]) == (6, 0, 6)
+    assert plan["parts"]["train"]["photos"] > 0 and expected["seconds"] > 0
+    assert set(expected["steps"]) == set(expected["seconds_a_step"]) == {"arcface", "npt", "twice"}
+    assert all(steps == 2 for steps in expected["steps"].values())
+    out, _, path = finished
+    done = run(path, "--out", out, "--resume", "--dry-run", "--json")
+    assert done.exit_code == 0, done.stderr
+    plan = json.loads(done.stdout)
+    assert (plan["runs"], plan["finished"], plan["estimate"]) == (6, 6, None)
 
 
 def test_pairs_of_a_list_count_only_if_both_people_are_judged(study_file, finished, tmp_path):
