@@ -148,3 +148,16 @@ def test_a_model_and_a_record_file_are_known_by_their_bytes() -> None:
     for data, word in ((b"\x08\x07\x12\x07pytorch", "ONNX"), (b"\x0a\x23\xd7\xce\x20\0\0\0", "RecordIO")):
         found = recognize(data)
         assert found is not None and word in found.name
+
+
+def test_json_is_text_only_for_who_reads_json(tmp_path: Path) -> None:
+    from facerec_cli.tables.text import read_text
+
+    path = tmp_path / "pairs.jsonl"
+    path.write_text('\ufeff{"a": "x.jpg"}\n{"a": "y.jpg"}\n', encoding="utf-8")
+    with pytest.raises(InputError, match="JSON"):
+        read_text(path, "pair list")
+    assert read_text(path, "pair list", json=True) == '{"a": "x.jpg"}\n{"a": "y.jpg"}\n'
+    path.write_bytes(b"PK\x03\x04" + bytes(200))
+    with pytest.raises(InputError):
+        read_text(path, "pair list", json=True)

@@ -17,7 +17,7 @@ from facerec_cli.cli.options import Json, Output, Overwrite
 from facerec_cli.cli.signature import Shown
 from facerec_cli.option import Option
 from facerec_cli.packs.overrides import PackOverrides
-from facerec_cli.registry import DEFAULT_PACK
+from facerec_cli.registry import DEFAULT_PACK, DETECTORS
 
 if TYPE_CHECKING:
     from facerec_cli.packs.manifest import ModelPack
@@ -59,7 +59,8 @@ AnyModel = Annotated[
 Commercial = Annotated[bool, Option("Only models whose license allows commercial use.")]
 NewName = Annotated[str | None, Option("What to call it; its own name by default.")]
 DetectorFile = Annotated[
-    Path | None, Option("A detector's .onnx file (YuNet or SCRFD) to go with it.", metavar="FILE")
+    Path | None,
+    Option(f"A detector's .onnx file ({', '.join(DETECTORS)}) to go with it.", metavar="FILE"),
 ]
 Encoder = Annotated[
     str,

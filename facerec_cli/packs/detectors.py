@@ -54,11 +54,16 @@ def detector_spec(file: OnnxFile) -> DetectorSpec:
     if kind := detector_kind(file, landmarks=False):
         hint = f"It is one ({kind}) without landmarks. Take the variant with key points (bnkps or kps)."
     else:
-        known = [registry.load(registry.DETECTORS, name, "detector") for name in registry.DETECTORS]
-        hint = "; ".join(decoder.signature for decoder in known)
-        hint = hint[0].upper() + hint[1:] + "."
+        hint = signatures()
     outputs = ", ".join(map(str, file.output_ports))
     raise ModelError(f"{file.path} is not a detector that facerec can read: it gives {outputs}.", hint=hint)
+
+
+def signatures() -> str:
+    """What the outputs of each known kind of detector are, as a sentence."""
+    kinds = [registry.load(registry.DETECTORS, name, "detector").signature for name in registry.DETECTORS]
+    text = "; ".join(kinds)
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def is_detector_file(path: Path) -> bool:
@@ -94,11 +99,18 @@ def with_detector(made: tuple[ModelPack, Files], path: Path) -> tuple[ModelPack,
         pack.license,
         commercial=False,
         weights=f"{pack.license.weights}; detector unknown",
+        notice=f"{pack.license.notice} The license of the detector {path.name} is not known.".strip(),
+    )
+    provenance = dataclasses.replace(
+        pack.provenance,
+        source=f"{pack.provenance.source}; its detector was replaced by {path.name}",
+        training_data=f"{pack.provenance.training_data}; of {path.name} unknown",
     )
     joined = dataclasses.replace(
         pack,
         description=f"{pack.description.split(', with the')[0]}, with the detector {path.name}",
         license=license,
+        provenance=provenance,
         detector=spec,
         threshold=None,
         urls=(),

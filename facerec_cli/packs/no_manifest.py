@@ -8,7 +8,7 @@ from pathlib import Path
 
 from facerec_cli.errors import ModelError
 from facerec_cli.files import sha256_of
-from facerec_cli.packs.detectors import detector_kind
+from facerec_cli.packs.detectors import detector_kind, signatures
 from facerec_cli.packs.manifest import EncoderSpec, License, ModelPack, Provenance
 from facerec_cli.packs.onnx_encoder import check_encoder, layout_of, not_a_face_network, whole_shift
 from facerec_cli.packs.onnx_file import WHOLE, OnnxFile, inspect_onnx
@@ -50,7 +50,10 @@ def open_bare(path: Path, overrides: PackOverrides, *, flags: bool = True) -> Mo
         or size is None
         or dimension is None
     ):
-        raise _missing(path, overrides, raw, size, dimension, flags=flags)
+        error = _missing(path, overrides, raw, size, dimension, flags=flags)
+        if len(port.shape) == 3:  # rows of numbers, as detectors give them
+            error.hint += f"\nIf it is a face detector, it is of no kind that is known here. {signatures()}"
+        raise error
     encoder = EncoderSpec(
         file=path.name,
         sha256=sha256_of(path),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +17,7 @@ from facerec_cli.tables.rows import Row, read_rows
 from facerec_cli.tables.text import encoding_of, split_lines
 
 _HEAD_BYTES, _HEAD_LINES = 1 << 16, 200
+_JSON = re.compile(r"[\ufeff\s]*(\{|\[\s*[\[{\"])")  # a list of names may begin with [1].jpg
 
 
 class ListHead:
@@ -69,7 +71,7 @@ class ListHead:
     @property
     def is_json(self) -> bool:
         """Whether it begins as JSON, which has no rows."""
-        return self.text.lstrip("\ufeff \r\n")[:1] == "{"
+        return _JSON.match(self.text) is not None
 
     @cached_property
     def rows(self) -> list[Row]:

@@ -14,6 +14,7 @@
     embeddings.py    embeddings of the crops, and how well they tell people apart
       subsets.py     which pairs are compared: easy, hard, naturally hard
       conditions.py  degradations of photos, fixed for each
+    judged.py        the pairs of the verdict, and which rates they can measure
     compare.py       figures of each run, means and differences of the arms
       intervals.py   how sure they are
       comparison.py  the result as a type, and as JSON

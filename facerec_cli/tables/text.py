@@ -63,12 +63,13 @@ def is_nul_separated(data: bytes) -> bool:
     return separated and all(parts) and _printable_utf16(data[:_HEAD]) is None
 
 
-def read_text(path: Path, what: str) -> str:
+def read_text(path: Path, what: str, *, json: bool = False) -> str:
     """The whole text of a file.
 
     Args:
         path: The file.
         what: What it is, for messages: "pair list".
+        json: Whether it is meant to be JSON, which is refused otherwise, as an answer of a failed download.
 
     Raises:
         InputError: It cannot be read, or is no text.
@@ -77,16 +78,17 @@ def read_text(path: Path, what: str) -> str:
         data = path.read_bytes()
     except OSError as error:
         raise _unreadable(path, what, error) from error
-    return decode(data, path, what)
+    return decode(data, path, what, json=json)
 
 
-def decode(data: bytes, path: Path | str, what: str) -> str:
-    """The text of a file's bytes.
+def decode(data: bytes, path: Path | str, what: str, *, json: bool = False) -> str:
+    """The text of a file's bytes; see :func:`read_text`.
 
     Raises:
         InputError: They are no text.
     """
-    refuse_as_list(data[:_HEAD], repr(str(path)), what=what)
+    if not (json and data.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"[")):
+        refuse_as_list(data[:_HEAD], repr(str(path)), what=what)
     codec = encoding_of(data[:_HEAD])
     if codec is None:
         raise _no_text(path, what)

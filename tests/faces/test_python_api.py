@@ -43,4 +43,5 @@ def test_the_documents_examples_run(repository: Path, tmp_path: Path) -> None:
     assert 0.7 < names["cosine"] < 1
     np.testing.assert_allclose(np.linalg.norm(names["vectors"], axis=1), 1, atol=1e-6)
     np.testing.assert_allclose(names["similarity"][0, 1], names["cosine"], atol=1e-3)
+    assert names["rows"].tolist() == [[0, 1], [1, 0]] and names["gallery"].paths == names["probes"].paths
     assert names["result"].tar_at_far[1].tar > 0.8

@@ -211,6 +211,9 @@ def test_a_detector_is_added_alone_and_with_a_network(tiny, tmp_path: Path) -> N
         and not alone.license.commercial
         and "detector unknown" in alone.license.weights
     )
+    assert "det_10g.onnx is not known" in alone.license.notice
+    assert "replaced by det_10g.onnx" in alone.provenance.source
+    assert alone.provenance.training_data.endswith("of det_10g.onnx unknown")
     assert not (alone.folder / "evaluations").exists() and (alone.folder / "LICENSE.sface").is_file()
     network = tiny.encoder(tmp_path / "net.onnx")
     both = register(network, "both", overrides=ARCFACE, detector=detector)
@@ -224,6 +227,26 @@ def test_a_detector_is_added_alone_and_with_a_network(tiny, tmp_path: Path) -> N
     with pytest.raises(ModelError, match=r"is not a detector that facerec can read") as caught:
         register(network, "wrong", overrides=ARCFACE, detector=tiny.detector(tmp_path / "no.onnx", outputs=6))
     assert "without landmarks" in caught.value.hint
+
+
+def test_a_detector_of_no_known_kind_is_told_so(tmp_path: Path) -> None:
+    import onnx
+    from onnx import TensorProto, helper
+
+    graph = helper.make_graph(
+        [
+            helper.make_node("Reshape", ["image", "shape"], ["cells"]),
+        ],
+        "odd",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", 3, 112, 112])],
+        [helper.make_tensor_value_info("cells", TensorProto.FLOAT, ["n", "cells", 14])],
+        [helper.make_tensor("shape", TensorProto.INT64, [3], [0, -1, 14])],
+    )
+    path = tmp_path / "centers.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    with pytest.raises(ModelError) as caught:
+        register(path, "centers")
+    assert "face detector, it is of no kind" in caught.value.hint and "SCRFD" in caught.value.hint
 
 
 def test_a_detector_that_does_not_run_is_refused(tiny, tmp_path: Path) -> None:

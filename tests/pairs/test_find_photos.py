@@ -204,6 +204,7 @@ def test_broken_files_of_cfp_are_refused_by_their_line(cfp):
         ("1\n2\n3\n", "numbers only"),
         ("10\nAnn 3\nBob 4\n", "lists people and numbers"),
         ('{"path": ["a/1.jpg"], "id": ["a"]}', "MegaFace"),
+        ('[{"a": "x.jpg", "b": "y.jpg", "same": true}]', "JSON document"),
         ("TEMPLATE_ID,SUBJECT_ID,FILENAME\n1,2,a.jpg\n", "IJB"),
         ("name\timage_id\tface_id\turl\tbbox\tsha256\nA\t1\t1\thttp://x\t1,2\taa\n", "FaceScrub"),
         ("MATLAB 5.0 MAT-file, Platform: GLNX86" + "\0" * 100, "MATLAB"),

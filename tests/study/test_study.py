@@ -26,9 +26,10 @@ from facerec_cli.metrics.evaluate import evaluate
 from facerec_cli.study.comparison import Comparison
 from facerec_cli.study.finding import finding
 from facerec_cli.study.intervals import Rates, difference, drawn, mean_over_seeds, percentiles
+from facerec_cli.study.judged import check_rates
 from facerec_cli.study.prepare import prepare
 from facerec_cli.study.protocol import parse_protocol, read_protocol
-from facerec_cli.study.study import _check_rates, run_study
+from facerec_cli.study.study import run_study
 from facerec_cli.study.tables import ResultTable, facts, tables
 
 
@@ -280,7 +281,7 @@ def test_people_too_few_for_any_rate_are_told_what_helps():
     protocol = SimpleNamespace(test=test, study=SimpleNamespace(judge="test"))
     judged = SimpleNamespace(people=[0, 0, 1, 1, 2, 2, 3, 3])
     with pytest.raises(InputError, match=r"24 different pairs, and it takes 30") as fault:
-        _check_rates(protocol, SimpleNamespace(materials=SimpleNamespace(judged=judged)))
+        check_rates(protocol, SimpleNamespace(judged=judged))
     assert fault.value.hint == "Raise test.photos or give photos of more people."
 
 
