@@ -32,21 +32,6 @@ _MASKS = (
 _SHIFT = 4  # OpenCV draws at 1/16 pixels
 
 
-def clean(image: Image, random: Random) -> Image:
-    """The photo as it is."""
-    return image
-
-
-def px16(image: Image, random: Random) -> Image:
-    """Shrunk to 16 x 16 pixels and enlarged again."""
-    return _through(image, 16)
-
-
-def px24(image: Image, random: Random) -> Image:
-    """Shrunk to 24 x 24 pixels and enlarged again."""
-    return _through(image, 24)
-
-
 def motion(image: Image, random: Random) -> Image:
     """Moved by 17 pixels in a direction of its own."""
     length = 17
@@ -101,9 +86,9 @@ def dark(image: Image, random: Random) -> Image:
 
 
 CONDITIONS: Mapping[str, Callable[[Image, Random], Image]] = {
-    "clean": clean,
-    "px16": px16,
-    "px24": px24,
+    "clean": lambda image, random: image,
+    "px16": lambda image, random: _through(image, 16),
+    "px24": lambda image, random: _through(image, 24),
     "motion": motion,
     "mask": mask,
     "sunglasses": sunglasses,
@@ -133,6 +118,7 @@ def apply(name: str, images: NDArray[np.uint8], photos: Sequence[str]) -> NDArra
 
 
 def _through(image: Image, side: int) -> Image:
+    """Shrunk to ``side`` x ``side`` pixels and enlarged again."""
     small = cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA)
     return np.asarray(cv2.resize(small, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC), np.uint8)
 

@@ -225,32 +225,30 @@ def _listed_pairs(
         )
     judged = np.isin(np.array(dataset.class_names)[dataset.labels], list(people))
     fine = (photo >= 0) & judged[photo]
-    kept = fine[pairs.first] & fine[pairs.second]
-    first, second = photo[pairs.first[kept]], photo[pairs.second[kept]]
-    same = pairs.same[kept]
-    if not same.any() or same.all():
+    kept = _of_photos(pairs, fine)
+    if not kept.same.any() or kept.same.all():
         raise InputError(
-            f"{int(kept.sum())} of {len(pairs)} pairs of {path} are of two judged people: too few.",
+            f"{len(kept)} of {len(pairs)} pairs of {path} are of two judged people: too few.",
             hint="Leave pairs out of [study], and pairs of the test people are drawn.",
         )
-    used, index = np.unique(np.concatenate([first, second]), return_inverse=True)
-    half = len(first)
-    fold = None if pairs.fold is None else pairs.fold[kept]
-    return used, PairList(index[:half], index[half:], same, fold=fold)
+    used, index = np.unique(photo[np.concatenate([kept.first, kept.second])], return_inverse=True)
+    return used, replace(kept, first=index[: len(kept)], second=index[len(kept) :])
 
 
 def _with_crops(photos: NDArray[np.int64], pairs: PairList, found: Mapping[int, str]) -> PairList:
     """The pairs of the photos that gave a crop, named by their crops."""
     there = np.array([int(photo) in found for photo in photos])
-    kept = there[pairs.first] & there[pairs.second]
     number = np.cumsum(there) - 1
-    return PairList(
-        number[pairs.first[kept]],
-        number[pairs.second[kept]],
-        pairs.same[kept],
-        names=tuple(found[int(photo)] for photo in photos[there]),
-        fold=None if pairs.fold is None else pairs.fold[kept],
-    )
+    kept = _of_photos(pairs, there)
+    names = tuple(found[int(photo)] for photo in photos[there])
+    return replace(kept, first=number[kept.first], second=number[kept.second], names=names)
+
+
+def _of_photos(pairs: PairList, photos: NDArray[np.bool_]) -> PairList:
+    """Those pairs both photos of which are among ``photos``; their numbers stay, names are left out."""
+    kept = photos[pairs.first] & photos[pairs.second]
+    fold = None if pairs.fold is None else pairs.fold[kept]
+    return PairList(pairs.first[kept], pairs.second[kept], pairs.same[kept], fold=fold)
 
 
 def _stem(name: str) -> str:
