@@ -6,7 +6,7 @@ several side by side.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -119,6 +119,35 @@ def plot(
             (name, f"{across(np.array([a]))[0]:.1f}", f"{up(np.array([b]))[0]:.1f}", text)
             for name, a, b, text in marks
         ],
+    )
+
+
+def histogram(
+    title: str,
+    edges: Points,
+    shares: Mapping[str, Points],
+    top: float,
+    rules: Sequence[tuple[float, str]] = (),
+    *,
+    digits: int = 0,
+) -> str:
+    """A histogram of cosine similarities as the text of an ``<svg>`` element.
+
+    Args:
+        title: Read out by screen readers.
+        edges: (B + 1,) edges of the bins.
+        shares: Class -> (B,) share of its pairs in each bin, 0..1.
+        top: The share at the upper end of the axis.
+        rules: (similarity, text) of dashed vertical lines.
+        digits: Decimals of the percentages.
+    """
+    stairs = np.repeat(edges, 2)[1:-1]
+    return plot(
+        title,
+        linear_axis("cosine similarity", float(edges[0]), float(edges[-1]), lambda v: f"{v:.1f}"),
+        linear_axis("share of the pairs", 0.0, top, lambda v: f"{100 * v:.{digits}f} %"),
+        areas=[(name, stairs, np.repeat(share, 2)) for name, share in shares.items()],
+        rules=rules,
     )
 
 

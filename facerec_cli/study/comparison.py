@@ -54,6 +54,13 @@ class Difference:
     low: float | None = None
     high: float | None = None
 
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """The interval over people and seeds; None where people or seeds are too few for one."""
+        if self.low is None or self.high is None or self.seeds < MIN_SEEDS:
+            return None
+        return self.low, self.high
+
 
 @dataclass(frozen=True, slots=True)
 class SubsetFigures:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from facerec_cli.report.svg import Axis, linear_axis, log_axis, plot
+from facerec_cli.report.svg import Axis, histogram, linear_axis, log_axis, plot
 from facerec_cli.study.comparison import Comparison
 from facerec_cli.study.tables import arm_words, subset_words
 
@@ -60,21 +60,20 @@ def similarities(results: Comparison, subset: str) -> dict[str, str]:
     """How alike same and different pairs are: arm -> its panel, on one scale (the figure of DDL's paper)."""
     assert results.similarities is not None
     edges = np.array(results.similarities.edges)
-    stairs = np.repeat(edges, 2)[1:-1]
     shares = {
-        arm: [
-            (name, np.array(kind, np.float64))
-            for name, kind in (("impostor", own.different), ("genuine", own.same))
-        ]
+        arm: {
+            "impostor": np.array(own.different, np.float64),
+            "genuine": np.array(own.same, np.float64),
+        }
         for arm, own in results.similarities.shares[subset].items()
     }
-    top = max(float(np.nanmax(share)) for kinds in shares.values() for _, share in kinds)
+    top = max(float(np.nanmax(share)) for kinds in shares.values() for share in kinds.values())
     return {
-        arm: plot(
+        arm: histogram(
             f"Similarity of same and different pairs, {subset_words(subset)}, {arm_words(arm)}",
-            linear_axis("cosine similarity", float(edges[0]), float(edges[-1]), lambda v: f"{v:.1f}"),
-            linear_axis("share of the pairs", 0.0, top * 1.05, lambda v: f"{100 * v:.0f} %"),
-            areas=[(name, stairs, np.repeat(share, 2)) for name, share in kinds],
+            edges,
+            kinds,
+            1.05 * top,
         )
         for arm, kinds in shares.items()
     }

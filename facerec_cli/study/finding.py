@@ -30,7 +30,7 @@ def finding(results: Comparison) -> list[str]:
         return [f"Nothing can be said of {baseline} and the others {where}: {why}."]
     first = f"At a false accept rate of {one_in(results.protocol.test.far)}, {where},"
     sentences = _known(differences, baseline, first)
-    lacking = {arm: one for arm, one in differences.items() if _ends(one) is None}
+    lacking = {arm: one for arm, one in differences.items() if one.interval is None}
     if lacking:
         sentences.append(_unknown(lacking, baseline, "" if sentences else first))
     before = results.differences.get(BEFORE, {}).get(baseline, {}).get(subset, {}).get(results.far)
@@ -41,7 +41,7 @@ def finding(results: Comparison) -> list[str]:
 
 def _known(differences: Mapping[str, Difference], baseline: str, first: str) -> list[str]:
     """The arms that are better, or the nearest to it, and those that are worse."""
-    ends = {arm: found for arm, one in differences.items() if (found := _ends(one))}
+    ends = {arm: one.interval for arm, one in differences.items() if one.interval}
     by_mean = sorted(ends, key=lambda arm: -differences[arm].mean)
     better = [arm for arm in by_mean if ends[arm][0] > 0]
     worse = [arm for arm in reversed(by_mean) if ends[arm][1] < 0]
@@ -53,13 +53,6 @@ def _known(differences: Mapping[str, Difference], baseline: str, first: str) -> 
             f"{_points(differences[best])}."
         )
     return sentences + [f"{arm} is worse than {baseline} by {_apart(differences[arm])}." for arm in worse]
-
-
-def _ends(difference: Difference) -> tuple[float, float] | None:
-    """The interval over people and seeds; None where people or seeds are too few for one."""
-    if difference.low is None or difference.high is None or difference.seeds < MIN_SEEDS:
-        return None
-    return difference.low, difference.high
 
 
 def _unknown(differences: Mapping[str, Difference], baseline: str, first: str) -> str:

@@ -68,11 +68,11 @@ def render(results: Comparison, crops: Path) -> str:
     )
 
 
-def _table(one: ResultTable) -> tuple[pages.Table, str, str]:
-    """A table with its title and its note, for the template."""
+def _table(one: ResultTable) -> tuple[pages.Table, str]:
+    """A table and its note, for the template."""
     title = _FAR.sub(lambda found: f"FAR {one_in(float(found[1]))}", one.title)
     rows = [pages.Row([row[0], *map(_cell, row[1:])]) for row in one.rows]
-    return pages.Table(one.head, rows, title), title, one.note
+    return pages.Table(one.head, rows, title), one.note
 
 
 def _cell(words: str) -> pages.Cell:

@@ -237,7 +237,7 @@ def _difference(value: Difference | None) -> str:
     text = f"{100 * value.mean:+.1f}"
     if value.low is None or value.high is None:
         return text
-    sure = value.seeds >= MIN_SEEDS and (value.low > 0 or value.high < 0)
+    sure = value.interval and (value.low > 0 or value.high < 0)
     return f"{f'**{text}**' if sure else text} ({100 * value.low:+.1f} to {100 * value.high:+.1f})"
 
 

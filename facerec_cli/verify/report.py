@@ -15,7 +15,7 @@ from facerec_cli.metrics.roc import OperatingPoint
 from facerec_cli.metrics.scores import Distribution
 from facerec_cli.report.pages import Cell, Row, Table, percentage, render
 from facerec_cli.report.pictures import jpeg_address, resized
-from facerec_cli.report.svg import linear_axis, log_axis, plot
+from facerec_cli.report.svg import histogram, linear_axis, log_axis, plot
 from facerec_cli.verify.result import Verification
 from facerec_cli.wording import counted, one_in
 
@@ -134,13 +134,13 @@ def _histogram(genuine: Distribution, impostor: Distribution, threshold: float |
         for name, kind in (("impostor", impostor), ("genuine", genuine))
     }
     top = float(max(height.max() for height in heights.values())) * 1.05
-    stairs = np.repeat(coarse, 2)[1:-1]
-    return plot(
+    return histogram(
         "Histogram of the similarity of same and of different pairs",
-        linear_axis("cosine similarity", float(low), float(high), lambda v: f"{v:.1f}"),
-        linear_axis("share of the pairs", 0.0, top, lambda v: f"{100 * v:.{0 if top > 0.05 else 1}f} %"),
-        areas=[(name, stairs, np.repeat(height, 2)) for name, height in heights.items()],
-        rules=[] if threshold is None else [(threshold, f"threshold {threshold:.3f}")],
+        coarse,
+        heights,
+        top,
+        [] if threshold is None else [(threshold, f"threshold {threshold:.3f}")],
+        digits=0 if top > 0.05 else 1,
     )
 
 
