@@ -3,7 +3,7 @@
 Four entries of the file's ``metadata_props``:
 
 =====================  =============================================================================
-``facerec.manifest``   the pack's document (``document.py``) as JSON, without detector and sha256
+``facerec.manifest``   the pack's document (``manifest_toml.py``) as JSON, without detector and sha256
 ``facerec.version``    the facerec that wrote it
 ``facerec.digest``     sha256 of the file's bytes without its metadata entries: graph and weights
 ``facerec.seal``       sha256 of the other ``facerec.*`` entries

@@ -50,10 +50,7 @@ def open_bare(path: Path, overrides: PackOverrides, *, flags: bool = True) -> Mo
         or size is None
         or dimension is None
     ):
-        error = _missing(path, overrides, raw, size, dimension, flags=flags)
-        if len(port.shape) == 3:  # rows of numbers, as detectors give them
-            error.hint += f"\nIf it is a face detector, it is of no kind that is known here. {signatures()}"
-        raise error
+        raise _missing(path, overrides, raw, size, dimension, flags=flags, cells=len(port.shape) == 3)
     encoder = EncoderSpec(
         file=path.name,
         sha256=sha256_of(path),
@@ -95,8 +92,12 @@ def _missing(
     dimension: int | None,
     *,
     flags: bool,
+    cells: bool,
 ) -> ModelError:
-    """The refusal of a file that too little is known about, with the flags ready to paste."""
+    """The refusal of a file that too little is known about, with the flags ready to paste.
+
+    ``cells`` says whether the output has rows of numbers, as that of a detector.
+    """
     usual = {
         "color": "rgb",
         "mean": "0" if raw else "127.5",
@@ -110,13 +111,14 @@ def _missing(
     told = [f"crops of {size[0]} x {size[1]}"] if size else []
     told += [f"embeddings of {dimension} dimensions"] if dimension else []
     told += ["raw pixels in, scaled inside"] if raw else []
+    detectors = f"\nIf it is a face detector, it is of no kind that is known here. {signatures()}"
     add = f"facerec models add {shlex.quote(str(path))} {_spoken(overrides)}{words}"
     return ModelError(
         f"{path} carries no facerec manifest, and a wrong color order or scale costs accuracy silently."
         + (f" The file itself says: {', '.join(told)}." if told else ""),
         hint=(f"Add: {words}\nOr register it once: {add}\n" if flags else f"Register it once: {add}\n")
         + "These are the usual values for ArcFace networks; compare them with what the "
-        "model's authors say (AdaFace's are --color bgr).",
+        "model's authors say (AdaFace's are --color bgr)." + (detectors if cells else ""),
     )
 
 

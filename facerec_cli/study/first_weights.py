@@ -10,11 +10,10 @@ the first weights to the trained ones, w0 + a (w1 - w0), it often has most of th
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,38 +23,18 @@ from facerec_cli._version import __version__
 from facerec_cli.files import write_file
 from facerec_cli.study.embeddings import SubsetEvaluator, device_of, first_network
 from facerec_cli.study.prepare import Materials
-from facerec_cli.study.protocol import BEFORE, ValidationSettings
+from facerec_cli.study.protocol import ValidationSettings
 from facerec_cli.training.config import Recipe
 from facerec_cli.training.defaults import PHOTOS_OF_EACH
 
 if TYPE_CHECKING:
     from facerec_cli.backbones import Backbone
-    from facerec_cli.study.run import Job
 
 CHOSEN = "chosen.pt"
 FOLDER = "start"
 
 
-def share_start(jobs: Sequence[Job], out: Path) -> list[Job]:
-    """The same jobs, with the means and the first evaluation that they share, from ``out`` if they are there.
-
-    Raises:
-        InputError: A crop cannot be read.
-    """
-    trained = [job for job in jobs if job.arm != BEFORE and job.recipe.backbone.init]
-    if not trained:
-        return list(jobs)
-    means = None
-    if any(starts_at_means(job.recipe) for job in trained):
-        means = _means(trained[0].recipe, trained[0].materials, out)
-    first = None
-    if trained[0].settings.interpolate != (1.0,):
-        first = _first_evaluation(trained[0].recipe, trained[0].settings, trained[0].materials, out)
-    shared = dataclasses.replace(jobs[0].materials, means=means, first=first)
-    return [dataclasses.replace(job, materials=shared) for job in jobs]
-
-
-def _means(recipe: Recipe, materials: Materials, out: Path) -> Path:
+def shared_means(recipe: Recipe, materials: Materials, out: Path) -> Path:
     """``.npy`` of the class means, (people, D)."""
     target = out / FOLDER / f"means-{_key(materials, materials.train_hash, PHOTOS_OF_EACH)}.npy"
     if not target.is_file():
@@ -71,7 +50,7 @@ def _means(recipe: Recipe, materials: Materials, out: Path) -> Path:
     return target
 
 
-def _first_evaluation(
+def shared_first_evaluation(
     recipe: Recipe, settings: ValidationSettings, materials: Materials, out: Path
 ) -> dict[str, float]:
     """Subset -> TAR of the validation people before training."""

@@ -21,7 +21,12 @@ from facerec_cli._version import __version__
 from facerec_cli.files import atomic_write, write_file
 from facerec_cli.settings import to_tables
 from facerec_cli.study.embeddings import device_of, embed_photos, first_network
-from facerec_cli.study.first_weights import chosen_network, starts_at_means
+from facerec_cli.study.first_weights import (
+    chosen_network,
+    shared_first_evaluation,
+    shared_means,
+    starts_at_means,
+)
 from facerec_cli.study.prepare import Materials
 from facerec_cli.study.protocol import BEFORE, Protocol, ValidationSettings
 from facerec_cli.training.compose import changed
@@ -135,18 +140,35 @@ def make_jobs(
     materials: Materials,
     out: Path,
     *,
-    only: Sequence[str] = (),
     threads: int | None = None,
 ) -> list[Job]:
     """The runs: the untouched network first, then seed by seed all arms, so that early ends compare."""
     first = next(iter(protocol.arms.values()))
-    wanted = [(name, recipe) for name, recipe in protocol.arms.items() if not only or name in only]
     jobs = [(BEFORE, 0, first)] if protocol.init else []
-    jobs += [(name, seed, recipe) for seed in protocol.study.seeds for name, recipe in wanted]
+    jobs += [(name, seed, recipe) for seed in protocol.study.seeds for name, recipe in protocol.arms.items()]
     return [
         Job(name, seed, recipe, out / "runs" / f"{name}-{seed}", protocol.validation, materials, threads)
         for name, seed, recipe in jobs
     ]
+
+
+def share_start(jobs: Sequence[Job], out: Path) -> list[Job]:
+    """The same jobs, with the means and the first evaluation that they share, from ``out`` if they are there.
+
+    Raises:
+        InputError: A crop cannot be read.
+    """
+    trained = [job for job in jobs if job.arm != BEFORE and job.recipe.backbone.init]
+    if not trained:
+        return list(jobs)
+    means = None
+    if any(starts_at_means(job.recipe) for job in trained):
+        means = shared_means(trained[0].recipe, trained[0].materials, out)
+    first = None
+    if trained[0].settings.interpolate != (1.0,):
+        first = shared_first_evaluation(trained[0].recipe, trained[0].settings, trained[0].materials, out)
+    shared = dataclasses.replace(jobs[0].materials, means=means, first=first)
+    return [dataclasses.replace(job, materials=shared) for job in jobs]
 
 
 def perform(job: Job, told_to_stop: Callable[[], None] = lambda: None) -> dict[str, Any]:

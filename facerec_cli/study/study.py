@@ -20,12 +20,11 @@ from facerec_cli.progress import Progress, silent
 from facerec_cli.registry import unknown_name
 from facerec_cli.study.comparison import Comparison
 from facerec_cli.study.estimate import Estimate, estimate, in_words
-from facerec_cli.study.first_weights import share_start
 from facerec_cli.study.folder import mark, open_folder, refuse_other_materials, scratch
 from facerec_cli.study.judged import check_rates
 from facerec_cli.study.prepare import Prepared, prepare
 from facerec_cli.study.protocol import BEFORE, Protocol
-from facerec_cli.study.run import Job, make_jobs, perform
+from facerec_cli.study.run import Job, make_jobs, perform, share_start
 from facerec_cli.training.processes import leave_interrupts_to_parent
 from facerec_cli.workshop import workshop
 

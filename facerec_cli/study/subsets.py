@@ -25,8 +25,8 @@ def score_subset(
 ) -> NDArray[np.float32]:
     """(P,) float32 cosines of a subset's pairs.
 
-    One product of matrices gives those of all photos, which is faster than ``metrics.score_pairs`` where
-    nearly all of them are compared.
+    One product of matrices gives those of all photos, which is faster than ``metrics.scores.score_pairs``
+    where nearly all of them are compared.
 
     Args:
         subset: Which.

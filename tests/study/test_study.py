@@ -583,8 +583,7 @@ def test_interpolation_from_a_checkpoint(study_file, finished, tmp_path):
 def test_what_runs_share_is_made_once_and_is_what_a_run_would_make(people, finished, tmp_path):
     import torch
 
-    from facerec_cli.study.first_weights import share_start
-    from facerec_cli.study.run import make_jobs
+    from facerec_cli.study.run import make_jobs, share_start
     from facerec_cli.training.class_means import start_classes
     from facerec_cli.training.devices import World
     from facerec_cli.training.setup import prepare as set_up
