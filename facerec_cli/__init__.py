@@ -14,7 +14,8 @@ from facerec_cli.privacy import keep_private
 
 if TYPE_CHECKING:
     from facerec_cli.embed import EmbedOptions, embed_photos, embed_to_file
-    from facerec_cli.embeddings.table import EmbeddingTable, open_table
+    from facerec_cli.embeddings.read import open_table
+    from facerec_cli.embeddings.table import EmbeddingTable
     from facerec_cli.errors import FacerecError
     from facerec_cli.faces import Face, FaceModel, open_model
     from facerec_cli.images import find_images, read_image
@@ -34,7 +35,7 @@ _PUBLIC = {
     "find_images": "facerec_cli.images",
     "open_model": "facerec_cli.faces",
     "open_pack": "facerec_cli.packs.resolve",
-    "open_table": "facerec_cli.embeddings.table",
+    "open_table": "facerec_cli.embeddings.read",
     "read_image": "facerec_cli.images",
     "read_pairs": "facerec_cli.pairs.read",
 }

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from facerec_cli.data import open_dataset
-from facerec_cli.embeddings.table import open_table
+from facerec_cli.embeddings.read import open_table
 from facerec_cli.errors import InputError, ModelError
 from facerec_cli.images import ImageError, find_images, read_image
 from facerec_cli.sniff import recognize, refuse_as_list, refuse_pointer

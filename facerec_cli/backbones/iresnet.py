@@ -18,7 +18,7 @@ _EPS = 1e-5
 _STAGES = (64, 128, 256, 512)
 
 
-class _Block(nn.Module):
+class _ResidualBlock(nn.Module):
     def __init__(self, channels_in: int, channels: int, stride: int) -> None:
         super().__init__()
         self.bn1 = nn.BatchNorm2d(channels_in, eps=_EPS)
@@ -56,7 +56,7 @@ class IResNet(Backbone):
         channels_in = 64
         for i, (channels, depth) in enumerate(zip(_STAGES, depths, strict=True), 1):
             blocks = [
-                _Block(channels_in if j == 0 else channels, channels, 2 if j == 0 else 1)
+                _ResidualBlock(channels_in if j == 0 else channels, channels, 2 if j == 0 else 1)
                 for j in range(depth)
             ]
             self.add_module(f"layer{i}", nn.Sequential(*blocks))

@@ -24,7 +24,7 @@ _PATCH = 8
 DropPath = Annotated[float, Option(ge=0, lt=1)]
 
 
-class _Block(nn.Module):
+class _TransformerBlock(nn.Module):
     def __init__(self, width: int, heads: int, drop_path: float) -> None:
         super().__init__()
         self.heads = heads
@@ -72,7 +72,7 @@ class VisionTransformer(Backbone):
         self.patches = nn.Conv2d(3, width, _PATCH, _PATCH)
         self.position = nn.Parameter(torch.zeros(1, _GRID * _GRID, width))
         rates = [drop_path * i / max(depth - 1, 1) for i in range(depth)]
-        self.blocks = nn.Sequential(*(_Block(width, heads, rate) for rate in rates))
+        self.blocks = nn.Sequential(*(_TransformerBlock(width, heads, rate) for rate in rates))
         self.norm = nn.LayerNorm(width)
         self.fc = nn.Linear(width * 49, embedding_size)
         self.features = nn.BatchNorm1d(embedding_size)

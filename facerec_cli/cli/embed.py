@@ -60,6 +60,7 @@ def embed(
 ) -> None:
     """Turn photos into embeddings: one row for every face, and a status for every photo."""
     from facerec_cli.embed import embed_to_file
+    from facerec_cli.embed.engines.engine import open_engine
     from facerec_cli.images import quiet_decoders
     from facerec_cli.packs.resolve import open_pack
 
@@ -71,7 +72,7 @@ def embed(
             device=device,
             options=options,
             threads=threads,
-            engine=engine.open(),
+            engine=open_engine(engine),
             resume=resume,
             overwrite=force,
             crops=crops,

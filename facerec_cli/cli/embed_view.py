@@ -9,10 +9,10 @@ from facerec_cli.wording import counted
 
 if TYPE_CHECKING:
     from facerec_cli.embed import Summary
-    from facerec_cli.embed.engines.engine import Opened
+    from facerec_cli.embed.engines.engine import StartedModel
 
 
-def started(opened: Opened, photos: int, done: int) -> None:
+def started(opened: StartedModel, photos: int, done: int) -> None:
     """Say what is embedded with what, and what an interrupted run has done of it."""
     where = f"{opened.provider}, {opened.workers}" if opened.workers else opened.provider
     console.note(f"{counted(photos, 'photo')}, model {opened.pack.name} on {where}")

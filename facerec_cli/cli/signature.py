@@ -60,7 +60,7 @@ class Signature:
     def __init__(self, function: Callable[..., None]) -> None:
         self.parameters: list[inspect.Parameter] = []
         self.flags: dict[str, str] = {}
-        self._groups: dict[str, _Dataclass | _Given] = {}
+        self._groups: dict[str, _Dataclass | _GivenSettings] = {}
         types = get_type_hints(function, include_extras=True)
         for parameter in inspect.signature(function).parameters.values():
             kind = types[parameter.name]
@@ -68,7 +68,7 @@ class Signature:
             if dataclasses.is_dataclass(kind):
                 self._groups[parameter.name] = _Dataclass(kind)
             elif isinstance(next(iter(marks), None), Given):
-                self._groups[parameter.name] = _Given(marks[0].settings)
+                self._groups[parameter.name] = _GivenSettings(marks[0].settings)
             else:
                 self.parameters.append(parameter.replace(annotation=_annotation(parameter.name, kind, marks)))
                 continue
@@ -114,7 +114,7 @@ class _Dataclass:
         return self._kind(**inner, **{n: _value(f, typed.pop(n)) for n, f in self._fields.items()})
 
 
-class _Given:
+class _GivenSettings:
     """The flags of settings whose defaults are decided elsewhere."""
 
     def __init__(self, settings: Mapping[str, Field]) -> None:

@@ -52,7 +52,7 @@ def watch() -> Iterator[Observer]:
             return
         from rich.console import Group
 
-        view = _Table(draw)
+        view = _LiveTable(draw)
         view(_starting())
         try:
             yield view
@@ -109,7 +109,7 @@ class Lines:
 def _ignore(event: Any) -> None: ...
 
 
-class _Table(Lines):
+class _LiveTable(Lines):
     """The same, drawn in place; it looks at itself anew whenever it is drawn."""
 
     def __init__(self, draw: Callable[[RenderableType], None]) -> None:

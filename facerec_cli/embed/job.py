@@ -12,7 +12,7 @@ from typing import Any
 
 from facerec_cli._version import __version__
 from facerec_cli.embed.destination import Destination
-from facerec_cli.embed.engines.engine import Engine, Opened, Work
+from facerec_cli.embed.engines.engine import Engine, StartedModel, Work
 from facerec_cli.embed.engines.local import LocalEngine
 from facerec_cli.embed.outputs import Outputs
 from facerec_cli.embed.preview import write_preview
@@ -48,7 +48,7 @@ def embed_to_file(
     overwrite: bool = False,
     crops: Path | None = None,
     preview: Path | None = None,
-    on_start: Callable[[Opened, int, int], None] | None = None,
+    on_start: Callable[[StartedModel, int, int], None] | None = None,
     progress: Progress = silent,
 ) -> Summary:
     """Embed the faces of photos into ``.npy`` or ``.npz`` with a table beside it, or into Parquet.
@@ -141,7 +141,9 @@ def _faults_say_what_is_kept(destination: Destination, photos: int, step: int) -
         raise output_error(fault.filename or destination.path, fault, hint=_safe(destination)) from fault
 
 
-def _describe_run(opened: Opened, options: EmbedOptions, photos: Sequence[str], step: int) -> dict[str, Any]:
+def _describe_run(
+    opened: StartedModel, options: EmbedOptions, photos: Sequence[str], step: int
+) -> dict[str, Any]:
     """Everything that decides the bytes of the result; which engine makes it does not."""
     return {
         "model": {"name": opened.pack.name, "sha256": opened.hash},
@@ -156,7 +158,7 @@ def _describe_run(opened: Opened, options: EmbedOptions, photos: Sequence[str], 
 def _summarise(
     destination: Destination,
     extra: Sequence[Path],
-    opened: Opened,
+    opened: StartedModel,
     document: Mapping[str, Any],
     resumed: int,
     began: float,

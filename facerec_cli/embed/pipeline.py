@@ -74,7 +74,7 @@ def embed_photos(
 
 
 @dataclass(slots=True)
-class _Work:
+class _PhotoInBatch:
     """A photo on its way through a batch."""
 
     name: str
@@ -100,15 +100,17 @@ def _embed_batch(
     return _finish(works, _encode(works, model, options), options, keep_crops)
 
 
-def _open(source: Source, options: EmbedOptions) -> _Work:
+def _open(source: Source, options: EmbedOptions) -> _PhotoInBatch:
     name = "photo" if isinstance(source, bytes) else os.fspath(source)
     try:
-        return _Work(name, open_view(open_photo(source, max_pixels=options.max_pixels), options.max_side))
+        return _PhotoInBatch(
+            name, open_view(open_photo(source, max_pixels=options.max_pixels), options.max_side)
+        )
     except ImageError as error:
-        return _Work(name, status=error.status, reason=error.reason)
+        return _PhotoInBatch(name, status=error.status, reason=error.reason)
 
 
-def _find(works: list[_Work], model: FaceModel, options: EmbedOptions) -> None:
+def _find(works: list[_PhotoInBatch], model: FaceModel, options: EmbedOptions) -> None:
     """Fill in the faces of every photo and their crops."""
     opened = [(work, work.view) for work in works if work.view is not None]
     found = find_faces(
@@ -131,7 +133,7 @@ def _find(works: list[_Work], model: FaceModel, options: EmbedOptions) -> None:
             work.status, work.reason, work.faces = error.status, error.reason, []
 
 
-def _encode(works: list[_Work], model: FaceModel, options: EmbedOptions) -> NDArray[np.float32]:
+def _encode(works: list[_PhotoInBatch], model: FaceModel, options: EmbedOptions) -> NDArray[np.float32]:
     """(crops, D) raw embeddings; NaN for a crop that the model gives none for, such as a black one."""
     crops = [crop for work in works for crop in work.crops]
     if not crops:
@@ -152,7 +154,7 @@ def _is_none(raw: NDArray[np.float32]) -> NDArray[np.bool_]:
 
 
 def _finish(
-    works: list[_Work], raw: NDArray[np.float32], options: EmbedOptions, keep_crops: bool
+    works: list[_PhotoInBatch], raw: NDArray[np.float32], options: EmbedOptions, keep_crops: bool
 ) -> list[PhotoResult]:
     norms = np.linalg.norm(raw.astype(np.float64), axis=1)
     unit = (raw / norms[:, None]).astype(np.float32)

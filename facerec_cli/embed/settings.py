@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from dataclasses import dataclass
+from typing import Annotated, Literal
 
 from facerec_cli.errors import UsageError
 from facerec_cli.faces.settings import (
@@ -17,11 +17,8 @@ from facerec_cli.faces.settings import (
 )
 from facerec_cli.images.limits import MAX_PIXELS
 from facerec_cli.option import Option
-from facerec_cli.registry import ENGINES, load
+from facerec_cli.registry import ENGINES
 from facerec_cli.settings import check
-
-if TYPE_CHECKING:
-    from facerec_cli.embed.engines.engine import Engine
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +99,3 @@ class EngineOptions:
         check(self)
         if self.engine != "ray" and (self.address, self.actors, self.actor_gpus) != (None, None, None):
             raise UsageError("--address, --actors and --actor-gpus are for --engine ray.")
-
-    def open(self) -> Engine:
-        """The engine, not yet started."""
-        settings = asdict(self)
-        made: Engine = load(ENGINES, settings.pop("engine"), "engine")(
-            **(settings if self.engine == "ray" else {})
-        )
-        return made

@@ -5,15 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from facerec_cli.errors import InputError, ModelError
 from facerec_cli.faces.choice import choose
-from facerec_cli.images.remote import is_url
 from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.packs.resolve import pack_hash
 from facerec_cli.pairs.names import match_names
@@ -241,21 +239,3 @@ class EmbeddingTable:
                 f"the file's first is {next(iter(photos), 'none')!r}.",
             )
         return Matches(vectors, reasons, doubts)
-
-
-def open_table(path: str | Path) -> EmbeddingTable:
-    """Read stored embeddings: what ``facerec embed`` writes, or a plain array of somebody else's.
-
-    Args:
-        path: A file of a format of ``registry.EMBEDDING_FORMATS``, with its table beside it where it has one,
-            or a folder of Parquet shards or its URL.
-
-    Raises:
-        InputError: Not there, no such file, not (N, D) finite vectors other than zero, or a table that does
-            not fit them.
-        MissingExtraError: The format's package is not installed.
-    """
-    from facerec_cli.embeddings.formats import format_to_read
-
-    place = path if is_url(str(path)) else Path(path)
-    return format_to_read(path).read(cast(Path, place))  # a URL is for the format that takes it

@@ -70,7 +70,7 @@ def find_images(
     """
     if isinstance(inputs, str | os.PathLike):  # or its characters would be searched, "/" among them
         inputs = [inputs]
-    search = _Search({absolute(path) for path in exclude}, stdin)
+    search = _InputSearch({absolute(path) for path in exclude}, stdin)
     seen: set[str] = set()
     photos: list[str] = []
     for given in inputs:
@@ -142,7 +142,7 @@ def _key(path: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Search:
+class _InputSearch:
     """One search for photos.
 
     Attributes:

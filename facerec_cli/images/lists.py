@@ -36,7 +36,7 @@ def read_photo_list(data: bytes, what: str, folders: Sequence[str], suffixes: Co
     Raises:
         InputError: It is no text, or a quote in a table is not closed.
     """
-    look = _Look(Disk(), folders, suffixes)
+    look = _Lookup(Disk(), folders, suffixes)
     lines = [line for line in list_lines(data, what) if line.strip()]
     if not is_nul_separated(data):
         lines = [line for line in lines if not is_comment(line.strip()) or look.is_there(line)]
@@ -45,7 +45,7 @@ def read_photo_list(data: bytes, what: str, folders: Sequence[str], suffixes: Co
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
+class _Lookup:
     """Where the names of a list are looked up."""
 
     disk: Disk
@@ -64,7 +64,7 @@ class _Look:
         return os.path.splitext(turned(_bare(name)))[1].lower() in self.suffixes
 
 
-def _as_paths(lines: list[str], what: str, look: _Look) -> list[str]:
+def _as_paths(lines: list[str], what: str, look: _Lookup) -> list[str]:
     """The paths in the lines: the lines themselves, or one of their columns, without a heading."""
     sample = lines[1:] or lines  # the first may be a heading
     sample = sample[:: max(1, len(sample) // _SAMPLE)]
@@ -79,7 +79,7 @@ def _as_paths(lines: list[str], what: str, look: _Look) -> list[str]:
     return lines
 
 
-def _path_column(sample: list[str], what: str, look: _Look, whole: int) -> tuple[str, int] | None:
+def _path_column(sample: list[str], what: str, look: _Lookup, whole: int) -> tuple[str, int] | None:
     """Separator and column of the paths in a table; None where the lines are no table of paths.
 
     Args:
@@ -108,7 +108,7 @@ def _are_numbers(columns: Sequence[Sequence[str]], path: int) -> bool:
     return all(_NUMBER.fullmatch(cell) for at, cells in enumerate(columns) if at != path for cell in cells)
 
 
-def _cells(lines: list[str], what: str, separator: str, column: int, look: _Look) -> list[str]:
+def _cells(lines: list[str], what: str, separator: str, column: int, look: _Lookup) -> list[str]:
     """One column of a table; a line that has no such column stays as it is."""
     rows = [fields for _, fields in fields_of(enumerate(lines, 1), separator, what)]
     cells = [
@@ -128,7 +128,7 @@ def _cut(line: str, separator: str) -> list[str]:
     return line.split(None if separator == " " else separator)
 
 
-def _without_drives(lines: list[str], look: _Look) -> list[str]:
+def _without_drives(lines: list[str], look: _Lookup) -> list[str]:
     """Paths of Windows from the first folder on that is here."""
     drives = [_bare(line) for line in lines if has_drive(_bare(line))]
     depth = shared_depth(drives, lambda name: look.disk.find(name, look.folders) is not None)
@@ -141,7 +141,7 @@ def _bare(line: str) -> str:
     return line.strip().strip("\"'")
 
 
-def _path_of(line: str, look: _Look) -> str:
+def _path_of(line: str, look: _Lookup) -> str:
     """The path that a line means; as it stands in the first folder where there is no such thing."""
     bare = line.strip()
     if is_url(bare):

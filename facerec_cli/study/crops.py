@@ -30,7 +30,7 @@ SIDE = 112
 SOURCES, _LOCK = "sources.json", ".lock"
 
 
-class Part(FaceDataset):
+class PhotoSubset(FaceDataset):
     """Some photos of a data set, under their own names and labels."""
 
     format = "part"
@@ -74,7 +74,7 @@ def cut_crops(
         UsageError: The folder holds photos of somebody else's.
         OutputError: It cannot be written.
     """
-    part = Part(dataset, np.unique(rows))
+    part = PhotoSubset(dataset, np.unique(rows))
     paths = {int(part.rows[index]): name for index, name in named(part, None if aligned else ".jpg")}
     rule = "copied" if aligned else faces
     sources = {name: f"{rule} {_digest(dataset, i)}" for i, name in paths.items()}
@@ -96,7 +96,7 @@ def cut_crops(
 
 
 def _cut(
-    part: Part,
+    part: PhotoSubset,
     folder: Path,
     paths: Mapping[int, str],
     sources: Mapping[str, str],

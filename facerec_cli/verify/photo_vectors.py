@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from facerec_cli.embed import EmbedOptions, embed_photos
 from facerec_cli.embeddings.cache import EmbeddingCache, Entry, cache_path, content_key
-from facerec_cli.embeddings.table import ModelInfo, open_table
+from facerec_cli.embeddings.read import open_table
+from facerec_cli.embeddings.table import ModelInfo
 from facerec_cli.errors import ModelError, UsageError
 from facerec_cli.faces import Face, FaceModel
 from facerec_cli.images import ImageError, open_photo, read_image

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from facerec_cli.cli import train_view
-from facerec_cli.cli.train_view import _Table, columns, flowed
+from facerec_cli.cli.train_view import _LiveTable, columns, flowed
 from facerec_cli.errors import UsageError
 from facerec_cli.training.report import Evaluated, Logged, Stopping, Working
 
@@ -20,8 +20,8 @@ TERMS = {"loss": 0.7, "margin": 12.345678, "target_cosine": 0.77, "prototype_los
 
 def screen(*events: object, width: int) -> list[str]:
     """The last thing that is drawn."""
-    drawn: list[_Table] = []
-    view = _Table(drawn.append)
+    drawn: list[_LiveTable] = []
+    view = _LiveTable(drawn.append)
     view.plan = SimpleNamespace(  # type: ignore[assignment]
         steps=108,
         steps_per_epoch=9,

@@ -13,7 +13,7 @@ from dots import SIZE, DotModel
 
 from facerec_cli.embed import EmbedOptions, embed_to_file, job
 from facerec_cli.embeddings.parquet_shards import ParquetShards
-from facerec_cli.embeddings.table import open_table
+from facerec_cli.embeddings.read import open_table
 from facerec_cli.errors import UsageError
 
 parquet = pytest.importorskip("pyarrow.parquet", reason="needs pyarrow: pip install 'facerec-cli[parquet]'")

@@ -633,7 +633,7 @@ def test_a_list_that_names_a_photo_twice_has_a_row_for_each_line(
         assert len({row["crop"] for row in rows}) == len(list(crops.iterdir())) == 10
         assert preview.read_text().count("<figure class=") == 10
     if form != "/":
-        from facerec_cli.embeddings.table import open_table
+        from facerec_cli.embeddings.read import open_table
 
         matched = open_table(output).one_per_photo().match(["0003.png", "0000.png"])
         assert np.allclose(matched.vectors, vectors[[4, 0]], atol=1e-6)

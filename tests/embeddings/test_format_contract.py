@@ -11,9 +11,10 @@ import pytest
 
 from facerec_cli import registry
 from facerec_cli.embeddings.formats import EmbeddingFormat, format_to_read, format_to_write
+from facerec_cli.embeddings.read import open_table
 from facerec_cli.embeddings.records import BOX, LANDMARKS
 from facerec_cli.embeddings.shards import Shard
-from facerec_cli.embeddings.table import EmbeddingTable, open_table
+from facerec_cli.embeddings.table import EmbeddingTable
 from facerec_cli.errors import InputError, OutputError
 
 FORMATS = list(registry.EMBEDDING_FORMATS)

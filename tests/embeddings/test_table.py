@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facerec_cli.embeddings.table import Matches, open_table
+from facerec_cli.embeddings.read import open_table
+from facerec_cli.embeddings.table import Matches
 from facerec_cli.errors import InputError, ModelError
 
 

@@ -44,7 +44,7 @@ class Batch(NamedTuple):
     clean: torch.Tensor | None = None
 
 
-class Photo(NamedTuple):
+class TrainingPhoto(NamedTuple):
     """A photo that a batch is to hold.
 
     Attributes:
@@ -110,11 +110,11 @@ class BatchBuilder:
         labels, image = self.dataset.labels, self.dataset.image
         indices = plan.layout.indices.tolist()
         try:
-            return self.build(plan, (Photo(i, int(labels[i]), partial(image, i)) for i in indices))
+            return self.build(plan, (TrainingPhoto(i, int(labels[i]), partial(image, i)) for i in indices))
         except FacerecError as fault:
             return fault
 
-    def build(self, plan: BatchPlan, photos: Iterable[Photo]) -> Batch:
+    def build(self, plan: BatchPlan, photos: Iterable[TrainingPhoto]) -> Batch:
         """The batch of ``photos``, as many as the plan has rows.
 
         Raises:

@@ -21,7 +21,7 @@ from facerec_cli.data.dataset import FaceDataset
 from facerec_cli.data.decode import decode_rgb
 from facerec_cli.data.formats.stream import TarStream
 from facerec_cli.data.loading.augment import Augment
-from facerec_cli.data.loading.batches import Batch, BatchBuilder, Photo
+from facerec_cli.data.loading.batches import Batch, BatchBuilder, TrainingPhoto
 from facerec_cli.data.loading.samplers import SAMPLERS, BatchPlan, Shuffled
 from facerec_cli.errors import FacerecError, InputError, TrainingError, UsageError
 from facerec_cli.registry import unknown_name
@@ -248,7 +248,7 @@ class _StreamBatches(IterableDataset[Any]):
                 readers=order.world_size * workers,
             )
             photos = (
-                Photo(crc32(name.encode()), label, partial(decode_rgb, data, name))
+                TrainingPhoto(crc32(name.encode()), label, partial(decode_rgb, data, name))
                 for name, data, label in samples
             )
             for step in range(worker, order.steps, workers):

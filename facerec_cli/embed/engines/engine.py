@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from facerec_cli.embed.settings import EmbedOptions
+from facerec_cli.embed.settings import EmbedOptions, EngineOptions
 from facerec_cli.embeddings.shards import Shards
 from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.progress import Progress
+from facerec_cli.registry import ENGINES, load
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class StartedModel:
     """A model that an engine is ready to run.
 
     Attributes:
@@ -70,7 +71,7 @@ class Engine(Protocol):
 
     def start(
         self, model: str | Path | ModelPack, device: str, threads: int | None, options: EmbedOptions
-    ) -> Opened:
+    ) -> StartedModel:
         """Get ready; every fault of the model, the device and the machines shows here if it can."""
 
     def run(self, work: Work) -> None:
@@ -78,3 +79,10 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Give back what :meth:`start` took."""
+
+
+def open_engine(options: EngineOptions) -> Engine:
+    """The engine that was asked for, not yet started."""
+    cluster = {"address": options.address, "actors": options.actors, "actor_gpus": options.actor_gpus}
+    made: Engine = load(ENGINES, options.engine, "engine")(**(cluster if options.engine == "ray" else {}))
+    return made

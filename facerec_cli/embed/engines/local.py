@@ -6,7 +6,7 @@ from contextlib import closing
 from itertools import islice
 from pathlib import Path
 
-from facerec_cli.embed.engines.engine import Opened, Work
+from facerec_cli.embed.engines.engine import StartedModel, Work
 from facerec_cli.embed.photo_result import make_shard
 from facerec_cli.embed.pipeline import embed_photos
 from facerec_cli.embed.settings import EmbedOptions
@@ -24,14 +24,14 @@ class LocalEngine:
 
     def start(
         self, model: str | Path | ModelPack, device: str, threads: int | None, options: EmbedOptions
-    ) -> Opened:
+    ) -> StartedModel:
         """Open the model on all threads; one batch more than those is under way, so that none runs dry."""
         total = usable_cores() if threads is None else threads
         if total < 1:
             raise UsageError(f"--threads {threads} is below 1.")
         opened = open_model(model, device=device, threads=total, detector=not options.aligned)
         self._model, self._workers = opened, total + 1
-        return Opened(opened.pack, opened.hash, opened.provider)
+        return StartedModel(opened.pack, opened.hash, opened.provider)
 
     def run(self, work: Work) -> None:
         """Embed all photos that are left as one stream, and cut it into shards."""

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from facerec_cli.embed.engines.engine import Opened, Work
+from facerec_cli.embed.engines.engine import StartedModel, Work
 from facerec_cli.embed.engines.ray_start import brief, connect, import_ray
 from facerec_cli.embed.engines.ray_worker import Order, ShardEmbedder, portable, versions
 from facerec_cli.embed.settings import EmbedOptions
@@ -66,7 +66,7 @@ class RayEngine:
 
     def start(
         self, model: str | Path | ModelPack, device: str, threads: int | None, options: EmbedOptions
-    ) -> Opened:
+    ) -> StartedModel:
         """Connect, see how many workers there is room for, and send the model's files to the cluster.
 
         Raises:
@@ -98,7 +98,7 @@ class RayEngine:
         workers, machines = counted(self._actors, "worker"), counted(len(nodes), "machine")
         where = f"{workers} of {counted(cores, 'thread')}, {machines}"
         self._device = device
-        return Opened(pack, pack_hash(pack), device, where)
+        return StartedModel(pack, pack_hash(pack), device, where)
 
     def run(self, work: Work) -> None:
         """Have the actors make the shards, and store what comes back."""
