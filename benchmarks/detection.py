@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from facerec_cli.faces import Face, FaceModel, open_model
 from facerec_cli.faces.choice import choose
 from facerec_cli.faces.find import find_faces
-from facerec_cli.faces.search import DEFAULT_MAX_SIDE
+from facerec_cli.faces.settings import DEFAULT_MAX_SIDE
 from facerec_cli.faces.views import open_view
 from facerec_cli.images import find_images, open_photo, read_image
 
