@@ -28,6 +28,8 @@ class TorchEncoder:
         flip: Add the embedding of the mirrored crop.
         normalize: Give unit embeddings.
         dtype: Of autocast; float32 is none.
+        batch_size: Crops at a time; None takes what is fast on the device. The last bits of an embedding may
+            depend on it, and by it on the number of threads.
         progress: Told the crops done.
     """
 
@@ -37,6 +39,7 @@ class TorchEncoder:
     flip: bool = False
     normalize: bool = False
     dtype: torch.dtype = torch.float32
+    batch_size: int | None = None
     progress: Progress = silent
 
     @torch.no_grad()
@@ -45,7 +48,8 @@ class TorchEncoder:
         modes = {module: module.training for module in self.backbone.modules()}
         self.backbone.eval()
         on_cpu = self.device.type == "cpu"
-        count = _BATCH_PER_THREAD * torch.get_num_threads() if on_cpu else _BATCH
+        fast = _BATCH_PER_THREAD * torch.get_num_threads() if on_cpu else _BATCH
+        count = self.batch_size or fast
         rows = [np.zeros((0, self.backbone.embedding_size), np.float32)]
         try:
             for start in range(0, len(crops), count):

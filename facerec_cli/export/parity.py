@@ -79,9 +79,18 @@ def compare(reference: Vectors, found: Vectors) -> Agreement:
 
 
 def torch_encoder(backbone: Backbone, preprocessing: Preprocessing, options: GraphOptions) -> TorchEncoder:
-    """The network in PyTorch on the CPU, with what the graph does besides running it."""
-    cpu = torch.device("cpu")
-    return TorchEncoder(backbone, cpu, preprocessing, flip=options.flip, normalize=options.normalize)
+    """The network in PyTorch on the CPU, with what the graph does besides running it.
+
+    Its batches have one size, so that what a file says of its parity does not depend on the machine's cores.
+    """
+    return TorchEncoder(
+        backbone,
+        torch.device("cpu"),
+        preprocessing,
+        flip=options.flip,
+        normalize=options.normalize,
+        batch_size=BATCHES[-1],
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -229,15 +229,56 @@ def test_a_graph_that_differs_is_refused_with_the_checkpoint_that_was_asked_for(
     assert "Nothing was written" in fault.value.message and not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("wrong", [{"color": "bgr"}, {"mean": (137.5,) * 3}, {"std": (130.0,) * 3}])
 def test_wrong_preprocessing_is_no_parity(
-    exported: ExportReport, mobile: Backbone, crops: NDArray[np.uint8]
+    exported: ExportReport, mobile: Backbone, crops: NDArray[np.uint8], wrong: dict[str, object]
 ) -> None:
     import dataclasses
 
     model = onnx.load(str(exported.files[0].path))
-    encoder = dataclasses.replace(exported.files[0].pack.encoder, color="bgr")
+    encoder = exported.files[0].pack.encoder
     with pytest.raises(ModelError, match="does not compute"):
-        parity.check(mobile, Preprocessing(), model, encoder, crops[:2], GraphOptions())
+        parity.check(
+            mobile, Preprocessing(), model, dataclasses.replace(encoder, **wrong), crops[:2], GraphOptions()
+        )
+    with pytest.raises(ModelError, match="does not compute"):
+        parity.check(
+            mobile, dataclasses.replace(Preprocessing(), **wrong), model, encoder, crops[:2], GraphOptions()
+        )
+
+
+def test_the_two_sides_of_parity_prepare_crops_by_code_of_their_own(
+    exported: ExportReport, mobile: Backbone, crops: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from facerec_cli.backbones import encoder as torch_side
+
+    right = torch_side.to_input
+    monkeypatch.setattr(torch_side, "to_input", lambda images, record: right(images.flip(1), record))
+    model = onnx.load(str(exported.files[0].path))
+    with pytest.raises(ModelError, match="does not compute"):
+        parity.check(
+            mobile, Preprocessing(), model, exported.files[0].pack.encoder, crops[:2], GraphOptions()
+        )
+
+
+def test_the_reference_of_parity_does_not_depend_on_threads(
+    mobile: Backbone, crops: NDArray[np.uint8]
+) -> None:
+    import torch
+
+    before, seen = torch.get_num_threads(), []
+    many = np.tile(crops[:2], (20, 1, 1, 1))
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            batches: list[int] = []
+            hook = mobile.register_forward_pre_hook(lambda _, inputs, b=batches: b.append(len(inputs[0])))
+            parity.torch_encoder(mobile, Preprocessing(), GraphOptions()).encode(many)
+            hook.remove()
+            seen.append(batches)
+    finally:
+        torch.set_num_threads(before)
+    assert seen == [[32, 8], [32, 8]]
 
 
 def test_half_precision_overflow_is_noticed(exported: ExportReport) -> None:
