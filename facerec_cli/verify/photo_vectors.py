@@ -24,7 +24,7 @@ from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.packs.resolve import open_pack
 from facerec_cli.pairs.pairlist import PairList
 from facerec_cli.progress import Progress, silent
-from facerec_cli.verify.settings import VerifySettings, open_for
+from facerec_cli.verify.settings import VerifySettings, embed_options, open_for
 from facerec_cli.wording import counted
 
 log = logging.getLogger("facerec")
@@ -76,13 +76,7 @@ def open_embeddings(photos: PairList, settings: VerifySettings, progress: Progre
         return _read_stored(settings.embeddings, photos, settings)
     aligned = settings.aligned if settings.aligned is not None else photos.aligned
     model, workers = open_for(settings, aligned=aligned)
-    options = EmbedOptions(
-        faces=settings.faces,  # type: ignore[arg-type]  # checked by VerifySettings
-        min_score=settings.min_score,
-        aligned=aligned,
-        flip=settings.flip,
-        batch_size=settings.batch_size,
-    )
+    options = embed_options(settings, faces=settings.faces, aligned=aligned)
     cache = EmbeddingCache(cache_path()) if settings.cache else None
     try:
         embeddings = embed_list(

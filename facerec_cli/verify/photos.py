@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from facerec_cli.embed import EmbedOptions, embed_photos
+from facerec_cli.embed import embed_photos
 from facerec_cli.embed.photo_result import EmbeddedFace, PhotoResult
 from facerec_cli.errors import InputError
 from facerec_cli.faces.choice import choose
@@ -17,7 +17,7 @@ from facerec_cli.metrics.thresholds import resolve
 from facerec_cli.packs.catalog import find
 from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.threshold import Threshold
-from facerec_cli.verify.settings import VerifySettings, open_for
+from facerec_cli.verify.settings import VerifySettings, embed_options, open_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +96,7 @@ def verify_photos(
     aligned = bool(settings.aligned)
     model, _ = open_for(settings, aligned=aligned)
     used = resolve(threshold, model, flip=settings.flip)
-    options = EmbedOptions(
-        faces="all",
-        min_score=settings.min_score,
-        aligned=aligned,
-        flip=settings.flip,
-        batch_size=settings.batch_size,
-    )
+    options = embed_options(settings, faces="all", aligned=aligned)
     photos = embed_photos([Path(first), Path(second)], model, options, workers=1)
     (left, left_told), (right, right_told) = (_face_of(photo, settings.faces) for photo in photos)
     similarity = float(np.dot(left.embedding, right.embedding))

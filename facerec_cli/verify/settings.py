@@ -17,6 +17,7 @@ from facerec_cli.settings import check
 from facerec_cli.threshold import DEFAULT_FARS, false_accept_rate
 
 if TYPE_CHECKING:
+    from facerec_cli.embed import EmbedOptions
     from facerec_cli.faces import FaceModel
 
 PAIRS = "Pairs"
@@ -135,3 +136,22 @@ def open_for(settings: VerifySettings, *, aligned: bool) -> tuple[FaceModel, int
         settings.model or DEFAULT_PACK, device=settings.device, threads=total, detector=not aligned
     )
     return opened, total + 1
+
+
+def embed_options(settings: VerifySettings, *, faces: str, aligned: bool) -> EmbedOptions:
+    """How photos are embedded for a verification.
+
+    Args:
+        settings: Of the verification.
+        faces: Which faces of a photo: ``settings.faces`` for a list; "all" where they are told to a person.
+        aligned: Whether the photos are aligned crops.
+    """
+    from facerec_cli.embed import EmbedOptions
+
+    return EmbedOptions(
+        faces=faces,  # type: ignore[arg-type]  # checked by VerifySettings
+        min_score=settings.min_score,
+        aligned=aligned,
+        flip=settings.flip,
+        batch_size=settings.batch_size,
+    )
