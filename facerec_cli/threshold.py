@@ -57,3 +57,30 @@ class Threshold:
     flip: bool | None = None
     aligned: bool | None = None
     source: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ImpostorTail:
+    """How high the scores of two people come with a model, from which a threshold for a search follows.
+
+    A verification threshold is never used for a search: a stranger is compared with all N enrolled people.
+
+    Attributes:
+        data: The photos that were compared, and how the faces were chosen.
+        people: How many people they show.
+        pairs: How many scored pairs of two people.
+        mean: Mean of these scores, a cosine.
+        deviation: Their standard deviation.
+        rates: False match rates of one comparison, from large to small, each of 3 / rate pairs or more.
+        scores: The least score that is accepted at each of them, of the same length.
+        flip: Whether the mirrored crop was added.
+    """
+
+    data: Annotated[str, Option(rule=filled)]
+    people: Annotated[int, Option(ge=2, le=10**9)]
+    pairs: Annotated[int, Option(ge=1, le=10**15)]
+    mean: Annotated[float, Option(ge=-1, le=1)]
+    deviation: Annotated[float, Option(gt=0, le=1)]
+    rates: Annotated[tuple[float, ...], Option(gt=0, lt=1)]
+    scores: Annotated[tuple[float, ...], Option(ge=-1, le=1)]
+    flip: bool = False

@@ -1,6 +1,6 @@
 """Each row of a table against each of another, or of itself, in bounded memory.
 
-:func:`tiles` makes the scores block by block as matrix products; search (``identification.py``) and
+:func:`tiles` makes the scores block by block as matrix products; search (``search.py``) and
 clustering can take it as it is. :func:`evaluate_all_pairs` has the exact statistics of N (N - 1) / 2 scores:
 they are made twice, once to count them in fine bins, once to keep those of the few bins in which an answer
 lies (see ``scores.py``). Photos are sorted by person, so that genuine pairs lie in a band along the diagonal.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,30 @@ class Templates:
     image: NDArray[np.int64]
     template: NDArray[np.int64]
     media: NDArray[np.int64]
+
+
+class ListedPhotos(Protocol):
+    """The photos of a list of pairs or of a protocol of searches; see :class:`PairList`."""
+
+    @property
+    def images(self) -> tuple[Path | bytes, ...]:
+        """Paths, or the bytes of encoded images."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the list calls each photo."""
+
+    @property
+    def aligned(self) -> bool:
+        """Whether the photos are aligned crops already."""
+
+    @property
+    def landmarks(self) -> NDArray[np.float32] | None:
+        """(N, 5, 2) pixels where the list comes with them."""
+
+    @property
+    def templates(self) -> Templates | None:
+        """How photos make templates."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from facerec_cli.faces import Face, FaceModel
 from facerec_cli.images import ImageError, open_photo, read_image
 from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.packs.resolve import open_pack
-from facerec_cli.pairs.pairlist import PairList
+from facerec_cli.pairs.pairlist import ListedPhotos
 from facerec_cli.progress import Progress, silent
 from facerec_cli.verify.settings import VerifySettings, embed_options, open_for
 from facerec_cli.wording import counted
@@ -58,11 +58,11 @@ class PhotoVectors:
         return failed
 
 
-def open_embeddings(photos: PairList, settings: VerifySettings, progress: Progress) -> PhotoVectors:
+def open_embeddings(photos: ListedPhotos, settings: VerifySettings, progress: Progress) -> PhotoVectors:
     """The vectors of a list's photos, from the file that the user names or from the photos.
 
     Args:
-        photos: The list; of its pairs nothing is asked.
+        photos: The list.
         settings: How.
         progress: Told the photos done.
 
@@ -120,7 +120,7 @@ def embeddings_are_kept(settings: VerifySettings) -> Iterator[None]:
         ) from None
 
 
-def _read_stored(path: Path, photos: PairList, settings: VerifySettings) -> PhotoVectors:
+def _read_stored(path: Path, photos: ListedPhotos, settings: VerifySettings) -> PhotoVectors:
     table = open_table(path).one_per_photo(settings.faces)
     rows = None if photos.templates is None else photos.templates.image
     if table.paths is None and rows is not None and len(table.vectors) == len(rows):

@@ -7,7 +7,7 @@ import pytest
 
 from facerec_cli.errors import InputError
 from facerec_cli.metrics import all_pairs
-from facerec_cli.metrics.identification import top_k
+from facerec_cli.metrics.search import top_k
 
 
 def brute_force(gallery: np.ndarray, probes: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:

@@ -1,0 +1,1 @@
+"""Galleries: enrolled people in a folder, with their photos' facts and embeddings."""

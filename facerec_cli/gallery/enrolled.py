@@ -1,0 +1,41 @@
+"""The people that a search is made in, wherever they are stored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facerec_cli.embeddings.table import ModelInfo
+from facerec_cli.metrics.scores import Vectors
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EnrolledPeople:
+    """One template a person: what a search needs of a gallery, a folder of people or a file of embeddings.
+
+    Attributes:
+        source: What the user calls it, for messages.
+        names: What each of the N people is called, each once.
+        templates: Blocks of (R, D) float32 rows, unit length, in memory or memory-mapped; free rows are zero.
+        person: (R,) int64 over all blocks, the person of each row, -1 for a free row. A person has one row.
+        faces: (N,) int64, of how many faces each template is the mean.
+        model: What made the embeddings.
+        settings: How, as ``embed.EmbedOptions`` has it: ``flip``, ``aligned``, ...
+        photos: For each person a photo or saved crop that a report can show; empty where there is none.
+    """
+
+    source: str
+    names: tuple[str, ...]
+    templates: tuple[Vectors, ...]
+    person: NDArray[np.int64]
+    faces: NDArray[np.int64]
+    model: ModelInfo = field(default_factory=ModelInfo)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    photos: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.names)

@@ -1,0 +1,1 @@
+"""Identification: whom of the enrolled people a photo shows, or nobody."""

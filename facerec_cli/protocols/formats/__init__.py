@@ -1,0 +1,1 @@
+"""The formats of protocols, a file each; ``registry.PROTOCOL_FORMATS`` names them."""
