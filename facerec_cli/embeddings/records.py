@@ -24,7 +24,8 @@ COLUMNS = (
     "rotation", "width", "height", "crop",
 )  # fmt: skip
 """The columns of the table that ``facerec embed`` writes, in order. An input has a row for each of its faces,
-or one without ``row`` and ``face``."""
+or one without ``row`` and ``face``. A
+table of a gallery's faces has ``person`` beside them."""
 
 AGAIN = "Embed the photos again with `facerec embed`."
 
@@ -139,6 +140,7 @@ def _columns(faces: Sequence[Mapping[str, Any]], source: str) -> dict[str, Any]:
         "sizes": _floats(faces, ("width", "height")),
         "statuses": tuple(str(face.get("status") or "") for face in faces),
         "reasons": tuple(str(face.get("reason") or "") for face in faces),
+        "people": tuple(str(face.get("person") or "") for face in faces),
     }
 
 

@@ -38,8 +38,8 @@ _COLUMNS: Mapping[str, _Column] = {  # type, shape of an entry, and the entry of
 class Npz(WithTable):
     """The arrays ``embeddings``, ``path``, ``face``, ``box``, ``landmarks``, ``score`` and ``norm``.
 
-    Without its table there is neither status nor reason, nor the size of the photos. Of a file of somebody
-    else's only ``embeddings`` is needed.
+    Without its table there is neither status nor reason, nor the size of the photos. An array ``person`` says
+    whom each face shows. Of a file of somebody else's only ``embeddings`` is needed.
     """
 
     magic: ClassVar[bytes] = b"PK"
@@ -91,6 +91,7 @@ def _records(archive: NpzFile, count: int, path: Path) -> Records:
         "landmarks": ((count, 5, 2), "f"),
         "score": ((count,), "f"),
         "norm": ((count,), "f"),
+        "person": ((count,), "U"),
     }
     arrays = {name: archive[name] for name in expected if name in archive}
     fits = {
@@ -107,6 +108,9 @@ def _records(archive: NpzFile, count: int, path: Path) -> Records:
     for array in arrays.keys() & names.keys():
         if fits[array]:
             _fill_in(records, names[array], arrays[array].reshape(count, len(names[array])))
+    if fits.get("person"):
+        for record, person in zip(records, arrays["person"].tolist(), strict=True):
+            record["person"] = person
     return records
 
 
