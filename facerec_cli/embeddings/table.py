@@ -72,8 +72,8 @@ class EmbeddingTable:
         statuses: ``ok`` or ``doubtful``; empty where not known.
         reasons: Why a face is doubtful; empty for others.
         failed: Photo without a face -> why, as "status: reason".
-        people: Who is on each face, where the file is the export of a gallery; empty for others.
-        photo_sha256: The sha256 of each face's photo in hexadecimal; empty where not known.
+        people: Whom each face shows, where the table has a column ``person``; empty texts where it has none.
+        photo_sha256: The sha256 of each face's photo in hexadecimal; empty texts where not known.
     """
 
     source: str
