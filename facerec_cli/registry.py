@@ -70,6 +70,13 @@ PAIR_FORMATS: Mapping[str, str] = {
     "calfw": "facerec_cli.pairs.formats.calfw:Calfw",
 }
 
+# In the order in which they are asked as well; a plain folder and a plain list come last.
+PROTOCOL_FORMATS: Mapping[str, str] = {
+    "blufr": "facerec_cli.protocols.formats.blufr:Blufr",
+    "folder": "facerec_cli.protocols.formats.folder:PeopleFolders",
+    "csv": "facerec_cli.protocols.formats.csv:PeopleLists",
+}
+
 DATASETS: Mapping[str, str] = {
     "folder": "facerec_cli.data.formats.folder:FolderDataset",
     "list": "facerec_cli.data.formats.list:ListDataset",
