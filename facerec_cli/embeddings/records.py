@@ -26,6 +26,20 @@ COLUMNS = (
 """The columns of the table that ``facerec embed`` writes, in order. An input has a row for each of its faces,
 or one without ``row`` and ``face``."""
 
+OF_PEOPLE = ("person", "photo_sha256", "added")
+"""Columns that the export of a gallery has besides: who is on each face, the photo's sha256 and when it was
+enrolled."""
+
+
+def columns_of(description: Mapping[str, Any]) -> tuple[str, ...]:
+    """The columns of a table: of ``OF_PEOPLE`` those that ``columns`` of its description names."""
+    more = description.get("columns") or ()
+    return (*COLUMNS, *(name for name in OF_PEOPLE if name in more))
+
+
+_ROUNDING = 1e-6
+"""By how much the length of a unit vector may differ from 1 after arithmetic in float32."""
+
 AGAIN = "Embed the photos again with `facerec embed`."
 
 
@@ -40,8 +54,8 @@ def table_of(
     Args:
         source: The file.
         vectors: (N, D) floats of any length.
-        records: A dictionary for each face and each photo without one, with those of ``COLUMNS`` as keys that
-            are known; numbers may be text. None for a plain array.
+        records: A dictionary for each face and each photo without one, with those of ``COLUMNS`` and
+            ``OF_PEOPLE`` as keys that are known; numbers may be text. None for a plain array.
         description: What the file says of its run.
 
     Raises:
@@ -100,6 +114,8 @@ def _unit(vectors: NDArray[Any], source: str) -> NDArray[np.float32]:
         raise InputError(
             f"{source!r}: row {int(np.argmin(norms))} is all zero, which has no direction.", hint=AGAIN
         )
+    if vectors.dtype == np.float32:  # what has been rounded once is kept to the byte
+        norms[np.abs(norms - 1) < _ROUNDING] = 1
     return np.asarray(wide / norms, np.float32)
 
 
@@ -139,6 +155,8 @@ def _columns(faces: Sequence[Mapping[str, Any]], source: str) -> dict[str, Any]:
         "sizes": _floats(faces, ("width", "height")),
         "statuses": tuple(str(face.get("status") or "") for face in faces),
         "reasons": tuple(str(face.get("reason") or "") for face in faces),
+        "people": tuple(str(face.get("person") or "") for face in faces),
+        "photo_sha256": tuple(str(face.get("photo_sha256") or "") for face in faces),
     }
 
 

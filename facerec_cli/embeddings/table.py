@@ -72,6 +72,8 @@ class EmbeddingTable:
         statuses: ``ok`` or ``doubtful``; empty where not known.
         reasons: Why a face is doubtful; empty for others.
         failed: Photo without a face -> why, as "status: reason".
+        people: Whom each face shows, where the table has a column ``person``; empty texts where it has none.
+        photo_sha256: The sha256 of each face's photo in hexadecimal; empty texts where not known.
     """
 
     source: str
@@ -87,6 +89,8 @@ class EmbeddingTable:
     statuses: tuple[str, ...]
     reasons: tuple[str, ...]
     failed: Mapping[str, str]
+    people: tuple[str, ...]
+    photo_sha256: tuple[str, ...]
 
     @property
     def model(self) -> ModelInfo:
@@ -146,7 +150,7 @@ class EmbeddingTable:
         columns: dict[str, Any] = {}
         for name in ("vectors", "numbers", "boxes", "landmarks", "scores", "norms", "sizes"):
             columns[name] = getattr(self, name)[at]
-        for name in ("paths", "statuses", "reasons"):
+        for name in ("paths", "statuses", "reasons", "people", "photo_sha256"):
             column = getattr(self, name)
             columns[name] = None if column is None else tuple(column[row] for row in at.tolist())
         return replace(self, **columns)

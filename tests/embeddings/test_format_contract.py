@@ -87,7 +87,8 @@ def write(name: str, folder: Path, made: list[Shard] | None = None, **more: Any)
 def same(one: EmbeddingTable, other: EmbeddingTable) -> bool:
     arrays = ("vectors", "numbers", "boxes", "landmarks", "scores", "norms", "sizes")
     return all(np.array_equal(getattr(one, a), getattr(other, a), equal_nan=True) for a in arrays) and all(
-        getattr(one, name) == getattr(other, name) for name in ("paths", "statuses", "reasons", "failed")
+        getattr(one, name) == getattr(other, name)
+        for name in ("paths", "statuses", "reasons", "people", "failed")
     )
 
 
@@ -114,6 +115,24 @@ def test_what_is_written_is_read(name: str, tmp_path: Path) -> None:
     assert (table.model.name, table.model.sha256, table.model.provider) == ("toy", "5" * 64, "cpu")
     assert table.settings == DESCRIPTION["settings"]
     assert {**described(shards()), **table.description} == table.description
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_an_export_says_who_is_on_each_face_and_no_other_file_has_the_columns(
+    name: str, tmp_path: Path
+) -> None:
+    people = {"person": "Ünï\r 写", "photo_sha256": "7" * 64, "added": "2026-11-28T18:00:00Z"}
+    vectors = np.random.default_rng(1).normal(size=(200, 4)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    made = [Shard(vectors, [a_face(f"{i}.jpg", **people) for i in range(200)])]
+    table = open_table(write(name, tmp_path, made, columns=list(people)))
+    assert set(table.people) == {"Ünï\r 写"} and set(table.photo_sha256) == {"7" * 64}
+    assert table.vectors.tobytes() == vectors.tobytes()  # no bit is lost by writing and reading
+    assert table.select([3, 4]).people == ("Ünï\r 写",) * 2
+    other = open_table(write(name, tmp_path))
+    assert set(other.people) == {""}
+    if name == ".npy":
+        assert "person" not in (tmp_path / "result.csv").read_text().splitlines()[0]
 
 
 @pytest.mark.parametrize("name", FORMATS)

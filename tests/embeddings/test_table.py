@@ -254,3 +254,16 @@ def test_some_rows_of_a_table_keep_their_columns(tmp_path):
     np.testing.assert_allclose(table.vectors, [[0.5**0.5, 0.5**0.5], [1, 0]], atol=1e-6)
     plain = open_table(save(tmp_path, VECTORS[:2], "label\n7\n8\n")).select(np.array([1]))
     assert plain.paths is None and plain.vectors.tolist() == [[0, 1]]
+
+
+def test_a_column_says_whom_each_face_shows(tmp_path):
+    plain = open_table(save(tmp_path, VECTORS[:2], TABLE))
+    assert plain.people == ("", "")
+    named = TABLE.replace("reason", "reason,person").replace("ok,", "ok,,Ann Lee", 1)
+    table = open_table(save(tmp_path, VECTORS[:2], named))
+    assert table.people == ("Ann Lee", "")
+    assert table.select([1, 0]).people == ("", "Ann Lee")
+    path = tmp_path / "e.npz"
+    np.savez(path, embeddings=VECTORS[:2], path=np.array(["a.jpg", "b.jpg"]), person=np.array(["Ann", "Bob"]))
+    (tmp_path / "e.csv").unlink()
+    assert open_table(path).people == ("Ann", "Bob")

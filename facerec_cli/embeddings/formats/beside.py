@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from facerec_cli.embeddings.records import AGAIN, COLUMNS, table_of, whole_number
+from facerec_cli.embeddings.records import AGAIN, COLUMNS, columns_of, table_of, whole_number
 from facerec_cli.embeddings.shards import Shard, numbered
 from facerec_cli.embeddings.table import EmbeddingTable
 from facerec_cli.errors import InputError
@@ -87,7 +87,7 @@ def write_beside(
     """
     table = output.with_suffix(".csv")
     with atomic_write(table, folder=scratch) as binary:
-        _write_table(binary, shards)
+        _write_table(binary, shards, columns_of(description))
     sums = {table.name: _checksum(table)}
     stream.flush()
     position = stream.tell()
@@ -99,15 +99,16 @@ def write_beside(
         about.write(json.dumps({**description, "files": sums}, indent=2).encode() + b"\n")
 
 
-def _write_table(stream: BinaryIO, shards: Iterable[Shard]) -> None:
+def _write_table(stream: BinaryIO, shards: Iterable[Shard], columns: Sequence[str]) -> None:
     """The rows as CSV; names that are not UTF-8 keep their bytes."""
     text = io.TextIOWrapper(stream, "utf-8", errors="surrogateescape", newline="")
-    table = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
-    quoted = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n", quoting=csv.QUOTE_ALL)
+    table = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    quoted = csv.DictWriter(text, columns, restval="", lineterminator="\n", quoting=csv.QUOTE_ALL)
     table.writeheader()
     for row in numbered(shards):
         # Before Python 3.13 a lone carriage return is not quoted, and would end the row for who reads it.
-        (quoted if "\r" in row["path"] else table).writerow(row)
+        returns = "\r" in row["path"] or "\r" in row.get("person", "")
+        (quoted if returns else table).writerow(row)
     text.flush()
     text.detach()
 

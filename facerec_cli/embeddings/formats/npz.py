@@ -18,7 +18,7 @@ from facerec_cli.embeddings.formats.beside import (
     write_beside,
     write_npy,
 )
-from facerec_cli.embeddings.records import BOX, LANDMARKS
+from facerec_cli.embeddings.records import BOX, LANDMARKS, OF_PEOPLE, columns_of
 from facerec_cli.embeddings.shards import Shard
 from facerec_cli.embeddings.table import EmbeddingTable
 from facerec_cli.errors import InputError
@@ -38,7 +38,8 @@ _COLUMNS: Mapping[str, _Column] = {  # type, shape of an entry, and the entry of
 class Npz(WithTable):
     """The arrays ``embeddings``, ``path``, ``face``, ``box``, ``landmarks``, ``score`` and ``norm``.
 
-    Without its table there is neither status nor reason, nor the size of the photos. Of a file of somebody
+    Without its table there is neither status nor reason, nor the size of the photos. The arrays ``person``,
+    ``photo_sha256`` and ``added`` say whom each face shows in the export of a gallery. Of a file of somebody
     else's only ``embeddings`` is needed.
     """
 
@@ -48,8 +49,8 @@ class Npz(WithTable):
         self, output: Path, shards: Iterable[Shard], description: Mapping[str, Any], scratch: Path | None
     ) -> None:
         """See ``EmbeddingFormat``."""
-        longest = max((len(face["path"]) for shard in shards for face in shard.faces()), default=1)
-        columns: Mapping[str, _Column] = {"path": (f"<U{longest}", (), lambda row: row["path"]), **_COLUMNS}
+        texts = [name for name in columns_of(description) if name in ("path", *OF_PEOPLE)]
+        columns: Mapping[str, _Column] = {name: _text(name, shards) for name in texts} | dict(_COLUMNS)
         rows = description["rows"]
         with atomic_write(output, folder=scratch) as stream:
             with zipfile.ZipFile(stream, "w", allowZip64=True) as archive:
@@ -77,6 +78,12 @@ class Npz(WithTable):
         return table_beside(path, vectors, named)
 
 
+def _text(name: str, shards: Iterable[Shard]) -> _Column:
+    """A column of texts, as wide as the longest."""
+    longest = max((len(face[name]) for shard in shards for face in shard.faces()), default=1)
+    return f"<U{max(1, longest)}", (), lambda row: row[name]
+
+
 def _member(name: str) -> zipfile.ZipInfo:
     """An entry without the time of day, so that equal results are equal files."""
     return zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
@@ -86,6 +93,7 @@ def _records(archive: NpzFile, count: int, path: Path) -> Records:
     """What the arrays say of each row. Path, face and box must fit; the others count where they do."""
     expected = {
         "path": ((count,), "U"),
+        **dict.fromkeys(OF_PEOPLE, ((count,), "U")),
         "face": ((count,), "iu"),
         "box": ((count, 4), "f"),
         "landmarks": ((count, 5, 2), "f"),
@@ -103,7 +111,8 @@ def _records(archive: NpzFile, count: int, path: Path) -> Records:
             hint="Write it again with `facerec embed`, or leave these arrays out of a file of your own.",
         )
     records: Records = [{"path": name, "row": row} for row, name in enumerate(arrays["path"].tolist())]
-    names = {"face": ("face",), "box": BOX, "landmarks": LANDMARKS, "score": ("score",), "norm": ("norm",)}
+    names: dict[str, tuple[str, ...]] = {name: (name,) for name in ("face", *OF_PEOPLE)}
+    names |= {"box": BOX, "landmarks": LANDMARKS, "score": ("score",), "norm": ("norm",)}
     for array in arrays.keys() & names.keys():
         if fits[array]:
             _fill_in(records, names[array], arrays[array].reshape(count, len(names[array])))

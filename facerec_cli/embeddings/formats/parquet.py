@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from facerec_cli.embeddings.formats import SingleFile
-from facerec_cli.embeddings.records import AGAIN, BOX, COLUMNS, LANDMARKS, table_of
+from facerec_cli.embeddings.records import AGAIN, BOX, LANDMARKS, OF_PEOPLE, columns_of, table_of
 from facerec_cli.embeddings.shards import Shard
 from facerec_cli.embeddings.table import EmbeddingTable
 from facerec_cli.errors import FacerecError, InputError, MissingExtraError
 from facerec_cli.files import atomic_write
 from facerec_cli.untrusted import parse_json
 
-_TEXT = ("path", "status", "reason", "crop")
+_TEXT = ("path", "status", "reason", "crop", *OF_PEOPLE)
 _WHOLE = ("row", "face", "rotation", "width", "height")
 _FLOATS = ("score", "norm", *BOX, *LANDMARKS)
 
@@ -104,7 +104,7 @@ def schema_of(description: Mapping[str, Any], size: int, *, numbered: bool) -> A
     pa = import_pyarrow()
     kinds = {name: pa.float32() for name in _FLOATS} | {name: pa.string() for name in _TEXT}
     kinds |= {name: pa.int64() for name in _WHOLE}
-    columns = [name for name in COLUMNS if numbered or name != "row"]
+    columns = [name for name in columns_of(description) if numbered or name != "row"]
     fields = [(name, kinds[name]) for name in columns] + [("embedding", pa.list_(pa.float32(), size))]
     model = description["model"]
     about = {
@@ -124,10 +124,10 @@ def arrow_table(shard: Shard, schema: Any, first: int = 0) -> Any:
         first: Number of its first face among all.
     """
     pa = import_pyarrow()
-    records = [{**dict.fromkeys(COLUMNS), "embedding": None, **record} for record in shard.rows]
+    records = [{**dict.fromkeys(schema.names), **record} for record in shard.rows]
     faces = iter(enumerate(shard.embeddings, first))
     for record in records:
-        record |= {name: utf8(record[name]) for name in _TEXT}
+        record |= {name: utf8(record[name]) for name in _TEXT if name in record}
         if record["face"] is not None:
             record["row"], record["embedding"] = next(faces)
     columns = [pa.array([record[field.name] for record in records], field.type) for field in schema]
