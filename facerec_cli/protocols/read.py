@@ -105,7 +105,8 @@ def recognize(paths: Sequence[Path]) -> str:
     if len(paths) == 1:
         raise InputError(
             f"{shown} is not a search protocol that is known here.",
-            hint=f"Name the gallery and the probes, two folders or lists; or name its format ({formats}).",
+            hint="Name the gallery and the probes, two folders or lists; --format lfw-open makes the trials O1, "
+            f"O2 and O3 of one folder of people. Known: {formats}",
         )
     raise InputError(
         f"{shown} are not a gallery and probes.",
