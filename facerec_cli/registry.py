@@ -23,6 +23,10 @@ ENGINES: Mapping[str, str] = {
     "ray": "facerec_cli.embed.engines.ray:RayEngine",
 }
 
+SEARCH_ENGINES: Mapping[str, str] = {
+    "exact": "facerec_cli.gallery.search_engines.exact:ExactSearch",
+}
+
 # Suffixes of files; "/" stands for a folder or a URL.
 EMBEDDING_FORMATS: Mapping[str, str] = {
     ".npy": "facerec_cli.embeddings.formats.npy:Npy",
@@ -68,6 +72,13 @@ PAIR_FORMATS: Mapping[str, str] = {
     "lfw": "facerec_cli.pairs.formats.lfw:Lfw",
     "labeled": "facerec_cli.pairs.formats.labeled:Labeled",
     "calfw": "facerec_cli.pairs.formats.calfw:Calfw",
+}
+
+# In the order in which they are asked as well; a plain folder and a plain list come last.
+PROTOCOL_FORMATS: Mapping[str, str] = {
+    "blufr": "facerec_cli.protocols.formats.blufr:Blufr",
+    "folder": "facerec_cli.protocols.formats.folder:PeopleFolders",
+    "csv": "facerec_cli.protocols.formats.csv:PeopleLists",
 }
 
 DATASETS: Mapping[str, str] = {

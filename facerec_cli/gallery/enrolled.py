@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from facerec_cli.embeddings.table import ModelInfo
 from facerec_cli.metrics.scores import Vectors
+from facerec_cli.metrics.search import top_k
+from facerec_cli.progress import Progress, silent
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,3 +41,24 @@ class EnrolledPeople:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def search(
+        self, probes: Vectors, k: int, *, progress: Progress = silent
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """The ``k`` people who are most like each probe.
+
+        Args:
+            probes: (M, D) float32, unit length.
+            k: How many, at least 1.
+            progress: Told the probes done.
+
+        Returns:
+            (M, k) int64 people, each a place in ``names``, and their float32 scores, the highest first;
+            of equal scores the one whose template stands first. Where there are fewer than ``k`` people, -1
+            with scores of -inf follow.
+
+        Raises:
+            InputError: As ``metrics.search.top_k`` does.
+        """
+        rows, scores = top_k(self.templates, probes, k, live=self.person >= 0, progress=progress)
+        return np.append(self.person, -1)[rows], scores  # the row -1, nobody, is the last

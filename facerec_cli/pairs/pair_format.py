@@ -21,15 +21,20 @@ _JSON = re.compile(r"[\ufeff\s]*(\{|\[\s*[\[{\"])")  # a list of names may begin
 
 
 class ListHead:
-    """How a file begins that may be a pair list. It is opened when something of it is asked for.
+    """How a file begins that may be a list. It is opened when something of it is asked for.
 
     Attributes:
         path: The file, or a folder.
         is_folder: Which of the two.
+        what: What it is asked to be, for messages.
+        line: What a line of such a list is, for messages.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(
+        self, path: Path, what: str = "pair list", line: str = "a pair a line, such as `a.jpg b.jpg 1`"
+    ) -> None:
         self.path, self.is_folder = path, is_folder(path)
+        self.what, self.line = what, line
 
     @cached_property
     def data(self) -> bytes:
@@ -51,13 +56,11 @@ class ListHead:
                 head = file.read(_HEAD_BYTES)
         except OSError as error:
             raise InputError(
-                f"The pair list {name!r} cannot be read: {error.strerror}.",
+                f"The {self.what} {name!r} cannot be read: {error.strerror}.",
                 hint="Name a list that you may read.",
             ) from error
         if not head.strip():
-            raise InputError(
-                f"The pair list {name!r} is empty.", hint="Write a pair a line, such as `a.jpg b.jpg 1`."
-            )
+            raise InputError(f"The {self.what} {name!r} is empty.", hint=f"Write {self.line}.")
         refuse_pointer(head, repr(name))
         return head
 

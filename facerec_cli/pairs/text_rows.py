@@ -20,13 +20,17 @@ _INTEGER = re.compile(r"[0-9]+")
 _INT64 = re.compile(r"[0-9]{1,18}")
 
 
-def read_list(path: Path) -> list[Row]:
+def read_list(path: Path, what: str = "pair list") -> list[Row]:
     """The rows of a list; one that is not UTF-8 is told of.
+
+    Args:
+        path: The list.
+        what: What it is, for messages.
 
     Raises:
         InputError: It cannot be read, or a quote is not closed.
     """
-    text = read_text(path, "pair list")
+    text = read_text(path, what)
     try:
         text.encode()
     except UnicodeEncodeError as error:

@@ -25,12 +25,17 @@ class SearchTrial:
         probes: (P,) int64, items.
         verification: (V,) int64, items of which all pairs are compared 1:1 beside the search (BLUFR); empty
             where the protocol has no such part.
+        leave_one_out: Whether each probe joins the gallery in turn, alone, and all other probes of its person
+            are searched for (MegaFace): n (n - 1) mated searches of a person with n probes. A search of probe
+            b for mate a ranks a among the items of ``gallery``, all distractors: the rank is 1 and the number
+            of those whose score with b is not below a's. No probe is a distractor of another one.
     """
 
     name: str
     gallery: NDArray[np.int64]
     probes: NDArray[np.int64]
     verification: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    leave_one_out: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,8 +38,9 @@ _COLUMNS: Mapping[str, _Column] = {  # type, shape of an entry, and the entry of
 class Npz(WithTable):
     """The arrays ``embeddings``, ``path``, ``face``, ``box``, ``landmarks``, ``score`` and ``norm``.
 
-    Without its table there is neither status nor reason, nor the size of the photos. The arrays
-    ``person``, ``photo_sha256`` and ``added`` say whom each face shows in the export of a gallery. Of a file of somebody else's only ``embeddings`` is needed.
+    Without its table there is neither status nor reason, nor the size of the photos. The arrays ``person``,
+    ``photo_sha256`` and ``added`` say whom each face shows in the export of a gallery. Of a file of somebody
+    else's only ``embeddings`` is needed.
     """
 
     magic: ClassVar[bytes] = b"PK"

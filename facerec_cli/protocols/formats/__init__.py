@@ -1,1 +1,1 @@
-"""The formats of protocols, a file each; ``registry.PROTOCOL_FORMATS`` names them."""
+"""The formats of search protocols, a module each."""
