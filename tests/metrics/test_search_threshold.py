@@ -1,4 +1,4 @@
-"""The threshold of a search: from a tail, from searches, moved with the number of people, and its interval."""
+"""The threshold of a search: of a tail, of searches, moved with the number of people, and its interval."""
 
 from __future__ import annotations
 
