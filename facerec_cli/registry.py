@@ -23,6 +23,10 @@ ENGINES: Mapping[str, str] = {
     "ray": "facerec_cli.embed.engines.ray:RayEngine",
 }
 
+SEARCH_ENGINES: Mapping[str, str] = {
+    "exact": "facerec_cli.gallery.search_engines.exact:ExactSearch",
+}
+
 # Suffixes of files; "/" stands for a folder or a URL.
 EMBEDDING_FORMATS: Mapping[str, str] = {
     ".npy": "facerec_cli.embeddings.formats.npy:Npy",

@@ -24,7 +24,7 @@ def test_a_search_gives_people_not_rows() -> None:
 
 def test_nobody_stands_where_there_are_fewer_people_than_asked_for() -> None:
     people, scores = enrolled().search(np.float32([[0, 0, 0, 1]]), 5)
-    # A free row would have the same score and a lower number; of equal scores the first template stands first.
+    # A free row would have the same score and a lower number; of equal scores the first row comes first.
     assert people.tolist() == [[2, 0, 1, -1, -1]] and scores[0, 3:].tolist() == [-np.inf, -np.inf]
     nobody = EnrolledPeople("new", (), (), np.empty(0, np.int64), np.empty(0, np.int64))
     assert len(nobody) == 0 and nobody.search(np.eye(4, dtype=np.float32), 1)[0].tolist() == [[-1]] * 4
