@@ -1,4 +1,4 @@
-"""A small protocol of each format, in the published layout: photos that are no images, lists, and .mat files."""
+"""A small protocol of each format, in the published layout: files that look like photos, and lists."""
 
 from __future__ import annotations
 
