@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Annotated
 
+from facerec_cli.errors import UsageError
 from facerec_cli.settings import Option, filled
 
 DEFAULT_FARS = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
@@ -74,6 +77,13 @@ class ImpostorTail:
         rates: False match rates of one comparison, from large to small, each of 3 / rate pairs or more.
         scores: The least score that is accepted at each of them, of the same length.
         flip: Whether the mirrored crop was added.
+        variation: How unevenly people are taken for others: the variance of the people's own false match
+            rates over the square of their mean. 1 is more than was measured (0.3 to 0.6).
+        genuine_mean: Mean score of two photos of one person. From it follows how much higher templates of
+            several photos score with strangers than single photos do; None where nobody has measured it.
+
+    Raises:
+        UsageError: Rates and scores are not of one length or not in order, or a rate has too few pairs.
     """
 
     data: Annotated[str, Option(rule=filled)]
@@ -84,3 +94,21 @@ class ImpostorTail:
     rates: Annotated[tuple[float, ...], Option(gt=0, lt=1)]
     scores: Annotated[tuple[float, ...], Option(ge=-1, le=1)]
     flip: bool = False
+    variation: Annotated[float, Option(ge=0, le=1e6)] = 1.0
+    genuine_mean: Annotated[float | None, Option(gt=0, le=1)] = None
+
+    def __post_init__(self) -> None:
+        if not self.rates or len(self.rates) != len(self.scores):
+            raise UsageError(
+                f"impostor_tails has {len(self.rates)} rates and {len(self.scores)} scores.",
+                hint="Each rate needs its score.",
+            )
+        if any(b >= a for a, b in pairwise(self.rates)) or any(b < a for a, b in pairwise(self.scores)):
+            raise UsageError(
+                "impostor_tails is not in order.", hint="Rates fall from one to the next, scores rise."
+            )
+        if self.rates[-1] * self.pairs < 3 * (1 - 1e-9):
+            raise UsageError(
+                f"impostor_tails cannot have the rate {self.rates[-1]:g} of {self.pairs:,} pairs.",
+                hint=f"It takes {math.ceil(3 / self.rates[-1] - 1e-6):,} pairs (3 / rate): leave it out.",
+            )

@@ -1,4 +1,4 @@
-"""JSON, TOML and NumPy files that somebody else made: every fault is a ``ValueError``, no claim is believed.
+"""JSON, TOML, XML and NumPy files of somebody else: every fault is a ``ValueError``, no claim is believed.
 
 The parsers raise a dozen kinds of errors for damaged files (``RecursionError`` for a million brackets,
 ``MemoryError`` for a shape that is only claimed, ``SyntaxError`` and ``TokenError`` for NumPy's headers), and
@@ -16,12 +16,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+
     from numpy.typing import NDArray
 
 from facerec_cli.errors import FacerecError, InputError
 
 _LARGE, _DENSE = 1 << 30, 200
 """A packed array of so many bytes may be so many times smaller; embeddings hardly shrink at all."""
+
+_DEEP = 100
+"""How often elements of an XML document may lie in each other; those of XMP do about ten times."""
 
 
 def parse_json(text: str | bytes) -> Any:
@@ -68,6 +73,50 @@ def read_toml(
         raise error(f"{name or path} cannot be read: {fault.strerror}.", hint=advice) from fault
     except ValueError as fault:
         raise error(f"{name or path} cannot be read as TOML: {fault}.", hint=advice) from fault
+
+
+def parse_xml(data: bytes) -> tuple[Element, dict[str, str]]:
+    """The root of an XML document, with its comments and instructions, and the prefix of each namespace.
+
+    Document types are refused, and with them every entity and outside reference (the attacks that the package
+    defusedxml lists all begin with one), and so are elements nested more than ``_DEEP`` times.
+
+    Raises:
+        ValueError: It is none, has a document type, or is nested too deeply.
+    """
+    from xml.etree import ElementTree
+
+    prefixes: dict[str, str] = {}
+
+    class Guarded(ElementTree.TreeBuilder):
+        depth = 0
+
+        def doctype(self, name: str, pubid: str | None, system: str | None) -> None:
+            raise ValueError("it has a document type, which can hold attacks")
+
+        def start(self, tag: Any, attrs: Any) -> Any:
+            self.depth += 1
+            if self.depth > _DEEP:
+                raise ValueError("it is nested too deeply")
+            return super().start(tag, attrs)
+
+        def end(self, tag: Any) -> Any:
+            self.depth -= 1
+            return super().end(tag)
+
+        def start_ns(self, prefix: str, uri: str) -> None:
+            if prefix not in prefixes.values():  # a prefix may stand for another namespace further in
+                prefixes.setdefault(uri, prefix or "")
+
+    parser = ElementTree.XMLParser(target=Guarded(insert_comments=True, insert_pis=True))
+    try:
+        parser.feed(data)
+        root: Element = parser.close()
+    except ValueError:
+        raise
+    except (ElementTree.ParseError, LookupError, AssertionError) as error:
+        raise ValueError(str(error)) from error
+    return root, prefixes
 
 
 def read_npy(path: Path) -> NDArray[Any]:

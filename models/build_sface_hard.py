@@ -167,6 +167,7 @@ def describe(base: ModelPack, folder: Path, study: Path, run: Path) -> ModelPack
         encoder=replace(base.encoder, file=FILE, sha256=""),
         detector=None,
         threshold=threshold(study, run),
+        impostor_tails=(),  # sface's hold for its own weights; measure_impostor_tails.py writes them again
         training={
             "loss": recipe["loss"]["name"],
             "seed": str(record["seed"]),

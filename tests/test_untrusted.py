@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facerec_cli.untrusted import NpzFile, parse_json, parse_toml, read_npy
+from facerec_cli.untrusted import NpzFile, parse_json, parse_toml, parse_xml, read_npy
 
 
 def npy(header: str | bytes, body: bytes = b"") -> bytes:
@@ -97,3 +97,37 @@ def test_documents_that_are_nested_too_deeply() -> None:
     with pytest.raises(ValueError, match="nested"):
         parse_toml("a = " + "[" * 100_000)
     assert parse_json(b'\xef\xbb\xbf{"a": [1]}') == {"a": [1]} and parse_toml("a = [1]") == {"a": [1]}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"<!DOCTYPE a [<!ENTITY x 'aaa'><!ENTITY y '&x;&x;&x;'>]><a>&y;</a>",
+        b"<!DOCTYPE a SYSTEM 'file:///etc/passwd'><a/>",
+        b"<!DOCTYPE a [<!ENTITY x SYSTEM 'file:///etc/passwd'>]><a>&x;</a>",
+        b"<!DOCTYPE a [<!ENTITY % p SYSTEM 'http://127.0.0.1/x'> %p;]><a/>",
+        b"<!DOCTYPE a><a/>",
+        "<?xml version='1.0' encoding='utf-16'?><!DOCTYPE a [<!ENTITY x 'a'>]><a>&x;</a>".encode("utf-16"),
+    ],
+)
+def test_documents_with_a_type_are_refused_before_an_entity_is_read(text: bytes) -> None:
+    with pytest.raises(ValueError, match="a document type, which can hold attacks"):
+        parse_xml(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"", b"\xff\xfe", b"<a>", b"<a>&x;</a>", b"<a>&#0;</a>", b"<a><b></a></b>", b"<a/><b/>", b"<a>" * 101,
+        b"<?xml version='1.0' encoding='nope'?><a/>", b"<x:a/>", b"<a b='1' b='2'/>",
+    ],
+)  # fmt: skip
+def test_damaged_xml_is_a_value_error(text: bytes) -> None:
+    with pytest.raises(ValueError):
+        parse_xml(text)
+
+
+def test_xml_has_its_comments_and_prefixes() -> None:
+    root, prefixes = parse_xml(b"<a xmlns:x='one' xmlns='two'><!--c--><x:b xmlns:x='three' x:d='4'/></a>")
+    assert root.tag == "{two}a" and root[0].text == "c" and root[1].get("{three}d") == "4"
+    assert prefixes == {"one": "x", "two": ""}

@@ -37,7 +37,7 @@ def columns_of(description: Mapping[str, Any]) -> tuple[str, ...]:
     return (*COLUMNS, *(name for name in OF_PEOPLE if name in more))
 
 
-_ROUNDING = 1e-6
+_ROUNDING = 1e-5
 """By how much the length of a unit vector may differ from 1 after arithmetic in float32."""
 
 AGAIN = "Embed the photos again with `facerec embed`."

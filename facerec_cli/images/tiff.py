@@ -12,11 +12,11 @@ _TYPES = {1: "u1", 3: "u2", 4: "u4", 16: "u8"}
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 256, 257, 258, 259, 262
 _STRIPS, _SAMPLES, _ROWS, _STRIP_BYTES = 273, 277, 278, 279
 _TILE_WIDTH, _TILE_HEIGHT, _TILES, _TILE_BYTES, _SUBFILES, _SAMPLE_FORMAT = 322, 323, 324, 325, 330, 339
-_SUBFILE_TYPE, _DNG_VERSION = 254, 50706
+_SUBFILE_TYPE, _DNG_VERSION, _ORIENTATION = 254, 50706, 274
 _CFA, _LINEAR_RAW = 32803, 34892
 _TAGS = frozenset([
     _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _STRIPS, _SAMPLES, _ROWS, _STRIP_BYTES, _TILE_WIDTH,
-    _TILE_HEIGHT, _TILES, _TILE_BYTES, _SUBFILES, _SAMPLE_FORMAT, _SUBFILE_TYPE, _DNG_VERSION,
+    _TILE_HEIGHT, _TILES, _TILE_BYTES, _SUBFILES, _SAMPLE_FORMAT, _SUBFILE_TYPE, _DNG_VERSION, _ORIENTATION,
 ])  # fmt: skip
 _MAX_ENTRIES = 4096
 
@@ -57,6 +57,16 @@ def read_directory(data: bytes) -> Directory:
     floats = 3 in tags.get(_SAMPLE_FORMAT, ())
     kind = "raw tiff" if raw or reduced else "float tiff" if floats else "tiff"
     return Directory(kind, width, height, _need(tags, width, height, floats=floats))
+
+
+def read_orientation(data: bytes) -> int:
+    """How the first directory says that pixels lie, 1 to 8 as in EXIF; 1 where it does not say.
+
+    Raises:
+        struct.error: The file ends early.
+    """
+    turn = _first(_read_tags(data), _ORIENTATION, 1)
+    return turn if 1 <= turn <= 8 else 1
 
 
 def _read_tags(data: bytes) -> dict[int, NDArray[Any]]:

@@ -14,7 +14,7 @@ from facerec_cli.packs import rules
 from facerec_cli.registry import DETECTORS
 from facerec_cli.settings import Option, filled
 from facerec_cli.spelling import both_spellings
-from facerec_cli.threshold import Threshold
+from facerec_cli.threshold import ImpostorTail, Threshold
 
 Color = Literal["rgb", "bgr"]
 MIN_SIZE, MAX_SIZE = 2, 65536  # dimensions of an embedding
@@ -139,6 +139,8 @@ class ModelPack:
         encoder: The recognition network.
         detector: The face detector, or None to use the default pack's.
         threshold: Default verification threshold, or None where nobody has measured one.
+        impostor_tails: How high the scores of two people come, from which thresholds for a search follow: one
+            with flip, one without, where they have been measured.
         training: Free facts about how it was trained (loss, recipe, data set, checkpoint sha256).
         urls: Where the pack can be pulled from, best first.
         unproved: Nobody has run it yet: an ONNX file opened with flags. Not part of the manifest.
@@ -152,6 +154,7 @@ class ModelPack:
     encoder: EncoderSpec
     detector: DetectorSpec | None = None
     threshold: Annotated[Threshold | None, Option(keys=("value", "far", "data", "impostor_pairs"))] = None
+    impostor_tails: tuple[ImpostorTail, ...] = ()
     training: dict[str, str] = field(default_factory=dict)
     urls: Annotated[tuple[str, ...], Option(rule=rules.address)] = ()
     unproved: bool = False

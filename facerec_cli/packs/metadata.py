@@ -32,7 +32,7 @@ from facerec_cli.errors import ModelError
 from facerec_cli.files import sha256_of, write_file
 from facerec_cli.packs.foreign import not_onnx
 from facerec_cli.packs.manifest import ModelPack
-from facerec_cli.packs.manifest_toml import SCHEMA, from_document, to_document
+from facerec_cli.packs.manifest_toml import from_document, to_document
 
 MANIFEST_KEY = "facerec.manifest"
 VERSION_KEY = "facerec.version"
@@ -46,16 +46,19 @@ _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _AGAIN = "Get or export the file again; if you changed it on purpose, register it with a manifest of yours."
 
 
-def pack_to_metadata(pack: ModelPack, *, digest: str = "", schema: int = SCHEMA) -> dict[str, str]:
+def pack_to_metadata(pack: ModelPack, *, digest: str = "", schema: int | None = None) -> dict[str, str]:
     """The metadata entries that say in an ONNX file what ``pack``'s manifest says.
 
     Args:
-        pack: Its detector is left out (a single file carries the recognition network) and so is the sha256.
+        pack: Its detector is left out (a single file carries the recognition network), and so are the sha256
+            and the impostor tails, which hold for the faces that the pack's own detector finds.
         digest: :func:`graph_digest` of the file; :func:`seal` fills it in.
         schema: Of the manifest; 1 is for files that have been given out with it.
     """
     encoder = dataclasses.replace(pack.encoder, sha256="")
-    document = to_document(dataclasses.replace(pack, detector=None, encoder=encoder), schema=schema)
+    document = to_document(
+        dataclasses.replace(pack, detector=None, encoder=encoder, impostor_tails=()), schema=schema
+    )
     entries = {
         MANIFEST_KEY: json.dumps(document, ensure_ascii=False, sort_keys=True),
         VERSION_KEY: __version__,
@@ -106,7 +109,9 @@ def read_pack(path: Path) -> ModelPack:
     return dataclasses.replace(pack, encoder=encoder)
 
 
-def seal(source: Path, pack: ModelPack, target: Path | None = None, *, schema: int = SCHEMA) -> ModelPack:
+def seal(
+    source: Path, pack: ModelPack, target: Path | None = None, *, schema: int | None = None
+) -> ModelPack:
     """Write ``pack``'s manifest into an ONNX file, at once, and return the pack as it opens from there.
 
     Args:
