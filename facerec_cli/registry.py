@@ -77,6 +77,12 @@ PAIR_FORMATS: Mapping[str, str] = {
 # In the order in which they are asked as well; a plain folder and a plain list come last.
 PROTOCOL_FORMATS: Mapping[str, str] = {
     "blufr": "facerec_cli.protocols.formats.blufr:Blufr",
+    "ijb": "facerec_cli.protocols.formats.ijb:IjbSearch",
+    "megaface": "facerec_cli.protocols.formats.megaface:MegaFace",
+    "tinyface": "facerec_cli.protocols.formats.tinyface:TinyFace",
+    "survface": "facerec_cli.protocols.formats.survface:SurvFace",
+    "scface": "facerec_cli.protocols.formats.scface:SCface",
+    "lfw-open": "facerec_cli.protocols.formats.lfw_open:LfwOpen",
     "folder": "facerec_cli.protocols.formats.folder:PeopleFolders",
     "csv": "facerec_cli.protocols.formats.csv:PeopleLists",
 }

@@ -18,7 +18,7 @@ from facerec_cli.pairs.pairlist import PairList, Templates, distinct
 from facerec_cli.pairs.text_rows import shape_of, without_heading
 from facerec_cli.tables.text import encoding_of, read_lines
 
-_TID_MID, _LABELS, _POINTS = "*tid_mid*", "*template_pair_label*", "*_5pts_score*"
+TID_MID, POINTS, _LABELS = "*tid_mid*", "*_5pts_score*", "*template_pair_label*"
 
 
 class Ijb(PairFormat):
@@ -35,7 +35,7 @@ class Ijb(PairFormat):
     def recognizes(self, head: ListHead) -> bool:
         """Whether the folder has one of the two files, or the file has three numbers a line."""
         if head.is_folder:
-            return any(_matching(head.path, pattern) for pattern in (_TID_MID, _LABELS))
+            return any(matching(head.path, pattern) for pattern in (TID_MID, _LABELS))
         return {shape_of(fields) for _, fields in without_heading(head.rows)} == {"iii"}
 
     def read(self, path: Path) -> PairList:
@@ -45,19 +45,19 @@ class Ijb(PairFormat):
             path: The folder that has the files (or has them in ``meta/``), or one of them.
         """
         folder = path if is_folder(path) else path.parent
-        tid_mid, labels = _only(folder, _TID_MID), _only(folder, _LABELS)
-        files, template_ids, media = _tid_mid(tid_mid)
+        tid_mid, labels = _only(folder, TID_MID), _only(folder, _LABELS)
+        files, template_ids, media = read_tid_mid(tid_mid)
         images, image = distinct(files)
         names, template = np.unique(template_ids, return_inverse=True)
         first, second, same = _template_pairs(labels, names)
-        points = _matching(folder, _POINTS)
+        points = matching(folder, POINTS)
         return PairList(
             first=first,
             second=second,
             same=same,
             images=tuple(Path(name) for name in images),
             names=images,
-            landmarks=_landmarks(points[0], images) if points else None,
+            landmarks=read_landmarks(points[0], images) if points else None,
             templates=Templates(names, image, template.astype(np.int64), media),
         )
 
@@ -66,7 +66,7 @@ class Ijb(PairFormat):
         folder = path if is_folder(path) else path.parent
         if not is_folder(folder):
             return []
-        return [file for pattern in (_TID_MID, _LABELS, _POINTS) for file in _matching(folder, pattern)]
+        return [file for pattern in (TID_MID, _LABELS, POINTS) for file in matching(folder, pattern)]
 
 
 def pool(
@@ -109,15 +109,16 @@ def _sum_rows(
     return total
 
 
-def _matching(folder: Path, pattern: str) -> list[Path]:
+def matching(folder: Path, pattern: str) -> list[Path]:
+    """The files of a protocol with such a name, in its folder or in ``meta/`` below."""
     return sorted(p for f in (folder, folder / "meta") for p in f.glob(pattern))
 
 
 def _only(folder: Path, pattern: str) -> Path:
-    files = _matching(folder, pattern)
+    files = matching(folder, pattern)
     if len(files) == 1:
         return files[0]
-    if not any(_matching(folder, name) for name in (_TID_MID, _LABELS)):
+    if not any(matching(folder, name) for name in (TID_MID, _LABELS)):
         raise explain_folder(folder)
     what = "no file" if not files else f"{len(files)} files"
     raise InputError(
@@ -132,7 +133,12 @@ def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
         yield number, line.split()
 
 
-def _tid_mid(path: Path) -> tuple[list[str], NDArray[np.int64], NDArray[np.int64]]:
+def read_tid_mid(path: Path) -> tuple[list[str], NDArray[np.int64], NDArray[np.int64]]:
+    """File, (R,) int64 template and (R,) int64 media of each row of a ``*_face_tid_mid.txt``.
+
+    Raises:
+        InputError: A line is not ``file template media``.
+    """
     files: list[str] = []
     numbers: list[tuple[int, int]] = []
     for number, fields in _lines(path):
@@ -191,7 +197,12 @@ def _template_pairs(
     return np.ascontiguousarray(index[:, 0]), np.ascontiguousarray(index[:, 1]), table[:, 2] == 1
 
 
-def _landmarks(path: Path, images: tuple[str, ...]) -> NDArray[np.float32]:
+def read_landmarks(path: Path, images: tuple[str, ...]) -> NDArray[np.float32]:
+    """(N, 5, 2) float32 landmarks of these photos, from a ``*_name_5pts_score.txt``.
+
+    Raises:
+        InputError: A line is not as published, or a photo has none.
+    """
     number = {name: i for i, name in enumerate(images)}
     points = np.full((len(images), 5, 2), np.nan, np.float32)
     for line_number, fields in _lines(path):
