@@ -2,7 +2,7 @@
 
 Two kinds of searches answer two questions. A *mated* search is for a person who is enrolled (their place in
 the gallery is the mate): is the mate found? A *non-mated* search is for a stranger: does anybody come back?
-The terms are those of ISO/IEC 19795-1; ``identification_figures.py`` defines each figure.
+The terms are those of ISO/IEC 19795-1; ``identification_points.py`` defines each figure.
 """
 
 from __future__ import annotations
@@ -14,12 +14,22 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from facerec_cli.errors import InputError
+from facerec_cli.metrics.identification_bootstrap import bootstrap_tpir
+from facerec_cli.metrics.identification_counting import (
+    accepted_scores,
+    det_points,
+    miss_points,
+    rank_points,
+    search_points,
+)
+from facerec_cli.metrics.identification_curve import curve_over_people, subset_sizes
 from facerec_cli.metrics.identification_figures import (
+    RULES,
+    THRESHOLD_RULE,
     Asked,
     IdentificationEvaluation,
     TemplateRule,
 )
-from facerec_cli.metrics.identification_points import figures
 from facerec_cli.metrics.labeled_searches import LabeledSearches, enroll_rows, label_searches
 from facerec_cli.metrics.scores import Vectors, unit_vectors
 from facerec_cli.metrics.searches import ScoreBlock, cosines, search_outcomes
@@ -166,9 +176,40 @@ def _measure(
         searches.person,
         kind=kind,
         images=asked.template == "images",
+        subsets=subset_sizes(searches.counts.people),
         progress=progress,
     )
-    return figures(outcomes, searches, asked)
+    counts, mated = searches.counts, outcomes.mated
+    points = search_points(outcomes, counts, asked.fpirs)
+    tied = outcomes.ties[mated] > 0
+    measured = [point.fpir for point in points if point.measurable]
+    bootstrap = bootstrap_tpir(
+        accepted_scores(outcomes),
+        outcomes.best[~mated],
+        (searches.identity[mated], searches.identity[~mated]),
+        fpirs=measured if asked.rounds else (),
+        rounds=asked.rounds,
+        seed=asked.seed,
+    )
+    precision = outcomes.precision[mated] if asked.template == "images" else np.zeros(0)
+    found = float(precision @ searches.found_faces[mated]) if precision.size else 0.0
+    return IdentificationEvaluation(
+        rule=f"{RULES[asked.template]}; {THRESHOLD_RULE}",
+        template=asked.template,
+        counts=counts,
+        tied=int(tied.sum()),
+        tied_first=int((tied & (outcomes.rank - outcomes.ties == 1)[mated]).sum()),
+        cmc=rank_points(outcomes, counts, asked.ranks),
+        tpir_at_fpir=points,
+        fnir=miss_points(outcomes, counts, points, asked.ranks),
+        mean_average_precision=float(precision.mean()) if precision.size else None,
+        mean_average_precision_with_failures=found / counts.mated if precision.size else None,
+        det=det_points(outcomes),
+        curve=curve_over_people(outcomes, counts.people, points),
+        bootstrap=bootstrap,
+        outcomes=outcomes,
+        searches=searches,
+    )
 
 
 def _rows(

@@ -122,7 +122,7 @@ def test_a_person_with_more_photos_than_a_tile_has_columns(monkeypatch):
 
 def test_a_stranger_alone_is_not_measurable_and_says_how_many_it_takes():
     found = evaluate_scores([[0.5, 0.1], [0.2, 0.1]], [1, 2], [1, -1], fpirs=(0.01,))
-    assert found.point(0.01).reason == ("not measurable with 1 non-mated searches; needs 300 (3 / FPIR)")
+    assert found.point(0.01).reason == ("not measurable with 1 non-mated search; needs 300 (3 / FPIR)")
     assert found.point(0.5) is None
     assert found.cmc[0].rate == 1.0
     assert found.counts.non_mated_people == 1
