@@ -1,4 +1,4 @@
-"""Galleries in files that other programs read, and back: Parquet, npz, npy and CSV; XMP is in ``sidecars.py``.
+"""Galleries in files of other programs, and back: Parquet, npz, npy and CSV; XMP is in ``sidecars.py``.
 
 The export with vectors is a table of embeddings that says who is on each face, in the formats of ``facerec
 embed``: enrolling it gives the same people, faces and vectors, to the last bit, and every command that takes
