@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import math
@@ -181,7 +182,8 @@ def embed_list(
     facts = np.full((len(images), 2), np.nan, np.float32)
     for start in range(0, len(images), _CHUNK):
         chunk = range(start, min(start + _CHUNK, len(images)))
-        keys = {} if cache is None else _keys(images, chunk, settings, landmarks, options.max_pixels)
+        digests: dict[bytes, bytes] = {}
+        keys = {} if cache is None else _keys(images, chunk, settings, landmarks, options.max_pixels, digests)
         known = {} if cache is None else cache.get(list(keys.values()))
         entries = {i: known[key] for i, key in keys.items() if key in known}
         missing = [i for i in chunk if i not in entries]
@@ -200,7 +202,7 @@ def embed_list(
             raise KeyboardInterrupt(_interrupted(ready, len(images), kept=cache is not None)) from None
         finally:
             if cache is not None:
-                cache.put(lasting)
+                cache.put(lasting, digests)
         for i in chunk:
             entry = entries[i]
             if isinstance(entry, str):
@@ -225,8 +227,9 @@ def _keys(
     settings: bytes,
     landmarks: NDArray[np.float32] | None,
     max_pixels: int,
+    digests: dict[bytes, bytes],
 ) -> dict[int, bytes]:
-    """The keys in the cache of those photos of a chunk that can be read."""
+    """The keys in the cache of those photos of a chunk that can be read; ``digests`` takes their sha256."""
     keys: dict[int, bytes] = {}
     for i in chunk:
         image = images[i]
@@ -235,6 +238,7 @@ def _keys(
         except ImageError:  # the pipeline says what is wrong with it
             continue
         keys[i] = content_key(content, settings + (b"" if landmarks is None else landmarks[i].tobytes()))
+        digests[keys[i]] = hashlib.sha256(content).digest()
     return keys
 
 
