@@ -48,10 +48,6 @@ class ListedPhotos(Protocol):
         """(N, 5, 2) pixels where the list comes with them."""
 
     @property
-    def detection_scores(self) -> NDArray[np.float32] | None:
-        """(N,) scores of the detections where the list comes with them."""
-
-    @property
     def templates(self) -> Templates | None:
         """How photos make templates."""
 

@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 
 from facerec_cli.errors import InputError
 from facerec_cli.pairs.formats.ijb import pool
-from facerec_cli.pairs.pairlist import ListedPhotos
+from facerec_cli.pairs.pairlist import PairList
+from facerec_cli.protocols.protocol import SearchProtocol
 from facerec_cli.verify.photo_vectors import PhotoVectors
 from facerec_cli.wording import counted
 
 
 def pool_templates(
-    embeddings: PhotoVectors, photos: ListedPhotos, weighed: str = "mean"
+    embeddings: PhotoVectors, photos: PairList | SearchProtocol, weighed: str = "mean"
 ) -> NDArray[np.float32]:
     """Pool the photos of each template.
 
