@@ -30,7 +30,12 @@ from facerec_cli.metrics.identification_figures import (
     IdentificationEvaluation,
     TemplateRule,
 )
-from facerec_cli.metrics.labeled_searches import LabeledSearches, enroll_rows, label_searches
+from facerec_cli.metrics.labeled_searches import (
+    LabeledSearches,
+    enroll_rows,
+    label_searches,
+    mean_templates,
+)
 from facerec_cli.metrics.scores import Vectors, unit_vectors
 from facerec_cli.metrics.searches import ScoreBlock, cosines, search_outcomes
 from facerec_cli.progress import Progress, silent
@@ -238,21 +243,3 @@ def _labels(
     if who.shape != (count,) or fail.shape != (count,):
         raise InputError(f"People and failures of the {name} must be {count} each, one a row.")
     return who, fail
-
-
-def mean_templates(units: Vectors, starts: NDArray[np.int64]) -> Vectors:
-    """One template a person: the mean of unit vectors, of unit length again.
-
-    Args:
-        units: (R, D) float32 unit vectors, the rows of a person beside each other.
-        starts: (N + 1,) int64, person i has the rows ``starts[i]:starts[i + 1]``, one or more.
-
-    Returns:
-        (N, D) float32; the row itself where a person has one.
-    """
-    if len(starts) == len(units) + 1:
-        return units
-    sums = np.add.reduceat(units, starts[:-1], axis=0)
-    lengths = np.linalg.norm(sums, axis=1, keepdims=True)
-    alone = np.diff(starts) == 1
-    return np.where(alone[:, None], sums, sums / np.maximum(lengths, 1e-12)).astype(np.float32)

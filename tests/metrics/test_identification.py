@@ -12,7 +12,8 @@ from plain_searches import assert_equal, plain_figures
 
 from facerec_cli.errors import InputError
 from facerec_cli.metrics import searches
-from facerec_cli.metrics.identification import evaluate_identification, evaluate_scores, mean_templates
+from facerec_cli.metrics.identification import evaluate_identification, evaluate_scores
+from facerec_cli.metrics.labeled_searches import mean_templates
 
 FPIRS = (0.5, 0.25, 0.1)
 RANKS = (1, 2, 5)
