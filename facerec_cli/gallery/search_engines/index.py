@@ -16,6 +16,7 @@ import numpy as np
 from facerec_cli.errors import FacerecError, InputError, UsageError
 from facerec_cli.files import lock
 from facerec_cli.gallery.enrolled import EnrolledPeople
+from facerec_cli.gallery.gallery import Gallery
 from facerec_cli.gallery.search_engines.codes import import_faiss, make_codes
 from facerec_cli.gallery.search_engines.engine import Candidates
 from facerec_cli.gallery.search_engines.index_file import (
@@ -38,6 +39,7 @@ from facerec_cli.metrics.scores import Vectors
 from facerec_cli.progress import Progress, silent
 from facerec_cli.verify.settings import Steps, no_steps
 from facerec_cli.wording import people as people_words
+from facerec_cli.wording import percent
 
 log = logging.getLogger("facerec")
 
@@ -116,6 +118,35 @@ def keep_index(folder: Path, people: EnrolledPeople, built: BuiltIndex) -> bool:
         return False
     write_index(folder, built.index, people, built.templates)
     return True
+
+
+def index_gallery(
+    gallery: Gallery, settings: IndexSettings | None = None, *, steps: Steps = no_steps
+) -> BuiltIndex:
+    """Make the index of a gallery that is open for writing, measured at its threshold, and keep it.
+
+    Raises:
+        MissingExtraError: faiss is not installed.
+        InputError: Fewer than two people are enrolled.
+        UsageError: The gallery was opened to read.
+        OutputError: It cannot be written.
+    """
+    gallery.require_writing()
+    people = gallery.enrolled()
+    threshold = None
+    for card in gallery.cards()[:1]:
+        value = card.for_people(len(people)).value
+        rate = "" if card.fpir is None else f" at an FPIR of {percent(card.fpir)}"
+        threshold = None if value is None else (value, f"the gallery's threshold{rate}")
+    built = build_index(
+        people,
+        settings,
+        faces=lambda person: gallery.vectors(gallery.faces(people.names[person])),
+        threshold=threshold,
+        steps=steps,
+    )
+    keep_index(gallery.path, people, built)
+    return built
 
 
 class IndexSearch:

@@ -11,17 +11,24 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from crowd import Crowd, crowd
+from crowd import MODEL, Crowd, crowd
 
 from facerec_cli.errors import InputError, UsageError
 from facerec_cli.gallery.enrolled import EnrolledPeople
+from facerec_cli.gallery.gallery import create_gallery, open_gallery
 from facerec_cli.gallery.search_engines import index as index_module
 from facerec_cli.gallery.search_engines.codes import Codes, make_codes, take
-from facerec_cli.gallery.search_engines.index import IndexSearch, build_index, keep_index
+from facerec_cli.gallery.search_engines.index import (
+    IndexSearch,
+    build_index,
+    index_gallery,
+    keep_index,
+)
 from facerec_cli.gallery.search_engines.index_file import FILE, FOLDER, live_rows, read_index, templates_hash
 from facerec_cli.gallery.search_engines.index_measure import hold_out
 from facerec_cli.gallery.search_engines.settings import IndexSettings, SearchEngineOptions
 from facerec_cli.metrics.search import top_k
+from facerec_cli.metrics.search_threshold import from_searches
 
 pytest.importorskip("faiss", reason="needs faiss: pip install 'facerec-cli[index]'")
 
@@ -163,7 +170,7 @@ def damaged(path: Path, way: str) -> None:
         at = content.index(b"codes.npy") + 1000
         path.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
     elif way == "faiss":
-        path.write_bytes(b"IHNf" + content)
+        path.write_bytes(b"IHNf" + content[: len(content) // 2])
     else:
         with np.load(path) as file:
             arrays = dict(file)
@@ -187,24 +194,22 @@ def damaged(path: Path, way: str) -> None:
             np.savez(stream, **arrays)
 
 
-@pytest.mark.parametrize(
-    "way",
-    [
-        *(
-            "empty",
-            "cut",
-            "bit",
-            "faiss",
-            "pickle",
-            "fewer codes",
-            "wide codes",
-            "nan",
-            "candidates",
-            "newer",
-        ),
-        "list",
-    ],
+WAYS = (
+    "empty",
+    "cut",
+    "bit",
+    "faiss",
+    "pickle",
+    "fewer codes",
+    "wide codes",
+    "nan",
+    "candidates",
+    "newer",
+    "list",
 )
+
+
+@pytest.mark.parametrize("way", WAYS)
 def test_a_damaged_or_foreign_file_is_not_used(way: str, built: Path, few: Crowd) -> None:
     assert read_index(built, few.people) is not None
     damaged(built / FOLDER / FILE, way)
@@ -244,6 +249,35 @@ def test_a_gallery_that_cannot_be_written_is_searched_all_the_same(
     (tmp_path / FOLDER).write_text("in the way")
     found, _ = IndexSearch(SearchEngineOptions("index"), tmp_path).search(few.people, few.probes(4), 3)
     assert found.tolist() == few.people.search(few.probes(4), 3)[0].tolist()
+
+
+def test_a_gallery_is_indexed_with_its_own_faces_and_threshold(tmp_path: Path, few: Crowd) -> None:
+    with create_gallery(tmp_path / "staff", MODEL, 32) as gallery:
+        names = [f"person {i // 3}" for i in range(900)]
+        gallery.enroll(few.all_faces.reshape(-1, 32), names)
+        with open_gallery(tmp_path / "staff") as reader, pytest.raises(UsageError, match="opened to read"):
+            index_gallery(reader)
+        gallery.save_card(from_searches(np.linspace(0.2, 0.6, 1000), 300, 0.01, source="outsiders"))
+        built = index_gallery(gallery, IndexSettings(probes=100))
+        people = gallery.enrolled()
+        kept = read_index(gallery.path, people)
+        assert kept is not None and kept.candidates == built.chosen.candidates
+        assert built.chosen.mated == built.chosen.strangers == 50
+        assert built.chosen.threshold == pytest.approx(gallery.cards()[0].value)
+        assert built.chosen.threshold_source == "the gallery's threshold at an FPIR of 1 %"
+        gallery.remove("person 7")
+        assert read_index(gallery.path, gallery.enrolled()) is None
+        assert not (gallery.path / FOLDER).exists()
+    found, _ = IndexSearch(SearchEngineOptions("index"), gallery.path).search(
+        people_of(gallery.path), few.faces(7), 5
+    )
+    assert (gallery.path / FOLDER / FILE).exists()
+    assert "person 7" not in [people_of(gallery.path).names[one] for one in found.ravel()]
+
+
+def people_of(path: Path) -> EnrolledPeople:
+    with open_gallery(path) as gallery:
+        return gallery.enrolled()
 
 
 def test_codes_stand_for_what_is_near(many: Crowd) -> None:
