@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from facerec_cli.errors import UsageError
+from facerec_cli.errors import InputError, UsageError
+from facerec_cli.metrics.search_threshold import SearchThreshold
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -18,12 +20,13 @@ class CandidatePeople:
         names: What the N people are called.
         people: (M, k) int64, numbers of ``names``; -1 where the gallery has fewer than k people.
         scores: (M, k) float32, cosines, -1 to 1; -inf there.
-        thresholds: FPIR -> threshold at N people, for :meth:`decide`.
+        threshold: Gives the threshold of an FPIR at N people, for :meth:`decide`.
     """
 
     names: tuple[str, ...]
     people: NDArray[np.int64]
     scores: NDArray[np.float32]
+    threshold: Callable[[float], SearchThreshold]
 
     @property
     def margins(self) -> NDArray[np.float32]:
@@ -47,14 +50,24 @@ class CandidatePeople:
             threshold: A score, instead of ``fpir``.
 
         Raises:
-            UsageError: Not exactly one is given.
+            UsageError: Not exactly one is given, or ``fpir`` is out of range.
+            InputError: Nothing supports a threshold at this rate.
         """
         if (fpir is None) == (threshold is None):
             raise UsageError("A decision takes either fpir or threshold.")
-        least = threshold
-        assert least is not None
+        least = self._threshold_at(fpir) if fpir is not None else threshold
+        assert least is not None, "one of them is given"
         first, scores = self.people[:, 0].tolist(), self.scores[:, 0].tolist()
         return [
             self.names[one] if one >= 0 and score >= least else None
             for one, score in zip(first, scores, strict=True)
         ]
+
+    def _threshold_at(self, fpir: float) -> float:
+        found = self.threshold(fpir)
+        if found.value is None:
+            raise InputError(
+                f"No threshold can be found: {found.reason}.",
+                hint="Give threshold, a cosine that you trust, or a larger fpir.",
+            )
+        return found.value

@@ -15,13 +15,17 @@ from numpy.typing import NDArray
 from facerec_cli.embeddings.table import ModelInfo
 from facerec_cli.errors import UsageError
 from facerec_cli.files import make_folder, write_file
-from facerec_cli.gallery import changes, erase, info
+from facerec_cli.gallery import calibrate, changes, erase, info
 from facerec_cli.gallery.candidates import CandidatePeople
 from facerec_cli.gallery.enrolled import EnrolledPeople
 from facerec_cli.gallery.facts import create_facts
 from facerec_cli.gallery.folder import GalleryFolder, write_lock
 from facerec_cli.gallery.people import read_enrolled
 from facerec_cli.gallery.person import FaceFacts, GalleryFace, Person, person_name
+from facerec_cli.gallery.vectors import unit
+from facerec_cli.metrics.scores import Vectors
+from facerec_cli.metrics.search_threshold import SearchThreshold
+from facerec_cli.progress import Progress, silent
 from facerec_cli.workshop import atomic_folder
 
 log = logging.getLogger("facerec")
@@ -237,8 +241,43 @@ class Gallery:
     def identify(self, vectors: NDArray[np.float32], k: int = 5) -> CandidatePeople:
         """The ``k`` nearest people of each of (M, D) embeddings."""
         enrolled = self.enrolled()
-        people, scores = enrolled.search(np.asarray(vectors, np.float32), k)
-        return CandidatePeople(enrolled.names, people, scores)
+        people, scores = enrolled.search(unit(vectors), k)
+        return CandidatePeople(enrolled.names, people, scores, self.threshold)
+
+    def threshold(self, fpir: float) -> SearchThreshold:
+        """The threshold at a rate: of the card, moved to the number of people; without one it is measured.
+
+        Raises:
+            InputError: Nobody is enrolled.
+            UsageError: ``fpir`` is no rate between 0 and 1.
+        """
+        people = len(self.enrolled())
+        return calibrate.card_at(self.cards(), fpir, people, str(self.path)) or self.calibrate(fpir)
+
+    def calibrate(
+        self, fpir: float = 0.01, *, outsiders: Vectors | None = None, progress: Progress = silent
+    ) -> SearchThreshold:
+        """Measure the threshold at which a share ``fpir`` of searches for strangers gives a name.
+
+        It rests on ``outsiders``, (S, D) embeddings of strangers, one photo each; on each person searched for
+        among the others; or on the model's impostor tail: the first of them that can carry it. It is not
+        kept; see :meth:`save_card`.
+
+        Raises:
+            InputError: Nobody is enrolled.
+            UsageError: ``fpir`` is no rate between 0 and 1.
+        """
+        strangers = None if outsiders is None else unit(outsiders)
+        tail = calibrate.gallery_tail(self.info)
+        return calibrate.calibrate(self.enrolled(), fpir, tail, outsiders=strangers, progress=progress)
+
+    def cards(self) -> tuple[SearchThreshold, ...]:
+        """The thresholds that are kept with the gallery, the newest first."""
+        return calibrate.read_cards(self._folder.facts)
+
+    def save_card(self, card: SearchThreshold) -> None:
+        """Keep a threshold, instead of an earlier one of the same rate."""
+        calibrate.write_card(self._open().facts, card)
 
     def _open(self) -> GalleryFolder:
         if not self._writes:

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec_cli.errors import InputError, UsageError
+from facerec_cli.gallery.kinds import gallery_folder, is_embeddings
 from facerec_cli.identify.evaluation import ProtocolEvaluation, TrialEvaluation
-from facerec_cli.identify.kinds import gallery_folder, is_embeddings
 from facerec_cli.identify.labeled_vectors import read_stored
 from facerec_cli.identify.settings import EVALUATED_FPIRS, IdentifySettings
 from facerec_cli.metrics.all_pairs import evaluate_all_pairs

@@ -16,8 +16,8 @@ from facerec_cli.embeddings.table import EmbeddingTable, ModelInfo
 from facerec_cli.errors import InputError, ModelError, UsageError
 from facerec_cli.gallery.enrolled import EnrolledPeople
 from facerec_cli.gallery.gallery import open_gallery
-from facerec_cli.identify.kinds import gallery_folder, is_embeddings, is_list
-from facerec_cli.identify.labeled import LabeledPhotos, photos_of_folder, photos_of_list
+from facerec_cli.gallery.kinds import gallery_folder, is_embeddings, is_list
+from facerec_cli.gallery.labeled import LabeledPhotos, photos_of_folder, photos_of_list
 from facerec_cli.identify.settings import IdentifySettings
 from facerec_cli.images.remote import is_url
 from facerec_cli.metrics.scores import Vectors

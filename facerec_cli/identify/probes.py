@@ -18,7 +18,7 @@ from facerec_cli.embeddings.shards import Shard
 from facerec_cli.embeddings.table import EmbeddingTable
 from facerec_cli.errors import InputError, ModelError, UsageError
 from facerec_cli.gallery.enrolled import EnrolledPeople
-from facerec_cli.identify.kinds import is_embeddings
+from facerec_cli.gallery.kinds import is_embeddings
 from facerec_cli.identify.people import require_pack
 from facerec_cli.identify.settings import IdentifySettings
 from facerec_cli.images import find_images

@@ -54,8 +54,8 @@ def page(found: Identification) -> str:
     return render(
         "identify.html",
         title=f"Search in {Path(found.gallery.source).name}",
-        lead=f"{counted(len(found), 'face')} in {counted(found.statuses.total(), 'photo')}, searched for among "
-        f"{counted_people(len(found.gallery))}",
+        lead=f"{counted(len(found), 'face')} in {counted(found.statuses.total(), 'photo')}, searched for "
+        f"among {counted_people(len(found.gallery))}",
         model=found.gallery.model,
         claim=claim,
         claims=claims,

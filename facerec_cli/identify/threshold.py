@@ -4,30 +4,23 @@ from __future__ import annotations
 
 import logging
 import math
-from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from facerec_cli.errors import FacerecError, InputError, UsageError
+from facerec_cli.gallery.calibrate import card_at, own_searches
 from facerec_cli.gallery.enrolled import EnrolledPeople
 from facerec_cli.identify.people import SearchedGallery, require_pack
 from facerec_cli.identify.settings import IdentifySettings
 from facerec_cli.metrics.impostor_tail import for_templates, tail_of
-from facerec_cli.metrics.scores import Scores
 from facerec_cli.metrics.search_threshold import SearchThreshold, choose_search_threshold, from_value
 from facerec_cli.packs.manifest import ModelPack
-from facerec_cli.progress import Progress, silent
 from facerec_cli.untrusted import read_toml
 from facerec_cli.verify.settings import Steps, no_steps
-from facerec_cli.wording import people as counted_people
 
 log = logging.getLogger("facerec")
 
 MOST_OWN = 10_000
 """People up to whom a gallery is searched in itself each time; a larger one is calibrated once, to a card."""
-
-_GROWN = 1.25  # times as many people as a card was measured with, from where on it should be measured anew
 
 
 def threshold_of(
@@ -56,7 +49,7 @@ def threshold_of(
     if settings.threshold is not None:
         value = _given(settings.threshold, pack)
         return from_value(value, len(people), None if tail is None else for_templates(tail, people.faces))
-    found = _of_card(opened, settings.rate)
+    found = card_at(opened.cards, settings.rate, len(people), people.source)
     if found is None:
         own = None
         if len(people) <= MOST_OWN or tail is None:
@@ -74,25 +67,6 @@ def threshold_of(
     if not found.measurable:
         log.warning("the threshold %.4f is %s", found.value, found.reason)
     return found
-
-
-def own_searches(people: EnrolledPeople, *, progress: Progress = silent) -> Scores:
-    """The best score of each person's template among the others', which are non-mated searches for free.
-
-    Returns:
-        (N,) float32 in the order of the people; empty in a gallery of one.
-    """
-    best = np.full(len(people), -np.inf, np.float32)
-    first = 0
-    for block in people.templates:
-        owner = people.person[first : first + len(block)]
-        live = np.flatnonzero(owner >= 0)
-        candidates, scores = people.search(np.ascontiguousarray(block[live]), 2)
-        others = np.where(candidates[:, 0] == owner[live], scores[:, 1], scores[:, 0])
-        best[owner[live]] = others
-        first += len(block)
-        progress(first, len(people.person))
-    return best if len(people) > 1 else best[:0]
 
 
 def _pack_of(people: EnrolledPeople, settings: IdentifySettings) -> ModelPack | None:
@@ -143,23 +117,3 @@ def _no_cosine(text: str) -> UsageError:
         hint="A threshold of `facerec verify` gives names to strangers in a search: leave it out and say "
         "with --fpir how many may get one.",
     )
-
-
-def _of_card(opened: SearchedGallery, fpir: float) -> SearchThreshold | None:
-    """The threshold that the gallery was calibrated to at this rate, moved to its number of people."""
-    people = len(opened.people)
-    card = next((one for one in opened.cards if one.fpir is not None and math.isclose(one.fpir, fpir)), None)
-    if card is None or card.value is None:
-        return None
-    measured = card.measured_people or card.people
-    moved = card.for_people(people)
-    if people >= measured * _GROWN:
-        log.warning(
-            "%s has grown from %s to %s since it was calibrated; the threshold is moved by the rule. "
-            "Measure it anew: facerec gallery calibrate %s",
-            opened.people.source,
-            counted_people(measured),
-            counted_people(people),
-            opened.people.source,
-        )
-    return replace(moved, source=card.source)

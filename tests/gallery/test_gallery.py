@@ -117,3 +117,35 @@ def test_names(staff: Path) -> None:
                 gallery.add(name, vectors(1))
         gallery.add("Zoe\u0308", vectors(1))  # decomposed, as macOS names folders
         assert gallery.person("Zo\u00eb").faces == 1
+
+
+def test_the_threshold_of_a_gallery_follows_its_size(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with create_gallery(tmp_path / "many", MODEL, 16) as gallery:
+        gallery.enroll(vectors(700), [f"p{i}" for i in range(700)])
+        card = gallery.calibrate(0.01)
+        scores = vectors(700) @ vectors(700).T
+        np.fill_diagonal(scores, -1)
+        assert card.source == "own searches"
+        assert card.measurable
+        assert (scores.max(axis=1) >= card.value).sum() <= 7  # of 700 at 1 %
+        assert gallery.cards() == ()
+        gallery.save_card(card)
+        gallery.save_card(card)
+        assert gallery.cards() == (card,)
+        assert gallery.threshold(0.01) == card
+        probes = vectors(2000, seed=9)
+        named = gallery.identify(probes, k=2).decide(fpir=0.01)
+        assert 0 < sum(name is not None for name in named) < 80
+        gallery.enroll(vectors(176, seed=5), [f"q{i}" for i in range(176)])
+        moved = gallery.threshold(0.01)
+        assert moved.value > card.value
+        assert "has grown from 700 people to 876 people" in caplog.text
+
+
+def test_a_small_gallery_of_a_model_without_a_tail_has_no_threshold(staff: Path) -> None:
+    with open_gallery(staff) as gallery:
+        assert gallery.calibrate(0.01).value is None
+        with pytest.raises(InputError, match="No threshold can be found"):
+            gallery.identify(vectors(1)).decide(fpir=0.01)
