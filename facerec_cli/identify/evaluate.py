@@ -64,9 +64,8 @@ def evaluate(
                 raise UsageError(f"{flag} is for protocols and lists of photos.")
         protocol, embeddings = read_stored(inputs, settings, steps)
     else:
-        protocol = read_protocol(
-            [Path(name) for name in inputs], format, root, images=settings.embeddings is None
-        )
+        photos = settings.embeddings is None or root is not None  # a report shows those that are there
+        protocol = read_protocol([Path(name) for name in inputs], format, root, images=photos)
         with steps("Embedding", "photos") as progress:
             embeddings = open_embeddings(protocol, settings.embedding(settings.photo_face), progress)
     with embeddings_are_kept(settings.embedding()):
