@@ -106,6 +106,12 @@ DATASET_WRITERS: Mapping[str, str] = {
 # Names alone: what is behind them is in one module, which needs torch or opens much.
 DEFAULT_PACK = "sface"  # the model that is part of facerec
 FACE_RULES = ("main", "center", "largest")  # which of several faces counts (faces.choice); first the default
+POOLINGS = (
+    "mean",
+    "norm",
+    "score",
+    "norm-score",
+)  # how photos of a template weigh (verify.pooling)
 DEVICES = ("auto", "cpu", "cuda", "tensorrt", "coreml", "openvino")  # faces.runtime.providers has each
 TEMPLATES = ("arcface",)  # five-point alignment templates of faces.align
 PROJECTS = ("arcface_torch", "tface", "adaface", "cvlface")  # whose checkpoints backbones.layouts reads
