@@ -222,7 +222,7 @@ def from_searches(
     above = scores[np.searchsorted(scores, rejected, side="right") :]
     following = float(above[0]) if above.size else math.inf
     pair = 2 if own else 1
-    a, b = above.size / pair + 1, (count - above.size) / pair
+    a, b = above.size / pair + 0.5, (count - above.size) / pair + 0.5
     expected, relative = a / (a + b), b / (a * (a + b + 1))  # mean, and variance over its square
     if own:  # how alike these people are to each other tells only roughly how alike strangers are
         relative += variation / people
