@@ -105,6 +105,15 @@ def _is_model_card(path: Path) -> bool:
     return content.startswith(b"# ") and b"sha256 `" in content and b"Embedding" in content
 
 
+def _are_results(path: Path) -> bool:
+    content = _ends(path)
+    if content.startswith(b"PAR1"):
+        return b"decision" in content and b"margin" in content
+    return content.startswith((b"path,face,status,decision,person,score,margin", b'{"path": ')) and (
+        b"decision" in content
+    )
+
+
 def _are_scores(path: Path) -> bool:
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
@@ -118,4 +127,5 @@ _OURS: Mapping[str, Callable[[Path], bool]] = {
     "threshold card": _is_card,
     "model card": _is_model_card,
     "file of scores": _are_scores,
+    "table of results": _are_results,
 }

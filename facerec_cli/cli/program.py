@@ -33,6 +33,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "Turn photos into embeddings: one row for every face, and a status for every photo.",
     ),
     "verify": ("facerec_cli.cli.verify:verify", "Measure a model on labeled pairs, or compare two photos."),
+    "identify": (
+        "facerec_cli.cli.identify:identify",
+        "Find the people of a gallery on photos, or measure how good such a search is.",
+    ),
     "train": (
         "facerec_cli.cli.train:train",
         "Train a face recognition network, or adapt one to your own photos.",

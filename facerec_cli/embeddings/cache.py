@@ -25,7 +25,8 @@ log = logging.getLogger("facerec")
 MAX_BYTES = 1 << 30  # two million embeddings of 128 numbers
 _DAY = 86400
 _SCHEMA = (
-    "CREATE TABLE IF NOT EXISTS embedding (key BLOB PRIMARY KEY, value BLOB, used INTEGER) WITHOUT ROWID"
+    "CREATE TABLE IF NOT EXISTS embedding (key BLOB PRIMARY KEY, value BLOB, used INTEGER) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS photo (photo BLOB, key BLOB, PRIMARY KEY (photo, key)) WITHOUT ROWID",
 )
 
 #: What is kept for a photo: its unit vector, or the reason why it has none.
@@ -86,14 +87,52 @@ class EmbeddingCache:
                     self._base.executemany("UPDATE embedding SET used = ? WHERE key = ?", stale)
         return entries
 
-    def put(self, entries: Mapping[bytes, Entry]) -> None:
-        """Keep ``entries``."""
+    def put(self, entries: Mapping[bytes, Entry], photos: Mapping[bytes, bytes] | None = None) -> None:
+        """Keep ``entries``.
+
+        Args:
+            entries: Key -> what is kept.
+            photos: Key -> sha256 of the photo's bytes, by which all that is kept of a photo can be forgotten.
+        """
         if self._base is None or not entries:
             return
         today = int(time.time()) // _DAY
         rows: Iterable[tuple[bytes, bytes, int]] = [(k, _pack(e), today) for k, e in entries.items()]
+        named = [(photos[key], key) for key in entries if key in photos] if photos else []
         with _quietly(), self._base:
             self._base.executemany("INSERT OR REPLACE INTO embedding VALUES (?, ?, ?)", rows)
+            self._base.executemany("INSERT OR IGNORE INTO photo VALUES (?, ?)", named)
+
+    def forget(self, photos: Iterable[bytes], vectors: Iterable[NDArray[np.float32]] = ()) -> int:
+        """Delete what is kept of photos, under whatever settings, so that no byte of it is left in the file.
+
+        Args:
+            photos: The sha256 of each photo's bytes.
+            vectors: Embeddings that are deleted whatever photo they are of.
+
+        Returns:
+            How many entries are gone.
+
+        Raises:
+            sqlite3.Error: The file cannot be changed.
+        """
+        if self._base is None:
+            return 0
+        with self._base:
+            self._base.execute("CREATE TEMP TABLE gone (key BLOB PRIMARY KEY)")
+            find = "INSERT OR IGNORE INTO gone SELECT key FROM photo WHERE photo = ?"
+            self._base.executemany(find, [(photo,) for photo in photos])
+            self._base.execute("CREATE TEMP TABLE like (value BLOB PRIMARY KEY)")
+            self._base.executemany("INSERT OR IGNORE INTO like VALUES (?)", [(_pack(v),) for v in vectors])
+            self._base.execute(
+                "INSERT OR IGNORE INTO gone SELECT key FROM embedding WHERE value IN (SELECT value FROM like)"
+            )
+            gone = self._base.execute("DELETE FROM embedding WHERE key IN (SELECT key FROM gone)").rowcount
+            self._base.execute("DELETE FROM photo WHERE key IN (SELECT key FROM gone)")
+            self._base.execute("DROP TABLE gone")
+            self._base.execute("DROP TABLE like")
+        self._base.execute("VACUUM")  # entries that were moved leave copies behind in their pages
+        return gone
 
     def close(self) -> None:
         """Drop what is too much, and close the file."""
@@ -109,6 +148,7 @@ class EmbeddingCache:
                     "DELETE FROM embedding WHERE key IN (SELECT key FROM embedding ORDER BY used LIMIT ?)",
                     (surplus,),
                 )
+                self._base.execute("DELETE FROM photo WHERE key NOT IN (SELECT key FROM embedding)")
         with _quietly():
             self._base.close()
         self._base = None
@@ -117,8 +157,11 @@ class EmbeddingCache:
 def _open(path: Path) -> sqlite3.Connection:
     base = sqlite3.connect(path, timeout=20)
     try:
+        base.execute("PRAGMA secure_delete = ON")
+        base.execute("PRAGMA temp_store = MEMORY")
         with base:
-            base.execute(_SCHEMA)
+            for table in _SCHEMA:
+                base.execute(table)
             base.execute("SELECT key, value, used FROM embedding LIMIT 1")
     except BaseException:
         base.close()

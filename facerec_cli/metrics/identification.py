@@ -2,7 +2,7 @@
 
 Two kinds of searches answer two questions. A *mated* search is for a person who is enrolled (their place in
 the gallery is the mate): is the mate found? A *non-mated* search is for a stranger: does anybody come back?
-The terms are those of ISO/IEC 19795-1; ``identification_figures.py`` defines each figure.
+The terms are those of ISO/IEC 19795-1; ``identification_points.py`` defines each figure.
 """
 
 from __future__ import annotations
@@ -14,13 +14,19 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from facerec_cli.errors import InputError
-from facerec_cli.metrics.identification_figures import (
-    Asked,
-    IdentificationEvaluation,
-    TemplateRule,
+from facerec_cli.metrics.identification_curve import subset_sizes
+from facerec_cli.metrics.identification_figures import Asked, IdentificationEvaluation, TemplateRule
+from facerec_cli.metrics.identification_summary import summarize
+from facerec_cli.metrics.labeled_searches import (
+    LabeledSearches,
+    check_dimensions,
+    checked_labels,
+    checked_rows,
+    enroll_rows,
+    label_searches,
+    mean_templates,
 )
-from facerec_cli.metrics.identification_points import figures
-from facerec_cli.metrics.labeled_searches import LabeledSearches, enroll_rows, label_searches
+from facerec_cli.metrics.leave_one_out import LEAVE_ONE_OUT, leave_one_out
 from facerec_cli.metrics.scores import Vectors, unit_vectors
 from facerec_cli.metrics.searches import ScoreBlock, cosines, search_outcomes
 from facerec_cli.progress import Progress, silent
@@ -74,13 +80,9 @@ def evaluate_identification(
     Raises:
         InputError: Arrays that do not fit, a gallery without one template, NaN, or a rate outside (0, 1).
     """
-    table, owner, fail = _rows(gallery, people, failed_gallery, "gallery")
-    wanted, who, missed = _rows(probes, identity, failed_probes, "probes")
-    if table.shape[1] != wanted.shape[1]:
-        raise InputError(
-            f"The gallery's embeddings have {table.shape[1]} dimensions, the probes' {wanted.shape[1]}.",
-            hint="Embed both with the same model.",
-        )
+    table, owner, fail = checked_rows(gallery, people, failed_gallery, "gallery")
+    wanted, who, missed = checked_rows(probes, identity, failed_probes, "probes")
+    check_dimensions(table, wanted)
     enrolled = enroll_rows(owner, fail, seed)
     searches = label_searches(enrolled, who, missed)
     columns, starts = unit_vectors(table[enrolled.columns]), enrolled.starts
@@ -131,8 +133,8 @@ def evaluate_scores(
         matrix = matrix.astype(np.float64)
     if matrix.ndim != 2:
         raise InputError("Scores are a matrix, a row a probe and a column a row of the gallery.")
-    owner, fail = _labels(people, failed_gallery, matrix.shape[1], "gallery")
-    who, missed = _labels(identity, failed_probes, matrix.shape[0], "probes")
+    owner, fail = checked_labels(people, failed_gallery, matrix.shape[1], "gallery")
+    who, missed = checked_labels(identity, failed_probes, matrix.shape[0], "probes")
     enrolled = enroll_rows(owner, fail, seed)
     searches = label_searches(enrolled, who, missed)
     used = matrix[np.ix_(searches.made, enrolled.columns)]
@@ -166,52 +168,48 @@ def _measure(
         searches.person,
         kind=kind,
         images=asked.template == "images",
+        subsets=subset_sizes(searches.counts.people),
         progress=progress,
     )
-    return figures(outcomes, searches, asked)
+    return summarize(searches, outcomes, asked)
 
 
-def _rows(
-    vectors: Vectors, labels: ArrayLike, failed: ArrayLike | None, name: str
-) -> tuple[Vectors, NDArray[np.int64], NDArray[np.bool_]]:
-    """Embeddings with whom they show and which of them failed."""
-    table = np.asarray(vectors, np.float32)
-    if table.ndim != 2:
-        raise InputError(f"The embeddings of the {name} are a table, a row a photo.")
-    who, fail = _labels(labels, failed, len(table), name)
-    bad = np.flatnonzero(~np.isfinite(table).all(axis=1) & ~fail)
-    if bad.size:
-        raise InputError(
-            f"{bad.size} of {len(table)} embeddings of the {name} have NaN or infinite numbers, the first in "
-            f"row {bad[0]}.",
-            hint=f"Mark rows without an embedding in `failed_{name}`.",
-        )
-    return table, who, fail
+def evaluate_leave_one_out(
+    distractors: Vectors,
+    probes: Vectors,
+    identity: ArrayLike,
+    *,
+    failed_distractors: ArrayLike | None = None,
+    failed_probes: ArrayLike | None = None,
+    ranks: Sequence[int] = DEFAULT_RANKS,
+    progress: Progress = silent,
+) -> IdentificationEvaluation:
+    """CMC where each photo of a person is enrolled in turn among distractors, as MegaFace has it.
 
-
-def _labels(
-    labels: ArrayLike, failed: ArrayLike | None, count: int, name: str
-) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    who = np.asarray(labels, np.int64)
-    fail = np.zeros(who.shape, bool) if failed is None else np.asarray(failed, bool)
-    if who.shape != (count,) or fail.shape != (count,):
-        raise InputError(f"People and failures of the {name} must be {count} each, one a row.")
-    return who, fail
-
-
-def mean_templates(units: Vectors, starts: NDArray[np.int64]) -> Vectors:
-    """One template a person: the mean of unit vectors, of unit length again.
+    Of a person with n photos each is enrolled alone, and the other n - 1 are searched for: n (n - 1) mated
+    searches, in a gallery of the mate and all distractors. There is no search for a stranger, so that nothing
+    is said of FPIR.
 
     Args:
-        units: (R, D) float32 unit vectors, the rows of a person beside each other.
-        starts: (N + 1,) int64, person i has the rows ``starts[i]:starts[i + 1]``, one or more.
+        distractors: (G, D) float32 embeddings, raw or unit length, each of a person of their own.
+        probes: (M, D) float32.
+        identity: (M,) int, who each probe shows, from 0.
+        failed_distractors: (G,) bool, without an embedding; they are never returned.
+        failed_probes: (M,) bool; searches with one of them, as probe or as mate, are misses at every rank.
+        ranks: From 1.
+        progress: Told the probes done.
 
-    Returns:
-        (N, D) float32; the row itself where a person has one.
+    Raises:
+        InputError: Arrays that do not fit, no distractor with an embedding, or NaN.
     """
-    if len(starts) == len(units) + 1:
-        return units
-    sums = np.add.reduceat(units, starts[:-1], axis=0)
-    lengths = np.linalg.norm(sums, axis=1, keepdims=True)
-    alone = np.diff(starts) == 1
-    return np.where(alone[:, None], sums, sums / np.maximum(lengths, 1e-12)).astype(np.float32)
+    asked = Asked("max", (), tuple(ranks))
+    asked.check()
+    table, _, fail = checked_rows(distractors, np.zeros(len(distractors)), failed_distractors, "distractors")
+    wanted, who, missed = checked_rows(probes, identity, failed_probes, "probes")
+    check_dimensions(table, wanted)
+    if np.any(who < 0):
+        raise InputError("A probe shows nobody, who has no other photo: people are numbers from 0.")
+    searches, outcomes = leave_one_out(
+        table, wanted, who, failed_distractors=fail, failed_probes=missed, progress=progress
+    )
+    return summarize(searches, outcomes, asked, rule=LEAVE_ONE_OUT)

@@ -1,17 +1,4 @@
-"""The figures of a 1:N search and their document; ``identification_points.py`` counts them.
-
-* CMC(k), "closed set": the share of mated searches whose mate has rank k or better, at no threshold. This
-  is what somebody has who looks through a list of k candidates.
-* FPIR(N, T): the share of non-mated searches that return at least one person with score >= T.
-* TPIR(N, R, T) = 1 - FNIR(N, R, T): the share of mated searches whose mate has rank R or better and score
-  >= T. TPIR at R = 1 and FPIR are what the Handbook of Face Recognition (Phillips, Grother and Micheals
-  2011) and BLUFR call DIR and FAR. How both depend on N: Grother and Phillips, "Models of Large Population
-  Recognition Performance", CVPR 2004. The terms are those of ISO/IEC 19795-1.
-
-Rank is 1 + the other people whose score is >= the mate's, so ties count against the model: only by that rule
-does a model that gives everybody one score find nobody. FPIR is that of this gallery: other people enrolled
-are other people to be taken for, and no interval over searches knows of them.
-"""
+"""What is known of the searches in one gallery, and how it is written as JSON."""
 
 from __future__ import annotations
 
@@ -20,6 +7,7 @@ from typing import Any, Literal
 
 from facerec_cli.errors import InputError
 from facerec_cli.metrics.bootstrap import BootstrapInterval
+from facerec_cli.metrics.identification_points import DetPoint, MissPoint, RankPoint, SearchPoint, SizePoint
 from facerec_cli.metrics.labeled_searches import LabeledSearches, SearchCounts
 from facerec_cli.metrics.searches import SearchOutcomes
 
@@ -66,87 +54,6 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class RankPoint:
-    """One point of the CMC.
-
-    Attributes:
-        rank: The mate is among the first ``rank``.
-        rate: Share of the mated searches that could be made; None without one.
-        low: Lower end of its 95 % Wilson interval.
-        high: Upper end.
-        rate_with_failures: Share of all mated searches.
-        hits: In how many it is.
-    """
-
-    rank: int
-    rate: float | None
-    low: float | None
-    high: float | None
-    rate_with_failures: float | None
-    hits: int
-
-
-@dataclass(frozen=True, slots=True)
-class SearchPoint:
-    """The largest TPIR at rank 1 whose measured FPIR is at most the wanted one.
-
-    Attributes:
-        fpir: The wanted false positive identification rate.
-        measurable: Whether there are at least 3 / fpir non-mated searches (rule of three).
-        tpir: Share of the mated searches that could be made whose mate is first and accepted.
-        low: Lower end of the 95 % Wilson interval of ``tpir`` at this threshold.
-        high: Upper end.
-        threshold: Accept when score >= threshold.
-        measured_fpir: Share of non-mated searches that could be made and returned somebody, <= ``fpir``.
-        fpir_low: Lower end of the 95 % Wilson interval of the FPIR of this gallery at this threshold.
-        fpir_high: Upper end.
-        tpir_with_failures: Share of all mated searches.
-        fpir_with_failures: Share of all non-mated searches.
-        accepted_mated: How many mated searches return their mate first and accepted.
-        accepted_non_mated: How many non-mated searches return somebody.
-        reason: Why it is not measurable, else "".
-    """
-
-    fpir: float
-    measurable: bool
-    tpir: float | None = None
-    low: float | None = None
-    high: float | None = None
-    threshold: float | None = None
-    measured_fpir: float | None = None
-    fpir_low: float | None = None
-    fpir_high: float | None = None
-    tpir_with_failures: float | None = None
-    fpir_with_failures: float | None = None
-    accepted_mated: int | None = None
-    accepted_non_mated: int | None = None
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class MissPoint:
-    """FNIR(N, R, T), at the threshold of an FPIR.
-
-    Attributes:
-        fpir: The wanted FPIR that the threshold stands for.
-        threshold: T.
-        rank: R, the length of the list.
-        fnir: Share of the mated searches that could be made whose mate is outside the list or below T.
-        low: Lower end of its 95 % Wilson interval.
-        high: Upper end.
-        fnir_with_failures: Share of all mated searches.
-    """
-
-    fpir: float
-    threshold: float
-    rank: int
-    fnir: float
-    low: float
-    high: float
-    fnir_with_failures: float
-
-
-@dataclass(frozen=True, slots=True)
 class IdentificationEvaluation:
     """Everything that is measured of the searches in one gallery.
 
@@ -161,6 +68,8 @@ class IdentificationEvaluation:
         fnir: A point for each measurable FPIR and each rank.
         mean_average_precision: 0..1 over the searches that could be made, where rank is over photos.
         mean_average_precision_with_failures: Over all, a photo without an embedding being never found.
+        det: From the highest threshold to the lowest; empty without both kinds of searches.
+        curve: Smaller galleries of the same people, and last the whole.
         bootstrap: Intervals of TPIR at FPIR over people, threshold drawn anew.
         outcomes: Each search that could be made, from which curves are drawn.
         searches: Who they show.
@@ -176,6 +85,8 @@ class IdentificationEvaluation:
     fnir: tuple[MissPoint, ...]
     mean_average_precision: float | None
     mean_average_precision_with_failures: float | None
+    det: tuple[DetPoint, ...]
+    curve: tuple[SizePoint, ...]
     outcomes: SearchOutcomes = field(repr=False, compare=False)
     searches: LabeledSearches = field(repr=False, compare=False)
     bootstrap: tuple[BootstrapInterval, ...] = ()
@@ -194,6 +105,8 @@ class IdentificationEvaluation:
             "tpir_at_fpir": [asdict(point) for point in self.tpir_at_fpir],
             "dir_at_far": [{"far": point.fpir, "dir": point.tpir} for point in self.tpir_at_fpir],
             "fnir": [asdict(point) for point in self.fnir],
+            "det": [asdict(point) for point in self.det],
+            "curve_over_people": [asdict(point) for point in self.curve],
         }
         if self.template == "images":
             document["mean_average_precision"] = self.mean_average_precision

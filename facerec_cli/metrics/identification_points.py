@@ -1,159 +1,156 @@
-"""The figures of a 1:N search counted from what each search returned."""
+"""The figures of a 1:N search, one type each.
+
+* CMC(k), "closed set": the share of mated searches whose mate has rank k or better, at no threshold. This
+  is what somebody has who looks through a list of k candidates.
+* FPIR(N, T): the share of non-mated searches that return at least one person with score >= T.
+* TPIR(N, R, T) = 1 - FNIR(N, R, T): the share of mated searches whose mate has rank R or better and score
+  >= T. TPIR at R = 1 and FPIR are what the Handbook of Face Recognition (Phillips, Grother and Micheals
+  2011) and BLUFR call DIR and FAR. How both depend on N: Grother and Phillips, "Models of Large Population
+  Recognition Performance", CVPR 2004. The terms are those of ISO/IEC 19795-1.
+
+Rank is 1 + the other people whose score is >= the mate's, so ties count against the model: only by that rule
+does a model that gives everybody one score find nobody. FPIR is that of this gallery: other people enrolled
+are other people to be taken for, and no interval over searches knows of them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import numpy as np
-from numpy.typing import NDArray
-
-from facerec_cli.metrics.identification_figures import (
-    RULES,
-    THRESHOLD_RULE,
-    Asked,
-    IdentificationEvaluation,
-    MissPoint,
-    RankPoint,
-    SearchPoint,
-)
-from facerec_cli.metrics.labeled_searches import LabeledSearches, SearchCounts
-from facerec_cli.metrics.roc import (
-    distributions,
-    operating_point,
-    pairs_needed,
-    threshold_between,
-    wilson_interval,
-)
-from facerec_cli.metrics.scores import Scores
-from facerec_cli.metrics.searches import SearchOutcomes
+from dataclasses import dataclass
 
 
-def figures(outcomes: SearchOutcomes, searches: LabeledSearches, asked: Asked) -> IdentificationEvaluation:
-    """All figures of searches.
+@dataclass(frozen=True, slots=True)
+class RankPoint:
+    """One point of the CMC.
 
-    Args:
-        outcomes: What each search returned.
-        searches: What was searched for; of the same length.
-        asked: Rates and ranks.
+    Attributes:
+        rank: The mate is among the first ``rank``.
+        rate: Share of the mated searches that could be made; None without one.
+        low: Lower end of its 95 % Wilson interval.
+        high: Upper end.
+        rate_with_failures: Share of all mated searches.
+        hits: In how many it is.
     """
-    counts, mated = searches.counts, outcomes.mated
-    rank, ties = outcomes.rank[mated], outcomes.ties[mated]
-    points = _points(outcomes, counts, asked.fpirs)
-    precision = outcomes.precision[mated] if asked.template == "images" else np.zeros(0)
-    found = precision * searches.found_faces[mated] if precision.size else precision
-    return IdentificationEvaluation(
-        rule=f"{RULES[asked.template]}; {THRESHOLD_RULE}",
-        template=asked.template,
-        counts=counts,
-        tied=int((ties > 0).sum()),
-        tied_first=int(((ties > 0) & (rank - ties == 1)).sum()),
-        cmc=tuple(_rank_point(k, rank, counts) for k in asked.ranks),
-        tpir_at_fpir=points,
-        fnir=_misses(points, asked.ranks, rank, outcomes.mate[mated], counts),
-        mean_average_precision=float(precision.mean()) if precision.size else None,
-        mean_average_precision_with_failures=float(found.sum()) / counts.mated if precision.size else None,
-        outcomes=outcomes,
-        searches=searches,
-    )
+
+    rank: int
+    rate: float | None
+    low: float | None
+    high: float | None
+    rate_with_failures: float | None
+    hits: int
 
 
-def accepted_scores(outcomes: SearchOutcomes) -> Scores:
-    """(mated searches,) the score of each mate that is first; of others one below all scores."""
-    mated = outcomes.mated
-    mate = outcomes.mate[mated]
-    finite = [x[np.isfinite(x)].min() for x in (mate, outcomes.best) if np.isfinite(x).any()]
-    lowest = min(finite, default=mate.dtype.type(0))
-    lowest = min(lowest - mate.dtype.type(1), np.nextafter(lowest, mate.dtype.type(-np.inf)))
-    return np.where(outcomes.rank[mated] == 1, mate, lowest)
+@dataclass(frozen=True, slots=True)
+class SearchPoint:
+    """The largest TPIR at rank 1 whose measured FPIR is at most the wanted one.
 
-
-def threshold_below_mates(threshold: float, strangers: Scores, mates: Scores) -> float:
-    """The threshold that accepts the same strangers, and lies below every mate's score that it can accept.
-
-    Where only the mates that are first are asked for, one of rank 2 may lie between the highest rejected
-    stranger and the midpoint above it, and a list of two people would miss it for no reason.
-
-    Args:
-        threshold: Parts the strangers.
-        strangers: (X,) scores, some below the threshold.
-        mates: (Y,) scores, whatever their rank.
+    Attributes:
+        fpir: The wanted false positive identification rate.
+        measurable: Whether there are at least 3 / fpir non-mated searches (rule of three).
+        tpir: Share of the mated searches that could be made whose mate is first and accepted.
+        low: Lower end of the 95 % Wilson interval of ``tpir`` at this threshold.
+        high: Upper end.
+        threshold: Accept when score >= threshold.
+        measured_fpir: Share of non-mated searches that could be made and returned somebody, <= ``fpir``.
+        fpir_low: Lower end of the 95 % Wilson interval of the FPIR of this gallery at this threshold.
+        fpir_high: Upper end.
+        tpir_with_failures: Share of all mated searches.
+        fpir_with_failures: Share of all non-mated searches.
+        accepted_mated: How many mated searches return their mate first and accepted.
+        accepted_non_mated: How many non-mated searches return somebody.
+        reason: Why it is not measurable, else "".
     """
-    rejected = strangers[strangers < threshold].max()
-    following = [x[x > rejected].min() for x in (strangers, mates) if np.any(x > rejected)]
-    return threshold_between(float(rejected), float(min(following, default=np.inf)), strangers.dtype.type)
+
+    fpir: float
+    measurable: bool
+    tpir: float | None = None
+    low: float | None = None
+    high: float | None = None
+    threshold: float | None = None
+    measured_fpir: float | None = None
+    fpir_low: float | None = None
+    fpir_high: float | None = None
+    tpir_with_failures: float | None = None
+    fpir_with_failures: float | None = None
+    accepted_mated: int | None = None
+    accepted_non_mated: int | None = None
+    reason: str = ""
 
 
-def _points(
-    outcomes: SearchOutcomes, counts: SearchCounts, fpirs: Sequence[float]
-) -> tuple[SearchPoint, ...]:
-    strangers, mates = outcomes.best[~outcomes.mated], outcomes.mate[outcomes.mated]
-    genuine, impostor = distributions(accepted_scores(outcomes), strangers, fpirs)
-    points = []
-    for fpir in fpirs:
-        point = operating_point(fpir, genuine, impostor, failed_genuine=counts.mated_failed)
-        if point.measured_far is None or point.accepted_impostor is None:
-            reason = point.reason
-            if strangers.size < pairs_needed(fpir):
-                reason = (
-                    f"not measurable with {strangers.size:,} non-mated searches; "
-                    f"needs {pairs_needed(fpir):,} (3 / FPIR)"
-                )
-            elif not genuine.size:
-                reason = "there is no mated search that could be made"
-            points.append(SearchPoint(fpir, False, reason=reason))
-            continue
-        assert point.threshold is not None
-        low, high = wilson_interval(point.accepted_impostor, strangers.size)
-        points.append(
-            SearchPoint(
-                fpir=fpir,
-                measurable=True,
-                tpir=point.tar,
-                low=point.low,
-                high=point.high,
-                threshold=threshold_below_mates(point.threshold, strangers, mates),
-                measured_fpir=point.measured_far,
-                fpir_low=low,
-                fpir_high=high,
-                tpir_with_failures=point.tar_with_failures,
-                fpir_with_failures=point.accepted_impostor / counts.non_mated,
-                accepted_mated=point.accepted_genuine,
-                accepted_non_mated=point.accepted_impostor,
-            )
-        )
-    return tuple(points)
+@dataclass(frozen=True, slots=True)
+class MissPoint:
+    """FNIR(N, R, T), at the threshold of an FPIR.
+
+    Attributes:
+        fpir: The wanted FPIR that the threshold stands for.
+        threshold: T.
+        rank: R, the length of the list.
+        fnir: Share of the mated searches that could be made whose mate is outside the list or below T.
+        low: Lower end of its 95 % Wilson interval.
+        high: Upper end.
+        fnir_with_failures: Share of all mated searches.
+    """
+
+    fpir: float
+    threshold: float
+    rank: int
+    fnir: float
+    low: float
+    high: float
+    fnir_with_failures: float
 
 
-def _rank_point(k: int, rank: NDArray[np.int64], counts: SearchCounts) -> RankPoint:
-    hits = int((rank <= k).sum())
-    overall = hits / counts.mated if counts.mated else None
-    if not rank.size:
-        return RankPoint(k, None, None, None, overall, 0)
-    return RankPoint(k, hits / rank.size, *wilson_interval(hits, rank.size), overall, hits)
+@dataclass(frozen=True, slots=True)
+class SizeRate:
+    """Rates at one FPIR in galleries of one size; means over the galleries drawn.
+
+    Attributes:
+        fpir: The wanted rate.
+        threshold: That of the whole gallery at this FPIR, kept.
+        measured_fpir: FPIR at it.
+        fpir_sd: Its standard deviation over the galleries; None of one gallery.
+        tpir: TPIR at it.
+        own_threshold: The threshold of this size, measured in each gallery anew; their mean.
+        own_tpir: TPIR at it.
+        own_tpir_sd: Its standard deviation over the galleries.
+    """
+
+    fpir: float
+    threshold: float
+    measured_fpir: float
+    fpir_sd: float | None
+    tpir: float
+    own_threshold: float
+    own_tpir: float
+    own_tpir_sd: float | None
 
 
-def _misses(
-    points: Sequence[SearchPoint],
-    ranks: Sequence[int],
-    rank: NDArray[np.int64],
-    mate: Scores,
-    counts: SearchCounts,
-) -> tuple[MissPoint, ...]:
-    found = []
-    for point in points:
-        if point.threshold is None:
-            continue
-        for k in ranks:
-            hits = int(((rank <= k) & (mate >= point.threshold)).sum())
-            misses = rank.size - hits
-            found.append(
-                MissPoint(
-                    point.fpir,
-                    point.threshold,
-                    k,
-                    misses / rank.size,
-                    *wilson_interval(misses, rank.size),
-                    1 - hits / counts.mated,
-                )
-            )
-    return tuple(found)
+@dataclass(frozen=True, slots=True)
+class SizePoint:
+    """One size of the curve over N.
+
+    Attributes:
+        people: n, the size.
+        draws: How many galleries of it were drawn; no two share a person.
+        rank_1: Share of mated searches whose mate is first.
+        rates: One for each measurable FPIR.
+    """
+
+    people: int
+    draws: int
+    rank_1: float
+    rates: tuple[SizeRate, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DetPoint:
+    """One point of the DET curve: what is missed where so many strangers are let through.
+
+    Attributes:
+        threshold: Accept when score >= threshold.
+        fpir: Share of non-mated searches that return somebody.
+        fnir: Share of mated searches whose mate is not first, or is not accepted.
+    """
+
+    threshold: float
+    fpir: float
+    fnir: float

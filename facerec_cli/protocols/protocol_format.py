@@ -52,7 +52,11 @@ class ProtocolFormat(ABC):
         Raises:
             InputError: None of them is there, or ``root`` is not.
         """
-        return find_listed(protocol.images, self.photo_patterns, folder_of(paths[0]), root)
+        return find_listed(protocol.images, self.photo_patterns, self.folder(paths), root)
+
+    def folder(self, paths: Sequence[Path]) -> Path:
+        """The folder around which the photos of the lists are looked for."""
+        return folder_of(paths[0])
 
     def other_files(self, paths: Sequence[Path]) -> list[Path]:
         """The files that :meth:`read` opens besides ``paths``; none where there is none."""

@@ -13,6 +13,7 @@ from facerec_cli import registry
 from facerec_cli.errors import InputError, UsageError
 from facerec_cli.pairs.names import is_there
 from facerec_cli.pairs.pair_format import ListHead
+from facerec_cli.pairs.pairlist import distinct
 from facerec_cli.protocols.protocol import SearchProtocol, SearchTrial
 from facerec_cli.protocols.protocol_format import ProtocolFormat
 from facerec_cli.spelling import american
@@ -105,7 +106,8 @@ def recognize(paths: Sequence[Path]) -> str:
     if len(paths) == 1:
         raise InputError(
             f"{shown} is not a search protocol that is known here.",
-            hint=f"Name the gallery and the probes, two folders or lists; or name its format ({formats}).",
+            hint="Name the gallery and the probes, two folders or lists; --format lfw-open makes the trials "
+            f"O1 to O3 of one folder of people. Known: {formats}",
         )
     raise InputError(
         f"{shown} are not a gallery and probes.",
@@ -131,21 +133,19 @@ def _refuse_empty(trial: SearchTrial, paths: Sequence[Path]) -> None:
 
 def _warn_of_probes_in_the_gallery(protocol: SearchProtocol) -> None:
     """A photo that is searched for in itself is found whatever the model is worth; it still counts."""
-    found = 0
-    first = ""
-    names = np.array(
-        [
-            str(image) if isinstance(image, Path) else protocol.names[i]
-            for i, image in enumerate(protocol.images)
-        ]
-    )
-    for trial in protocol.trials:
-        if protocol.templates is None and not trial.leave_one_out:
-            shared = np.intersect1d(names[trial.gallery], names[trial.probes])
-            found, first = found + len(shared), first or (str(shared[0]) if len(shared) else "")
-    if found:
+    if protocol.templates is not None or all(trial.leave_one_out for trial in protocol.trials):
+        return
+    names = [
+        str(image) if isinstance(image, Path) else name
+        for image, name in zip(protocol.images, protocol.names, strict=True)
+    ]
+    photo = distinct(names)[1]
+    searches = [trial for trial in protocol.trials if not trial.leave_one_out]
+    shared = [np.intersect1d(photo[trial.gallery], photo[trial.probes]) for trial in searches]
+    found = np.concatenate(shared)
+    if found.size:
         log.warning(
             "in the gallery and searched for in it: %s, the first %s; each is counted and found in itself",
-            counted(found, "photo"),
-            first,
+            counted(found.size, "photo"),
+            names[int(np.argmax(photo == found[0]))],
         )

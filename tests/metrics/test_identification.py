@@ -12,7 +12,8 @@ from plain_searches import assert_equal, plain_figures
 
 from facerec_cli.errors import InputError
 from facerec_cli.metrics import searches
-from facerec_cli.metrics.identification import evaluate_identification, evaluate_scores, mean_templates
+from facerec_cli.metrics.identification import evaluate_identification, evaluate_scores
+from facerec_cli.metrics.labeled_searches import mean_templates
 
 FPIRS = (0.5, 0.25, 0.1)
 RANKS = (1, 2, 5)
@@ -122,7 +123,7 @@ def test_a_person_with_more_photos_than_a_tile_has_columns(monkeypatch):
 
 def test_a_stranger_alone_is_not_measurable_and_says_how_many_it_takes():
     found = evaluate_scores([[0.5, 0.1], [0.2, 0.1]], [1, 2], [1, -1], fpirs=(0.01,))
-    assert found.point(0.01).reason == ("not measurable with 1 non-mated searches; needs 300 (3 / FPIR)")
+    assert found.point(0.01).reason == ("not measurable with 1 non-mated search; needs 300 (3 / FPIR)")
     assert found.point(0.5) is None
     assert found.cmc[0].rate == 1.0
     assert found.counts.non_mated_people == 1

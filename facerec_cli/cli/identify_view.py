@@ -1,0 +1,75 @@
+"""What a search looks like on the terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from facerec_cli.cli import console
+from facerec_cli.wording import counted
+from facerec_cli.wording import people as counted_people
+
+if TYPE_CHECKING:
+    from facerec_cli.identify.result import Identification
+    from facerec_cli.identify.sorting import SortedPhotos
+
+_LEFT_TOLD = 5
+
+
+def show(found: Identification) -> None:
+    """A line for each face, and for each photo without one; what they rest on follows on stderr."""
+    several = _with_several(found)
+    for record, face in found.faces():
+        path = record["path"]
+        if face < 0:
+            console.result(
+                f"{path}: {record['status']}" + (f": {record['reason']}" if record["reason"] else "")
+            )
+            continue
+        where = f"{path} face {record['face']}" if path in several else path
+        doubt = " (doubtful face)" if record["status"] == "doubtful" else ""
+        if found.threshold is None:
+            told = ", ".join(f"{name} {score:.4f}" for name, score in found.candidates(face))
+            console.result(f"{where}: {told}{doubt}")
+        elif found.known[face]:
+            margin = found.margins[face]
+            beside = f" margin {margin:.4f}" if margin == margin else ""
+            name, score = found.candidates(face)[0]
+            console.result(f"{where}: known {name} {score:.4f}{beside}{doubt}")
+        else:
+            console.result(f"{where}: unknown{doubt}")
+    _sum_up(found)
+
+
+def show_sorted(copied: SortedPhotos) -> None:
+    """What was sorted where, and which photos could not be."""
+    there = f", {copied.there:,} were there already" if copied.there else ""
+    console.note(f"sorted into {copied.folder}: {counted(copied.made, 'photo')}{there}")
+    for photo, why in list(copied.left.items())[:_LEFT_TOLD]:
+        console.warn(f"{photo} was not sorted: {why}")
+    if len(copied.left) > _LEFT_TOLD:
+        console.warn(f"{len(copied.left) - _LEFT_TOLD:,} more photos were not sorted")
+
+
+def _with_several(found: Identification) -> set[str]:
+    """The photos with more than one face."""
+    return {row["path"] for row in found.probes.rows if row.get("face", 0) > 0}
+
+
+def _sum_up(found: Identification) -> None:
+    gallery = found.gallery
+    faces = f"{counted(len(found), 'face')} in {counted(found.statuses.total(), 'photo')}"
+    among = f"among {counted_people(len(gallery))} of {gallery.source}"
+    if found.threshold is None:
+        console.note(f"{faces}, searched {among}: candidates only, nobody is claimed to be any of them")
+        return
+    known = int(found.known.sum())
+    console.note(f"{faces}, searched {among}: {known:,} known, {len(found) - known:,} unknown")
+    console.note(f"threshold {found.threshold.value:.4f}: {found.threshold.sentence()}")
+    if found.near_ties.size:
+        console.warn(
+            f"{counted(int(found.near_ties.size), 'face')} for which a second person reaches the threshold "
+            "too: look at the candidates (--mode investigate, --report)"
+        )
+    doubtful: Any = sum(row["status"] == "doubtful" for row in found.probes.rows)
+    if doubtful:
+        console.warn(f"{counted(doubtful, 'doubtful face')}: the answer may be worth nothing")

@@ -1,0 +1,144 @@
+"""The threshold of a gallery: of its card, or measured with its own people, and moved when it has grown."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from facerec_cli.errors import FacerecError, InputError
+from facerec_cli.gallery.enrolled import EnrolledPeople
+from facerec_cli.gallery.facts import PeopleFacts
+from facerec_cli.gallery.info import GalleryInfo, now
+from facerec_cli.metrics.scores import Scores, Vectors
+from facerec_cli.metrics.search_threshold import SearchThreshold, choose_search_threshold, tail_of
+from facerec_cli.packs.resolve import open_pack, pack_hash
+from facerec_cli.progress import Progress, silent
+from facerec_cli.threshold import ImpostorTail
+from facerec_cli.untrusted import parse_json
+from facerec_cli.wording import people as counted_people
+
+log = logging.getLogger("facerec")
+
+GROWN = 1.25
+"""Times as many people as a threshold was measured with, from where on it should be measured anew."""
+
+
+def own_searches(people: EnrolledPeople, *, progress: Progress = silent) -> Scores:
+    """The best score of each person's template among the others', which are non-mated searches for free.
+
+    Returns:
+        (N,) float32 in the order of the people; empty in a gallery of one.
+    """
+    best = np.full(len(people), -np.inf, np.float32)
+    first = 0
+    for block in people.templates:
+        owner = people.person[first : first + len(block)]
+        live = np.flatnonzero(owner >= 0)
+        candidates, scores = people.search(np.ascontiguousarray(block[live]), 2)
+        best[owner[live]] = np.where(candidates[:, 0] == owner[live], scores[:, 1], scores[:, 0])
+        first += len(block)
+        progress(first, len(people.person))
+    return best if len(people) > 1 else best[:0]
+
+
+def gallery_tail(info: GalleryInfo) -> ImpostorTail | None:
+    """The impostor tail of a gallery's model, where the model is here and has one."""
+    try:
+        pack = open_pack(info.model)
+        return tail_of(pack, flip=info.flip) if pack_hash(pack) == info.model_sha256 else None
+    except FacerecError:
+        return None
+
+
+def calibrate(
+    people: EnrolledPeople,
+    fpir: float,
+    tail: ImpostorTail | None,
+    *,
+    outsiders: Vectors | None = None,
+    progress: Progress = silent,
+) -> SearchThreshold:
+    """Measure the threshold at which a share ``fpir`` of searches for strangers gives a name.
+
+    Args:
+        people: Who is enrolled.
+        fpir: Above 0 and below 1.
+        tail: Of the model.
+        outsiders: (S, D) float32 unit vectors of strangers, one photo each, as they will be searched for.
+        progress: Told the people done.
+
+    Raises:
+        InputError: Nobody is enrolled.
+        UsageError: ``fpir`` is out of range.
+    """
+    best = None if outsiders is None or not len(people) else people.search(outsiders, 1)[1][:, 0]
+    return choose_search_threshold(
+        fpir,
+        len(people),
+        own=own_searches(people, progress=progress),
+        tail=tail,
+        outsiders=best,
+        faces=people.faces,
+    )
+
+
+def card_at(
+    cards: Sequence[SearchThreshold], fpir: float, people: int, source: str
+) -> SearchThreshold | None:
+    """The card of a rate, moved to a number of people; None where there is none.
+
+    Args:
+        cards: The newest first.
+        fpir: The rate.
+        people: How many are enrolled now.
+        source: What the user calls the gallery, which is told where it has grown by more than a quarter.
+    """
+    card = next((one for one in cards if one.fpir is not None and math.isclose(one.fpir, fpir)), None)
+    if card is None or card.value is None or not people:
+        return None
+    measured = card.measured_people or card.people
+    if people > measured * GROWN:
+        log.warning(
+            "%s has grown from %s to %s since it was calibrated; the threshold is moved by the rule. "
+            "Measure it anew: facerec gallery calibrate %s",
+            source,
+            counted_people(measured),
+            counted_people(people),
+            source,
+        )
+    return card.for_people(people)
+
+
+def read_cards(facts: PeopleFacts) -> tuple[SearchThreshold, ...]:
+    """The thresholds that are kept, the newest first.
+
+    Raises:
+        InputError: One is damaged.
+    """
+    where = f"A card in {facts.path}"
+    cards = []
+    for (text,) in facts.all("SELECT document FROM card ORDER BY id DESC"):
+        try:
+            document = parse_json(text)
+        except ValueError as fault:
+            raise InputError(f"{where} is damaged: {fault}.", hint="Calibrate the gallery anew.") from fault
+        cards.append(SearchThreshold.from_document(document, source=where))
+    return tuple(cards)
+
+
+def write_card(facts: PeopleFacts, card: SearchThreshold) -> None:
+    """Keep a threshold instead of an earlier one of the same rate."""
+    text = json.dumps(card.document())
+    earlier = facts.all("SELECT id, document FROM card")
+    same = [(number,) for number, old in earlier if parse_json(old).get("fpir") == card.fpir]
+    with facts.change() as base:
+        base.executemany("DELETE FROM card WHERE id = ?", same)
+        base.execute(
+            "INSERT INTO card (document, people, generation, created) "
+            "SELECT ?, ?, value, ? FROM state WHERE key = 'generation'",
+            (text, card.people, now()),
+        )

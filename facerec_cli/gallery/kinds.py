@@ -1,0 +1,39 @@
+"""What a user means by the name of a gallery or of probes."""
+
+# ruff: noqa: PTH112, PTH113, PTH118
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from facerec_cli.images.remote import is_url
+from facerec_cli.registry import embedding_suffixes
+
+_LISTS = (".csv", ".txt", ".tsv", ".lst", ".list")
+
+
+def gallery_folder(name: str | Path) -> Path | None:
+    """The folder of an enrolled gallery, of which ``NAME`` and ``NAME.gallery`` are names; None if none."""
+    text = os.fspath(name).rstrip("/" + os.sep)
+    if is_url(text):
+        return None
+    for place in (text, f"{text}.gallery"):
+        if os.path.isfile(os.path.join(place, "gallery.toml")) or (
+            place.endswith(".gallery") and os.path.isdir(place)
+        ):
+            return Path(place)
+    return None
+
+
+def is_embeddings(name: str | Path) -> bool:
+    """Whether these are stored embeddings: a file by its suffix, a folder or URL by its shards."""
+    text = os.fspath(name)
+    if text.lower().endswith(embedding_suffixes()):
+        return True
+    return os.path.isdir(text) and os.path.isfile(os.path.join(text, "_facerec.json"))
+
+
+def is_list(name: str | Path) -> bool:
+    """Whether it is a list or table of photos."""
+    text = os.fspath(name)
+    return text.lower().endswith(_LISTS) and os.path.isfile(text)

@@ -1,0 +1,79 @@
+"""Photos with the names of the people on them: folders of people, and lists of ``path,person``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from facerec_cli.errors import InputError
+from facerec_cli.images import find_images
+from facerec_cli.pairs.pairlist import Templates
+from facerec_cli.pairs.text_rows import read_list
+from facerec_cli.tables.paths import Disk
+from facerec_cli.tables.rows import PATH_WORDS, column, is_heading, label_column
+
+
+@dataclass(frozen=True, slots=True)
+class LabeledPhotos:
+    """Photos of known people; a list of photos for ``verify.photo_vectors.open_embeddings``.
+
+    Attributes:
+        images: N paths, which need not exist.
+        names: What the folder or list calls each.
+        people: Whom each shows.
+    """
+
+    images: tuple[Path, ...]
+    names: tuple[str, ...]
+    people: tuple[str, ...]
+    aligned: bool = False
+    landmarks: None = None
+    templates: Templates | None = None
+
+
+def photos_of_folder(folder: Path) -> LabeledPhotos:
+    """The photos below a folder, whose subfolders, of the first level, are called as the people in them.
+
+    Raises:
+        InputError: It has no photo, or one that lies in no subfolder.
+    """
+    images = [Path(path) for path in find_images([folder])]
+    names = [str(PurePosixPath(image.relative_to(folder).as_posix())) for image in images]
+    loose = next((name for name in names if "/" not in name), None)
+    if not names or loose is not None:
+        fault = f"{loose!r} lies directly in {str(folder)!r}, so nobody knows whom it shows."
+        raise InputError(
+            fault if loose is not None else f"The folder {str(folder)!r} has no photo in it.",
+            hint="A folder of people has one subfolder per person.",
+        )
+    return LabeledPhotos(tuple(images), tuple(names), tuple(name.partition("/")[0] for name in names))
+
+
+def photos_of_list(path: Path) -> LabeledPhotos:
+    """The photos of a table with a path and a person a line; relative paths are looked up beside it first.
+
+    Raises:
+        InputError: It cannot be read, is empty, or a line has no person.
+    """
+    rows = read_list(path)
+    at_path, at_person = 0, 1
+    if rows and is_heading(rows[0][1]):
+        heading = rows.pop(0)[1]
+        named = column(heading, PATH_WORDS)
+        label = label_column(heading, named)
+        at_path, at_person = (0 if named is None else named), (1 if label is None else label)
+    if not rows:
+        raise InputError(f"The list {str(path)!r} names no photo.", hint="Write path,person on each line.")
+    disk = Disk()
+    folders = [str(path.parent), ""]
+    images, names, people = [], [], []
+    for line, fields in rows:
+        if len(fields) <= max(at_path, at_person) or not fields[at_person] or not fields[at_path]:
+            raise InputError(
+                f"{str(path)!r}, line {line}: {','.join(fields)[:80]!r} is no path and person.",
+                hint="Write path,person on each line.",
+            )
+        names.append(fields[at_path])
+        images.append(Path(disk.find(fields[at_path], folders) or fields[at_path]))
+        people.append(fields[at_person])
+    return LabeledPhotos(tuple(images), tuple(names), tuple(people))

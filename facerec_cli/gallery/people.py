@@ -1,0 +1,69 @@
+"""The people of a gallery as a search wants them: names, and one template each."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+
+from facerec_cli.gallery.enrolled import EnrolledPeople
+from facerec_cli.gallery.folder import GalleryFolder
+from facerec_cli.gallery.person import today
+from facerec_cli.gallery.vectors import unit_rows
+from facerec_cli.wording import people as counted_people
+
+log = logging.getLogger("facerec")
+
+_QUERY = """
+SELECT person.name, person.row, person.stale, count(face.id), person.id,
+    CASE face.crop WHEN '' THEN face.path ELSE ? || face.crop END, min(face.id)
+FROM person JOIN face ON face.person = person.id
+WHERE person.expires = '' OR person.expires > ?
+GROUP BY person.id ORDER BY person.id
+"""
+
+
+def read_enrolled(folder: GalleryFolder, source: str) -> EnrolledPeople:
+    """The people whose date has not expired, with templates that are memory-mapped.
+
+    A template that is stale, or damaged, is made of the faces, in memory.
+
+    Args:
+        folder: The gallery.
+        source: What the user calls it.
+
+    Raises:
+        InputError: Files are damaged.
+    """
+    facts = folder.facts
+    with facts.view():
+        found = facts.all(_QUERY, (f"{folder.crops}/", today()))
+        size = facts.state("templates")
+        expired = facts.one("SELECT count(*) FROM person") - len(found)
+        places = np.array([row[1] for row in found], np.int64)
+        blocks = list(folder.templates.blocks(size))
+        owner = np.full(size, -1, np.int64)
+        owner[places] = np.arange(len(found))
+        fine = np.concatenate([unit_rows(block) for block in blocks]) if blocks else np.zeros(0, bool)
+        anew = [at for at, row in enumerate(found) if row[2] or not fine[row[1]]]
+        rows = folder.rows_of([found[at][4] for at in anew])
+    if anew:
+        owner[places[anew]] = -1
+        blocks.append(folder.means([rows[found[at][4]] for at in anew]))
+        owner = np.concatenate([owner, np.array(anew, np.int64)])
+    if expired:
+        log.warning(
+            "%s of %s whose date has expired: not searched for. `facerec gallery list` shows who.",
+            counted_people(expired),
+            source,
+        )
+    return EnrolledPeople(
+        source=source,
+        names=tuple(row[0] for row in found),
+        templates=tuple(blocks),
+        person=owner,
+        faces=np.array([row[3] for row in found], np.int64),
+        model=folder.info.model_info(),
+        settings=folder.info.settings,
+        photos=tuple(row[5] for row in found),
+    )

@@ -1,0 +1,162 @@
+"""Whether bytes of a person are anywhere in a gallery's files or in the caches: everything is read again."""
+
+from __future__ import annotations
+
+import mmap
+import struct
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facerec_cli.embeddings.cache import cache_path
+from facerec_cli.gallery.folder import LOCK, GalleryFolder
+from facerec_cli.gallery.vectors import SEGMENT, Rows
+
+_BLOCK = 8192  # rows that are compared together
+
+
+@dataclass(frozen=True, slots=True)
+class Traces:
+    """What was read, and found.
+
+    Attributes:
+        files: How many files were read.
+        bytes: How many bytes they have.
+        left: Where something was found, for a person.
+        shared: Rows with a vector of the person that are facts of other people.
+        mentions: Facts of other people in which the name can be read, for a person: paths of their photos.
+    """
+
+    files: int
+    bytes: int
+    left: tuple[str, ...]
+    shared: int
+    mentions: tuple[str, ...]
+
+
+def find_traces(
+    folder: GalleryFolder, name: str, vectors: NDArray[np.float32], crops: Sequence[bytes]
+) -> Traces:
+    """Look for a person's name, vectors and crops in every file of the gallery and in the embedding cache.
+
+    What other people's facts say is no trace: a photo of theirs may lie in a folder of that name, and names
+    may contain each other.
+
+    Args:
+        folder: The gallery, from which the person is gone.
+        name: What they were called.
+        vectors: (F, D) float32, as they were stored.
+        crops: As they were stored.
+    """
+    names = {unicodedata.normalize(form, name).encode() for form in ("NFC", "NFD")}
+    others = _values_with(folder, names)
+    needles = [*names, *{vector.tobytes() for vector in vectors}]
+    left: list[str] = []
+    size = shared = 0
+    own = [path for path in sorted(folder.path.rglob("*")) if path.is_file() and path.name != LOCK]
+    files = [*own, *_caches()]
+    for path in files:
+        size += path.stat().st_size
+        if path.parent == folder.crops:
+            left += [f"a crop: {path}"] if path.read_bytes() in crops else []
+        elif path.parent != folder.faces.folder:  # rows are compared as such below
+            known = others if path.parent == folder.path else ()
+            left += [f"{what} in {path}" for what in _found(path, needles, len(names), known)]
+    left += [f"the name of {path}" for path in own if any(one in path.name.encode() for one in names)]
+    for rows, table in ((folder.faces, "face"), (folder.templates, "person")):
+        same = set(_rows_like(rows, vectors))
+        owned = {row[0] for row in folder.facts.all(f"SELECT row FROM {table}")}
+        shared += len(same & owned)
+        left += [f"a vector in row {row} of {rows.kind}" for row in sorted(same - owned)]
+    return Traces(len(files), size, tuple(left), shared, _mentions(others))
+
+
+def _found(
+    path: Path, needles: Sequence[bytes], names: int, known: Iterable[tuple[str, bytes]]
+) -> Iterator[str]:
+    """What of a person is in a file; the first of the needles are names."""
+    if not path.stat().st_size:
+        return
+    with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        if any(data.find(one) >= 0 for one in needles[names:]):
+            yield "a vector"
+        if all(data.find(one) < 0 for one in needles[:names]):
+            return
+        rest = data[:]
+    for _, value in sorted(known, key=lambda one: -len(one[1])):
+        rest = rest.replace(value, b"")
+    if any(one in rest for one in needles[:names]):
+        yield "the name"
+
+
+def _mentions(others: Iterable[tuple[str, bytes]]) -> tuple[str, ...]:
+    counts = Counter(column for column, _ in others)
+    told = {"path": "path of a photo", "name": "name of somebody else", "note": "note"}
+    return tuple(f"{counts[column]:,} x the {what}" for column, what in told.items() if counts[column])
+
+
+def _caches() -> Iterator[Path]:
+    for path in (cache_path(), *(Path(f"{cache_path()}{end}") for end in ("-journal", "-wal"))):
+        if path.is_file():
+            yield path
+
+
+def _values_with(folder: GalleryFolder, names: Iterable[bytes]) -> set[tuple[str, bytes]]:
+    """(column, value) of the facts of others in which one of these names can be read."""
+    found = set()
+    for table, columns in _TEXTS.items():
+        for row in folder.facts.all(f"SELECT {', '.join(columns)} FROM {table}"):
+            for column, value in zip(columns, row, strict=True):
+                data = _bytes(value)
+                if any(name in data for name in names):
+                    found.add((column, data))
+    return found
+
+
+_TEXTS = {
+    "person": ("name", "note", "created", "expires"),
+    "face": ("path", "crop", "added", "photo", "box", "landmarks", "score", "norm"),
+    "card": ("document", "created"),
+    "state": ("key",),
+    "loose": ("kind",),
+    "free": ("kind",),
+    "sqlite_schema": ("sql", "name", "tbl_name", "type"),
+    "sqlite_sequence": ("name",),
+}
+
+
+def _bytes(value: Any) -> bytes:
+    """As SQLite stores it."""
+    if isinstance(value, str):
+        return value.encode()
+    if isinstance(value, float):
+        return struct.pack(">d", value)
+    return value if isinstance(value, bytes) else b""
+
+
+def _rows_like(rows: Rows, vectors: NDArray[np.float32]) -> Iterator[int]:
+    """The rows that hold one of these vectors, to the last bit."""
+    keys = (
+        np.unique(np.ascontiguousarray(vectors[:, :2]).view(np.uint64).ravel())
+        if vectors.shape[1] > 1
+        else None
+    )
+    wanted = {vector.tobytes() for vector in vectors}
+    number = 0
+    while rows.path(number).is_file():
+        segment = rows.segment(number)
+        for start in range(0, SEGMENT, _BLOCK):
+            block = np.asarray(segment[start : start + _BLOCK])
+            at = np.arange(len(block))
+            if keys is not None:
+                at = np.flatnonzero(np.isin(np.ascontiguousarray(block[:, :2]).view(np.uint64).ravel(), keys))
+            for row in at.tolist():
+                if block[row].tobytes() in wanted:
+                    yield number * SEGMENT + start + row
+        number += 1

@@ -1,0 +1,187 @@
+"""``facerec identify --evaluate`` as a library: how good a search is, on labeled photos or a protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facerec_cli.errors import InputError, UsageError
+from facerec_cli.gallery.kinds import gallery_folder, is_embeddings
+from facerec_cli.identify.evaluation import ProtocolEvaluation, TrialEvaluation
+from facerec_cli.identify.labeled_vectors import read_stored
+from facerec_cli.identify.settings import EVALUATED_FPIRS, IdentifySettings
+from facerec_cli.metrics.all_pairs import evaluate_all_pairs
+from facerec_cli.metrics.identification import evaluate_identification
+from facerec_cli.metrics.identification_figures import IdentificationEvaluation
+from facerec_cli.metrics.lookalikes import alike_people
+from facerec_cli.metrics.published_searches import Ijb2018Point, evaluate_ijb_2018
+from facerec_cli.metrics.scores import Vectors
+from facerec_cli.pairs.formats.ijb import pool
+from facerec_cli.progress import Progress
+from facerec_cli.protocols.protocol import SearchProtocol, SearchTrial
+from facerec_cli.protocols.read import read_protocol
+from facerec_cli.verify.photo_vectors import PhotoVectors, embeddings_are_kept, open_embeddings
+from facerec_cli.verify.settings import Steps, no_steps
+
+MOST_COMPARED = 20_000
+"""People up to whom each is compared with each other to find two who look like one."""
+
+_ALIKE_TOLD = 200
+
+
+def evaluate(
+    inputs: Sequence[str | Path],
+    settings: IdentifySettings | None = None,
+    *,
+    format: str | None = None,
+    root: str | Path | None = None,
+    steps: Steps = no_steps,
+) -> ProtocolEvaluation:
+    """Measure a model on a protocol, or on a gallery and probes of which is known who is on them.
+
+    Args:
+        inputs: A protocol; or a gallery and probes: lists of ``path,person``, folders of people, files of
+            embeddings, the first also an enrolled gallery.
+        settings: How.
+        format: The protocol's format; recognized when None.
+        root: Folder that the lists' paths start from.
+        steps: Watches the work.
+
+    Raises:
+        InputError: The protocol, its photos or the embeddings cannot be used.
+        ModelError: The model cannot be used, or is not the one that made the embeddings.
+        UsageError: Inputs and settings that do not fit together.
+    """
+    settings = settings or IdentifySettings()
+    if settings.threshold is not None or settings.mode == "investigate":
+        raise UsageError("--evaluate measures its own thresholds.", hint="Leave --threshold and --mode out.")
+    if any(gallery_folder(name) or is_embeddings(name) for name in inputs):
+        for flag, value in (("--format", format), ("--root", root), ("--embeddings", settings.embeddings)):
+            if value is not None:
+                raise UsageError(f"{flag} is for protocols and lists of photos.")
+        protocol, embeddings = read_stored(inputs, settings, steps)
+    else:
+        photos = settings.embeddings is None or root is not None  # a report shows those that are there
+        protocol = read_protocol([Path(name) for name in inputs], format, root, images=photos)
+        with steps("Embedding", "photos") as progress:
+            embeddings = open_embeddings(protocol, settings.embedding(settings.photo_face), progress)
+    with embeddings_are_kept(settings.embedding()):
+        return measure(" and ".join(map(str, inputs)), protocol, embeddings, settings, steps)
+
+
+def measure(
+    source: str,
+    protocol: SearchProtocol,
+    embeddings: PhotoVectors,
+    settings: IdentifySettings,
+    steps: Steps = no_steps,
+) -> ProtocolEvaluation:
+    """Measure a protocol whose photos' vectors are there.
+
+    Raises:
+        InputError: No search of a trial can be made.
+    """
+    vectors, failed = embeddings.vectors, embeddings.failed
+    if protocol.templates is not None:
+        vectors = pool(vectors, failed, protocol.templates)
+        failed = np.asarray(~vectors.any(axis=1))
+    if failed.all():
+        name, why = next((protocol.names[i], why) for i, why in embeddings.reasons.items())
+        raise InputError(
+            f"None of the photos of {source} has an embedding; of {name}: {why}.",
+            hint="`facerec embed` on these photos tells more of each.",
+        )
+    identity = protocol.identity
+    trials = []
+    for number, trial in enumerate(protocol.trials, 1):
+        label = (
+            f"Searching, trial {number} of {len(protocol.trials)}"
+            if len(protocol.trials) > 1
+            else "Searching"
+        )
+        with steps(label, "searches") as progress:
+            search = _search(vectors, failed, identity, trial, protocol.rank, settings, progress)
+        verification = None
+        if trial.verification.size:
+            with steps(label.replace("Searching", "Comparing"), "pairs") as progress:
+                items = trial.verification
+                verification = evaluate_all_pairs(
+                    vectors[items], identity[items], failed=failed[items], progress=progress
+                )
+        trials.append(TrialEvaluation(trial, search, verification))
+    with steps("Looking for people who look like one", "people") as progress:
+        alike = _alike(vectors[~failed], identity[~failed], protocol.people, progress)
+    published = _published(vectors, failed, protocol, settings, steps) if settings.published else ()
+    return ProtocolEvaluation(source, protocol, embeddings, tuple(trials), alike, published)
+
+
+def _search(
+    vectors: Vectors,
+    failed: NDArray[np.bool_],
+    identity: NDArray[np.int64],
+    trial: SearchTrial,
+    rank: str,
+    settings: IdentifySettings,
+    progress: Progress,
+) -> IdentificationEvaluation:
+    """The figures of one gallery and its probes; a distractor is a person of their own."""
+    if trial.leave_one_out:
+        raise InputError(
+            f"{trial.name}: searches in which each probe joins the gallery are not measured yet."
+        )
+    own = identity.max(initial=-1) + 1 + np.arange(len(trial.gallery))
+    people = np.where(identity[trial.gallery] < 0, own, identity[trial.gallery])
+    return evaluate_identification(
+        vectors[trial.gallery],
+        people,
+        vectors[trial.probes],
+        identity[trial.probes],
+        failed_gallery=failed[trial.gallery],
+        failed_probes=failed[trial.probes],
+        fpirs=settings.fpir or EVALUATED_FPIRS,
+        template="images" if rank == "images" else "mean",
+        rounds=settings.bootstrap,
+        progress=progress,
+    )
+
+
+def _alike(
+    vectors: Vectors, identity: NDArray[np.int64], names: Sequence[str], progress: Progress
+) -> tuple[tuple[str, str, float], ...]:
+    """The people of a protocol, by all their photos, of whom two look like one."""
+    named = identity >= 0
+    people, person = np.unique(identity[named], return_inverse=True)
+    if len(people) > MOST_COMPARED:
+        return ()
+    sums = np.zeros((len(people), vectors.shape[1]), np.float64)
+    np.add.at(sums, person, vectors[named])
+    lengths = np.linalg.norm(sums, axis=1, keepdims=True)
+    templates = (sums / np.maximum(lengths, 1e-12)).astype(np.float32)
+    found = alike_people(templates, limit=_ALIKE_TOLD, progress=progress)
+    return tuple((names[people[pair.first]], names[people[pair.second]], pair.score) for pair in found)
+
+
+def _published(
+    vectors: Vectors,
+    failed: NDArray[np.bool_],
+    protocol: SearchProtocol,
+    settings: IdentifySettings,
+    steps: Steps,
+) -> tuple[Ijb2018Point, ...]:
+    """The figures by the rule of older tables, for which all galleries are joined."""
+    gallery = np.unique(np.concatenate([trial.gallery for trial in protocol.trials]))
+    probes = np.unique(np.concatenate([trial.probes for trial in protocol.trials]))
+    with steps("Searching by the published rule", "searches") as progress:
+        return evaluate_ijb_2018(
+            vectors[gallery],
+            protocol.identity[gallery],
+            vectors[probes],
+            protocol.identity[probes],
+            failed_gallery=failed[gallery],
+            failed_probes=failed[probes],
+            fars=settings.fpir or EVALUATED_FPIRS,
+            progress=progress,
+        )

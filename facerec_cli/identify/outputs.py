@@ -1,0 +1,193 @@
+"""The files that a search leaves: a table, a report, and photos sorted by person."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from facerec_cli.errors import UsageError
+from facerec_cli.faces.settings import RESULTS
+from facerec_cli.files import atomic_write
+from facerec_cli.option import Option
+from facerec_cli.outputs import check_writable, refuse_foreign
+from facerec_cli.settings import check, options
+from facerec_cli.verify.settings import Steps, no_steps
+
+if TYPE_CHECKING:
+    from facerec_cli.identify.result import Identification
+    from facerec_cli.identify.sorting import SortedPhotos
+
+TABLES = (".csv", ".jsonl", ".parquet")
+
+
+@dataclass(frozen=True, slots=True)
+class IdentifyOutputs:
+    """Where to, each only where it is named.
+
+    Raises:
+        UsageError: A value is no choice, or is for an output that is not asked for.
+    """
+
+    output: Annotated[
+        Path | None, Option(f"Write a row a face: {', '.join(TABLES)}.", short="-o", panel=RESULTS)
+    ] = None
+    report: Annotated[
+        Path | None,
+        Option("Write faces and candidates, or the figures of --evaluate, to one HTML file.", panel=RESULTS),
+    ] = None
+    copy_to: Annotated[
+        Path | None, Option("Sort the photos into this folder, a folder a person.", panel=RESULTS)
+    ] = None
+    link: Annotated[
+        Literal["none", "hard", "symbolic"],
+        Option("What --copy-to makes: none: copies; or {choices} links.", panel=RESULTS),
+    ] = "none"
+
+    def __post_init__(self) -> None:
+        check(self)
+        if self.link != "none" and self.copy_to is None:
+            raise UsageError("--link is for --copy-to.", hint="Name a folder with --copy-to.")
+
+    def named(self) -> dict[str, tuple[str, Path]]:
+        """Those that are wanted, by field: flag and path."""
+        flags = {field.name: field.flag for field in options(IdentifyOutputs) if field.name != "link"}
+        paths = {name: getattr(self, name) for name in flags}
+        return {name: (flags[name], path) for name, path in paths.items() if path is not None}
+
+    def refuse_faults(
+        self, inputs: Sequence[str | Path], *, overwrite: bool, evaluate: bool = False, claims: bool = True
+    ) -> None:
+        """Refuse what cannot be written, or would replace what it should not, before any work is done.
+
+        Args:
+            inputs: Files that the run reads.
+            overwrite: Replace files that are not of facerec.
+            evaluate: The search is measured, which leaves a report only.
+            claims: Whether faces get names.
+
+        Raises:
+            UsageError: With the flag.
+            MissingExtraError: ``.parquet`` without pyarrow.
+        """
+        read = {os.path.realpath(path) for path in inputs}
+        written: dict[str, str] = {}
+        if evaluate and (self.output or self.copy_to):
+            raise UsageError(
+                "--evaluate writes neither --output nor --copy-to.",
+                hint="Its figures are in --json and --report.",
+            )
+        if self.copy_to and not claims:
+            raise UsageError(
+                "--mode investigate gives nobody a name to sort photos by.", hint="Leave it out."
+            )
+        for name, (flag, path) in self.named().items():
+            place = os.path.realpath(path)
+            if place in read:
+                raise UsageError(f"{flag} {path} would overwrite an input.", hint="Name another place.")
+            if place in written:
+                raise UsageError(f"{written[place]} and {flag} both write {path}.", hint="Name two places.")
+            written[place] = flag
+            if name == "copy_to":
+                if path.exists() and not path.is_dir():
+                    raise UsageError(f"{flag} {path} is a file.", hint="Name a folder.")
+                check_writable(flag, path, path)
+                continue
+            if path.is_dir():
+                raise UsageError(f"{flag} {path} is a folder.", hint="Name a file.")
+            check_writable(flag, path, path.parent)
+        if self.output is not None:
+            if self.output.suffix.lower() not in TABLES:
+                raise UsageError(f"--output {self.output} does not end in {', '.join(TABLES)}.")
+            if self.output.suffix.lower() == ".parquet":
+                from facerec_cli.embeddings.formats.parquet import import_pyarrow
+
+                import_pyarrow()
+            refuse_foreign("table of results", self.output, flag="--output", overwrite=overwrite)
+        if self.report is not None:
+            refuse_foreign("report", self.report, flag="--report", overwrite=overwrite)
+
+    def write(self, found: Identification, steps: Steps = no_steps) -> SortedPhotos | None:
+        """Write those that are wanted.
+
+        Returns:
+            What was sorted, where that was asked for.
+
+        Raises:
+            OutputError: The system refuses one.
+        """
+        if self.output is not None:
+            write_table(found, self.output)
+        if self.report is not None:
+            from facerec_cli.identify.report import write_report
+
+            write_report(found, self.report)
+        if self.copy_to is None:
+            return None
+        from facerec_cli.identify.sorting import sort_photos
+
+        with steps("Sorting", "photos") as progress:
+            return sort_photos(found, self.copy_to, link=self.link, progress=progress)
+
+
+def write_table(found: Identification, path: Path) -> None:
+    """Write a row a face; the file is there whole or not at all.
+
+    Raises:
+        OutputError: It cannot be written.
+        UsageError: Its suffix is unknown.
+    """
+    writers = {".csv": _write_csv, ".jsonl": _write_jsonl, ".parquet": _write_parquet}
+    writer = writers.get(path.suffix.lower())
+    if writer is None:
+        raise UsageError(f"{path} does not end in {', '.join(TABLES)}.")
+    with atomic_write(path, what="table of results") as stream:
+        writer(found, stream)
+
+
+def _write_csv(found: Identification, stream: Any) -> None:
+    from facerec_cli.identify.result import COLUMNS
+
+    text = io.TextIOWrapper(stream, "utf-8", errors="surrogateescape", newline="")
+    table = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
+    quoted = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n", quoting=csv.QUOTE_ALL)
+    table.writeheader()
+    for row in found.rows():  # before Python 3.13 a lone carriage return is not quoted
+        (quoted if any("\r" in str(row.get(name, "")) for name in ("path", "person")) else table).writerow(
+            row
+        )
+    text.flush()
+    text.detach()
+
+
+def _write_jsonl(found: Identification, stream: Any) -> None:
+    from facerec_cli.identify.result import COLUMNS
+
+    for row in found.rows():
+        record = {name: row.get(name) for name in COLUMNS}
+        stream.write(json.dumps(record, allow_nan=False).encode("ascii") + b"\n")
+
+
+def _write_parquet(found: Identification, stream: Any) -> None:
+    from facerec_cli.embeddings.formats.parquet import import_pyarrow, utf8
+    from facerec_cli.identify.result import COLUMNS
+
+    pa = import_pyarrow()
+    texts, whole = ("path", "status", "decision", "person", "reason"), ("face", "rank")
+    kinds = {name: pa.string() for name in texts} | {name: pa.int64() for name in whole}
+    rows = list(found.rows())
+    columns = []
+    for name in COLUMNS:
+        cells = [row.get(name) for row in rows]
+        columns.append(
+            pa.array(
+                [utf8(cell) for cell in cells] if name in texts else cells, kinds.get(name, pa.float32())
+            )
+        )
+    about = {"facerec": json.dumps({"gallery": found.gallery.source, "model": found.gallery.model.name})}
+    pa.parquet.write_table(pa.Table.from_arrays(columns, COLUMNS).replace_schema_metadata(about), stream)

@@ -1,0 +1,119 @@
+"""From which score on a face gets a name: given, of the gallery's card, of its own searches, of the model."""
+
+from __future__ import annotations
+
+import logging
+import math
+from pathlib import Path
+
+from facerec_cli.errors import FacerecError, InputError, UsageError
+from facerec_cli.gallery.calibrate import card_at, own_searches
+from facerec_cli.gallery.enrolled import EnrolledPeople
+from facerec_cli.identify.people import SearchedGallery, require_pack
+from facerec_cli.identify.settings import IdentifySettings
+from facerec_cli.metrics.impostor_tail import for_templates, tail_of
+from facerec_cli.metrics.search_threshold import SearchThreshold, choose_search_threshold, from_value
+from facerec_cli.packs.manifest import ModelPack
+from facerec_cli.untrusted import read_toml
+from facerec_cli.verify.settings import Steps, no_steps
+
+log = logging.getLogger("facerec")
+
+MOST_OWN = 10_000
+"""People up to whom a gallery is searched in itself each time; a larger one is calibrated once, to a card."""
+
+
+def threshold_of(
+    opened: SearchedGallery, settings: IdentifySettings, steps: Steps = no_steps
+) -> SearchThreshold | None:
+    """The threshold of a search in a gallery.
+
+    Args:
+        opened: The gallery.
+        settings: The rate or the number that was asked for.
+        steps: Watches the work.
+
+    Returns:
+        The threshold; None where no claim is made.
+
+    Raises:
+        InputError: Nothing supports one at this rate.
+        UsageError: ``--threshold`` is no cosine.
+    """
+    people = opened.people
+    if settings.mode == "investigate":
+        return None
+    pack = _pack_of(people, settings)
+    flip = bool(people.settings.get("flip", False))
+    tail = None if pack is None else tail_of(pack, flip=flip)
+    if settings.threshold is not None:
+        value = _given(settings.threshold, pack)
+        return from_value(value, len(people), None if tail is None else for_templates(tail, people.faces))
+    found = card_at(opened.cards, settings.rate, len(people), people.source)
+    if found is None:
+        own = None
+        if len(people) <= MOST_OWN or tail is None:
+            with steps("Searching the gallery in itself", "people") as progress:
+                own = own_searches(people, progress=progress)
+        found = choose_search_threshold(settings.rate, len(people), own=own, tail=tail, faces=people.faces)
+    if found.value is None:
+        raise InputError(
+            f"No threshold can be found for {people.source!r}: {found.reason}.",
+            hint="Give --threshold with a cosine that you trust, list candidates with --mode investigate, or "
+            "choose a larger --fpir.",
+        )
+    if found.caution:
+        log.warning("%s", found.caution)
+    if not found.measurable:
+        log.warning("the threshold %.4f is %s", found.value, found.reason)
+    return found
+
+
+def _pack_of(people: EnrolledPeople, settings: IdentifySettings) -> ModelPack | None:
+    """The gallery's pack; None where it is not here, as is no fault where everything is embedded."""
+    try:
+        return require_pack(people, settings)
+    except FacerecError:
+        if settings.model is not None:
+            raise
+        return None
+
+
+def _given(text: str, pack: ModelPack | None) -> float:
+    """The cosine that a user gives.
+
+    Raises:
+        UsageError: It is none.
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        raise _no_cosine(text) from None
+    if not (math.isfinite(value) and -1 <= value <= 1):
+        raise UsageError(f"--threshold {text} is not a cosine between -1 and 1.")
+    if pack is not None and pack.threshold is not None and abs(value - pack.threshold.value) < 5e-5:
+        log.warning(
+            "%s is the threshold of %s for two photos; a search compares a stranger with everybody who is "
+            "enrolled and takes a higher one, which --fpir finds",
+            text,
+            pack.name,
+        )
+    return value
+
+
+def _no_cosine(text: str) -> UsageError:
+    """The error for a threshold that is a file or a word."""
+    if not Path(text).is_file():
+        return UsageError(
+            f"--threshold {text} is not a cosine.", hint="Give a number such as 0.45, or --fpir."
+        )
+    try:
+        keys = read_toml(Path(text), name=f"The file {text!r}", advice="")
+    except FacerecError:
+        keys = {}
+    what = "a threshold for two photos" if "far" in keys else "a file"
+    return UsageError(
+        f"--threshold {text} is {what}, and a search takes a cosine.",
+        hint="A threshold of `facerec verify` gives names to strangers in a search: leave it out and say "
+        "with --fpir how many may get one.",
+    )

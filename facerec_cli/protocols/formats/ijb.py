@@ -1,0 +1,171 @@
+"""IJB-B and IJB-C 1:N: two galleries of templates, and probes of the people of both.
+
+Sources: Whitelam et al., "IARPA Janus Benchmark-B", CVPR Workshops 2017; Maze et al., "IARPA Janus
+Benchmark-C", ICB 2018 (its test 4).
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facerec_cli.errors import InputError
+from facerec_cli.pairs.formats.ijb import POINTS, TID_MID, matching, read_landmarks, read_tid_mid
+from facerec_cli.pairs.pair_format import ListHead
+from facerec_cli.pairs.pairlist import Templates, distinct
+from facerec_cli.pairs.text_rows import broken, fits_int64, read_list
+from facerec_cli.protocols.people import number_people
+from facerec_cli.protocols.protocol import SearchProtocol, SearchTrial
+from facerec_cli.protocols.protocol_format import ProtocolFormat, folder_of
+from facerec_cli.tables.rows import word
+
+log = logging.getLogger("facerec")
+
+_PROBES = ("*1N_probe_mixed*.csv", "*probe_mixed*.csv", "probes.csv")
+_FOLDERS = (".", "meta", "protocol", "protocols")
+_VIDEO = re.compile(r"(?:.*/)?frames/(.+)_[^_/]+")
+
+
+class IjbSearch(ProtocolFormat):
+    """A folder with the lists of both galleries and of the probes, ``TEMPLATE_ID,SUBJECT_ID,...``.
+
+    With ``*_face_tid_mid.txt`` beside them, as insightface distributes them, that says which photos make a
+    template, and ``*_name_5pts_score.txt`` where the landmarks are. Without it the lists have a row a photo
+    with its FILENAME, as NIST publishes them. The trials are G1 and G2; probes of the other gallery's people
+    are non-mated.
+    """
+
+    description = "IJB-B's and IJB-C's 1:N: a folder with *_1N_gallery_G1.csv, G2 and *_1N_probe_mixed.csv"
+    photo_patterns = ("{stem}", "loose_crop/{stem}")
+
+    def recognizes(self, heads: Sequence[ListHead]) -> bool:
+        """Whether a folder has the lists, or the file is one of them."""
+        head = heads[0]
+        return (head.is_folder or head.path.suffix == ".csv") and len(_lists(head.path)) == 3
+
+    def read(self, paths: Sequence[Path]) -> SearchProtocol:
+        """Read both galleries and the probes."""
+        folder = folder_of(paths[0])
+        lists = _lists(paths[0])
+        if len(lists) < 3:
+            raise InputError(
+                f"{str(folder)!r} has no {' and no '.join({'G1', 'G2', 'probes'} - set(lists))} of IJB.",
+                hint="It takes *_1N_gallery_G1.csv, ..._G2.csv (or S1, S2) and *_1N_probe_mixed.csv.",
+            )
+        rows = {part: _read(path) for part, path in lists.items()}
+        subject: dict[int, str] = {}
+        for part, listed in rows.items():
+            for template, person, _, _ in listed:
+                if subject.setdefault(template, person) != person:
+                    raise InputError(
+                        f"{str(lists[part])!r}: template {template} is of subject {person} and of "
+                        f"{subject[template]}.",
+                        hint="Use the lists of one protocol.",
+                    )
+        names = np.array(sorted(subject), np.int64)
+        people, identity = number_people(subject[int(name)] for name in names)
+        files, template_ids, media = _photos(folder, rows, names)
+        images, image = distinct(files)
+        landmarks, scores = read_landmarks(folder, images)
+        items = {
+            part: np.searchsorted(names, np.unique([row[0] for row in listed])).astype(np.int64)
+            for part, listed in rows.items()
+        }
+        return SearchProtocol(
+            images=tuple(Path(name) for name in images),
+            names=images,
+            people=people,
+            identity=identity,
+            trials=tuple(SearchTrial(part, items[part], items["probes"]) for part in ("G1", "G2")),
+            landmarks=landmarks,
+            detection_scores=scores,
+            templates=Templates(names, image, np.searchsorted(names, template_ids).astype(np.int64), media),
+            rule="Published as the mean of G1 and G2: TPIR at FPIR 0.01 and 0.1, rank 1, 5 and 10. Tables "
+            "before 2021 often joined both galleries, so that no search was non-mated.",
+        )
+
+    def other_files(self, paths: Sequence[Path]) -> list[Path]:
+        """The lists, and the files beside them."""
+        folder = folder_of(paths[0])
+        beside = [path for pattern in (TID_MID, POINTS) for path in matching(folder, pattern)]
+        return [*_lists(paths[0]).values(), *beside] if folder.is_dir() else []
+
+
+_Row = tuple[int, str, str, str]
+"""Template, subject, file, media; the last two "" where the list has templates alone."""
+
+
+def _lists(path: Path) -> dict[str, Path]:
+    """The lists of the galleries and the probes, as far as they are there."""
+    patterns = {"G1": ("*gallery_[GS]1*.csv",), "G2": ("*gallery_[GS]2*.csv",), "probes": _PROBES}
+    found: dict[str, Path] = {}
+    for part, names in patterns.items():
+        places = (folder_of(path) / place for place in _FOLDERS)
+        files = (file for place in places for name in names for file in sorted(place.glob(name)))
+        first = next(files, None)
+        if first is not None:
+            found[part] = first
+    return found
+
+
+def _read(path: Path) -> list[_Row]:
+    """The rows of a list."""
+    rows = read_list(path, "list of templates")
+    if len(rows) < 2:
+        raise InputError(f"{str(path)!r} has no template.", hint="Get the protocol's files again.")
+    heading = [word(cell) for cell in rows[0][1]]
+    has_heading = not fits_int64(rows[0][1][0])
+    at = {name: heading.index(name) for name in heading} if has_heading else {}
+    template, subject = at.get("template_id", 0), at.get("subject_id", 1)
+    read: list[_Row] = []
+    for line, fields in rows[has_heading:]:
+        if max(template, subject) >= len(fields) or not fits_int64(fields[template]) or not fields[subject]:
+            raise broken(path, line, fields, "`TEMPLATE_ID,SUBJECT_ID,...`")
+        file = _cell(fields, at.get("filename"))
+        read.append((int(fields[template]), fields[subject], file, _media(file, fields, at)))
+    return read
+
+
+def _cell(fields: Sequence[str], at: int | None) -> str:
+    return fields[at] if at is not None and at < len(fields) else ""
+
+
+def _media(file: str, fields: Sequence[str], at: Mapping[str, int]) -> str:
+    """What photo or video a row is of: the list's own word, or that of a frame's name."""
+    media = _cell(fields, at.get("media_id"))
+    if media or not file:
+        return media
+    frame = _VIDEO.fullmatch(str(PurePosixPath(file).with_suffix("")))
+    return f"video {frame[1]}" if frame else file
+
+
+def _photos(
+    folder: Path, rows: Mapping[str, Sequence[_Row]], names: NDArray[np.int64]
+) -> tuple[list[str], NDArray[np.int64], NDArray[np.int64]]:
+    """File, template and media of each photo of a template."""
+    tid_mid = matching(folder, TID_MID)
+    if tid_mid:
+        files, template, media = read_tid_mid(tid_mid[0])
+        used = np.isin(template, names)
+        without = np.setdiff1d(names, template)
+        if without.size:
+            raise InputError(
+                f"{str(tid_mid[0])!r} has no photo of template {without[0]}.",
+                hint="Use the lists of one protocol.",
+            )
+        kept = [file for file, is_used in zip(files, used, strict=True) if is_used]
+        return kept, template[used], media[used]
+    listed = [row for part in rows.values() for row in part]
+    if not all(file for _, _, file, _ in listed):
+        raise InputError(
+            f"The lists in {str(folder)!r} name templates and no photos.",
+            hint="Put *_face_tid_mid.txt beside them, or take NIST's lists, which have a column FILENAME.",
+        )
+    log.warning("the boxes of IJB's lists are not used: of a photo with several faces, --faces takes one")
+    media = distinct(media for *_, media in listed)[1]
+    return [row[2] for row in listed], np.array([row[0] for row in listed], np.int64), media
