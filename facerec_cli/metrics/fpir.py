@@ -11,7 +11,8 @@ that of a beta-binomial distribution; the beta is for the FPIR of this gallery:
 * From a tail: mean FPIR, and the relative variance ``variation`` (1 / N + 4 / people) + 1 / (f pairs). The
   first is that this gallery's people are others than the tail's and people differ in how many they look
   like, the second and third that the tail was measured on so many people and pairs (the variance of a
-  U-statistic).
+  U-statistic). Where templates of several photos have raised the tail, a quarter of what that does to FPIR
+  is added as a deviation: so well does the rule for it hold (docs/search-thresholds.md).
 
 ``benchmarks/search_thresholds.py`` counts how often it holds. It does not know of other cameras, other light
 or other groups of people than what was measured: docs/search-thresholds.md.
