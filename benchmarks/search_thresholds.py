@@ -3,11 +3,12 @@
     python models/measure_impostor_tails.py ../shared/lfw/images --keep SCRATCH
     python benchmarks/search_thresholds.py SCRATCH/sface.npz --json benchmarks/results/search_thresholds.json
 
-Each draw divides the people of a folder-a-person data set: one part gives the impostor tail, the others a gallery
-of N people and strangers. The threshold comes from that tail, from the gallery's own searches, from 500
-strangers, or from what ``choose_search_threshold`` takes; it is then met by other strangers, one photo each. Nothing
-of the people who meet it is known to it. ``--faces`` enrolls that many photos a person where there are so many.
-People of doubtful names (docs/search/lfw_doubtful.csv) are left in or out.
+Each draw divides the people of a folder-a-person data set: one part gives the impostor tail, the others a
+gallery of N people, strangers to calibrate with, and the strangers who then meet the threshold, one photo
+each. It comes from that tail, from the gallery's own searches (one photo a person), from the strangers to
+calibrate with, or from what ``choose_search_threshold`` takes of the first two. ``--faces`` enrolls that
+many photos a person, of those who have them. People of doubtful names (docs/search/lfw_doubtful.csv) are
+left out, and in another row they are in everything.
 """
 
 from __future__ import annotations
@@ -34,9 +35,9 @@ from facerec_cli.metrics.search_threshold import (
 )
 
 DOUBTFUL = Path(__file__).resolve().parents[1] / "docs" / "search" / "lfw_doubtful.csv"
-SIZES = {100: 2870, 1000: 2870, 4000: 600}  # people of the gallery: people whose tail is measured
+SIZES = {100: (2500, 500), 1000: (2500, 500), 4000: (150, 300)}
+"""People of the gallery: people whose tail is measured, and strangers to calibrate with; the rest meet it."""
 FPIRS = (0.1, 0.01, 0.003)
-OUTSIDERS = 500
 
 Vectors = NDArray[np.float32]
 
@@ -109,15 +110,13 @@ def draw(
     """One division of the people; gives source, wished FPIR and what was met."""
     rows_of = [random.permutation(rows) for rows in rows_of]
     order = random.permutation(len(rows_of))
-    for_tail, rest = np.split(order, [SIZES[size]])
-    enrolled, others = np.split(rest, [size])
-    known, strangers = np.split(others, [OUTSIDERS])
+    for_tail, enrolled, known, strangers = np.split(order, np.cumsum([SIZES[size][0], size, SIZES[size][1]]))
     rows = np.concatenate([rows_of[person] for person in for_tail])
     identity = np.repeat(np.arange(len(for_tail)), [len(rows_of[person]) for person in for_tail])
     tail = measure_impostor_tail(vectors[rows], identity, data="other people")
     faces = np.array([min(most, len(rows_of[person])) for person in enrolled])
     gallery = templates(vectors, rows_of, enrolled, most)
-    scores = gallery @ gallery.T
+    scores = templates(vectors, rows_of, enrolled, 1) @ gallery.T
     np.fill_diagonal(scores, -1)
     own = scores.max(axis=1)
     outside, met = (
@@ -146,7 +145,7 @@ def coverage(key: tuple[int, int, bool, str, float], draws: int, all_met: list[M
     covered = sum((one.threshold.low or 0) <= one.fpir <= (one.threshold.high or 0) for one in stated)
 
     def mean(values: list[float]) -> float:
-        return round(float(np.mean(values)), 6) if values else -1.0
+        return round(float(np.mean(values)), 6) if values else 0.0
 
     return Coverage(
         *key,
@@ -161,6 +160,14 @@ def coverage(key: tuple[int, int, bool, str, float], draws: int, all_met: list[M
         threshold=mean([one.threshold.value or 0 for one in all_met]),
         strangers=all_met[0].strangers,
     )
+
+
+def line(one: Coverage) -> str:
+    """A row of what is printed."""
+    doubtful = "in " if one.doubtful else "out"
+    who = f"{one.people:5} {one.faces:3}   {doubtful}     {one.source:14} {one.wished:5.1%}"
+    stated = f"{one.low:6.2%} to {one.high:6.2%}  {one.covered} of {one.stated}" if one.stated else "none"
+    return f"{who} {one.met:6.2%} +- {one.spread:5.2%}   {stated}  ({one.strangers:,} strangers)"
 
 
 def main() -> None:
@@ -191,12 +198,7 @@ def main() -> None:
                 for key, every in met.items():
                     one = coverage(key, wanted.draws, every)
                     found.append(one)
-                    print(
-                        f"{size:5} {most:3}   {'in ' if doubtful else 'out'}     {one.source:14} {one.wished:5.1%} "
-                        f"{one.met:6.2%} +- {one.spread:6.2%}   {one.low:6.2%} to {one.high:6.2%}  "
-                        f"{one.covered} of {one.stated}",
-                        flush=True,
-                    )
+                    print(line(one), flush=True)
     if wanted.json:
         settings = {"embeddings": table.model.name, "draws": wanted.draws, "seed": wanted.seed}
         document = {"settings": settings, "results": [asdict(one) for one in found]}

@@ -6,13 +6,13 @@
 All photos are embedded (``--faces main``), without and with flip; ``--keep`` names a
 folder where the embeddings are kept for the next run.
 
-**Who is left out.** A person who is in LFW under two names makes pairs of "two people" of one. These have the
-highest scores of all, so they would be the tail. The rule: two names are doubtful if a photo of one and a photo
-of the other score above 0.55 with ``sface`` without flip; everybody with a doubtful name is left out, for all
-packs. It is a rule about scores, so it cuts the tail of ``sface`` near 0.55 by construction, and people who
-look very much alike go with the doubled ones: below a false match rate of one in a million nothing is said. The
-names are in docs/search/lfw_doubtful.csv. Of ``sface-hard`` the people that it was trained on are left out too
-(the training photos of docs/study/finetune_split.json).
+**Who is left out.** A person who is in LFW under two names makes pairs of "two people" of one. These have
+the highest scores of all, so they would be the tail. The rule: two names are doubtful if a photo of one and
+a photo of the other score above 0.55 with ``sface`` without flip; everybody with a doubtful name is left
+out, for all packs. It is a rule about scores, so it cuts the tail of ``sface`` near 0.55 by construction,
+and people who look very much alike go with the doubled ones: below a false match rate of one in a million
+nothing is said. The names are in docs/search/lfw_doubtful.csv. Of ``sface-hard`` the people that it was
+trained on are left out too (the training photos of docs/study/finetune_split.json).
 """
 
 from __future__ import annotations
