@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -30,6 +31,7 @@ from facerec_cli.workshop import atomic_folder
 
 log = logging.getLogger("facerec")
 
+_SHA256 = re.compile("[0-9a-f]{64}")
 WAIT = 10.0
 """Seconds for which a writer waits for another one."""
 
@@ -150,6 +152,12 @@ class Gallery:
         if person is None:
             return self._folder.facts.faces()
         return self._folder.facts.faces("WHERE person = ?", (self.person(person).id,))
+
+    def has_photo(self, name: str, photo: str) -> bool:
+        """Whether a person, who may be nobody here, has a photo: its sha256 in hexadecimal, or its path."""
+        column, value = ("photo", bytes.fromhex(photo)) if _SHA256.fullmatch(photo) else ("path", photo)
+        query = f"SELECT 1 FROM face JOIN person ON person.id = face.person WHERE name = ? AND {column} = ?"
+        return self._folder.facts.one(query, (name, value)) is not None
 
     def vectors(self, faces: Sequence[GalleryFace]) -> NDArray[np.float32]:
         """(F, D) float32 of unit length, a copy."""
