@@ -25,6 +25,7 @@ ENGINES: Mapping[str, str] = {
 
 SEARCH_ENGINES: Mapping[str, str] = {
     "exact": "facerec_cli.gallery.search_engines.exact:ExactSearch",
+    "index": "facerec_cli.gallery.search_engines.index:IndexSearch",
 }
 
 # Suffixes of files; "/" stands for a folder or a URL.
@@ -106,6 +107,12 @@ DATASET_WRITERS: Mapping[str, str] = {
 # Names alone: what is behind them is in one module, which needs torch or opens much.
 DEFAULT_PACK = "sface"  # the model that is part of facerec
 FACE_RULES = ("main", "center", "largest")  # which of several faces counts (faces.choice); first the default
+POOLINGS = (
+    "mean",
+    "norm",
+    "score",
+    "norm-score",
+)  # how photos of a template weigh (verify.pooling)
 DEVICES = ("auto", "cpu", "cuda", "tensorrt", "coreml", "openvino")  # faces.runtime.providers has each
 TEMPLATES = ("arcface",)  # five-point alignment templates of faces.align
 PROJECTS = ("arcface_torch", "tface", "adaface", "cvlface")  # whose checkpoints backbones.layouts reads

@@ -19,6 +19,8 @@ HEAVY = (
     "webdataset",
     "ray",
     "fsspec",
+    "faiss",
+    "lancedb",
 )
 TORCH_ROOMS = (
     "facerec_cli.losses",

@@ -69,13 +69,15 @@ def table_of(
                 f"The description of {source!r} has {str(part)[:80]!r} as {name!r}.",
                 hint="Use it as `facerec embed` wrote it, or move a .json of your own away from there.",
             )
-    unit = _unit(vectors, source)
+    unit, lengths = _unit(vectors, source)
     if records is None:
         faces: list[Mapping[str, Any]] = [{}] * len(unit)
         failed: dict[str, str] = {}
     else:
         unit, faces, failed = _split(source, unit, records)
     columns = _columns(faces, source)
+    if records is None and (lengths != 1).any():  # raw ones, whose length nothing else could tell
+        columns["norms"] = lengths
     paths = None if records is None else tuple(str(face["path"]) for face in faces)
     return EmbeddingTable(source, unit, description, paths, failed=failed, **columns)
 
@@ -98,7 +100,8 @@ def whole_number(cell: Any, what: str, source: str) -> int | None:
     )
 
 
-def _unit(vectors: NDArray[Any], source: str) -> NDArray[np.float32]:
+def _unit(vectors: NDArray[Any], source: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """(N, D) of unit length, and the lengths that they had."""
     if vectors.ndim != 2 or vectors.dtype.kind != "f" or not vectors.shape[1]:
         raise InputError(
             f"{source!r} holds {vectors.dtype} of shape {vectors.shape}; embeddings are (N, D) floats."
@@ -116,7 +119,7 @@ def _unit(vectors: NDArray[Any], source: str) -> NDArray[np.float32]:
         )
     if vectors.dtype == np.float32:  # what has been rounded once is kept to the byte
         norms[np.abs(norms - 1) < _ROUNDING] = 1
-    return np.asarray(wide / norms, np.float32)
+    return np.asarray(wide / norms, np.float32), norms[:, 0].astype(np.float32)
 
 
 def _split(

@@ -42,11 +42,13 @@ class Matches(NamedTuple):
         vectors: (N, D) float32, a row for each name; zeros where there is none.
         reasons: Number of a name without an embedding -> why, as "status: reason".
         doubts: Number of a name whose face is doubtful -> why.
+        rows: (N,) int64, the row of the table; -1 where there is none.
     """
 
     vectors: NDArray[np.float32]
     reasons: dict[int, str]
     doubts: dict[int, str]
+    rows: NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -219,10 +221,10 @@ class EmbeddingTable:
                     hint="Without a table of `facerec embed` beside it, row i must be the list's i-th photo "
                     "in order of first appearance.",
                 )
-            return Matches(self.vectors, {}, {})
+            return Matches(self.vectors, {}, {}, np.arange(len(names)))
         row_of = {path: row for row, path in enumerate(self.paths)}
         photos = (*row_of, *(path for path in self.failed if path not in row_of))
-        vectors = np.zeros((len(names), self.vectors.shape[1]), np.float32)
+        rows = np.full(len(names), -1, np.int64)
         reasons: dict[int, str] = {}
         doubts: dict[int, str] = {}
         for i, photo in enumerate(match_names(names, photos, repr(self.source))):
@@ -231,8 +233,7 @@ class EmbeddingTable:
             elif photo not in row_of:
                 reasons[i] = self.failed[photo]
             else:
-                row = row_of[photo]
-                vectors[i] = self.vectors[row]
+                row = rows[i] = row_of[photo]
                 if self.statuses[row] == "doubtful":
                     doubts[i] = self.reasons[row] or "no reason is given"
         if len(reasons) == len(names):
@@ -242,4 +243,6 @@ class EmbeddingTable:
                 "must name a photo by the same folders, from the end of its path on; "
                 f"the file's first is {next(iter(photos), 'none')!r}.",
             )
-        return Matches(vectors, reasons, doubts)
+        vectors = np.zeros((len(names), self.vectors.shape[1]), np.float32)
+        vectors[rows >= 0] = self.vectors[rows[rows >= 0]]
+        return Matches(vectors, reasons, doubts, rows)

@@ -287,9 +287,17 @@ class Gallery:
         """Keep a threshold, instead of an earlier one of the same rate."""
         calibrate.write_card(self._open().facts, card)
 
-    def _open(self) -> GalleryFolder:
+    def require_writing(self) -> None:
+        """Refuse to change a gallery that was opened to read.
+
+        Raises:
+            UsageError: It was.
+        """
         if not self._writes:
             raise UsageError(
                 f"The gallery {self.path} was opened to read.", hint="Open it with write=True to change it."
             )
+
+    def _open(self) -> GalleryFolder:
+        self.require_writing()
         return self._folder

@@ -15,6 +15,7 @@ from facerec_cli.embeddings.read import open_table
 from facerec_cli.embeddings.table import EmbeddingTable, ModelInfo
 from facerec_cli.errors import InputError, ModelError, UsageError
 from facerec_cli.gallery.enrolled import EnrolledPeople
+from facerec_cli.gallery.gallery import open_gallery
 from facerec_cli.gallery.kinds import gallery_folder, is_embeddings, is_list
 from facerec_cli.gallery.labeled import (
     LabeledPhotos,
@@ -47,11 +48,13 @@ class SearchedGallery:
         people: With one template each.
         cards: The thresholds that an enrolled gallery was calibrated to.
         without: People who have no usable photo -> why.
+        folder: Of an enrolled gallery; None for others.
     """
 
     people: EnrolledPeople
     cards: tuple[SearchThreshold, ...] = ()
     without: dict[str, str] = field(default_factory=dict)
+    folder: Path | None = None
 
 
 def open_people(
@@ -106,7 +109,17 @@ def open_searched(
 
 
 def _open_enrolled(place: Path, settings: IdentifySettings) -> SearchedGallery:
-    raise InputError(f"{place} cannot be opened yet.")
+    """An enrolled gallery; its templates stay memory-mapped when it is closed."""
+    with open_gallery(place) as gallery:
+        people, cards = gallery.enrolled(), tuple(gallery.cards())
+    if not len(people):
+        raise InputError(
+            f"The gallery {str(place)!r} has nobody in it.",
+            hint=f"Enroll people first: facerec gallery enroll {gallery.name} PHOTOS",
+        )
+    if settings.model is not None:
+        require_pack(people, settings)
+    return SearchedGallery(people, cards, folder=place)
 
 
 def _of_table(table: EmbeddingTable, settings: IdentifySettings) -> SearchedGallery:

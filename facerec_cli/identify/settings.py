@@ -64,6 +64,7 @@ class ProtocolReading:
             "--root": self.root is not None,
             "--embeddings": settings.embeddings is not None,
             "--bootstrap": settings.bootstrap > 0,
+            "--published": settings.published,
         }
         flags = [flag for flag, is_given in given.items() if is_given]
         if flags:
@@ -140,6 +141,10 @@ class IdentifySettings:
     bootstrap: Annotated[
         int, Option("Rounds of a bootstrap over people, for intervals of TPIR.", panel=EVALUATION, ge=0)
     ] = 0
+    published: Annotated[
+        bool,
+        Option("Also by the rule of IJB 1:N tables before 2022, which is wrong.", panel=EVALUATION),
+    ] = False
 
     def __post_init__(self) -> None:
         check(self)

@@ -14,28 +14,19 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from facerec_cli.errors import InputError
-from facerec_cli.metrics.identification_bootstrap import bootstrap_tpir
-from facerec_cli.metrics.identification_counting import (
-    accepted_scores,
-    det_points,
-    miss_points,
-    rank_points,
-    search_points,
-)
-from facerec_cli.metrics.identification_curve import curve_over_people, subset_sizes
-from facerec_cli.metrics.identification_figures import (
-    RULES,
-    THRESHOLD_RULE,
-    Asked,
-    IdentificationEvaluation,
-    TemplateRule,
-)
+from facerec_cli.metrics.identification_curve import subset_sizes
+from facerec_cli.metrics.identification_figures import Asked, IdentificationEvaluation, TemplateRule
+from facerec_cli.metrics.identification_summary import summarize
 from facerec_cli.metrics.labeled_searches import (
     LabeledSearches,
+    check_dimensions,
+    checked_labels,
+    checked_rows,
     enroll_rows,
     label_searches,
     mean_templates,
 )
+from facerec_cli.metrics.leave_one_out import LEAVE_ONE_OUT, leave_one_out
 from facerec_cli.metrics.scores import Vectors, unit_vectors
 from facerec_cli.metrics.searches import ScoreBlock, cosines, search_outcomes
 from facerec_cli.progress import Progress, silent
@@ -89,13 +80,9 @@ def evaluate_identification(
     Raises:
         InputError: Arrays that do not fit, a gallery without one template, NaN, or a rate outside (0, 1).
     """
-    table, owner, fail = _rows(gallery, people, failed_gallery, "gallery")
-    wanted, who, missed = _rows(probes, identity, failed_probes, "probes")
-    if table.shape[1] != wanted.shape[1]:
-        raise InputError(
-            f"The gallery's embeddings have {table.shape[1]} dimensions, the probes' {wanted.shape[1]}.",
-            hint="Embed both with the same model.",
-        )
+    table, owner, fail = checked_rows(gallery, people, failed_gallery, "gallery")
+    wanted, who, missed = checked_rows(probes, identity, failed_probes, "probes")
+    check_dimensions(table, wanted)
     enrolled = enroll_rows(owner, fail, seed)
     searches = label_searches(enrolled, who, missed)
     columns, starts = unit_vectors(table[enrolled.columns]), enrolled.starts
@@ -146,8 +133,8 @@ def evaluate_scores(
         matrix = matrix.astype(np.float64)
     if matrix.ndim != 2:
         raise InputError("Scores are a matrix, a row a probe and a column a row of the gallery.")
-    owner, fail = _labels(people, failed_gallery, matrix.shape[1], "gallery")
-    who, missed = _labels(identity, failed_probes, matrix.shape[0], "probes")
+    owner, fail = checked_labels(people, failed_gallery, matrix.shape[1], "gallery")
+    who, missed = checked_labels(identity, failed_probes, matrix.shape[0], "probes")
     enrolled = enroll_rows(owner, fail, seed)
     searches = label_searches(enrolled, who, missed)
     used = matrix[np.ix_(searches.made, enrolled.columns)]
@@ -184,62 +171,45 @@ def _measure(
         subsets=subset_sizes(searches.counts.people),
         progress=progress,
     )
-    counts, mated = searches.counts, outcomes.mated
-    points = search_points(outcomes, counts, asked.fpirs)
-    tied = outcomes.ties[mated] > 0
-    measured = [point.fpir for point in points if point.measurable]
-    bootstrap = bootstrap_tpir(
-        accepted_scores(outcomes),
-        outcomes.best[~mated],
-        (searches.identity[mated], searches.identity[~mated]),
-        fpirs=measured if asked.rounds else (),
-        rounds=asked.rounds,
-        seed=asked.seed,
+    return summarize(searches, outcomes, asked)
+
+
+def evaluate_leave_one_out(
+    distractors: Vectors,
+    probes: Vectors,
+    identity: ArrayLike,
+    *,
+    failed_distractors: ArrayLike | None = None,
+    failed_probes: ArrayLike | None = None,
+    ranks: Sequence[int] = DEFAULT_RANKS,
+    progress: Progress = silent,
+) -> IdentificationEvaluation:
+    """CMC where each photo of a person is enrolled in turn among distractors, as MegaFace has it.
+
+    Of a person with n photos each is enrolled alone, and the other n - 1 are searched for: n (n - 1) mated
+    searches, in a gallery of the mate and all distractors. There is no search for a stranger, so that nothing
+    is said of FPIR.
+
+    Args:
+        distractors: (G, D) float32 embeddings, raw or unit length, each of a person of their own.
+        probes: (M, D) float32.
+        identity: (M,) int, who each probe shows, from 0.
+        failed_distractors: (G,) bool, without an embedding; they are never returned.
+        failed_probes: (M,) bool; searches with one of them, as probe or as mate, are misses at every rank.
+        ranks: From 1.
+        progress: Told the probes done.
+
+    Raises:
+        InputError: Arrays that do not fit, no distractor with an embedding, or NaN.
+    """
+    asked = Asked("max", (), tuple(ranks))
+    asked.check()
+    table, _, fail = checked_rows(distractors, np.zeros(len(distractors)), failed_distractors, "distractors")
+    wanted, who, missed = checked_rows(probes, identity, failed_probes, "probes")
+    check_dimensions(table, wanted)
+    if np.any(who < 0):
+        raise InputError("A probe shows nobody, who has no other photo: people are numbers from 0.")
+    searches, outcomes = leave_one_out(
+        table, wanted, who, failed_distractors=fail, failed_probes=missed, progress=progress
     )
-    precision = outcomes.precision[mated] if asked.template == "images" else np.zeros(0)
-    found = float(precision @ searches.found_faces[mated]) if precision.size else 0.0
-    return IdentificationEvaluation(
-        rule=f"{RULES[asked.template]}; {THRESHOLD_RULE}",
-        template=asked.template,
-        counts=counts,
-        tied=int(tied.sum()),
-        tied_first=int((tied & (outcomes.rank - outcomes.ties == 1)[mated]).sum()),
-        cmc=rank_points(outcomes, counts, asked.ranks),
-        tpir_at_fpir=points,
-        fnir=miss_points(outcomes, counts, points, asked.ranks),
-        mean_average_precision=float(precision.mean()) if precision.size else None,
-        mean_average_precision_with_failures=found / counts.mated if precision.size else None,
-        det=det_points(outcomes),
-        curve=curve_over_people(outcomes, counts.people, points),
-        bootstrap=bootstrap,
-        outcomes=outcomes,
-        searches=searches,
-    )
-
-
-def _rows(
-    vectors: Vectors, labels: ArrayLike, failed: ArrayLike | None, name: str
-) -> tuple[Vectors, NDArray[np.int64], NDArray[np.bool_]]:
-    """Embeddings with whom they show and which of them failed."""
-    table = np.asarray(vectors, np.float32)
-    if table.ndim != 2:
-        raise InputError(f"The embeddings of the {name} are a table, a row a photo.")
-    who, fail = _labels(labels, failed, len(table), name)
-    bad = np.flatnonzero(~np.isfinite(table).all(axis=1) & ~fail)
-    if bad.size:
-        raise InputError(
-            f"{bad.size} of {len(table)} embeddings of the {name} have NaN or infinite numbers, the first in "
-            f"row {bad[0]}.",
-            hint=f"Mark rows without an embedding in `failed_{name}`.",
-        )
-    return table, who, fail
-
-
-def _labels(
-    labels: ArrayLike, failed: ArrayLike | None, count: int, name: str
-) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    who = np.asarray(labels, np.int64)
-    fail = np.zeros(who.shape, bool) if failed is None else np.asarray(failed, bool)
-    if who.shape != (count,) or fail.shape != (count,):
-        raise InputError(f"People and failures of the {name} must be {count} each, one a row.")
-    return who, fail
+    return summarize(searches, outcomes, asked, rule=LEAVE_ONE_OUT)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from facerec_cli.errors import InputError
 from facerec_cli.metrics.scores import Vectors
@@ -160,3 +160,49 @@ def mean_templates(units: Vectors, starts: NDArray[np.int64]) -> Vectors:
     lengths = np.linalg.norm(sums, axis=1, keepdims=True)
     alone = np.diff(starts) == 1
     return np.where(alone[:, None], sums, sums / np.maximum(lengths, 1e-12)).astype(np.float32)
+
+
+def checked_rows(
+    vectors: Vectors, labels: ArrayLike, failed: ArrayLike | None, name: str
+) -> tuple[Vectors, NDArray[np.int64], NDArray[np.bool_]]:
+    """Embeddings (R, D), with whom they show and which of them failed, (R,) each.
+
+    Raises:
+        InputError: Lengths that differ, or NaN in a row that did not fail.
+    """
+    table = np.asarray(vectors, np.float32)
+    if table.ndim != 2:
+        raise InputError(f"The embeddings of the {name} are a table, a row a photo.")
+    who, fail = checked_labels(labels, failed, len(table), name)
+    bad = np.flatnonzero(~np.isfinite(table).all(axis=1) & ~fail)
+    if bad.size:
+        raise InputError(
+            f"{bad.size} of {len(table)} embeddings of the {name} have NaN or infinite numbers, the first in "
+            f"row {bad[0]}.",
+            hint=f"Mark rows without an embedding in `failed_{name}`.",
+        )
+    return table, who, fail
+
+
+def checked_labels(
+    labels: ArrayLike, failed: ArrayLike | None, count: int, name: str
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """The same without embeddings, of ``count`` rows."""
+    who = np.asarray(labels, np.int64)
+    fail = np.zeros(who.shape, bool) if failed is None else np.asarray(failed, bool)
+    if who.shape != (count,) or fail.shape != (count,):
+        raise InputError(f"People and failures of the {name} must be {count} each, one a row.")
+    return who, fail
+
+
+def check_dimensions(gallery: Vectors, probes: Vectors) -> None:
+    """Refuse embeddings of two models.
+
+    Raises:
+        InputError: They differ in their dimensions.
+    """
+    if gallery.shape[1] != probes.shape[1]:
+        raise InputError(
+            f"The gallery's embeddings have {gallery.shape[1]} dimensions, the probes' {probes.shape[1]}.",
+            hint="Embed both with the same model.",
+        )

@@ -67,6 +67,7 @@ class PairList:
         identity: (N,) int64, who is on each photo, or None where the list does not say.
         aligned: Whether the photos are aligned crops already, not to be detected again.
         landmarks: (N, 5, 2) float32 pixels where the list comes with them.
+        detection_scores: (N,) float32, the score of each of these detections; likewise.
         templates: How photos make templates; None for pairs of photos.
         format: A key of ``registry.PAIR_FORMATS``; "" for pairs that were not read from a list.
     """
@@ -80,6 +81,7 @@ class PairList:
     identity: NDArray[np.int64] | None = None
     aligned: bool = False
     landmarks: NDArray[np.float32] | None = None
+    detection_scores: NDArray[np.float32] | None = None
     templates: Templates | None = None
     format: str = ""
 

@@ -51,6 +51,7 @@ class SearchProtocol:
         trials: One or more.
         aligned: Whether the photos are aligned crops already, not to be detected again.
         landmarks: (N, 5, 2) float32 pixels where the lists come with them.
+        detection_scores: (N,) float32, the score of each of these detections; likewise.
         templates: How photos make templates; None where items are photos.
         rank: Over ``people``, or over ``images`` as the protocol publishes it (TinyFace), where a probe has
             several mates and the best of them counts.
@@ -65,6 +66,7 @@ class SearchProtocol:
     trials: tuple[SearchTrial, ...]
     aligned: bool = False
     landmarks: NDArray[np.float32] | None = None
+    detection_scores: NDArray[np.float32] | None = None
     templates: Templates | None = None
     rank: Literal["people", "images"] = "people"
     rule: str = ""

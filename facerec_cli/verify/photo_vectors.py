@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from facerec_cli.embed import EmbedOptions, embed_photos
 from facerec_cli.embeddings.cache import EmbeddingCache, Entry, cache_path, content_key
 from facerec_cli.embeddings.read import open_table
-from facerec_cli.embeddings.table import ModelInfo
+from facerec_cli.embeddings.table import Matches, ModelInfo
 from facerec_cli.errors import ModelError, UsageError
 from facerec_cli.faces import Face, FaceModel
 from facerec_cli.images import ImageError, open_photo, read_image
@@ -43,6 +44,8 @@ class PhotoVectors:
         model: What made the vectors.
         settings: How.
         doubts: Photos whose face is doubtful: index -> why.
+        norms: (N,) float32, the length of the raw embedding; NaN where it is not known, as from the cache.
+        scores: (N,) float32, of the detection, 0 to 1; NaN likewise, and where nothing was detected.
     """
 
     vectors: NDArray[np.float32]
@@ -50,6 +53,8 @@ class PhotoVectors:
     model: ModelInfo
     settings: dict[str, Any] = field(default_factory=dict)
     doubts: dict[int, str] = field(default_factory=dict)
+    norms: NDArray[np.float32] | None = None
+    scores: NDArray[np.float32] | None = None
 
     @property
     def failed(self) -> NDArray[np.bool_]:
@@ -78,7 +83,9 @@ def open_embeddings(photos: ListedPhotos, settings: VerifySettings, progress: Pr
     aligned = settings.aligned if settings.aligned is not None else photos.aligned
     model, workers = open_for(settings, aligned=aligned)
     options = embed_options(settings, faces=settings.faces, aligned=aligned)
-    cache = EmbeddingCache(cache_path()) if settings.cache else None
+    # The cache keeps unit vectors alone.
+    is_weighted = photos.templates is not None and settings.pool != "mean"
+    cache = EmbeddingCache(cache_path()) if settings.cache and not is_weighted else None
     try:
         embeddings = embed_list(
             photos.images,
@@ -114,7 +121,7 @@ def embeddings_are_kept(settings: VerifySettings) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        if settings.embeddings is not None or not settings.cache:
+        if settings.embeddings is not None or not settings.cache or settings.pool != "mean":
             raise
         raise KeyboardInterrupt(
             "interrupted; all embeddings are in the cache, so the same command only has to compare them"
@@ -123,22 +130,24 @@ def embeddings_are_kept(settings: VerifySettings) -> Iterator[None]:
 
 def _read_stored(path: Path, photos: ListedPhotos, settings: VerifySettings) -> PhotoVectors:
     table = open_table(path).one_per_photo(settings.faces)
-    rows = None if photos.templates is None else photos.templates.image
-    if table.paths is None and rows is not None and len(table.vectors) == len(rows):
+    lines = None if photos.templates is None else photos.templates.image
+    if table.paths is None and lines is not None and len(table.vectors) == len(lines):
         # A row for each line of the tid_mid file, as the published scripts store them.
-        vectors = np.zeros((len(photos.names), table.vectors.shape[1]), np.float32)
-        vectors[rows] = table.vectors
-        reasons: dict[int, str] = {}
-        doubts: dict[int, str] = {}
+        rows = np.full(len(photos.names), -1, np.int64)
+        rows[lines] = np.arange(len(lines))
+        found = Matches(table.vectors[rows], {}, {}, rows)
     else:
-        vectors, reasons, doubts = table.match(photos.names)
+        found = table.match(photos.names)
+    there = found.rows >= 0
+    norms, scores = (np.where(there, facts[found.rows], np.nan) for facts in (table.norms, table.scores))
     if settings.model is not None:
         table.require_model(
             settings.model if isinstance(settings.model, ModelPack) else open_pack(settings.model)
         )
     if settings.flip and not table.settings.get("flip", False):
         raise UsageError(f"--flip was given, but {str(path)!r} was embedded without it or does not say.")
-    return PhotoVectors(vectors, reasons, table.model, dict(table.settings), doubts)
+    told = dict(table.settings)
+    return PhotoVectors(found.vectors, found.reasons, table.model, told, found.doubts, norms, scores)
 
 
 def embed_list(
@@ -170,6 +179,7 @@ def embed_list(
     vectors = np.zeros((len(images), model.pack.encoder.embedding_size), np.float32)
     reasons: dict[int, str] = {}
     doubts: dict[int, str] = {}
+    facts = np.full((len(images), 2), np.nan, np.float32)
     for start in range(0, len(images), _CHUNK):
         chunk = range(start, min(start + _CHUNK, len(images)))
         digests: dict[bytes, bytes] = {}
@@ -180,8 +190,8 @@ def embed_list(
         lasting: dict[bytes, Entry] = {}
         progress(start + len(entries), len(images))
         try:
-            for i, entry, doubt in _embed(images, missing, model, options, landmarks, workers):
-                entries[i] = entry
+            for i, entry, doubt, norm, score in _embed(images, missing, model, options, landmarks, workers):
+                entries[i], facts[i] = entry, (norm, score)
                 if doubt:
                     doubts[i] = doubt  # which the cache has no place for
                 elif i in keys and (not isinstance(entry, str) or entry.startswith("no_face")):
@@ -200,7 +210,7 @@ def embed_list(
             else:
                 vectors[i] = entry
     info = ModelInfo(model.pack.name, model.hash, model.provider)
-    return PhotoVectors(vectors, reasons, info, deciding, doubts)
+    return PhotoVectors(vectors, reasons, info, deciding, doubts, *facts.T)
 
 
 def _interrupted(done: int, total: int, *, kept: bool) -> str:
@@ -232,6 +242,10 @@ def _keys(
     return keys
 
 
+_Embedded = tuple[int, Entry, str, float, float]
+"""Number of a photo, vector or why there is none, why its face is doubtful, norm, score of the detection."""
+
+
 def _embed(
     images: Sequence[Path | bytes],
     numbers: Sequence[int],
@@ -239,8 +253,8 @@ def _embed(
     options: EmbedOptions,
     landmarks: NDArray[np.float32] | None,
     workers: int | None,
-) -> Iterator[tuple[int, Entry, str]]:
-    """Number, vector or why there is none, and why the face is doubtful, of the photos with these numbers."""
+) -> Iterator[_Embedded]:
+    """Embed the photos with these numbers."""
     if landmarks is not None:
         for start in range(0, len(numbers), options.batch_size):
             batch = numbers[start : start + options.batch_size]
@@ -249,9 +263,11 @@ def _embed(
     results = embed_photos([images[i] for i in numbers], model, options, workers=workers)
     for i, result in zip(numbers, results, strict=True):
         if result.faces:
-            yield i, result.faces[0].embedding, result.faces[0].doubt
+            face = result.faces[0]
+            score = math.nan if face.face is None else float(face.face.score)
+            yield i, face.embedding, face.doubt, face.norm, score
         else:
-            yield i, f"{result.status}: {result.reason}", ""
+            yield i, f"{result.status}: {result.reason}", "", math.nan, math.nan
 
 
 def _embed_by_landmarks(
@@ -260,14 +276,14 @@ def _embed_by_landmarks(
     model: FaceModel,
     options: EmbedOptions,
     landmarks: NDArray[np.float32],
-) -> Iterator[tuple[int, Entry, str]]:
+) -> Iterator[_Embedded]:
     """The same for a batch of photos that are aligned by given landmarks, as IJB's protocol does."""
     crops = {}
     for i in numbers:
         try:
             photo = read_image(images[i], max_pixels=options.max_pixels)
         except ImageError as error:
-            yield i, f"{error.status}: {error.reason}", ""
+            yield i, f"{error.status}: {error.reason}", "", math.nan, math.nan
             continue
         box = np.concatenate([landmarks[i].min(axis=0), landmarks[i].max(axis=0)])
         crops[i] = model.align(photo, Face(box=box, landmarks=landmarks[i], score=1.0))
@@ -280,5 +296,5 @@ def _embed_by_landmarks(
             f"The model {model.pack.name} gave an embedding that is not finite or all zero.",
             hint="Check its files with `facerec models check`, and its mean and std.",
         )
-    for i, vector in zip(crops, raw / norms, strict=True):
-        yield i, vector, ""
+    for i, vector, norm in zip(crops, raw / norms, norms[:, 0].tolist(), strict=True):
+        yield i, vector, "", norm, math.nan

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -16,12 +17,12 @@ from facerec_cli.metrics.folds import stratified_folds
 from facerec_cli.metrics.groups import GroupReport, group_rates, read_groups
 from facerec_cli.metrics.scores import score_pairs
 from facerec_cli.metrics.thresholds import choose, chosen_point
-from facerec_cli.pairs.formats.ijb import pool
 from facerec_cli.pairs.names import is_folder
 from facerec_cli.pairs.pairlist import PairList, distinct
 from facerec_cli.pairs.read import read_pairs
 from facerec_cli.verify.photo_vectors import PhotoVectors, embeddings_are_kept, open_embeddings
 from facerec_cli.verify.photos import Verdict, verify_photos
+from facerec_cli.verify.pooling import pool_templates
 from facerec_cli.verify.result import Verification
 from facerec_cli.verify.settings import Steps, VerifySettings, no_steps
 from facerec_cli.wording import counted
@@ -72,6 +73,7 @@ def _refuse_flags(settings: VerifySettings | None, format: str | None, root: str
         "--root": root is not None,
         "--by": settings.groups is not None,
         "--bootstrap": settings.bootstrap > 0,
+        "--pool": settings.pool != "mean",
         "--far": settings.far is not None,
     }
     flags = [flag for flag, is_given in given.items() if is_given]
@@ -80,6 +82,12 @@ def _refuse_flags(settings: VerifySettings | None, format: str | None, root: str
             f"Two photos are compared without {', '.join(flags)}, which lists of pairs take.",
             hint="Leave it out, or name one list.",
         )
+
+
+def _refuse_pool(settings: VerifySettings) -> None:
+    """Photos that make no templates have nothing to pool."""
+    if settings.pool != "mean":
+        raise UsageError("--pool is for lists of templates, such as IJB's.", hint="Leave it out.")
 
 
 def verify_list(
@@ -118,6 +126,7 @@ def verify_folder(
         ModelError: The model cannot be used.
     """
     settings = settings or VerifySettings()
+    _refuse_pool(settings)
     pairs = _pairs_of_folder(Path(folder))
     if len(pairs):
         return _verify_pairs(str(folder), pairs, settings, steps)
@@ -165,11 +174,14 @@ def _verify_pairs(source: str, pairs: PairList, settings: VerifySettings, steps:
     """Embed the photos, score the pairs, measure the scores."""
     if settings.groups is not None and pairs.templates is not None:
         raise UsageError("--by takes lists of photos, not of templates.")
+    if pairs.templates is None:
+        _refuse_pool(settings)
     with steps("Embedding", "photos") as progress:
         embeddings = open_embeddings(pairs, settings, progress)
     vectors, unusable = embeddings.vectors, embeddings.failed
     if pairs.templates is not None:
-        vectors = pool(vectors, unusable, pairs.templates)
+        vectors = pool_templates(embeddings, pairs, settings.pool)
+        embeddings = replace(embeddings, settings={**embeddings.settings, "pool": settings.pool})
         unusable = np.asarray(~vectors.any(axis=1))
     failed = unusable[pairs.first] | unusable[pairs.second]
     if failed.all():

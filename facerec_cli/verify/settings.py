@@ -12,7 +12,7 @@ from facerec_cli.faces.settings import MACHINE, PHOTOS, RESULTS, BatchSize, Devi
 from facerec_cli.option import Option
 from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.progress import Progress, silent
-from facerec_cli.registry import DEFAULT_PACK, FACE_RULES, PAIR_FORMATS, embedding_suffixes
+from facerec_cli.registry import DEFAULT_PACK, FACE_RULES, PAIR_FORMATS, POOLINGS, embedding_suffixes
 from facerec_cli.settings import check
 from facerec_cli.threshold import DEFAULT_FARS, false_accept_rate
 
@@ -81,6 +81,15 @@ class VerifySettings:
         ),
     ] = None
     flip: Flip = False
+    pool: Annotated[
+        str,
+        Option(
+            "What a photo of a template (IJB) weighs: {choices}; all alike, the length of its raw embedding, "
+            "the score of its detection, or both.",
+            panel=PAIRS,
+            choices=POOLINGS,
+        ),
+    ] = "mean"
     embeddings: Annotated[
         Path | None,
         Option(

@@ -11,6 +11,9 @@ from facerec_cli.option import Option
 from facerec_cli.registry import SEARCH_ENGINES
 from facerec_cli.settings import check
 
+INDEX = "Index"
+MAX_CANDIDATES = 1 << 16
+
 EXACT_ENGINES = ("exact", "ray")  # give what a comparison with every person gives, to the last bit
 
 
@@ -78,3 +81,32 @@ class SearchEngineOptions:
                 "positives.",
                 hint="Leave --engine out, or use --engine ray.",
             )
+
+
+@dataclass(frozen=True, slots=True)
+class IndexSettings:
+    """How a gallery's index is made and measured.
+
+    Raises:
+        UsageError: A value is out of range.
+    """
+
+    candidates: Annotated[
+        int | None,
+        Option(
+            "Candidates that are compared exactly (default: as few as --recall takes).",
+            panel=INDEX,
+            ge=1,
+            le=MAX_CANDIDATES,
+        ),
+    ] = None
+    recall: Annotated[
+        float,
+        Option("Share of searches in which the first person must be found.", panel=INDEX, gt=0, le=1),
+    ] = 0.999
+    probes: Annotated[
+        int, Option("People who are held out and searched for, to measure it.", panel=INDEX, ge=2, le=100_000)
+    ] = 1000
+
+    def __post_init__(self) -> None:
+        check(self)

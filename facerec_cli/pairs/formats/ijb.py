@@ -50,14 +50,15 @@ class Ijb(PairFormat):
         images, image = distinct(files)
         names, template = np.unique(template_ids, return_inverse=True)
         first, second, same = _template_pairs(labels, names)
-        points = matching(folder, POINTS)
+        landmarks, scores = read_landmarks(folder, images)
         return PairList(
             first=first,
             second=second,
             same=same,
             images=tuple(Path(name) for name in images),
             names=images,
-            landmarks=read_landmarks(points[0], images) if points else None,
+            landmarks=landmarks,
+            detection_scores=scores,
             templates=Templates(names, image, template.astype(np.int64), media),
         )
 
@@ -70,7 +71,10 @@ class Ijb(PairFormat):
 
 
 def pool(
-    vectors: NDArray[np.float32], failed: NDArray[np.bool_], templates: Templates
+    vectors: NDArray[np.float32],
+    failed: NDArray[np.bool_],
+    templates: Templates,
+    weights: NDArray[np.float32] | None = None,
 ) -> NDArray[np.float32]:
     """One vector per template: mean inside a media, sum over media, unit length.
 
@@ -78,6 +82,8 @@ def pool(
         vectors: (N, D) float32, unit length, one per photo.
         failed: (N,) bool, photos without an embedding; they are left out of their template.
         templates: How photos make templates.
+        weights: (N,) float32, what each vector is multiplied with first: the published evaluations take the
+            length of the raw embedding, the score of the detection, or both. None counts all alike.
 
     Returns:
         (T, D) float32; a template without any embedding is all zeros.
@@ -86,7 +92,8 @@ def pool(
     media_key = np.stack([templates.template[rows], templates.media[rows]], axis=1)
     groups, group = np.unique(media_key, axis=0, return_inverse=True)
     group = group.reshape(-1)
-    means = _sum_rows(vectors, templates.image[rows], group, len(groups))
+    images = templates.image[rows]
+    means = _sum_rows(vectors, images, group, len(groups), weights)
     means /= np.bincount(group, minlength=len(groups))[:, None]
     sums = _sum_rows(means, np.arange(len(groups)), groups[:, 0], len(templates.names))
     norms = np.linalg.norm(sums, axis=1, keepdims=True)
@@ -94,9 +101,13 @@ def pool(
 
 
 def _sum_rows(
-    vectors: NDArray[Any], rows: NDArray[np.int64], group: NDArray[np.int64], count: int
+    vectors: NDArray[Any],
+    rows: NDArray[np.int64],
+    group: NDArray[np.int64],
+    count: int,
+    weights: NDArray[np.float32] | None = None,
 ) -> NDArray[np.float64]:
-    """Sum of the given rows per group, (count, D) float64, without a copy of all rows at once."""
+    """Weighted sum of the given rows per group, (count, D) float64, without a copy of all rows at once."""
     total = np.zeros((count, vectors.shape[1]))
     order = np.argsort(group, kind="stable")
     step = 1 << 16
@@ -104,7 +115,10 @@ def _sum_rows(
         part = order[start : start + step]
         groups = group[part]
         starts = np.flatnonzero(np.concatenate(([True], groups[1:] != groups[:-1])))
-        sums = np.add.reduceat(vectors[rows[part]].astype(np.float64), starts, axis=0)
+        taken = vectors[rows[part]].astype(np.float64)
+        if weights is not None:
+            taken *= weights[rows[part], None]
+        sums = np.add.reduceat(taken, starts, axis=0)
         total[groups[starts]] += sums
     return total
 
@@ -197,30 +211,39 @@ def _template_pairs(
     return np.ascontiguousarray(index[:, 0]), np.ascontiguousarray(index[:, 1]), table[:, 2] == 1
 
 
-def read_landmarks(path: Path, images: tuple[str, ...]) -> NDArray[np.float32]:
-    """(N, 5, 2) float32 landmarks of these photos, from a ``*_name_5pts_score.txt``.
+def read_landmarks(
+    folder: Path, images: tuple[str, ...]
+) -> tuple[NDArray[np.float32] | None, NDArray[np.float32] | None]:
+    """Landmarks and scores of the detections, from the ``*_name_5pts_score.txt`` of a protocol.
+
+    Returns:
+        (N, 5, 2) float32 pixels, and (N,) float32 where each line has a score; None where there is none.
 
     Raises:
         InputError: A line is not as published, or a photo has none.
     """
+    path = next(iter(matching(folder, POINTS)), None)
+    if path is None:
+        return None, None
     number = {name: i for i, name in enumerate(images)}
-    points = np.full((len(images), 5, 2), np.nan, np.float32)
+    table = np.full((len(images), 11), np.nan, np.float32)
     for line_number, fields in _lines(path):
         try:
-            given = np.array(fields[1:11], np.float32).reshape(5, 2)
+            given = np.array(fields[1:], np.float32)
         except ValueError:
-            given = None
-        if given is None or len(fields) not in (11, 12):
+            given = np.empty(0, np.float32)
+        if given.size not in (10, 11):
             raise InputError(
                 f"{str(path)!r}, line {line_number} is not `file x1 y1 … x5 y5 score`.",
                 hint="Take the file as IJB's protocol has it, or away, to detect the faces.",
             )
         if fields[0] in number:
-            points[number[fields[0]]] = given
+            table[number[fields[0]], : given.size] = given
+    points, scores = table[:, :10].reshape(-1, 5, 2), table[:, 10]
     missing = int((~np.isfinite(points)).any(axis=(1, 2)).sum())
     if missing:
         raise InputError(
             f"{str(path)!r} has no landmarks for {missing} of the {len(images)} photos.",
             hint="Remove it, so that the faces are searched, or get the protocol's files again.",
         )
-    return points
+    return points, scores if np.isfinite(scores).all() else None

@@ -71,7 +71,7 @@ class IjbSearch(ProtocolFormat):
         people, identity = number_people(subject[int(name)] for name in names)
         files, template_ids, media = _photos(folder, rows, names)
         images, image = distinct(files)
-        points = matching(folder, POINTS)
+        landmarks, scores = read_landmarks(folder, images)
         items = {
             part: np.searchsorted(names, np.unique([row[0] for row in listed])).astype(np.int64)
             for part, listed in rows.items()
@@ -82,7 +82,8 @@ class IjbSearch(ProtocolFormat):
             people=people,
             identity=identity,
             trials=tuple(SearchTrial(part, items[part], items["probes"]) for part in ("G1", "G2")),
-            landmarks=read_landmarks(points[0], images) if points else None,
+            landmarks=landmarks,
+            detection_scores=scores,
             templates=Templates(names, image, np.searchsorted(names, template_ids).astype(np.int64), media),
             rule="Published as the mean of G1 and G2: TPIR at FPIR 0.01 and 0.1, rank 1, 5 and 10. Tables "
             "before 2021 often joined both galleries, so that no search was non-mated.",

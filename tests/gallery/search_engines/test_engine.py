@@ -2,37 +2,45 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+from pathlib import Path
+
 import numpy as np
 import pytest
+from crowd import crowd
 
 from facerec_cli.errors import UsageError
-from facerec_cli.gallery.enrolled import EnrolledPeople
 from facerec_cli.gallery.search_engines.engine import open_search_engine
-from facerec_cli.gallery.search_engines.settings import SearchEngineOptions
-from facerec_cli.metrics.scores import unit_vectors
+from facerec_cli.gallery.search_engines.settings import EXACT_ENGINES, SearchEngineOptions
+from facerec_cli.registry import SEARCH_ENGINES
+
+NEEDS = {"index": ("faiss", "index"), "ray": ("ray", "ray"), "lancedb": ("lancedb", "lancedb")}
 
 
-def enrolled(count: int = 300, dimensions: int = 16, seed: int = 1) -> EnrolledPeople:
-    """People in two blocks with free rows, in another order than their rows."""
-    random = np.random.default_rng(seed)
-    rows = unit_vectors(random.standard_normal((count + 20, dimensions)).astype(np.float32))
-    person = np.full(count + 20, -1, np.int64)
-    person[random.permutation(count + 20)[:count]] = random.permutation(count)
-    rows[person < 0] = 0
-    names = tuple(f"person {i}" for i in range(count))
-    return EnrolledPeople("staff", names, (rows[:100], rows[100:]), person, np.ones(count, np.int64))
-
-
-def test_the_exact_engine_is_the_search_of_the_people() -> None:
-    people = enrolled()
-    probes = unit_vectors(np.random.default_rng(2).standard_normal((7, 16)).astype(np.float32))
-    found, scores = open_search_engine(SearchEngineOptions()).search(people, probes, 5)
-    templates = np.zeros((300, 16), np.float32)
-    rows = np.concatenate(people.templates)
-    templates[people.person[people.person >= 0]] = rows[people.person >= 0]
-    every = probes @ templates.T
-    assert found.tolist() == np.argsort(-every, axis=1, kind="stable")[:, :5].tolist()
-    np.testing.assert_allclose(scores, np.sort(every, axis=1)[:, ::-1][:, :5], atol=1e-6)
+@pytest.mark.parametrize("name", SEARCH_ENGINES)
+def test_every_engine_finds_the_nearest_people_with_their_exact_scores(name: str, tmp_path: Path) -> None:
+    package, extra = NEEDS.get(name, ("numpy", ""))
+    if find_spec(package) is None:
+        pytest.skip(f"needs {package}: pip install 'facerec-cli[{extra}]'")
+    made = crowd()
+    probes = made.probes(12)
+    every = probes @ np.concatenate(made.people.templates)[np.argsort(made.people.person)][20:].T
+    options = SearchEngineOptions(name, table=str(tmp_path / "tables") if name == "lancedb" else None)
+    engine = open_search_engine(options, tmp_path)
+    try:
+        found, scores = engine.search(made.people, probes, 5)
+        assert found.tolist() == np.argsort(-every, axis=1, kind="stable")[:, :5].tolist()
+        assert (found.dtype, scores.dtype) == (np.int64, np.float32)
+        np.testing.assert_allclose(scores, np.sort(every, axis=1)[:, :-6:-1], atol=1e-6)
+        if name in EXACT_ENGINES:
+            exact = made.people.search(probes, 5)
+            assert (found.tobytes(), scores.tobytes()) == (exact[0].tobytes(), exact[1].tobytes())
+        found, scores = engine.search(made.people, probes[:2], 310)
+        assert sorted(found[0, :300].tolist()) == list(range(300))  # all there are, and then nobody
+        assert found[:, 300:].tolist() == [[-1] * 10] * 2 and np.isneginf(scores[:, 300:]).all()
+        assert engine.search(made.people, probes[:0], 3)[0].shape == (0, 3)
+    finally:
+        engine.close()
 
 
 @pytest.mark.parametrize(
@@ -43,8 +51,19 @@ def test_the_exact_engine_is_the_search_of_the_people() -> None:
         {"actors": 2},
         {"table": "tables"},
         {"engine": "ray", "actors": 0},
+        {"engine": "lancedb"},
     ],
 )
 def test_what_does_not_fit_together_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(UsageError):
         SearchEngineOptions(**wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", SEARCH_ENGINES)
+def test_error_rates_are_made_by_exact_engines_only(name: str) -> None:
+    options = SearchEngineOptions(name, table="tables" if name == "lancedb" else None)
+    if name in EXACT_ENGINES:
+        options.require_exact("An evaluation")
+    else:
+        with pytest.raises(UsageError, match="An evaluation compares every person"):
+            options.require_exact("An evaluation")
