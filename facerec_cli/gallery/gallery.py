@@ -18,6 +18,7 @@ from facerec_cli.files import make_folder, write_file
 from facerec_cli.gallery import calibrate, changes, erase, info
 from facerec_cli.gallery.facts import create_facts
 from facerec_cli.gallery.folder import GalleryFolder, write_lock
+from facerec_cli.gallery.leftovers import erase_leftovers, put_back
 from facerec_cli.gallery.person import FaceFacts, GalleryFace, Person
 from facerec_cli.gallery.reader import GalleryReader
 from facerec_cli.metrics.search_threshold import SearchThreshold
@@ -41,7 +42,9 @@ def open_gallery(path: str | Path, *, write: bool = False, wait: float = WAIT) -
         InputError: It is not there, is no gallery, is damaged, or is one of a newer facerec.
         UsageError: Another process is changing it.
     """
-    return Gallery(info.gallery_path(path), write=write, wait=wait)
+    folder = info.gallery_path(path)
+    put_back(folder)
+    return Gallery(folder, write=write, wait=wait)
 
 
 def create_gallery(
@@ -66,6 +69,7 @@ def create_gallery(
         OutputError: It cannot be written.
     """
     folder = info.gallery_path(path)
+    put_back(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} exists.", hint="Choose another name, or remove it first.")
     made = info.new_info(model, dimensions, settings or {}, crops=crops)
@@ -96,6 +100,7 @@ class Gallery(GalleryReader):
             if write:
                 info.read_info(path)  # a folder that is none must not get a lock
                 stack.enter_context(write_lock(path, wait))
+                erase_leftovers(path)
             folder = GalleryFolder(path, write=write)
             stack.callback(folder.close)
             super().__init__(folder)
