@@ -194,6 +194,7 @@ def _gallery(
         model=model,
         settings=settings,
         photos=tuple(photos[int(row)] for row in first) if photos else (),
+        first_faces=lambda people: vectors[first[people]],
     )
     return SearchedGallery(enrolled, without=without)
 
