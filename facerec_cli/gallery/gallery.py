@@ -20,6 +20,7 @@ from facerec_cli.gallery.candidates import CandidatePeople
 from facerec_cli.gallery.enrolled import EnrolledPeople
 from facerec_cli.gallery.facts import create_facts
 from facerec_cli.gallery.folder import GalleryFolder, write_lock
+from facerec_cli.gallery.leftovers import erase_leftovers, put_back
 from facerec_cli.gallery.people import read_enrolled
 from facerec_cli.gallery.person import FaceFacts, GalleryFace, Person, person_name
 from facerec_cli.gallery.vectors import unit
@@ -46,7 +47,9 @@ def open_gallery(path: str | Path, *, write: bool = False, wait: float = WAIT) -
         InputError: It is not there, is no gallery, is damaged, or is one of a newer facerec.
         UsageError: Another process is changing it.
     """
-    return Gallery(info.gallery_path(path), write=write, wait=wait)
+    folder = info.gallery_path(path)
+    put_back(folder)
+    return Gallery(folder, write=write, wait=wait)
 
 
 def create_gallery(
@@ -71,6 +74,7 @@ def create_gallery(
         OutputError: It cannot be written.
     """
     folder = info.gallery_path(path)
+    put_back(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} exists.", hint="Choose another name, or remove it first.")
     made = info.new_info(model, dimensions, settings or {}, crops=crops)
@@ -102,6 +106,7 @@ class Gallery:
             if write:
                 info.read_info(path)  # a folder that is none must not get a lock
                 stack.enter_context(write_lock(path, wait))
+                erase_leftovers(path)
             self._folder = GalleryFolder(path, write=write)
             stack.callback(self._folder.close)
             self.info = self._folder.info
