@@ -405,7 +405,7 @@ def upgrade(
 
 @app.command()
 @command
-def index(gallery: Name, settings: IndexSettings, json_output: Json = False) -> None:
+def index(gallery: Name, *, settings: IndexSettings, json_output: Json = False) -> None:
     """Build the index of `identify --engine index` for very many people, and measure what it misses."""
     from facerec_cli.gallery.gallery import open_gallery
     from facerec_cli.gallery.search_engines.index import index_gallery
