@@ -20,11 +20,11 @@ from facerec_cli.metrics.identification_figures import IdentificationEvaluation
 from facerec_cli.metrics.lookalikes import alike_people
 from facerec_cli.metrics.published_searches import Ijb2018Point, evaluate_ijb_2018
 from facerec_cli.metrics.scores import Vectors
-from facerec_cli.pairs.formats.ijb import pool
 from facerec_cli.progress import Progress
 from facerec_cli.protocols.protocol import SearchProtocol, SearchTrial
 from facerec_cli.protocols.read import read_protocol
 from facerec_cli.verify.photo_vectors import PhotoVectors, embeddings_are_kept, open_embeddings
+from facerec_cli.verify.pooling import pool_templates
 from facerec_cli.verify.settings import Steps, no_steps
 
 MOST_COMPARED = 20_000
@@ -87,8 +87,11 @@ def measure(
     """
     vectors, failed = embeddings.vectors, embeddings.failed
     if protocol.templates is not None:
-        vectors = pool(vectors, failed, protocol.templates)
+        vectors = pool_templates(embeddings, protocol, settings.pool)
+        embeddings = replace(embeddings, settings={**embeddings.settings, "pool": settings.pool})
         failed = np.asarray(~vectors.any(axis=1))
+    elif settings.pool != "mean":
+        raise UsageError("--pool is for protocols of templates, such as IJB's.", hint="Leave it out.")
     if failed.all():
         name, why = next((protocol.names[i], why) for i, why in embeddings.reasons.items())
         raise InputError(
