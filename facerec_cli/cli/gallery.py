@@ -10,7 +10,7 @@ import typer
 
 from facerec_cli.cli import completion, gallery_view
 from facerec_cli.cli.command import command
-from facerec_cli.cli.console import note, progress_bar, result, result_json, stages, warn
+from facerec_cli.cli.console import note, progress_bar, result, result_json, warn
 from facerec_cli.cli.group import CONTEXT, Group
 from facerec_cli.cli.options import Json, OptionalModel, Overwrite
 from facerec_cli.cli.signature import Shown
@@ -284,8 +284,8 @@ def check(gallery: Name, json_output: Json = False) -> None:
     from facerec_cli.gallery.check import check_gallery
     from facerec_cli.gallery.gallery import open_gallery
 
-    with open_gallery(gallery) as opened, stages() as watched:
-        done = check_gallery(opened, tail=gallery_tail(opened.info), stages=watched)
+    with open_gallery(gallery) as opened:
+        done = check_gallery(opened, tail=gallery_tail(opened.info), steps=progress_bar)
     if json_output:
         result_json(done.document())
     else:
@@ -316,7 +316,7 @@ def calibrate(
                 probes = open_probes(
                     outsiders, opened.enrolled(), IdentifySettings(faces="main"), steps=progress_bar
                 )
-            strangers = probes.shard.vectors
+            strangers = probes.shard.embeddings
         progress = stack.enter_context(progress_bar("Searching people among each other", "people"))
         card = opened.calibrate(fpir, outsiders=strangers, progress=progress)
         if card.value is not None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from facerec_cli.gallery.person import GalleryFace, Person
     from facerec_cli.gallery.search_engines.index import BuiltIndex
     from facerec_cli.gallery.sidecars import Sidecar
-    from facerec_cli.gallery.upgrade import UpgradedGallery
+    from facerec_cli.gallery.upgraded import UpgradedGallery
     from facerec_cli.metrics.search_threshold import SearchThreshold
 
 
