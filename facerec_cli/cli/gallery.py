@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from facerec_cli.cli import completion, gallery_view
+from facerec_cli.cli import gallery_upkeep, gallery_view
 from facerec_cli.cli.command import command
-from facerec_cli.cli.console import note, progress_bar, result, result_json, warn
+from facerec_cli.cli.console import progress_bar, result, result_json, warn
 from facerec_cli.cli.group import CONTEXT, Group
-from facerec_cli.cli.options import Json, OptionalModel, Overwrite
+from facerec_cli.cli.options import GalleryName, Json, OptionalModel
 from facerec_cli.cli.signature import Shown
-from facerec_cli.faces.settings import Device, Threads
-from facerec_cli.gallery.search_engines.settings import IndexSettings
 from facerec_cli.gallery.settings import ENROLLED, EnrollSettings
 from facerec_cli.option import Option
 
@@ -26,14 +23,6 @@ app = typer.Typer(
     context_settings=CONTEXT,
 )
 
-Name = Annotated[
-    str,
-    typer.Argument(
-        metavar="GALLERY",
-        help="A gallery: staff and staff.gallery are one.",
-        autocompletion=completion.galleries,
-    ),
-]
 Inputs = Annotated[
     list[str] | None,
     typer.Argument(
@@ -45,9 +34,6 @@ Inputs = Annotated[
 ]
 PersonName = Annotated[str, typer.Argument(metavar="PERSON", help="A person of the gallery.")]
 People = Annotated[list[str], typer.Argument(metavar="PERSON", help="People of the gallery.")]
-Chosen = Annotated[
-    list[str] | None, typer.Option("--person", metavar="NAME", help="Only these people (may be repeated).")
-]
 WhoIsShown = Annotated[
     str,
     Option(
@@ -58,22 +44,12 @@ WhoIsShown = Annotated[
     ),
 ]
 OnePerson = Annotated[str, Option("All of these photos show this person.", panel=ENROLLED, metavar="NAME")]
-Rate = Annotated[float, Option("Share of strangers who may get a name.", metavar="RATE", gt=0, lt=1)]
-Outsiders = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--outsiders",
-        metavar="PHOTOS",
-        help="Photos of strangers, one a person, as they will be searched for, or their embeddings "
-        "(may be repeated): the best measurement.",
-    ),
-]
 
 
 @app.command()
 @command
 def enroll(
-    gallery: Name,
+    gallery: GalleryName,
     inputs: Inputs = None,
     *,
     people: WhoIsShown = "folder",
@@ -137,7 +113,7 @@ def list_(
 @app.command()
 @command
 def show(
-    gallery: Name,
+    gallery: GalleryName,
     person: Annotated[str | None, typer.Argument(metavar="PERSON", help="One of the people.")] = None,
     json_output: Json = False,
 ) -> None:
@@ -159,7 +135,7 @@ def show(
 @app.command()
 @command
 def rename(
-    gallery: Name,
+    gallery: GalleryName,
     person: PersonName,
     name: Annotated[str, typer.Argument(metavar="NAME", help="What they are called from now on.")],
     forget_paths: Annotated[
@@ -183,7 +159,7 @@ def rename(
 @app.command("note")
 @command
 def note_(
-    gallery: Name,
+    gallery: GalleryName,
     person: PersonName,
     text: Annotated[
         str | None, Option("Such as where the consent is; '' takes it away.", flag="--note")
@@ -209,7 +185,7 @@ def note_(
 @app.command()
 @command
 def merge(
-    gallery: Name,
+    gallery: GalleryName,
     person: PersonName,
     into: Annotated[str, typer.Argument(metavar="INTO", help="The person whose faces they become.")],
     json_output: Json = False,
@@ -229,7 +205,7 @@ def merge(
 @app.command()
 @command
 def split(
-    gallery: Name,
+    gallery: GalleryName,
     faces: Annotated[
         list[int],
         typer.Argument(metavar="FACE", help="Numbers of faces, as `facerec gallery show` has them."),
@@ -250,7 +226,7 @@ def split(
 
 @app.command()
 @command
-def remove(gallery: Name, people: People, json_output: Json = False) -> None:
+def remove(gallery: GalleryName, people: People, json_output: Json = False) -> None:
     """Erase people: vectors and crops are overwritten, caches cleaned, and all is read again as proof.
 
     Copies of the gallery elsewhere, backups and the photos themselves are not touched. Exit code 8 means that
@@ -272,147 +248,11 @@ def remove(gallery: Name, people: People, json_output: Json = False) -> None:
         raise OutputError(f"Something is left in {'; '.join(left)}.", hint="Run the same command again.")
 
 
-@app.command()
-@command
-def check(gallery: Name, json_output: Json = False) -> None:
-    """Look for damage, for faces that are not like their person, and for people who look like one.
-
-    Exit code 3 means that files are damaged; people to look at are no error.
-    """
-    from facerec_cli.errors import InputError
-    from facerec_cli.gallery.calibrate import gallery_tail
-    from facerec_cli.gallery.check import check_gallery
-    from facerec_cli.gallery.gallery import open_gallery
-
-    with open_gallery(gallery) as opened:
-        done = check_gallery(opened, tail=gallery_tail(opened.info), steps=progress_bar)
-    if json_output:
-        result_json(done.document())
-    else:
-        gallery_view.show_check(done)
-    damaged = sum(finding.kind == "damaged" for finding in done.findings)
-    if damaged:
-        raise InputError(f"{gallery} is damaged.", hint="Do what the findings say, or take it from a copy.")
-
-
-@app.command()
-@command
-def calibrate(
-    gallery: Name, fpir: Rate = 0.01, outsiders: Outsiders = None, json_output: Json = False
-) -> None:
-    """Measure the threshold of a search at this size of the gallery, and keep it with it."""
-    from facerec_cli.errors import InputError
-    from facerec_cli.gallery.gallery import open_gallery
-    from facerec_cli.images import quiet_decoders
-
-    with ExitStack() as stack:
-        opened = stack.enter_context(open_gallery(gallery, write=True))
-        strangers = None
-        if outsiders:
-            from facerec_cli.identify.probes import open_probes
-            from facerec_cli.identify.settings import IdentifySettings
-
-            with quiet_decoders():
-                probes = open_probes(
-                    outsiders, opened.enrolled(), IdentifySettings(faces="main"), steps=progress_bar
-                )
-            strangers = probes.shard.embeddings
-        progress = stack.enter_context(progress_bar("Searching people among each other", "people"))
-        card = opened.calibrate(fpir, outsiders=strangers, progress=progress)
-        if card.value is not None:
-            opened.save_card(card)
-    if json_output:
-        result_json(card.document())
-    else:
-        gallery_view.show_card(card)
-    if card.value is None:
-        raise InputError(
-            f"No threshold can be measured: {card.reason}.", hint="Give --outsiders or a larger --fpir."
-        )
-
-
-@app.command()
-@command
-def export(
-    gallery: Name,
-    output: Annotated[
-        str,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE|xmp",
-            help="people.parquet, .npz, .npy: faces with vectors; .csv: facts alone; xmp: face regions "
-            "beside the photos, which photo managers read.",
-            show_default=False,
-        ),
-    ],
-    person: Chosen = None,
-    overwrite: Overwrite = False,
-    json_output: Json = False,
-) -> None:
-    """Write people and faces for other programs; `gallery enroll` reads it back."""
-    from facerec_cli.gallery.gallery import open_gallery
-
-    with open_gallery(gallery) as opened:
-        if output == "xmp":
-            from facerec_cli.gallery.sidecars import export_regions
-
-            with progress_bar("Writing face regions") as progress:
-                sidecars = export_regions(opened, people=person or (), progress=progress)
-            gallery_view.show_sidecars(sidecars, json_output=json_output)
-            return
-        from facerec_cli.gallery.exchange import export_gallery
-
-        with progress_bar("Exporting", "faces") as progress:
-            done = export_gallery(opened, output, people=person or (), overwrite=overwrite, progress=progress)
-    if json_output:
-        result_json({"files": list(done.files), "people": done.people, "faces": done.faces})
-    else:
-        result(f"{done.faces:,} faces of {done.people:,} people in {', '.join(done.files)}")
-        note("This is biometric data: keep it as you keep the gallery.")
-
-
-@app.command()
-@command
-def upgrade(
-    gallery: Name,
-    model: Annotated[
-        str, typer.Option("--model", "-m", help="The new model.", autocompletion=completion.models)
-    ],
-    drop_missing: Annotated[
-        bool, Option("Leave out faces whose photo and crop are gone, instead of refusing.")
-    ] = False,
-    device: Device = "auto",
-    threads: Threads = None,
-    json_output: Json = False,
-) -> None:
-    """Embed a gallery's photos anew for another model; names, notes and dates stay."""
-    from facerec_cli.gallery.gallery import open_gallery
-    from facerec_cli.gallery.upgrade import upgrade_gallery
-    from facerec_cli.images import quiet_decoders
-
-    with quiet_decoders(), open_gallery(gallery, write=True) as opened:
-        done = upgrade_gallery(
-            opened, model, drop_missing=drop_missing, device=device, threads=threads, steps=progress_bar
-        )
-    if json_output:
-        result_json(done.document())
-    else:
-        gallery_view.show_upgrade(done)
-    if done.fault:
-        raise done.fault
-
-
-@app.command()
-@command
-def index(gallery: Name, *, settings: IndexSettings, json_output: Json = False) -> None:
-    """Build the index of `identify --engine index` for very many people, and measure what it misses."""
-    from facerec_cli.gallery.gallery import open_gallery
-    from facerec_cli.gallery.search_engines.index import index_gallery
-
-    with open_gallery(gallery, write=True) as opened:
-        built = index_gallery(opened, settings, steps=progress_bar)
-    if json_output:
-        result_json({"chosen": built.chosen.document(), "met": built.met})
-    else:
-        gallery_view.show_index(built)
+for _command in (
+    gallery_upkeep.check,
+    gallery_upkeep.calibrate,
+    gallery_upkeep.export,
+    gallery_upkeep.upgrade,
+    gallery_upkeep.index,
+):
+    app.command()(_command)
