@@ -98,6 +98,13 @@ def measure(
             f"None of the photos of {source} has an embedding; of {name}: {why}.",
             hint="`facerec embed` on these photos tells more of each.",
         )
+    empty = next((trial for trial in protocol.trials if failed[trial.gallery].all()), None)
+    if empty is not None:
+        why = next(iter(embeddings.reasons.values()), "it weighs nothing")
+        raise InputError(
+            f"No photo of the gallery of {source} ({empty.name}) has an embedding; the first: {why}.",
+            hint="`facerec embed` on these photos tells more of each.",
+        )
     identity = protocol.identity
     trials = []
     for number, trial in enumerate(protocol.trials, 1):
