@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec_cli.errors import InputError, UsageError
-from facerec_cli.files import output_error
+from facerec_cli.files import output_error, writing
 from facerec_cli.gallery.facts import PeopleFacts
 from facerec_cli.gallery.info import read_info
 from facerec_cli.gallery.vectors import Rows
@@ -115,6 +115,18 @@ def write_lock(path: Path, patience: float) -> Iterator[None]:
         except OSError as fault:
             raise output_error(path, fault) from fault
         yield
+
+
+def write_crop(path: Path, content: bytes) -> None:
+    """Write and flush a crop at its place; it is loose until a fact points to it.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    with writing(path), path.open("wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
 
 
 def clear(path: Path) -> None:
