@@ -26,7 +26,7 @@ from facerec_cli.gallery import erase, info
 from facerec_cli.gallery.facts import FILE as FACTS
 from facerec_cli.gallery.facts import let_go
 from facerec_cli.gallery.folder import LOCK, GalleryFolder
-from facerec_cli.gallery.gallery import Gallery
+from facerec_cli.gallery.gallery import Gallery, open_gallery
 from facerec_cli.gallery.leftovers import erase_folder, move_in
 from facerec_cli.gallery.person import GalleryFace
 from facerec_cli.gallery.reembed import ReembeddedFace, reembed, why_gone
@@ -44,7 +44,7 @@ _AT_ONCE = 1024  # faces that are written together
 
 
 def upgrade_gallery(
-    gallery: Gallery,
+    gallery: Gallery | str | Path,
     model: str | Path | ModelPack,
     *,
     drop_missing: bool = False,
@@ -55,7 +55,7 @@ def upgrade_gallery(
     """Embed all faces of a gallery anew with another model.
 
     Args:
-        gallery: Opened for writing. Where the upgrade was done it is closed: open it again.
+        gallery: Its name, or opened for writing; where the upgrade was done it is closed: open it again.
         model: What to embed with.
         drop_missing: Faces whose photo is gone, without a crop, are dropped; else nothing is changed.
         device: Where the model runs.
@@ -67,6 +67,11 @@ def upgrade_gallery(
         ModelError: The model cannot be used.
         OutputError: There is no room for a second gallery. The old one is as it was.
     """
+    if not isinstance(gallery, Gallery):
+        with open_gallery(gallery, write=True) as opened:
+            return upgrade_gallery(
+                opened, model, drop_missing=drop_missing, device=device, threads=threads, steps=steps
+            )
     from facerec_cli.faces import open_model
 
     old = gallery._open()
@@ -79,13 +84,13 @@ def upgrade_gallery(
     if gone and not drop_missing:
         return _refused(gallery, pack, names, gone)
     aligned = bool(gallery.info.settings.get("aligned", False))
-    opened = open_model(pack, device=device, threads=threads, detector=not aligned)
+    network = open_model(pack, device=device, threads=threads, detector=not aligned)
     with workshop(gallery.path) as place:
         made = place / gallery.path.name
         with steps("Embedding anew", "faces") as progress, writing(made):
-            folder = _copy(old, made, ModelInfo(pack.name, opened.hash), opened)
+            folder = _copy(old, made, ModelInfo(pack.name, network.hash), network)
             try:
-                sources, lost = _fill(folder, gallery, faces, opened, progress)
+                sources, lost = _fill(folder, gallery, faces, network, progress)
                 if lost and not drop_missing:
                     return _refused(gallery, pack, names, lost)
                 without = _drop(folder, [face for face, _ in lost])

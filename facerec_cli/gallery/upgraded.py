@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from facerec_cli.errors import FacerecError, InputError, PartialFailure
@@ -67,6 +68,18 @@ class UpgradedGallery:
         return InputError(
             f"{faces} cannot be embedded anew, so {self.gallery} was left as it is.",
             hint="Bring the photos back to where they were, or leave these faces out with --drop-missing.",
+        )
+
+    def sentence(self) -> str:
+        """What was done, for a person."""
+        if not self.done:
+            return f"{self.gallery} was left as it is."
+        words = {"photo": "photos", "landmarks": "landmarks in photos", "crop": "kept crops"}
+        sources = ", ".join(f"{count:,} from {words[source]}" for source, count in self.sources.items())
+        dropped = f"; {counted(self.cards, 'threshold')} of {self.before} dropped" if self.cards else ""
+        return (
+            f"{self.gallery} has embeddings of {self.model} now: {counted(self.faces, 'face')} ({sources})"
+            f"{dropped}. Calibrate it: facerec gallery calibrate {Path(self.gallery).stem}"
         )
 
     def document(self) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from facerec_cli.gallery.kinds import gallery_folder, is_embeddings
 from facerec_cli.identify.evaluation import ProtocolEvaluation, TrialEvaluation
 from facerec_cli.identify.labeled_vectors import read_stored
 from facerec_cli.identify.settings import EVALUATED_FPIRS, IdentifySettings
-from facerec_cli.metrics.all_pairs import evaluate_all_pairs
+from facerec_cli.metrics.all_pairs import evaluate_against, evaluate_all_pairs
 from facerec_cli.metrics.identification import evaluate_identification, evaluate_leave_one_out
 from facerec_cli.metrics.identification_figures import IdentificationEvaluation
 from facerec_cli.metrics.lookalikes import alike_people
@@ -114,6 +114,16 @@ def measure(
                 items = trial.verification
                 verification = evaluate_all_pairs(
                     vectors[items], identity[items], failed=failed[items], progress=progress
+                )
+        elif trial.leave_one_out:
+            with steps(label.replace("Searching", "Comparing"), "pairs") as progress:
+                verification = evaluate_against(
+                    vectors[trial.probes],
+                    identity[trial.probes],
+                    vectors[trial.gallery],
+                    failed=failed[trial.probes],
+                    failed_distractors=failed[trial.gallery],
+                    progress=progress,
                 )
         trials.append(TrialEvaluation(trial, search, verification))
     with steps("Looking for people who look like one", "people") as progress:

@@ -72,6 +72,9 @@ def test_every_face_is_embedded_anew_and_keeps_its_facts(tmp_path: Path, tiny_pa
         old = gallery.vectors(faces)
         done = upgrade_gallery(gallery, tiny_pack)
     assert (done.done, done.faces, done.sources, done.lost) == (True, 3, {"photo": 3}, ())
+    assert done.sentence().endswith(
+        "3 faces (3 from photos); 1 threshold of old dropped. Calibrate it: facerec gallery calibrate staff"
+    )
     assert (done.before, done.model, done.cards, done.fault) == ("old", "tiny", 1, None)
     with open_gallery(tmp_path / "staff", write=True) as gallery:
         assert gallery.people() == people
@@ -112,7 +115,7 @@ def test_photos_that_are_gone(tmp_path: Path, tiny_pack: ModelPack) -> None:
         assert whole(gallery.path) == before and done.without == ()
         assert not list(tmp_path.glob(".facerec*"))
         (tmp_path / "c.png").unlink()
-        done = upgrade_gallery(gallery, tiny_pack, drop_missing=True)
+    done = upgrade_gallery(tmp_path / "staff", tiny_pack, drop_missing=True)
     assert done.done and isinstance(done.fault, PartialFailure)
     assert (done.faces, done.without, [one.person for one in done.lost]) == (1, ("Bo",), ["Ada", "Bo"])
     with open_gallery(tmp_path / "staff") as gallery:
