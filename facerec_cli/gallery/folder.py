@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -117,16 +117,18 @@ def write_lock(path: Path, patience: float) -> Iterator[None]:
         yield
 
 
-def write_crop(path: Path, content: bytes) -> None:
-    """Write and flush a crop at its place; it is loose until a fact points to it.
+def write_crops(crops: Mapping[Path, bytes]) -> None:
+    """Write and flush crops at their places; they are loose until facts point to them.
 
     Raises:
-        OutputError: It cannot be written.
+        OutputError: One cannot be written.
     """
-    with writing(path), path.open("wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
+    for path, content in crops.items():
+        with writing(path):
+            path.write_bytes(content)
+    for path in crops:  # by now the system has most of them on the disk
+        with writing(path), path.open("rb+") as stream:
+            os.fsync(stream.fileno())
 
 
 def clear(path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import sqlite3
 from pathlib import Path
 
@@ -35,8 +36,9 @@ def sha256(number: int) -> str:
 
 
 @pytest.fixture
-def staff(tmp_path: Path) -> Path:
+def staff(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Forty people of three faces, with crops and an index; all is in the cache too."""
+    monkeypatch.setattr(os, "fsync", lambda handle: None)
     names = [f"Person Number{i // 3:02d}" for i in range(3 * PEOPLE)]
     with create_gallery(tmp_path / "staff", MODEL, D, crops=True) as gallery:
         facts = [
