@@ -13,6 +13,12 @@ if TYPE_CHECKING:
     from facerec_cli.identify.sorting import SortedPhotos
 
 _LEFT_TOLD = 5
+_RESTS = {
+    "own searches": ", from searches of the gallery in itself",
+    "outsiders": ", from searches for strangers",
+    "impostor tail": ", from the model's scores of two people",
+    "given": ", as given",
+}
 
 
 def show(found: Identification) -> None:
@@ -64,7 +70,8 @@ def _sum_up(found: Identification) -> None:
         return
     known = int(found.known.sum())
     console.note(f"{faces}, searched {among}: {known:,} known, {len(found) - known:,} unknown")
-    console.note(f"threshold {found.threshold.value:.4f}: {found.threshold.sentence()}")
+    rests = _RESTS.get(found.threshold.source, "")
+    console.note(f"threshold {found.least:.4f}{rests}: {found.threshold.sentence()}")
     if found.near_ties.size:
         console.warn(
             f"{counted(int(found.near_ties.size), 'face')} for which a second person reaches the threshold "

@@ -79,6 +79,13 @@ class Identification:
             return np.zeros(0, np.int64)
         return np.flatnonzero(self.scores[:, 1] >= self.least)
 
+    @cached_property
+    def _is_tie(self) -> NDArray[np.bool_]:
+        """(F,) bool, the same faces."""
+        ties = np.zeros(len(self), bool)
+        ties[self.near_ties] = True
+        return ties
+
     @property
     def least(self) -> float:
         """The score from which on a face gets a name, where there is one."""
@@ -191,7 +198,7 @@ class Identification:
             named = bool(self.known[face])
             told["decision"] = "known" if named else "unknown"
             told["person"] = self.gallery.names[self.people[face, 0]] if named else None
-            told["near_tie"] = bool(face in self.near_ties)
+            told["near_tie"] = bool(self._is_tie[face])
         told |= {"score": round(float(self.scores[face, 0]), _DIGITS), "margin": self._margin(face)}
         told["candidates"] = [
             {"person": person, "score": round(score, _DIGITS)} for person, score in self.candidates(face)

@@ -39,7 +39,7 @@ def test_a_line_for_each_face_and_the_threshold_on_stderr(folder: Path) -> None:
         "b.jpg face 1: unknown",
     ]
     assert "3 faces in 2 photos, searched among 2 people of gallery.npy: 2 known, 1 unknown" in done.stderr
-    assert "threshold 0.7000: With 2 people enrolled" in done.stderr
+    assert "threshold 0.7000, as given: With 2 people enrolled" in done.stderr
 
 
 def test_fail_unknown_ends_with_five_after_the_results(folder: Path) -> None:
