@@ -90,6 +90,7 @@ def evaluate_identification(
         columns, starts = mean_templates(columns, starts), np.arange(len(enrolled.people) + 1)
     asked = Asked(template, tuple(fpirs), tuple(ranks), rounds, seed)
     score = cosines(unit_vectors(wanted[searches.made]), columns)
+    del columns  # of which `score` has a copy
     return _measure(score, np.float32, starts, searches, asked, progress)
 
 
