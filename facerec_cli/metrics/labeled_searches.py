@@ -174,7 +174,7 @@ def checked_rows(
     if table.ndim != 2:
         raise InputError(f"The embeddings of the {name} are a table, a row a photo.")
     who, fail = checked_labels(labels, failed, len(table), name)
-    with np.errstate(invalid="ignore"):  # a row's sum is finite where its numbers are; a table of bools is large
+    with np.errstate(invalid="ignore"):  # a row's sum tells of its numbers, without a table of bools
         bad = np.flatnonzero(~np.isfinite(np.einsum("nd->n", table, dtype=np.float64)) & ~fail)
     if bad.size:
         raise InputError(
