@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from facerec_cli.cli import console
 from facerec_cli.wording import counted
@@ -77,6 +77,11 @@ def _sum_up(found: Identification) -> None:
             f"{counted(int(found.near_ties.size), 'face')} for which a second person reaches the threshold "
             "too: look at the candidates (--mode investigate, --report)"
         )
-    doubtful: Any = sum(row["status"] == "doubtful" for row in found.probes.rows)
+    if found.enrolled:
+        console.warn(
+            f"enrolled and searched for, so that they find themselves: "
+            f"{counted(len(found.enrolled), 'photo')}, the first {found.enrolled[0]}"
+        )
+    doubtful = sum(row["status"] == "doubtful" for row in found.probes.rows)
     if doubtful:
         console.warn(f"{counted(doubtful, 'doubtful face')}: the answer may be worth nothing")

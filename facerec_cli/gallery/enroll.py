@@ -23,6 +23,7 @@ from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.packs.resolve import open_pack, pack_hash
 from facerec_cli.registry import DEFAULT_PACK
 from facerec_cli.verify.settings import Steps, no_steps
+from facerec_cli.workshop import clear_workshop
 
 BY_REGION = "xmp"
 
@@ -72,6 +73,7 @@ def _open(name: str | Path, found: Sequence[ToEnroll], settings: EnrollSettings)
     """The gallery, made anew where there is none."""
     path = gallery_path(name)
     if (path / FILE).is_file():
+        clear_workshop(path)  # a kill when it had just been made
         return open_gallery(path, write=True)
     table = next((one.table for one in found if one.table is not None), None)
     if table is not None and settings.model is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -23,6 +23,7 @@ COLUMNS = ("path", "face", "status", "decision", "person", "score", "margin", "r
 """The columns of a table of results, in order."""
 
 _DIGITS = 6
+_MOST_TOLD = 1000  # of photos that are enrolled themselves
 _UNREADABLE = frozenset(["missing", "empty", "unreadable", "too_large"])
 
 
@@ -39,6 +40,7 @@ class Identification:
         shown: How many candidates are told of each face, at most K.
         provider: What the encoder ran on; "" where nothing was embedded.
         without: People of the gallery who have no usable photo -> why.
+        enrolled: Photos that were searched for and are enrolled themselves, which find themselves.
     """
 
     gallery: EnrolledPeople
@@ -49,10 +51,7 @@ class Identification:
     shown: int = 5
     provider: str = ""
     without: dict[str, str] = field(default_factory=dict)
-
-    def with_facts(self, *, provider: str, without: dict[str, str]) -> Identification:
-        """The same with what is known of how it was made."""
-        return replace(self, provider=provider, without=without)
+    enrolled: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -179,6 +178,7 @@ class Identification:
             "known": known,
             "unknown": None if self.threshold is None else len(self) - known,
             "near_ties": len(self.near_ties),
+            "enrolled_themselves": list(self.enrolled[:_MOST_TOLD]),
             "rows": [self._row(record, face) for record, face in self.faces()],
             "exit_code": fault.exit_code if fault else 0,
             "message": str(fault) if fault else "",
