@@ -239,8 +239,8 @@ def insert_faces(
     ids = []
     for person, fact, row, crop in zip(people, facts, rows, crops, strict=True):
         values = (
-            person, stored_text(fact.path), bytes.fromhex(fact.photo_sha256), _blob(fact.box), _blob(fact.landmarks),
-            fact.score, fact.norm, row, crop, added,
+            person, stored_text(fact.path), bytes.fromhex(fact.photo_sha256), _blob(fact.box),
+            _blob(fact.landmarks), fact.score, fact.norm, row, crop, added,
         )  # fmt: skip
         done = base.execute(
             "INSERT INTO face (person, path, photo, box, landmarks, score, norm, row, crop, added) "

@@ -69,9 +69,10 @@ class GalleryReader:
 
     def has_photo(self, name: str, photo: str) -> bool:
         """Whether a person, who may be nobody here, has a photo: its sha256 in hexadecimal, or its path."""
-        column, value = (
-            ("photo", bytes.fromhex(photo)) if _SHA256.fullmatch(photo) else ("path", stored_text(photo))
-        )
+        value: str | bytes = stored_text(photo)
+        column = "photo" if _SHA256.fullmatch(photo) else "path"
+        if column == "photo":
+            value = bytes.fromhex(photo)
         query = f"SELECT 1 FROM face JOIN person ON person.id = face.person WHERE name = ? AND {column} = ?"
         return self._folder.facts.one(query, (name, value)) is not None
 
