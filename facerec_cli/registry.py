@@ -26,6 +26,7 @@ ENGINES: Mapping[str, str] = {
 SEARCH_ENGINES: Mapping[str, str] = {
     "exact": "facerec_cli.gallery.search_engines.exact:ExactSearch",
     "index": "facerec_cli.gallery.search_engines.index:IndexSearch",
+    "ray": "facerec_cli.gallery.search_engines.ray:RaySearch",
 }
 
 # Suffixes of files; "/" stands for a folder or a URL.

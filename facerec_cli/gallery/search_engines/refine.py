@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from facerec_cli.gallery.search_engines.codes import take
 from facerec_cli.metrics.scores import Vectors
 
+_ROUNDING = 1e-4  # more than float32 makes of unit vectors of 65,536 numbers
 _NUMBERS = 1 << 22  # of gathered templates at a time: 16 MB
 
 
@@ -35,10 +36,29 @@ def refine(
         candidates = np.sort(
             rows[part], axis=1
         )  # in the order of the file; and of equal scores the lower row first
-        exact = np.matmul(take(blocks, np.maximum(candidates, 0)), probes[part, :, None])[..., 0]
-        exact[candidates < 0] = -np.inf
+        exact = _exact(take(blocks, np.maximum(candidates, 0)), probes[part], candidates >= 0, k)
         best = np.argsort(-exact, axis=1, kind="stable")[:, :k]
         width = best.shape[1]
         scores[part, :width] = np.take_along_axis(exact, best, axis=1)
         found[part, :width] = np.take_along_axis(candidates, best, axis=1)
     return found, scores
+
+
+def _exact(
+    vectors: NDArray[np.float32], probes: Vectors, there: NDArray[np.bool_], k: int
+) -> NDArray[np.float32]:
+    """(M, C) float32 scores of (M, C, D) candidates; -inf for none, and where it cannot be among the best.
+
+    As in ``metrics.search``, float32 products are a sieve, and what it leaves is scored in float64.
+    """
+    scores: NDArray[np.float32] = np.matmul(vectors, probes[:, :, None])[..., 0]
+    scores[~there] = -np.inf
+    if k < scores.shape[1]:
+        least = np.partition(scores, -k, axis=1)[:, -k, None]
+        there = there & (scores >= least - _ROUNDING)
+    probe, candidate = np.nonzero(there)
+    scores[:] = -np.inf
+    scores[probe, candidate] = np.einsum(
+        "pd,pd->p", vectors[probe, candidate].astype(np.float64), probes[probe].astype(np.float64)
+    )
+    return scores
