@@ -20,7 +20,7 @@ from facerec_cli.gallery.search_engines.codes import Codes, take
 from facerec_cli.gallery.search_engines.index_file import live_rows
 from facerec_cli.gallery.search_engines.refine import refine
 from facerec_cli.gallery.search_engines.scan import CodeScan
-from facerec_cli.metrics.roc import accepted_at_most
+from facerec_cli.metrics.roc import accepted_at_most, threshold_between
 from facerec_cli.metrics.scores import Vectors
 from facerec_cli.metrics.search import top_k
 from facerec_cli.progress import Progress, silent
@@ -162,10 +162,7 @@ def measure(
     exact, scores = top_k(held.blocks, held.probes, k, live=held.live, progress=progress)
     mated = len(held.mates)
     if threshold is None:
-        strangers = np.sort(scores[mated:, 0])[::-1]
-        allowed = min(accepted_at_most(_FPIR, len(strangers)), max(len(strangers) - 1, 0))
-        # Above the first who must not be named.
-        threshold = float(np.nextafter(strangers[allowed], np.float32(2))) if len(strangers) else 2.0
+        threshold = _threshold(scores[mated:, 0])
         source = "FPIR 1 % of the people who were held out"
     kept = held.live[: len(people.person)][live_rows(people)]
     packed = [codes.codes[kept]]
@@ -203,6 +200,14 @@ def measure(
         if count >= candidates.shape[1]:
             break
     return measured
+
+
+def _threshold(best: NDArray[np.float32]) -> float:
+    """From which score on 1 % of strangers are named, by the best score of each, at least one."""
+    scores = np.sort(best)
+    above = min(accepted_at_most(_FPIR, len(scores)), len(scores) - 1)
+    rejected, following = scores[-1 - above], np.append(scores, np.float32(2))[len(scores) - above]
+    return threshold_between(float(rejected), float(following), np.float32)
 
 
 def _named(
