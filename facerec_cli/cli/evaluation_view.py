@@ -9,7 +9,7 @@ from facerec_cli.wording import counted, percent
 from facerec_cli.wording import people as counted_people
 
 if TYPE_CHECKING:
-    from facerec_cli.identify.evaluation import FigureOverTrials, ProtocolEvaluation, TrialEvaluation
+    from facerec_cli.identify.evaluation import ProtocolEvaluation, TrialEvaluation
 
 _PAIRS_SHOWN = 10
 
@@ -25,13 +25,15 @@ def show_evaluation(outcome: ProtocolEvaluation) -> None:
     failed = counted(len(embeddings.reasons), "photo")
     console.result(f"failures to enroll: {failed} without an embedding")
     if protocol.rule:
-        console.result(f"published rule: {protocol.rule}")
+        console.note(protocol.rule)
     _show_alike(outcome)
     if len(outcome.trials) == 1:
         _show_trial(outcome.trials[0])
     else:
         _show_trials(outcome)
-    _show_over_people(outcome)
+    _show_without_alike(outcome)
+    _show_curve(outcome.trials[0])
+    _show_published(outcome)
     console.note(f"rule: {outcome.trials[0].search.rule}")
 
 
@@ -47,6 +49,14 @@ def _show_alike(outcome: ProtocolEvaluation) -> None:
         console.warn(f"  {first} and {second}: {score:.3f}")
     if len(outcome.alike) > _PAIRS_SHOWN:
         console.warn(f"  and {len(outcome.alike) - _PAIRS_SHOWN:,} more, which --json and --report name")
+
+
+def _show_without_alike(outcome: ProtocolEvaluation) -> None:
+    """What these pairs do to the figures; the truth lies between, since some may be two people."""
+    for figure in outcome.figures_without_alike():
+        if figure.figure == "tpir" and figure.mean is not None:
+            rate = f"{percent(figure.at)}: {_percentage(figure.mean)}"
+            console.result(f"without the people who look like one, TPIR at FPIR {rate}")
 
 
 def _show_trial(one: TrialEvaluation) -> None:
@@ -104,59 +114,49 @@ def _show_trials(outcome: ProtocolEvaluation) -> None:
         f"mated and {_range([c.non_mated for c in counts])} non-mated searches"
     )
     words = {
-        "rank": ("rank", "CMC"),
+        "cmc": ("rank", "CMC"),
         "tpir": ("FPIR", "TPIR (DIR)"),
         "tar": ("FAR", "TAR (VR), all pairs 1:1"),
     }
     rows = []
     for figure in outcome.figures():
         of, name = words[figure.figure]
-        at = f"{figure.at:.0f}" if figure.figure == "rank" else percent(figure.at)
-        rows.append((name, f"{of} {at}", *_over(figure)))
+        at = f"{figure.at:.0f}" if figure.figure == "cmc" else percent(figure.at)
+        rates = (figure.mean, figure.sd, figure.mean_less_sd)
+        rows.append((name, f"{of} {at}", *map(_percentage, rates)))
     console.result_table(
         rows,
-        columns=["figure", "at", "mean", "sd", "mean - sd", "trials"],
+        columns=["figure", "at", "mean", "sd", "mean - sd"],
         right=["mean", "sd", "mean - sd"],
     )
 
 
-def _over(figure: FigureOverTrials) -> tuple[str, str, str, str]:
-    trials = (
-        f"{figure.trials}"
-        if len(figure.values) == figure.trials
-        else f"{len(figure.values)} of {figure.trials}"
-    )
-    return (
-        _percentage(figure.mean),
-        _percentage(figure.deviation),
-        _percentage(figure.mean_less_deviation),
-        trials,
-    )
-
-
-def _show_over_people(outcome: ProtocolEvaluation) -> None:
-    points = outcome.over_people
-    if len(points) < 2:
+def _show_curve(one: TrialEvaluation) -> None:
+    """The same searches among fewer people, with the threshold that each number of people takes."""
+    curve = one.search.curve
+    if len(curve) < 2 or not curve[0].rates:
         return
-    fpirs = list(points[0].tpir)
-    columns = ["people", "rank 1", *(f"TPIR at FPIR {percent(fpir)}" for fpir in fpirs)]
+    columns = ["people", "rank 1", *(f"TPIR at FPIR {percent(rate.fpir)}" for rate in curve[0].rates)]
     console.result_table(
         [
             (
                 f"{point.people:,}",
-                _percentage(point.rank_one),
-                *(
-                    f"{_percentage(point.tpir[fpir])}"
-                    + (f" (T {point.thresholds[fpir]:.3f})" if point.thresholds[fpir] is not None else "")
-                    for fpir in fpirs
-                ),
+                _percentage(point.rank_1),
+                *(f"{_percentage(rate.own_tpir)} (T {rate.own_threshold:.3f})" for rate in point.rates),
             )
-            for point in points
+            for point in curve
         ],
         columns=columns,
         right=columns,
-        title=f"the same probes among fewer people ({outcome.trials[0].trial.name})",
+        title=f"the same searches among fewer people ({one.trial.name})",
     )
+
+
+def _show_published(outcome: ProtocolEvaluation) -> None:
+    for point in outcome.published:
+        console.result(f"by the published rule, FAR {percent(point.far)}: {point.tpir:.2%}")
+    if outcome.published:
+        console.note("the published rule joins both galleries, so that no search is for a stranger")
 
 
 def _percentage(share: float | None, digits: int = 2) -> str:

@@ -11,10 +11,12 @@ import typer
 from facerec_cli.cli import console
 from facerec_cli.cli.command import command
 from facerec_cli.cli.evaluation_view import show_evaluation
-from facerec_cli.cli.identify_view import show
+from facerec_cli.cli.identify_view import show, show_sorted
 from facerec_cli.cli.options import Json, OptionalModel, Overwrite
 from facerec_cli.cli.signature import Shown
+from facerec_cli.errors import UsageError
 from facerec_cli.faces.settings import RESULTS
+from facerec_cli.gallery.search_engines.settings import SearchEngineOptions
 from facerec_cli.identify.outputs import IdentifyOutputs
 from facerec_cli.identify.settings import IdentifySettings, ProtocolReading
 from facerec_cli.option import Option
@@ -53,6 +55,7 @@ def identify(
     model: Annotated[
         OptionalModel, Shown("A pack's name, folder or ONNX file (default: the gallery's).")
     ] = None,
+    engine: SearchEngineOptions,
     outputs: IdentifyOutputs,
     fail_unknown: FailUnknown = False,
     overwrite: Annotated[Overwrite, Shown("Replace files that are not facerec's.", panel=RESULTS)] = False,
@@ -68,28 +71,38 @@ def identify(
     from facerec_cli.packs.resolve import open_pack
 
     inputs = [gallery, *(probes or [])]
-    outputs.refuse_faults(inputs, overwrite=overwrite, evaluate=reading.evaluate)
+    outputs.refuse_faults(
+        inputs, overwrite=overwrite, evaluate=reading.evaluate, claims=settings.mode == "identify"
+    )
     pack = None if model is None else open_pack(model, overrides=overrides)
     if reading.evaluate:
+        if engine != SearchEngineOptions():
+            raise UsageError("--evaluate compares every person in this process.", hint="Leave --engine out.")
         _evaluate(inputs, reading, replace(settings, model=pack), outputs, json_output=json_output)
         return
     reading.refuse_flags(settings)
+    if not probes:
+        raise UsageError("It is not said what to search for.", hint="Name photos after the gallery.")
     with quiet_decoders():
         found = search_gallery(
             gallery,
             probes or [],
             replace(settings, model=pack),
+            engine=engine,
             exclude=[Path(outputs.copy_to)] if outputs.copy_to else [],
             steps=console.progress_bar,
         )
     if not json_output:
         show(found)
     with quiet_decoders():  # a report shows photos
-        outputs.write(found)
+        copied = outputs.write(found, steps=console.progress_bar)
     if json_output:  # last, so that stdout has one document: the results or an error
-        console.result_json(found.document())
-    for _, path in outputs.named().values():
-        console.note(f"written: {path}")
+        console.result_json(found.document() | ({} if copied is None else {"copied": copied.document()}))
+    for name, (_, path) in outputs.named().items():
+        if name != "copy_to":
+            console.note(f"written: {path}")
+    if copied is not None:
+        show_sorted(copied)
     fault = found.fault or (found.unknown_fault() if fail_unknown else None)
     if fault:
         raise fault
@@ -113,5 +126,12 @@ def _evaluate(
         )
     if not json_output:
         show_evaluation(outcome)
+    if outputs.report is not None:
+        from facerec_cli.identify.evaluation_report import write_evaluation_report
+
+        with quiet_decoders():  # it shows photos
+            write_evaluation_report(outcome, outputs.report)
     if json_output:
         console.result_json(outcome.document())
+    if outputs.report is not None:
+        console.note(f"written: {outputs.report}")

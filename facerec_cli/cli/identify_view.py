@@ -10,6 +10,9 @@ from facerec_cli.wording import people as counted_people
 
 if TYPE_CHECKING:
     from facerec_cli.identify.result import Identification
+    from facerec_cli.identify.sorting import SortedPhotos
+
+_LEFT_TOLD = 5
 
 
 def show(found: Identification) -> None:
@@ -35,6 +38,16 @@ def show(found: Identification) -> None:
         else:
             console.result(f"{where}: unknown{doubt}")
     _sum_up(found)
+
+
+def show_sorted(copied: SortedPhotos) -> None:
+    """What was sorted where, and which photos could not be."""
+    there = f", {copied.there:,} were there already" if copied.there else ""
+    console.note(f"sorted into {copied.folder}: {counted(copied.made, 'photo')}{there}")
+    for photo, why in list(copied.left.items())[:_LEFT_TOLD]:
+        console.warn(f"{photo} was not sorted: {why}")
+    if len(copied.left) > _LEFT_TOLD:
+        console.warn(f"{len(copied.left) - _LEFT_TOLD:,} more photos were not sorted")
 
 
 def _with_several(found: Identification) -> set[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import cast
 
+from facerec_cli.embeddings.bin_folder import is_bin_folder, read_bin_folder
 from facerec_cli.embeddings.formats import format_to_read
 from facerec_cli.embeddings.table import EmbeddingTable
 from facerec_cli.images.remote import is_url
@@ -15,7 +16,7 @@ def open_table(path: str | Path) -> EmbeddingTable:
 
     Args:
         path: A file of a format of ``registry.EMBEDDING_FORMATS``, with its table beside it where it has one,
-            or a folder of Parquet shards or its URL.
+            a folder of Parquet shards or its URL, or a folder of MegaFace's features (``.bin``).
 
     Raises:
         InputError: Not there, no such file, not (N, D) finite vectors other than zero, or a table that does
@@ -23,4 +24,6 @@ def open_table(path: str | Path) -> EmbeddingTable:
         MissingExtraError: The format's package is not installed.
     """
     place = path if is_url(str(path)) else Path(path)
+    if isinstance(place, Path) and is_bin_folder(place):
+        return read_bin_folder(place)
     return format_to_read(path).read(cast(Path, place))  # a URL is for the format that takes it

@@ -16,7 +16,7 @@ log = logging.getLogger("facerec")
 
 _QUERY = """
 SELECT person.name, person.row, person.stale, count(face.id), person.id,
-    CASE face.crop WHEN '' THEN face.path ELSE ? || face.crop END, min(face.id)
+    CASE face.crop WHEN '' THEN face.path ELSE ? || face.crop END, min(face.id), face.row
 FROM person JOIN face ON face.person = person.id
 WHERE person.expires = '' OR person.expires > ?
 GROUP BY person.id ORDER BY person.id
@@ -51,6 +51,7 @@ def read_enrolled(folder: GalleryFolder, source: str) -> EnrolledPeople:
         owner[places[anew]] = -1
         blocks.append(folder.means([rows[found[at][4]] for at in anew]))
         owner = np.concatenate([owner, np.array(anew, np.int64)])
+    first = np.array([row[7] for row in found], np.int64)
     if expired:
         log.warning(
             "%s of %s whose date has expired: not searched for. `facerec gallery list` shows who.",
@@ -66,4 +67,5 @@ def read_enrolled(folder: GalleryFolder, source: str) -> EnrolledPeople:
         model=folder.info.model_info(),
         settings=folder.info.settings,
         photos=tuple(row[5] for row in found),
+        first_faces=lambda people: folder.faces.read(first[people]),
     )

@@ -6,13 +6,17 @@ of somebody's that is there already is not written again; one that is there unde
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
 from xml.sax.saxutils import escape, quoteattr
 
 from facerec_cli.errors import InputError
-from facerec_cli.files import write_file
+from facerec_cli.files import sha256_of, write_file
+from facerec_cli.gallery.gallery import Gallery
+from facerec_cli.gallery.person import GalleryFace
 from facerec_cli.gallery.xmp import (
     AREA,
     DIMENSIONS,
@@ -32,6 +36,9 @@ from facerec_cli.gallery.xmp import (
     sidecar_of,
     struct_of,
 )
+from facerec_cli.images.metadata import Box
+from facerec_cli.images.remote import is_url
+from facerec_cli.progress import Progress, silent
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -96,6 +103,55 @@ def write_sidecar(photo: str, regions: Sequence[FaceRegion]) -> Sidecar:
     write_file(path, packet(root, prefixes))
     status = "merged" if there else "written"
     return Sidecar(photo, str(path), status, len(regions) - len(called), reason)
+
+
+def export_regions(
+    gallery: Gallery, *, people: Sequence[str] = (), progress: Progress = silent
+) -> tuple[Sidecar, ...]:
+    """Write who is on each photo into XMP sidecars beside the photos.
+
+    Args:
+        gallery: The gallery.
+        people: Whose faces; empty means everybody's.
+        progress: Told the photos done.
+
+    Returns:
+        What became of each photo, in their order.
+
+    Raises:
+        InputError: Nobody is called so.
+        OutputError: A sidecar cannot be written.
+    """
+    chosen = [gallery.person(name) for name in people] or gallery.people()
+    names = {person.id: person.name for person in chosen}
+    photos: dict[str, list[GalleryFace]] = {}
+    for face in gallery.faces():
+        if face.person in names:
+            photos.setdefault(face.path, []).append(face)
+    done = []
+    for number, (path, faces) in enumerate(photos.items(), 1):
+        fault = _why_not(path, faces)
+        boxes = [cast("Box", face.box) for face in faces]  # of all, or there is a fault
+        regions = [FaceRegion(names[f.person], box) for f, box in zip(faces, boxes, strict=True)]
+        failed = Sidecar(path, str(sidecar_of(path)) if path else "", "failed", 0, fault)
+        done.append(failed if fault else write_sidecar(path, regions))
+        progress(number, len(photos))
+    return tuple(done)
+
+
+def _why_not(path: str, faces: Sequence[GalleryFace]) -> str:
+    """Why no region is written beside a photo; "" where one can be."""
+    if not path:
+        return "nobody knows which photo it was"
+    if is_url(path):
+        return "nothing is written beside photos at a URL"
+    if any(face.box is None for face in faces):
+        return "an aligned crop has no box"
+    if not os.path.isfile(path):  # noqa: PTH113 - False for odd names
+        return "no such file"
+    if faces[0].photo_sha256 and sha256_of(Path(path)) != faces[0].photo_sha256:
+        return "the photo was changed since it was enrolled"
+    return ""
 
 
 def plain(name: str) -> str:

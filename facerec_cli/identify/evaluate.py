@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,26 +11,26 @@ from numpy.typing import NDArray
 
 from facerec_cli.errors import InputError, UsageError
 from facerec_cli.gallery.kinds import gallery_folder, is_embeddings
-from facerec_cli.identify.evaluation import PeoplePoint, ProtocolEvaluation, TrialEvaluation
+from facerec_cli.identify.evaluation import ProtocolEvaluation, TrialEvaluation
 from facerec_cli.identify.labeled_vectors import read_stored
 from facerec_cli.identify.settings import EVALUATED_FPIRS, IdentifySettings
 from facerec_cli.metrics.all_pairs import evaluate_all_pairs
-from facerec_cli.metrics.identification import evaluate_identification
+from facerec_cli.metrics.identification import evaluate_identification, evaluate_leave_one_out
 from facerec_cli.metrics.identification_figures import IdentificationEvaluation
 from facerec_cli.metrics.lookalikes import alike_people
+from facerec_cli.metrics.published_searches import Ijb2018Point, evaluate_ijb_2018
 from facerec_cli.metrics.scores import Vectors
-from facerec_cli.pairs.formats.ijb import pool
 from facerec_cli.progress import Progress
 from facerec_cli.protocols.protocol import SearchProtocol, SearchTrial
 from facerec_cli.protocols.read import read_protocol
 from facerec_cli.verify.photo_vectors import PhotoVectors, embeddings_are_kept, open_embeddings
+from facerec_cli.verify.pooling import pool_templates
 from facerec_cli.verify.settings import Steps, no_steps
 
 MOST_COMPARED = 20_000
 """People up to whom each is compared with each other to find two who look like one."""
 
 _ALIKE_TOLD = 200
-_SIZES = (10, 30, 100, 300, 1_000, 3_000, 10_000, 30_000, 100_000, 300_000, 1_000_000)
 
 
 def evaluate(
@@ -64,9 +65,8 @@ def evaluate(
                 raise UsageError(f"{flag} is for protocols and lists of photos.")
         protocol, embeddings = read_stored(inputs, settings, steps)
     else:
-        protocol = read_protocol(
-            [Path(name) for name in inputs], format, root, images=settings.embeddings is None
-        )
+        photos = settings.embeddings is None or root is not None  # a report shows those that are there
+        protocol = read_protocol([Path(name) for name in inputs], format, root, images=photos)
         with steps("Embedding", "photos") as progress:
             embeddings = open_embeddings(protocol, settings.embedding(settings.photo_face), progress)
     with embeddings_are_kept(settings.embedding()):
@@ -87,8 +87,11 @@ def measure(
     """
     vectors, failed = embeddings.vectors, embeddings.failed
     if protocol.templates is not None:
-        vectors = pool(vectors, failed, protocol.templates)
+        vectors = pool_templates(embeddings, protocol, settings.pool)
+        embeddings = replace(embeddings, settings={**embeddings.settings, "pool": settings.pool})
         failed = np.asarray(~vectors.any(axis=1))
+    elif settings.pool != "mean":
+        raise UsageError("--pool is for protocols of templates, such as IJB's.", hint="Leave it out.")
     if failed.all():
         name, why = next((protocol.names[i], why) for i, why in embeddings.reasons.items())
         raise InputError(
@@ -114,10 +117,26 @@ def measure(
                 )
         trials.append(TrialEvaluation(trial, search, verification))
     with steps("Looking for people who look like one", "people") as progress:
-        alike = _alike(vectors[~failed], identity[~failed], protocol.people, progress)
-    with steps("Searching among fewer people", "searches") as progress:
-        over = _over_people(vectors, failed, identity, protocol.trials[0], protocol.rank, settings)
-    return ProtocolEvaluation(source, protocol, embeddings, tuple(trials), alike, over)
+        pairs = _alike(vectors[~failed], identity[~failed], progress)
+    alike = tuple((protocol.people[a], protocol.people[b], score) for a, b, score in pairs)
+    without: tuple[IdentificationEvaluation, ...] = ()
+    if pairs:
+        doubted = np.array([person for pair in pairs for person in pair[:2]])
+        with steps("Searching without them", "searches") as progress:
+            fewer = [_without(trial, identity, doubted) for trial in protocol.trials]
+            if not any(failed[trial.gallery].all() for trial in fewer):
+                without = tuple(
+                    _search(vectors, failed, identity, trial, protocol.rank, settings, progress)
+                    for trial in fewer
+                )
+    published = _published(vectors, failed, protocol, settings, steps) if settings.published else ()
+    return ProtocolEvaluation(source, protocol, embeddings, tuple(trials), alike, without, published)
+
+
+def _without(trial: SearchTrial, identity: NDArray[np.int64], people: NDArray[np.int64]) -> SearchTrial:
+    """The trial without anything of these people."""
+    kept = [items[~np.isin(identity[items], people)] for items in (trial.gallery, trial.probes)]
+    return replace(trial, gallery=kept[0], probes=kept[1])
 
 
 def _search(
@@ -131,8 +150,13 @@ def _search(
 ) -> IdentificationEvaluation:
     """The figures of one gallery and its probes; a distractor is a person of their own."""
     if trial.leave_one_out:
-        raise InputError(
-            f"{trial.name}: searches in which each probe joins the gallery are not measured yet."
+        return evaluate_leave_one_out(
+            vectors[trial.gallery],
+            vectors[trial.probes],
+            identity[trial.probes],
+            failed_distractors=failed[trial.gallery],
+            failed_probes=failed[trial.probes],
+            progress=progress,
         )
     own = identity.max(initial=-1) + 1 + np.arange(len(trial.gallery))
     people = np.where(identity[trial.gallery] < 0, own, identity[trial.gallery])
@@ -151,8 +175,8 @@ def _search(
 
 
 def _alike(
-    vectors: Vectors, identity: NDArray[np.int64], names: Sequence[str], progress: Progress
-) -> tuple[tuple[str, str, float], ...]:
+    vectors: Vectors, identity: NDArray[np.int64], progress: Progress
+) -> tuple[tuple[int, int, float], ...]:
     """The people of a protocol, by all their photos, of whom two look like one."""
     named = identity >= 0
     people, person = np.unique(identity[named], return_inverse=True)
@@ -161,38 +185,29 @@ def _alike(
     sums = np.zeros((len(people), vectors.shape[1]), np.float64)
     np.add.at(sums, person, vectors[named])
     lengths = np.linalg.norm(sums, axis=1, keepdims=True)
-    found = alike_people((sums / np.maximum(lengths, 1e-12)).astype(np.float32), progress=progress)
-    pairs = zip(found.pairs[:_ALIKE_TOLD], found.scores, strict=False)
-    return tuple((names[people[a]], names[people[b]], float(score)) for (a, b), score in pairs)
+    templates = (sums / np.maximum(lengths, 1e-12)).astype(np.float32)
+    found = alike_people(templates, limit=_ALIKE_TOLD, progress=progress)
+    return tuple((int(people[pair.first]), int(people[pair.second]), pair.score) for pair in found)
 
 
-def _over_people(
+def _published(
     vectors: Vectors,
     failed: NDArray[np.bool_],
-    identity: NDArray[np.int64],
-    trial: SearchTrial,
-    rank: str,
+    protocol: SearchProtocol,
     settings: IdentifySettings,
-) -> tuple[PeoplePoint, ...]:
-    """The same probes among some of the people, drawn at random; who is left out is a stranger there."""
-    if trial.leave_one_out:
-        return ()
-    people = np.unique(identity[trial.gallery])
-    people = np.random.default_rng(0).permutation(people[people >= 0])
-    points = []
-    for size in (*(size for size in _SIZES if size < len(people)), len(people)):
-        some = trial.gallery[np.isin(identity[trial.gallery], people[:size])]
-        if failed[some].all():
-            continue
-        fewer = SearchTrial(trial.name, some, trial.probes)
-        plain = IdentifySettings(fpir=settings.fpir)
-        search = _search(vectors, failed, identity, fewer, rank, plain, lambda done, total=None: None)
-        points.append(
-            PeoplePoint(
-                size,
-                search.cmc[0].rate,
-                {point.fpir: point.tpir for point in search.tpir_at_fpir},
-                {point.fpir: point.threshold for point in search.tpir_at_fpir},
-            )
+    steps: Steps,
+) -> tuple[Ijb2018Point, ...]:
+    """The figures by the rule of older tables, for which all galleries are joined."""
+    gallery = np.unique(np.concatenate([trial.gallery for trial in protocol.trials]))
+    probes = np.unique(np.concatenate([trial.probes for trial in protocol.trials]))
+    with steps("Searching by the published rule", "searches") as progress:
+        return evaluate_ijb_2018(
+            vectors[gallery],
+            protocol.identity[gallery],
+            vectors[probes],
+            protocol.identity[probes],
+            failed_gallery=failed[gallery],
+            failed_probes=failed[probes],
+            fars=settings.fpir or EVALUATED_FPIRS,
+            progress=progress,
         )
-    return tuple(points)

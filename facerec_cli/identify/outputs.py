@@ -17,9 +17,11 @@ from facerec_cli.files import atomic_write
 from facerec_cli.option import Option
 from facerec_cli.outputs import check_writable, refuse_foreign
 from facerec_cli.settings import check, options
+from facerec_cli.verify.settings import Steps, no_steps
 
 if TYPE_CHECKING:
     from facerec_cli.identify.result import Identification
+    from facerec_cli.identify.sorting import SortedPhotos
 
 TABLES = (".csv", ".jsonl", ".parquet")
 
@@ -35,12 +37,16 @@ class IdentifyOutputs:
     output: Annotated[
         Path | None, Option(f"Write a row a face: {', '.join(TABLES)}.", short="-o", panel=RESULTS)
     ] = None
+    report: Annotated[
+        Path | None,
+        Option("Write faces and candidates, or the figures of --evaluate, to one HTML file.", panel=RESULTS),
+    ] = None
     copy_to: Annotated[
         Path | None, Option("Sort the photos into this folder, a folder a person.", panel=RESULTS)
     ] = None
     link: Annotated[
         Literal["none", "hard", "symbolic"],
-        Option("What --copy-to makes: none: copies; or {choices} links.", panel=RESULTS),
+        Option("Links that --copy-to makes instead of copies: {choices}.", panel=RESULTS),
     ] = "none"
 
     def __post_init__(self) -> None:
@@ -54,13 +60,16 @@ class IdentifyOutputs:
         paths = {name: getattr(self, name) for name in flags}
         return {name: (flags[name], path) for name, path in paths.items() if path is not None}
 
-    def refuse_faults(self, inputs: Sequence[str | Path], *, overwrite: bool, evaluate: bool = False) -> None:
+    def refuse_faults(
+        self, inputs: Sequence[str | Path], *, overwrite: bool, evaluate: bool = False, claims: bool = True
+    ) -> None:
         """Refuse what cannot be written, or would replace what it should not, before any work is done.
 
         Args:
             inputs: Files that the run reads.
             overwrite: Replace files that are not of facerec.
             evaluate: The search is measured, which leaves a report only.
+            claims: Whether faces get names.
 
         Raises:
             UsageError: With the flag.
@@ -72,6 +81,10 @@ class IdentifyOutputs:
             raise UsageError(
                 "--evaluate writes neither --output nor --copy-to.",
                 hint="Its figures are in --json and --report.",
+            )
+        if self.copy_to and not claims:
+            raise UsageError(
+                "--mode investigate gives nobody a name to sort photos by.", hint="Leave it out."
             )
         for name, (flag, path) in self.named().items():
             place = os.path.realpath(path)
@@ -96,15 +109,30 @@ class IdentifyOutputs:
 
                 import_pyarrow()
             refuse_foreign("table of results", self.output, flag="--output", overwrite=overwrite)
+        if self.report is not None:
+            refuse_foreign("report", self.report, flag="--report", overwrite=overwrite)
 
-    def write(self, found: Identification) -> None:
+    def write(self, found: Identification, steps: Steps = no_steps) -> SortedPhotos | None:
         """Write those that are wanted.
+
+        Returns:
+            What was sorted, where that was asked for.
 
         Raises:
             OutputError: The system refuses one.
         """
         if self.output is not None:
             write_table(found, self.output)
+        if self.report is not None:
+            from facerec_cli.identify.report import write_report
+
+            write_report(found, self.report)
+        if self.copy_to is None:
+            return None
+        from facerec_cli.identify.sorting import sort_photos
+
+        with steps("Sorting", "photos") as progress:
+            return sort_photos(found, self.copy_to, link=self.link, progress=progress)
 
 
 def write_table(found: Identification, path: Path) -> None:

@@ -15,8 +15,15 @@ from facerec_cli.embeddings.read import open_table
 from facerec_cli.embeddings.table import EmbeddingTable, ModelInfo
 from facerec_cli.errors import InputError, ModelError, UsageError
 from facerec_cli.gallery.enrolled import EnrolledPeople
+from facerec_cli.gallery.gallery import open_gallery
 from facerec_cli.gallery.kinds import gallery_folder, is_embeddings, is_list
-from facerec_cli.gallery.labeled import LabeledPhotos, photos_of_folder, photos_of_list
+from facerec_cli.gallery.labeled import (
+    LabeledPhotos,
+    folder_of,
+    people_of_table,
+    photos_of_folder,
+    photos_of_list,
+)
 from facerec_cli.identify.settings import IdentifySettings
 from facerec_cli.images.remote import is_url
 from facerec_cli.metrics.scores import Vectors
@@ -41,11 +48,13 @@ class SearchedGallery:
         people: With one template each.
         cards: The thresholds that an enrolled gallery was calibrated to.
         without: People who have no usable photo -> why.
+        folder: Of an enrolled gallery; None for others.
     """
 
     people: EnrolledPeople
     cards: tuple[SearchThreshold, ...] = ()
     without: dict[str, str] = field(default_factory=dict)
+    folder: Path | None = None
 
 
 def open_people(
@@ -100,7 +109,17 @@ def open_searched(
 
 
 def _open_enrolled(place: Path, settings: IdentifySettings) -> SearchedGallery:
-    raise InputError(f"{place} cannot be opened yet.")
+    """An enrolled gallery; its templates stay memory-mapped when it is closed."""
+    with open_gallery(place) as gallery:
+        people, cards = gallery.enrolled(), tuple(gallery.cards())
+    if not len(people):
+        raise InputError(
+            f"The gallery {str(place)!r} has nobody in it.",
+            hint=f"Enroll people first: facerec gallery enroll {gallery.name} PHOTOS",
+        )
+    if settings.model is not None:
+        require_pack(people, settings)
+    return SearchedGallery(people, cards, folder=place)
 
 
 def _of_table(table: EmbeddingTable, settings: IdentifySettings) -> SearchedGallery:
@@ -111,35 +130,11 @@ def _of_table(table: EmbeddingTable, settings: IdentifySettings) -> SearchedGall
     if settings.flip and not table.settings.get("flip", False):
         raise UsageError(f"--flip was given, but {table.source!r} was embedded without it or does not say.")
     people = people_of_table(table)
-    failed = {_folder(path): reason for path, reason in table.failed.items()}
+    failed = {folder_of(path): reason for path, reason in table.failed.items()}
     without = {name: why for name, why in failed.items() if name and name not in set(people)}
     return _gallery(
         table.source, table.vectors, people, table.paths or (), table.model, dict(table.settings), without
     )
-
-
-def people_of_table(table: EmbeddingTable) -> tuple[str, ...]:
-    """Whom each face of a table shows: its column ``person``, or else the folder that its photo lies in.
-
-    Raises:
-        InputError: Neither says it of some face.
-    """
-    paths = table.paths or ("",) * len(table.vectors)
-    people = tuple(person or _folder(path) for person, path in zip(table.people, paths, strict=True))
-    unknown = next((path for path, person in zip(paths, people, strict=True) if not person), None)
-    if unknown is not None:
-        what = f"whom {unknown!r} shows" if unknown else "whom its rows show"
-        raise InputError(
-            f"{table.source!r} does not say {what}.",
-            hint="A gallery of embeddings has a column person in its table, or photos in a folder for each "
-            "person.",
-        )
-    return people
-
-
-def _folder(path: str) -> str:
-    """The name of the folder that a photo lies in."""
-    return os.path.basename(os.path.dirname(path))  # noqa: PTH119, PTH120 - names are kept as written
 
 
 def _embed(source: str, photos: LabeledPhotos, settings: IdentifySettings, steps: Steps) -> SearchedGallery:
@@ -199,6 +194,7 @@ def _gallery(
         model=model,
         settings=settings,
         photos=tuple(photos[int(row)] for row in first) if photos else (),
+        first_faces=lambda people: vectors[first[people]],
     )
     return SearchedGallery(enrolled, without=without)
 

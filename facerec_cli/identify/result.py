@@ -62,7 +62,7 @@ class Identification:
         """(F,) bool, faces that get a name; none where no claim is made."""
         if self.threshold is None:
             return np.zeros(len(self), bool)
-        return self.scores[:, 0] >= self._least
+        return self.scores[:, 0] >= self.least
 
     @cached_property
     def margins(self) -> NDArray[np.float32]:
@@ -77,10 +77,11 @@ class Identification:
         """Faces for which a second person reaches the threshold too."""
         if self.threshold is None or self.scores.shape[1] < 2:
             return np.zeros(0, np.int64)
-        return np.flatnonzero(self.scores[:, 1] >= self._least)
+        return np.flatnonzero(self.scores[:, 1] >= self.least)
 
     @property
-    def _least(self) -> float:
+    def least(self) -> float:
+        """The score from which on a face gets a name, where there is one."""
         assert self.threshold is not None and self.threshold.value is not None, "a claim needs a threshold"
         return self.threshold.value
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 from facerec_cli.embeddings.shards import Shard
 from facerec_cli.errors import InputError
 from facerec_cli.gallery.enrolled import EnrolledPeople
+from facerec_cli.gallery.search_engines.engine import SearchEngine, open_search_engine
+from facerec_cli.gallery.search_engines.settings import SearchEngineOptions
 from facerec_cli.identify.people import open_searched
 from facerec_cli.identify.probes import open_probes
 from facerec_cli.identify.result import Identification
@@ -27,6 +30,7 @@ def search_gallery(
     probes: Sequence[str | Path],
     settings: IdentifySettings | None = None,
     *,
+    engine: SearchEngineOptions | None = None,
     exclude: Sequence[Path] = (),
     steps: Steps = no_steps,
 ) -> Identification:
@@ -36,6 +40,7 @@ def search_gallery(
         gallery: What to search in; see ``people.open_searched``.
         probes: What to search for; see ``probes.open_probes``.
         settings: How.
+        engine: What compares; every person in this process by default.
         exclude: Folders that no probe is taken from.
         steps: Watches the work.
 
@@ -48,8 +53,11 @@ def search_gallery(
     opened = open_searched(gallery, settings, steps=steps)
     threshold = threshold_of(opened, settings, steps)  # before the probes are embedded, which takes longer
     faces = open_probes(probes, opened.people, settings, exclude=exclude, steps=steps)
-    with steps("Searching", "faces") as progress:
-        found = identify(opened.people, faces.shard, settings, threshold=threshold, progress=progress)
+    compared = open_search_engine(engine or SearchEngineOptions(), opened.folder)
+    with closing(compared), steps("Searching", "faces") as progress:
+        found = identify(
+            opened.people, faces.shard, settings, threshold=threshold, engine=compared, progress=progress
+        )
     return found.with_facts(provider=faces.provider, without=opened.without)
 
 
@@ -59,6 +67,7 @@ def identify(
     settings: IdentifySettings | None = None,
     *,
     threshold: SearchThreshold | None = None,
+    engine: SearchEngine | None = None,
     progress: Progress = silent,
 ) -> Identification:
     """Search for faces whose vectors are there.
@@ -68,6 +77,7 @@ def identify(
         probes: Vectors with the records of their faces, or (F, D) float32 vectors alone.
         settings: How many candidates are told.
         threshold: From which score on a face gets a name; None makes no claim.
+        engine: What compares; every person in this process by default.
         progress: Told the faces done.
 
     Raises:
@@ -81,7 +91,11 @@ def identify(
         )
     shard = probes if isinstance(probes, Shard) else _shard(probes)
     wanted = max(settings.candidates, 2)  # a margin takes the second
-    people, scores = gallery.search(unit_vectors(shard.embeddings), wanted, progress=progress)
+    vectors = unit_vectors(shard.embeddings)
+    if engine is None:
+        people, scores = gallery.search(vectors, wanted, progress=progress)
+    else:
+        people, scores = engine.search(gallery, vectors, wanted, progress=progress)
     return Identification(gallery, shard, people, scores, threshold, shown=settings.candidates)
 
 

@@ -54,7 +54,7 @@ def threshold_of(
         own = None
         if len(people) <= MOST_OWN or tail is None:
             with steps("Searching the gallery in itself", "people") as progress:
-                own = own_searches(people, progress=progress)
+                own = own_searches(people, tail, progress=progress)
         found = choose_search_threshold(settings.rate, len(people), own=own, tail=tail, faces=people.faces)
     if found.value is None:
         raise InputError(

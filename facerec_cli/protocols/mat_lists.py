@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import logging
+import os
 import warnings
+import zlib
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from facerec_cli.errors import InputError, MissingExtraError
 
-log = logging.getLogger("facerec")
-
-_FILE_BYTES, _VALUES = 64 << 20, 5_000_000  # TinyFace's lists have 8,171 names, SurvFace's 121,736
+_BYTES, _VALUES = 256 << 20, 5_000_000  # TinyFace's lists have 8,171 names, SurvFace's 121,736
+_HEADER, _COMPRESSED = 128, 15
 _AGAIN = "Get the list again, or remove it: names and folders say who is on the photos."
 
 
@@ -36,9 +36,7 @@ def read_mat_list(path: Path, names: str, ids: str) -> list[tuple[str, str]]:
     except ImportError:
         raise MissingExtraError("scipy", extra="mat", purpose=f"reading {path.name}") from None
     try:
-        size = path.stat().st_size
-        if size > _FILE_BYTES:
-            raise ValueError(f"it has {size:,} bytes, more than a list of names")
+        _refuse_much(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             announced = {name: shape for name, shape, _ in scipy.io.whosmat(str(path))}
@@ -63,6 +61,25 @@ def read_mat_list(path: Path, names: str, ids: str) -> list[tuple[str, str]]:
         ) from error
     except Exception as error:  # scipy's reader has a dozen kinds for damaged files
         raise InputError(f"{str(path)!r} is no list as published: {error}.", hint=_AGAIN) from error
+
+
+def _refuse_much(path: Path) -> None:
+    """Unpack the variables of a file piece by piece, keeping nothing, to see that they are no flood."""
+    left = _BYTES - path.stat().st_size
+    with path.open("rb") as stream:
+        header = stream.read(_HEADER)
+        order: Literal["little", "big"] = "big" if header.endswith(b"MI") else "little"
+        while left >= 0 and len(tag := stream.read(8)) == 8:
+            kind, size = int.from_bytes(tag[:4], order), int.from_bytes(tag[4:], order)
+            if kind != _COMPRESSED:
+                stream.seek(size, os.SEEK_CUR)
+                continue
+            unpacker, packed = zlib.decompressobj(), stream.read(min(size, _BYTES))
+            while packed and not unpacker.eof and left >= 0:
+                left -= len(unpacker.decompress(packed, 1 << 20))
+                packed = unpacker.unconsumed_tail
+    if left < 0:
+        raise ValueError(f"it takes more than {_BYTES:,} bytes, which no list of names does")
 
 
 def _text(cell: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -64,7 +65,7 @@ def read_protocol(
         _refuse_empty(trial, paths)
     if images and any(isinstance(image, Path) for image in protocol.images):
         protocol = replace(protocol, images=reader.find(protocol, paths, root))
-    _warn_of_probes_in_the_gallery(protocol)
+    _warn_of_photos_listed_twice(protocol)
     return protocol
 
 
@@ -131,21 +132,23 @@ def _refuse_empty(trial: SearchTrial, paths: Sequence[Path]) -> None:
             )
 
 
-def _warn_of_probes_in_the_gallery(protocol: SearchProtocol) -> None:
-    """A photo that is searched for in itself is found whatever the model is worth; it still counts."""
+def _warn_of_photos_listed_twice(protocol: SearchProtocol) -> None:
+    """Say which photos are searched for in themselves, and which show two people; each line still counts."""
     if protocol.templates is not None or all(trial.leave_one_out for trial in protocol.trials):
         return
     names = [
-        str(image) if isinstance(image, Path) else name
+        os.path.normpath(image) if isinstance(image, Path) else name
         for image, name in zip(protocol.images, protocol.names, strict=True)
     ]
     photo = distinct(names)[1]
     searches = [trial for trial in protocol.trials if not trial.leave_one_out]
     shared = [np.intersect1d(photo[trial.gallery], photo[trial.probes]) for trial in searches]
-    found = np.concatenate(shared)
-    if found.size:
-        log.warning(
-            "in the gallery and searched for in it: %s, the first %s; each is counted and found in itself",
-            counted(found.size, "photo"),
-            names[int(np.argmax(photo == found[0]))],
-        )
+    labels = np.unique(np.stack([photo, protocol.identity], axis=1), axis=0)[:, 0]
+    warnings = {
+        "in the gallery and searched for in it, which finds them in themselves": np.concatenate(shared),
+        "listed as two people": labels[1:][labels[1:] == labels[:-1]],
+    }
+    for what, found in warnings.items():
+        if found.size:
+            first = names[int(np.argmax(photo == found[0]))]
+            log.warning("%s: %s, the first %s", what, counted(found.size, "photo"), first)
