@@ -45,7 +45,7 @@ def import_lancedb() -> Any:
     Raises:
         MissingExtraError: It is not installed.
     """
-    os.environ.setdefault("LANCE_LOG", "error")  # else it tells on stderr that a new table is new
+    os.environ.setdefault("LANCEDB_LOG", "error")  # else it tells on stderr that a new table is new
     try:
         return import_module("lancedb")
     except ImportError as error:
