@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from facerec_cli.gallery.enrolled import EnrolledPeople
 from facerec_cli.gallery.search_engines.codes import Codes, take
 from facerec_cli.gallery.search_engines.index_file import live_rows
-from facerec_cli.gallery.search_engines.refine import refine
 from facerec_cli.gallery.search_engines.scan import CodeScan
 from facerec_cli.metrics.roc import accepted_at_most, threshold_between
 from facerec_cli.metrics.scores import Vectors
@@ -141,18 +140,20 @@ def measure(
     held: HeldOut,
     tried: Sequence[int] = LADDER,
     *,
+    enough: float = 1.0,
     k: int = 10,
     threshold: float | None = None,
     source: str = "given",
     progress: Progress = silent,
 ) -> list[IndexMeasurement]:
-    """What is found with each number of candidates.
+    """What is found with each number of candidates, until it is enough.
 
     Args:
         people: Who is enrolled.
         codes: Of their templates, in the order of rows.
         held: From :func:`hold_out`.
         tried: Numbers of candidates, few first.
+        enough: Share of searches with the right first person that is wished for.
         k: How long lists are.
         threshold: From which score on a person is named; None takes the one at which an exact search names
             1 % of the strangers that were drawn.
@@ -171,11 +172,10 @@ def measure(
     scan = CodeScan(
         Codes(codes.dimensions, codes.pairs, np.concatenate(packed)), np.flatnonzero(held.live), held.blocks
     )
-    candidates = scan.candidates(held.probes, max(tried))
     named = _named(exact, scores, held.mates, threshold)
     measured = []
     for count in tried:
-        found, values = refine(held.blocks, held.probes, candidates[:, :count], k)
+        found, values = scan.search(held.probes, k, count)
         same = values[:, 0] >= scores[:, 0] - _ROUNDING  # of equal scores another row is as good
         through = _named(found, values, held.mates, threshold)
         in_list = values >= scores[:, min(k, int(held.live.sum())) - 1, None] - _ROUNDING
@@ -197,7 +197,7 @@ def measure(
                 false_index=through[1],
             )
         )
-        if count >= candidates.shape[1]:
+        if measured[-1].first >= enough:
             break
     return measured
 
