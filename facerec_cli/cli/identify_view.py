@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from facerec_cli.cli import console
@@ -13,31 +15,40 @@ if TYPE_CHECKING:
     from facerec_cli.identify.sorting import SortedPhotos
 
 _LEFT_TOLD = 5
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_RESTS = {
+    "own searches": ", from searches of the gallery in itself",
+    "outsiders": ", from searches for strangers",
+    "impostor tail": ", from the model's scores of two people",
+    "given": ", as given",
+}
 
 
 def show(found: Identification) -> None:
     """A line for each face, and for each photo without one; what they rest on follows on stderr."""
     several = _with_several(found)
     for record, face in found.faces():
-        path = record["path"]
-        if face < 0:
-            console.result(
-                f"{path}: {record['status']}" + (f": {record['reason']}" if record["reason"] else "")
-            )
-            continue
-        where = f"{path} face {record['face']}" if path in several else path
+        place = f"{record['path']} face {record['face']}" if record["path"] in several else record["path"]
         doubt = " (doubtful face)" if record["status"] == "doubtful" else ""
-        if found.threshold is None:
-            told = ", ".join(f"{name} {score:.4f}" for name, score in found.candidates(face))
-            console.result(f"{where}: {told}{doubt}")
-        elif found.known[face]:
-            margin = found.margins[face]
-            beside = f" margin {margin:.4f}" if margin == margin else ""
-            name, score = found.candidates(face)[0]
-            console.result(f"{where}: known {name} {score:.4f}{beside}{doubt}")
-        else:
-            console.result(f"{where}: unknown{doubt}")
+        console.result(_CONTROLS.sub(_as_escape, f"{place}: {_answer(found, record, face)}{doubt}"))
     _sum_up(found)
+
+
+def _answer(found: Identification, record: Mapping[str, Any], face: int) -> str:
+    """What is said of a face, or of a photo without one."""
+    if face < 0:
+        return f"{record['status']}: {record['reason']}" if record["reason"] else str(record["status"])
+    if found.threshold is None:
+        return ", ".join(f"{name} {score:.4f}" for name, score in found.candidates(face))
+    if not found.known[face]:
+        return "unknown"
+    margin, (name, score) = found.margins[face], found.candidates(face)[0]
+    return f"known {name} {score:.4f}" + (f" margin {margin:.4f}" if margin == margin else "")
+
+
+def _as_escape(control: re.Match[str]) -> str:
+    """A line break of a name by its number: a line stays one line, and no name moves the cursor."""
+    return ascii(control[0])[1:-1]
 
 
 def show_sorted(copied: SortedPhotos) -> None:
@@ -64,12 +75,18 @@ def _sum_up(found: Identification) -> None:
         return
     known = int(found.known.sum())
     console.note(f"{faces}, searched {among}: {known:,} known, {len(found) - known:,} unknown")
-    console.note(f"threshold {found.threshold.value:.4f}: {found.threshold.sentence()}")
+    rests = _RESTS.get(found.threshold.source, "")
+    console.note(f"threshold {found.least:.4f}{rests}: {found.threshold.sentence()}")
     if found.near_ties.size:
         console.warn(
             f"{counted(int(found.near_ties.size), 'face')} for which a second person reaches the threshold "
             "too: look at the candidates (--mode investigate, --report)"
         )
-    doubtful: Any = sum(row["status"] == "doubtful" for row in found.probes.rows)
+    if found.enrolled:
+        console.warn(
+            f"enrolled and searched for, so that they find themselves: "
+            f"{counted(len(found.enrolled), 'photo')}, the first {found.enrolled[0]}"
+        )
+    doubtful = sum(row["status"] == "doubtful" for row in found.probes.rows)
     if doubtful:
         console.warn(f"{counted(doubtful, 'doubtful face')}: the answer may be worth nothing")

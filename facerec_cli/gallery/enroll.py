@@ -13,7 +13,7 @@ from pathlib import Path
 from facerec_cli.embeddings.table import EmbeddingTable, ModelInfo
 from facerec_cli.errors import ModelError, UsageError
 from facerec_cli.gallery.enroll_inputs import BY_FOLDER, ToEnroll, read_inputs
-from facerec_cli.gallery.enroll_work import EnrollWork
+from facerec_cli.gallery.enroll_regions import RegionWork, photos_with_regions
 from facerec_cli.gallery.enrollment import Enrollment
 from facerec_cli.gallery.gallery import Gallery, create_gallery, open_gallery
 from facerec_cli.gallery.info import FILE, gallery_path
@@ -23,6 +23,9 @@ from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.packs.resolve import open_pack, pack_hash
 from facerec_cli.registry import DEFAULT_PACK
 from facerec_cli.verify.settings import Steps, no_steps
+from facerec_cli.workshop import clear_workshop
+
+BY_REGION = "xmp"
 
 
 def enroll(
@@ -39,7 +42,8 @@ def enroll(
     Args:
         gallery: An open one, or its name.
         inputs: Photos, folders, lists, patterns, or files of embeddings.
-        people: Whom they show; see :func:`enroll_inputs.read_inputs`.
+        people: Whom they show; see :func:`enroll_inputs.read_inputs`. ``xmp``: whom the face regions in their
+            metadata name, each that of the detected face that it overlaps most.
         person: The one person whom all of them show.
         settings: How.
         steps: Watches the work.
@@ -55,7 +59,10 @@ def enroll(
         KeyboardInterrupt: With a message that says what is kept.
     """
     settings = settings or EnrollSettings()
-    found = read_inputs(inputs, people, person=person, faces=settings.faces)
+    if people == BY_REGION:
+        found = [photos_with_regions([str(one) for one in inputs])]
+    else:
+        found = read_inputs(inputs, people, person=person, faces=settings.faces)
     if isinstance(gallery, Gallery):
         return _enroll(gallery, found, settings, steps)
     with _open(gallery, found, settings) as opened:
@@ -66,6 +73,7 @@ def _open(name: str | Path, found: Sequence[ToEnroll], settings: EnrollSettings)
     """The gallery, made anew where there is none."""
     path = gallery_path(name)
     if (path / FILE).is_file():
+        clear_workshop(path)  # a kill when it had just been made
         return open_gallery(path, write=True)
     table = next((one.table for one in found if one.table is not None), None)
     if table is not None and settings.model is None:
@@ -89,11 +97,13 @@ def _enroll(
     settings = replace(settings, flip=gallery.info.flip, crops=gallery.info.crops)
     before = {one.name for one in gallery.people()}
     total = len(before.union(*(one.names for one in found)))
-    work = EnrollWork(gallery, settings, look_alike_threshold(gallery.info, total))
+    work = RegionWork(gallery, settings, look_alike_threshold(gallery.info, total))
     count = sum(len(one.names) for one in found)
     with steps("Enrolling", "photos") as progress, work.kept(count):
         for one in found:
-            if one.table is None:
+            if one.regions is not None:
+                work.regions(one, progress, count)
+            elif one.table is None:
                 work.photos(one, progress, count)
             else:
                 work.table(one, one.table, progress, count)

@@ -15,6 +15,7 @@ from facerec_cli.errors import InputError, UsageError
 from facerec_cli.gallery.kinds import is_embeddings, is_list
 from facerec_cli.gallery.labeled import folder_of, people_of_table, photos_of_list
 from facerec_cli.gallery.person import person_name
+from facerec_cli.gallery.xmp import FaceRegion
 from facerec_cli.images import find_images
 from facerec_cli.images.inputs import refuse_missing
 from facerec_cli.pairs.names import match_names
@@ -35,12 +36,15 @@ class ToEnroll:
         photos: Paths; empty where there is a table.
         table: One face a photo.
         failed: Photos without a face in the table, with the person -> why.
+        regions: For each photo the face regions in its metadata, where these name people; then ``names`` are
+            those of all regions.
     """
 
     names: tuple[str, ...]
     photos: tuple[str, ...] = ()
     table: EmbeddingTable | None = None
     failed: tuple[tuple[str, str, str], ...] = ()
+    regions: tuple[tuple[FaceRegion, ...], ...] | None = None
 
 
 def read_inputs(

@@ -16,6 +16,7 @@ from facerec_cli.embeddings.table import EmbeddingTable, ModelInfo
 from facerec_cli.errors import ModelError, UsageError
 from facerec_cli.gallery.enroll_inputs import ToEnroll
 from facerec_cli.gallery.enrollment import DUPLICATE, ENROLLED, LOOKS_LIKE, EnrolledPhoto, Enrollment
+from facerec_cli.gallery.exchange import import_table, is_export
 from facerec_cli.gallery.gallery import Gallery
 from facerec_cli.gallery.look_alikes import look_alikes
 from facerec_cli.gallery.person import FaceFacts
@@ -37,7 +38,7 @@ BATCH = 256
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Found:
+class FoundFace:
     """The face of a photo that may be enrolled."""
 
     row: EnrolledPhoto
@@ -79,26 +80,32 @@ class EnrollWork:
         options = self.settings.embed_options()
         for start in range(0, len(given.photos), BATCH):
             paths, names = given.photos[start : start + BATCH], given.names[start : start + BATCH]
-            hashes = [_sha256(path) for path in paths]
+            hashes = [photo_sha256(path) for path in paths]
             known = self._known(paths, names, hashes)
             new = [at for at, is_known in enumerate(known) if not is_known]
             results = embed_photos(
                 [paths[at] for at in new], model, options, workers=workers, keep_crops=self.settings.crops
             )
-            made: dict[int, EnrolledPhoto | _Found] = {}
+            made: dict[int, EnrolledPhoto | FoundFace] = {}
             for at, result in zip(new, results, strict=True):
                 made[at] = self._of_result(result, names[at], hashes[at])
                 progress(len(self.rows) + len(made), total)
-            self._keep(made.get(at) or _duplicate(paths[at], names[at]) for at in range(len(paths)))
+            self._keep(made.get(at) or duplicate_of(paths[at], names[at]) for at in range(len(paths)))
             progress(len(self.rows), total)
 
     def table(self, given: ToEnroll, table: EmbeddingTable, progress: Progress, total: int) -> None:
-        """Enroll stored embeddings.
+        """Enroll stored embeddings; of the export of a gallery all faces, as they were enrolled there.
 
         Raises:
             ModelError: They are of another model.
             UsageError: They were made with another setting of ``flip``.
         """
+        if is_export(table) and given.names == table.people:
+            keep = {"expires": self.settings.expires, "note": self.settings.note}
+            statuses = import_table(self.gallery, table, progress=progress, **keep)
+            photos = zip(table.paths or (), given.names, statuses, strict=True)
+            self.rows += [EnrolledPhoto(path, name, status) for path, name, status in photos]
+            return
         info = self.gallery.info
         info.require_model(table.model, self.gallery.path)
         if bool(table.settings.get("flip", False)) != info.flip:
@@ -111,10 +118,10 @@ class EnrollWork:
         for start in range(0, len(paths), BATCH):
             batch = range(start, min(start + BATCH, len(paths)))
             names = [given.names[row] for row in batch]
-            hashes = [table.photo_sha256[row] or _sha256(paths[row]) for row in batch]
+            hashes = [table.photo_sha256[row] or photo_sha256(paths[row]) for row in batch]
             known = self._known([paths[row] for row in batch], names, hashes)
             self._keep(
-                _duplicate(paths[row], name)
+                duplicate_of(paths[row], name)
                 if is_known
                 else self._of_row(table, row, paths[row], name, sha256)
                 for row, name, sha256, is_known in zip(batch, names, hashes, known, strict=True)
@@ -160,7 +167,7 @@ class EnrollWork:
             seen.add((name, photo))
         return known
 
-    def _of_result(self, result: PhotoResult, name: str, sha256: str) -> EnrolledPhoto | _Found:
+    def _of_result(self, result: PhotoResult, name: str, sha256: str) -> EnrolledPhoto | FoundFace:
         """The face of a photo that the pipeline has embedded, or why there is none to enroll."""
         if not result.faces:
             return EnrolledPhoto(result.name, name, result.status, result.reason)
@@ -179,7 +186,7 @@ class EnrollWork:
             crop,
         )
         made = self._judged(result.name, name, embedded.embedding, facts, embedded.doubt)
-        if result.found > 1 and isinstance(made, _Found):
+        if result.found > 1 and isinstance(made, FoundFace):
             said = f"{result.found} faces, of which the {_RULES[self.settings.faces]} counts"
             return replace(
                 made, row=replace(made.row, reason="; ".join(filter(None, (made.row.reason, said))))
@@ -188,7 +195,7 @@ class EnrollWork:
 
     def _of_row(
         self, table: EmbeddingTable, row: int, path: str, name: str, sha256: str
-    ) -> EnrolledPhoto | _Found:
+    ) -> EnrolledPhoto | FoundFace:
         """The face of a row of stored embeddings."""
         box, points = table.boxes[row], table.landmarks[row].reshape(-1)
         facts = FaceFacts(
@@ -204,7 +211,7 @@ class EnrollWork:
 
     def _judged(
         self, path: str, name: str, vector: NDArray[np.float32], facts: FaceFacts, doubt: str
-    ) -> EnrolledPhoto | _Found:
+    ) -> EnrolledPhoto | FoundFace:
         """What is said of a face by itself."""
         row = EnrolledPhoto(path, name, ENROLLED, doubt, facts.score)
         if facts.box is not None:
@@ -214,12 +221,12 @@ class EnrollWork:
                 return replace(row, status="too_small", reason=reason)
         if doubt and not self.settings.keep_doubtful:
             return replace(row, status="doubtful")
-        return _Found(row, vector, facts)
+        return FoundFace(row, vector, facts)
 
-    def _keep(self, made: Iterable[EnrolledPhoto | _Found]) -> None:
+    def _keep(self, made: Iterable[EnrolledPhoto | FoundFace]) -> None:
         """Enroll a batch: all of it that looks like nobody else."""
         batch = list(made)
-        found = [one for one in batch if isinstance(one, _Found)]
+        found = [one for one in batch if isinstance(one, FoundFace)]
         alike: list[tuple[str, float] | None] = [None] * len(found)
         if found:
             names, vectors = [one.row.person for one in found], np.stack([one.vector for one in found])
@@ -227,7 +234,7 @@ class EnrollWork:
         told = {id(one): like for one, like in zip(found, alike, strict=True)}
         rows, kept = [], []
         for one in batch:
-            if not isinstance(one, _Found):
+            if not isinstance(one, FoundFace):
                 rows.append(one)
                 continue
             row, like = one.row, told[id(one)]
@@ -255,7 +262,8 @@ def stored_path(path: str) -> str:
     return path if is_url(path) or "\0" in path else absolute(path)
 
 
-def _duplicate(path: str, name: str) -> EnrolledPhoto:
+def duplicate_of(path: str, name: str) -> EnrolledPhoto:
+    """The row of a photo that its person has already."""
     return EnrolledPhoto(path, name, DUPLICATE, f"{name} has this photo already")
 
 
@@ -268,7 +276,7 @@ def _known_number(value: np.float32) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def _sha256(path: str) -> str:
+def photo_sha256(path: str) -> str:
     """Of a photo's bytes; "" where it cannot be read, as the pipeline will say."""
     try:
         return hashlib.sha256(read_encoded(path)).hexdigest()

@@ -59,10 +59,11 @@ def photos_of_list(path: Path) -> LabeledPhotos:
     """
     rows = read_list(path)
     at_path, at_person = 0, 1
-    if rows and is_heading(rows[0][1]):
-        heading = rows.pop(0)[1]
-        named = column(heading, PATH_WORDS)
-        label = label_column(heading, named)
+    heading = rows[0][1] if rows else []
+    named = column(heading, PATH_WORDS)
+    label = label_column(heading, named)
+    if is_heading(heading) or None not in (named, label):  # other columns may have any name
+        rows.pop(0)
         at_path, at_person = (0 if named is None else named), (1 if label is None else label)
     if not rows:
         raise InputError(f"The list {str(path)!r} names no photo.", hint="Write path,person on each line.")

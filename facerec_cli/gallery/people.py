@@ -6,10 +6,12 @@ import logging
 
 import numpy as np
 
+from facerec_cli.errors import InputError
 from facerec_cli.gallery.enrolled import EnrolledPeople
 from facerec_cli.gallery.folder import GalleryFolder
 from facerec_cli.gallery.person import today
-from facerec_cli.gallery.vectors import unit_rows
+from facerec_cli.gallery.vectors import SEGMENT, unit_rows
+from facerec_cli.metrics.scores import Vectors
 from facerec_cli.wording import people as counted_people
 
 log = logging.getLogger("facerec")
@@ -38,17 +40,18 @@ def read_enrolled(folder: GalleryFolder, source: str) -> EnrolledPeople:
     facts = folder.facts
     with facts.view():
         found = facts.all(_QUERY, (f"{folder.crops}/", today()))
-        size = facts.state("templates")
         expired = facts.one("SELECT count(*) FROM person") - len(found)
-        places = np.array([row[1] for row in found], np.int64)
-        blocks = list(folder.templates.blocks(size))
+        made = [at for at, row in enumerate(found) if not row[2]]
+        places = np.array([found[at][1] for at in made], np.int64)
+        size = int(places.max(initial=-1)) + 1
+        blocks = _blocks(folder, size)
         owner = np.full(size, -1, np.int64)
-        owner[places] = np.arange(len(found))
+        owner[places] = made
         fine = np.concatenate([unit_rows(block) for block in blocks]) if blocks else np.zeros(0, bool)
-        anew = [at for at, row in enumerate(found) if row[2] or not fine[row[1]]]
+        owner[~fine] = -1
+        anew = sorted({*range(len(found))} - {*owner.tolist()})
         rows = folder.rows_of([found[at][4] for at in anew])
     if anew:
-        owner[places[anew]] = -1
         blocks.append(folder.means([rows[found[at][4]] for at in anew]))
         owner = np.concatenate([owner, np.array(anew, np.int64)])
     first = np.array([row[7] for row in found], np.int64)
@@ -69,3 +72,16 @@ def read_enrolled(folder: GalleryFolder, source: str) -> EnrolledPeople:
         photos=tuple(row[5] for row in found),
         first_faces=lambda people: folder.faces.read(first[people]),
     )
+
+
+def _blocks(folder: GalleryFolder, rows: int) -> list[Vectors]:
+    """The templates; zeros where a file is damaged."""
+    blocks: list[Vectors] = []
+    for start in range(0, rows, SEGMENT):
+        count = min(SEGMENT, rows - start)
+        try:
+            blocks.append(folder.templates.segment(start // SEGMENT)[:count])
+        except InputError as fault:
+            log.warning("%s The templates are made of the faces.", fault.message)
+            blocks.append(np.zeros((count, folder.info.dimensions), np.float32))
+    return blocks

@@ -95,7 +95,9 @@ def enroll_rows(owner: NDArray[np.int64], failed: NDArray[np.bool_], seed: int) 
         raise InputError("A row of the gallery has no person: people are numbers from 0.")
     people = np.random.default_rng(seed).permutation(np.unique(owner[~failed]))
     if not people.size:
-        raise InputError("The gallery is empty, or no photo in it gave an embedding.")
+        raise InputError(
+            "The gallery is empty, or no photo in it gave an embedding.", hint="Enroll photos with a face."
+        )
     columns = np.flatnonzero(~failed)
     position = _position(people, owner[columns])
     order = np.argsort(position, kind="stable")
@@ -174,7 +176,8 @@ def checked_rows(
     if table.ndim != 2:
         raise InputError(f"The embeddings of the {name} are a table, a row a photo.")
     who, fail = checked_labels(labels, failed, len(table), name)
-    bad = np.flatnonzero(~np.isfinite(table).all(axis=1) & ~fail)
+    with np.errstate(invalid="ignore"):  # a row's sum tells of its numbers, without a table of bools
+        bad = np.flatnonzero(~np.isfinite(np.einsum("nd->n", table, dtype=np.float64)) & ~fail)
     if bad.size:
         raise InputError(
             f"{bad.size} of {len(table)} embeddings of the {name} have NaN or infinite numbers, the first in "
@@ -188,7 +191,13 @@ def checked_labels(
     labels: ArrayLike, failed: ArrayLike | None, count: int, name: str
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """The same without embeddings, of ``count`` rows."""
-    who = np.asarray(labels, np.int64)
+    given = np.asarray(labels)
+    if given.dtype.kind not in "iub" and not (given.dtype.kind == "f" and np.all(given == np.floor(given))):
+        raise InputError(
+            f"The people of the {name} are not whole numbers.",
+            hint="Number the names of gallery and probes together: np.unique(names, return_inverse=True).",
+        )
+    who = given.astype(np.int64)
     fail = np.zeros(who.shape, bool) if failed is None else np.asarray(failed, bool)
     if who.shape != (count,) or fail.shape != (count,):
         raise InputError(f"People and failures of the {name} must be {count} each, one a row.")

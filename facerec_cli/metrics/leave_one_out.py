@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec_cli.errors import InputError
+from facerec_cli.metrics.cosine_blocks import CosineBlocks
 from facerec_cli.metrics.labeled_searches import LabeledSearches, SearchCounts
 from facerec_cli.metrics.scores import Scores, Vectors, unit_vectors
-from facerec_cli.metrics.searches import COLUMNS, ROWS, ScoreBlock, SearchOutcomes, cosines
+from facerec_cli.metrics.searches import COLUMNS, ROWS, ScoreBlock, SearchOutcomes
 from facerec_cli.progress import Progress, silent
 
 LEAVE_ONE_OUT = (
@@ -46,13 +47,15 @@ def leave_one_out(
     """
     columns = unit_vectors(distractors[~failed_distractors])
     if not len(columns):
-        raise InputError("The gallery is empty, or no photo in it gave an embedding.")
+        raise InputError(
+            "The gallery is empty, or no photo in it gave an embedding.", hint="Enroll photos with a face."
+        )
     usable = np.flatnonzero(~failed_probes)
     usable = usable[np.argsort(identity[usable], kind="stable")]
     who = identity[usable]
     units = unit_vectors(probes[usable])
     # Mates and distractors are columns of one table: equal photos have equal scores in it.
-    score = cosines(units, np.concatenate([units, columns]))
+    score = CosineBlocks(units, np.concatenate([units, columns]))
     starts, stops = (np.searchsorted(who, who, side) for side in ("left", "right"))
     parts = []
     for at in range(0, len(who), ROWS):

@@ -39,7 +39,7 @@ def test_a_line_for_each_face_and_the_threshold_on_stderr(folder: Path) -> None:
         "b.jpg face 1: unknown",
     ]
     assert "3 faces in 2 photos, searched among 2 people of gallery.npy: 2 known, 1 unknown" in done.stderr
-    assert "threshold 0.7000: With 2 people enrolled" in done.stderr
+    assert "threshold 0.7000, as given: With 2 people enrolled" in done.stderr
 
 
 def test_fail_unknown_ends_with_five_after_the_results(folder: Path) -> None:
@@ -126,3 +126,10 @@ def test_photos_are_found_named_and_sorted(tmp_path: Path, lfw: Path) -> None:
     assert document["rows"][0]["person"] == "Aaron_Peirsol" and document["rows"][0]["score"] > 0.6
     assert document["copied"]["made"] == 1
     assert (tmp_path / "out" / "Aaron_Peirsol" / probe.name).read_bytes() == probe.read_bytes()
+
+
+def test_a_name_cannot_break_a_line_nor_move_the_cursor(tmp_path: Path) -> None:
+    write_embeddings(tmp_path / "g.npy", [("g/x/1.jpg", unit(1, 0))], person=["Ann\x1b[2J"])
+    write_embeddings(tmp_path / "p.npy", [("a\nb.jpg", unit(1, 0))])
+    done = run("g.npy", "p.npy", "--threshold", "0.5", cwd=tmp_path)
+    assert done.stdout == "a\\nb.jpg: known Ann\\x1b[2J 1.0000\n"

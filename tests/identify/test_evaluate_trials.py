@@ -72,6 +72,8 @@ def test_photos_that_are_enrolled_in_turn_are_searched_for():
     )
     assert outcome.trials[0].search == expected
     assert expected.counts.mated == 30 * 4 * 3 and 0.5 < expected.cmc[0].rate <= 1
+    counts = outcome.trials[0].verification.pairs
+    assert (counts.genuine, counts.impostor) == (30 * 6, 120 * 120)
     assert outcome.document()["trials"][0]["cmc"][0]["hits"] == expected.cmc[0].hits
 
 
