@@ -1,4 +1,4 @@
-"""facerec: train, export, embed and verify face recognition models.
+"""facerec: train, export, embed and verify with face recognition models, and identify people.
 
 The names below are the public Python interface; each is imported when it is first used, so that
 ``import facerec_cli`` costs nothing. docs/python-api.md shows them at work.
@@ -15,13 +15,19 @@ from facerec_cli.privacy import keep_private
 if TYPE_CHECKING:
     from facerec_cli.embed import EmbedOptions, embed_photos, embed_to_file
     from facerec_cli.embeddings.read import open_table
-    from facerec_cli.embeddings.table import EmbeddingTable
+    from facerec_cli.embeddings.table import EmbeddingTable, ModelInfo
     from facerec_cli.errors import FacerecError
     from facerec_cli.faces import Face, FaceModel, open_model
+    from facerec_cli.gallery.gallery import Gallery, create_gallery, open_gallery
+    from facerec_cli.identify.people import open_people
+    from facerec_cli.identify.run import search_gallery
+    from facerec_cli.identify.settings import IdentifySettings
     from facerec_cli.images import find_images, read_image
     from facerec_cli.metrics.evaluate import evaluate
+    from facerec_cli.metrics.identification import evaluate_identification
     from facerec_cli.packs.resolve import open_pack
     from facerec_cli.pairs.read import read_pairs
+    from facerec_cli.protocols.read import read_protocol
 
 _PUBLIC = {
     "EmbedOptions": "facerec_cli.embed",
@@ -29,15 +35,24 @@ _PUBLIC = {
     "Face": "facerec_cli.faces",
     "FaceModel": "facerec_cli.faces",
     "FacerecError": "facerec_cli.errors",
+    "Gallery": "facerec_cli.gallery.gallery",
+    "IdentifySettings": "facerec_cli.identify.settings",
+    "ModelInfo": "facerec_cli.embeddings.table",
+    "create_gallery": "facerec_cli.gallery.gallery",
     "embed_photos": "facerec_cli.embed",
     "embed_to_file": "facerec_cli.embed",
     "evaluate": "facerec_cli.metrics.evaluate",
+    "evaluate_identification": "facerec_cli.metrics.identification",
     "find_images": "facerec_cli.images",
+    "open_gallery": "facerec_cli.gallery.gallery",
     "open_model": "facerec_cli.faces",
     "open_pack": "facerec_cli.packs.resolve",
+    "open_people": "facerec_cli.identify.people",
     "open_table": "facerec_cli.embeddings.read",
     "read_image": "facerec_cli.images",
     "read_pairs": "facerec_cli.pairs.read",
+    "read_protocol": "facerec_cli.protocols.read",
+    "search_gallery": "facerec_cli.identify.run",
 }
 
 __all__ = [
@@ -46,16 +61,25 @@ __all__ = [
     "Face",
     "FaceModel",
     "FacerecError",
+    "Gallery",
+    "IdentifySettings",
+    "ModelInfo",
     "__version__",
+    "create_gallery",
     "embed_photos",
     "embed_to_file",
     "evaluate",
+    "evaluate_identification",
     "find_images",
+    "open_gallery",
     "open_model",
     "open_pack",
+    "open_people",
     "open_table",
     "read_image",
     "read_pairs",
+    "read_protocol",
+    "search_gallery",
 ]
 
 

@@ -81,6 +81,7 @@ class ImpostorTail:
             rates over the square of their mean. 1 is more than was measured (0.3 to 0.6).
         genuine_mean: Mean score of two photos of one person. From it follows how much higher templates of
             several photos score with strangers than single photos do; None where nobody has measured it.
+        raised: By how much they have been raised for such templates; None in manifests.
 
     Raises:
         UsageError: Rates and scores are not of one length or not in order, or a rate has too few pairs.
@@ -96,6 +97,7 @@ class ImpostorTail:
     flip: bool = False
     variation: Annotated[float, Option(ge=0, le=1e6)] = 1.0
     genuine_mean: Annotated[float | None, Option(gt=0, le=1)] = None
+    raised: Annotated[float | None, Option(ge=0, le=1)] = None
 
     def __post_init__(self) -> None:
         if not self.rates or len(self.rates) != len(self.scores):

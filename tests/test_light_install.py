@@ -6,6 +6,8 @@ import pkgutil
 import subprocess
 import sys
 
+import pytest
+
 import facerec_cli
 
 HEAVY = (
@@ -50,11 +52,12 @@ def test_every_light_module_imports_without_the_optional_packages() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_help_imports_nothing_heavy() -> None:
+@pytest.mark.parametrize("command", ["", "identify"])
+def test_help_imports_nothing_heavy(command: str) -> None:
     heavy = (*HEAVY, "jinja2", "numpy", "cv2", "onnx", "onnxruntime")
     done = _run(
         "import sys\n"
-        "sys.argv = ['facerec', '--help']\n"
+        f"sys.argv = ['facerec', *{command.split()!r}, '--help']\n"
         "from facerec_cli.cli import main\n"
         "try:\n    main()\nexcept SystemExit:\n    pass\n"
         f"print('LOADED', sorted(set(sys.modules) & set({heavy!r})))"

@@ -74,3 +74,11 @@ def settings() -> Iterable[str]:
     from facerec_cli.training.config import recipe_settings
 
     return (f"{key}=" for key in recipe_settings())
+
+
+@offering
+def galleries() -> Iterable[str]:
+    """The galleries of this folder."""
+    from pathlib import Path
+
+    return (place.stem for place in Path().glob("*.gallery"))

@@ -31,6 +31,7 @@ def show_evaluation(outcome: ProtocolEvaluation) -> None:
         _show_trial(outcome.trials[0])
     else:
         _show_trials(outcome)
+    _show_without_alike(outcome)
     _show_curve(outcome.trials[0])
     _show_published(outcome)
     console.note(f"rule: {outcome.trials[0].search.rule}")
@@ -48,6 +49,14 @@ def _show_alike(outcome: ProtocolEvaluation) -> None:
         console.warn(f"  {first} and {second}: {score:.3f}")
     if len(outcome.alike) > _PAIRS_SHOWN:
         console.warn(f"  and {len(outcome.alike) - _PAIRS_SHOWN:,} more, which --json and --report name")
+
+
+def _show_without_alike(outcome: ProtocolEvaluation) -> None:
+    """What these pairs do to the figures; the truth lies between, since some may be two people."""
+    for figure in outcome.figures_without_alike():
+        if figure.figure == "tpir" and figure.mean is not None:
+            rate = f"{percent(figure.at)}: {_percentage(figure.mean)}"
+            console.result(f"without the people who look like one, TPIR at FPIR {rate}")
 
 
 def _show_trial(one: TrialEvaluation) -> None:

@@ -81,6 +81,8 @@ def identify(
         _evaluate(inputs, reading, replace(settings, model=pack), outputs, json_output=json_output)
         return
     reading.refuse_flags(settings)
+    if not probes:
+        raise UsageError("It is not said what to search for.", hint="Name photos after the gallery.")
     with quiet_decoders():
         found = search_gallery(
             gallery,

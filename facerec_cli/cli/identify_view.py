@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from facerec_cli.cli import console
 from facerec_cli.wording import counted
@@ -13,6 +13,12 @@ if TYPE_CHECKING:
     from facerec_cli.identify.sorting import SortedPhotos
 
 _LEFT_TOLD = 5
+_RESTS = {
+    "own searches": ", from searches of the gallery in itself",
+    "outsiders": ", from searches for strangers",
+    "impostor tail": ", from the model's scores of two people",
+    "given": ", as given",
+}
 
 
 def show(found: Identification) -> None:
@@ -64,12 +70,18 @@ def _sum_up(found: Identification) -> None:
         return
     known = int(found.known.sum())
     console.note(f"{faces}, searched {among}: {known:,} known, {len(found) - known:,} unknown")
-    console.note(f"threshold {found.threshold.value:.4f}: {found.threshold.sentence()}")
+    rests = _RESTS.get(found.threshold.source, "")
+    console.note(f"threshold {found.least:.4f}{rests}: {found.threshold.sentence()}")
     if found.near_ties.size:
         console.warn(
             f"{counted(int(found.near_ties.size), 'face')} for which a second person reaches the threshold "
             "too: look at the candidates (--mode investigate, --report)"
         )
-    doubtful: Any = sum(row["status"] == "doubtful" for row in found.probes.rows)
+    if found.enrolled:
+        console.warn(
+            f"enrolled and searched for, so that they find themselves: "
+            f"{counted(len(found.enrolled), 'photo')}, the first {found.enrolled[0]}"
+        )
+    doubtful = sum(row["status"] == "doubtful" for row in found.probes.rows)
     if doubtful:
         console.warn(f"{counted(doubtful, 'doubtful face')}: the answer may be worth nothing")

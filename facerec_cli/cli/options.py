@@ -35,6 +35,14 @@ _model = typer.Option(
 )
 Model = Annotated[str, _model]
 OptionalModel = Annotated[str | None, _model]
+GalleryName = Annotated[
+    str,
+    typer.Argument(
+        metavar="GALLERY",
+        help="A gallery: staff and staff.gallery are one.",
+        autocompletion=completion.galleries,
+    ),
+]
 
 
 def one_target(argument: Path | None, option: Path | None) -> Path:

@@ -33,6 +33,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "Turn photos into embeddings: one row for every face, and a status for every photo.",
     ),
     "verify": ("facerec_cli.cli.verify:verify", "Measure a model on labeled pairs, or compare two photos."),
+    "gallery": ("facerec_cli.cli.gallery:app", "Enroll people, look after them, and remove them."),
     "identify": (
         "facerec_cli.cli.identify:identify",
         "Find the people of a gallery on photos, or measure how good such a search is.",

@@ -53,6 +53,7 @@ class PhotoResult:
         width: Of the upright photo in pixels; 0 when it could not be read.
         height: The same.
         rotation: Degrees clockwise by which the photo had to be turned before a face was found.
+        found: How many faces it has, of which ``faces`` are those that were asked for.
     """
 
     name: str
@@ -62,6 +63,7 @@ class PhotoResult:
     width: int = 0
     height: int = 0
     rotation: int = 0
+    found: int = 0
 
 
 def make_shard(results: Iterable[PhotoResult], *, size: int, first: int, crops: Path | None) -> Shard:

@@ -84,6 +84,7 @@ class _PhotoInBatch:
     faces: list[Face] = field(default_factory=list)  # in the view's pixels
     doubts: list[str] = field(default_factory=list)
     crops: list[NDArray[np.uint8]] = field(default_factory=list)
+    found: int = 0
 
 
 def _embed_batch(
@@ -124,7 +125,7 @@ def _find(works: list[_PhotoInBatch], model: FaceModel, options: EmbedOptions) -
     )
     for (work, _), faces in zip(opened, found, strict=True):
         work.view, work.faces = faces.view, faces.faces
-        work.doubts, work.reason = faces.doubts, faces.reason
+        work.doubts, work.reason, work.found = faces.doubts, faces.reason, faces.found
         if not faces.faces:
             work.status = "no_face"
         try:
@@ -178,7 +179,9 @@ def _finish(
         width, height = work.view.size if work.view else (0, 0)
         rotation = work.view.rotation if work.view else 0
         results.append(
-            PhotoResult(work.name, work.status, work.reason, tuple(faces), width, height, rotation)
+            PhotoResult(
+                work.name, work.status, work.reason, tuple(faces), width, height, rotation, work.found
+            )
         )
     return results
 

@@ -29,12 +29,14 @@ class FoundFaces:
         faces: In the view's pixels, best score first; one where one was asked for.
         doubts: For each face why its place is doubtful, for a person; "" where it is not.
         reason: Why there is no face; "" where there is one.
+        found: How many there are, of which ``faces`` are those that count.
     """
 
     view: View
     faces: list[Face] = field(default_factory=list)
     doubts: list[str] = field(default_factory=list)
     reason: str = ""
+    found: int = 0
 
 
 def find_faces(
@@ -95,7 +97,7 @@ def _settle(result: FoundFaces, min_size: float, points: NDArray[np.float64], *,
         result.reason = "no face was found"
     elif not large:
         result.reason = f"{len(result.faces)} found, all smaller than {min_size:g} pixels"
-    result.faces = large
+    result.faces, result.found = large, len(large)
     if how:
         result.doubts = [f"found {how} only, with a score of {face.score:.2f}" for face in large]
     else:
@@ -174,4 +176,4 @@ def one_face(found: FoundFaces, rule: str) -> FoundFaces:
     """
     height, width = found.view.image.shape[:2]
     at = choose([face.box for face in found.faces], (width, height), rule)
-    return FoundFaces(found.view, [found.faces[at]], [found.doubts[at]])
+    return FoundFaces(found.view, [found.faces[at]], [found.doubts[at]], found=len(found.faces))

@@ -13,6 +13,7 @@ from facerec_cli.errors import FacerecError, InputError
 from facerec_cli.gallery.enrolled import EnrolledPeople
 from facerec_cli.gallery.facts import PeopleFacts
 from facerec_cli.gallery.info import GalleryInfo, now
+from facerec_cli.metrics.impostor_tail import as_single_photos
 from facerec_cli.metrics.scores import Scores, Vectors
 from facerec_cli.metrics.search_threshold import SearchThreshold, choose_search_threshold, tail_of
 from facerec_cli.packs.resolve import open_pack, pack_hash
@@ -23,26 +24,47 @@ from facerec_cli.wording import people as counted_people
 
 log = logging.getLogger("facerec")
 
+_AT_ONCE = 4096  # people who are searched for together
+
 GROWN = 1.25
 """Times as many people as a threshold was measured with, from where on it should be measured anew."""
 
 
-def own_searches(people: EnrolledPeople, *, progress: Progress = silent) -> Scores:
-    """The best score of each person's template among the others', which are non-mated searches for free.
+def own_searches(
+    people: EnrolledPeople, tail: ImpostorTail | None = None, *, progress: Progress = silent
+) -> Scores:
+    """The best score of each person among the others, which are non-mated searches for free.
+
+    The first face of each is searched for, as a photo of a stranger will be. Where there are templates alone,
+    these are, and what they score higher than one photo is taken off.
+
+    Args:
+        people: Who is enrolled.
+        tail: Of the model, which tells how much higher templates score.
+        progress: Told the people done.
 
     Returns:
-        (N,) float32 in the order of the people; empty in a gallery of one.
+        (N,) float in the order of the people; empty in a gallery of one.
     """
-    best = np.full(len(people), -np.inf, np.float32)
-    first = 0
-    for block in people.templates:
-        owner = people.person[first : first + len(block)]
-        live = np.flatnonzero(owner >= 0)
-        candidates, scores = people.search(np.ascontiguousarray(block[live]), 2)
-        best[owner[live]] = np.where(candidates[:, 0] == owner[live], scores[:, 1], scores[:, 0])
-        first += len(block)
-        progress(first, len(people.person))
-    return best if len(people) > 1 else best[:0]
+    count = len(people)
+    best = np.full(count, -np.inf, np.float32)
+    templates = np.full(count, -1)
+    templates[people.person[people.person >= 0]] = np.flatnonzero(people.person >= 0)
+    starts = np.cumsum([0, *(len(block) for block in people.templates)])
+    for start in range(0, count, _AT_ONCE):
+        at = np.arange(start, min(start + _AT_ONCE, count))
+        if people.first_faces is not None:
+            probes = people.first_faces(at)
+        else:
+            block = np.searchsorted(starts, templates[at], side="right") - 1
+            places = zip(block.tolist(), (templates[at] - starts[block]).tolist(), strict=True)
+            probes = np.stack([people.templates[number][row] for number, row in places])
+        candidates, scores = people.search(probes, 2)
+        best[at] = np.where(candidates[:, 0] == at, scores[:, 1], scores[:, 0])
+        progress(int(at[-1]) + 1, count)
+    if count < 2:
+        return best[:0]
+    return best if people.first_faces or tail is None else as_single_photos(best, tail, people.faces)
 
 
 def gallery_tail(info: GalleryInfo) -> ImpostorTail | None:
@@ -79,7 +101,7 @@ def calibrate(
     return choose_search_threshold(
         fpir,
         len(people),
-        own=own_searches(people, progress=progress),
+        own=own_searches(people, tail, progress=progress),
         tail=tail,
         outsiders=best,
         faces=people.faces,

@@ -16,10 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec_cli.errors import FacerecError, InputError, UsageError
-from facerec_cli.files import write_file
 from facerec_cli.gallery.erase import find_name, forget_people, sweep
 from facerec_cli.gallery.facts import insert_faces, keep, let_go, take_rows
-from facerec_cli.gallery.folder import GalleryFolder
+from facerec_cli.gallery.folder import GalleryFolder, write_crops
 from facerec_cli.gallery.info import now
 from facerec_cli.gallery.person import FaceFacts, Person, expiry_date, person_name
 from facerec_cli.gallery.vectors import unit
@@ -91,9 +90,7 @@ def _add(
         crops = [f"{row:09d}.png" if fact.crop else "" for row, fact in zip(rows, facts, strict=True)]
         let_go(base, "crop", filter(None, crops))
     folder.faces.write(rows, vectors)
-    for crop, fact in zip(crops, facts, strict=True):
-        if crop:
-            write_file(folder.crops / crop, fact.crop)
+    write_crops({folder.crops / crop: fact.crop for crop, fact in zip(crops, facts, strict=True) if crop})
     before = folder.rows_of(list(known.values()))
     members = {name: list(before[known[name]]) if name in known else [] for name in places}
     for name, row in zip(people, rows, strict=True):

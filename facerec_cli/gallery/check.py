@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from facerec_cli.gallery.calibrate import gallery_tail
 from facerec_cli.gallery.damage import find_damage
 from facerec_cli.gallery.finding import GalleryFinding, command
 from facerec_cli.gallery.gallery import Gallery
@@ -27,8 +28,8 @@ from facerec_cli.gallery.likeness import FacesByPerson
 from facerec_cli.gallery.person import Person, today
 from facerec_cli.metrics.impostor_tail import for_templates, score_at
 from facerec_cli.metrics.search_threshold import per_comparison
-from facerec_cli.progress import Stages, silent_stages
 from facerec_cli.threshold import ImpostorTail
+from facerec_cli.verify.settings import Steps, no_steps
 
 LOOK_ALIKE_FPIR = 1e-3
 """The share of searches for strangers that name somebody at the score from which two people look like one."""
@@ -75,20 +76,20 @@ class GalleryCheck:
 
 
 def check_gallery(
-    gallery: Gallery, *, tail: ImpostorTail | None = None, stages: Stages = silent_stages
+    gallery: Gallery, *, tail: ImpostorTail | None = None, steps: Steps = no_steps
 ) -> GalleryCheck:
     """Look for what is wrong in a gallery; nothing is changed.
 
     Args:
         gallery: The gallery.
-        tail: Of its model, with its setting of ``flip`` (``search_threshold.tail_of``), for small galleries.
-        stages: Watches the work.
+        tail: For galleries of fewer than ``ENOUGH`` people; None takes that of the gallery's model.
+        steps: Watches the work.
 
     Raises:
         InputError: The facts cannot be read at all.
     """
-    stages("Reading the files", "")
-    found, bad = find_damage(gallery._folder)
+    with steps("Reading the files", "files"):
+        found, bad = find_damage(gallery._folder)
     people = gallery.people()
     faces = [face for face in gallery.faces() if face.row not in bad]
     found += _of_people(gallery, people)
@@ -96,9 +97,13 @@ def check_gallery(
     found += work.same_faces()
     bounds: tuple[float | None, float | None, str] = (None, None, "")
     if work.count > 1:
+        if tail is None and work.count < ENOUGH:
+            tail = gallery_tail(gallery.info)
         bounds = _bounds(work, tail)
-        pairs = work.look_alikes(bounds[0], stages("Comparing people with each other", "people"))
-        found += [*pairs.values(), *work.outliers(bounds[1], pairs, stages("Comparing faces", "faces"))]
+        with steps("Comparing people with each other", "people") as progress:
+            pairs = work.look_alikes(bounds[0], progress)
+        with steps("Comparing faces with people", "faces") as progress:
+            found += [*pairs.values(), *work.outliers(bounds[1], pairs, progress)]
     found.sort(key=lambda finding: -finding.weight)
     told: list[GalleryFinding] = []
     counts: dict[str, int] = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,6 +28,8 @@ class EnrolledPeople:
         model: What made the embeddings.
         settings: How, as ``embed.EmbedOptions`` has it: ``flip``, ``aligned``, ...
         photos: For each person a photo or saved crop that a report can show; empty where there is none.
+        first_faces: Gives (n, D) float32, the first face of each of the people at (n,) int64 places; None
+            where templates are all that there is.
     """
 
     source: str
@@ -38,6 +40,7 @@ class EnrolledPeople:
     model: ModelInfo = field(default_factory=ModelInfo)
     settings: Mapping[str, Any] = field(default_factory=dict)
     photos: tuple[str, ...] = ()
+    first_faces: Callable[[NDArray[np.int64]], Vectors] | None = None
 
     def __len__(self) -> int:
         return len(self.names)

@@ -122,6 +122,7 @@ def sweep(folder: GalleryFolder, vectors: NDArray[np.float32] | None = None) -> 
     Raises:
         OutputError: Something cannot be written; it stays loose.
     """
+    folder.facts.drop_journal()
     loose = folder.facts.all("SELECT kind, what FROM loose")
     of: dict[str, list[Any]] = {}
     for kind, what in loose:

@@ -150,7 +150,13 @@ def _write_facts(output: Path, faces: _GalleryShards) -> None:
 
 
 def import_table(
-    gallery: Gallery, table: EmbeddingTable, people: Sequence[str] = (), *, progress: Progress = silent
+    gallery: Gallery,
+    table: EmbeddingTable,
+    people: Sequence[str] = (),
+    *,
+    expires: str = "",
+    note: str = "",
+    progress: Progress = silent,
 ) -> tuple[str, ...]:
     """Enroll the faces of a table of embeddings: an export, or another file that says who is on each face.
 
@@ -161,6 +167,8 @@ def import_table(
         gallery: Opened for writing.
         table: R faces.
         people: R names; those of the table by default.
+        expires: A date that is kept with all of them, instead of the table's; "" for none.
+        note: A text, likewise.
         progress: Told the faces done.
 
     Returns:
@@ -194,11 +202,20 @@ def import_table(
     for start in range(0, len(fresh), _AT_ONCE):
         rows = fresh[start : start + _AT_ONCE]
         gallery.add_faces(
-            [names[row] for row in rows], table.vectors[rows], [_facts(table, row) for row in rows]
+            [names[row] for row in rows],
+            table.vectors[rows],
+            [_facts(table, row) for row in rows],
+            expires=expires,
+            note=note,
         )
         progress(start + len(rows), len(fresh))
-    _annotate(gallery, table, before)
+    _annotate(gallery, table, before, expires, note)
     return tuple(statuses)
+
+
+def is_export(table: EmbeddingTable) -> bool:
+    """Whether a table is the export of a gallery."""
+    return isinstance(table.description.get("gallery"), dict) and any(table.people)
 
 
 def require_comparable(gallery: Gallery, table: EmbeddingTable) -> None:
@@ -218,7 +235,10 @@ def require_comparable(gallery: Gallery, table: EmbeddingTable) -> None:
             )
 
 
-def _annotate(gallery: Gallery, table: EmbeddingTable, before: dict[str, Person]) -> None:
+def _annotate(
+    gallery: Gallery, table: EmbeddingTable, before: dict[str, Person], expires: str, note: str
+) -> None:
+    """Keep the dates and notes of an export with people who had none."""
     about = table.description.get("gallery")
     kept = about.get("people") if isinstance(about, dict) else None
     for name, values in kept.items() if isinstance(kept, dict) else ():
@@ -226,7 +246,8 @@ def _annotate(gallery: Gallery, table: EmbeddingTable, before: dict[str, Person]
             continue
         person = before.get(name)
         if person is None or not (person.expires or person.note):
-            gallery.annotate(name, expires=str(values.get("expires", "")), note=str(values.get("note", "")))
+            own = {"expires": expires, "note": note}
+            gallery.annotate(name, **{key: own[key] or str(values.get(key, "")) for key in own})
 
 
 def _facts(table: EmbeddingTable, row: int) -> FaceFacts:

@@ -159,6 +159,12 @@ class PeopleFacts:
         with contextlib.suppress(sqlite3.Error):
             self.base.close()
 
+    def drop_journal(self) -> None:
+        """Take away a journal that a killed writer began and that undoes nothing; it has copies of facts."""
+        if Path(f"{self.path}-journal").exists():
+            with self.change():
+                pass
+
     def vacuum(self) -> None:
         """Write the file anew, without what was deleted from it."""
         with self._told():

@@ -14,7 +14,7 @@ class GalleryFinding:
     Attributes:
         kind: One of ``KINDS``.
         message: What was found, as a sentence.
-        command: What to do: a command, or a sentence.
+        command: What to do: a command, with a shell's comment on when, or a sentence.
         people: Who is concerned.
         faces: Numbers of the faces concerned.
         score: The cosine that made it a finding; None for other reasons.

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from facerec_cli.errors import InputError, UsageError
-from facerec_cli.files import output_error
+from facerec_cli.files import output_error, writing
 from facerec_cli.gallery.facts import PeopleFacts
 from facerec_cli.gallery.info import read_info
 from facerec_cli.gallery.vectors import Rows
@@ -115,6 +115,20 @@ def write_lock(path: Path, patience: float) -> Iterator[None]:
         except OSError as fault:
             raise output_error(path, fault) from fault
         yield
+
+
+def write_crops(crops: Mapping[Path, bytes]) -> None:
+    """Write and flush crops at their places; they are loose until facts point to them.
+
+    Raises:
+        OutputError: One cannot be written.
+    """
+    for path, content in crops.items():
+        with writing(path):
+            path.write_bytes(content)
+    for path in crops:  # by now the system has most of them on the disk
+        with writing(path), path.open("rb+") as stream:
+            os.fsync(stream.fileno())
 
 
 def clear(path: Path) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from facerec_cli.gallery.leftovers import put_back
 from facerec_cli.images.remote import is_url
 from facerec_cli.registry import embedding_suffixes
 
@@ -18,6 +19,8 @@ def gallery_folder(name: str | Path) -> Path | None:
     if is_url(text):
         return None
     for place in (text, f"{text}.gallery"):
+        if place.endswith(".gallery"):
+            put_back(Path(place))
         if os.path.isfile(os.path.join(place, "gallery.toml")) or (
             place.endswith(".gallery") and os.path.isdir(place)
         ):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from facerec_cli.embeddings.table import EmbeddingTable
 from facerec_cli.errors import InputError
 from facerec_cli.images import find_images
 from facerec_cli.pairs.pairlist import Templates
@@ -57,10 +59,11 @@ def photos_of_list(path: Path) -> LabeledPhotos:
     """
     rows = read_list(path)
     at_path, at_person = 0, 1
-    if rows and is_heading(rows[0][1]):
-        heading = rows.pop(0)[1]
-        named = column(heading, PATH_WORDS)
-        label = label_column(heading, named)
+    heading = rows[0][1] if rows else []
+    named = column(heading, PATH_WORDS)
+    label = label_column(heading, named)
+    if is_heading(heading) or None not in (named, label):  # other columns may have any name
+        rows.pop(0)
         at_path, at_person = (0 if named is None else named), (1 if label is None else label)
     if not rows:
         raise InputError(f"The list {str(path)!r} names no photo.", hint="Write path,person on each line.")
@@ -77,3 +80,27 @@ def photos_of_list(path: Path) -> LabeledPhotos:
         images.append(Path(disk.find(fields[at_path], folders) or fields[at_path]))
         people.append(fields[at_person])
     return LabeledPhotos(tuple(images), tuple(names), tuple(people))
+
+
+def people_of_table(table: EmbeddingTable) -> tuple[str, ...]:
+    """Whom each face of a table shows: its column ``person``, or else the folder that its photo lies in.
+
+    Raises:
+        InputError: Neither says it of some face.
+    """
+    paths = table.paths or ("",) * len(table.vectors)
+    people = tuple(person or folder_of(path) for person, path in zip(table.people, paths, strict=True))
+    unknown = next((path for path, person in zip(paths, people, strict=True) if not person), None)
+    if unknown is not None:
+        what = f"whom {unknown!r} shows" if unknown else "whom its rows show"
+        raise InputError(
+            f"{table.source!r} does not say {what}.",
+            hint="A gallery of embeddings has a column person in its table, or photos in a folder for each "
+            "person.",
+        )
+    return people
+
+
+def folder_of(path: str) -> str:
+    """The name of the folder that a photo lies in."""
+    return os.path.basename(os.path.dirname(path))  # noqa: PTH119, PTH120 - names are kept as written

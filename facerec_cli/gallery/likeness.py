@@ -77,8 +77,7 @@ class FacesByPerson:
                         yield GalleryFinding(
                             "same_face",
                             f"One face of {one.path or 'a photo'} is enrolled as {first} and as {second}.",
-                            command("merge", self.gallery, second, first)
-                            + " if they are one person, else remove the face of the wrong one.",
+                            command("merge", self.gallery, second, first) + "  # if they are one person",
                             (first, second),
                             (one.id, other.id),
                         )
@@ -111,7 +110,7 @@ class FacesByPerson:
             found[a_, b_] = GalleryFinding(
                 "look_alike",
                 f"{self.name(a_)} and {self.name(b_)} look like one person ({score:.3f}).",
-                command("merge", self.gallery, self.name(other), self.name(into)) + " if they are.",
+                command("merge", self.gallery, self.name(other), self.name(into)) + "  # if they are",
                 (self.name(into), self.name(other)),
                 score=score,
                 bound=bound,
@@ -170,7 +169,7 @@ class FacesByPerson:
         return GalleryFinding(
             "outlier",
             message,
-            command("split", self.gallery, mine, face.id, "NAME") + " if it is somebody else.",
+            command("split", self.gallery, face.id, "--into", "NAME") + "  # if it is somebody else",
             (mine, other) if best > own else (mine,),
             (face.id,),
             score=float(own),

@@ -16,7 +16,7 @@ log = logging.getLogger("facerec")
 
 _QUERY = """
 SELECT person.name, person.row, person.stale, count(face.id), person.id,
-    CASE face.crop WHEN '' THEN face.path ELSE ? || face.crop END, min(face.id)
+    CASE face.crop WHEN '' THEN face.path ELSE ? || face.crop END, min(face.id), face.row
 FROM person JOIN face ON face.person = person.id
 WHERE person.expires = '' OR person.expires > ?
 GROUP BY person.id ORDER BY person.id
@@ -38,19 +38,21 @@ def read_enrolled(folder: GalleryFolder, source: str) -> EnrolledPeople:
     facts = folder.facts
     with facts.view():
         found = facts.all(_QUERY, (f"{folder.crops}/", today()))
-        size = facts.state("templates")
         expired = facts.one("SELECT count(*) FROM person") - len(found)
-        places = np.array([row[1] for row in found], np.int64)
+        made = [at for at, row in enumerate(found) if not row[2]]
+        places = np.array([found[at][1] for at in made], np.int64)
+        size = int(places.max(initial=-1)) + 1
         blocks = list(folder.templates.blocks(size))
         owner = np.full(size, -1, np.int64)
-        owner[places] = np.arange(len(found))
+        owner[places] = made
         fine = np.concatenate([unit_rows(block) for block in blocks]) if blocks else np.zeros(0, bool)
-        anew = [at for at, row in enumerate(found) if row[2] or not fine[row[1]]]
+        owner[~fine] = -1
+        anew = sorted({*range(len(found))} - {*owner.tolist()})
         rows = folder.rows_of([found[at][4] for at in anew])
     if anew:
-        owner[places[anew]] = -1
         blocks.append(folder.means([rows[found[at][4]] for at in anew]))
         owner = np.concatenate([owner, np.array(anew, np.int64)])
+    first = np.array([row[7] for row in found], np.int64)
     if expired:
         log.warning(
             "%s of %s whose date has expired: not searched for. `facerec gallery list` shows who.",
@@ -66,4 +68,5 @@ def read_enrolled(folder: GalleryFolder, source: str) -> EnrolledPeople:
         model=folder.info.model_info(),
         settings=folder.info.settings,
         photos=tuple(row[5] for row in found),
+        first_faces=lambda people: folder.faces.read(first[people]),
     )

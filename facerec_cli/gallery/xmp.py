@@ -232,28 +232,28 @@ def field(holder: Element, space: str, name: str) -> str:
     return value if value is not None else (holder.findtext(f"{{{space}}}{name}") or "")
 
 
-def name_faces(boxes: Sequence[Sequence[float]], regions: Sequence[FaceRegion]) -> list[str]:
-    """Which region's name each detected face has: pairs are formed from the highest overlap (IoU) down.
+def faces_of_regions(boxes: Sequence[Sequence[float]], regions: Sequence[FaceRegion]) -> list[int]:
+    """Which detected face each region is drawn around: pairs are formed from the highest overlap (IoU) down.
 
     Args:
         boxes: F boxes, x1, y1, x2, y2 in pixels of the upright photo.
-        regions: Of the same photo.
+        regions: R regions of the same photo; those without a name take part, so that a face is not theirs and
+            a neighbor's.
 
     Returns:
-        F names; "" where no region overlaps the face by ``LEAST_OVERLAP``, another face has more of it, or it
-        has no name.
+        R numbers of faces, each once; -1 where no face overlaps the region by ``LEAST_OVERLAP``, or another
+        region has more of it.
     """
-    names = [""] * len(boxes)
+    found = [-1] * len(regions)
     pairs = [
-        (-overlap(box, region.box), f, r) for f, box in enumerate(boxes) for r, region in enumerate(regions)
+        (-overlap(box, region.box), r, f) for f, box in enumerate(boxes) for r, region in enumerate(regions)
     ]
-    faces, taken = set[int](), set[int]()
-    for share, f, r in sorted(pairs):
-        if -share >= LEAST_OVERLAP and f not in faces and r not in taken:
-            faces.add(f)
-            taken.add(r)
-            names[f] = regions[r].name
-    return names
+    taken = set[int]()
+    for share, r, f in sorted(pairs):
+        if -share >= LEAST_OVERLAP and found[r] < 0 and f not in taken:
+            taken.add(f)
+            found[r] = f
+    return found
 
 
 def overlap(one: Sequence[float], other: Sequence[float]) -> float:

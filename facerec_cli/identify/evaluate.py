@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,17 +14,17 @@ from facerec_cli.gallery.kinds import gallery_folder, is_embeddings
 from facerec_cli.identify.evaluation import ProtocolEvaluation, TrialEvaluation
 from facerec_cli.identify.labeled_vectors import read_stored
 from facerec_cli.identify.settings import EVALUATED_FPIRS, IdentifySettings
-from facerec_cli.metrics.all_pairs import evaluate_all_pairs
-from facerec_cli.metrics.identification import evaluate_identification
+from facerec_cli.metrics.all_pairs import evaluate_against, evaluate_all_pairs
+from facerec_cli.metrics.identification import evaluate_identification, evaluate_leave_one_out
 from facerec_cli.metrics.identification_figures import IdentificationEvaluation
 from facerec_cli.metrics.lookalikes import alike_people
 from facerec_cli.metrics.published_searches import Ijb2018Point, evaluate_ijb_2018
 from facerec_cli.metrics.scores import Vectors
-from facerec_cli.pairs.formats.ijb import pool
 from facerec_cli.progress import Progress
 from facerec_cli.protocols.protocol import SearchProtocol, SearchTrial
 from facerec_cli.protocols.read import read_protocol
 from facerec_cli.verify.photo_vectors import PhotoVectors, embeddings_are_kept, open_embeddings
+from facerec_cli.verify.pooling import pool_templates
 from facerec_cli.verify.settings import Steps, no_steps
 
 MOST_COMPARED = 20_000
@@ -86,8 +87,11 @@ def measure(
     """
     vectors, failed = embeddings.vectors, embeddings.failed
     if protocol.templates is not None:
-        vectors = pool(vectors, failed, protocol.templates)
+        vectors = pool_templates(embeddings, protocol, settings.pool)
+        embeddings = replace(embeddings, settings={**embeddings.settings, "pool": settings.pool})
         failed = np.asarray(~vectors.any(axis=1))
+    elif settings.pool != "mean":
+        raise UsageError("--pool is for protocols of templates, such as IJB's.", hint="Leave it out.")
     if failed.all():
         name, why = next((protocol.names[i], why) for i, why in embeddings.reasons.items())
         raise InputError(
@@ -111,11 +115,38 @@ def measure(
                 verification = evaluate_all_pairs(
                     vectors[items], identity[items], failed=failed[items], progress=progress
                 )
+        elif trial.leave_one_out:
+            with steps(label.replace("Searching", "Comparing"), "pairs") as progress:
+                verification = evaluate_against(
+                    vectors[trial.probes],
+                    identity[trial.probes],
+                    vectors[trial.gallery],
+                    failed=failed[trial.probes],
+                    failed_distractors=failed[trial.gallery],
+                    progress=progress,
+                )
         trials.append(TrialEvaluation(trial, search, verification))
     with steps("Looking for people who look like one", "people") as progress:
-        alike = _alike(vectors[~failed], identity[~failed], protocol.people, progress)
+        pairs = _alike(vectors[~failed], identity[~failed], progress)
+    alike = tuple((protocol.people[a], protocol.people[b], score) for a, b, score in pairs)
+    without: tuple[IdentificationEvaluation, ...] = ()
+    if pairs:
+        doubted = np.array([person for pair in pairs for person in pair[:2]])
+        with steps("Searching without them", "searches") as progress:
+            fewer = [_without(trial, identity, doubted) for trial in protocol.trials]
+            if not any(failed[trial.gallery].all() for trial in fewer):
+                without = tuple(
+                    _search(vectors, failed, identity, trial, protocol.rank, settings, progress)
+                    for trial in fewer
+                )
     published = _published(vectors, failed, protocol, settings, steps) if settings.published else ()
-    return ProtocolEvaluation(source, protocol, embeddings, tuple(trials), alike, published)
+    return ProtocolEvaluation(source, protocol, embeddings, tuple(trials), alike, without, published)
+
+
+def _without(trial: SearchTrial, identity: NDArray[np.int64], people: NDArray[np.int64]) -> SearchTrial:
+    """The trial without anything of these people."""
+    kept = [items[~np.isin(identity[items], people)] for items in (trial.gallery, trial.probes)]
+    return replace(trial, gallery=kept[0], probes=kept[1])
 
 
 def _search(
@@ -129,8 +160,13 @@ def _search(
 ) -> IdentificationEvaluation:
     """The figures of one gallery and its probes; a distractor is a person of their own."""
     if trial.leave_one_out:
-        raise InputError(
-            f"{trial.name}: searches in which each probe joins the gallery are not measured yet."
+        return evaluate_leave_one_out(
+            vectors[trial.gallery],
+            vectors[trial.probes],
+            identity[trial.probes],
+            failed_distractors=failed[trial.gallery],
+            failed_probes=failed[trial.probes],
+            progress=progress,
         )
     own = identity.max(initial=-1) + 1 + np.arange(len(trial.gallery))
     people = np.where(identity[trial.gallery] < 0, own, identity[trial.gallery])
@@ -149,8 +185,8 @@ def _search(
 
 
 def _alike(
-    vectors: Vectors, identity: NDArray[np.int64], names: Sequence[str], progress: Progress
-) -> tuple[tuple[str, str, float], ...]:
+    vectors: Vectors, identity: NDArray[np.int64], progress: Progress
+) -> tuple[tuple[int, int, float], ...]:
     """The people of a protocol, by all their photos, of whom two look like one."""
     named = identity >= 0
     people, person = np.unique(identity[named], return_inverse=True)
@@ -161,7 +197,7 @@ def _alike(
     lengths = np.linalg.norm(sums, axis=1, keepdims=True)
     templates = (sums / np.maximum(lengths, 1e-12)).astype(np.float32)
     found = alike_people(templates, limit=_ALIKE_TOLD, progress=progress)
-    return tuple((names[people[pair.first]], names[people[pair.second]], pair.score) for pair in found)
+    return tuple((int(people[pair.first]), int(people[pair.second]), pair.score) for pair in found)
 
 
 def _published(

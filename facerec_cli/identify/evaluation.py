@@ -43,6 +43,8 @@ class ProtocolEvaluation:
         trials: One or more.
         alike: Pairs of people who look like one, with their score: names that should be looked at before any
             rate is believed.
+        without_alike: The trials without these people; empty where there are none. Leaving out who is most
+            alike makes every figure better, also where they are two people: the truth lies between.
         published: The figures by the rule of IJB's older tables; empty where they were not asked for.
     """
 
@@ -51,6 +53,7 @@ class ProtocolEvaluation:
     embeddings: PhotoVectors
     trials: tuple[TrialEvaluation, ...]
     alike: tuple[tuple[str, str, float], ...] = ()
+    without_alike: tuple[IdentificationEvaluation, ...] = ()
     published: tuple[Ijb2018Point, ...] = ()
 
     def figures(self) -> Iterator[TrialsFigure]:
@@ -59,6 +62,10 @@ class ProtocolEvaluation:
         verified = [one.verification for one in self.trials if one.verification is not None]
         for points in zip(*(one.tar_at_far for one in verified), strict=True):
             yield mean_and_sd("tar", points[0].far, [point.tar for point in points])
+
+    def figures_without_alike(self) -> tuple[TrialsFigure, ...]:
+        """CMC and TPIR at FPIR over the trials without the people who look like one."""
+        return over_trials(self.without_alike)
 
     def document(self) -> dict[str, Any]:
         """Everything that was measured, ready for JSON."""
@@ -85,6 +92,9 @@ class ProtocolEvaluation:
             ],
             "over_trials": [asdict(figure) for figure in self.figures()],
         }
+        if self.without_alike:
+            without = [asdict(figure) for figure in self.figures_without_alike()]
+            document["without_alike_people"] = {"over_trials": without}
         if self.published:
             document["published_rule"] = {
                 "rule": IJB_2018,

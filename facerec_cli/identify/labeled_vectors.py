@@ -12,8 +12,8 @@ from facerec_cli.embeddings.read import open_table
 from facerec_cli.embeddings.table import ModelInfo
 from facerec_cli.errors import ModelError, UsageError
 from facerec_cli.gallery.kinds import gallery_folder, is_embeddings, is_list
-from facerec_cli.gallery.labeled import photos_of_folder, photos_of_list
-from facerec_cli.identify.people import open_people, people_of_table
+from facerec_cli.gallery.labeled import people_of_table, photos_of_folder, photos_of_list
+from facerec_cli.identify.people import open_people
 from facerec_cli.identify.settings import IdentifySettings
 from facerec_cli.metrics.scores import Vectors
 from facerec_cli.protocols.people import NOBODY, number_people

@@ -46,7 +46,7 @@ class IdentifyOutputs:
     ] = None
     link: Annotated[
         Literal["none", "hard", "symbolic"],
-        Option("What --copy-to makes: none: copies; or {choices} links.", panel=RESULTS),
+        Option("Links that --copy-to makes instead of copies: {choices}.", panel=RESULTS),
     ] = "none"
 
     def __post_init__(self) -> None:

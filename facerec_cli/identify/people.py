@@ -17,21 +17,32 @@ from facerec_cli.errors import InputError, ModelError, UsageError
 from facerec_cli.gallery.enrolled import EnrolledPeople
 from facerec_cli.gallery.gallery import open_gallery
 from facerec_cli.gallery.kinds import gallery_folder, is_embeddings, is_list
-from facerec_cli.gallery.labeled import LabeledPhotos, photos_of_folder, photos_of_list
+from facerec_cli.gallery.labeled import (
+    LabeledPhotos,
+    folder_of,
+    people_of_table,
+    photos_of_folder,
+    photos_of_list,
+)
 from facerec_cli.identify.settings import IdentifySettings
 from facerec_cli.images.remote import is_url
+from facerec_cli.metrics.doubtful import doubtful_people
+from facerec_cli.metrics.lookalikes import FEWEST, alike_people
 from facerec_cli.metrics.scores import Vectors
 from facerec_cli.metrics.search_threshold import SearchThreshold
 from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.packs.resolve import open_pack, pack_hash
 from facerec_cli.pairs.pairlist import distinct
+from facerec_cli.tables.paths import absolute
 from facerec_cli.verify.photo_vectors import open_embeddings
 from facerec_cli.verify.settings import Steps, no_steps
 from facerec_cli.wording import people as counted_people
 
 log = logging.getLogger("facerec")
 
-_NAMED = 5  # people without a usable photo that a warning names
+_NAMED = 5  # people, or pairs of them, that a warning names
+_MOST_COMPARED = 5_000  # people up to whom each is compared with each other, and all photos are listed
+_SAME_PHOTO = 0.99
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,12 +54,14 @@ class SearchedGallery:
         cards: The thresholds that an enrolled gallery was calibrated to.
         without: People who have no usable photo -> why.
         folder: Of an enrolled gallery; None for others.
+        photos: The full paths of the photos of its people; of large enrolled galleries none.
     """
 
     people: EnrolledPeople
     cards: tuple[SearchThreshold, ...] = ()
     without: dict[str, str] = field(default_factory=dict)
     folder: Path | None = None
+    photos: frozenset[str] = frozenset()
 
 
 def open_people(
@@ -99,13 +112,36 @@ def open_searched(
             "; ".join(named),
             f"; and {more:,} more" if more else "",
         )
+    _warn_of_doubles(opened.people)
     return opened
+
+
+def _warn_of_doubles(people: EnrolledPeople) -> None:
+    """Tell of people who look like one: one of two names is then missed, or given to the other."""
+    if not 2 <= len(people) <= _MOST_COMPARED:
+        return
+    templates = people.templates[0]
+    pairs = (
+        alike_people(templates)
+        if len(people) >= FEWEST
+        else doubtful_people(templates, np.arange(len(people)), _SAME_PHOTO)
+    )
+    if pairs:
+        named = [
+            f"{people.names[pair.first]} and {people.names[pair.second]} ({pair.score:.3f})" for pair in pairs
+        ]
+        more = f"; and {len(pairs) - _NAMED:,} more" if len(pairs) > _NAMED else ""
+        log.warning(
+            "people who look like one, or a photo under two names: %s%s", "; ".join(named[:_NAMED]), more
+        )
 
 
 def _open_enrolled(place: Path, settings: IdentifySettings) -> SearchedGallery:
     """An enrolled gallery; its templates stay memory-mapped when it is closed."""
     with open_gallery(place) as gallery:
         people, cards = gallery.enrolled(), tuple(gallery.cards())
+        few = len(people) <= _MOST_COMPARED
+        photos = frozenset(absolute(face.path) for face in gallery.faces() if face.path) if few else ()
     if not len(people):
         raise InputError(
             f"The gallery {str(place)!r} has nobody in it.",
@@ -113,46 +149,25 @@ def _open_enrolled(place: Path, settings: IdentifySettings) -> SearchedGallery:
         )
     if settings.model is not None:
         require_pack(people, settings)
-    return SearchedGallery(people, cards, folder=place)
+    return SearchedGallery(people, cards, folder=place, photos=frozenset(photos))
 
 
 def _of_table(table: EmbeddingTable, settings: IdentifySettings) -> SearchedGallery:
-    """The people of a file of embeddings: all its faces count."""
+    """The people of a file of embeddings: by its column ``person`` all faces, by folders one a photo."""
+    if not any(table.people):  # others on a photo are not those whom its folder is called after
+        table = table.one_per_photo(settings.photo_face)
     if settings.model is not None:
         model = settings.model
         table.require_model(open_pack(model) if isinstance(model, str) else model)
     if settings.flip and not table.settings.get("flip", False):
         raise UsageError(f"--flip was given, but {table.source!r} was embedded without it or does not say.")
     people = people_of_table(table)
-    failed = {_folder(path): reason for path, reason in table.failed.items()}
-    without = {name: why for name, why in failed.items() if name and name not in set(people)}
+    failed = {folder_of(path): reason for path, reason in table.failed.items()}
+    usable = {*people, ""}
+    without = {name: why for name, why in failed.items() if name not in usable}
     return _gallery(
         table.source, table.vectors, people, table.paths or (), table.model, dict(table.settings), without
     )
-
-
-def people_of_table(table: EmbeddingTable) -> tuple[str, ...]:
-    """Whom each face of a table shows: its column ``person``, or else the folder that its photo lies in.
-
-    Raises:
-        InputError: Neither says it of some face.
-    """
-    paths = table.paths or ("",) * len(table.vectors)
-    people = tuple(person or _folder(path) for person, path in zip(table.people, paths, strict=True))
-    unknown = next((path for path, person in zip(paths, people, strict=True) if not person), None)
-    if unknown is not None:
-        what = f"whom {unknown!r} shows" if unknown else "whom its rows show"
-        raise InputError(
-            f"{table.source!r} does not say {what}.",
-            hint="A gallery of embeddings has a column person in its table, or photos in a folder for each "
-            "person.",
-        )
-    return people
-
-
-def _folder(path: str) -> str:
-    """The name of the folder that a photo lies in."""
-    return os.path.basename(os.path.dirname(path))  # noqa: PTH119, PTH120 - names are kept as written
 
 
 def _embed(source: str, photos: LabeledPhotos, settings: IdentifySettings, steps: Steps) -> SearchedGallery:
@@ -212,8 +227,9 @@ def _gallery(
         model=model,
         settings=settings,
         photos=tuple(photos[int(row)] for row in first) if photos else (),
+        first_faces=lambda people: vectors[first[people]],
     )
-    return SearchedGallery(enrolled, without=without)
+    return SearchedGallery(enrolled, without=without, photos=frozenset(map(absolute, photos)))
 
 
 def require_pack(people: EnrolledPeople, settings: IdentifySettings) -> ModelPack:

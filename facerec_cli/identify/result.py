@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -23,6 +23,7 @@ COLUMNS = ("path", "face", "status", "decision", "person", "score", "margin", "r
 """The columns of a table of results, in order."""
 
 _DIGITS = 6
+_MOST_TOLD = 1000  # of photos that are enrolled themselves
 _UNREADABLE = frozenset(["missing", "empty", "unreadable", "too_large"])
 
 
@@ -39,6 +40,7 @@ class Identification:
         shown: How many candidates are told of each face, at most K.
         provider: What the encoder ran on; "" where nothing was embedded.
         without: People of the gallery who have no usable photo -> why.
+        enrolled: Photos that were searched for and are enrolled themselves, which find themselves.
     """
 
     gallery: EnrolledPeople
@@ -49,10 +51,7 @@ class Identification:
     shown: int = 5
     provider: str = ""
     without: dict[str, str] = field(default_factory=dict)
-
-    def with_facts(self, *, provider: str, without: dict[str, str]) -> Identification:
-        """The same with what is known of how it was made."""
-        return replace(self, provider=provider, without=without)
+    enrolled: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -78,6 +77,13 @@ class Identification:
         if self.threshold is None or self.scores.shape[1] < 2:
             return np.zeros(0, np.int64)
         return np.flatnonzero(self.scores[:, 1] >= self.least)
+
+    @cached_property
+    def _is_tie(self) -> NDArray[np.bool_]:
+        """(F,) bool, the same faces."""
+        ties = np.zeros(len(self), bool)
+        ties[self.near_ties] = True
+        return ties
 
     @property
     def least(self) -> float:
@@ -172,6 +178,7 @@ class Identification:
             "known": known,
             "unknown": None if self.threshold is None else len(self) - known,
             "near_ties": len(self.near_ties),
+            "enrolled_themselves": list(self.enrolled[:_MOST_TOLD]),
             "rows": [self._row(record, face) for record, face in self.faces()],
             "exit_code": fault.exit_code if fault else 0,
             "message": str(fault) if fault else "",
@@ -191,7 +198,7 @@ class Identification:
             named = bool(self.known[face])
             told["decision"] = "known" if named else "unknown"
             told["person"] = self.gallery.names[self.people[face, 0]] if named else None
-            told["near_tie"] = bool(face in self.near_ties)
+            told["near_tie"] = bool(self._is_tie[face])
         told |= {"score": round(float(self.scores[face, 0]), _DIGITS), "margin": self._margin(face)}
         told["candidates"] = [
             {"person": person, "score": round(score, _DIGITS)} for person, score in self.candidates(face)

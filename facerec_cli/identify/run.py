@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +20,11 @@ from facerec_cli.identify.probes import open_probes
 from facerec_cli.identify.result import Identification
 from facerec_cli.identify.settings import IdentifySettings
 from facerec_cli.identify.threshold import threshold_of
+from facerec_cli.images.remote import is_url
 from facerec_cli.metrics.scores import unit_vectors
 from facerec_cli.metrics.search_threshold import SearchThreshold
 from facerec_cli.progress import Progress, silent
+from facerec_cli.tables.paths import absolute
 from facerec_cli.verify.settings import Steps, no_steps
 
 
@@ -58,7 +61,13 @@ def search_gallery(
         found = identify(
             opened.people, faces.shard, settings, threshold=threshold, engine=compared, progress=progress
         )
-    return found.with_facts(provider=faces.provider, without=opened.without)
+    paths = dict.fromkeys(row["path"] for row in faces.shard.rows)
+    enrolled = tuple(path for path in paths if _is_among(path, opened.photos))
+    return replace(found, provider=faces.provider, without=opened.without, enrolled=enrolled)
+
+
+def _is_among(path: str, photos: frozenset[str]) -> bool:
+    return "\0" not in path and not is_url(path) and absolute(path) in photos
 
 
 def identify(

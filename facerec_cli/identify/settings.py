@@ -10,7 +10,7 @@ from facerec_cli.errors import UsageError
 from facerec_cli.faces.settings import MACHINE, PHOTOS, RESULTS, BatchSize, Device, Flip, MinScore, Threads
 from facerec_cli.option import Option
 from facerec_cli.packs.manifest import ModelPack
-from facerec_cli.registry import PROTOCOL_FORMATS, embedding_suffixes
+from facerec_cli.registry import POOLINGS, PROTOCOL_FORMATS, embedding_suffixes
 from facerec_cli.settings import check
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ class ProtocolReading:
             "--root": self.root is not None,
             "--embeddings": settings.embeddings is not None,
             "--bootstrap": settings.bootstrap > 0,
+            "--pool": settings.pool != "mean",
             "--published": settings.published,
         }
         flags = [flag for flag, is_given in given.items() if is_given]
@@ -138,6 +139,14 @@ class IdentifySettings:
             panel=EVALUATION,
         ),
     ] = None
+    pool: Annotated[
+        str,
+        Option(
+            "What a photo of a template (IJB) weighs: {choices}; see facerec verify --pool.",
+            panel=EVALUATION,
+            choices=POOLINGS,
+        ),
+    ] = "mean"
     bootstrap: Annotated[
         int, Option("Rounds of a bootstrap over people, for intervals of TPIR.", panel=EVALUATION, ge=0)
     ] = 0
@@ -193,5 +202,6 @@ class IdentifySettings:
             min_score=self.min_score,
             aligned=self.aligned,
             flip=self.flip if flip is None else flip,
+            pool=self.pool,
             embeddings=self.embeddings,
         )

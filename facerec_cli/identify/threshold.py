@@ -22,6 +22,9 @@ log = logging.getLogger("facerec")
 MOST_OWN = 10_000
 """People up to whom a gallery is searched in itself each time; a larger one is calibrated once, to a card."""
 
+MOST_OWN_WITHOUT_TAIL = 100_000
+"""The same for a model whose scores of two people were never measured: minutes, instead of no threshold."""
+
 
 def threshold_of(
     opened: SearchedGallery, settings: IdentifySettings, steps: Steps = no_steps
@@ -52,9 +55,9 @@ def threshold_of(
     found = card_at(opened.cards, settings.rate, len(people), people.source)
     if found is None:
         own = None
-        if len(people) <= MOST_OWN or tail is None:
+        if len(people) <= (MOST_OWN if tail is not None else MOST_OWN_WITHOUT_TAIL):
             with steps("Searching the gallery in itself", "people") as progress:
-                own = own_searches(people, progress=progress)
+                own = own_searches(people, tail, progress=progress)
         found = choose_search_threshold(settings.rate, len(people), own=own, tail=tail, faces=people.faces)
     if found.value is None:
         raise InputError(

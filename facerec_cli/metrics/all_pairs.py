@@ -1,14 +1,15 @@
 """Each row of a table against each of another, or of itself, in bounded memory.
 
 :func:`tiles` makes the scores block by block as matrix products; search (``search.py``) and
-clustering can take it as it is. :func:`evaluate_all_pairs` has the exact statistics of N (N - 1) / 2 scores:
-they are made twice, once to count them in fine bins, once to keep those of the few bins in which an answer
-lies (see ``scores.py``). Photos are sorted by person, so that genuine pairs lie in a band along the diagonal.
+clustering can take it as it is. :func:`evaluate_all_pairs` has the exact statistics of N (N - 1) / 2 scores,
+:func:`evaluate_against` those of photos with each other and with distractors: they are made twice, once to
+count them in fine bins, once to keep those of the few bins in which an answer lies (see ``scores.py``).
+Photos are sorted by person, so that genuine pairs lie in a band along the diagonal.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -95,12 +96,92 @@ def evaluate_all_pairs(
     order = np.argsort(identity, kind="stable")
     order = order[~fail[order]]
     units, people = np.ascontiguousarray(vectors[order]), identity[order]
+    total, gram = _sums(units)
+    squared = np.einsum("nd,nd->n", units, units, dtype=np.float64)
+    everything = np.array([total @ total - squared.sum(), (gram * gram).sum() - squared @ squared]) / 2
+    return _evaluate(
+        lambda: _classes(units, people),
+        lambda genuine: everything - genuine,  # the sums over all pairs follow from the vectors alone
+        _count_pairs(identity, fail),
+        fars,
+        progress,
+    )
+
+
+def evaluate_against(
+    vectors: Vectors,
+    identity: NDArray[np.int64],
+    distractors: Vectors,
+    *,
+    failed: NDArray[np.bool_] | None = None,
+    failed_distractors: NDArray[np.bool_] | None = None,
+    fars: Sequence[float] = DEFAULT_FARS,
+    progress: Progress = silent,
+) -> Evaluation:
+    """Compare each two photos of one person, and each photo with each distractor, as MegaFace has it.
+
+    Args:
+        vectors: (N, D) float32, unit length.
+        identity: (N,) int64, who is on each photo.
+        distractors: (G, D) float32, unit length, of other people.
+        failed: (N,) bool, photos without an embedding; their pairs are counted as failures.
+        failed_distractors: (G,) bool.
+        fars: Wanted false accept rates.
+        progress: Told the pairs done, of twice the number of pairs.
+
+    Raises:
+        InputError: No photo, or no distractor, with an embedding.
+    """
+    fail = np.zeros(len(identity), bool) if failed is None else failed
+    lost = np.zeros(len(distractors), bool) if failed_distractors is None else failed_distractors
+    if fail.all() or lost.all():
+        raise InputError("It takes a photo and a distractor with an embedding.")
+    order = np.argsort(identity, kind="stable")
+    order = order[~fail[order]]
+    units, people = np.ascontiguousarray(vectors[order]), identity[order]
+    others = np.ascontiguousarray(distractors[~lost])
+    (total, gram), (other_total, other_gram) = _sums(units), _sums(others)
+    sums = np.array([total @ other_total, (gram * other_gram).sum()])
+    same, different = _count_pairs(identity, fail), fail.size * lost.size
+
+    def classes() -> Iterator[tuple[NDArray[np.float32], list[NDArray[np.float32]]]]:
+        for genuine, _ in _classes(units, people):
+            yield genuine, []
+        for tile in tiles(units, others):
+            yield np.zeros(0, np.float32), _parts(tile.scores)
+
+    counts = PairCounts(
+        total=same.genuine + different,
+        genuine=same.genuine,
+        impostor=different,
+        failed_genuine=same.failed_genuine,
+        failed_impostor=different - len(units) * len(others),
+    )
+    return _evaluate(classes, lambda _: sums, counts, fars, progress)
+
+
+def _evaluate(
+    classes: Callable[[], Iterator[tuple[NDArray[np.float32], list[NDArray[np.float32]]]]],
+    impostor_sums: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+    pairs: PairCounts,
+    fars: Sequence[float],
+    progress: Progress,
+) -> Evaluation:
+    """The statistics of scores that are made twice.
+
+    Args:
+        classes: Makes the scores of genuine pairs and those of impostor pairs, tile by tile.
+        impostor_sums: The sums of the impostor scores and of their squares, from those of the genuine ones.
+        pairs: How many there are.
+        fars: Wanted false accept rates.
+        progress: Told the scores made.
+    """
     binning = Binning(-1.0, 1.0)
     counts = [np.zeros(binning.bins, np.int64) for _ in ("genuine", "impostor")]
     sums = np.zeros(2)  # of the genuine scores and of their squares
-    total, done = len(units) * (len(units) - 1), 0
+    total, done = 2 * (pairs.total - pairs.failed), 0
     with ThreadPoolExecutor(usable_cores()) as pool:
-        for genuine, impostor in _classes(units, people):
+        for genuine, impostor in classes():
             counts[0] += binning.histogram(binning.index(genuine))
             for part in pool.map(lambda s: binning.histogram(binning.index(s)), impostor):
                 counts[1] += part
@@ -110,21 +191,19 @@ def evaluate_all_pairs(
             progress(done, total)
         opened = bins_to_open(counts[0], counts[1], fars, budget=_SORTED_FOR_AUC)
         values: tuple[list[NDArray[np.float32]], ...] = ([], [])
-        for genuine, impostor in _classes(units, people):
+        for genuine, impostor in classes():
             values[0].append(genuine[opened[binning.index(genuine)]])
             values[1].extend(pool.map(lambda s: s[opened[binning.index(s)]], impostor))
             done += genuine.size + sum(part.size for part in impostor)
             progress(done, total)
-    moments = _moments(units, sums, int(counts[0].sum()), int(counts[1].sum()))
-    classes = [
-        Distribution(binning, count, opened, np.concatenate(parts), moment)
-        for count, parts, moment in zip(counts, values, moments, strict=True)
+    made = [
+        Distribution(binning, count, opened, np.concatenate(parts), _moments(sum_, int(count.sum())))
+        for count, parts, sum_ in zip(counts, values, (sums, impostor_sums(sums)), strict=True)
     ]
-    pairs = _count_pairs(identity, fail)
     reason = no_folds(pairs.total)
     if pairs.total <= MAX_PAIRS_FOR_FOLDS:  # a caller of the library may use this for few photos
         reason = "photos compared tile by tile are not cut into folds"
-    return from_distributions(classes[0], classes[1], pairs, accuracy=reason, fars=fars)
+    return from_distributions(made[0], made[1], pairs, accuracy=reason, fars=fars)
 
 
 def _classes(
@@ -148,28 +227,32 @@ def _classes(
         mixed, others = np.split(tile.scores, [end - columns.start], axis=1)
         same = people[rows, None] == people[None, columns.start : end]
         above = np.arange(columns.start, end) > np.arange(rows.start, rows.stop)[:, None]
-        step = max(1, (1 << 18) // max(1, others.shape[1]))
-        parts = [others[start : start + step] for start in range(0, len(others), step)]
-        yield mixed[same & above], [mixed[~same & above], *(parts if others.size else [])]
+        yield mixed[same & above], [mixed[~same & above], *_parts(others)]
 
 
-def _moments(
-    units: Vectors, genuine: NDArray[np.float64], genuine_pairs: int, impostor_pairs: int
-) -> tuple[tuple[float, float], tuple[float, float]]:
-    """Mean and variance of both classes; the sums over all pairs follow from the vectors alone."""
-    wide = units.astype(np.float64)
-    squared = np.einsum("nd,nd->n", wide, wide)
-    gram = wide.T @ wide
-    total = wide.sum(axis=0)
-    everything = np.array([total @ total - squared.sum(), (gram * gram).sum() - squared @ squared]) / 2
+def _parts(scores: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+    """Rows together, as many as fit a core's cache."""
+    step = max(1, (1 << 18) // max(1, scores.shape[1]))
+    return [scores[start : start + step] for start in range(0, len(scores), step)] if scores.size else []
 
-    def moments(sums: NDArray[np.float64], pairs: int) -> tuple[float, float]:
-        if pairs < 2:
-            return float(sums[0]), 0.0
-        mean = float(sums[0] / pairs)
-        return mean, max(0.0, float(sums[1] - pairs * mean * mean) / (pairs - 1))
 
-    return moments(genuine, genuine_pairs), moments(everything - genuine, impostor_pairs)
+def _sums(vectors: Vectors) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The sum (D,) of the rows, and that (D, D) of their products with themselves."""
+    size = vectors.shape[1]
+    total, gram = np.zeros(size), np.zeros((size, size))
+    for start in range(0, len(vectors), COLUMNS):
+        wide = vectors[start : start + COLUMNS].astype(np.float64)
+        total += wide.sum(axis=0)
+        gram += wide.T @ wide
+    return total, gram
+
+
+def _moments(sums: NDArray[np.float64], pairs: int) -> tuple[float, float]:
+    """Mean and variance of a class, of which the sum of scores and that of their squares are known."""
+    if pairs < 2:
+        return float(sums[0]), 0.0
+    mean = float(sums[0] / pairs)
+    return mean, max(0.0, float(sums[1] - pairs * mean * mean) / (pairs - 1))
 
 
 def _count_pairs(identity: NDArray[np.int64], failed: NDArray[np.bool_]) -> PairCounts:

@@ -4,13 +4,15 @@
 are what is not known of FPIR, and chance: with FPIR 1 % some thousands of strangers are not ten each. It is
 that of a beta-binomial distribution; the beta is for the FPIR of this gallery:
 
-* After M searches for strangers of which k lie at or above T, just above the next one: Beta(k + 1, M - k).
-* After own searches the same with half of both numbers, for they come in pairs. Its mean is the expected
-  FPIR, a little above k / M: T was put where the searches that were seen stop.
+* After M searches for strangers of which k lie at or above T: Beta(k + 1/2, M - k + 1/2), as T lies midway
+  between the last that is accepted and the first that is not (Jeffreys' interval, but for the chance).
+* After own searches the same with half of both numbers, for they come in pairs, and the relative variance
+  ``variation`` / N: the people who are searched for are the gallery's, not strangers.
 * From a tail: mean FPIR, and the relative variance ``variation`` (1 / N + 4 / people) + 1 / (f pairs). The
   first is that this gallery's people are others than the tail's and people differ in how many they look
   like, the second and third that the tail was measured on so many people and pairs (the variance of a
-  U-statistic).
+  U-statistic). Where templates of several photos have raised the tail, a quarter of what that does to FPIR
+  is added as a deviation: so well does the rule for it hold (docs/search-thresholds.md).
 
 ``benchmarks/search_thresholds.py`` counts how often it holds. It does not know of other cameras, other light
 or other groups of people than what was measured: docs/search-thresholds.md.

@@ -7,7 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from facerec_cli.metrics.identification_points import DetPoint, MissPoint, RankPoint, SearchPoint
+from facerec_cli.metrics.identification_points import (
+    DetPoint,
+    MissPoint,
+    RankPoint,
+    RatesAtThreshold,
+    SearchPoint,
+)
 from facerec_cli.metrics.labeled_searches import SearchCounts
 from facerec_cli.metrics.roc import accepted_at_most, pairs_needed, threshold_between, wilson_interval
 from facerec_cli.metrics.scores import Scores
@@ -43,12 +49,40 @@ def accepted_scores(outcomes: SearchOutcomes) -> Scores:
     return np.where(outcomes.rank[outcomes.mated] == 1, mate, mate.dtype.type(-np.inf))
 
 
+def rates_at(outcomes: SearchOutcomes, counts: SearchCounts, threshold: float) -> RatesAtThreshold:
+    """TPIR and FPIR at one threshold."""
+
+    def rates(
+        scores: Scores, everybody: int
+    ) -> tuple[int, float | None, float | None, float | None, float | None]:
+        accepted = int((scores >= threshold).sum())
+        overall = accepted / everybody if everybody else None
+        if not scores.size:
+            return accepted, None, None, None, overall
+        return accepted, accepted / scores.size, *wilson_interval(accepted, scores.size), overall
+
+    hits, tpir, low, high, tpir_overall = rates(accepted_scores(outcomes), counts.mated)
+    alarms, fpir, fpir_low, fpir_high, fpir_overall = rates(outcomes.best[~outcomes.mated], counts.non_mated)
+    return RatesAtThreshold(
+        threshold=threshold,
+        tpir=tpir,
+        low=low,
+        high=high,
+        fpir=fpir,
+        fpir_low=fpir_low,
+        fpir_high=fpir_high,
+        tpir_with_failures=tpir_overall,
+        fpir_with_failures=fpir_overall,
+        accepted_mated=hits,
+        accepted_non_mated=alarms,
+    )
+
+
 def search_points(
     outcomes: SearchOutcomes, counts: SearchCounts, fpirs: Sequence[float]
 ) -> tuple[SearchPoint, ...]:
     """TPIR at each FPIR."""
     strangers, mates = outcomes.best[~outcomes.mated], outcomes.mate[outcomes.mated]
-    accepted = accepted_scores(outcomes)
 
     def point(fpir: float) -> SearchPoint:
         if strangers.size < pairs_needed(fpir):
@@ -58,23 +92,21 @@ def search_points(
         if not mates.size:
             return SearchPoint(fpir, False, reason="there is no mated search that could be made")
         threshold = least_threshold(fpir, strangers, mates)
-        hits, alarms = (int((scores >= threshold).sum()) for scores in (accepted, strangers))
-        low, high = wilson_interval(hits, mates.size)
-        fpir_low, fpir_high = wilson_interval(alarms, strangers.size)
+        found = rates_at(outcomes, counts, threshold)
         return SearchPoint(
             fpir=fpir,
             measurable=True,
-            tpir=hits / mates.size,
-            low=low,
-            high=high,
+            tpir=found.tpir,
+            low=found.low,
+            high=found.high,
             threshold=threshold,
-            measured_fpir=alarms / strangers.size,
-            fpir_low=fpir_low,
-            fpir_high=fpir_high,
-            tpir_with_failures=hits / counts.mated,
-            fpir_with_failures=alarms / counts.non_mated,
-            accepted_mated=hits,
-            accepted_non_mated=alarms,
+            measured_fpir=found.fpir,
+            fpir_low=found.fpir_low,
+            fpir_high=found.fpir_high,
+            tpir_with_failures=found.tpir_with_failures,
+            fpir_with_failures=found.fpir_with_failures,
+            accepted_mated=found.accepted_mated,
+            accepted_non_mated=found.accepted_non_mated,
         )
 
     return tuple(point(fpir) for fpir in fpirs)

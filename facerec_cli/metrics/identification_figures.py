@@ -7,7 +7,15 @@ from typing import Any, Literal
 
 from facerec_cli.errors import InputError
 from facerec_cli.metrics.bootstrap import BootstrapInterval
-from facerec_cli.metrics.identification_points import DetPoint, MissPoint, RankPoint, SearchPoint, SizePoint
+from facerec_cli.metrics.identification_counting import rates_at
+from facerec_cli.metrics.identification_points import (
+    DetPoint,
+    MissPoint,
+    RankPoint,
+    RatesAtThreshold,
+    SearchPoint,
+    SizePoint,
+)
 from facerec_cli.metrics.labeled_searches import LabeledSearches, SearchCounts
 from facerec_cli.metrics.searches import SearchOutcomes
 
@@ -94,6 +102,10 @@ class IdentificationEvaluation:
     def point(self, fpir: float) -> SearchPoint | None:
         """The point at ``fpir``, where it was asked for."""
         return next((point for point in self.tpir_at_fpir if point.fpir == fpir), None)
+
+    def at(self, threshold: float) -> RatesAtThreshold:
+        """TPIR and FPIR at a threshold from elsewhere, such as a gallery's own."""
+        return rates_at(self.outcomes, self.counts, threshold)
 
     def document(self) -> dict[str, Any]:
         """The figures and counts as plain values for JSON, under their documented names."""

@@ -77,6 +77,38 @@ class SearchPoint:
 
 
 @dataclass(frozen=True, slots=True)
+class RatesAtThreshold:
+    """What a threshold does that was not chosen on these searches.
+
+    Attributes:
+        threshold: Accept when score >= threshold.
+        tpir: Share of the mated searches that could be made whose mate is first and accepted; None without
+            one.
+        low: Lower end of its 95 % Wilson interval.
+        high: Upper end.
+        fpir: Share of non-mated searches that could be made and returned somebody; None without one.
+        fpir_low: Lower end of the 95 % Wilson interval of the FPIR of this gallery.
+        fpir_high: Upper end.
+        tpir_with_failures: Share of all mated searches.
+        fpir_with_failures: Share of all non-mated searches.
+        accepted_mated: How many mated searches return their mate first and accepted.
+        accepted_non_mated: How many non-mated searches return somebody.
+    """
+
+    threshold: float
+    tpir: float | None
+    low: float | None
+    high: float | None
+    fpir: float | None
+    fpir_low: float | None
+    fpir_high: float | None
+    tpir_with_failures: float | None
+    fpir_with_failures: float | None
+    accepted_mated: int
+    accepted_non_mated: int
+
+
+@dataclass(frozen=True, slots=True)
 class MissPoint:
     """FNIR(N, R, T), at the threshold of an FPIR.
 

@@ -17,11 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec_cli.metrics.fpir import per_comparison
+from facerec_cli.metrics.scores import Scores
 from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.threshold import ImpostorTail
 from facerec_cli.wording import counted
 
 _NORMAL = NormalDist()
+_TEMPLATE_DOUBT = 0.25  # the part of what templates of several photos change that is not known
 _SHARES = (0.9, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001)  # of searches that find somebody
 
 
@@ -71,6 +73,18 @@ def z(rate: float) -> float:
     return -_NORMAL.inv_cdf(rate)
 
 
+def relative_variance(tail: ImpostorTail, rate: float, people: int) -> float:
+    """The variance of the FPIR of a gallery by a tail, over the FPIR squared; ``fpir.py`` says what is in it.
+
+    Args:
+        tail: Of the model, raised for the gallery's templates.
+        rate: False match rate of one comparison, measured in the tail.
+        people: How many are enrolled.
+    """
+    templates = _TEMPLATE_DOUBT * (tail.raised or 0) * z(rate) / tail.deviation  # d ln f = z / deviation dT
+    return tail.variation * (1 / people + 4 / tail.people) + 1 / (rate * tail.pairs) + templates**2
+
+
 def template_lengths(tail: ImpostorTail, faces: NDArray[np.int64]) -> NDArray[np.float64]:
     """How long the mean of a person's unit vectors is, before it is made a unit vector again.
 
@@ -118,12 +132,11 @@ def for_templates(tail: ImpostorTail, faces: NDArray[np.int64]) -> ImpostorTail:
         mean=tail.mean + float(raised @ weight),
         scores=tuple(float(s) for s in np.maximum.accumulate([score(rate) for rate in tail.rates])),
         genuine_mean=None,
+        raised=float(raised @ weight),
     )
 
 
-def as_single_photos(
-    best: NDArray[np.float64], tail: ImpostorTail, faces: NDArray[np.int64]
-) -> NDArray[np.float64]:
+def as_single_photos(best: Scores, tail: ImpostorTail, faces: NDArray[np.int64]) -> Scores:
     """Best scores of the gallery's own searches, as if one photo a person had been searched for.
 
     A template of several photos scores higher with other people than one photo of a stranger will.

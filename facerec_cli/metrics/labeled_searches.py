@@ -188,7 +188,13 @@ def checked_labels(
     labels: ArrayLike, failed: ArrayLike | None, count: int, name: str
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """The same without embeddings, of ``count`` rows."""
-    who = np.asarray(labels, np.int64)
+    given = np.asarray(labels)
+    if given.dtype.kind not in "iub" and not (given.dtype.kind == "f" and np.all(given == np.floor(given))):
+        raise InputError(
+            f"The people of the {name} are not whole numbers.",
+            hint="Number the names of gallery and probes together: np.unique(names, return_inverse=True).",
+        )
+    who = given.astype(np.int64)
     fail = np.zeros(who.shape, bool) if failed is None else np.asarray(failed, bool)
     if who.shape != (count,) or fail.shape != (count,):
         raise InputError(f"People and failures of the {name} must be {count} each, one a row.")

@@ -26,9 +26,9 @@ from numpy.typing import NDArray
 from facerec_cli.errors import InputError, UsageError
 from facerec_cli.metrics.fpir import STRANGERS, interval, of_search, per_comparison, searches_needed
 from facerec_cli.metrics.impostor_tail import (
-    as_single_photos,
     for_templates,
     rate_at,
+    relative_variance,
     score_at,
     supports,
     tail_of,
@@ -176,8 +176,7 @@ def _judged(made: SearchThreshold, tail: ImpostorTail, rate: float, fpir: float)
     if not supports(tail, rate):
         ends = f"the impostor tail ends at {tail.rates[-1]:.2g} a comparison, this is {rate:.2g}"
         return replace(made, reason=f"extrapolated, not measured: {ends}")
-    relative = tail.variation * (1 / made.people + 4 / tail.people) + 1 / (rate * tail.pairs)
-    low, high = interval(fpir, relative)
+    low, high = interval(fpir, relative_variance(tail, rate, made.people))
     return replace(made, measurable=True, low=low, high=high)
 
 
@@ -222,7 +221,7 @@ def from_searches(
     above = scores[np.searchsorted(scores, rejected, side="right") :]
     following = float(above[0]) if above.size else math.inf
     pair = 2 if own else 1
-    a, b = above.size / pair + 1, (count - above.size) / pair
+    a, b = above.size / pair + 0.5, (count - above.size) / pair + 0.5
     expected, relative = a / (a + b), b / (a * (a + b + 1))  # mean, and variance over its square
     if own:  # how alike these people are to each other tells only roughly how alike strangers are
         relative += variation / people
@@ -252,7 +251,8 @@ def choose_search_threshold(
     Args:
         fpir: The wished share of strangers who get a name.
         people: How many are enrolled, N.
-        own: (N,) best score of each enrolled person's template among the others', if it was searched for.
+        own: (N,) best score of one photo of each enrolled person among the others' templates, if they were
+            searched for; of templates as ``as_single_photos`` gives it.
         tail: Of the model, with the gallery's setting of ``flip`` (``tail_of``).
         outsiders: (S,) best scores of photos of strangers, one photo a stranger.
         faces: (N,) int64, of how many photos each template is the mean; None takes one photo each.
@@ -267,7 +267,6 @@ def choose_search_threshold(
     moving = tail
     if tail is not None and faces is not None:
         moving = for_templates(tail, faces)
-        own = None if own is None or len(own) != len(faces) else as_single_photos(own, tail, faces)
     refused: list[str] = []
     if outsiders is not None:
         made = from_searches(outsiders, people, fpir, source="outsiders", tail=moving)

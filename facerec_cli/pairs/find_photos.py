@@ -135,8 +135,8 @@ def _none_there(
     expected = str(choice.path(first))
     message = f"None of the {len(listed):,} photos of the list is there; the first would be {expected!r}."
     hint = (
-        "Give the folder that the list's paths start from (--root of verify and export), or write paths that "
-        "start at the list's own folder."
+        "Give the folder that the list's paths start from (--root of verify, identify and export), or write "
+        "paths that start at the list's own folder."
     )
     lfw = numbered(str(first))
     if lfw is None:

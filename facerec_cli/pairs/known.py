@@ -15,6 +15,7 @@ _ALL_PAIRS = (
     "To compare each photo of a folder with each other, the same subfolder meaning the same person: "
     "facerec verify FOLDER --all-pairs"
 )
+_SEARCH = "facerec identify FOLDER --evaluate"
 _WRITE = "Write its pairs as lines `path path label`, label 1 for the same person and 0 for different ones."
 _NUMBERED = re.compile(r"\d+\s*,\s*\S.*\.\w+")
 
@@ -32,14 +33,17 @@ def _known(head: ListHead) -> Iterator[tuple[str, str]]:
     if len(body) < len(lines) and body and all(_NUMBERED.fullmatch(line) for line in body):
         yield (
             "is a set of BLUFR's protocol (a count and then `index, photo`), which names no pairs.",
-            "BLUFR compares all photos of a set, which is not done from its lists here. " + _ALL_PAIRS,
+            f"Its searches, and all pairs of its test sets: {_SEARCH} --root LFW",
         )
     if head.data.startswith((b"MATLAB 5.0 MAT-file", b"\x89HDF\r\n\x1a\n")):
-        yield "is a MATLAB file, as AgeDB's and TinyFace's protocols are.", _WRITE
+        yield (
+            "is a MATLAB file, as the lists of AgeDB, TinyFace and QMUL-SurvFace are.",
+            f"The last two are searches: {_SEARCH}. Else: {_WRITE}",
+        )
     if head.is_json and '"path"' in head.text:
         yield (
             "is JSON with paths, as MegaFace's and FaceScrub's lists are, and no list of pairs.",
-            "MegaFace is a test of identification among distractors. " + _WRITE,
+            f"MegaFace is made of searches among distractors: {_SEARCH}. Else: {_WRITE}",
         )
     if head.is_json:
         yield "is a JSON document and no list of pairs.", _WRITE
@@ -53,7 +57,8 @@ def _known_table(line: str, rows: list[list[str]]) -> Iterator[tuple[str, str]]:
     if first[0] in ("TEMPLATE_ID", "SUBJECT_ID", "SIGHTING_ID") or "TEMPLATE_ID" in line.upper():
         yield (
             "is a table of IJB's templates, as IJB-A and NIST publish it.",
-            "Give a folder of IJB-B or IJB-C with *_face_tid_mid.txt and *_template_pair_label.txt.",
+            "Give a folder of IJB-B or IJB-C with *_face_tid_mid.txt and *_template_pair_label.txt; its 1:N "
+            f"searches: {_SEARCH}",
         )
     if "face_id" in line and "image_id" in line:
         yield "is FaceScrub's list of photos, and names no pairs.", _ALL_PAIRS

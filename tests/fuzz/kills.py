@@ -94,6 +94,8 @@ _TRAIN += ["--set", "backbone.width=0.125", "--set", "run.checkpoint_every=2"]
 _SHEET = ["embed", "p", "-o", "o.npz", "--crops", "c", "--preview", "s.html", *_TINY]
 _VERIFY = ["verify", "pairs.txt", "--report", "r.html", "--scores", "s.csv", "--save-threshold", "card.toml"]
 _VERIFY += ["--far", "0.2", *_TINY]
+_IDENTIFY = ["identify", "people", "people", "--threshold", "0.9", "-o", "r.csv", "--report", "r.html"]
+_IDENTIFY += ["--copy-to", "sorted"]
 _REPORTS = r"\.pt$|timing|\.png$|\.svg$|\.html$|\.md$|\.csv$|results"  # they tell how long it took
 
 OPERATIONS: dict[str, Operation] = {
@@ -106,6 +108,12 @@ OPERATIONS: dict[str, Operation] = {
         _VERIFY,
         [],
         8,
+    ),
+    "identify": Operation(
+        _people,
+        [*_IDENTIFY, *_TINY],
+        [],
+        6,
     ),
     "align": Operation(_faces, ["data", "align", "people", "t"], ["--resume"], 10),
     "convert rec": Operation(_people, ["data", "convert", "people", "c.rec"], [], 7),

@@ -68,7 +68,7 @@ def test_a_face_of_somebody_else_is_an_outlier(tmp_path: Path) -> None:
         vector, rest = own[-1], own[:-1].sum(axis=0)
         assert finding.score == pytest.approx(float(vector @ unit(rest)), abs=1e-5)
         assert finding.bound == pytest.approx(float(vector @ unit(other.sum(axis=0))), abs=1e-5)
-        assert f"split staff 'person 2' {wrong}" in finding.command
+        assert f"facerec gallery split staff {wrong} --into NAME" in finding.command
         assert "is more like person 5" in finding.message
         gallery.split([wrong], "somebody")
         assert "outlier" not in [kind for kind, *_ in found(check_gallery(gallery, tail=TAIL))]
@@ -94,7 +94,7 @@ def test_two_people_who_are_one(tmp_path: Path) -> None:
         finding = check.findings[0]
         one, other = (unit(gallery.vectors(gallery.faces(n)).sum(axis=0)) for n in finding.people)
         assert finding.score == pytest.approx(float(one @ other), abs=1e-5)
-        assert finding.command == "facerec gallery merge staff again 'person 6' if they are."
+        assert finding.command == "facerec gallery merge staff again 'person 6'  # if they are"
         gallery.merge("again", "person 6")
         assert found(check_gallery(gallery, tail=TAIL)) == []
 

@@ -13,9 +13,12 @@ from facerec_cli.embeddings.read import open_table
 from facerec_cli.embeddings.table import ModelInfo
 from facerec_cli.errors import InputError, ModelError, UsageError
 from facerec_cli.files import sha256_of
+from facerec_cli.gallery.enroll import enroll
 from facerec_cli.gallery.exchange import export_gallery, import_table
-from facerec_cli.gallery.gallery import Gallery, create_gallery
+from facerec_cli.gallery.gallery import Gallery, create_gallery, open_gallery
+from facerec_cli.gallery.labeled import photos_of_list
 from facerec_cli.gallery.person import FaceFacts
+from facerec_cli.gallery.settings import EnrollSettings
 from facerec_cli.gallery.sidecars import export_regions
 from facerec_cli.gallery.xmp import read_regions
 
@@ -73,6 +76,30 @@ def test_an_export_enrolled_again_is_the_same_gallery(suffix: str, tmp_path: Pat
         part = export_gallery(gallery, tmp_path / f"staff{suffix}", people=["Ada"], overwrite=True)
         assert (part.people, part.faces) == (1, 1)
         assert open_table(tmp_path / f"staff{suffix}").people == ("Ada",)
+
+
+def test_enrolling_an_export_takes_everything_and_makes_the_gallery(tmp_path: Path) -> None:
+    same = units(1, 5)  # two people who look like one, and two faces of one person in one photo
+    group = FaceFacts("group.jpg", "c" * 64)
+    with filled(tmp_path) as gallery:
+        gallery.add("Bo", np.concatenate([same, units(1, 6)]), [group, group])
+        gallery.add("Bo's twin", same)
+        export_gallery(gallery, tmp_path / "staff.npz")
+        done = enroll(tmp_path / "again", [tmp_path / "staff.npz"])
+        assert done.fault is None and done.statuses == {"enrolled": 7}
+        with open_gallery(tmp_path / "again") as again:
+            assert facts(again) == facts(gallery)
+            assert again.info.model_info() == gallery.info.model_info()
+    again_done = enroll(tmp_path / "again", [tmp_path / "staff.npz"], settings=EnrollSettings(note="new"))
+    assert again_done.statuses == {"duplicate": 7}
+
+
+def test_a_csv_export_names_photos_and_people_to_enroll(tmp_path: Path) -> None:
+    with new_gallery(tmp_path) as gallery:
+        gallery.add("Ada", units(1), [FaceFacts(str(tmp_path / "a.jpg"), "a" * 64, (1, 2, 3, 4))])
+        export_gallery(gallery, tmp_path / "staff.csv")
+    listed = photos_of_list(tmp_path / "staff.csv")
+    assert (listed.people, listed.images) == (("Ada",), (tmp_path / "a.jpg",))
 
 
 def test_rows_that_are_unit_length_only_nearly_come_back_to_the_byte(tmp_path: Path) -> None:

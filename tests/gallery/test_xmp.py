@@ -9,7 +9,7 @@ import pytest
 
 from facerec_cli.errors import InputError
 from facerec_cli.gallery.sidecars import write_sidecar
-from facerec_cli.gallery.xmp import FaceRegion, name_faces, read_regions, sidecar_of
+from facerec_cli.gallery.xmp import FaceRegion, faces_of_regions, read_regions, sidecar_of
 from tests.images.test_metadata import photo
 
 # As digiKam writes it: fields as attributes and in rdf:Description, tags of its own beside the regions.
@@ -200,7 +200,7 @@ def test_photos_that_are_not_there(tmp_path: Path) -> None:
     assert write_sidecar(str(tmp_path / "text.jpg"), []).reason == "not an image of a known format"
 
 
-def test_each_region_names_the_face_that_it_overlaps_most() -> None:
+def test_each_region_has_the_face_that_it_overlaps_most() -> None:
     faces = [(0, 0, 100, 100), (90, 0, 190, 100), (300, 300, 340, 340), (500, 500, 540, 540)]
     regions = [
         FaceRegion("right", (95, 0, 195, 100)),  # overlaps both of the first two
@@ -208,9 +208,15 @@ def test_each_region_names_the_face_that_it_overlaps_most() -> None:
         FaceRegion("head", (280, 280, 360, 360)),  # twice as wide and high: exactly the least overlap
         FaceRegion("larger", (490, 480, 575, 565)),
     ]
-    assert name_faces(faces, regions) == ["left", "right", "head", ""]
-    assert name_faces(faces, []) == [""] * 4 and name_faces([], regions) == []
-    assert name_faces([(0, 0, 10, 10)], [FaceRegion("", (0, 0, 10, 10))]) == [""]
+    assert faces_of_regions(faces, regions) == [1, 0, 2, -1]
+    assert faces_of_regions([], regions) == [-1] * 4 and faces_of_regions(faces, []) == []
+    # One that nobody has named keeps its face from the neighbor's region.
+    assert faces_of_regions(
+        [(0, 0, 10, 10)], [FaceRegion("a", (4, 0, 14, 10)), FaceRegion("", (0, 0, 10, 10))]
+    ) == [
+        -1,
+        0,
+    ]
 
 
 @pytest.mark.parametrize("value", ["nan", "inf", "-0.5", "0", "1e400", "x", ""])

@@ -102,3 +102,28 @@ def test_a_gallery_of_another_model_is_refused(tmp_path: Path) -> None:
     path = write_embeddings(tmp_path / "g.npy", [("p/Ann/1.jpg", unit(1, 0))])
     with pytest.raises(ModelError, match="made with the model 'made'"):
         open_people(path, IdentifySettings(model="sface"))
+
+
+def test_others_on_a_persons_photo_are_not_that_person(tmp_path: Path) -> None:
+    faces = [("p/Ann/1.jpg", unit(1, 0)), ("p/Ann/1.jpg", unit(0, 1))]
+    people = open_people(write_embeddings(tmp_path / "g.npy", faces))
+    assert people.faces.tolist() == [1] and np.allclose(people.templates[0], [[1, 0]])
+    named = open_people(write_embeddings(tmp_path / "g.npy", faces, person=["Ann", "Bob"]))
+    assert named.names == ("Ann", "Bob")
+
+
+def test_one_photo_under_two_names_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    faces = [("p/Ann/1.jpg", unit(1, 0, 0)), ("p/Bob/1.jpg", unit(1, 0, 0)), ("p/Cat/1.jpg", unit(0, 1, 0))]
+    assert len(open_people(write_embeddings(tmp_path / "g.npy", faces))) == 3
+    assert "people who look like one, or a photo under two names: Ann and Bob (1.000)" in caplog.text
+
+
+def test_a_photo_that_is_enrolled_and_searched_for_is_told(tmp_path: Path) -> None:
+    from facerec_cli.identify.run import search_gallery
+
+    faces = [("p/Ann/1.jpg", unit(1, 0)), ("p/Bob/1.jpg", unit(0, 1))]
+    gallery = write_embeddings(tmp_path / "g.npy", faces)
+    probes = write_embeddings(tmp_path / "p.npy", [faces[1], ("p/Bob/2.jpg", unit(0.1, 1))])
+    found = search_gallery(gallery, [probes], IdentifySettings(threshold="0.5"))
+    assert found.enrolled == ("p/Bob/1.jpg",) and found.known.all()
+    assert found.document()["enrolled_themselves"] == ["p/Bob/1.jpg"]

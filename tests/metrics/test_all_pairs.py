@@ -87,6 +87,43 @@ def test_tiles_of_two_tables_make_the_whole_matrix():
     assert not list(all_pairs.tiles(first[:0], second)) and not list(all_pairs.tiles(first, second[:0]))
 
 
+@pytest.mark.usefixtures("_tiles")
+@pytest.mark.parametrize("digits", [None, 1])
+def test_photos_against_distractors_equal_brute_force(digits):
+    vectors, identity = vectors_of(200, 9, digits=digits)
+    distractors = vectors_of(330, 5, digits=digits, seed=1)[0]
+    if digits:  # of 16 signs the products are exact
+        vectors, distractors = (np.sign(x[:, :16]) / 4 for x in (vectors, distractors))
+    failed, lost = np.arange(200) % 11 == 0, np.arange(330) % 7 == 0
+    told = []
+    result = all_pairs.evaluate_against(
+        vectors,
+        identity,
+        distractors,
+        failed=failed,
+        failed_distractors=lost,
+        fars=FARS,
+        progress=lambda done, total=None: told.append((done, total)),
+    )
+    rows, columns = np.triu_indices(200, 1)
+    mates = identity[rows] == identity[columns]
+    rows, columns = rows[mates], columns[mates]
+    wide, others = vectors.astype(np.float64), distractors.astype(np.float64)
+    scores = np.concatenate([np.einsum("nd,nd->n", wide[rows], wide[columns]), (wide @ others.T).ravel()])
+    without = np.concatenate([failed[rows] | failed[columns], (failed[:, None] | lost).ravel()])
+    expected = evaluate(scores, np.repeat([True, False], [rows.size, 200 * 330]), failed=without, fars=FARS)
+    assert result.pairs == expected.pairs
+    for point, other in zip(result.tar_at_far, expected.tar_at_far, strict=True):
+        assert (point.accepted_genuine, point.accepted_impostor) == (
+            other.accepted_genuine,
+            other.accepted_impostor,
+        )
+        assert (point.tar, point.tar_with_failures) == (other.tar, other.tar_with_failures)
+    assert result.auc == pytest.approx(expected.auc, abs=1e-6)
+    assert result.d_prime == pytest.approx(expected.d_prime, rel=1e-4)
+    assert told[-1] == (2 * (~without).sum(), 2 * (~without).sum())
+
+
 def test_failed_photos_are_counted_in_pairs():
     vectors, identity = vectors_of(60, 6, digits=None)
     failed = np.zeros(60, bool)
@@ -99,3 +136,5 @@ def test_failed_photos_are_counted_in_pairs():
 def test_one_photo_is_not_enough():
     with pytest.raises(InputError, match="at least two"):
         all_pairs.evaluate_all_pairs(np.ones((1, 4), np.float32), np.zeros(1, np.int64))
+    with pytest.raises(InputError, match="a distractor"):
+        all_pairs.evaluate_against(np.eye(2, dtype=np.float32), np.zeros(2, np.int64), np.ones((0, 2)))

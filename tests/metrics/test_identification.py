@@ -143,6 +143,29 @@ def test_searches_in_a_gallery_without_strangers_or_without_mates():
     assert strangers.point(0.1).reason == "there is no mated search that could be made"
 
 
+def test_a_threshold_from_elsewhere_has_the_rates_of_these_searches():
+    random = np.random.default_rng(0)
+    scores, identity = random.integers(0, 50, (300, 12)) / 50, np.arange(300) % 20
+    failed = np.arange(300) % 7 == 0
+    found = evaluate_scores(scores, np.arange(12), identity, failed_probes=failed, fpirs=(0.3,))
+    best, mated = scores.max(axis=1), identity < 12
+    made, strangers = mated & ~failed, ~mated & ~failed
+    mate = scores[np.arange(300), np.where(mated, identity, 0)]
+    first = (scores >= mate[:, None]).sum(axis=1) == 1
+    for threshold in (0.0, 0.5, 0.96, 2.0):
+        rates = found.at(threshold)
+        hits, alarms = (made & first & (mate >= threshold)).sum(), (strangers & (best >= threshold)).sum()
+        assert (rates.accepted_mated, rates.accepted_non_mated) == (hits, alarms)
+        assert (rates.tpir, rates.fpir) == (hits / made.sum(), alarms / strangers.sum())
+        assert rates.tpir_with_failures == hits / mated.sum()
+        assert rates.fpir_with_failures == alarms / (~mated).sum()
+        assert rates.fpir_low <= rates.fpir <= rates.fpir_high
+    point = found.point(0.3)
+    assert found.at(point.threshold).fpir == point.measured_fpir
+    closed = evaluate_scores(np.eye(3), np.arange(3), np.arange(3)).at(0.5)
+    assert (closed.tpir, closed.fpir, closed.fpir_with_failures) == (1.0, None, None)
+
+
 def test_the_mean_of_one_row_is_that_row():
     rows = vectors(5, 7)
     templates = mean_templates(rows, np.array([0, 1, 4, 5]))
@@ -156,6 +179,8 @@ def test_the_mean_of_one_row_is_that_row():
     [
         ({"people": [1]}, "must be 2 each"),
         ({"people": [1, -1]}, "no person"),
+        ({"people": ["Ann", "Bob"]}, "gallery are not whole numbers"),
+        ({"identity": [np.nan]}, "probes are not whole numbers"),
         ({"failed_gallery": [True, True]}, "gallery is empty"),
         ({"probes": [[0.0, 1.0]]}, "3 dimensions, the probes' 2"),
         ({"probes": [[np.nan, 0.0, 1.0]]}, "1 of 1 embeddings of the probes"),

@@ -36,9 +36,26 @@ def test_the_first_subfolder_says_who_it_is(tmp_path: Path) -> None:
 def test_a_loose_photo_of_the_gallery_and_empty_folders_are_refused(tmp_path: Path) -> None:
     photos(tmp_path, "g/ann/1.jpg", "g/loose.jpg", "p/ann/2.jpg", "file.jpg")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match=r"loose.jpg' lies directly in the gallery"):
+    with pytest.raises(InputError, match=r"loose.jpg': the gallery does not say who is on this photo"):
         read_protocol([tmp_path / "g", tmp_path / "p"])
     with pytest.raises(InputError, match=r"There is no photo in .*empty"):
         read_protocol([tmp_path / "p", tmp_path / "empty"])
-    with pytest.raises(InputError, match=r"file.jpg' is not a folder"):
-        read_protocol([tmp_path / "p", tmp_path / "file.jpg"], "folder")
+    with pytest.raises(InputError, match="are not a gallery and probes"):
+        read_protocol([tmp_path / "p", tmp_path / "file.jpg"])
+
+
+def test_one_of_the_two_may_be_a_list(tmp_path: Path) -> None:
+    photos(tmp_path, "people/ann/1.jpg", "people/bob/1.jpg", "new/2.jpg", "new/3.jpg")
+    (tmp_path / "new" / "probes.csv").write_text("file,name\n2.jpg,ann\n3.jpg,\n")
+    both = tmp_path / "people", tmp_path / "new" / "probes.csv"
+    protocol = read_protocol(both)
+    assert protocol.format == "folder" and protocol.identity.tolist() == [0, 1, 0, -1]
+    assert [Path(str(image)).relative_to(tmp_path).as_posix() for image in protocol.images] == [
+        "people/ann/1.jpg",
+        "people/bob/1.jpg",
+        "new/2.jpg",
+        "new/3.jpg",
+    ]
+    (tmp_path / "new" / "probes.csv").write_text("2.jpg,ann\n3.jpg,cy\n")
+    turned = read_protocol(both[::-1])
+    assert turned.people == ("ann", "cy", "bob") and turned.identity.tolist() == [0, 1, 0, 2]

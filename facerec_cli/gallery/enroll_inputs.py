@@ -1,0 +1,200 @@
+"""Whom photos and stored embeddings show: by their folders, by a list, or one person who is named."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from facerec_cli.embeddings.read import open_table
+from facerec_cli.embeddings.table import EmbeddingTable
+from facerec_cli.errors import InputError, UsageError
+from facerec_cli.gallery.kinds import is_embeddings, is_list
+from facerec_cli.gallery.labeled import folder_of, people_of_table, photos_of_list
+from facerec_cli.gallery.person import person_name
+from facerec_cli.gallery.xmp import FaceRegion
+from facerec_cli.images import find_images
+from facerec_cli.images.inputs import refuse_missing
+from facerec_cli.pairs.names import match_names
+from facerec_cli.wording import counted
+
+log = logging.getLogger("facerec")
+
+BY_FOLDER = "folder"
+_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ToEnroll:
+    """Photos, or faces of a table of embeddings, with the name of whom each shows.
+
+    Attributes:
+        names: The person of each photo, or of each row of ``table``.
+        photos: Paths; empty where there is a table.
+        table: One face a photo.
+        failed: Photos without a face in the table, with the person -> why.
+        regions: For each photo the face regions in its metadata, where these name people; then ``names`` are
+            those of all regions.
+    """
+
+    names: tuple[str, ...]
+    photos: tuple[str, ...] = ()
+    table: EmbeddingTable | None = None
+    failed: tuple[tuple[str, str, str], ...] = ()
+    regions: tuple[tuple[FaceRegion, ...], ...] | None = None
+
+
+def read_inputs(
+    inputs: Sequence[str | Path], people: str | Path = BY_FOLDER, *, person: str = "", faces: str = "main"
+) -> list[ToEnroll]:
+    """Find what is to be enrolled.
+
+    Args:
+        inputs: Photos, folders, lists, patterns, ``-``, or files of ``facerec embed``.
+        people: ``folder``: each photo shows the person after whom the subfolder is called that it lies in. A
+            list of ``path,person``; without inputs its photos are enrolled. Any other text is ``person``.
+        person: The one person whom all photos show.
+        faces: Which of several faces of a photo counts in a table.
+
+    Raises:
+        InputError: Nothing was found, an input cannot be read, or nobody knows whom it shows.
+        UsageError: Nothing is named.
+    """
+    text = os.fspath(people)
+    named = Path(text) if text != BY_FOLDER and (isinstance(people, Path) or is_list(people)) else None
+    if named is None and text != BY_FOLDER:
+        person = person or text
+    who = person_name(person) if person else ""
+    given = [os.fspath(one) for one in inputs]
+    if not given and named is None:
+        raise UsageError("Nothing to enroll was named.", hint="Name a folder with a subfolder per person.")
+    listed = None if named is None else photos_of_list(named)
+    tables = [one for one in given if is_embeddings(one)]
+    lists = [] if who or named else [one for one in given if one not in tables and is_list(one)]
+    others = [one for one in given if one not in tables and one not in lists]
+    found = [_of_table(_one_person_each(open_table(one), faces), who, named) for one in tables]
+    if others:
+        refuse_missing(others)
+    if listed is not None and not given:
+        found.append(_photos(zip(map(str, listed.images), listed.people, strict=True)))
+    elif named is not None and others:
+        found.append(_photos(_listed(find_images(others), named)))
+    elif who:
+        found.append(_photos((photo, who) for photo in find_images(others)))
+    elif others:
+        found.append(_photos(pair for one in others for pair in _by_folder(one)))
+    for one in lists:
+        read = photos_of_list(Path(one))
+        found.append(_photos(zip(map(str, read.images), read.people, strict=True)))
+    found = [one for one in found if one.names or one.failed]
+    if not found:
+        raise InputError(
+            "No photo was found whose person is known.",
+            hint="Name a folder with a subfolder per person, a list of path,person, or photos with --person.",
+        )
+    _tell_of_spellings(name for one in found for name in one.names)
+    return found
+
+
+def _photos(pairs: Iterable[tuple[str, str]]) -> ToEnroll:
+    known: dict[tuple[str, str], None] = {}
+    for photo, name in pairs:
+        known[photo, person_name(name)] = None
+    return ToEnroll(tuple(name for _, name in known), tuple(photo for photo, _ in known))
+
+
+def _by_folder(given: str) -> Iterator[tuple[str, str]]:
+    """(photo, person) of one input, by the folders below it, or the folder it lies in."""
+    photos = find_images([given])
+    if not os.path.isdir(given):  # noqa: PTH112 - odd names are no folders
+        yield from ((photo, folder_of(os.path.abspath(photo))) for photo in photos)  # noqa: PTH100
+        return
+    root = given.rstrip("/" + os.sep) or given
+    below = [photo[len(root) :].lstrip("/" + os.sep).replace(os.sep, "/") for photo in photos]
+    loose = ["/" not in name for name in below]
+    if all(loose):  # the folder of one person
+        yield from ((photo, os.path.basename(os.path.abspath(root))) for photo in photos)  # noqa: PTH100, PTH119
+        return
+    if any(loose):
+        log.warning(
+            "Passed over: %s in %s itself, beside the folders of people: nobody knows whom they show.",
+            counted(sum(loose), "photo"),
+            given,
+        )
+    for photo, name, is_loose in zip(photos, below, loose, strict=True):
+        if not is_loose:
+            yield photo, name.partition("/")[0]
+
+
+def _listed(photos: Sequence[str], path: Path) -> Iterator[tuple[str, str]]:
+    """(photo, person) of those photos that a list names."""
+    listed = photos_of_list(path)
+    if not photos:
+        return
+    seen = set()
+    for photo, name in zip(match_names(listed.names, photos, "the inputs"), listed.people, strict=True):
+        if photo is not None:
+            seen.add(photo)
+            yield photo, name
+    _tell_of_unlisted(len(photos) - len(seen), path)
+
+
+def _one_person_each(table: EmbeddingTable, faces: str) -> EmbeddingTable:
+    """The faces that count: those with a name where the table has names, else one a photo."""
+    rows = [row for row, name in enumerate(table.people) if name]
+    return table.select(rows) if rows else table.one_per_photo(faces)
+
+
+def _of_table(table: EmbeddingTable, who: str, path: Path | None) -> ToEnroll:
+    """The faces of a table of embeddings."""
+    if who:
+        names: Sequence[str] = [who] * len(table.vectors)
+        return ToEnroll(
+            tuple(names), table=table, failed=tuple((p, who, why) for p, why in table.failed.items())
+        )
+    if path is None:
+        names = [person_name(name) for name in people_of_table(table)]
+        failed = [(photo, folder_of(photo), why) for photo, why in table.failed.items()]
+        return ToEnroll(tuple(names), table=table, failed=tuple(one for one in failed if one[1]))
+    listed = photos_of_list(path)
+    if table.paths is None:
+        raise InputError(
+            f"{table.source!r} does not say which photos its rows are of.",
+            hint="Keep the .csv of `facerec embed` beside it.",
+        )
+    row_of = {photo: row for row, photo in enumerate(table.paths)}
+    matched = match_names(
+        listed.names, [*row_of, *(p for p in table.failed if p not in row_of)], table.source
+    )
+    pairs = [(photo, name) for photo, name in zip(matched, listed.people, strict=True) if photo is not None]
+    rows = [(row_of[photo], name) for photo, name in pairs if photo in row_of]
+    _tell_of_unlisted(len(row_of) - len({row for row, _ in rows}), path)
+    return ToEnroll(
+        tuple(person_name(name) for _, name in rows),
+        table=table.select([row for row, _ in rows]),
+        failed=tuple((photo, name, table.failed[photo]) for photo, name in pairs if photo not in row_of),
+    )
+
+
+def _tell_of_unlisted(count: int, path: Path) -> None:
+    if count:
+        log.warning("Passed over: %s that %s does not name.", counted(count, "photo"), path)
+
+
+def _tell_of_spellings(names: Iterable[str]) -> None:
+    """Warn of people who differ in capitals only."""
+    spellings: dict[str, Counter[str]] = {}
+    for name in names:
+        spellings.setdefault(name.casefold(), Counter())[name] += 1
+    alike = [" and ".join(map(repr, sorted(same))) for same in spellings.values() if len(same) > 1]
+    if alike:
+        more = len(alike) - _SHOWN
+        log.warning(
+            "People whose names differ in capitals only are people of their own: %s%s. "
+            "`facerec gallery merge` makes them one.",
+            ", ".join(alike[:_SHOWN]),
+            f" and {more:,} more" if more > 0 else "",
+        )
