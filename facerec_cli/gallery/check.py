@@ -12,6 +12,7 @@ where it has people enough, for these scores are exact sums; else from the model
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -20,12 +21,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from facerec_cli.errors import InputError
 from facerec_cli.gallery.calibrate import gallery_tail
 from facerec_cli.gallery.damage import find_damage
 from facerec_cli.gallery.finding import GalleryFinding, command
 from facerec_cli.gallery.gallery import Gallery
 from facerec_cli.gallery.likeness import FacesByPerson
 from facerec_cli.gallery.person import Person, today
+from facerec_cli.gallery.search_engines.index_file import FILE, FOLDER, read_index
 from facerec_cli.metrics.impostor_tail import for_templates, score_at
 from facerec_cli.metrics.search_threshold import per_comparison
 from facerec_cli.threshold import ImpostorTail
@@ -92,7 +95,7 @@ def check_gallery(
         found, bad = find_damage(gallery._folder)
     people = gallery.people()
     faces = [face for face in gallery.faces() if face.row not in bad]
-    found += _of_people(gallery, people)
+    found += [*_of_people(gallery, people), *_of_index(gallery)]
     work = FacesByPerson(gallery, people, sorted(faces, key=lambda face: face.person))
     found += work.same_faces()
     bounds: tuple[float | None, float | None, str] = (None, None, "")
@@ -126,6 +129,18 @@ def _of_people(gallery: Gallery, people: Sequence[Person]) -> Iterator[GalleryFi
                 f"The date of {person.name} has passed ({person.expires}): they are not searched for.",
                 command("remove", gallery.name, person.name),
                 (person.name,),
+            )
+
+
+def _of_index(gallery: Gallery) -> Iterator[GalleryFinding]:
+    """An index that a search would not use."""
+    with contextlib.suppress(InputError):  # what cannot be read is told already
+        path = gallery.path / FOLDER / FILE
+        if path.is_file() and read_index(gallery.path, gallery.enrolled()) is None:
+            yield GalleryFinding(
+                "stale_index",
+                f"The index {path} is damaged, or not of the people as they are now: it is not used.",
+                command("index", gallery.name),
             )
 
 

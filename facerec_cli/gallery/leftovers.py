@@ -6,10 +6,12 @@ in. Both moves are at once each; a kill between them leaves the old one whole, u
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from pathlib import Path
 
+from facerec_cli.errors import UsageError
 from facerec_cli.files import beside, lock, writing
 from facerec_cli.gallery.folder import LOCK, clear
 
@@ -56,9 +58,13 @@ def erase_leftovers(gallery: Path) -> None:
     Raises:
         OutputError: Something cannot be overwritten.
     """
-    for ending in ("tmp", "old"):
-        if os.path.lexists(place := beside(gallery, ending)):
-            erase_folder(place)
+    places = [beside(gallery, ending) for ending in ("tmp", "old", "lock")]
+    if not any(map(os.path.lexists, places)):
+        return
+    with contextlib.suppress(UsageError), lock(gallery):  # a reader may just be putting back
+        for place in places[:2]:
+            if place.exists():
+                erase_folder(place)
 
 
 def erase_folder(folder: Path) -> int:

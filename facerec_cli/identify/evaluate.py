@@ -92,12 +92,7 @@ def measure(
         failed = np.asarray(~vectors.any(axis=1))
     elif settings.pool != "mean":
         raise UsageError("--pool is for protocols of templates, such as IJB's.", hint="Leave it out.")
-    if failed.all():
-        name, why = next((protocol.names[i], why) for i, why in embeddings.reasons.items())
-        raise InputError(
-            f"None of the photos of {source} has an embedding; of {name}: {why}.",
-            hint="`facerec embed` on these photos tells more of each.",
-        )
+    _refuse_empty(source, protocol, embeddings, failed)
     identity = protocol.identity
     trials = []
     for number, trial in enumerate(protocol.trials, 1):
@@ -147,6 +142,23 @@ def _without(trial: SearchTrial, identity: NDArray[np.int64], people: NDArray[np
     """The trial without anything of these people."""
     kept = [items[~np.isin(identity[items], people)] for items in (trial.gallery, trial.probes)]
     return replace(trial, gallery=kept[0], probes=kept[1])
+
+
+def _refuse_empty(
+    source: str, protocol: SearchProtocol, embeddings: PhotoVectors, failed: NDArray[np.bool_]
+) -> None:
+    """Say whose photos have no embedding, and why, where nothing can be searched for or in."""
+    hint = "`facerec embed` on these photos tells more of each."
+    if failed.all():
+        name, why = next((protocol.names[i], why) for i, why in embeddings.reasons.items())
+        raise InputError(f"None of the photos of {source} has an embedding; of {name}: {why}.", hint=hint)
+    empty = next((trial for trial in protocol.trials if failed[trial.gallery].all()), None)
+    if empty is not None:
+        why = next(iter(embeddings.reasons.values()), "it weighs nothing")
+        raise InputError(
+            f"No photo of the gallery of {source} ({empty.name}) has an embedding; the first: {why}.",
+            hint=hint,
+        )
 
 
 def _search(

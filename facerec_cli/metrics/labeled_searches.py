@@ -95,7 +95,9 @@ def enroll_rows(owner: NDArray[np.int64], failed: NDArray[np.bool_], seed: int) 
         raise InputError("A row of the gallery has no person: people are numbers from 0.")
     people = np.random.default_rng(seed).permutation(np.unique(owner[~failed]))
     if not people.size:
-        raise InputError("The gallery is empty, or no photo in it gave an embedding.")
+        raise InputError(
+            "The gallery is empty, or no photo in it gave an embedding.", hint="Enroll photos with a face."
+        )
     columns = np.flatnonzero(~failed)
     position = _position(people, owner[columns])
     order = np.argsort(position, kind="stable")

@@ -46,7 +46,9 @@ def leave_one_out(
     """
     columns = unit_vectors(distractors[~failed_distractors])
     if not len(columns):
-        raise InputError("The gallery is empty, or no photo in it gave an embedding.")
+        raise InputError(
+            "The gallery is empty, or no photo in it gave an embedding.", hint="Enroll photos with a face."
+        )
     usable = np.flatnonzero(~failed_probes)
     usable = usable[np.argsort(identity[usable], kind="stable")]
     who = identity[usable]

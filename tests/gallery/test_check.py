@@ -230,6 +230,14 @@ def test_facts_that_do_not_fit_each_other(tmp_path: Path) -> None:
         check_gallery(gallery)
 
 
+def test_an_index_that_is_not_of_these_people(tmp_path: Path) -> None:
+    with filled(tmp_path) as gallery:
+        (gallery.path / "index").mkdir()
+        (gallery.path / "index" / "templates.npz").write_bytes(b"none")
+        (finding,) = check_gallery(gallery, tail=TAIL).findings
+        assert (finding.kind, finding.command) == ("stale_index", "facerec gallery index staff")
+
+
 def test_the_document_is_plain(tmp_path: Path) -> None:
     import json
 

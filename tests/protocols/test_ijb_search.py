@@ -93,5 +93,15 @@ def test_a_gallery_or_the_photos_that_are_not_there_are_named(tmp_path: Path) ->
     with pytest.raises(InputError, match=r"name templates and no photos\. .*tid_mid"):
         read_protocol([tmp_path])
     (tmp_path / "meta" / "ijbc_1N_gallery_G2.csv").unlink()
-    with pytest.raises(InputError, match="has no G2 of IJB"):
+    with pytest.raises(InputError, match="name templates and no photos"):  # G1 alone is a trial
+        read_protocol([tmp_path])
+    (tmp_path / "meta" / "ijbc_1N_gallery_G1.csv").unlink()
+    with pytest.raises(InputError, match="has no gallery of IJB"):
         read_protocol([tmp_path], "ijb")
+
+
+def test_one_gallery_is_one_trial(tmp_path: Path) -> None:
+    ijb(tmp_path)
+    (tmp_path / "meta" / "ijbc_1N_gallery_G1.csv").unlink()
+    protocol = read_protocol([tmp_path])
+    assert [(trial.name, trial.probes.size) for trial in protocol.trials] == [("G2", 2)]

@@ -229,7 +229,8 @@ def read_landmarks(
     table = np.full((len(images), 11), np.nan, np.float32)
     for line_number, fields in _lines(path):
         try:
-            given = np.array(fields[1:], np.float32)
+            with np.errstate(over="ignore"):  # a number that is too large is none, as is said below
+                given = np.array(fields[1:], np.float32)
         except ValueError:
             given = np.empty(0, np.float32)
         if given.size not in (10, 11):

@@ -46,15 +46,16 @@ class IjbSearch(ProtocolFormat):
     def recognizes(self, heads: Sequence[ListHead]) -> bool:
         """Whether a folder has the lists, or the file is one of them."""
         head = heads[0]
-        return (head.is_folder or head.path.suffix == ".csv") and len(_lists(head.path)) == 3
+        return (head.is_folder or head.path.suffix == ".csv") and _is_whole(_lists(head.path))
 
     def read(self, paths: Sequence[Path]) -> SearchProtocol:
         """Read both galleries and the probes."""
         folder = folder_of(paths[0])
         lists = _lists(paths[0])
-        if len(lists) < 3:
+        if not _is_whole(lists):
+            what = "list of probes" if "probes" not in lists else "gallery"
             raise InputError(
-                f"{str(folder)!r} has no {' and no '.join({'G1', 'G2', 'probes'} - set(lists))} of IJB.",
+                f"{str(folder)!r} has no {what} of IJB.",
                 hint="It takes *_1N_gallery_G1.csv, ..._G2.csv (or S1, S2) and *_1N_probe_mixed.csv.",
             )
         rows = {part: _read(path) for part, path in lists.items()}
@@ -81,7 +82,9 @@ class IjbSearch(ProtocolFormat):
             names=images,
             people=people,
             identity=identity,
-            trials=tuple(SearchTrial(part, items[part], items["probes"]) for part in ("G1", "G2")),
+            trials=tuple(
+                SearchTrial(part, items[part], items["probes"]) for part in ("G1", "G2") if part in lists
+            ),
             landmarks=landmarks,
             detection_scores=scores,
             templates=Templates(names, image, np.searchsorted(names, template_ids).astype(np.int64), media),
@@ -111,6 +114,11 @@ def _lists(path: Path) -> dict[str, Path]:
         if first is not None:
             found[part] = first
     return found
+
+
+def _is_whole(lists: Mapping[str, Path]) -> bool:
+    """Whether there are probes and at least one gallery."""
+    return "probes" in lists and len(lists) > 1
 
 
 def _read(path: Path) -> list[_Row]:

@@ -14,6 +14,7 @@ FAMILIES: dict[str, tuple[str, int]] = {
     "photo_lists": ("lists:photo_lists", 10),
     "pairs": ("pairs:pairs", 13),
     "bins": ("pairs:bins", 4),
+    "protocols": ("protocols:protocols", 5),
     "people": ("people:people", 10),
     "records": ("people:records", 7),
     "shards": ("people:shards", 4),
