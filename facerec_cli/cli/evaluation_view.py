@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from facerec_cli.identify.evaluation import ProtocolEvaluation, TrialEvaluation
 
 _PAIRS_SHOWN = 10
+_TRIALS_SHOWN = 4  # of more only the mean is told
 
 
 def show_evaluation(outcome: ProtocolEvaluation) -> None:
@@ -27,9 +28,10 @@ def show_evaluation(outcome: ProtocolEvaluation) -> None:
     if protocol.rule:
         console.note(protocol.rule)
     _show_alike(outcome)
-    if len(outcome.trials) == 1:
-        _show_trial(outcome.trials[0])
-    else:
+    if len(outcome.trials) <= _TRIALS_SHOWN:
+        for one in outcome.trials:
+            _show_trial(one, named=len(outcome.trials) > 1)
+    if len(outcome.trials) > 1:
         _show_trials(outcome)
     _show_without_alike(outcome)
     _show_curve(outcome.trials[0])
@@ -59,12 +61,15 @@ def _show_without_alike(outcome: ProtocolEvaluation) -> None:
             console.result(f"without the people who look like one, TPIR at FPIR {rate}")
 
 
-def _show_trial(one: TrialEvaluation) -> None:
+def _show_trial(one: TrialEvaluation, *, named: bool) -> None:
     search = one.search
     counts = search.counts
     mated = counted(counts.mated, "mated search", "mated searches")
     non_mated = counted(counts.non_mated, "non-mated search", "non-mated searches")
-    console.result(f"{counted_people(counts.people)} enrolled, {mated}, {non_mated}")
+    of = f"{one.trial.name}: " if named else ""
+    console.result(f"{of}{counted_people(counts.people)} enrolled, {mated}, {non_mated}")
+    if search.mean_average_precision is not None:
+        console.result(f"mean average precision: {_percentage(search.mean_average_precision)}")
     console.result_table(
         [
             (
@@ -118,6 +123,10 @@ def _show_trials(outcome: ProtocolEvaluation) -> None:
         "tpir": ("FPIR", "TPIR (DIR)"),
         "tar": ("FAR", "TAR (VR), all pairs 1:1"),
     }
+    if len(outcome.trials) > _TRIALS_SHOWN:
+        reasons = {point.reason for one in outcome.trials for point in one.search.tpir_at_fpir}
+        for reason in sorted(filter(None, reasons))[:_TRIALS_SHOWN]:
+            console.result(reason)
     rows = []
     for figure in outcome.figures():
         of, name = words[figure.figure]

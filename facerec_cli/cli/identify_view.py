@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from facerec_cli.cli import console
 from facerec_cli.wording import counted
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from facerec_cli.identify.sorting import SortedPhotos
 
 _LEFT_TOLD = 5
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _RESTS = {
     "own searches": ", from searches of the gallery in itself",
     "outsiders": ", from searches for strangers",
@@ -25,25 +28,27 @@ def show(found: Identification) -> None:
     """A line for each face, and for each photo without one; what they rest on follows on stderr."""
     several = _with_several(found)
     for record, face in found.faces():
-        path = record["path"]
-        if face < 0:
-            console.result(
-                f"{path}: {record['status']}" + (f": {record['reason']}" if record["reason"] else "")
-            )
-            continue
-        where = f"{path} face {record['face']}" if path in several else path
+        place = f"{record['path']} face {record['face']}" if record["path"] in several else record["path"]
         doubt = " (doubtful face)" if record["status"] == "doubtful" else ""
-        if found.threshold is None:
-            told = ", ".join(f"{name} {score:.4f}" for name, score in found.candidates(face))
-            console.result(f"{where}: {told}{doubt}")
-        elif found.known[face]:
-            margin = found.margins[face]
-            beside = f" margin {margin:.4f}" if margin == margin else ""
-            name, score = found.candidates(face)[0]
-            console.result(f"{where}: known {name} {score:.4f}{beside}{doubt}")
-        else:
-            console.result(f"{where}: unknown{doubt}")
+        console.result(_CONTROLS.sub(_as_escape, f"{place}: {_answer(found, record, face)}{doubt}"))
     _sum_up(found)
+
+
+def _answer(found: Identification, record: Mapping[str, Any], face: int) -> str:
+    """What is said of a face, or of a photo without one."""
+    if face < 0:
+        return f"{record['status']}: {record['reason']}" if record["reason"] else str(record["status"])
+    if found.threshold is None:
+        return ", ".join(f"{name} {score:.4f}" for name, score in found.candidates(face))
+    if not found.known[face]:
+        return "unknown"
+    margin, (name, score) = found.margins[face], found.candidates(face)[0]
+    return f"known {name} {score:.4f}" + (f" margin {margin:.4f}" if margin == margin else "")
+
+
+def _as_escape(control: re.Match[str]) -> str:
+    """A line break of a name by its number: a line stays one line, and no name moves the cursor."""
+    return ascii(control[0])[1:-1]
 
 
 def show_sorted(copied: SortedPhotos) -> None:

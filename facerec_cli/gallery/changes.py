@@ -62,6 +62,7 @@ def add_faces(
             hint="Embed the photos with the gallery's model.",
         )
     expires = expiry_date(expires)
+    folder.faces.require(folder.facts.one("SELECT max(row) FROM face"))
     facts = facts or [FaceFacts()] * len(people)
     with _swept(folder):
         return _add(folder, people, values, facts, expires, note)

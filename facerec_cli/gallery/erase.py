@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import sqlite3
 import time
@@ -14,11 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec_cli.embeddings.cache import EmbeddingCache, cache_path
+from facerec_cli.errors import InputError
 from facerec_cli.files import writing
 from facerec_cli.gallery.facts import let_go
 from facerec_cli.gallery.folder import GalleryFolder, clear
 from facerec_cli.gallery.person import Person
 from facerec_cli.gallery.traces import find_traces
+from facerec_cli.gallery.vectors import SEGMENT
+
+log = logging.getLogger("facerec")
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,10 +148,25 @@ def sweep(folder: GalleryFolder, vectors: NDArray[np.float32] | None = None) -> 
             freed = [(kind, row, now) for kind in ("faces", "templates") for row in of.get(kind, [])]
             base.executemany("INSERT OR IGNORE INTO free VALUES (?, ?, ?)", freed)
             base.executemany("DELETE FROM loose WHERE kind = ? AND what = ?", loose)
+    _mend_templates(folder)
     folder.write_templates([row[0] for row in folder.facts.all("SELECT id FROM person WHERE stale")])
     if folder.facts.state("vacuum"):
         folder.facts.vacuum()
     return cached
+
+
+def _mend_templates(folder: GalleryFolder) -> None:
+    """Take away files of templates that are damaged, which are made anew of the faces."""
+    highest = folder.facts.one("SELECT max(row) FROM person")
+    for number in range(0 if highest is None else highest // SEGMENT + 1):
+        try:
+            folder.templates.segment(number)
+        except InputError as fault:
+            log.warning("%s It is made anew of the faces.", fault.message)
+            clear(folder.templates.path(number))
+            with folder.facts.change() as base:
+                ends = (number * SEGMENT, (number + 1) * SEGMENT)
+                base.execute("UPDATE person SET stale = 1 WHERE row >= ? AND row < ?", ends)
 
 
 def find_name(folder: GalleryFolder, name: str) -> tuple[str, ...]:

@@ -6,10 +6,12 @@ import logging
 
 import numpy as np
 
+from facerec_cli.errors import InputError
 from facerec_cli.gallery.enrolled import EnrolledPeople
 from facerec_cli.gallery.folder import GalleryFolder
 from facerec_cli.gallery.person import today
-from facerec_cli.gallery.vectors import unit_rows
+from facerec_cli.gallery.vectors import SEGMENT, unit_rows
+from facerec_cli.metrics.scores import Vectors
 from facerec_cli.wording import people as counted_people
 
 log = logging.getLogger("facerec")
@@ -42,7 +44,7 @@ def read_enrolled(folder: GalleryFolder, source: str) -> EnrolledPeople:
         made = [at for at, row in enumerate(found) if not row[2]]
         places = np.array([found[at][1] for at in made], np.int64)
         size = int(places.max(initial=-1)) + 1
-        blocks = list(folder.templates.blocks(size))
+        blocks = _blocks(folder, size)
         owner = np.full(size, -1, np.int64)
         owner[places] = made
         fine = np.concatenate([unit_rows(block) for block in blocks]) if blocks else np.zeros(0, bool)
@@ -70,3 +72,16 @@ def read_enrolled(folder: GalleryFolder, source: str) -> EnrolledPeople:
         photos=tuple(row[5] for row in found),
         first_faces=lambda people: folder.faces.read(first[people]),
     )
+
+
+def _blocks(folder: GalleryFolder, rows: int) -> list[Vectors]:
+    """The templates; zeros where a file is damaged."""
+    blocks: list[Vectors] = []
+    for start in range(0, rows, SEGMENT):
+        count = min(SEGMENT, rows - start)
+        try:
+            blocks.append(folder.templates.segment(start // SEGMENT)[:count])
+        except InputError as fault:
+            log.warning("%s The templates are made of the faces.", fault.message)
+            blocks.append(np.zeros((count, folder.info.dimensions), np.float32))
+    return blocks

@@ -66,12 +66,6 @@ class Rows:
             self._maps[number] = mapped
         return self._maps[number]
 
-    def blocks(self, rows: int) -> tuple[Vectors, ...]:
-        """The first ``rows`` rows as blocks in their order."""
-        return tuple(
-            self.segment(start // SEGMENT)[: min(SEGMENT, rows - start)] for start in range(0, rows, SEGMENT)
-        )
-
     def read(self, rows: Sequence[int] | NDArray[np.int64]) -> NDArray[np.float32]:
         """(F, D) float32, a copy of these rows."""
         at = np.asarray(rows, np.int64)
@@ -109,12 +103,22 @@ class Rows:
         """Let the maps go."""
         self._maps.clear()
 
+    def require(self, highest: int | None) -> None:
+        """Refuse to go on without a file that has rows up to ``highest``; None where there are none.
+
+        Raises:
+            InputError: One is missing or damaged.
+        """
+        for number in range(0 if highest is None else highest // SEGMENT + 1):
+            self.segment(number)
+
     def _made(self, number: int) -> Path:
         path = self.path(number)
         if not path.is_file():
             with atomic_write(path, sync_folder=True) as stream:
                 stream.write(_header(self.dimensions))
                 stream.truncate(_HEADER + SEGMENT * self.dimensions * 4)
+        self.segment(number)
         return path
 
 

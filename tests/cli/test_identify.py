@@ -126,3 +126,10 @@ def test_photos_are_found_named_and_sorted(tmp_path: Path, lfw: Path) -> None:
     assert document["rows"][0]["person"] == "Aaron_Peirsol" and document["rows"][0]["score"] > 0.6
     assert document["copied"]["made"] == 1
     assert (tmp_path / "out" / "Aaron_Peirsol" / probe.name).read_bytes() == probe.read_bytes()
+
+
+def test_a_name_cannot_break_a_line_nor_move_the_cursor(tmp_path: Path) -> None:
+    write_embeddings(tmp_path / "g.npy", [("g/x/1.jpg", unit(1, 0))], person=["Ann\x1b[2J"])
+    write_embeddings(tmp_path / "p.npy", [("a\nb.jpg", unit(1, 0))])
+    done = run("g.npy", "p.npy", "--threshold", "0.5", cwd=tmp_path)
+    assert done.stdout == "a\\nb.jpg: known Ann\\x1b[2J 1.0000\n"
