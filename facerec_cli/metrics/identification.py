@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from facerec_cli.errors import InputError
+from facerec_cli.metrics.cosine_blocks import CosineBlocks
 from facerec_cli.metrics.identification_curve import subset_sizes
 from facerec_cli.metrics.identification_figures import Asked, IdentificationEvaluation, TemplateRule
 from facerec_cli.metrics.identification_summary import summarize
@@ -28,7 +29,7 @@ from facerec_cli.metrics.labeled_searches import (
 )
 from facerec_cli.metrics.leave_one_out import LEAVE_ONE_OUT, leave_one_out
 from facerec_cli.metrics.scores import Vectors, unit_vectors
-from facerec_cli.metrics.searches import ScoreBlock, cosines, search_outcomes
+from facerec_cli.metrics.searches import ScoreBlock, search_outcomes
 from facerec_cli.progress import Progress, silent
 
 #: The false positive identification rates that are measured unless others are asked for.
@@ -89,7 +90,7 @@ def evaluate_identification(
     if template == "mean":
         columns, starts = mean_templates(columns, starts), np.arange(len(enrolled.people) + 1)
     asked = Asked(template, tuple(fpirs), tuple(ranks), rounds, seed)
-    score = cosines(unit_vectors(wanted[searches.made]), columns)
+    score = CosineBlocks(unit_vectors(wanted[searches.made]), columns)
     return _measure(score, np.float32, starts, searches, asked, progress)
 
 

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec_cli.errors import InputError
+from facerec_cli.metrics.cosine_blocks import CosineBlocks
 from facerec_cli.metrics.labeled_searches import LabeledSearches, SearchCounts
 from facerec_cli.metrics.scores import Scores, Vectors, unit_vectors
-from facerec_cli.metrics.searches import COLUMNS, ROWS, ScoreBlock, SearchOutcomes, cosines
+from facerec_cli.metrics.searches import COLUMNS, ROWS, ScoreBlock, SearchOutcomes
 from facerec_cli.progress import Progress, silent
 
 LEAVE_ONE_OUT = (
@@ -54,7 +55,7 @@ def leave_one_out(
     who = identity[usable]
     units = unit_vectors(probes[usable])
     # Mates and distractors are columns of one table: equal photos have equal scores in it.
-    score = cosines(units, np.concatenate([units, columns]))
+    score = CosineBlocks(units, np.concatenate([units, columns]))
     starts, stops = (np.searchsorted(who, who, side) for side in ("left", "right"))
     parts = []
     for at in range(0, len(who), ROWS):

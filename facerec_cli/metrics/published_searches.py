@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from facerec_cli.errors import InputError
+from facerec_cli.metrics.cosine_blocks import CosineBlocks
 from facerec_cli.metrics.labeled_searches import enroll_rows, label_searches, mean_templates
 from facerec_cli.metrics.scores import Scores, Vectors, unit_vectors
-from facerec_cli.metrics.searches import COLUMNS, ROWS, ScoreBlock, cosines
+from facerec_cli.metrics.searches import COLUMNS, ROWS, ScoreBlock
 from facerec_cli.progress import Progress, silent
 
 IJB_2018 = (
@@ -84,7 +85,7 @@ def evaluate_ijb_2018(
             hint="Join the galleries, or use `evaluate_identification`.",
         )
     columns = mean_templates(unit_vectors(gallery[enrolled.columns]), enrolled.starts)
-    score = cosines(unit_vectors(probes[searches.made]), columns)
+    score = CosineBlocks(unit_vectors(probes[searches.made]), columns)
     wanted = [math.ceil(len(who) * far) for far in fars]
     most = min(max(wanted, default=0), len(searches.made) * (len(columns) - 1))
     mates, others = _mates_and_highest(score, searches.person, len(columns), most, progress)

@@ -3,9 +3,7 @@
 No matrix of all scores is kept. A block of probes is compared with the gallery tile by tile, and of each tile
 only the highest score of each probe, and how many reach the score of its mate, are remembered. The mate's
 score is read from the tile that it lies in, before the others are counted against it; probes are sorted by
-mate, so that those of a block lie in one tile or two. All tiles of a search have one shape, padded where the
-data end: a matrix product adds in another order at its edges, and two equal photos of two people must have
-equal scores wherever they lie.
+mate, so that those of a block lie in one tile or two.
 """
 
 from __future__ import annotations
@@ -17,14 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from facerec_cli.metrics.scores import Scores, Vectors
+from facerec_cli.metrics.scores import Scores
 from facerec_cli.progress import Progress, silent
 
 ROWS, COLUMNS = 512, 2048  # probes and columns of a tile: 4 MB, which a core's cache holds
-_MULTIPLE = 64  # a whole number of the blocks that a matrix product works in
 
 #: The scores of probes (R,) against columns [first, stop) of the gallery: (R, stop - first). They may be
-#: written to, and last until the next call.
+#: written to, and last until the next call. A block is the same array in each call for it.
 ScoreBlock = Callable[[NDArray[np.int64], int, int], Scores]
 
 
@@ -56,34 +53,6 @@ class SearchOutcomes:
     def mated(self) -> NDArray[np.bool_]:
         """(S,) bool."""
         return self.person >= 0
-
-
-def cosines(probes: Vectors, columns: Vectors) -> ScoreBlock:
-    """Scores of unit vectors, from matrix products that all have one shape.
-
-    Args:
-        probes: (S, D) float32, unit length.
-        columns: (C, D) float32, unit length.
-    """
-    width = _padded(min(COLUMNS, len(columns)))
-    table = np.zeros((len(columns) + width, columns.shape[1]), np.float32)
-    table[: len(columns)] = columns
-    left = np.zeros((_padded(min(ROWS, len(probes))), probes.shape[1]), np.float32)
-    buffer = np.empty((len(left), width), np.float32)
-
-    def block(rows: NDArray[np.int64], first: int, stop: int) -> Scores:
-        left[: len(rows)] = probes[rows]
-        if stop - first <= width:
-            scores = np.matmul(left, table[first : first + width].T, out=buffer)
-        else:  # a person with more photos than a tile has columns
-            scores = np.hstack([left @ table[at : at + width].T for at in range(first, stop, width)])
-        return scores[: len(rows), : stop - first]
-
-    return block
-
-
-def _padded(size: int) -> int:
-    return -(-size // _MULTIPLE) * _MULTIPLE
 
 
 def search_outcomes(
