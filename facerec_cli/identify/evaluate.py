@@ -150,7 +150,8 @@ def _refuse_empty(
     """Say whose photos have no embedding, and why, where nothing can be searched for or in."""
     hint = "`facerec embed` on these photos tells more of each."
     if failed.all():
-        name, why = next((protocol.names[i], why) for i, why in embeddings.reasons.items())
+        i, why = next(iter(embeddings.reasons.items()), (0, "it weighs nothing"))
+        name = protocol.names[i]
         raise InputError(f"None of the photos of {source} has an embedding; of {name}: {why}.", hint=hint)
     empty = next((trial for trial in protocol.trials if failed[trial.gallery].all()), None)
     if empty is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,8 @@ from facerec_cli.protocols.mat_lists import read_mat_list
 from facerec_cli.protocols.people import number_people
 from facerec_cli.protocols.photo_folders import before_underscore, photos_of
 from facerec_cli.protocols.protocol import SearchProtocol, SearchTrial
+
+log = logging.getLogger("facerec")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,13 @@ def part_of_people(folder: Path, listed: Path | None, what: str) -> Part:
 
 def part_of_nobody(folder: Path) -> Part:
     """The part in a folder of distractors, or of probes that are enrolled nowhere."""
-    return Part(folder.name, [(name, None) for name in photos_of(folder)])
+    names = photos_of(folder)
+    if not names:
+        log.warning(
+            "%s has no photo, so this part of the protocol is left out; figures are not the published ones",
+            folder,
+        )
+    return Part(folder.name, [(name, None) for name in names])
 
 
 def protocol_of_parts(

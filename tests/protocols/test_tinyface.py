@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import shutil
 import sys
 from pathlib import Path
 
@@ -37,6 +39,15 @@ def test_aligned_photos_elsewhere_are_found_below_the_root(tmp_path: Path) -> No
     protocol = read_protocol([tmp_path / "Testing_Set" / "probe_img_ID_pairs.mat"], root=tmp_path / "aligned")
     assert protocol.format == "tinyface"
     assert all(Path(str(image)).parts[-3] == "aligned" for image in protocol.images)
+
+
+def test_lists_without_the_distractors_are_told_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    tinyface(tmp_path)
+    shutil.rmtree(tmp_path / "Testing_Set" / "Gallery_Distractor")
+    with caplog.at_level(logging.WARNING):
+        protocol = read_protocol([tmp_path])
+    assert protocol.trials[0].gallery.size == 3 and protocol.identity.min() == 0
+    assert "Gallery_Distractor has no photo, so this part of the protocol is left out" in caplog.text
 
 
 def test_without_scipy_the_lists_name_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
