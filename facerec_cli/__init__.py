@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from facerec_cli.identify.settings import IdentifySettings
     from facerec_cli.images import find_images, read_image
     from facerec_cli.metrics.evaluate import evaluate
-    from facerec_cli.metrics.identification import evaluate_identification
+    from facerec_cli.metrics.identification import evaluate_identification, evaluate_scores
     from facerec_cli.packs.resolve import open_pack
     from facerec_cli.pairs.read import read_pairs
     from facerec_cli.protocols.read import read_protocol
@@ -43,6 +43,7 @@ _PUBLIC = {
     "embed_to_file": "facerec_cli.embed",
     "evaluate": "facerec_cli.metrics.evaluate",
     "evaluate_identification": "facerec_cli.metrics.identification",
+    "evaluate_scores": "facerec_cli.metrics.identification",
     "find_images": "facerec_cli.images",
     "open_gallery": "facerec_cli.gallery.gallery",
     "open_model": "facerec_cli.faces",
@@ -70,6 +71,7 @@ __all__ = [
     "embed_to_file",
     "evaluate",
     "evaluate_identification",
+    "evaluate_scores",
     "find_images",
     "open_gallery",
     "open_model",

@@ -7,6 +7,7 @@ such a file takes it. The CSV has the facts alone, for it is the vectors that ar
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import hashlib
 import io
@@ -247,7 +248,8 @@ def _annotate(
         person = before.get(name)
         if person is None or not (person.expires or person.note):
             own = {"expires": expires, "note": note}
-            gallery.annotate(name, **{key: own[key] or str(values.get(key, "")) for key in own})
+            with contextlib.suppress(InputError):  # of a date that is none nothing is kept
+                gallery.annotate(name, **{key: own[key] or str(values.get(key, "")) for key in own})
 
 
 def _facts(table: EmbeddingTable, row: int) -> FaceFacts:

@@ -17,7 +17,7 @@ import numpy as np
 
 from facerec_cli.errors import FacerecError, InputError, OutputError, UsageError
 from facerec_cli.gallery.info import SCHEMA, now
-from facerec_cli.gallery.person import FaceFacts, GalleryFace, Person
+from facerec_cli.gallery.person import FaceFacts, GalleryFace, Person, read_text, stored_text
 from facerec_cli.suggest import guess
 
 FILE = "people.sqlite"
@@ -239,8 +239,8 @@ def insert_faces(
     ids = []
     for person, fact, row, crop in zip(people, facts, rows, crops, strict=True):
         values = (
-            person, fact.path, bytes.fromhex(fact.photo_sha256), _blob(fact.box), _blob(fact.landmarks),
-            fact.score, fact.norm, row, crop, added,
+            person, stored_text(fact.path), bytes.fromhex(fact.photo_sha256), _blob(fact.box),
+            _blob(fact.landmarks), fact.score, fact.norm, row, crop, added,
         )  # fmt: skip
         done = base.execute(
             "INSERT INTO face (person, path, photo, box, landmarks, score, norm, row, crop, added) "
@@ -288,4 +288,6 @@ def _numbers(blob: bytes | None) -> tuple[float, ...] | None:
 
 def _face(row: Sequence[Any]) -> GalleryFace:
     number, person, path, photo, box, landmarks, *rest = row
-    return GalleryFace(number, person, path, photo.hex(), _numbers(box), _numbers(landmarks), *rest)
+    return GalleryFace(
+        number, person, read_text(path), photo.hex(), _numbers(box), _numbers(landmarks), *rest
+    )

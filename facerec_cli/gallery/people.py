@@ -9,7 +9,7 @@ import numpy as np
 from facerec_cli.errors import InputError
 from facerec_cli.gallery.enrolled import EnrolledPeople
 from facerec_cli.gallery.folder import GalleryFolder
-from facerec_cli.gallery.person import today
+from facerec_cli.gallery.person import read_text, today
 from facerec_cli.gallery.vectors import SEGMENT, unit_rows
 from facerec_cli.metrics.scores import Vectors
 from facerec_cli.wording import people as counted_people
@@ -69,7 +69,7 @@ def read_enrolled(folder: GalleryFolder, source: str) -> EnrolledPeople:
         faces=np.array([row[3] for row in found], np.int64),
         model=folder.info.model_info(),
         settings=folder.info.settings,
-        photos=tuple(row[5] for row in found),
+        photos=tuple(read_text(row[5]) for row in found),
         first_faces=lambda people: folder.faces.read(first[people]),
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import os
 import unicodedata
 from dataclasses import dataclass
 
@@ -116,3 +117,17 @@ def expiry_date(text: str) -> str:
 def today() -> str:
     """The date, UTC, as it is stored."""
     return datetime.datetime.now(datetime.UTC).date().isoformat()
+
+
+def stored_text(text: str) -> str | bytes:
+    """A path as SQLite can hold it: one that is not UTF-8, as its bytes."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return os.fsencode(text)
+    return text
+
+
+def read_text(stored: str | bytes) -> str:
+    """The reverse of :func:`stored_text`."""
+    return os.fsdecode(stored) if isinstance(stored, bytes) else stored

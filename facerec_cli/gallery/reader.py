@@ -14,7 +14,7 @@ from facerec_cli.gallery.candidates import CandidatePeople
 from facerec_cli.gallery.enrolled import EnrolledPeople
 from facerec_cli.gallery.folder import GalleryFolder
 from facerec_cli.gallery.people import read_enrolled
-from facerec_cli.gallery.person import GalleryFace, Person, person_name
+from facerec_cli.gallery.person import GalleryFace, Person, person_name, stored_text
 from facerec_cli.gallery.vectors import unit
 from facerec_cli.metrics.scores import Vectors
 from facerec_cli.metrics.search_threshold import SearchThreshold
@@ -69,7 +69,10 @@ class GalleryReader:
 
     def has_photo(self, name: str, photo: str) -> bool:
         """Whether a person, who may be nobody here, has a photo: its sha256 in hexadecimal, or its path."""
-        column, value = ("photo", bytes.fromhex(photo)) if _SHA256.fullmatch(photo) else ("path", photo)
+        value: str | bytes = stored_text(photo)
+        column = "photo" if _SHA256.fullmatch(photo) else "path"
+        if column == "photo":
+            value = bytes.fromhex(photo)
         query = f"SELECT 1 FROM face JOIN person ON person.id = face.person WHERE name = ? AND {column} = ?"
         return self._folder.facts.one(query, (name, value)) is not None
 

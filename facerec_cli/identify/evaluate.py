@@ -15,6 +15,7 @@ from facerec_cli.identify.evaluation import ProtocolEvaluation, TrialEvaluation
 from facerec_cli.identify.labeled_vectors import read_stored
 from facerec_cli.identify.settings import EVALUATED_FPIRS, IdentifySettings
 from facerec_cli.metrics.all_pairs import evaluate_against, evaluate_all_pairs
+from facerec_cli.metrics.evaluate import Evaluation
 from facerec_cli.metrics.identification import evaluate_identification, evaluate_leave_one_out
 from facerec_cli.metrics.identification_figures import IdentificationEvaluation
 from facerec_cli.metrics.lookalikes import alike_people
@@ -96,30 +97,13 @@ def measure(
     identity = protocol.identity
     trials = []
     for number, trial in enumerate(protocol.trials, 1):
-        label = (
-            f"Searching, trial {number} of {len(protocol.trials)}"
-            if len(protocol.trials) > 1
-            else "Searching"
-        )
-        with steps(label, "searches") as progress:
+        of = f", trial {number} of {len(protocol.trials)}" if len(protocol.trials) > 1 else ""
+        with steps(f"Searching{of}", "searches") as progress:
             search = _search(vectors, failed, identity, trial, protocol.rank, settings, progress)
         verification = None
-        if trial.verification.size:
-            with steps(label.replace("Searching", "Comparing"), "pairs") as progress:
-                items = trial.verification
-                verification = evaluate_all_pairs(
-                    vectors[items], identity[items], failed=failed[items], progress=progress
-                )
-        elif trial.leave_one_out:
-            with steps(label.replace("Searching", "Comparing"), "pairs") as progress:
-                verification = evaluate_against(
-                    vectors[trial.probes],
-                    identity[trial.probes],
-                    vectors[trial.gallery],
-                    failed=failed[trial.probes],
-                    failed_distractors=failed[trial.gallery],
-                    progress=progress,
-                )
+        if trial.verification.size or trial.leave_one_out:
+            with steps(f"Comparing{of}", "pairs") as progress:
+                verification = _verification(vectors, failed, identity, trial, progress)
         trials.append(TrialEvaluation(trial, search, verification))
     with steps("Looking for people who look like one", "people") as progress:
         pairs = _alike(vectors[~failed], identity[~failed], progress)
@@ -127,15 +111,37 @@ def measure(
     without: tuple[IdentificationEvaluation, ...] = ()
     if pairs:
         doubted = np.array([person for pair in pairs for person in pair[:2]])
-        with steps("Searching without them", "searches") as progress:
-            fewer = [_without(trial, identity, doubted) for trial in protocol.trials]
-            if not any(failed[trial.gallery].all() for trial in fewer):
+        fewer = [_without(trial, identity, doubted) for trial in protocol.trials]
+        if all(trial.probes.size and not failed[trial.gallery].all() for trial in fewer):
+            once = replace(settings, bootstrap=0)
+            with steps("Searching without them", "searches") as progress:
                 without = tuple(
-                    _search(vectors, failed, identity, trial, protocol.rank, settings, progress)
+                    _search(vectors, failed, identity, trial, protocol.rank, once, progress)
                     for trial in fewer
                 )
     published = _published(vectors, failed, protocol, settings, steps) if settings.published else ()
     return ProtocolEvaluation(source, protocol, embeddings, tuple(trials), alike, without, published)
+
+
+def _verification(
+    vectors: Vectors,
+    failed: NDArray[np.bool_],
+    identity: NDArray[np.int64],
+    trial: SearchTrial,
+    progress: Progress,
+) -> Evaluation:
+    """The 1:1 comparisons of a trial: all pairs of a set, or of its probes and these with all distractors."""
+    if not trial.leave_one_out:
+        items = trial.verification
+        return evaluate_all_pairs(vectors[items], identity[items], failed=failed[items], progress=progress)
+    return evaluate_against(
+        vectors[trial.probes],
+        identity[trial.probes],
+        vectors[trial.gallery],
+        failed=failed[trial.probes],
+        failed_distractors=failed[trial.gallery],
+        progress=progress,
+    )
 
 
 def _without(trial: SearchTrial, identity: NDArray[np.int64], people: NDArray[np.int64]) -> SearchTrial:

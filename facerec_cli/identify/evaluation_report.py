@@ -53,6 +53,11 @@ def evaluation_page(outcome: ProtocolEvaluation) -> str:
         ),
         alike_more=max(0, len(outcome.alike) - _LISTED),
         twins=_twins(outcome),
+        without=[
+            f"TPIR at FPIR {percent(one.at)} is {percentage(one.mean)} without these people"
+            for one in outcome.figures_without_alike()
+            if one.figure == "tpir" and one.mean is not None
+        ],
         figures=_cards(outcome),
         plots=_plots(first.search),
         lines=[f"FPIR {percent(rate.fpir)}" for rate in _rates(first.search)],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from pathlib import Path
 
 import cv2
@@ -156,6 +157,25 @@ def test_damaged_facts_of_a_table_are_left_out(tmp_path: Path) -> None:
         (tmp_path / "a.csv").write_text(text, "utf-8")
         import_table(again, open_table(tmp_path / "a.npy"))
         assert again.faces()[0].photo_sha256 == "" and again.faces()[0].norm is None
+
+
+def test_a_photo_whose_name_is_not_utf8(tmp_path: Path) -> None:
+    name = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.jpg")
+    with new_gallery(tmp_path) as gallery, new_gallery(tmp_path, "again") as again:
+        gallery.add("Ada", units(1), [FaceFacts(name)])
+        assert gallery.faces()[0].path == name and gallery.enrolled().photos == (name,)
+        assert gallery.has_photo("Ada", name)
+        export_gallery(gallery, tmp_path / "a.npy")
+        import_table(again, open_table(tmp_path / "a.npy"))
+        assert again.faces()[0].path == name
+
+
+def test_a_date_that_is_none_is_not_kept(tmp_path: Path) -> None:
+    with filled(tmp_path) as gallery, new_gallery(tmp_path, "again") as again:
+        export_gallery(gallery, tmp_path / "a.npy")
+        (tmp_path / "a.json").write_text((tmp_path / "a.json").read_text().replace("2031-01-31", "soon"))
+        import_table(again, open_table(tmp_path / "a.npy"))
+        assert (again.person("Zoë & Co").expires, len(again.faces())) == ("", 4)
 
 
 def test_regions_beside_the_photos(tmp_path: Path) -> None:

@@ -145,3 +145,20 @@ def test_lists_of_photos_are_read_from_stored_embeddings(tmp_path: Path) -> None
     counts = outcome.trials[0].search.counts
     assert (counts.people, counts.mated, counts.mated_failed, counts.non_mated) == (2, 1, 1, 1)
     assert outcome.document()["failures"] == {"g/Dan/1.jpg": "missing: not in the embeddings file"}
+
+
+def test_figures_without_people_who_look_like_one_stand_beside_the_others() -> None:
+    protocol, embeddings = protocol_of(400, 1)
+    trial = protocol.trials[0]
+    stranger = next(
+        row for row in trial.probes if not np.isin(protocol.identity[row], protocol.identity[trial.gallery])
+    )
+    enrolled = trial.gallery[0]
+    embeddings.vectors[stranger] = embeddings.vectors[stranger - 1] = embeddings.vectors[enrolled]
+    embeddings.vectors[enrolled + 1] = embeddings.vectors[enrolled]
+    outcome = measure("made", protocol, embeddings, IdentifySettings(fpir=(0.05,)))
+    assert len(outcome.alike) == 1
+    search, fewer = outcome.trials[0].search, outcome.without_alike[0]
+    assert (search.counts.people, fewer.counts.people) == (200, 199)
+    assert (search.counts.non_mated, fewer.counts.non_mated) == (200, 199)
+    assert "without these people" in evaluation_page(outcome)
