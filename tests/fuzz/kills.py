@@ -25,6 +25,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
+import numpy as np
+
+from facerec_cli.embeddings.table import ModelInfo
+from facerec_cli.gallery.gallery import create_gallery
 from tests.fuzz import judge, seeds
 from tests.fuzz.families.pairs import drawn, labelled, write_people
 from tests.fuzz.runner import _python_path
@@ -87,6 +91,12 @@ def _pack(sandbox: Sandbox) -> None:
         sandbox.write(f"mine/{name}", data)
 
 
+def _gallery(sandbox: Sandbox) -> None:
+    draw = np.random.default_rng(0)
+    with create_gallery(sandbox.work / "staff", ModelInfo("toy", "5" * 64), 16) as gallery:
+        gallery.add_faces([f"p{i // 3}" for i in range(30)], draw.normal(size=(30, 16)))
+
+
 _TINY = ["--model", "tiny", "--aligned", "--threads", "1"]
 _TRAIN = ["--data", "synthetic:4:4", "--steps", "6", "--batch-size", "4", "--device", "cpu", "--workers", "0"]
 _TRAIN += ["--backbone", "mobilefacenet", "--embedding-size", "16"]
@@ -96,6 +106,9 @@ _VERIFY = ["verify", "pairs.txt", "--report", "r.html", "--scores", "s.csv", "--
 _VERIFY += ["--far", "0.2", *_TINY]
 _IDENTIFY = ["identify", "people", "people", "--threshold", "0.9", "-o", "r.csv", "--report", "r.html"]
 _IDENTIFY += ["--copy-to", "sorted"]
+_GALLERY = (
+    r"\.gallery/"  # times, and rows that are not given again at once; tests/gallery compares what is in them
+)
 _REPORTS = r"\.pt$|timing|\.png$|\.svg$|\.html$|\.md$|\.csv$|results"  # they tell how long it took
 
 OPERATIONS: dict[str, Operation] = {
@@ -123,6 +136,12 @@ OPERATIONS: dict[str, Operation] = {
     "split": Operation(_people, ["data", "split", "people", "-o", "lists"], [], 4),
     "pairs": Operation(_people, ["data", "pairs", "people", "-o", "out.txt", "--pairs", "20"], [], 3),
     "bin": Operation(_people, ["data", "bin", "people", "-o", "out.bin", "--pairs", "20"], [], 3),
+    "gallery enroll": Operation(
+        _people, ["gallery", "enroll", "staff", "people", "--keep-look-alikes", *_TINY], [], 6, _GALLERY
+    ),
+    "gallery remove": Operation(_gallery, ["gallery", "remove", "staff", "p3"], [], 5, _GALLERY),
+    "gallery rename": Operation(_gallery, ["gallery", "rename", "staff", "p3", "q"], [], 3, _GALLERY),
+    "gallery merge": Operation(_gallery, ["gallery", "merge", "staff", "p3", "p4"], [], 3, _GALLERY),
     "models add": Operation(_pack, ["models", "add", "mine", "--name", "zz"], ["--force"], 6),
     "models remove": Operation(lambda sandbox: None, ["models", "remove", "tiny"], [], 4),
     "export": Operation(
