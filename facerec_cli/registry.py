@@ -26,6 +26,8 @@ ENGINES: Mapping[str, str] = {
 SEARCH_ENGINES: Mapping[str, str] = {
     "exact": "facerec_cli.gallery.search_engines.exact:ExactSearch",
     "index": "facerec_cli.gallery.search_engines.index:IndexSearch",
+    "ray": "facerec_cli.gallery.search_engines.ray:RaySearch",
+    "lancedb": "facerec_cli.gallery.search_engines.lancedb:LanceSearch",
 }
 
 # Suffixes of files; "/" stands for a folder or a URL.

@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import platform
 import shutil
-from collections.abc import Iterable
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -27,6 +30,10 @@ RUNTIME_WHEELS = {
 }
 """The builds of ONNX Runtime, which exclude each other, and what each is for."""
 
+_blas_lock = threading.Lock()
+_blas_users = 0
+_blas_limits: Any = None
+
 GPU_PACKAGE = "'onnxruntime-gpu[cuda,cudnn]'"
 """What pip installs for NVIDIA's GPUs, with CUDA and cuDNN."""
 
@@ -40,6 +47,43 @@ def usable_cores() -> int:
         return max(1, min(cores, -(-int(quota) // int(period))))
     except (OSError, ValueError):  # no container, or "max": no limit
         return cores
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[bool]:
+    """Matrix products of NumPy run on the thread that asks for them: the caller has threads of its own.
+
+    The setting is the process's; it is put back when the last of several callers is through.
+
+    Yields:
+        False where it could not be had: without ``threadpoolctl``, BLAS goes on with threads of its own.
+    """
+    global _blas_users, _blas_limits
+    blas = _blas()
+    if blas is None:
+        yield False
+        return
+    with _blas_lock:
+        if _blas_users == 0:
+            _blas_limits = blas.limit(limits=1, user_api="blas")
+        _blas_users += 1
+    try:
+        yield True
+    finally:
+        with _blas_lock:
+            _blas_users -= 1
+            if _blas_users == 0:
+                _blas_limits.restore_original_limits()
+
+
+@cache
+def _blas() -> Any:
+    """What can be told how many threads a matrix product takes, or None."""
+    try:
+        from threadpoolctl import ThreadpoolController
+    except ImportError:
+        return None
+    return ThreadpoolController()
 
 
 def installed_versions(packages: Iterable[str]) -> dict[str, str]:

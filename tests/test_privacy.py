@@ -43,6 +43,18 @@ model = facerec.open_model("sface")
 faces = model.detect([facerec.read_image(PHOTO)])[0]
 assert len(faces) == 3
 """
+SEARCH = """
+from pathlib import Path
+import numpy as np
+from facerec_cli.gallery.enrolled import EnrolledPeople
+from facerec_cli.gallery.search_engines.engine import open_search_engine
+from facerec_cli.gallery.search_engines.settings import SearchEngineOptions
+rows = np.eye(32, dtype=np.float32)
+people = EnrolledPeople("staff", tuple(map(str, range(32))), (rows,), np.arange(32), np.ones(32, np.int64))
+for name, table in (("index", None), ("lancedb", "tables")):
+    engine = open_search_engine(SearchEngineOptions(name, table=table), Path())
+    assert engine.search(people, rows, 1)[0].ravel().tolist() == list(range(32))
+"""
 TRAIN = [
     *("train", "--data", "synthetic:12:6", "--backbone", "mobilefacenet", "--embedding-size", "32"),
     *("--set", "backbone.width=0.125", "-b", "12", "--steps", "2", "--set", "data.photos_per_identity=3"),
@@ -145,6 +157,15 @@ def test_embedding_and_verifying_leave_nothing_and_ask_nobody(stranger: Stranger
     stranger.facerec("verify", *(str(path) for path in sorted(photos.glob("*.jpg"))[:2]))
     stranger.facerec("models", "check")
     stranger.run("-c", API.replace("PHOTO", repr(str(photos / "three-people.jpg"))))
+    assert stranger.left() == []
+    assert stranger.looked_up() == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="looks into a home of Linux or macOS")
+def test_an_index_and_a_table_of_people_leave_nothing_and_ask_nobody(stranger: Stranger) -> None:
+    for package, extra in (("faiss", "index"), ("lancedb", "lancedb")):
+        pytest.importorskip(package, reason=f"needs {package}: pip install 'facerec-cli[{extra}]'")
+    stranger.run("-c", SEARCH)
     assert stranger.left() == []
     assert stranger.looked_up() == []
 

@@ -14,7 +14,7 @@ from facerec_cli.errors import ModelError, UsageError
 from facerec_cli.faces import open_model
 from facerec_cli.faces.runtime.providers import PROVIDERS
 from facerec_cli.faces.runtime.session import Network
-from facerec_cli.runtime import usable_cores, wheel_conflict
+from facerec_cli.runtime import one_blas_thread, usable_cores, wheel_conflict
 
 
 @pytest.mark.parametrize("device", ["cuda", "tensorrt", "coreml", "openvino"])
@@ -201,3 +201,21 @@ def test_threads_are_at_least_one_and_at_most_the_cores() -> None:
     import os
 
     assert 1 <= usable_cores() <= (os.cpu_count() or 1)
+
+
+def test_blas_has_its_threads_back_when_the_last_caller_is_through() -> None:
+    threadpoolctl = pytest.importorskip("threadpoolctl", reason="threadpoolctl is not installed")
+
+    def threads() -> list[int]:
+        return [pool["num_threads"] for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"]
+
+    before = threads()
+    with threadpoolctl.threadpool_limits(2, user_api="blas"):
+        first, second = one_blas_thread(), one_blas_thread()
+        assert first.__enter__() and set(threads()) <= {1}
+        assert second.__enter__()
+        first.__exit__(None, None, None)
+        assert set(threads()) <= {1}
+        second.__exit__(None, None, None)
+        assert set(threads()) <= {2}
+    assert threads() == before

@@ -146,10 +146,15 @@ def take(blocks: Sequence[Vectors], rows: NDArray[np.int64]) -> NDArray[np.float
     Returns:
         (*rows.shape, D) float32.
     """
-    taken = np.empty((*rows.shape, blocks[0].shape[1]), np.float32)
-    start = 0
-    for block in blocks:
-        here = (rows >= start) & (rows < start + len(block))
-        taken[here] = block[rows[here] - start]
-        start += len(block)
-    return taken
+    if len(blocks) == 1:
+        return np.asarray(blocks[0]).take(rows, axis=0, mode="clip")
+    flat = rows.reshape(-1)
+    order = np.argsort(flat, kind="stable")
+    ascending, starts = flat[order], np.cumsum([0, *map(len, blocks)])
+    edges = np.searchsorted(ascending, starts)
+    taken = np.empty((len(flat), blocks[0].shape[1]), np.float32)
+    for number in np.flatnonzero(np.diff(edges)).tolist():
+        part = slice(edges[number], edges[number + 1])
+        block = np.asarray(blocks[number])  # a memory map's own way to take rows is slower
+        taken[order[part]] = block.take(ascending[part] - starts[number], axis=0, mode="clip")
+    return taken.reshape(*rows.shape, -1)

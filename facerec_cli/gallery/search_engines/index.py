@@ -98,11 +98,19 @@ def build_index(
     value, source = threshold or (None, "")
     tried = LADDER if settings.candidates is None else (settings.candidates,)
     with steps("Measuring what it misses", "searches") as progress:
-        measured = measure(people, codes, held, tried, threshold=value, source=source, progress=progress)
-    enough = [one for one in measured if one.first >= settings.recall]
-    chosen = enough[0] if enough else measured[-1]
+        measured = measure(
+            people,
+            codes,
+            held,
+            tried,
+            enough=settings.recall,
+            threshold=value,
+            source=source,
+            progress=progress,
+        )
+    chosen = measured[-1]
     index = TemplateIndex(codes, chosen.candidates, chosen.document())
-    return BuiltIndex(index, before, tuple(measured), chosen, bool(enough))
+    return BuiltIndex(index, before, tuple(measured), chosen, chosen.first >= settings.recall)
 
 
 def keep_index(folder: Path, people: EnrolledPeople, built: BuiltIndex) -> bool:

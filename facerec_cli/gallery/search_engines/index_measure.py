@@ -18,9 +18,8 @@ from numpy.typing import NDArray
 from facerec_cli.gallery.enrolled import EnrolledPeople
 from facerec_cli.gallery.search_engines.codes import Codes, take
 from facerec_cli.gallery.search_engines.index_file import live_rows
-from facerec_cli.gallery.search_engines.refine import refine
 from facerec_cli.gallery.search_engines.scan import CodeScan
-from facerec_cli.metrics.roc import accepted_at_most
+from facerec_cli.metrics.roc import accepted_at_most, threshold_between
 from facerec_cli.metrics.scores import Vectors
 from facerec_cli.metrics.search import top_k
 from facerec_cli.progress import Progress, silent
@@ -141,18 +140,20 @@ def measure(
     held: HeldOut,
     tried: Sequence[int] = LADDER,
     *,
+    enough: float = 1.0,
     k: int = 10,
     threshold: float | None = None,
     source: str = "given",
     progress: Progress = silent,
 ) -> list[IndexMeasurement]:
-    """What is found with each number of candidates.
+    """What is found with each number of candidates, until it is enough.
 
     Args:
         people: Who is enrolled.
         codes: Of their templates, in the order of rows.
         held: From :func:`hold_out`.
         tried: Numbers of candidates, few first.
+        enough: Share of searches with the right first person that is wished for.
         k: How long lists are.
         threshold: From which score on a person is named; None takes the one at which an exact search names
             1 % of the strangers that were drawn.
@@ -162,10 +163,7 @@ def measure(
     exact, scores = top_k(held.blocks, held.probes, k, live=held.live, progress=progress)
     mated = len(held.mates)
     if threshold is None:
-        strangers = np.sort(scores[mated:, 0])[::-1]
-        allowed = min(accepted_at_most(_FPIR, len(strangers)), max(len(strangers) - 1, 0))
-        # Above the first who must not be named.
-        threshold = float(np.nextafter(strangers[allowed], np.float32(2))) if len(strangers) else 2.0
+        threshold = _threshold(scores[mated:, 0])
         source = "FPIR 1 % of the people who were held out"
     kept = held.live[: len(people.person)][live_rows(people)]
     packed = [codes.codes[kept]]
@@ -174,11 +172,10 @@ def measure(
     scan = CodeScan(
         Codes(codes.dimensions, codes.pairs, np.concatenate(packed)), np.flatnonzero(held.live), held.blocks
     )
-    candidates = scan.candidates(held.probes, max(tried))
     named = _named(exact, scores, held.mates, threshold)
     measured = []
     for count in tried:
-        found, values = refine(held.blocks, held.probes, candidates[:, :count], k)
+        found, values = scan.search(held.probes, k, count)
         same = values[:, 0] >= scores[:, 0] - _ROUNDING  # of equal scores another row is as good
         through = _named(found, values, held.mates, threshold)
         in_list = values >= scores[:, min(k, int(held.live.sum())) - 1, None] - _ROUNDING
@@ -200,9 +197,17 @@ def measure(
                 false_index=through[1],
             )
         )
-        if count >= candidates.shape[1]:
+        if measured[-1].first >= enough:
             break
     return measured
+
+
+def _threshold(best: NDArray[np.float32]) -> float:
+    """From which score on 1 % of strangers are named, by the best score of each, at least one."""
+    scores = np.sort(best)
+    above = min(accepted_at_most(_FPIR, len(scores)), len(scores) - 1)
+    rejected, following = scores[-1 - above], np.append(scores, np.float32(2))[len(scores) - above]
+    return threshold_between(float(rejected), float(following), np.float32)
 
 
 def _named(

@@ -31,16 +31,6 @@ class CodeScan:
         self._rows = np.append(rows, -1)  # no candidate, -1, is the last
         self._blocks = blocks
 
-    def candidates(self, probes: Vectors, count: int, *, progress: Progress = silent) -> NDArray[np.int64]:
-        """(M, min(count, N)) int64 rows, those with the highest scores by their codes first."""
-        found = np.empty((len(probes), min(count, len(self._rows) - 1)), np.int64)
-
-        def scan(part: slice) -> None:
-            found[part] = self._scan(probes[part], found.shape[1])
-
-        self._each(scan, len(probes), progress)
-        return found
-
     def search(
         self, probes: Vectors, k: int, count: int, *, progress: Progress = silent
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:

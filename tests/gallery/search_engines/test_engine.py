@@ -18,14 +18,18 @@ NEEDS = {"index": ("faiss", "index"), "ray": ("ray", "ray"), "lancedb": ("lanced
 
 
 @pytest.mark.parametrize("name", SEARCH_ENGINES)
-def test_every_engine_finds_the_nearest_people_with_their_exact_scores(name: str, tmp_path: Path) -> None:
+def test_every_engine_finds_the_nearest_people_with_their_exact_scores(
+    name: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     package, extra = NEEDS.get(name, ("numpy", ""))
     if find_spec(package) is None:
         pytest.skip(f"needs {package}: pip install 'facerec-cli[{extra}]'")
     made = crowd()
     probes = made.probes(12)
     every = probes @ np.concatenate(made.people.templates)[np.argsort(made.people.person)][20:].T
-    options = SearchEngineOptions(name, table=str(tmp_path / "tables") if name == "lancedb" else None)
+    table = str(tmp_path / "tables") if name == "lancedb" else None
+    address = request.getfixturevalue("cluster").address if name == "ray" else None
+    options = SearchEngineOptions(name, address=address, table=table)
     engine = open_search_engine(options, tmp_path)
     try:
         found, scores = engine.search(made.people, probes, 5)
