@@ -100,6 +100,11 @@ def _is_card(path: Path) -> bool:
     return b"model_sha256 = " in content and b"threshold = " in content
 
 
+def _is_likelihood_card(path: Path) -> bool:
+    content = _ends(path)
+    return b"likelihood_version = " in content and b"model_sha256 = " in content
+
+
 def _is_model_card(path: Path) -> bool:
     content = _ends(path)
     return content.startswith(b"# ") and b"sha256 `" in content and b"Embedding" in content
@@ -125,6 +130,7 @@ _OURS: Mapping[str, Callable[[Path], bool]] = {
     "report": _is_page,
     "contact sheet": _is_page,
     "threshold card": _is_card,
+    "likelihood card": _is_likelihood_card,
     "model card": _is_model_card,
     "file of scores": _are_scores,
     "table of results": _are_results,

@@ -33,9 +33,16 @@ Threshold = Annotated[
     str | None,
     Option("For two photos: a cosine, or a card of --save-threshold (default: the model's).", panel=RESULTS),
 ]
+Likelihood = Annotated[
+    Path | None,
+    Option("For two photos: what the similarity is worth, by a card of --save-likelihood.", panel=RESULTS),
+]
 Force = Annotated[
     Overwrite,
-    Shown("Replace files of --scores, --report and --save-threshold that are not facerec's.", panel=RESULTS),
+    Shown(
+        "Replace files of --scores, --report, --save-threshold and --save-likelihood that are not facerec's.",
+        panel=RESULTS,
+    ),
 ]
 
 
@@ -49,6 +56,7 @@ def verify(
     ] = None,
     settings: VerifySettings,
     threshold: Threshold = None,
+    likelihood: Likelihood = None,
     outputs: VerifyOutputs,
     overwrite: Force = False,
     json_output: Annotated[Json, Shown("Print the results as JSON.", panel=RESULTS)] = False,
@@ -72,6 +80,7 @@ def verify(
             replace(settings, model=pack),
             **asdict(reading),
             threshold=threshold,
+            likelihood=likelihood,
             steps=console.progress_bar,
         )
     if isinstance(outcome, Verdict):
@@ -81,7 +90,7 @@ def verify(
             show_verdict(outcome)
         return
     if not json_output:
-        show(outcome)
+        show(outcome, likelihood=outputs.save_likelihood is not None)
     with quiet_decoders():  # a report shows photos
         outputs.write(outcome)
     if json_output:  # last, so that stdout has one document: the results or an error

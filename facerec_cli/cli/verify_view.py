@@ -16,7 +16,14 @@ if TYPE_CHECKING:
 
 
 def show_verdict(verdict: Verdict) -> None:
-    """Two photos: the answer, the similarity, and what the threshold stands for."""
+    """Two photos: the answer, the similarity, what the threshold stands for, and what a card says."""
+    _show_threshold(verdict)
+    if verdict.likelihood is not None:
+        console.result(verdict.likelihood.sentence())
+    console.note(f"model {verdict.model} on {verdict.provider}")
+
+
+def _show_threshold(verdict: Verdict) -> None:
     used = verdict.threshold
     for face in verdict.photos:
         if face.faces > 1:
@@ -28,7 +35,6 @@ def show_verdict(verdict: Verdict) -> None:
             f"Measure one on labeled pairs: {verdict.how}\nThen add --threshold card.toml; a cosine does as "
             "well, e.g. --threshold 0.35."
         )
-        console.note(f"model {verdict.model} on {verdict.provider}")
         return
     answer = "same person" if verdict.same else "different people"
     doubted = ", doubtful" if any(face.doubt for face in verdict.photos) else ""
@@ -47,11 +53,12 @@ def show_verdict(verdict: Verdict) -> None:
         )
         console.detail(f"that was measured on: {used.data}{pairs}")
     console.result(f"threshold: {used.source}{stands}")
-    console.note(f"model {verdict.model} on {verdict.provider}")
 
 
-def show(outcome: Verification) -> None:
-    """A list: the figures, line by line."""
+def show(outcome: Verification, *, likelihood: bool = False) -> None:
+    """A list: the figures, line by line, and with ``likelihood`` how good a calibration of its scores is."""
+    from facerec_cli.verify.likelihood_plots import bounds_words
+
     evaluation, embeddings = outcome.evaluation, outcome.embeddings
     counts = evaluation.pairs
     console.result(
@@ -101,6 +108,11 @@ def show(outcome: Verification) -> None:
             ],
             columns=["FAR", "95 % interval of TAR over people (bootstrap)"],
             right=["FAR"],
+        )
+    if likelihood and not isinstance(worth := outcome.likelihood, str):
+        console.result(
+            f"likelihood ratio: Cllr {worth.cllr:.4f} bits, at best {worth.min_cllr:.4f}. "
+            f"{bounds_words(worth)}"
         )
     if outcome.groups is not None:
         _show_groups(outcome.groups)

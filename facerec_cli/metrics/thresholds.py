@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal, Protocol
 
 import tomli_w
 
@@ -176,21 +176,44 @@ def read_card(path: Path) -> Threshold:
     return Threshold(**{_FIELDS.get(key.name, key.name): getattr(read, key.name) for key in fields(_Card)})
 
 
-def check_card(card: Threshold, *, model: str, sha256: str, flip: bool) -> None:
+class BoundCard(Protocol):
+    """A card whose figures mean something for one model and one setting of ``flip`` alone."""
+
+    @property
+    def model(self) -> str | None:
+        """Name of the pack."""
+
+    @property
+    def model_sha256(self) -> str | None:
+        """What identifies it."""
+
+    @property
+    def flip(self) -> bool | None:
+        """Whether the mirrored crop was added."""
+
+
+def check_card(
+    card: BoundCard,
+    *,
+    model: str,
+    sha256: str,
+    flip: bool,
+    kind: Literal["threshold", "likelihood"] = "threshold",
+) -> None:
     """Refuse a card of another model or setting.
 
     Raises:
-        ModelError: The card's threshold means nothing for this model, or without the card's --flip.
+        ModelError: What the card says means nothing for this model, or without the card's --flip.
     """
     if card.model_sha256 != sha256:
         raise ModelError(
-            f"The threshold card was measured with the model {card.model!r} "
+            f"The {kind} card was measured with the model {card.model!r} "
             f"({(card.model_sha256 or '')[:12]}), not with {model!r} ({sha256[:12]}).",
             hint="Cosines of different models cannot be compared: choose the card's model with --model, or "
-            "measure a threshold for this one with --save-threshold.",
+            f"measure a {kind} for this one with --save-{kind}.",
         )
     if card.flip != flip:
         raise ModelError(
-            f"The threshold card was measured {'with' if card.flip else 'without'} --flip.",
+            f"The {kind} card was measured {'with' if card.flip else 'without'} --flip.",
             hint="Add --flip." if card.flip else "Leave --flip out.",
         )

@@ -6,6 +6,7 @@ several side by side.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -56,6 +57,15 @@ def log_axis(label: str, low: float, high: float = 1.0) -> Axis:
     powers = range(start, end + 1)
     ticks = [(10.0**p, percent(10.0**p)) for p in powers]
     return Axis(label, 10.0**start, ticks[-1][0], ticks, log=True)
+
+
+def ratio_axis(label: str, low: float, high: float) -> Axis:
+    """A logarithmic axis of ratios around 1 with at most seven grid lines, at powers of ten."""
+    start, end = math.floor(math.log10(low) + 1e-9), math.ceil(math.log10(high) - 1e-9)
+    step = max(1, math.ceil((end - start) / 6))
+    powers = [power for power in range(start, end + 1) if power % step == 0]
+    ticks = [(10.0**power, f"1/{10**-power:,}" if power < 0 else f"{10**power:,}") for power in powers]
+    return Axis(label, low, high, [tick for tick in ticks if low <= tick[0] <= high], log=True)
 
 
 def linear_axis(label: str, low: float, high: float, style: Callable[[float], str]) -> Axis:

@@ -56,6 +56,10 @@ def to_document(result: Verification) -> dict[str, Any]:
         },
         **figures,
     }
+    likelihood = result.likelihood
+    document["likelihood"] = None if isinstance(likelihood, str) else likelihood.document()
+    if isinstance(likelihood, str):
+        document["not_measurable"] = {**document["not_measurable"], "likelihood": likelihood}
     if result.bootstrap:
         document["bootstrap"] = [asdict(interval) for interval in result.bootstrap]
     if result.groups is not None:

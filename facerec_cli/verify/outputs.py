@@ -18,7 +18,12 @@ from facerec_cli.verify.settings import VerifySettings
 if TYPE_CHECKING:
     from facerec_cli.verify.result import Verification
 
-_KINDS = {"scores": "file of scores", "report": "report", "save_threshold": "threshold card"}
+_KINDS = {
+    "scores": "file of scores",
+    "report": "report",
+    "save_threshold": "threshold card",
+    "save_likelihood": "likelihood card",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +36,13 @@ class VerifyOutputs:
     ] = None
     save_threshold: Annotated[
         Path | None, Option("Write a threshold card (TOML) bound to the model.", panel=RESULTS)
+    ] = None
+    save_likelihood: Annotated[
+        Path | None,
+        Option(
+            "Write what scores are worth to a card (TOML) bound to the model, for --likelihood.",
+            panel=RESULTS,
+        ),
     ] = None
 
     def named(self) -> dict[str, tuple[str, Path]]:
@@ -79,9 +91,10 @@ class VerifyOutputs:
         """Write those that are wanted.
 
         Raises:
-            InputError: The list has no measurable threshold for a card.
+            InputError: The list has no measurable threshold or likelihood ratio for a card.
             OutputError: The system refuses one.
         """
+        from facerec_cli.metrics.likelihood_card import save_likelihood
         from facerec_cli.metrics.thresholds import save_card
         from facerec_cli.verify.json_document import write_scores
 
@@ -93,6 +106,8 @@ class VerifyOutputs:
             write_report(outcome, self.report)
         if self.save_threshold is not None:
             save_card(outcome.threshold(), self.save_threshold)
+        if self.save_likelihood is not None:
+            save_likelihood(outcome.likelihood_card(), self.save_likelihood)
 
 
 def _refuse_inputs(outputs: Mapping[str, Path], inputs: Sequence[Path]) -> None:

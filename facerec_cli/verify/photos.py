@@ -13,6 +13,7 @@ from facerec_cli.embed import embed_photos
 from facerec_cli.embed.photo_result import EmbeddedFace, PhotoResult
 from facerec_cli.errors import InputError
 from facerec_cli.faces.choice import choose
+from facerec_cli.metrics.likelihood_card import StatedLikelihood, card_for, state
 from facerec_cli.metrics.thresholds import resolve
 from facerec_cli.packs.catalog import find
 from facerec_cli.packs.manifest import ModelPack
@@ -46,7 +47,7 @@ class Verdict:
     """What a comparison came to.
 
     ``same`` and ``threshold`` are None where the model has no threshold and none was given; ``how`` then says
-    how to measure one.
+    how to measure one. ``likelihood`` is what a card says, and None without one.
     """
 
     similarity: float
@@ -57,6 +58,7 @@ class Verdict:
     model_sha256: str
     provider: str
     how: str = ""
+    likelihood: StatedLikelihood | None = None
 
     def document(self) -> dict[str, Any]:
         """For ``--json``."""
@@ -68,7 +70,11 @@ class Verdict:
             "data": self.threshold.data,
             "different_pairs": self.threshold.impostor_pairs,
         }
-        return {**asdict(self), "threshold": threshold, "verdict": verdict}
+        document = {**asdict(self), "threshold": threshold, "verdict": verdict}
+        del document["likelihood"]
+        if self.likelihood is not None:
+            document["likelihood"] = self.likelihood.document()
+        return document
 
 
 def verify_photos(
@@ -77,6 +83,7 @@ def verify_photos(
     settings: VerifySettings | None = None,
     *,
     threshold: str | float | None = None,
+    likelihood: str | Path | None = None,
 ) -> Verdict:
     """Compare one face of each of two photos; ``settings.faces`` says which.
 
@@ -86,16 +93,22 @@ def verify_photos(
         settings: How.
         threshold: A cosine, or the path of a threshold card; None takes the model's default; with
             ``flip`` that of the pack's evaluation with flip, if it has one.
+        likelihood: A card that says what the similarity is worth; without it nothing is said.
 
     Raises:
-        InputError: A photo cannot be read or has no face.
-        ModelError: The card belongs to another model.
+        InputError: A photo or card cannot be read, or a photo has no face.
+        ModelError: A card belongs to another model.
         UsageError: ``threshold`` is no cosine.
     """
     settings = settings or VerifySettings()
     aligned = bool(settings.aligned)
     model, _ = open_for(settings, aligned=aligned)
     used = resolve(threshold, model, flip=settings.flip)
+    card = None
+    if likelihood is not None:
+        card = card_for(
+            Path(likelihood), model=model.pack.name, sha256=model.hash, flip=settings.flip, aligned=aligned
+        )
     options = embed_options(settings, faces="all", aligned=aligned)
     photos = embed_photos([Path(first), Path(second)], model, options, workers=1)
     (left, left_told), (right, right_told) = (_face_of(photo, settings.faces) for photo in photos)
@@ -109,6 +122,7 @@ def verify_photos(
         model_sha256=model.hash,
         provider=model.provider,
         how="" if used else _how_to_measure(model.pack, flip=settings.flip),
+        likelihood=None if card is None else state(card, similarity),
     )
 
 

@@ -16,6 +16,7 @@ from facerec_cli.metrics.scores import Distribution
 from facerec_cli.report.pages import Cell, Row, Table, percentage, render
 from facerec_cli.report.pictures import jpeg_address, resized
 from facerec_cli.report.svg import histogram, linear_axis, log_axis, plot
+from facerec_cli.verify.likelihood_plots import likelihood_plots, likelihood_words
 from facerec_cli.verify.result import Verification
 from facerec_cli.wording import counted, one_in
 
@@ -39,6 +40,7 @@ def page(result: Verification) -> str:
     evaluation, groups, embeddings = result.evaluation, result.groups, result.embeddings
     counts = evaluation.pairs
     point = result.chosen
+    worth = None if isinstance(result.likelihood, str) else result.likelihood
     return render(
         "verify.html",
         title=f"Verification on {Path(result.source).name}",
@@ -51,6 +53,8 @@ def page(result: Verification) -> str:
         plots=_plots(result) if evaluation.genuine.size and evaluation.impostor.size else None,
         points=_points(result),
         not_measured=_not_measured(result),
+        worth=None if worth is None else likelihood_plots(worth),
+        worth_words="" if worth is None else likelihood_words(worth),
         groups=None if groups is None else _groups(groups),
         groups_at=groups,
         hardest=[
@@ -177,6 +181,8 @@ def _not_measured(result: Verification) -> list[str]:
     unknown = [interval for interval in result.bootstrap if interval.low is None]
     if unknown and len(unknown) == len(result.bootstrap) and result.evaluation.measured_points:
         sentences.append(f"Interval over people: {unknown[0].reason}.")
+    if isinstance(result.likelihood, str):
+        sentences.append(f"What a score is worth (likelihood ratio): {result.likelihood}.")
     return sentences
 
 

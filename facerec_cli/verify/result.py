@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from facerec_cli.errors import InputError
-from facerec_cli.metrics.bootstrap import BootstrapInterval
+from facerec_cli.metrics.bootstrap import BootstrapInterval, people_of
 from facerec_cli.metrics.evaluate import Evaluation
 from facerec_cli.metrics.groups import GroupReport
+from facerec_cli.metrics.likelihood_card import LikelihoodCard
+from facerec_cli.metrics.likelihood_evaluation import LikelihoodEvaluation, evaluate_likelihood
 from facerec_cli.metrics.roc import OperatingPoint
 from facerec_cli.metrics.thresholds import choose
 from facerec_cli.pairs.pairlist import PairList
@@ -19,7 +23,7 @@ from facerec_cli.threshold import Threshold
 from facerec_cli.verify.photo_vectors import PhotoVectors
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots, so that what is seldom asked for is measured once and then kept
 class Verification:
     """A list of pairs or a folder, measured.
 
@@ -52,6 +56,27 @@ class Verification:
         """What the list calls its photos."""
         return self.pairs.names
 
+    @property
+    def people(self) -> NDArray[np.int64]:
+        """Who is on each photo or template: as the list says, else joined by same pairs."""
+        pairs = self.pairs
+        if pairs.identity is not None:
+            return pairs.identity
+        return people_of(pairs.first, pairs.second, pairs.same)
+
+    @cached_property
+    def likelihood(self) -> LikelihoodEvaluation | str:
+        """What the scores are worth, or why nobody can say."""
+        if self.scores is None or self.failed is None:
+            return "too many pairs of a folder to list them"
+        pairs, scored, people = self.pairs, ~self.failed, self.people
+        return evaluate_likelihood(
+            self.scores[scored],
+            pairs.same[scored],
+            (people[pairs.first[scored]], people[pairs.second[scored]]),
+            folds=None if pairs.fold is None else pairs.fold[scored],
+        )
+
     def threshold(self) -> Threshold:
         """The threshold at the chosen FAR, bound to the model, for a card.
 
@@ -64,16 +89,46 @@ class Verification:
             raise InputError(
                 f"There is no threshold to save: {threshold}.", hint="Choose a larger --far or a larger list."
             )
+        return replace(threshold, **self._bound_to("threshold"))
+
+    def likelihood_card(self) -> LikelihoodCard:
+        """The calibration, bound to the model, for a card.
+
+        Raises:
+            InputError: There is none on this list, or nobody knows the model.
+        """
+        found = self.likelihood
+        if isinstance(found, str):
+            raise InputError(
+                f"There is no likelihood ratio to save: {found}.", hint="Take a larger list of labeled pairs."
+            )
+        return LikelihoodCard(
+            **asdict(found.model),
+            cllr=found.cllr,
+            min_cllr=found.min_cllr,
+            same_pairs=found.same_pairs,
+            different_pairs=found.different_pairs,
+            people=found.people,
+            person_pairs=found.person_pairs,
+            data=Path(self.source).name,
+            **self._bound_to("likelihood ratio"),
+        )
+
+    def _bound_to(self, what: str) -> dict[str, Any]:
+        """What a card is bound to.
+
+        Raises:
+            InputError: Nobody knows the model.
+        """
         model, settings = self.embeddings.model, self.embeddings.settings
         if not model.sha256:
             raise InputError(
-                "There is no threshold to save: the embeddings do not say which model made them.",
+                f"There is no {what} to save: the embeddings do not say which model made them.",
                 hint="Keep the .json of `facerec embed` beside them.",
             )
-        return replace(
-            threshold,
-            model=model.name,
-            model_sha256=model.sha256,
-            flip=bool(settings.get("flip", False)),
-            aligned=bool(settings.get("aligned", False)),
-        )
+        return {
+            "model": model.name,
+            "model_sha256": model.sha256,
+            "flip": bool(settings.get("flip", False)),
+            "aligned": bool(settings.get("aligned", False)),
+        }

@@ -39,6 +39,7 @@ def verify(
     root: str | Path | None = None,
     all_pairs: bool = False,
     threshold: str | float | None = None,
+    likelihood: str | Path | None = None,
     steps: Steps = no_steps,
 ) -> Verification | Verdict:
     """Do what the inputs ask for: two photos, all pairs of a folder, or a list.
@@ -48,11 +49,13 @@ def verify(
     """
     if len(inputs) == 2 and not all_pairs:
         _refuse_flags(settings, format, root)
-        return verify_photos(inputs[0], inputs[1], settings, threshold=threshold)
+        return verify_photos(inputs[0], inputs[1], settings, threshold=threshold, likelihood=likelihood)
     if len(inputs) != 1:
         raise UsageError(f"verify takes one list, one folder or two photos, not {len(inputs)} inputs.")
     if threshold is not None:
         raise UsageError("--threshold is for two photos; a list measures its own.")
+    if likelihood is not None:
+        raise UsageError("--likelihood is for two photos; a list writes its own with --save-likelihood.")
     path = Path(inputs[0])
     if all_pairs:
         for flag, value in (("--format", format), ("--root", root)):
