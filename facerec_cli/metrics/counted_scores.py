@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from facerec_cli.errors import InputError
+from facerec_cli.metrics.scores import Distribution
 
 #: Up to this many scores each value counts for itself; more are rounded to 65,536 values from the lowest to
 #: the highest score, 0.00003 apart for cosines.
@@ -22,7 +23,7 @@ Numbers = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class CountedScores:
-    """How many scores of each class there are at each value.
+    """How many scores, or log likelihood ratios, of each class there are at each value.
 
     Attributes:
         values: (V,) ascending.
@@ -106,3 +107,11 @@ def score_levels(scores: Floats) -> tuple[Floats, NDArray[np.intp]]:
 def count_scores(scores: Floats, same: Labels) -> CountedScores:
     """Count (P,) finite scores with their (P,) labels."""
     return CountedScores.at(*score_levels(scores), same)
+
+
+def of_distributions(genuine: Distribution, impostor: Distribution) -> CountedScores:
+    """Scores of which only the fine bins are known, at the middle of each bin."""
+    binning = genuine.binning
+    values = binning.low + (np.arange(binning.bins) + 0.5) * (binning.high - binning.low) / (binning.bins - 1)
+    used = (genuine.histogram > 0) | (impostor.histogram > 0)
+    return CountedScores(values[used], genuine.histogram[used], impostor.histogram[used])

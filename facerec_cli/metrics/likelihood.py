@@ -96,19 +96,19 @@ def fit_logistic(
     Raises:
         InputError: A class has no score, scores are not finite, or higher ones do not speak for one person.
     """
-    return line_of(count_scores(*checked(scores, same)), people=people, person_pairs=person_pairs)
+    return line_of(count_scores(*checked(scores, same)), people, person_pairs)
 
 
 def line_of(
-    counted: CountedScores, *, people: int | None = None, person_pairs: int | None = None
+    counted: CountedScores, people: int | None = None, person_pairs: int | None = None
 ) -> LikelihoodModel:
     """:func:`fit_logistic` of scores that are counted."""
     sizes = counted.sizes
+    if counted.values.size < 2:
+        raise InputError("All scores are equal, so they tell nothing of who is who.")
     total = counted.genuine + counted.impostor
     center = float(np.average(counted.values, weights=total))
     spread = math.sqrt(float(np.average((counted.values - center) ** 2, weights=total)))
-    if not spread:
-        raise InputError("All scores are equal, so they tell nothing of who is who.")
     slope, intercept = _newton(
         (counted.values - center) / spread,
         0.5 * counted.genuine / sizes[0],
@@ -143,11 +143,11 @@ def fit_isotonic(
     Raises:
         InputError: A class has no score, or scores are not finite.
     """
-    return stairs_of(count_scores(*checked(scores, same)), people=people, person_pairs=person_pairs)
+    return stairs_of(count_scores(*checked(scores, same)), people, person_pairs)
 
 
 def stairs_of(
-    counted: CountedScores, *, people: int | None = None, person_pairs: int | None = None
+    counted: CountedScores, people: int | None = None, person_pairs: int | None = None
 ) -> IsotonicModel:
     """:func:`fit_isotonic` of scores that are counted."""
     starts, genuine, impostor = counted.pooled()
@@ -171,8 +171,16 @@ def cllr(llr: ArrayLike, same: ArrayLike) -> float:
         InputError: A class has no score, or one is NaN.
     """
     ratios, label = checked(llr, same, infinite=True)
-    cost = np.logaddexp(0.0, np.where(label, -ratios, ratios))
-    return float(cost[label].mean() + cost[~label].mean()) / (2 * _LN2)
+    return cost_of(CountedScores(ratios, label.astype(np.int64), (~label).astype(np.int64)))
+
+
+def cost_of(stated: CountedScores) -> float:
+    """:func:`cllr` of log likelihood ratios that are counted."""
+    cost = 0.0
+    for ratios, pairs in ((-stated.values, stated.genuine), (stated.values, stated.impostor)):
+        there = pairs > 0  # an infinite ratio costs nothing where no pair has it
+        cost += float(pairs[there] @ np.logaddexp(0.0, ratios[there])) / int(pairs.sum())
+    return cost / (2 * _LN2)
 
 
 def min_cllr(scores: ArrayLike, same: ArrayLike) -> float:

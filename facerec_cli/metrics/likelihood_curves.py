@@ -6,10 +6,10 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from facerec_cli.metrics.counted_scores import Floats, checked
+from facerec_cli.metrics.counted_scores import CountedScores, Floats
 from facerec_cli.metrics.roc import wilson_interval
+from facerec_cli.metrics.scores import cumulated
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,54 +35,46 @@ class ReliabilityPoint:
     impostor: int
 
 
-def reliability(llr: ArrayLike, same: ArrayLike, *, bins: int = 10) -> tuple[ReliabilityPoint, ...]:
+def reliability(stated: CountedScores, *, bins: int = 10) -> tuple[ReliabilityPoint, ...]:
     """Compare stated ratios with how often they were right, in bins of equal width from lowest to highest.
 
     Where ratios are right the points lie on the diagonal: the likelihood ratio of a ratio is that ratio.
 
     Args:
-        llr: (P,) finite natural logarithms of likelihood ratios.
-        same: (P,) bool.
+        stated: Natural logarithms of likelihood ratios, counted.
         bins: How many at most; those without a pair are left out.
-
-    Raises:
-        InputError: A class has no pair, or a ratio is not finite.
     """
-    ratios, label = checked(llr, same)
-    low, width = float(ratios.min()), float(np.ptp(ratios)) / bins or 1.0
-    index = np.minimum(((ratios - low) / width).astype(np.int64), bins - 1)
-    number, total = np.bincount(index, minlength=bins), np.bincount(index, ratios, minlength=bins)
-    genuine = np.bincount(index[label], minlength=bins)
-    odds = int((~label).sum()) / int(label.sum())
+    values, sizes = stated.values, stated.sizes
+    low, width = float(values.min()), float(np.ptp(values)) / bins or 1.0
+    index = np.minimum(((values - low) / width).astype(np.int64), bins - 1)
+    pairs = stated.genuine + stated.impostor
+    number, genuine, total = (
+        np.bincount(index, weights, minlength=bins) for weights in (pairs, stated.genuine, pairs * values)
+    )
     points = []
     for at in np.flatnonzero(number).tolist():
-        g, n = int(genuine[at]), int(number[at])
-        least, most = wilson_interval(g, n)
-        observed = _log_odds(g / n, odds)
-        ends = _log_odds(least, odds), _log_odds(most, odds)
-        points.append(ReliabilityPoint(float(total[at]) / n, observed, *ends, g, n - g))
+        g, n = round(genuine[at]), round(number[at])
+        observed, least, most = (
+            _log_odds(share, sizes[1] / sizes[0]) for share in (g / n, *wilson_interval(g, n))
+        )
+        points.append(ReliabilityPoint(float(total[at]) / n, observed, least, most, g, n - g))
     return tuple(points)
 
 
-def tippett(llr: ArrayLike, same: ArrayLike, *, points: int = 400) -> tuple[Floats, Floats, Floats]:
+def tippett(stated: CountedScores, *, points: int = 400) -> tuple[Floats, Floats, Floats]:
     """The share of the pairs of each class with a likelihood ratio of at least x.
 
     Args:
-        llr: (P,) natural logarithms of likelihood ratios.
-        same: (P,) bool.
+        stated: Natural logarithms of likelihood ratios, counted.
         points: At how many values of x, from the lowest to the highest.
 
     Returns:
         (N,) log x, and the (N,) shares of genuine and of impostor pairs.
-
-    Raises:
-        InputError: A class has no pair, or a ratio is not finite.
     """
-    ratios, label = checked(llr, same)
-    at = np.linspace(ratios.min(), ratios.max(), points)
+    at = np.linspace(stated.values.min(), stated.values.max(), points)
+    below = np.searchsorted(stated.values, at, side="left")
     genuine, impostor = (
-        1 - np.searchsorted(np.sort(part), at, side="left") / part.size
-        for part in (ratios[label], ratios[~label])
+        1 - cumulated(part)[below] / part.sum() for part in (stated.genuine, stated.impostor)
     )
     return at, genuine, impostor
 

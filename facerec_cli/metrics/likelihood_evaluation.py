@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,8 +12,8 @@ from numpy.typing import ArrayLike
 
 from facerec_cli.errors import InputError
 from facerec_cli.metrics.bootstrap import MIN_PEOPLE
-from facerec_cli.metrics.counted_scores import CountedScores, Floats, Labels, Numbers, checked, score_levels
-from facerec_cli.metrics.likelihood import LikelihoodModel, cllr, least_cost, line_of, stairs_of
+from facerec_cli.metrics.counted_scores import CountedScores, Labels, Numbers, checked, score_levels
+from facerec_cli.metrics.likelihood import LikelihoodModel, cllr, cost_of, least_cost, line_of, stairs_of
 from facerec_cli.metrics.likelihood_curves import ReliabilityPoint, reliability
 
 #: Into so many groups people are cut where a list has no folds.
@@ -27,7 +27,7 @@ class LikelihoodEvaluation:
     ``cllr`` and ``reliability`` are of ratios as they would be stated, within bounds, each from a calibration
     on other pairs: those of the other folds where the list has folds; else people are cut into five groups in
     the order of their first pair, and a pair is judged by what was fitted on pairs without anybody of the
-    groups of its two people.
+    groups of its two people. Of pairs that are only counted nothing can be left out.
 
     Attributes:
         model: Fitted on all scores.
@@ -35,13 +35,12 @@ class LikelihoodEvaluation:
         different_pairs: Pairs of two people.
         people: How many people the former show.
         person_pairs: How many pairs of two people the latter show.
-        held_out: What is left out together: ``folds`` of the list, or ``people``.
+        held_out: What is left out together: ``folds`` of the list, ``people``, or ``nothing``.
         cllr: In bits, of logistic regression.
-        isotonic_cllr: In bits, of isotonic regression.
+        isotonic_cllr: In bits, of isotonic regression; None where nothing was left out.
         min_cllr: In bits, the lowest that any monotone function of the scores could have here.
         reliability: Stated and observed ratios.
-        llr: (P,) what was stated of each pair, natural logarithms.
-        same: (P,) bool.
+        stated: The ratios that were stated of all pairs, natural logarithms.
     """
 
     model: LikelihoodModel
@@ -51,11 +50,10 @@ class LikelihoodEvaluation:
     person_pairs: int
     held_out: str
     cllr: float
-    isotonic_cllr: float
+    isotonic_cllr: float | None
     min_cllr: float
     reliability: tuple[ReliabilityPoint, ...] = field(repr=False)
-    llr: Floats = field(repr=False, compare=False)
-    same: Labels = field(repr=False, compare=False)
+    stated: CountedScores = field(repr=False, compare=False)
 
     @property
     def calibration_loss(self) -> float:
@@ -102,39 +100,77 @@ def evaluate_likelihood(
     """
     try:
         s, label = checked(scores, same)
-        unit = _units(people, label)
-        counts = _count(unit, label, np.ones(s.size, bool))
-        if counts[0] < MIN_PEOPLE:
-            return f"not measurable over {counts[0]} people with a same pair; it takes {MIN_PEOPLE}"
-        values, index = score_levels(s)
-        counted = CountedScores.at(values, index, label)
-        model = line_of(counted, people=counts[0], person_pairs=counts[1])
-        if model.low == model.high:
-            return "the data carry no likelihood ratio but 1"
-        stated, stairs = np.empty(s.size), np.empty(s.size)
-        for inside, others in _parts(s.size, people, folds):
-            units = dict(zip(("people", "person_pairs"), _count(unit, label, others), strict=True))
-            known = CountedScores.at(values, index[others], label[others])
-            if not all(known.sizes):
-                raise InputError("Without a part of the people one kind of pairs has no score.")
-            stated[inside] = line_of(known, **units).llr(values)[index[inside]]
-            stairs[inside] = stairs_of(known, **units).llr(values)[index[inside]]
-        return LikelihoodEvaluation(
-            model=model,
-            same_pairs=counted.sizes[0],
-            different_pairs=counted.sizes[1],
-            people=counts[0],
-            person_pairs=counts[1],
-            held_out="people" if folds is None else "folds",
-            cllr=cllr(stated, label),
-            isotonic_cllr=cllr(stairs, label),
-            min_cllr=least_cost(counted),
-            reliability=reliability(stated, label),
-            llr=stated,
-            same=label,
-        )
     except InputError as error:
-        return error.message[0].lower() + error.message[1:].rstrip(".")
+        return _reason(error)
+    unit, (values, index) = _units(people, label), score_levels(s)
+
+    def part(mask: Labels) -> tuple[CountedScores, int, int]:
+        return CountedScores.at(values, index[mask], label[mask]), *_count(unit, label, mask)
+
+    whole = evaluate_counted(*part(np.ones(s.size, bool)))
+    if isinstance(whole, str):
+        return whole
+    stated, stairs = np.empty(s.size), np.empty(s.size)
+    for inside, others in _parts(s.size, people, folds):
+        known = part(others)
+        if not all(known[0].sizes):
+            return "what is left without one of its folds, or some people, has pairs of one kind only"
+        try:
+            stated[inside] = line_of(*known).llr(values)[index[inside]]
+        except InputError as error:
+            return _reason(error)
+        stairs[inside] = stairs_of(*known).llr(values)[index[inside]]
+    return replace(
+        whole,
+        held_out="people" if folds is None else "folds",
+        cllr=cllr(stated, label),
+        isotonic_cllr=cllr(stairs, label),
+        **_as_stated(CountedScores.at(*np.unique(stated, return_inverse=True), label)),
+    )
+
+
+def evaluate_counted(counted: CountedScores, people: int, person_pairs: int) -> LikelihoodEvaluation | str:
+    """Calibrate scores that are counted, and measure the calibration on the same scores.
+
+    Args:
+        counted: The scores.
+        people: How many people the genuine pairs show.
+        person_pairs: How many pairs of two people the impostor pairs show.
+
+    Returns:
+        The evaluation, or why there is none.
+    """
+    if people < MIN_PEOPLE:
+        return f"not measurable over {people} people with a same pair; it takes {MIN_PEOPLE}"
+    if not counted.impostor.any():
+        return "there is no different pair with a score"
+    try:
+        model = line_of(counted, people, person_pairs)
+    except InputError as error:
+        return _reason(error)
+    if model.low == model.high:
+        return "the data carry no likelihood ratio but 1"
+    stated = CountedScores(model.llr(counted.values), counted.genuine, counted.impostor)
+    return LikelihoodEvaluation(
+        model=model,
+        same_pairs=counted.sizes[0],
+        different_pairs=counted.sizes[1],
+        people=people,
+        person_pairs=person_pairs,
+        held_out="nothing",
+        cllr=cost_of(stated),
+        isotonic_cllr=None,
+        min_cllr=least_cost(counted),
+        **_as_stated(stated),
+    )
+
+
+def _as_stated(stated: CountedScores) -> dict[str, Any]:
+    return {"reliability": reliability(stated), "stated": stated}
+
+
+def _reason(error: InputError) -> str:
+    return error.message[0].lower() + error.message[1:].rstrip(".")
 
 
 def _parts(

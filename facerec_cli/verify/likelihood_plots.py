@@ -16,14 +16,14 @@ _ROOM = math.log(10)  # beyond what is stated, so that intervals can be seen
 
 def likelihood_plots(found: LikelihoodEvaluation) -> dict[str, str]:
     """Both plots as SVG, by name; none where one ratio is stated of all pairs."""
-    low, high = float(found.llr.min()), float(found.llr.max())
+    low, high = float(found.stated.values.min()), float(found.stated.values.max())
     if low == high:
         return {}
     ends = np.array([low - _ROOM, high + _ROOM])
     stated, observed = (
         ratio_axis(f"{word} likelihood ratio", *np.exp(ends)) for word in ("stated", "observed")
     )
-    at, genuine, impostor = tippett(found.llr, found.same)
+    at, genuine, impostor = tippett(found.stated)
     lines = [("even", np.exp(ends), np.exp(ends))]
     marks = []
     for point in found.reliability:
@@ -58,10 +58,11 @@ def likelihood_plots(found: LikelihoodEvaluation) -> dict[str, str]:
 
 def likelihood_words(found: LikelihoodEvaluation) -> str:
     """What the plots are of, in a sentence or two."""
-    left_out = "the other folds" if found.held_out == "folds" else "pairs of other people"
+    pairs = {"folds": "the other folds", "people": "pairs of other people", "nothing": "the same pairs"}
     return (
-        f"Each likelihood ratio is from a calibration on {left_out}. Their cost (Cllr) is {found.cllr:.4f} "
-        f"bits; no calibration has less than {found.min_cllr:.4f}, and one that says nothing has 1. "
+        f"Each likelihood ratio is from a calibration on {pairs[found.held_out]}. Their cost (Cllr) is "
+        f"{found.cllr:.4f} bits; none that rise with the score have less than {found.min_cllr:.4f} here, and "
+        f"ratios that say nothing have 1. "
         f"{bounds_words(found)}"
     )
 

@@ -12,10 +12,15 @@ from numpy.typing import NDArray
 
 from facerec_cli.errors import InputError
 from facerec_cli.metrics.bootstrap import BootstrapInterval, people_of
+from facerec_cli.metrics.counted_scores import of_distributions
 from facerec_cli.metrics.evaluate import Evaluation
 from facerec_cli.metrics.groups import GroupReport
 from facerec_cli.metrics.likelihood_card import LikelihoodCard
-from facerec_cli.metrics.likelihood_evaluation import LikelihoodEvaluation, evaluate_likelihood
+from facerec_cli.metrics.likelihood_evaluation import (
+    LikelihoodEvaluation,
+    evaluate_counted,
+    evaluate_likelihood,
+)
 from facerec_cli.metrics.roc import OperatingPoint
 from facerec_cli.metrics.thresholds import choose
 from facerec_cli.pairs.pairlist import PairList
@@ -67,9 +72,13 @@ class Verification:
     @cached_property
     def likelihood(self) -> LikelihoodEvaluation | str:
         """What the scores are worth, or why nobody can say."""
+        pairs = self.pairs
         if self.scores is None or self.failed is None:
-            return "too many pairs of a folder to list them"
-        pairs, scored, people = self.pairs, ~self.failed, self.people
+            assert pairs.identity is not None  # a folder's, whose pairs are too many to list
+            photos = np.unique(pairs.identity[~self.embeddings.failed], return_counts=True)[1]
+            counted = of_distributions(self.evaluation.genuine, self.evaluation.impostor)
+            return evaluate_counted(counted, int((photos > 1).sum()), photos.size * (photos.size - 1) // 2)
+        scored, people = ~self.failed, self.people
         return evaluate_likelihood(
             self.scores[scored],
             pairs.same[scored],

@@ -102,6 +102,7 @@ OUTPUTS = [
     ("--scores", "s.csv"),
     ("--scores", "s.npz"),
     ("--save-threshold", "c.toml"),
+    ("--save-likelihood", "c.toml"),
 ]
 
 
@@ -217,7 +218,7 @@ def test_report_is_one_file_with_every_part(gallery, tmp_path):
     )
     run(gallery / "list.txt", *arguments)
     text = page.read_text("utf-8")
-    assert text.count("<svg") == 3
+    assert text.count("<svg") == 5
     assert text.count('class="pair"') == 24
     assert "old × young" in text
     assert "not measurable with 240 different pairs" in text
