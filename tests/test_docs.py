@@ -54,7 +54,8 @@ def test_commands_in_the_documents_exist(page: Path) -> None:
                 assert word.split("=")[0] in known | {"--help"}, f"{page.name}: {path} has no {word}"
 
 
-_WRITES = {"-o", "--output", "--out", "--report", "--scores", "--preview", "--crops", "--save-threshold"}
+_SAVES = {"--save-threshold", "--save-likelihood"}
+_WRITES = {"-o", "--output", "--out", "--report", "--scores", "--preview", "--crops"} | _SAVES
 
 
 @pytest.mark.parametrize("page", [p for p in PAGES if p.name != "commands.md"], ids=lambda p: p.name)

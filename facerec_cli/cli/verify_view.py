@@ -110,9 +110,12 @@ def show(outcome: Verification, *, likelihood: bool = False) -> None:
             right=["FAR"],
         )
     if likelihood and not isinstance(worth := outcome.likelihood, str):
+        costs = ", ".join(
+            f"{cost:.4f} ({method})"
+            for method, cost in sorted(worth.cllr_of.items(), key=lambda one: one[0] != worth.method)
+        )
         console.result(
-            f"likelihood ratio: Cllr {worth.cllr:.4f} bits, at best {worth.min_cllr:.4f}. "
-            f"{bounds_words(worth)}"
+            f"likelihood ratio: Cllr {costs} bits, at best {worth.min_cllr:.4f}. {bounds_words(worth)}"
         )
     if outcome.groups is not None:
         _show_groups(outcome.groups)

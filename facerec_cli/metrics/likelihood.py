@@ -9,7 +9,9 @@ be stated.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -21,6 +23,9 @@ from facerec_cli.metrics.likelihood_bounds import counted_bounds
 #: Weight of the squared slope, in standard deviations of the scores. It makes the fit of classes that
 #: separate finite and is far too small to be seen elsewhere.
 RIDGE = 1e-6
+
+#: Stands for an infinite log likelihood ratio where there is no sign for it; all bounds are far below.
+LARGEST = 1000.0
 
 _STEPS = 100  # of Newton's method; it takes about ten
 _FLAT = 1e-15  # where no pair is doubted the cost is flat
@@ -43,16 +48,16 @@ class LikelihoodModel:
     low: float
     high: float
 
-    def line(self, scores: ArrayLike) -> Floats:
+    def unbounded(self, scores: ArrayLike) -> Floats:
         """The log likelihood ratio of each score, without bounds."""
         return self.slope * np.asarray(scores, np.float64) + self.intercept
 
     def llr(self, scores: ArrayLike) -> Floats:
         """The log likelihood ratio of each score as it may be stated: within the bounds."""
-        return np.clip(self.line(scores), self.low, self.high)
+        return np.clip(self.unbounded(scores), self.low, self.high)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class IsotonicModel:
     """The log likelihood ratio as the stairs that fit best of all that never fall.
 
@@ -68,14 +73,18 @@ class IsotonicModel:
     low: float
     high: float
 
-    def line(self, scores: ArrayLike) -> Floats:
+    def unbounded(self, scores: ArrayLike) -> Floats:
         """The log likelihood ratio of each score, without bounds; below the first step that of the first."""
         at = np.searchsorted(self.starts, np.asarray(scores, np.float64), side="right") - 1
         return np.asarray(self.steps[np.maximum(at, 0)])
 
     def llr(self, scores: ArrayLike) -> Floats:
         """The log likelihood ratio of each score as it may be stated: within the bounds."""
-        return np.clip(self.line(scores), self.low, self.high)
+        return np.clip(self.unbounded(scores), self.low, self.high)
+
+
+Calibration = LikelihoodModel | IsotonicModel
+Method = Literal["logistic", "isotonic"]
 
 
 def fit_logistic(
@@ -154,8 +163,23 @@ def stairs_of(
     with np.errstate(divide="ignore"):
         steps = np.log(genuine / genuine.sum()) - np.log(impostor / impostor.sum())
     free = IsotonicModel(starts, steps, -math.inf, math.inf)
-    low, high = counted_bounds(free.line(counted.values), counted, people, person_pairs)
+    low, high = counted_bounds(free.unbounded(counted.values), counted, people, person_pairs)
     return IsotonicModel(starts, steps, low, high)
+
+
+#: The fit of each method to scores that are counted, with the numbers of people and of pairs of two people.
+FITS: Mapping[Method, Callable[[CountedScores, int | None, int | None], Calibration]] = {
+    "logistic": line_of,
+    "isotonic": stairs_of,
+}
+
+
+def parameters(model: Calibration) -> dict[str, Any]:
+    """What a calibration consists of, but for its bounds, as plain finite values for JSON and TOML."""
+    if isinstance(model, LikelihoodModel):
+        return {"slope": model.slope, "intercept": model.intercept}
+    steps = np.nan_to_num(model.steps, posinf=LARGEST, neginf=-LARGEST)
+    return {"starts": model.starts.tolist(), "steps": steps.tolist()}
 
 
 def cllr(llr: ArrayLike, same: ArrayLike) -> float:

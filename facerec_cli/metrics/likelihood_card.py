@@ -5,16 +5,18 @@ from __future__ import annotations
 import logging
 import math
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import tomli_w
 
-from facerec_cli.errors import InputError
+from facerec_cli.errors import InputError, UsageError
 from facerec_cli.files import write_file
-from facerec_cli.metrics.likelihood import LikelihoodModel
+from facerec_cli.metrics.likelihood import LARGEST, Calibration, IsotonicModel, LikelihoodModel, Method
 from facerec_cli.metrics.thresholds import check_card
-from facerec_cli.settings import Option, convert
+from facerec_cli.settings import Option, convert, to_tables
 from facerec_cli.untrusted import read_toml
 from facerec_cli.wording import counted
 
@@ -28,8 +30,7 @@ _VERSION = "likelihood_version"
 class LikelihoodCard:
     """A calibration with what it was fitted on; see ``LikelihoodModel`` and ``LikelihoodEvaluation``."""
 
-    slope: Annotated[float, Option(gt=0, le=1e6)]
-    intercept: Annotated[float, Option(ge=-1e6, le=1e6)]
+    method: Method
     low: Annotated[float, Option(ge=-100, le=0)]
     high: Annotated[float, Option(ge=0, le=100)]
     cllr: Annotated[float, Option(ge=0, le=1000)]
@@ -43,10 +44,25 @@ class LikelihoodCard:
     model_sha256: str
     flip: bool
     aligned: bool
+    slope: Annotated[float | None, Option(gt=0, le=1e6)] = None
+    intercept: Annotated[float | None, Option(ge=-1e6, le=1e6)] = None
+    starts: Annotated[tuple[float, ...], Option(ge=-1.001, le=1.001)] = ()
+    steps: Annotated[tuple[float, ...], Option(ge=-LARGEST, le=LARGEST)] = ()
+
+    def __post_init__(self) -> None:
+        line, stairs = self.slope is not None and self.intercept is not None, bool(self.starts)
+        if not (line if self.method == "logistic" else stairs):
+            needs = "slope and intercept" if self.method == "logistic" else "starts and steps"
+            raise UsageError(f"{needs} are missing.", hint=f"A {self.method} calibration has them.")
+        rising = all(a < b for part in (self.starts, self.steps) for a, b in pairwise(part))
+        if len(self.starts) != len(self.steps) or not rising:
+            raise UsageError("starts and steps do not rise together.", hint="Each start has its step.")
 
     @property
-    def line(self) -> LikelihoodModel:
+    def calibration(self) -> Calibration:
         """The calibration itself."""
+        if self.slope is None or self.intercept is None:
+            return IsotonicModel(np.array(self.starts), np.array(self.steps), self.low, self.high)
         return LikelihoodModel(self.slope, self.intercept, self.low, self.high)
 
 
@@ -98,6 +114,7 @@ class StatedLikelihood:
             **{
                 key: card[key]
                 for key in (
+                    "method",
                     "data",
                     "same_pairs",
                     "different_pairs",
@@ -113,7 +130,7 @@ class StatedLikelihood:
 
 def state(card: LikelihoodCard, similarity: float) -> StatedLikelihood:
     """What the card says of a similarity, within its bounds."""
-    free = float(card.line.line(similarity))
+    free = float(card.calibration.unbounded(similarity))
     bounded = min(max(free, card.low), card.high)
     return StatedLikelihood(bounded, free != bounded, card)
 
@@ -125,7 +142,8 @@ def save_likelihood(card: LikelihoodCard, path: Path) -> None:
         OutputError: The file cannot be written.
     """
     # The list is called as its file, whose name need not be text.
-    values = asdict(card) | {"data": card.data.encode("utf-8", "backslashreplace").decode()}
+    values = {key: value for key, value in to_tables(card).items() if value != []}
+    values |= {"data": card.data.encode("utf-8", "backslashreplace").decode()}
     write_file(path, tomli_w.dumps({_VERSION: 1, **values}).encode(), what="likelihood card")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from facerec_cli.errors import InputError
 from facerec_cli.metrics.bootstrap import MIN_PEOPLE
 from facerec_cli.metrics.counted_scores import CountedScores, Labels, Numbers, checked, score_levels
-from facerec_cli.metrics.likelihood import LikelihoodModel, cllr, cost_of, least_cost, line_of, stairs_of
+from facerec_cli.metrics.likelihood import FITS, Calibration, Method, cllr, cost_of, least_cost, parameters
 from facerec_cli.metrics.likelihood_curves import ReliabilityPoint, reliability
 
 #: Into so many groups people are cut where a list has no folds.
@@ -36,24 +36,29 @@ class LikelihoodEvaluation:
         people: How many people the former show.
         person_pairs: How many pairs of two people the latter show.
         held_out: What is left out together: ``folds`` of the list, ``people``, or ``nothing``.
-        cllr: In bits, of logistic regression.
-        isotonic_cllr: In bits, of isotonic regression; None where nothing was left out.
+        method: ``logistic`` or ``isotonic``, of the model, ``cllr`` and ``reliability``.
+        cllr_of: Method -> Cllr in bits, both measured alike.
         min_cllr: In bits, the lowest that any monotone function of the scores could have here.
         reliability: Stated and observed ratios.
         stated: The ratios that were stated of all pairs, natural logarithms.
     """
 
-    model: LikelihoodModel
+    model: Calibration
     same_pairs: int
     different_pairs: int
     people: int
     person_pairs: int
     held_out: str
-    cllr: float
-    isotonic_cllr: float | None
+    method: Method
+    cllr_of: Mapping[Method, float]
     min_cllr: float
     reliability: tuple[ReliabilityPoint, ...] = field(repr=False)
     stated: CountedScores = field(repr=False, compare=False)
+
+    @property
+    def cllr(self) -> float:
+        """In bits, of the method."""
+        return self.cllr_of[self.method]
 
     @property
     def calibration_loss(self) -> float:
@@ -63,8 +68,10 @@ class LikelihoodEvaluation:
     def document(self) -> dict[str, Any]:
         """For ``--json``."""
         return {
-            "method": "logistic",
-            **asdict(self.model),
+            "method": self.method,
+            **parameters(self.model),
+            "low": self.model.low,
+            "high": self.model.high,
             "lowest_ratio": math.exp(self.model.low),
             "highest_ratio": math.exp(self.model.high),
             "same_pairs": self.same_pairs,
@@ -75,7 +82,7 @@ class LikelihoodEvaluation:
             "cllr": self.cllr,
             "min_cllr": self.min_cllr,
             "calibration_loss": self.calibration_loss,
-            "isotonic_cllr": self.isotonic_cllr,
+            "cllr_of": dict(self.cllr_of),
             "reliability": [asdict(point) for point in self.reliability],
         }
 
@@ -86,6 +93,7 @@ def evaluate_likelihood(
     people: tuple[Numbers, Numbers],
     *,
     folds: Numbers | None = None,
+    method: Method = "logistic",
 ) -> LikelihoodEvaluation | str:
     """Calibrate, and measure the calibration on pairs that are left out.
 
@@ -94,6 +102,7 @@ def evaluate_likelihood(
         same: (P,) bool.
         people: (P,) int64 for each side, who it is.
         folds: (P,) int64 of the list; None cuts people into groups.
+        method: ``logistic`` or ``isotonic``.
 
     Returns:
         The evaluation, or why there is none.
@@ -107,35 +116,37 @@ def evaluate_likelihood(
     def part(mask: Labels) -> tuple[CountedScores, int, int]:
         return CountedScores.at(values, index[mask], label[mask]), *_count(unit, label, mask)
 
-    whole = evaluate_counted(*part(np.ones(s.size, bool)))
+    whole = evaluate_counted(*part(np.ones(s.size, bool)), method)
     if isinstance(whole, str):
         return whole
-    stated, stairs = np.empty(s.size), np.empty(s.size)
+    stated = {name: np.empty(s.size) for name in FITS}
     for inside, others in _parts(s.size, people, folds):
         known = part(others)
         if not all(known[0].sizes):
             return "what is left without one of its folds, or some people, has pairs of one kind only"
-        try:
-            stated[inside] = line_of(*known).llr(values)[index[inside]]
-        except InputError as error:
-            return _reason(error)
-        stairs[inside] = stairs_of(*known).llr(values)[index[inside]]
+        for name, fit in FITS.items():
+            try:
+                stated[name][inside] = fit(*known).llr(values)[index[inside]]
+            except InputError as error:
+                return _reason(error)
     return replace(
         whole,
         held_out="people" if folds is None else "folds",
-        cllr=cllr(stated, label),
-        isotonic_cllr=cllr(stairs, label),
-        **_as_stated(CountedScores.at(*np.unique(stated, return_inverse=True), label)),
+        cllr_of={name: cllr(ratios, label) for name, ratios in stated.items()},
+        **_as_stated(CountedScores.at(*np.unique(stated[method], return_inverse=True), label)),
     )
 
 
-def evaluate_counted(counted: CountedScores, people: int, person_pairs: int) -> LikelihoodEvaluation | str:
+def evaluate_counted(
+    counted: CountedScores, people: int, person_pairs: int, method: Method = "logistic"
+) -> LikelihoodEvaluation | str:
     """Calibrate scores that are counted, and measure the calibration on the same scores.
 
     Args:
         counted: The scores.
         people: How many people the genuine pairs show.
         person_pairs: How many pairs of two people the impostor pairs show.
+        method: ``logistic`` or ``isotonic``.
 
     Returns:
         The evaluation, or why there is none.
@@ -145,12 +156,13 @@ def evaluate_counted(counted: CountedScores, people: int, person_pairs: int) -> 
     if not counted.impostor.any():
         return "there is no different pair with a score"
     try:
-        model = line_of(counted, people, person_pairs)
+        models = {name: fit(counted, people, person_pairs) for name, fit in FITS.items()}
     except InputError as error:
         return _reason(error)
+    model = models[method]
     if model.low == model.high:
         return "the data carry no likelihood ratio but 1"
-    stated = CountedScores(model.llr(counted.values), counted.genuine, counted.impostor)
+    stated = {name: replace(counted, values=one.llr(counted.values)) for name, one in models.items()}
     return LikelihoodEvaluation(
         model=model,
         same_pairs=counted.sizes[0],
@@ -158,10 +170,10 @@ def evaluate_counted(counted: CountedScores, people: int, person_pairs: int) -> 
         people=people,
         person_pairs=person_pairs,
         held_out="nothing",
-        cllr=cost_of(stated),
-        isotonic_cllr=None,
+        method=method,
+        cllr_of={name: cost_of(ratios) for name, ratios in stated.items()},
         min_cllr=least_cost(counted),
-        **_as_stated(stated),
+        **_as_stated(stated[method]),
     )
 
 

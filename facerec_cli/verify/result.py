@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from facerec_cli.metrics.bootstrap import BootstrapInterval, people_of
 from facerec_cli.metrics.counted_scores import of_distributions
 from facerec_cli.metrics.evaluate import Evaluation
 from facerec_cli.metrics.groups import GroupReport
+from facerec_cli.metrics.likelihood import Method, parameters
 from facerec_cli.metrics.likelihood_card import LikelihoodCard
 from facerec_cli.metrics.likelihood_evaluation import (
     LikelihoodEvaluation,
@@ -43,6 +44,7 @@ class Verification:
         fold: (P,) int64, the folds that were used, or None.
         groups: Rates per group.
         bootstrap: Intervals over people.
+        calibration: How likelihood ratios are calibrated, ``logistic`` or ``isotonic``.
     """
 
     source: str
@@ -55,6 +57,7 @@ class Verification:
     fold: NDArray[np.int64] | None = None
     groups: GroupReport | None = None
     bootstrap: tuple[BootstrapInterval, ...] = ()
+    calibration: Method = "logistic"
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -77,13 +80,15 @@ class Verification:
             assert pairs.identity is not None  # a folder's, whose pairs are too many to list
             photos = np.unique(pairs.identity[~self.embeddings.failed], return_counts=True)[1]
             counted = of_distributions(self.evaluation.genuine, self.evaluation.impostor)
-            return evaluate_counted(counted, int((photos > 1).sum()), photos.size * (photos.size - 1) // 2)
+            pairs_of_people = photos.size * (photos.size - 1) // 2
+            return evaluate_counted(counted, int((photos > 1).sum()), pairs_of_people, self.calibration)
         scored, people = ~self.failed, self.people
         return evaluate_likelihood(
             self.scores[scored],
             pairs.same[scored],
             (people[pairs.first[scored]], people[pairs.second[scored]]),
             folds=None if pairs.fold is None else pairs.fold[scored],
+            method=self.calibration,
         )
 
     def threshold(self) -> Threshold:
@@ -112,7 +117,10 @@ class Verification:
                 f"There is no likelihood ratio to save: {found}.", hint="Take a larger list of labeled pairs."
             )
         return LikelihoodCard(
-            **asdict(found.model),
+            method=found.method,
+            low=found.model.low,
+            high=found.model.high,
+            **parameters(found.model),
             cllr=found.cllr,
             min_cllr=found.min_cllr,
             same_pairs=found.same_pairs,

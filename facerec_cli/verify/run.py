@@ -78,6 +78,7 @@ def _refuse_flags(settings: VerifySettings | None, format: str | None, root: str
         "--bootstrap": settings.bootstrap > 0,
         "--pool": settings.pool != "mean",
         "--far": settings.far is not None,
+        "--calibration": settings.calibration != "logistic",
     }
     flags = [flag for flag, is_given in given.items() if is_given]
     if flags:
@@ -147,7 +148,7 @@ def verify_folder(
             progress=progress,
         )
     chosen = chosen_point(evaluation, settings.far)
-    return Verification(str(folder), pairs, embeddings, evaluation, chosen)
+    return Verification(str(folder), pairs, embeddings, evaluation, chosen, calibration=settings.calibration)
 
 
 def _pairs_of_folder(folder: Path) -> PairList:
@@ -225,7 +226,17 @@ def _verify_pairs(source: str, pairs: PairList, settings: VerifySettings, steps:
                 progress=progress,
             )
     return Verification(
-        source, pairs, embeddings, evaluation, chosen, scores, failed, fold, groups, intervals
+        source,
+        pairs,
+        embeddings,
+        evaluation,
+        chosen,
+        scores,
+        failed,
+        fold,
+        groups,
+        intervals,
+        settings.calibration,
     )
 
 

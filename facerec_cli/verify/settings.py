@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from facerec_cli.faces.settings import MACHINE, PHOTOS, RESULTS, BatchSize, Device, Flip, MinScore, Threads
 from facerec_cli.option import Option
@@ -117,6 +117,13 @@ class VerifySettings:
             panel=RESULTS,
         ),
     ] = None
+    calibration: Annotated[
+        Literal["logistic", "isotonic"],
+        Option(
+            "How scores become likelihood ratios: {choices}; by a line, or by stairs, which take many pairs.",
+            panel=RESULTS,
+        ),
+    ] = "logistic"
     bootstrap: Annotated[
         int,
         Option(

@@ -50,7 +50,7 @@ def test_classes_that_separate_get_a_finite_line_and_no_more_than_the_data_carry
     scores = np.where(label, 0.8, 0.1) + np.linspace(0, 0.01, 2000)
     model = fit_logistic(scores, label)
     assert math.isfinite(model.slope) and math.isfinite(model.intercept)
-    assert abs(model.line(0.455)) < 1  # the middle between both says nothing
+    assert abs(model.unbounded(0.455)) < 1  # the middle between both says nothing
     stated = model.llr(scores)
     assert np.exp(stated.max()) == pytest.approx(1000 / 3) == 1 / np.exp(stated.min())
 
@@ -62,7 +62,7 @@ def test_isotonic_steps_are_those_of_scikit_learn(drawn):
     model = fit_isotonic(scores, label)
     weight = np.where(label, 0.5 / label.sum(), 0.5 / (~label).sum())
     share = IsotonicRegression().fit(scores, label, sample_weight=weight).predict(scores)
-    assert 1 / (1 + np.exp(-model.line(scores))) == pytest.approx(share, abs=1e-6)
+    assert 1 / (1 + np.exp(-model.unbounded(scores))) == pytest.approx(share, abs=1e-6)
     assert (np.diff(model.starts) > 0).all() and all(a < b for a, b in pairwise(model.steps))
 
 
@@ -71,7 +71,7 @@ def test_isotonic_steps_are_those_of_scikit_learn(drawn):
 def test_the_least_cost_is_that_of_the_steps_and_below_any_line(drawn):
     scores, label = drawn
     least = min_cllr(scores, label)
-    assert least == pytest.approx(cllr(fit_isotonic(scores, label).line(scores), label), abs=1e-12)
+    assert least == pytest.approx(cllr(fit_isotonic(scores, label).unbounded(scores), label), abs=1e-12)
     assert 0 <= least <= 1 + 1e-12
     for slope in (0.0, 0.5, 2.0, 20.0):
         assert least <= cllr(slope * scores, label) + 1e-12
@@ -84,7 +84,7 @@ def test_isotonic_by_hand():
     model = fit_isotonic(np.arange(1.0, 7), label)
     assert model.starts.tolist() == [1, 2, 5]
     assert np.exp(model.steps) == pytest.approx([0, 0.5, np.inf])
-    assert np.exp(model.line([0.0, 1.9, 2.0, 4.9, 5.0, 9.0])) == pytest.approx(
+    assert np.exp(model.unbounded([0.0, 1.9, 2.0, 4.9, 5.0, 9.0])) == pytest.approx(
         [0, 0, 0.5, 0.5, np.inf, np.inf]
     )
     # of the pool: one genuine pair at log2(1 + 2), two impostor pairs at log2(1 + 1/2)

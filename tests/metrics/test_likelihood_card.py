@@ -10,7 +10,7 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 
-from facerec_cli.errors import InputError, ModelError
+from facerec_cli.errors import InputError, ModelError, UsageError
 from facerec_cli.metrics.likelihood_card import (
     LikelihoodCard,
     card_for,
@@ -22,6 +22,7 @@ from facerec_cli.metrics.thresholds import read_card
 
 DIGEST = "5" * 64
 CARD = LikelihoodCard(
+    method="logistic",
     slope=30.0,
     intercept=-9.0,
     low=float(-np.log(250)),
@@ -84,10 +85,47 @@ def test_beyond_the_data_no_number_is_told_but_the_bound():
 def test_a_card_is_read_as_it_was_written(tmp_path):
     save_likelihood(CARD, tmp_path / "c.toml")
     assert read_likelihood(tmp_path / "c.toml") == CARD
-    assert tomllib.loads((tmp_path / "c.toml").read_text()) == {"likelihood_version": 1, **asdict(CARD)}
+    assert tomllib.loads((tmp_path / "c.toml").read_text()) == {
+        "likelihood_version": 1,
+        **{key: value for key, value in asdict(CARD).items() if key not in ("starts", "steps")},
+    }
     assert card_for(tmp_path / "c.toml", **USE) == CARD
     with pytest.raises(InputError, match="not a threshold card of version 1"):
         read_card(tmp_path / "c.toml")
+
+
+STAIRS = replace(
+    CARD,
+    method="isotonic",
+    slope=None,
+    intercept=None,
+    starts=(-0.4, 0.2, 0.5, 0.8),
+    steps=(-1000.0, -1.0, float(np.log(30)), 1000.0),
+)
+
+
+def test_stairs_are_kept_and_told_likewise(tmp_path):
+    save_likelihood(STAIRS, tmp_path / "c.toml")
+    assert read_likelihood(tmp_path / "c.toml") == STAIRS
+    assert "is 30 times more likely for one person" in state(STAIRS, 0.6).sentence()
+    assert "is 2.7 times more likely for two people" in state(STAIRS, 0.2).sentence()
+    assert "more than 9,800 times" in state(STAIRS, 0.8).sentence()
+    assert "more than 250 times more likely for two" in state(STAIRS, -0.9).sentence()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"starts": ()}, "starts and steps are missing"),
+        ({"method": "logistic"}, "slope and intercept are missing"),
+        ({"steps": (-1.0, 0.0, 1.0)}, "do not rise together"),
+        ({"steps": (-1.0, 2.0, 1.0, 3.0)}, "do not rise together"),
+        ({"starts": (0.1, 0.1, 0.2, 0.3)}, "do not rise together"),
+    ],
+)
+def test_a_card_without_its_calibration_is_refused(change, message):
+    with pytest.raises(UsageError, match=message):
+        replace(STAIRS, **change)
 
 
 @pytest.mark.parametrize(
@@ -121,7 +159,8 @@ def test_a_card_without_a_usable_value_is_refused(tmp_path, name, value):
         (b"\xff\xfe\x00", "cannot be read as TOML"),
         (b"version = 1\nthreshold = 0.3\n", "is not a likelihood card of version 1"),
         (b"likelihood_version = 2\n", "is not a likelihood card of version 1"),
-        (b"likelihood_version = 1\n", "'slope' is missing"),
+        (b"likelihood_version = 1\n", "'method' is missing"),
+        (b"likelihood_version = 1\nmethod = 'guess'\n", "method cannot be 'guess'"),
     ],
 )
 def test_what_is_no_card_is_refused(tmp_path, content, message):

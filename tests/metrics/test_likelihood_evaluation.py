@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
-from facerec_cli.metrics.likelihood import cllr, fit_logistic, min_cllr
-from facerec_cli.metrics.likelihood_evaluation import LikelihoodEvaluation, evaluate_likelihood
+from facerec_cli.metrics.counted_scores import count_scores
+from facerec_cli.metrics.likelihood import IsotonicModel, cllr, fit_logistic, min_cllr
+from facerec_cli.metrics.likelihood_evaluation import (
+    LikelihoodEvaluation,
+    evaluate_counted,
+    evaluate_likelihood,
+)
 
 
 def all_pairs(people: int = 24, photos: int = 4, noise: float = 0.9, seed: int = 0):
@@ -43,7 +50,11 @@ def test_with_folds_each_is_judged_by_the_others():
     assert (found.people, found.person_pairs, found.held_out) == (24, 276, "folds")
     assert (found.same_pairs, found.different_pairs) == (same.sum(), (~same).sum())
     assert sum(point.genuine + point.impostor for point in found.reliability) == scores.size
-    assert found.min_cllr < found.isotonic_cllr < 1
+    assert found.min_cllr < found.cllr_of["isotonic"] < 1
+    stairs = evaluate_likelihood(scores, same, people, folds=folds, method="isotonic")
+    assert isinstance(stairs, LikelihoodEvaluation) and isinstance(stairs.model, IsotonicModel)
+    assert stairs.cllr_of == found.cllr_of and stairs.cllr == found.cllr_of["isotonic"] != found.cllr
+    assert found.cllr == found.cllr_of["logistic"]
 
 
 def test_without_folds_nobody_is_judged_by_a_calibration_that_has_seen_them():
@@ -94,12 +105,23 @@ def test_folds_of_one_kind_are_told():
     assert found == "what is left without one of its folds, or some people, has pairs of one kind only"
 
 
-def test_the_document_is_plain():
-    import json
+def test_scores_that_are_only_counted_are_measured_as_they_are():
+    scores, same, _ = all_pairs()
+    found = evaluate_counted(count_scores(scores, same), 24, 276)
+    assert isinstance(found, LikelihoodEvaluation) and found.held_out == "nothing"
+    model = fit_logistic(scores, same, people=24, person_pairs=276)
+    assert found.model == model and found.cllr == pytest.approx(cllr(model.llr(scores), same))
+    assert found.cllr_of["isotonic"] >= found.min_cllr == min_cllr(scores, same)
 
+
+def test_the_document_is_plain():
+    stairs = evaluate_likelihood(*all_pairs(), method="isotonic")
+    assert isinstance(stairs, LikelihoodEvaluation)
+    steps = json.loads(json.dumps(stairs.document(), allow_nan=False))["steps"]
+    assert (steps[0], steps[-1]) == (-1000, 1000)  # where one kind has no score
     found = evaluate_likelihood(*all_pairs())
     assert isinstance(found, LikelihoodEvaluation)
     document = json.loads(json.dumps(found.document(), allow_nan=False))
     assert document["method"] == "logistic" and document["held_out"] == "people"
     assert document["highest_ratio"] == pytest.approx(np.exp(document["high"]))
-    assert {"slope", "intercept", "cllr", "min_cllr", "calibration_loss", "isotonic_cllr"} <= set(document)
+    assert {"slope", "intercept", "cllr", "min_cllr", "calibration_loss", "cllr_of"} <= set(document)

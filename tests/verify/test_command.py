@@ -279,6 +279,10 @@ def test_many_pairs_are_streamed_with_the_same_figures(gallery, tmp_path, monkey
     for a, b in zip(listed["tar_at_far"], streamed["tar_at_far"], strict=True):
         assert (a["tar"], a["measured_far"]) == (b["tar"], b["measured_far"])
     assert streamed["eer"] == pytest.approx(listed["eer"], abs=1e-9)
+    worth = [document["likelihood"] for document in (listed, streamed)]
+    assert [one["held_out"] for one in worth] == ["people", "nothing"]
+    assert worth[1]["slope"] == pytest.approx(worth[0]["slope"], rel=1e-3)
+    assert worth[1]["person_pairs"] == worth[0]["person_pairs"] == 40 * 39 // 2
     assert streamed["accuracy"] is None
 
 

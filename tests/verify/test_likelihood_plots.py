@@ -124,9 +124,19 @@ def test_the_card_has_what_the_json_says_and_a_line_tells_it(made, tmp_path):
     assert (saved.data, saved.model, saved.model_sha256, saved.flip) == ("sets.txt", "toy", DIGEST, False)
     told = " ".join(run(*words).stdout.split())
     ends = math.floor(1 / found["lowest_ratio"]), math.floor(found["highest_ratio"])
-    assert f"likelihood ratio: Cllr {found['cllr']:.4f} bits, at best {found['min_cllr']:.4f}." in told
+    costs = f"{found['cllr']:.4f} (logistic), {found['cllr_of']['isotonic']:.4f} (isotonic)"
+    assert f"likelihood ratio: Cllr {costs} bits, at best {found['min_cllr']:.4f}." in told
     assert f"These data carry ratios from 1/{ends[0]:,} to {ends[1]:,}." in told
     assert "likelihood" not in run(*words[:3]).stdout  # nothing is said that nobody asked for
+
+
+def test_stairs_instead_of_a_line(made, tmp_path):
+    words = (made / "list.txt", "--embeddings", made / "e.npy", "--save-likelihood", tmp_path / "c.toml")
+    found = json.loads(run(*words, "--calibration", "isotonic", "--json").stdout)["likelihood"]
+    saved = read_likelihood(tmp_path / "c.toml")
+    assert found["method"] == saved.method == "isotonic" and found["cllr"] == found["cllr_of"]["isotonic"]
+    assert (list(saved.starts), list(saved.steps)) == (found["starts"], found["steps"])
+    assert saved.slope is None and len(saved.starts) >= 3
 
 
 def test_embeddings_that_do_not_name_their_model_give_no_card(made, tmp_path):
@@ -156,6 +166,7 @@ def test_an_axis_of_ratios_has_at_most_seven_lines():
 # ---- two photos
 
 CARD = LikelihoodCard(
+    method="logistic",
     slope=30.0,
     intercept=-9.0,
     low=-5.0,
@@ -224,6 +235,7 @@ def test_a_card_of_another_model_or_setting_is_refused(two):
 def test_flags_are_for_what_they_are_for(made, two):
     told = run(made / "list.txt", "--embeddings", made / "e.npy", *two.flags, code=2).output
     assert "--likelihood is for two photos" in told and "--save-likelihood" in told
+    assert "without --calibration" in two("--calibration", "isotonic", code=2).output
     assert "--save-likelihood is for lists" in " ".join(
         two("--save-likelihood", "c.toml", code=2).output.split()
     )
