@@ -53,7 +53,7 @@ class CandidatePeople:
             threshold: A score, or what was calibrated, instead of ``fpir``.
 
         Raises:
-            UsageError: Not exactly one is given, ``fpir`` is out of range, or ``threshold`` is a verification's.
+            UsageError: Not exactly one is given, or it is out of range or a threshold for two photos.
             InputError: Nothing supports a threshold at this rate.
         """
         if (fpir is None) == (threshold is None):
