@@ -91,7 +91,7 @@ def _rows(folder: GalleryFolder, rows: Rows, query: str) -> tuple[list[GalleryFi
                 "left_over",
                 f"{counted(left, 'row')} of {rows.kind} in {rows.folder} "
                 f"{'has' if left == 1 else 'have'} a vector that belongs to nobody.",
-                "Enroll an export in a new gallery, and remove this one.",
+                f"{_mend(folder)}  # leaves it out",
             )
         )
     return found, bad
@@ -109,12 +109,18 @@ def _unusable(
     names = tuple(dict.fromkeys(owners[row] for row in sorted(bad)))
     kind = rows.kind.removesuffix("s") if rows.kind == "templates" else "vector"
     message = f"{why}{' ' if why else ''}{kind.capitalize()}s in {rows.folder} that {what}: {len(bad):,}"
-    advice = "Put the file back from a copy, or remove and enroll these people again."
-    if rows.kind == "templates":
-        advice = (
-            "Put the file back from a copy, or enroll an export in a new gallery; searches make them anew."
-        )
+    does = (
+        "makes them anew"
+        if rows.kind == "templates"
+        else "embeds them anew; or put the file back from a copy"
+    )
+    advice = f"{_mend(folder)}  # {does}"
     return GalleryFinding("damaged", f"{message}, of {_some(names)}.", advice, names)
+
+
+def _mend(folder: GalleryFolder) -> str:
+    """The command that embeds damaged faces anew and makes all templates."""
+    return command("upgrade", folder.path.stem, "--model", folder.info.model)
 
 
 def _some(names: Sequence[str]) -> str:
@@ -188,6 +194,6 @@ def _templates(folder: GalleryFolder, bad: set[int], bad_templates: set[int]) ->
             "damaged",
             f"{counted_people(len(wrong))} with a template that is not the mean of their faces: "
             f"{_some(wrong)}.",
-            "Put the vectors back from a copy, or enroll an export in a new gallery.",
+            f"{_mend(folder)}  # makes them anew",
             tuple(wrong),
         )

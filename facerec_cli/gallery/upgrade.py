@@ -23,6 +23,7 @@ from facerec_cli.embeddings.table import ModelInfo
 from facerec_cli.errors import UsageError
 from facerec_cli.files import beside, make_folder, write_file, writing
 from facerec_cli.gallery import erase, info
+from facerec_cli.gallery.damage import find_damage
 from facerec_cli.gallery.facts import FILE as FACTS
 from facerec_cli.gallery.facts import let_go
 from facerec_cli.gallery.folder import LOCK, GalleryFolder
@@ -31,6 +32,7 @@ from facerec_cli.gallery.leftovers import erase_folder, move_in
 from facerec_cli.gallery.person import GalleryFace
 from facerec_cli.gallery.reembed import ReembeddedFace, reembed, why_gone
 from facerec_cli.gallery.upgraded import LostFace, UpgradedGallery
+from facerec_cli.gallery.vectors import SEGMENT
 from facerec_cli.locks import exclusive
 from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.packs.resolve import open_pack, pack_hash
@@ -52,7 +54,7 @@ def upgrade_gallery(
     threads: int | None = None,
     steps: Steps = no_steps,
 ) -> UpgradedGallery:
-    """Embed all faces of a gallery anew with another model.
+    """Embed all faces of a gallery anew with another model; with the same one those that are damaged.
 
     Args:
         gallery: Its name, or opened for writing; where the upgrade was done it is closed: open it again.
@@ -63,7 +65,7 @@ def upgrade_gallery(
         steps: Watches the work.
 
     Raises:
-        UsageError: The gallery was opened to read, or has embeddings of this model.
+        UsageError: The gallery was opened to read, or has embeddings of this model of which none is damaged.
         ModelError: The model cannot be used.
         OutputError: There is no room for a second gallery. The old one is as it was.
     """
@@ -76,11 +78,10 @@ def upgrade_gallery(
 
     old = gallery._open()
     pack = model if isinstance(model, ModelPack) else open_pack(model)
-    if pack_hash(pack) == gallery.info.model_sha256:
-        raise UsageError(f"{gallery.path} has embeddings of {pack.name} already.", hint="Name another model.")
-    faces = gallery.faces()
-    names = {person.id: person.name for person in gallery.people()}
-    gone = [(face, reason) for face in faces if (reason := why_gone(gallery, face))]
+    faces, names = gallery.faces(), {person.id: person.name for person in gallery.people()}
+    same = pack_hash(pack) == gallery.info.model_sha256
+    anew = _damaged(gallery, old, pack) if same else faces
+    gone = [(face, reason) for face in anew if (reason := why_gone(gallery, face))]
     if gone and not drop_missing:
         return _refused(gallery, pack, names, gone)
     aligned = bool(gallery.info.settings.get("aligned", False))
@@ -90,12 +91,14 @@ def upgrade_gallery(
         with steps("Embedding anew", "faces") as progress, writing(made):
             folder = _copy(old, made, ModelInfo(pack.name, network.hash), network)
             try:
-                sources, lost = _fill(folder, gallery, faces, network, progress)
+                sources, lost = _fill(folder, gallery, anew, network, progress)
                 if lost and not drop_missing:
                     return _refused(gallery, pack, names, lost)
+                if same:
+                    sources += Counter(vector=_keep(folder, gallery, {face.id for face in anew}))
                 without = _drop(folder, [face for face, _ in lost])
-                cards = folder.facts.one("SELECT count(*) FROM card")
-                _settle(folder)
+                cards = 0 if same else folder.facts.one("SELECT count(*) FROM card")
+                _settle(folder, keep_cards=same)
             finally:
                 folder.close()
         _swap(gallery, made)
@@ -111,6 +114,21 @@ def upgrade_gallery(
         tuple(names[person] for person in without),
         cards,
     )
+
+
+def _damaged(gallery: Gallery, old: GalleryFolder, pack: ModelPack) -> tuple[GalleryFace, ...]:
+    """The faces whose vectors are damaged, of a gallery that has embeddings of this model.
+
+    Raises:
+        UsageError: Nothing is damaged.
+    """
+    found, bad = find_damage(old)
+    if not found:
+        raise UsageError(
+            f"{gallery.path} has embeddings of {pack.name} already, and none is damaged.",
+            hint="Name another model.",
+        )
+    return tuple(face for face in gallery.faces() if face.row in bad)
 
 
 def _refused(
@@ -132,7 +150,11 @@ def _copy(old: GalleryFolder, made: Path, model: ModelInfo, opened: FaceModel) -
     old.facts.all("VACUUM INTO ?", (str(made / FACTS),))
     about = replace(old.info, model=model.name, model_sha256=model.sha256, dimensions=opened.embedding_size)
     write_file(made / info.FILE, info.info_toml(about))
-    return GalleryFolder(made, write=True)
+    folder = GalleryFolder(made, write=True)
+    for rows in (folder.faces, folder.templates):
+        firsts = range(0, folder.facts.state(rows.kind), SEGMENT)
+        rows.write(firsts, np.zeros((len(firsts), rows.dimensions), np.float32))  # which makes all files
+    return folder
 
 
 def _fill(
@@ -180,6 +202,29 @@ def _write(folder: GalleryFolder, gallery: Gallery, made: Sequence[ReembeddedFac
         )
 
 
+def _keep(folder: GalleryFolder, gallery: Gallery, anew: set[int]) -> int:
+    """Take over the vectors and crops of all other faces, which are sound; gives how many."""
+    faces = [face for face in gallery.faces() if face.id not in anew]
+    for start in range(0, len(faces), _AT_ONCE):
+        some = faces[start : start + _AT_ONCE]
+        _write(
+            folder,
+            gallery,
+            [
+                ReembeddedFace(
+                    face,
+                    vector=vector,
+                    norm=face.norm,
+                    box=face.box,
+                    landmarks=face.landmarks,
+                    score=face.score,
+                )
+                for face, vector in zip(some, gallery.vectors(some), strict=True)
+            ],
+        )
+    return len(faces)
+
+
 def _drop(folder: GalleryFolder, lost: Sequence[GalleryFace]) -> list[int]:
     """Forget faces without a vector, and people who have no other; gives their numbers."""
     with folder.facts.change() as base:
@@ -191,10 +236,11 @@ def _drop(folder: GalleryFolder, lost: Sequence[GalleryFace]) -> list[int]:
     return without
 
 
-def _settle(folder: GalleryFolder) -> None:
+def _settle(folder: GalleryFolder, *, keep_cards: bool) -> None:
     """Drop the thresholds, make all templates, and write the facts without what was deleted."""
     with folder.facts.change() as base:
-        base.execute("DELETE FROM card")
+        if not keep_cards:
+            base.execute("DELETE FROM card")
         base.execute("UPDATE person SET stale = 1")
         base.execute("UPDATE state SET value = 1 WHERE key = 'vacuum'")
     erase.sweep(folder)

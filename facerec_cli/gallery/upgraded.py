@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from facerec_cli.errors import FacerecError, InputError, PartialFailure
@@ -37,8 +36,9 @@ class UpgradedGallery:
         before: The model that it had.
         model: The model that it was to have.
         done: Whether it has it; else nothing was changed.
-        faces: How many faces were embedded anew.
-        sources: From what: photo, landmarks or crop -> how many faces.
+        faces: How many faces it has now.
+        sources: From what: photo, landmarks or crop -> how many faces; of a gallery that had damage also
+            vector: those that were sound, and kept.
         lost: Faces that cannot be; dropped if ``done``.
         without: People who have no other face; dropped if ``done``.
         cards: How many thresholds were dropped.
@@ -68,18 +68,6 @@ class UpgradedGallery:
         return InputError(
             f"{faces} cannot be embedded anew, so {self.gallery} was left as it is.",
             hint="Bring the photos back to where they were, or leave these faces out with --drop-missing.",
-        )
-
-    def sentence(self) -> str:
-        """What was done, for a person."""
-        if not self.done:
-            return f"{self.gallery} was left as it is."
-        words = {"photo": "photos", "landmarks": "landmarks in photos", "crop": "kept crops"}
-        sources = ", ".join(f"{count:,} from {words[source]}" for source, count in self.sources.items())
-        dropped = f"; {counted(self.cards, 'threshold')} of {self.before} dropped" if self.cards else ""
-        return (
-            f"{self.gallery} has embeddings of {self.model} now: {counted(self.faces, 'face')} ({sources})"
-            f"{dropped}. Calibrate it: facerec gallery calibrate {Path(self.gallery).stem}"
         )
 
     def document(self) -> dict[str, Any]:

@@ -66,7 +66,7 @@ class IdentifyOutputs:
         """Refuse what cannot be written, or would replace what it should not, before any work is done.
 
         Args:
-            inputs: Files that the run reads.
+            inputs: Files that the run reads, the gallery first.
             overwrite: Replace files that are not of facerec.
             evaluate: The search is measured, which leaves a report only.
             claims: Whether faces get names.
@@ -94,6 +94,8 @@ class IdentifyOutputs:
                 raise UsageError(f"{written[place]} and {flag} both write {path}.", hint="Name two places.")
             written[place] = flag
             if name == "copy_to":
+                if inputs and Path(place).is_relative_to(os.path.realpath(inputs[0])):
+                    raise UsageError(f"{flag} {path} lies in the gallery.", hint="Name another place.")
                 if path.exists() and not path.is_dir():
                     raise UsageError(f"{flag} {path} is a file.", hint="Name a folder.")
                 check_writable(flag, path, path)

@@ -78,15 +78,17 @@ def test_results_are_replaced_and_files_of_others_are_not(tmp_path: Path, found:
         ({"output": "folder"}, "is a folder"),
         ({"copy_to": "in.csv"}, "would overwrite an input"),
         ({"copy_to": "file"}, "is a file"),
+        ({"copy_to": "gallery/people"}, "lies in the gallery"),
     ],
 )
 def test_outputs_in_the_way_are_refused(tmp_path: Path, outputs: dict[str, str], fault: str) -> None:
     (tmp_path / "folder").mkdir()
+    (tmp_path / "gallery").mkdir()
     (tmp_path / "file").write_text("")
     (tmp_path / "in.csv").write_text("")
     named = IdentifyOutputs(**{name: tmp_path / path for name, path in outputs.items()})
     with pytest.raises(UsageError, match=fault):
-        named.refuse_faults([tmp_path / "in.csv"], overwrite=False)
+        named.refuse_faults([tmp_path / "gallery", tmp_path / "in.csv"], overwrite=False)
 
 
 def test_an_output_below_a_file_is_refused_before_any_work(tmp_path: Path) -> None:
