@@ -59,10 +59,11 @@ def enroll(
         KeyboardInterrupt: With a message that says what is kept.
     """
     settings = settings or EnrollSettings()
+    place = gallery.path if isinstance(gallery, Gallery) else gallery_path(gallery)
     if people == BY_REGION:
         found = [photos_with_regions([str(one) for one in inputs])]
     else:
-        found = read_inputs(inputs, people, person=person, faces=settings.faces)
+        found = read_inputs(inputs, people, person=person, faces=settings.faces, exclude=[place])
     if isinstance(gallery, Gallery):
         return _enroll(gallery, found, settings, steps)
     with _open(gallery, found, settings) as opened:
