@@ -103,7 +103,7 @@ def measure(
         with steps(f"Searching{of}", "searches") as progress:
             search = _search(vectors, failed, identity, trial, protocol.rank, settings, progress)
         verification = None
-        if trial.verification.size or trial.leave_one_out:
+        if np.count_nonzero(~failed[trial.verification]) > 1 or trial.leave_one_out:
             with steps(f"Comparing{of}", "pairs") as progress:
                 verification = _verification(vectors, failed, identity, trial, progress)
         trials.append(TrialEvaluation(trial, search, verification))
