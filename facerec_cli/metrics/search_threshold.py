@@ -134,8 +134,8 @@ class SearchThreshold:
         name = f"about {named:,} of {number:,} strangers {'gets' if named == 1 else 'get'} a name"
         if self.low is None or self.high is None:
             return f"{start}, {name} ({self.reason or 'not measured'})."
-        ends = " to ".join(f"{end * number:,.0f}" for end in (self.low, self.high))
-        return f"{start}, {name} ({ends})."
+        ends = " to ".join(f"{end * STRANGERS:,.0f}" for end in (self.low, self.high))
+        return f"{start}, {name} ({ends}{'' if number == STRANGERS else f' of {STRANGERS:,}'})."
 
 
 def from_tail(tail: ImpostorTail, people: int, fpir: float) -> SearchThreshold:
