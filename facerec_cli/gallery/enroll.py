@@ -17,6 +17,7 @@ from facerec_cli.gallery.enroll_regions import RegionWork, photos_with_regions
 from facerec_cli.gallery.enrollment import Enrollment
 from facerec_cli.gallery.gallery import Gallery, create_gallery, open_gallery
 from facerec_cli.gallery.info import FILE, gallery_path
+from facerec_cli.gallery.leftovers import put_back
 from facerec_cli.gallery.look_alikes import look_alike_threshold
 from facerec_cli.gallery.settings import EnrollSettings
 from facerec_cli.packs.manifest import ModelPack
@@ -73,6 +74,7 @@ def enroll(
 def _open(name: str | Path, found: Sequence[ToEnroll], settings: EnrollSettings) -> Gallery:
     """The gallery, made anew where there is none."""
     path = gallery_path(name)
+    put_back(path)
     if (path / FILE).is_file():
         clear_workshop(path)  # a kill when it had just been made
         return open_gallery(path, write=True)

@@ -17,6 +17,7 @@ from facerec_cli.wording import counted
 _SIGMAS = 2.0  # one gallery in 20 that is like the tail is taken for another, half of them for a worse one
 _LEAST = 0.3  # so far off, FPIR is about 1.5 times what it should be; less is no matter
 _FEW = 20  # people; among fewer, FPIR may be three times as high without a sign
+_CHANCE = 1e-3  # pairs as high as the highest, by the tail, of which one is no chance
 _MOST = 2000  # searches that are looked at
 
 
@@ -66,6 +67,30 @@ def at_own_level(tail: ImpostorTail, people: int, fpir: float, own: Scores | Non
         "extrapolated, not measured: the people of this gallery look more alike to the model than those of "
         f"its impostor tail, and {data} are too few; calibrate it with photos of strangers",
     )
+
+
+def look_like_one(own: Scores, tail: ImpostorTail, people: int) -> tuple[list[str], int]:
+    """A caution where two people of a gallery score higher than any two of so many should by the tail.
+
+    They may be one person, twice enrolled, or the photo of one lies with the other. Where names are doubled
+    in a gallery, strangers may be enrolled under another name too.
+
+    Args:
+        own: (N,) best score of one photo of each person among the others.
+        tail: Of the model, for the gallery's templates.
+        people: N.
+
+    Returns:
+        The sentence, or nothing; and how many people score so high.
+    """
+    least = score_at(tail, _CHANCE / max(1, people * (people - 1) / 2))
+    doubled = own[np.isfinite(own) & (own >= least)]
+    if not doubled.size:
+        return [], 0
+    return [
+        f"two people of the gallery look like one (score {doubled.max():.2f}), which raises the threshold or "
+        "lets more strangers through; `facerec gallery check` lists them"
+    ], int(doubled.size)
 
 
 def above_the_tail(own: Scores, tail: ImpostorTail, people: int) -> float:

@@ -183,3 +183,15 @@ def test_a_gallery_that_looks_more_alike_than_the_tail_gets_a_higher_threshold(p
 
 def test_a_gallery_of_few_says_that_nobody_can_see_whether_the_tail_holds():
     assert "too few people" in choose_search_threshold(0.1, 12, own=best_of(12, 0), tail=TAIL).caution
+
+
+def test_two_people_who_look_like_one_are_told():
+    own = best_of(300, 0)
+    assert "look like one" not in choose_search_threshold(0.01, 300, own=own, tail=TAIL).caution
+    own[[3, 7]] = 0.91
+    assert "look like one (score 0.91)" in choose_search_threshold(0.01, 300, own=own, tail=TAIL).caution
+    assert "look like one" in choose_search_threshold(0.05, 300, own=own, tail=TAIL).caution, "own searches"
+    tail = choose_search_threshold(0.001, 300, own=own, tail=TAIL)
+    plain = from_tail(TAIL, 300, 0.001)
+    assert (tail.value, tail.expected, tail.low) == (plain.value, 0.001, plain.low)
+    assert tail.high > plain.high, "strangers may be enrolled under other names too"
