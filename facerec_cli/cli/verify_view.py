@@ -57,8 +57,6 @@ def _show_threshold(verdict: Verdict) -> None:
 
 def show(outcome: Verification, *, likelihood: bool = False) -> None:
     """A list: the figures, line by line, and with ``likelihood`` how good a calibration of its scores is."""
-    from facerec_cli.verify.likelihood_plots import bounds_words
-
     evaluation, embeddings = outcome.evaluation, outcome.embeddings
     counts = evaluation.pairs
     console.result(
@@ -109,16 +107,23 @@ def show(outcome: Verification, *, likelihood: bool = False) -> None:
             columns=["FAR", "95 % interval of TAR over people (bootstrap)"],
             right=["FAR"],
         )
-    if likelihood and not isinstance(worth := outcome.likelihood, str):
-        costs = ", ".join(
-            f"{cost:.4f} ({method})"
-            for method, cost in sorted(worth.cllr_of.items(), key=lambda one: one[0] != worth.method)
-        )
-        console.result(
-            f"likelihood ratio: Cllr {costs} bits, at best {worth.min_cllr:.4f}. {bounds_words(worth)}"
-        )
+    if likelihood:
+        _show_likelihood(outcome)
     if outcome.groups is not None:
         _show_groups(outcome.groups)
+
+
+def _show_likelihood(outcome: Verification) -> None:
+    from facerec_cli.verify.likelihood_plots import bounds_words
+
+    found = outcome.likelihood
+    if isinstance(found, str):  # which is an error, as a card was asked for
+        return
+    methods = sorted(found.cllr_of, key=lambda method: method != found.method)
+    costs = ", ".join(f"{found.cllr_of[method]:.4f} ({method})" for method in methods)
+    console.result(
+        f"likelihood ratio: Cllr {costs} bits, at best {found.min_cllr:.4f}. {bounds_words(found)}"
+    )
 
 
 def _point_row(point: OperatingPoint) -> tuple[str, ...]:

@@ -23,6 +23,10 @@ from facerec_cli.untrusted import read_toml
 log = logging.getLogger("facerec")
 
 _SAVE = "facerec verify LIST --save-threshold"
+_MEASURE = {
+    "threshold": "measure a threshold for this one with --save-threshold.",
+    "likelihood": "calibrate this one with --save-likelihood.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +214,7 @@ def check_card(
             f"The {kind} card was measured with the model {card.model!r} "
             f"({(card.model_sha256 or '')[:12]}), not with {model!r} ({sha256[:12]}).",
             hint="Cosines of different models cannot be compared: choose the card's model with --model, or "
-            f"measure a {kind} for this one with --save-{kind}.",
+            + _MEASURE[kind],
         )
     if card.flip != flip:
         raise ModelError(

@@ -64,13 +64,13 @@ class Verification:
         """What the list calls its photos."""
         return self.pairs.names
 
-    @property
-    def people(self) -> NDArray[np.int64]:
-        """Who is on each photo or template: as the list says, else joined by same pairs."""
-        pairs = self.pairs
-        if pairs.identity is not None:
-            return pairs.identity
-        return people_of(pairs.first, pairs.second, pairs.same)
+    def people_of_pairs(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Who is on both sides of each scored pair: as the list says, else photos joined by same pairs."""
+        pairs, people = self.pairs, self.pairs.identity
+        scored = slice(None) if self.failed is None else ~self.failed
+        if people is None:
+            people = people_of(pairs.first, pairs.second, pairs.same)
+        return people[pairs.first[scored]], people[pairs.second[scored]]
 
     @cached_property
     def likelihood(self) -> LikelihoodEvaluation | str:
@@ -82,11 +82,11 @@ class Verification:
             counted = of_distributions(self.evaluation.genuine, self.evaluation.impostor)
             pairs_of_people = photos.size * (photos.size - 1) // 2
             return evaluate_counted(counted, int((photos > 1).sum()), pairs_of_people, self.calibration)
-        scored, people = ~self.failed, self.people
+        scored = ~self.failed
         return evaluate_likelihood(
             self.scores[scored],
             pairs.same[scored],
-            (people[pairs.first[scored]], people[pairs.second[scored]]),
+            self.people_of_pairs(),
             folds=None if pairs.fold is None else pairs.fold[scored],
             method=self.calibration,
         )

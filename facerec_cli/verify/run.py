@@ -11,7 +11,7 @@ import numpy as np
 from facerec_cli.errors import InputError, UsageError
 from facerec_cli.images import IMAGE_SUFFIXES, find_images
 from facerec_cli.metrics.all_pairs import evaluate_all_pairs
-from facerec_cli.metrics.bootstrap import BootstrapInterval, bootstrap_tar, people_of
+from facerec_cli.metrics.bootstrap import bootstrap_tar
 from facerec_cli.metrics.evaluate import evaluate
 from facerec_cli.metrics.folds import stratified_folds
 from facerec_cli.metrics.groups import GroupReport, group_rates, read_groups
@@ -211,21 +211,7 @@ def _verify_pairs(source: str, pairs: PairList, settings: VerifySettings, steps:
             far=chosen.far,
             unknown=int((group_of < 0).sum()),
         )
-    intervals: tuple[BootstrapInterval, ...] = ()
-    if settings.bootstrap:
-        people = pairs.identity
-        if people is None:
-            people = people_of(pairs.first, pairs.second, pairs.same)
-        with embeddings_are_kept(settings), steps("Bootstrap", "rounds") as progress:
-            intervals = bootstrap_tar(
-                scores[~failed],
-                pairs.same[~failed],
-                (people[pairs.first[~failed]], people[pairs.second[~failed]]),
-                fars=[point.far for point in evaluation.measured_points],
-                rounds=settings.bootstrap,
-                progress=progress,
-            )
-    return Verification(
+    measured = Verification(
         source,
         pairs,
         embeddings,
@@ -235,9 +221,20 @@ def _verify_pairs(source: str, pairs: PairList, settings: VerifySettings, steps:
         failed,
         fold,
         groups,
-        intervals,
-        settings.calibration,
+        calibration=settings.calibration,
     )
+    if not settings.bootstrap:
+        return measured
+    with embeddings_are_kept(settings), steps("Bootstrap", "rounds") as progress:
+        intervals = bootstrap_tar(
+            scores[~failed],
+            pairs.same[~failed],
+            measured.people_of_pairs(),
+            fars=[point.far for point in evaluation.measured_points],
+            rounds=settings.bootstrap,
+            progress=progress,
+        )
+    return replace(measured, bootstrap=intervals)
 
 
 def _nothing_to_score(pairs: PairList, embeddings: PhotoVectors) -> InputError:
