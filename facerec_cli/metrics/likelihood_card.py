@@ -65,6 +65,12 @@ class LikelihoodCard:
             return IsotonicModel(np.array(self.starts), np.array(self.steps), self.low, self.high)
         return LikelihoodModel(self.slope, self.intercept, self.low, self.high)
 
+    def state(self, similarity: float) -> StatedLikelihood:
+        """What the card says of a similarity, within its bounds."""
+        free = float(self.calibration.unbounded(similarity))
+        bounded = min(max(free, self.low), self.high)
+        return StatedLikelihood(bounded, free != bounded, self)
+
 
 @dataclass(frozen=True, slots=True)
 class StatedLikelihood:
@@ -126,13 +132,6 @@ class StatedLikelihood:
             },
             "sentence": self.sentence(),
         }
-
-
-def state(card: LikelihoodCard, similarity: float) -> StatedLikelihood:
-    """What the card says of a similarity, within its bounds."""
-    free = float(card.calibration.unbounded(similarity))
-    bounded = min(max(free, card.low), card.high)
-    return StatedLikelihood(bounded, free != bounded, card)
 
 
 def save_likelihood(card: LikelihoodCard, path: Path) -> None:

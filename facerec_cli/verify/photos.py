@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,12 +13,14 @@ from facerec_cli.embed import embed_photos
 from facerec_cli.embed.photo_result import EmbeddedFace, PhotoResult
 from facerec_cli.errors import InputError
 from facerec_cli.faces.choice import choose
-from facerec_cli.metrics.likelihood_card import StatedLikelihood, card_for, state
 from facerec_cli.metrics.thresholds import resolve
 from facerec_cli.packs.catalog import find
 from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.threshold import Threshold
 from facerec_cli.verify.settings import VerifySettings, embed_options, open_for
+
+if TYPE_CHECKING:
+    from facerec_cli.metrics.likelihood_card import StatedLikelihood
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +106,11 @@ def verify_photos(
     aligned = bool(settings.aligned)
     model, _ = open_for(settings, aligned=aligned)
     used = resolve(threshold, model, flip=settings.flip)
-    card = None
+    worth = None
     if likelihood is not None:
-        card = card_for(
+        from facerec_cli.metrics.likelihood_card import card_for
+
+        worth = card_for(
             Path(likelihood), model=model.pack.name, sha256=model.hash, flip=settings.flip, aligned=aligned
         )
     options = embed_options(settings, faces="all", aligned=aligned)
@@ -122,7 +126,7 @@ def verify_photos(
         model_sha256=model.hash,
         provider=model.provider,
         how="" if used else _how_to_measure(model.pack, flip=settings.flip),
-        likelihood=None if card is None else state(card, similarity),
+        likelihood=None if worth is None else worth.state(similarity),
     )
 
 

@@ -52,10 +52,11 @@ def test_classes_that_separate_get_a_finite_line_and_no_more_than_the_data_carry
     assert math.isfinite(model.slope) and math.isfinite(model.intercept)
     assert abs(model.unbounded(0.455)) < 1  # the middle between both says nothing
     stated = model.llr(scores)
-    assert np.exp(stated.max()) == pytest.approx(1000 / 3) == 1 / np.exp(stated.min())
+    assert np.exp(stated.max()) == pytest.approx(1000 / 3, rel=0.015)
+    assert stated.max() == pytest.approx(-stated.min())
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(labeled_scores())
 def test_isotonic_steps_are_those_of_scikit_learn(drawn):
     scores, label = drawn
@@ -66,7 +67,7 @@ def test_isotonic_steps_are_those_of_scikit_learn(drawn):
     assert (np.diff(model.starts) > 0).all() and all(a < b for a, b in pairwise(model.steps))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(labeled_scores())
 def test_the_least_cost_is_that_of_the_steps_and_below_any_line(drawn):
     scores, label = drawn
