@@ -128,12 +128,7 @@ def measure_others(
                     best, values_found = refine(held.blocks, held.probes, np.append(rows, -1)[found], 10)
                 same = values_found[:, 0] >= scores[:, 0] - 1e-6
                 label = f"{name}, {knob} {value}"
-                yield {
-                    "name": label,
-                    "value": 1000 * spent["search"] / len(best),
-                    "unit": "ms",
-                    "peer": "exact",
-                }
+                yield {"name": label, "value": 1000 * spent["search"] / len(best), "unit": "ms"}
                 yield from recalls(label, same[:mated], same[mated:])
 
 

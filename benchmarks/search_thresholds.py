@@ -8,7 +8,7 @@ gallery of N people, strangers to calibrate with, and the strangers who then mee
 each. It comes from that tail, from the gallery's own searches (one photo a person), from the strangers to
 calibrate with, or from what ``choose_search_threshold`` takes of the first two. ``--faces`` enrolls that
 many photos a person, of those who have them. People of doubtful names (docs/search/lfw_doubtful.csv) are
-left out, and in another row they are in everything.
+left out; in other rows they are enrolled and searched for, though never in the tail.
 """
 
 from __future__ import annotations
@@ -100,17 +100,25 @@ def templates(
     vectors: Vectors, rows_of: list[NDArray[np.int64]], who: NDArray[np.int64], most: int
 ) -> Vectors:
     """One unit vector a person, the mean of at most ``most`` photos."""
+    if most == 1:
+        return vectors[[rows_of[person][0] for person in who]]
     sums = np.array([vectors[rows_of[person][:most]].mean(axis=0) for person in who])
     return np.asarray(sums / np.linalg.norm(sums, axis=1, keepdims=True), np.float32)
 
 
 def draw(
-    vectors: Vectors, rows_of: list[NDArray[np.int64]], size: int, most: int, random: np.random.Generator
+    vectors: Vectors,
+    rows_of: list[NDArray[np.int64]],
+    clean: NDArray[np.bool_],
+    size: int,
+    most: int,
+    random: np.random.Generator,
 ) -> Iterator[tuple[str, float, Met]]:
-    """One division of the people; gives source, wished FPIR and what was met."""
+    """One division of the people, ``clean`` or of doubtful names: source, wished FPIR and what met it."""
     rows_of = [random.permutation(rows) for rows in rows_of]
     order = random.permutation(len(rows_of))
     for_tail, enrolled, known, strangers = np.split(order, np.cumsum([SIZES[size][0], size, SIZES[size][1]]))
+    for_tail = for_tail[clean[for_tail]]
     rows = np.concatenate([rows_of[person] for person in for_tail])
     identity = np.repeat(np.arange(len(for_tail)), [len(rows_of[person]) for person in for_tail])
     tail = measure_impostor_tail(vectors[rows], identity, data="other people")
@@ -187,13 +195,15 @@ def main() -> None:
     found = []
     print("   N faces doubtful source         wished  met +- sd over draws  stated interval  holds")
     for doubtful in (False, True):
-        rows_of = [np.flatnonzero(person == n) for n, name in enumerate(names) if doubtful or name not in out]
+        taken = [n for n, name in enumerate(names) if doubtful or name not in out]
+        rows_of = [np.flatnonzero(person == n) for n in taken]
+        clean = np.array([names[n] not in out for n in taken])
         for size in SIZES:
             for most in wanted.faces:
                 met: dict[tuple[int, int, bool, str, float], list[Met]] = defaultdict(list)
                 for seed in range(wanted.draws):
                     random = np.random.default_rng((wanted.seed, seed))
-                    for source, fpir, one in draw(table.vectors, rows_of, size, most, random):
+                    for source, fpir, one in draw(table.vectors, rows_of, clean, size, most, random):
                         met[size, most, doubtful, source, fpir].append(one)
                 for key, every in met.items():
                     one = coverage(key, wanted.draws, every)

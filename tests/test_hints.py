@@ -40,6 +40,7 @@ SAID_BY = {
     "models": ["facerec models", "facerec embed"],  # "use it with --model"
     "embed": ["facerec embed"],
     "study": ["facerec study"],
+    "gallery": ["facerec gallery", "facerec identify"],  # which searches in one
     "bench.py": ["facerec bench"],
     "training": ["facerec train", "facerec export"],
     "data": ["facerec data", "facerec train"],
@@ -62,7 +63,7 @@ def texts(tree: ast.AST) -> Iterator[str]:
 
 def told(text: str) -> Iterator[tuple[str, list[str]]]:
     """The commands that a text tells to type, with their flags."""
-    for found in re.finditer(r"facerec ((?:data|models|study) )?([a-z]+)([^`\n;]*)", text):
+    for found in re.finditer(r"facerec ((?:data|models|study|gallery) )?([a-z]+)([^`\n;]*)", text):
         group, name, rest = found.groups()
         path = f"facerec {group or ''}{name}"
         if path in KNOWN:

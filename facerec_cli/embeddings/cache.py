@@ -117,7 +117,7 @@ class EmbeddingCache:
             sqlite3.Error: The file cannot be changed.
         """
         if self._base is None:
-            return 0
+            raise sqlite3.OperationalError("it cannot be opened")
         with self._base:
             self._base.execute("CREATE TEMP TABLE gone (key BLOB PRIMARY KEY)")
             find = "INSERT OR IGNORE INTO gone SELECT key FROM photo WHERE photo = ?"

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from facerec_cli.errors import InputError, UsageError
 from facerec_cli.metrics.search_threshold import SearchThreshold
+from facerec_cli.threshold import Threshold
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,20 +43,29 @@ class CandidatePeople:
         pairs = zip(self.people[row].tolist(), self.scores[row].tolist(), strict=True)
         return [(self.names[person], score) for person, score in pairs if person >= 0]
 
-    def decide(self, *, fpir: float | None = None, threshold: float | None = None) -> list[str | None]:
+    def decide(
+        self, *, fpir: float | None = None, threshold: float | SearchThreshold | None = None
+    ) -> list[str | None]:
         """For each probe the name of the first candidate if its score reaches the threshold, else None.
 
         Args:
             fpir: The share of searches for strangers that may give a name, above 0 and below 1.
-            threshold: A score, instead of ``fpir``.
+            threshold: A score, or what was calibrated, instead of ``fpir``.
 
         Raises:
-            UsageError: Not exactly one is given, or ``fpir`` is out of range.
+            UsageError: Not exactly one is given, or it is out of range or a threshold for two photos.
             InputError: Nothing supports a threshold at this rate.
         """
         if (fpir is None) == (threshold is None):
             raise UsageError("A decision takes either fpir or threshold.")
-        least = self._threshold_at(fpir) if fpir is not None else threshold
+        if isinstance(threshold, Threshold):
+            raise UsageError(
+                f"The threshold {threshold.value:g} is one for two photos, and in a search it gives names to "
+                f"strangers: each is compared with all {len(self.names):,} people.",
+                hint="Give fpir, the share of strangers who may get a name.",
+            )
+        least = threshold if fpir is None else self.threshold(fpir)
+        least = _value(least) if isinstance(least, SearchThreshold) else least
         assert least is not None, "one of them is given"
         first, scores = self.people[:, 0].tolist(), self.scores[:, 0].tolist()
         return [
@@ -63,11 +73,11 @@ class CandidatePeople:
             for one, score in zip(first, scores, strict=True)
         ]
 
-    def _threshold_at(self, fpir: float) -> float:
-        found = self.threshold(fpir)
-        if found.value is None:
-            raise InputError(
-                f"No threshold can be found: {found.reason}.",
-                hint="Give threshold, a cosine that you trust, or a larger fpir.",
-            )
-        return found.value
+
+def _value(found: SearchThreshold) -> float:
+    if found.value is None:
+        raise InputError(
+            f"No threshold can be found: {found.reason}.",
+            hint="Give threshold, a cosine that you trust, or a larger fpir.",
+        )
+    return found.value

@@ -20,7 +20,7 @@ from facerec_cli.gallery.erase import find_name, forget_people, sweep
 from facerec_cli.gallery.facts import insert_faces, keep, let_go, take_rows
 from facerec_cli.gallery.folder import GalleryFolder, write_crops
 from facerec_cli.gallery.info import now
-from facerec_cli.gallery.person import FaceFacts, Person, expiry_date, person_name
+from facerec_cli.gallery.person import SHA256, FaceFacts, Person, expiry_date, person_name, plain
 from facerec_cli.gallery.vectors import unit
 
 
@@ -64,6 +64,8 @@ def add_faces(
     expires = expiry_date(expires)
     folder.faces.require(folder.facts.one("SELECT max(row) FROM face"))
     facts = facts or [FaceFacts()] * len(people)
+    if not all(SHA256.fullmatch(fact.photo_sha256) or not fact.photo_sha256 for fact in facts):
+        raise InputError("A sha256 of a photo is 64 hexadecimal digits.", hint="Nothing was stored.")
     with _swept(folder):
         return _add(folder, people, values, facts, expires, note)
 
@@ -114,15 +116,16 @@ def _add(
     return tuple(ids)
 
 
-def annotate(folder: GalleryFolder, person: Person, expires: str | None, note: str | None) -> None:
-    """Keep an expiry date and a note with a person; None leaves what is there, "" takes it away.
+def annotate(folder: GalleryFolder, people: Sequence[Person], expires: str | None, note: str | None) -> None:
+    """Keep an expiry date and a note with people; None leaves what is there, "" takes it away.
 
     Raises:
         InputError: The date is none.
     """
     date = None if expires is None else expiry_date(expires)
     with folder.facts.change() as base:
-        _annotate(base, person.id, date, note)
+        for person in people:
+            _annotate(base, person.id, date, note)
 
 
 def rename(
@@ -217,7 +220,7 @@ def _annotate(base: sqlite3.Connection, person: int, expires: str | None, note: 
     if expires is not None:
         base.execute("UPDATE person SET expires = ? WHERE id = ?", (expires, person))
     if note is not None:
-        base.execute("UPDATE person SET note = ? WHERE id = ?", (note, person))
+        base.execute("UPDATE person SET note = ? WHERE id = ?", (plain(note), person))
 
 
 @contextlib.contextmanager

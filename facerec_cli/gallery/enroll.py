@@ -17,6 +17,7 @@ from facerec_cli.gallery.enroll_regions import RegionWork, photos_with_regions
 from facerec_cli.gallery.enrollment import Enrollment
 from facerec_cli.gallery.gallery import Gallery, create_gallery, open_gallery
 from facerec_cli.gallery.info import FILE, gallery_path
+from facerec_cli.gallery.leftovers import put_back
 from facerec_cli.gallery.look_alikes import look_alike_threshold
 from facerec_cli.gallery.settings import EnrollSettings
 from facerec_cli.packs.manifest import ModelPack
@@ -59,10 +60,11 @@ def enroll(
         KeyboardInterrupt: With a message that says what is kept.
     """
     settings = settings or EnrollSettings()
+    place = gallery.path if isinstance(gallery, Gallery) else gallery_path(gallery)
     if people == BY_REGION:
         found = [photos_with_regions([str(one) for one in inputs])]
     else:
-        found = read_inputs(inputs, people, person=person, faces=settings.faces)
+        found = read_inputs(inputs, people, person=person, faces=settings.faces, exclude=[place])
     if isinstance(gallery, Gallery):
         return _enroll(gallery, found, settings, steps)
     with _open(gallery, found, settings) as opened:
@@ -72,6 +74,7 @@ def enroll(
 def _open(name: str | Path, found: Sequence[ToEnroll], settings: EnrollSettings) -> Gallery:
     """The gallery, made anew where there is none."""
     path = gallery_path(name)
+    put_back(path)
     if (path / FILE).is_file():
         clear_workshop(path)  # a kill when it had just been made
         return open_gallery(path, write=True)

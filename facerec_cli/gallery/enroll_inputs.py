@@ -20,6 +20,7 @@ from facerec_cli.images import find_images
 from facerec_cli.images.inputs import refuse_missing
 from facerec_cli.pairs.names import match_names
 from facerec_cli.wording import counted
+from facerec_cli.wording import people as counted_people
 
 log = logging.getLogger("facerec")
 
@@ -48,7 +49,12 @@ class ToEnroll:
 
 
 def read_inputs(
-    inputs: Sequence[str | Path], people: str | Path = BY_FOLDER, *, person: str = "", faces: str = "main"
+    inputs: Sequence[str | Path],
+    people: str | Path = BY_FOLDER,
+    *,
+    person: str = "",
+    faces: str = "main",
+    exclude: Sequence[Path] = (),
 ) -> list[ToEnroll]:
     """Find what is to be enrolled.
 
@@ -58,6 +64,7 @@ def read_inputs(
             list of ``path,person``; without inputs its photos are enrolled. Any other text is ``person``.
         person: The one person whom all photos show.
         faces: Which of several faces of a photo counts in a table.
+        exclude: Folders that are passed over: the gallery.
 
     Raises:
         InputError: Nothing was found, an input cannot be read, or nobody knows whom it shows.
@@ -81,11 +88,11 @@ def read_inputs(
     if listed is not None and not given:
         found.append(_photos(zip(map(str, listed.images), listed.people, strict=True)))
     elif named is not None and others:
-        found.append(_photos(_listed(find_images(others), named)))
+        found.append(_photos(_listed(find_images(others, exclude=exclude), named)))
     elif who:
-        found.append(_photos((photo, who) for photo in find_images(others)))
+        found.append(_photos((photo, who) for photo in find_images(others, exclude=exclude)))
     elif others:
-        found.append(_photos(pair for one in others for pair in _by_folder(one)))
+        found.append(_photos(_by_folders(others, exclude)))
     for one in lists:
         read = photos_of_list(Path(one))
         found.append(_photos(zip(map(str, read.images), read.people, strict=True)))
@@ -106,17 +113,32 @@ def _photos(pairs: Iterable[tuple[str, str]]) -> ToEnroll:
     return ToEnroll(tuple(name for _, name in known), tuple(photo for photo, _ in known))
 
 
-def _by_folder(given: str) -> Iterator[tuple[str, str]]:
-    """(photo, person) of one input, by the folders below it, or the folder it lies in."""
-    photos = find_images([given])
+def _by_folders(inputs: Sequence[str], exclude: Sequence[Path]) -> Iterator[tuple[str, str]]:
+    """(photo, person) of inputs; folders of one name, whose photos become one person's, are told of."""
+    folders: dict[str, dict[str, None]] = {}
+    for given in inputs:
+        for photo, folder in _by_folder(given, exclude):
+            name = os.path.basename(folder)  # noqa: PTH119
+            folders.setdefault(person_name(name), {})[folder] = None
+            yield photo, name
+    several = [(name, [*places]) for name, places in folders.items() if len(places) > 1]
+    for name, places in several[:_SHOWN]:
+        log.warning("%s are taken as one person, %r.", " and ".join(places), name)
+    if len(several) > _SHOWN:
+        log.warning("%s more have several folders each.", counted_people(len(several) - _SHOWN))
+
+
+def _by_folder(given: str, exclude: Sequence[Path]) -> Iterator[tuple[str, str]]:
+    """(photo, folder of the person) of one input, by the folders below it, or the folder it lies in."""
+    photos = find_images([given], exclude=exclude)
     if not os.path.isdir(given):  # noqa: PTH112 - odd names are no folders
-        yield from ((photo, folder_of(os.path.abspath(photo))) for photo in photos)  # noqa: PTH100
+        yield from ((photo, os.path.dirname(os.path.abspath(photo))) for photo in photos)  # noqa: PTH100, PTH120
         return
     root = given.rstrip("/" + os.sep) or given
     below = [photo[len(root) :].lstrip("/" + os.sep).replace(os.sep, "/") for photo in photos]
     loose = ["/" not in name for name in below]
     if all(loose):  # the folder of one person
-        yield from ((photo, os.path.basename(os.path.abspath(root))) for photo in photos)  # noqa: PTH100, PTH119
+        yield from ((photo, os.path.abspath(root)) for photo in photos)  # noqa: PTH100
         return
     if any(loose):
         log.warning(
@@ -126,7 +148,7 @@ def _by_folder(given: str) -> Iterator[tuple[str, str]]:
         )
     for photo, name, is_loose in zip(photos, below, loose, strict=True):
         if not is_loose:
-            yield photo, name.partition("/")[0]
+            yield photo, os.path.join(root, name.partition("/")[0])  # noqa: PTH118
 
 
 def _listed(photos: Sequence[str], path: Path) -> Iterator[tuple[str, str]]:

@@ -129,7 +129,11 @@ class EnrollWork:
             progress(len(self.rows), total)
 
     def result(self) -> Enrollment:
-        """What it came to."""
+        """What it came to; dates and notes are kept with people whose photos were there already, too."""
+        had = {row.person for row in self.rows if row.status == DUPLICATE}
+        if had and (self.settings.expires or self.settings.note):
+            told = {"expires": self.settings.expires or None, "note": self.settings.note or None}
+            self.gallery.annotate(*sorted(had), **told)
         now = {one.name: one for one in self.gallery.people()}
         without: dict[str, str] = {}
         for row in self.rows:

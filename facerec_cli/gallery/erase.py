@@ -89,7 +89,7 @@ def remove(folder: GalleryFolder, person: Person) -> RemovalProof:
         let_go(base, "photo", [bytes.fromhex(face.photo_sha256) for face in faces])
         base.execute("DELETE FROM face WHERE person = ?", (person.id,))
         forget_people(base, [person.id])
-    cached = sweep(folder, vectors)
+    cached = sweep(folder)
     found = find_traces(folder, person.name, np.concatenate([vectors, template]), crops)
     return RemovalProof(
         person.name,
@@ -114,12 +114,11 @@ def forget_people(base: sqlite3.Connection, people: Sequence[int]) -> None:
     base.execute("UPDATE state SET value = 1 WHERE key = 'vacuum'")
 
 
-def sweep(folder: GalleryFolder, vectors: NDArray[np.float32] | None = None) -> int:
+def sweep(folder: GalleryFolder) -> int:
     """Erase what no fact points to, make stale templates anew, and write the facts without deleted ones.
 
     Args:
         folder: Open for writing.
-        vectors: Deleted from the cache too, whatever photo they are of.
 
     Returns:
         How many embeddings the cache has lost.
@@ -133,6 +132,14 @@ def sweep(folder: GalleryFolder, vectors: NDArray[np.float32] | None = None) -> 
     for kind, what in loose:
         of.setdefault(kind, []).append(what)
     cached = 0
+    if "photo" in of:  # first, while the vectors are still there to be looked for
+        try:
+            cached = _forget_cached(of["photo"], folder.faces.read(folder.faces.there(of.get("faces", []))))
+        except sqlite3.Error as fault:
+            log.warning(
+                "The cache of embeddings cannot be cleaned now: %s. The next change tries again.", fault
+            )
+            loose = [one for one in loose if one[0] != "photo"]
     for rows in (folder.faces, folder.templates):
         rows.erase(of.get(rows.kind, []))
     for crop in of.get("crop", []):
@@ -140,8 +147,6 @@ def sweep(folder: GalleryFolder, vectors: NDArray[np.float32] | None = None) -> 
     if "index" in of and folder.index.exists():
         with writing(folder.index):
             shutil.rmtree(folder.index)
-    if "photo" in of or vectors is not None:
-        cached = _forget_cached(of.get("photo", []), vectors)
     if loose:
         with folder.facts.change() as base:
             now = int(time.time())
@@ -175,11 +180,11 @@ def find_name(folder: GalleryFolder, name: str) -> tuple[str, ...]:
     return (*found.left, *found.mentions)
 
 
-def _forget_cached(photos: Sequence[bytes], vectors: NDArray[np.float32] | None) -> int:
+def _forget_cached(photos: Sequence[bytes], vectors: NDArray[np.float32]) -> int:
     if not cache_path().is_file():
         return 0
     cache = EmbeddingCache(cache_path())
     try:
-        return cache.forget(photos, () if vectors is None else vectors)
+        return cache.forget(photos, vectors)
     finally:
         cache.close()

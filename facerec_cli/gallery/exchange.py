@@ -27,10 +27,11 @@ from facerec_cli.embeddings.formats import format_to_write
 from facerec_cli.embeddings.records import BOX, LANDMARKS, OF_PEOPLE
 from facerec_cli.embeddings.shards import Shard
 from facerec_cli.embeddings.table import EmbeddingTable
-from facerec_cli.errors import InputError, ModelError
+from facerec_cli.errors import InputError, ModelError, UsageError
 from facerec_cli.files import atomic_write
 from facerec_cli.gallery.gallery import Gallery
 from facerec_cli.gallery.person import FaceFacts, GalleryFace, Person, person_name
+from facerec_cli.images.remote import is_url
 from facerec_cli.outputs import refuse_existing
 from facerec_cli.progress import Progress, silent
 from facerec_cli.tables.paths import absolute
@@ -78,6 +79,8 @@ def export_gallery(
         OutputError: It cannot be written.
         MissingExtraError: The format's package is not installed.
     """
+    if is_url(str(output)):
+        raise UsageError(f"{output} is a URL.", hint="Export to a file or folder, and copy that.")
     chosen = [gallery.person(name) for name in people] or list(gallery.people())
     faces = _GalleryShards(gallery, chosen, progress)
     if Path(output).suffix.lower() == ".csv":

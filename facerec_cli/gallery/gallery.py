@@ -160,10 +160,10 @@ class Gallery(GalleryReader):
         return changes.add_faces(self._open(), people, vectors, facts, expires=expires, note=note)
 
     def annotate(
-        self, person: str | int | Person, *, expires: str | None = None, note: str | None = None
+        self, *people: str | int | Person, expires: str | None = None, note: str | None = None
     ) -> None:
-        """Keep an expiry date or a note with a person; "" takes it away."""
-        changes.annotate(self._open(), self.person(person), expires, note)
+        """Keep an expiry date or a note with people; "" takes it away."""
+        changes.annotate(self._open(), [self.person(one) for one in people], expires, note)
 
     def rename(self, person: str | int | Person, name: str, *, forget_paths: bool = False) -> tuple[str, ...]:
         """Call a person something else, and overwrite the old name; gives where that can be read still.

@@ -12,6 +12,7 @@ import tomli_w
 
 from facerec_cli.embeddings.table import ModelInfo
 from facerec_cli.errors import InputError, ModelError, UsageError
+from facerec_cli.gallery.person import plain
 from facerec_cli.settings import Option, convert
 from facerec_cli.untrusted import read_toml
 
@@ -19,6 +20,7 @@ SCHEMA = 1
 TEMPLATE_RULE = "mean of unit vectors"
 FILE = "gallery.toml"
 SUFFIX = ".gallery"
+_PLAIN = (str, int, float)  # what a file of embeddings may say of its settings, and TOML can
 _BACKUP = "Put the gallery back from a copy."
 
 
@@ -92,8 +94,14 @@ def new_info(
     model: ModelInfo, dimensions: int, settings: Mapping[str, Any], *, crops: bool = False
 ) -> GalleryInfo:
     """What a gallery that is made now says of itself."""
-    known = {key: value for key, value in settings.items() if value is not None}
-    return GalleryInfo(SCHEMA, model.name, model.sha256, dimensions, now(), crops, TEMPLATE_RULE, known)
+    known = {plain(key): _plain(value) for key, value in settings.items() if isinstance(value, _PLAIN)}
+    return GalleryInfo(
+        SCHEMA, plain(model.name), plain(model.sha256), dimensions, now(), crops, TEMPLATE_RULE, known
+    )
+
+
+def _plain(value: Any) -> Any:
+    return plain(value) if isinstance(value, str) else value
 
 
 def info_toml(info: GalleryInfo) -> bytes:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import datetime
 import os
+import re
 import unicodedata
 from dataclasses import dataclass
 
 from facerec_cli.errors import InputError
 
+SHA256 = re.compile("[0-9a-f]{64}")
 _LONGEST = 200  # signs of a name
 
 
@@ -79,6 +81,11 @@ class GalleryFace:
     row: int
     crop: str
     added: str
+
+
+def plain(text: str) -> str:
+    """A text that can be stored: what is no Unicode in it, as in odd arguments, is a question mark."""
+    return text.encode(errors="replace").decode()
 
 
 def person_name(name: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,13 +13,11 @@ from facerec_cli.gallery.candidates import CandidatePeople
 from facerec_cli.gallery.enrolled import EnrolledPeople
 from facerec_cli.gallery.folder import GalleryFolder
 from facerec_cli.gallery.people import read_enrolled
-from facerec_cli.gallery.person import GalleryFace, Person, person_name, stored_text
+from facerec_cli.gallery.person import SHA256, GalleryFace, Person, person_name, stored_text
 from facerec_cli.gallery.vectors import unit
 from facerec_cli.metrics.scores import Vectors
 from facerec_cli.metrics.search_threshold import SearchThreshold
 from facerec_cli.progress import Progress, silent
-
-_SHA256 = re.compile("[0-9a-f]{64}")
 
 
 class GalleryReader:
@@ -70,7 +67,7 @@ class GalleryReader:
     def has_photo(self, name: str, photo: str) -> bool:
         """Whether a person, who may be nobody here, has a photo: its sha256 in hexadecimal, or its path."""
         value: str | bytes = stored_text(photo)
-        column = "photo" if _SHA256.fullmatch(photo) else "path"
+        column = "photo" if SHA256.fullmatch(photo) else "path"
         if column == "photo":
             value = bytes.fromhex(photo)
         query = f"SELECT 1 FROM face JOIN person ON person.id = face.person WHERE name = ? AND {column} = ?"

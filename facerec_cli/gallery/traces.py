@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import mmap
+import os
+import re
 import struct
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,8 +18,11 @@ from numpy.typing import NDArray
 
 from facerec_cli.embeddings.cache import cache_path
 from facerec_cli.gallery.folder import LOCK, GalleryFolder
+from facerec_cli.gallery.info import FILE
 from facerec_cli.gallery.vectors import SEGMENT, Rows
 
+_WORDS = frozenset([b"SQLite format 3\0"])
+_CHANCE = 1e-3  # of finding a name in a file of other things
 _BLOCK = 8192  # rows that are compared together
 
 
@@ -56,7 +61,7 @@ def find_traces(
     """
     names = {unicodedata.normalize(form, name).encode() for form in ("NFC", "NFD")}
     others = _values_with(folder, names)
-    needles = [*names, *{vector.tobytes() for vector in vectors}]
+    needles = {vector.tobytes() for vector in vectors}
     left: list[str] = []
     size = shared = 0
     own = [path for path in sorted(folder.path.rglob("*")) if path.is_file() and path.name != LOCK]
@@ -66,9 +71,14 @@ def find_traces(
         if path.parent == folder.crops:
             left += [f"a crop: {path}"] if path.read_bytes() in crops else []
         elif path.parent != folder.faces.folder:  # rows are compared as such below
-            known = others if path.parent == folder.path else ()
-            left += [f"{what} in {path}" for what in _found(path, needles, len(names), known)]
-    left += [f"the name of {path}" for path in own if any(one in path.name.encode() for one in names)]
+            known = {value for _, value in others} if path == folder.facts.path else None
+            searched = set() if path.name == FILE else names
+            left += [f"{what} in {path}" for what in _found(path, needles, searched, known)]
+    ours = (folder.path / FILE, folder.facts.path)
+    foreign = [
+        path for path in own if path not in ours and path.parent not in (folder.crops, folder.faces.folder)
+    ]
+    left += [f"the name of {path}" for path in foreign if any(one in os.fsencode(path.name) for one in names)]
     for rows, table in ((folder.faces, "face"), (folder.templates, "person")):
         same = set(_rows_like(rows, vectors))
         owned = {row[0] for row in folder.facts.all(f"SELECT row FROM {table}")}
@@ -78,21 +88,38 @@ def find_traces(
 
 
 def _found(
-    path: Path, needles: Sequence[bytes], names: int, known: Iterable[tuple[str, bytes]]
+    path: Path, needles: Iterable[bytes], names: Iterable[bytes], known: Set[bytes] | None
 ) -> Iterator[str]:
-    """What of a person is in a file; the first of the needles are names."""
-    if not path.stat().st_size:
+    """What of a person is in a file.
+
+    Args:
+        path: The file.
+        needles: Vectors.
+        names: The name. One so short that it stands in such a file by chance is not looked for.
+        known: Of the file of facts the values of other people that have the name in them.
+    """
+    size = path.stat().st_size
+    if not size:
         return
     with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        if any(data.find(one) >= 0 for one in needles[names:]):
+        if any(data.find(one) >= 0 for one in needles):
             yield "a vector"
-        if all(data.find(one) < 0 for one in needles[:names]):
-            return
-        rest = data[:]
-    for _, value in sorted(known, key=lambda one: -len(one[1])):
-        rest = rest.replace(value, b"")
-    if any(one in rest for one in needles[:names]):
-        yield "the name"
+        for name in names:
+            by_chance = len(name) < 3 if known is not None else size > _CHANCE * 256 ** len(name)
+            if not by_chance and _is_loose(data, name, (known or set()) | _WORDS):
+                yield "the name"
+                return
+
+
+def _is_loose(data: mmap.mmap, name: bytes, known: Set[bytes]) -> bool:
+    """Whether a name stands in a file where it is no part of a known value."""
+    places = {(at.start(), len(value)) for value in known for at in re.finditer(re.escape(name), value)}
+    at = data.find(name)
+    while at >= 0:
+        if not any(data[at - start : at - start + size] in known for start, size in places if start <= at):
+            return True
+        at = data.find(name, at + 1)
+    return False
 
 
 def _mentions(others: Iterable[tuple[str, bytes]]) -> tuple[str, ...]:

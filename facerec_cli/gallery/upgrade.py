@@ -32,6 +32,7 @@ from facerec_cli.gallery.leftovers import erase_folder, move_in
 from facerec_cli.gallery.person import GalleryFace
 from facerec_cli.gallery.reembed import ReembeddedFace, reembed, why_gone
 from facerec_cli.gallery.upgraded import LostFace, UpgradedGallery
+from facerec_cli.gallery.vectors import SEGMENT
 from facerec_cli.locks import exclusive
 from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.packs.resolve import open_pack, pack_hash
@@ -94,7 +95,7 @@ def upgrade_gallery(
                 if lost and not drop_missing:
                     return _refused(gallery, pack, names, lost)
                 if same:
-                    sources["vector"] = _keep(folder, gallery, {face.id for face in anew})
+                    sources += Counter(vector=_keep(folder, gallery, {face.id for face in anew}))
                 without = _drop(folder, [face for face, _ in lost])
                 cards = 0 if same else folder.facts.one("SELECT count(*) FROM card")
                 _settle(folder, keep_cards=same)
@@ -149,7 +150,11 @@ def _copy(old: GalleryFolder, made: Path, model: ModelInfo, opened: FaceModel) -
     old.facts.all("VACUUM INTO ?", (str(made / FACTS),))
     about = replace(old.info, model=model.name, model_sha256=model.sha256, dimensions=opened.embedding_size)
     write_file(made / info.FILE, info.info_toml(about))
-    return GalleryFolder(made, write=True)
+    folder = GalleryFolder(made, write=True)
+    for rows in (folder.faces, folder.templates):
+        firsts = range(0, folder.facts.state(rows.kind), SEGMENT)
+        rows.write(firsts, np.zeros((len(firsts), rows.dimensions), np.float32))  # which makes all files
+    return folder
 
 
 def _fill(

@@ -95,9 +95,13 @@ class Rows:
 
     def erase(self, rows: Sequence[int] | NDArray[np.int64]) -> None:
         """Overwrite these rows with zeros; those of files that are not there are gone already."""
-        at = np.unique(np.asarray(rows, np.int64))
-        at = at[[self.path(int(row) // SEGMENT).is_file() for row in at]]
+        at = self.there(rows)
         self.write(at, np.zeros((len(at), self.dimensions), np.float32))
+
+    def there(self, rows: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
+        """Those of the rows whose file is there, each once."""
+        at = np.unique(np.asarray(rows, np.int64))
+        return at[[self.path(int(row) // SEGMENT).is_file() for row in at]]
 
     def close(self) -> None:
         """Let the maps go."""

@@ -61,13 +61,17 @@ def evaluate(
     if settings.threshold is not None or settings.mode == "investigate":
         raise UsageError("--evaluate measures its own thresholds.", hint="Leave --threshold and --mode out.")
     if any(gallery_folder(name) or is_embeddings(name) for name in inputs):
-        for flag, value in (("--format", format), ("--root", root), ("--embeddings", settings.embeddings)):
+        pool = None if settings.pool == "mean" else settings.pool
+        given = {"--format": format, "--root": root, "--embeddings": settings.embeddings, "--pool": pool}
+        for flag, value in given.items():
             if value is not None:
                 raise UsageError(f"{flag} is for protocols and lists of photos.")
         protocol, embeddings = read_stored(inputs, settings, steps)
     else:
         photos = settings.embeddings is None or root is not None  # a report shows those that are there
         protocol = read_protocol([Path(name) for name in inputs], format, root, images=photos)
+        if settings.pool != "mean" and protocol.templates is None:
+            raise UsageError("--pool is for protocols of templates, such as IJB's.", hint="Leave it out.")
         with steps("Embedding", "photos") as progress:
             embeddings = open_embeddings(protocol, settings.embedding(settings.photo_face), progress)
     with embeddings_are_kept(settings.embedding()):
@@ -91,8 +95,6 @@ def measure(
         vectors = pool_templates(embeddings, protocol, settings.pool)
         embeddings = replace(embeddings, settings={**embeddings.settings, "pool": settings.pool})
         failed = np.asarray(~vectors.any(axis=1))
-    elif settings.pool != "mean":
-        raise UsageError("--pool is for protocols of templates, such as IJB's.", hint="Leave it out.")
     _refuse_empty(source, protocol, embeddings, failed)
     identity = protocol.identity
     trials = []
@@ -101,7 +103,7 @@ def measure(
         with steps(f"Searching{of}", "searches") as progress:
             search = _search(vectors, failed, identity, trial, protocol.rank, settings, progress)
         verification = None
-        if trial.verification.size or trial.leave_one_out:
+        if np.count_nonzero(~failed[trial.verification]) > 1 or trial.leave_one_out:
             with steps(f"Comparing{of}", "pairs") as progress:
                 verification = _verification(vectors, failed, identity, trial, progress)
         trials.append(TrialEvaluation(trial, search, verification))

@@ -74,7 +74,8 @@ def _claims(found: Identification) -> tuple[str, Sequence[str]]:
     if found.threshold is None:
         return "Candidates for a person to look at. Nobody is claimed to be any of them.", []
     threshold = found.threshold
-    further = [threshold.caution] if threshold.caution else []
+    caution = threshold.caution
+    further = [f"{caution[0].upper()}{caution[1:]}."] if caution else []
     if threshold.source != "given":
         further.append(f"The threshold rests on: {threshold.source} ({threshold.data}).")
     return threshold.sentence(), further

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import shlex
 from pathlib import Path
 
 from facerec_cli.errors import FacerecError, InputError, UsageError
@@ -68,7 +69,10 @@ def threshold_of(
     if found.caution:
         log.warning("%s", found.caution)
     if not found.measurable:
-        log.warning("the threshold %.4f is %s", found.value, found.reason)
+        once = f"; measure it once: facerec gallery calibrate {shlex.quote(people.source)}"
+        log.warning(
+            "the threshold %.4f is %s%s", found.value, found.reason, once if opened.folder is not None else ""
+        )
     return found
 
 

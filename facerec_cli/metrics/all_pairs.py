@@ -1,7 +1,7 @@
 """Each row of a table against each of another, or of itself, in bounded memory.
 
-:func:`tiles` makes the scores block by block as matrix products; search (``search.py``) and
-clustering can take it as it is. :func:`evaluate_all_pairs` has the exact statistics of N (N - 1) / 2 scores,
+:func:`tiles` makes the scores block by block as matrix products; for the best few of them ``search.py`` is
+quicker. :func:`evaluate_all_pairs` has the exact statistics of N (N - 1) / 2 scores,
 :func:`evaluate_against` those of photos with each other and with distractors: they are made twice, once to
 count them in fine bins, once to keep those of the few bins in which an answer lies (see ``scores.py``).
 Photos are sorted by person, so that genuine pairs lie in a band along the diagonal.

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec_cli.metrics.bootstrap import MIN_PEOPLE, BootstrapInterval
+from facerec_cli.metrics.identification_counting import least_threshold
+from facerec_cli.metrics.roc import wilson_interval
 from facerec_cli.metrics.scores import Scores
 from facerec_cli.progress import Progress, silent
 
@@ -32,6 +34,10 @@ def bootstrap_tpir(
     twice would tie with themselves. So these are intervals over the people who come to be searched for, given
     the people who are enrolled; how much other galleries differ only other galleries show.
 
+    Percentiles are too narrow where few searches fail: of searches that all succeed each draw does too. So
+    an interval reaches at least as far as Wilson's at the threshold of all searches. With that it holds in
+    94 % of draws or more on LFW, also of 50 people (``benchmarks/search_intervals.py``).
+
     Args:
         mates: (A,) score of each mate that is first; -inf of the others.
         strangers: (X,) highest score of each non-mated search.
@@ -49,10 +55,21 @@ def bootstrap_tpir(
             reason = f"not measurable over {count} people of {kind} searches; it takes {MIN_PEOPLE}"
             return tuple(BootstrapInterval(fpir, None, None, reason) for fpir in fpirs)
     rates = resampled_tpir(mates, strangers, people, fpirs=fpirs, rounds=rounds, seed=seed, progress=progress)
-    low, high = np.percentile(rates, [2.5, 97.5], axis=0)
-    return tuple(
-        BootstrapInterval(fpir, float(a), float(b)) for fpir, a, b in zip(fpirs, low, high, strict=True)
-    )
+    ends = np.percentile(rates, [2.5, 97.5], axis=0).T.tolist()
+    intervals = []
+    for fpir, (low, high) in zip(fpirs, ends, strict=True):
+        accepted = mates >= least_threshold(fpir, strangers, mates)
+        least, most = _wilson(accepted, people[0])
+        intervals.append(BootstrapInterval(fpir, min(low, least), max(high, most)))
+    return tuple(intervals)
+
+
+def _wilson(accepted: NDArray[np.bool_], who: NDArray[np.int64]) -> tuple[float, float]:
+    """Wilson's interval; where all searches end alike, of people instead of searches."""
+    if 0 < accepted.sum() < len(accepted):
+        return wilson_interval(int(accepted.sum()), len(accepted))
+    people = len(np.unique(who))
+    return wilson_interval(people if accepted.all() else 0, people)
 
 
 def resampled_tpir(

@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from statistics import NormalDist
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -150,7 +149,9 @@ def as_single_photos(best: Scores, tail: ImpostorTail, faces: NDArray[np.int64])
     return best - tail.mean * float(np.mean(1 / lengths)) * (1 / lengths - 1)
 
 
-def tail_of_searches(scores: NDArray[Any], people: int, pair: int, data: str) -> ImpostorTail:
+def tail_of_searches(
+    scores: Scores, people: int, pair: int, data: str, *, deviation: float | None = None
+) -> ImpostorTail:
     """The tail of one comparison that the best scores of searches tell of, by the binomial rule.
 
     Args:
@@ -158,12 +159,14 @@ def tail_of_searches(scores: NDArray[Any], people: int, pair: int, data: str) ->
         people: How many are enrolled.
         pair: How many searches meet the same two people: 2 of own searches, 1 for strangers.
         data: What was searched for.
+        deviation: Of the scores of two people, where the searches are too few to tell.
     """
-    shares = [share for share in _SHARES if share * scores.size >= 3 * pair] or [_SHARES[0]]
+    shares = [share for share in _SHARES if share * scores.size >= 2 * pair] or [_SHARES[0]]
     found = [float(np.quantile(scores, 1 - share)) for share in shares]
     rates = [per_comparison(share, people) for share in shares]
     width = z(rates[-1]) - z(rates[0])
-    deviation = max((found[-1] - found[0]) / width, 1e-6) if width else 1e-6
+    if deviation is None or len(shares) > 2:
+        deviation = max((found[-1] - found[0]) / width, 1e-6) if width else 1e-6
     return ImpostorTail(
         data=data,
         people=max(people, 2),

@@ -14,10 +14,9 @@ pairs (if a looks like b, both find somebody), so twice as many are needed. The 
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -34,6 +33,7 @@ from facerec_cli.metrics.impostor_tail import (
     tail_of,
     tail_of_searches,
 )
+from facerec_cli.metrics.own_level import at_own_level, look_like_one
 from facerec_cli.metrics.roc import accepted_at_most, threshold_between
 from facerec_cli.settings import Option, convert
 from facerec_cli.threshold import ImpostorTail
@@ -107,7 +107,7 @@ class SearchThreshold:
 
     def document(self) -> dict[str, Any]:
         """Plain JSON, with the sentence; :meth:`from_document` reads it."""
-        values = dataclasses.asdict(self)
+        values = asdict(self)
         if values["tail"] is not None:
             values["tail"] |= {key: [*values["tail"][key]] for key in ("rates", "scores")}
         return {**values, "strangers": STRANGERS, "sentence": self.sentence()}
@@ -156,8 +156,7 @@ def from_tail(tail: ImpostorTail, people: int, fpir: float) -> SearchThreshold:
     _check(people, fpir)
     rate = per_comparison(fpir, people)
     made = SearchThreshold(score_at(tail, rate), fpir, people, fpir, data=tail.data, tail=tail)
-    made = replace(made, source="impostor tail", measured_people=people)
-    return _judged(made, tail, rate, fpir)
+    return _judged(replace(made, source="impostor tail", measured_people=people), tail, rate, fpir)
 
 
 def from_value(value: float, people: int, tail: ImpostorTail | None) -> SearchThreshold:
@@ -267,24 +266,28 @@ def choose_search_threshold(
     moving = tail
     if tail is not None and faces is not None:
         moving = for_templates(tail, faces)
-    refused: list[str] = []
+    notes = [] if own is None or moving is None else look_like_one(own, moving, people)
     if outsiders is not None:
         made = from_searches(outsiders, people, fpir, source="outsiders", tail=moving)
         if made.measurable:
             return made
-        refused.append(f"the strangers are too few to calibrate with: {made.reason}")
+        notes.append(f"the strangers are too few to calibrate with: {made.reason}")
     if own is not None:
         variation = tail.variation if tail else 1.0
         made = from_searches(own, people, fpir, source="own searches", variation=variation, tail=moving)
         if made.measurable:
-            return replace(made, caution="; ".join(refused))
+            return replace(made, caution="; ".join(notes))
     if moving is not None:
-        return replace(from_tail(moving, people, fpir), caution="; ".join(refused))
+        level = at_own_level(moving, people, fpir, own)
+        made = from_tail(level.tail, people, fpir)
+        if level.reason:
+            made = replace(made, low=None, high=None, measurable=False, reason=level.reason)
+        return replace(made, caution="; ".join(filter(None, [*notes, level.caution])))
     reason = (
         f"the model has no impostor tail, and {people_words(people)} make too few searches of their own "
         f"(FPIR {percent(fpir)} takes {searches_needed(fpir, own=True):,})"
     )
-    return SearchThreshold(None, fpir, people, reason=reason, caution="; ".join(refused))
+    return SearchThreshold(None, fpir, people, reason=reason, caution="; ".join(notes))
 
 
 def _check(people: int, fpir: float | None = None) -> None:

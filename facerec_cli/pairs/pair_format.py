@@ -83,11 +83,16 @@ class ListHead:
         Raises:
             InputError: A quote is not closed.
         """
+        return tidy(read_rows(self.lines, str(self.path)))
+
+    @property
+    def lines(self) -> list[str]:
+        """Its first lines, as many as are whole; none of what is no table."""
         if not self.text or self.is_json:
             return []
         lines = split_lines(self.text)
         whole = lines if len(self.data) < _HEAD_BYTES else lines[:-1]
-        return tidy(read_rows(whole[:_HEAD_LINES], str(self.path)))
+        return whole[:_HEAD_LINES]
 
 
 class PairFormat(ABC):

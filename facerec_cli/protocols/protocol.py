@@ -52,6 +52,8 @@ class SearchProtocol:
         aligned: Whether the photos are aligned crops already, not to be detected again.
         landmarks: (N, 5, 2) float32 pixels where the lists come with them.
         detection_scores: (N,) float32, the score of each of these detections; likewise.
+        boxes: (N, 4) float32 pixels x1, y1, x2, y2 of the face that is meant, where the lists have boxes and
+            no landmarks; NaN where a photo has none.
         templates: How photos make templates; None where items are photos.
         rank: Over ``people``, or over ``images`` as the protocol publishes it (TinyFace), where a probe has
             several mates and the best of them counts.
@@ -67,6 +69,7 @@ class SearchProtocol:
     aligned: bool = False
     landmarks: NDArray[np.float32] | None = None
     detection_scores: NDArray[np.float32] | None = None
+    boxes: NDArray[np.float32] | None = None
     templates: Templates | None = None
     rank: Literal["people", "images"] = "people"
     rule: str = ""

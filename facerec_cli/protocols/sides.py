@@ -71,7 +71,8 @@ def is_list_of_photos(head: ListHead) -> bool:
     """Whether a file is a table in which a column names photos."""
     if head.is_folder or has_suffix(str(head.path)):
         return False
-    body = head.rows[1:] or head.rows
+    rows = _rows(head.lines, head.path)
+    body = rows[1:] or rows
     return bool(body) and any(_names_photos(body, at) for at in range(len(body[0][1])))
 
 
@@ -93,12 +94,7 @@ def _of_folder(folder: Path) -> list[_Labeled]:
 
 def _of_list(path: Path) -> list[_Labeled]:
     """The photos of a list."""
-    full = list(full_lines(split_lines(read_text(path, "list"))))
-    separator = separator_of([line for _, line in full])
-    if separator == " " and not all(has_suffix(line) for _, line in full):
-        # A person may be left out together with the comma, in some of the lines.
-        separator = next((sign for sign in "\t,;" if any(sign in line for _, line in full)), " ")
-    rows = list(fields_of(full, separator, str(path)))
+    rows = _rows(split_lines(read_text(path, "list")), path)
     if not rows:
         raise InputError(f"The list {str(path)!r} is empty.", hint="Write a photo and a person a line.")
     at, who, start = _columns(path, rows)
@@ -112,14 +108,26 @@ def _of_list(path: Path) -> list[_Labeled]:
     return labeled
 
 
+def _rows(lines: Sequence[str], path: Path) -> list[Row]:
+    """The rows of a list; some of the lines may have no person, and then no separator either."""
+    full = list(full_lines(lines))
+    separator = separator_of([line for _, line in full])
+    if separator == " " and not all(has_suffix(line) for _, line in full):
+        separator = next((sign for sign in "\t,;" if any(sign in line for _, line in full)), " ")
+    return list(fields_of(full, separator, str(path)))
+
+
 def _columns(path: Path, rows: Sequence[Row]) -> tuple[int, int | None, int]:
     """The column of the photos, that of the people or None where there is none, and the first row to read."""
     line, first = rows[0]
     at = column(first, PATH_WORDS)
     if is_heading(first) or (at is not None and not any(map(has_suffix, first))):
-        if at is None:
-            raise broken(path, line, first, "a heading with a column `path`")
-        return at, label_column(first, at), 1
+        who = None if at is None else label_column(first, at)
+        if who is None and at is not None and len(first) == 2:
+            who = 1 - at  # whatever it is called
+        if at is None or (who is None and len(first) > 1):
+            raise broken(path, line, first, "a heading with columns `path` and `person`")
+        return at, who, 1
     width = max(len(fields) for _, fields in rows)
     photos = [at for at in range(width) if _names_photos(rows, at)]
     if width > 2 or len(photos) != 1:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -15,17 +14,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from facerec_cli.embed import EmbedOptions, embed_photos
+from facerec_cli.embed import EmbedOptions
 from facerec_cli.embeddings.cache import EmbeddingCache, Entry, cache_path, content_key
 from facerec_cli.embeddings.read import open_table
 from facerec_cli.embeddings.table import Matches, ModelInfo
-from facerec_cli.errors import ModelError, UsageError
-from facerec_cli.faces import Face, FaceModel
-from facerec_cli.images import ImageError, open_photo, read_image
+from facerec_cli.errors import UsageError
+from facerec_cli.faces import FaceModel
+from facerec_cli.images import ImageError, open_photo
 from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.packs.resolve import open_pack
 from facerec_cli.pairs.pairlist import ListedPhotos
 from facerec_cli.progress import Progress, silent
+from facerec_cli.verify.photo_faces import NOWHERE, FacePlaces, embed_faces, match_in_boxes, places_of
 from facerec_cli.verify.settings import VerifySettings, embed_options, open_for
 from facerec_cli.wording import counted
 
@@ -91,7 +91,7 @@ def open_embeddings(photos: ListedPhotos, settings: VerifySettings, progress: Pr
             photos.images,
             model,
             options,
-            landmarks=None if aligned else photos.landmarks,
+            places=NOWHERE if aligned else places_of(photos),
             cache=cache,
             workers=workers,
             progress=progress,
@@ -129,7 +129,8 @@ def embeddings_are_kept(settings: VerifySettings) -> Iterator[None]:
 
 
 def _read_stored(path: Path, photos: ListedPhotos, settings: VerifySettings) -> PhotoVectors:
-    table = open_table(path).one_per_photo(settings.faces)
+    every = open_table(path)
+    table = every.one_per_photo(settings.faces)
     lines = None if photos.templates is None else photos.templates.image
     if table.paths is None and lines is not None and len(table.vectors) == len(lines):
         # A row for each line of the tid_mid file, as the published scripts store them.
@@ -138,6 +139,9 @@ def _read_stored(path: Path, photos: ListedPhotos, settings: VerifySettings) -> 
         found = Matches(table.vectors[rows], {}, {}, rows)
     else:
         found = table.match(photos.names)
+        boxes = places_of(photos).boxes
+        if boxes is not None and (paths := table.paths) is not None:
+            table, found = every, match_in_boxes(every, paths, found, boxes)
     there = found.rows >= 0
     norms, scores = (np.where(there, facts[found.rows], np.nan) for facts in (table.norms, table.scores))
     if settings.model is not None:
@@ -155,7 +159,7 @@ def embed_list(
     model: FaceModel,
     options: EmbedOptions,
     *,
-    landmarks: NDArray[np.float32] | None = None,
+    places: FacePlaces = NOWHERE,
     cache: EmbeddingCache | None = None,
     workers: int | None = None,
     progress: Progress = silent,
@@ -166,7 +170,7 @@ def embed_list(
         images: Paths or encoded images.
         model: An opened model.
         options: How; ``faces`` must not be "all".
-        landmarks: (N, 5, 2) pixels where they are known: photos are aligned by them and not searched.
+        places: What the list says of where the faces are.
         cache: Where to look first and to keep what is new.
         workers: Threads.
         progress: Told the photos done.
@@ -183,14 +187,15 @@ def embed_list(
     for start in range(0, len(images), _CHUNK):
         chunk = range(start, min(start + _CHUNK, len(images)))
         digests: dict[bytes, bytes] = {}
-        keys = {} if cache is None else _keys(images, chunk, settings, landmarks, options.max_pixels, digests)
+        keys = {} if cache is None else _keys(images, chunk, settings, places, options.max_pixels, digests)
         known = {} if cache is None else cache.get(list(keys.values()))
         entries = {i: known[key] for i, key in keys.items() if key in known}
         missing = [i for i in chunk if i not in entries]
         lasting: dict[bytes, Entry] = {}
         progress(start + len(entries), len(images))
         try:
-            for i, entry, doubt, norm, score in _embed(images, missing, model, options, landmarks, workers):
+            faces = embed_faces(images, missing, model, options, places, workers)
+            for i, entry, doubt, norm, score in faces:
                 entries[i], facts[i] = entry, (norm, score)
                 if doubt:
                     doubts[i] = doubt  # which the cache has no place for
@@ -225,7 +230,7 @@ def _keys(
     images: Sequence[Path | bytes],
     chunk: range,
     settings: bytes,
-    landmarks: NDArray[np.float32] | None,
+    places: FacePlaces,
     max_pixels: int,
     digests: dict[bytes, bytes],
 ) -> dict[int, bytes]:
@@ -237,64 +242,6 @@ def _keys(
             content = image if isinstance(image, bytes) else open_photo(image, max_pixels=max_pixels).data
         except ImageError:  # the pipeline says what is wrong with it
             continue
-        keys[i] = content_key(content, settings + (b"" if landmarks is None else landmarks[i].tobytes()))
+        keys[i] = content_key(content, settings + places.key(i))
         digests[keys[i]] = hashlib.sha256(content).digest()
     return keys
-
-
-_Embedded = tuple[int, Entry, str, float, float]
-"""Number of a photo, vector or why there is none, why its face is doubtful, norm, score of the detection."""
-
-
-def _embed(
-    images: Sequence[Path | bytes],
-    numbers: Sequence[int],
-    model: FaceModel,
-    options: EmbedOptions,
-    landmarks: NDArray[np.float32] | None,
-    workers: int | None,
-) -> Iterator[_Embedded]:
-    """Embed the photos with these numbers."""
-    if landmarks is not None:
-        for start in range(0, len(numbers), options.batch_size):
-            batch = numbers[start : start + options.batch_size]
-            yield from _embed_by_landmarks(images, batch, model, options, landmarks)
-        return
-    results = embed_photos([images[i] for i in numbers], model, options, workers=workers)
-    for i, result in zip(numbers, results, strict=True):
-        if result.faces:
-            face = result.faces[0]
-            score = math.nan if face.face is None else float(face.face.score)
-            yield i, face.embedding, face.doubt, face.norm, score
-        else:
-            yield i, f"{result.status}: {result.reason}", "", math.nan, math.nan
-
-
-def _embed_by_landmarks(
-    images: Sequence[Path | bytes],
-    numbers: Sequence[int],
-    model: FaceModel,
-    options: EmbedOptions,
-    landmarks: NDArray[np.float32],
-) -> Iterator[_Embedded]:
-    """The same for a batch of photos that are aligned by given landmarks, as IJB's protocol does."""
-    crops = {}
-    for i in numbers:
-        try:
-            photo = read_image(images[i], max_pixels=options.max_pixels)
-        except ImageError as error:
-            yield i, f"{error.status}: {error.reason}", "", math.nan, math.nan
-            continue
-        box = np.concatenate([landmarks[i].min(axis=0), landmarks[i].max(axis=0)])
-        crops[i] = model.align(photo, Face(box=box, landmarks=landmarks[i], score=1.0))
-    if not crops:
-        return
-    raw = model.encode(np.stack(list(crops.values())), flip=options.flip, batch_size=options.batch_size)
-    norms = np.linalg.norm(raw, axis=1, keepdims=True)
-    if not np.isfinite(norms).all() or not norms.all():
-        raise ModelError(
-            f"The model {model.pack.name} gave an embedding that is not finite or all zero.",
-            hint="Check its files with `facerec models check`, and its mean and std.",
-        )
-    for i, vector, norm in zip(crops, raw / norms, norms[:, 0].tolist(), strict=True):
-        yield i, vector, "", norm, math.nan

@@ -37,8 +37,9 @@ def centers(count: int) -> np.ndarray:
 
 def filled(folder: Path, people: int = 8, faces: int = 4) -> Gallery:
     gallery = create_gallery(folder / "staff", ModelInfo("toy", "5" * 64), SIZE)
-    for number, center in enumerate(centers(people)):
-        gallery.add(f"person {number}", faces_of(center, faces, number))
+    vectors = [faces_of(center, faces, number) for number, center in enumerate(centers(people))]
+    names = [f"person {number}" for number in range(people) for _ in range(faces)]
+    gallery.add_faces(names, np.concatenate(vectors))
     return gallery
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import sys
 from pathlib import Path
 
 import cv2
@@ -179,3 +181,54 @@ def test_photos_beside_the_folders_of_people(
     assert "1 photo in" in caplog.text
     assert "'Anna' and 'anna'" in caplog.text
     assert all("group" not in row.path for row in done.photos)
+
+
+def test_dates_of_people_whose_photos_are_there_already(
+    people: Path, settings: EnrollSettings, tmp_path: Path
+) -> None:
+    enroll(tmp_path / "staff", [people / "Anna", people / "Bob"], settings=settings)
+    again = EnrollSettings(model=settings.model, aligned=True, expires="2099-01-01", note="odd \udcff")
+    done = enroll(tmp_path / "staff", [people / "Anna"], settings=again)
+    assert set(statuses(done).values()) == {"duplicate"}
+    with open_gallery(tmp_path / "staff") as gallery:
+        assert [(one.name, one.expires, one.note) for one in gallery.people()] == [
+            ("Anna", "2099-01-01", "odd ?"),
+            ("Bob", "", ""),
+        ]
+
+
+def test_folders_of_one_name_and_the_gallery_among_the_photos(
+    people: Path, tiny_pack: ModelPack, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = EnrollSettings(model=tiny_pack, aligned=True, threads=1, crops=True)
+    shutil.copytree(people / "Anna", people.parent / "more" / "Anna")
+    photo(people.parent / "more" / "Anna" / "new.png", COLORS["Anna"], seed=7)
+    inputs = [people, people.parent / "more"]
+    done = enroll(people / "staff", inputs, settings=settings)
+    assert f"{people}/Anna and {people.parent}/more/Anna are taken as one person, 'Anna'" in caplog.text
+    assert (done.people, done.faces) == (3, 7)
+    again = enroll(people / "staff", inputs, settings=settings)  # with crops in the folder of people
+    assert len(again.photos) == 9
+    assert set(statuses(again).values()) == {"duplicate"}
+
+
+def test_what_a_file_of_embeddings_may_say(people: Path, tiny_pack: ModelPack, tmp_path: Path) -> None:
+    embed_to_file(people, tmp_path / "e.npy", model=tiny_pack, options=EmbedOptions(aligned=True), threads=1)
+    described = tmp_path / "e.json"
+    settings = '"settings": {"odd": {"a": [null]}, "none": null, "text\\ud800": "\\ud800", "flip": false}'
+    described.write_text('{"model": {"name": "t\\ud800", "sha256": "' + "5" * 64 + '"}, ' + settings + "}")
+    enroll(tmp_path / "staff", [tmp_path / "e.npy"])
+    with open_gallery(tmp_path / "staff") as gallery:
+        assert (gallery.info.model, gallery.info.settings) == ("t?", {"text?": "?", "flip": False})
+
+
+@pytest.mark.skipif(os.name == "nt" or sys.platform == "darwin", reason="names there are Unicode")
+def test_a_photo_whose_name_is_no_text(people: Path, settings: EnrollSettings, tmp_path: Path) -> None:
+    (people / "Anna" / "0.png").rename(os.fsdecode(os.fsencode(people / "Anna") + b"/\xff.png"))
+    for status in ("enrolled", "duplicate"):
+        done = enroll(tmp_path / "staff", [people], settings=settings)
+        assert {row.status for row in done.photos} == {status}
+    with open_gallery(tmp_path / "staff", write=True) as gallery:
+        assert gallery.faces("Anna")[1].path == os.fsdecode(os.fsencode(people / "Anna") + b"/\xff.png")
+        assert len(gallery.enrolled().photos) == 3
+        assert gallery.remove("Anna").proven

@@ -121,10 +121,12 @@ def test_what_others_have_is_told_and_kept(staff: Path) -> None:
 
 def test_a_short_name_is_looked_for_too(tmp_path: Path) -> None:
     with create_gallery(tmp_path / "a", MODEL, D) as gallery:
-        names = ["Al", "Alice", "Al Capone", "x", "person"]
-        gallery.add_faces(names, vectors(5), [FaceFacts(f"/p/{name}.jpg", sha256(1)) for name in names])
-        for name in ("Al", "x", "person"):
-            assert gallery.remove(name).proven
+        gone = ["Al", "x", "0", "person", "faces", "gallery", "model", "SQLite", "UNIQUE"]
+        names = [*gone, "Alice", "Al Capone"]
+        gallery.add_faces(names, vectors(11), [FaceFacts(f"/p/{name}.jpg", sha256(1)) for name in names])
+        for name in gone:
+            proof = gallery.remove(name)
+            assert proof.proven, proof.left
         assert [one.name for one in gallery.people()] == ["Alice", "Al Capone"]
 
 
@@ -155,3 +157,23 @@ def test_photos_that_verify_has_cached_are_forgotten(tiny_pack: ModelPack, tmp_p
     base = sqlite3.connect(cache_path())
     assert base.execute("SELECT count(*) FROM embedding").fetchone() == (0,)
     base.close()
+
+
+def test_a_cache_that_is_locked_is_cleaned_later(
+    staff: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def locked(*_: object) -> int:
+        raise sqlite3.OperationalError("database is locked")
+
+    with open_gallery(staff, write=True) as gallery:
+        with monkeypatch.context() as patch:
+            patch.setattr(EmbeddingCache, "forget", locked)
+            proof = gallery.remove("Person Number02")
+        assert not proof.proven
+        assert proof.left == (f"a vector in {cache_path()}",)
+        assert "cannot be cleaned now: database is locked" in caplog.text
+    assert vectors(120)[6].tobytes() in cache_path().read_bytes()
+    with open_gallery(staff, write=True):
+        pass
+    data = cache_path().read_bytes()
+    assert not any((-vector).tobytes() in data for vector in vectors(120)[6:9])

@@ -72,6 +72,8 @@ def test_an_export_enrolled_again_is_the_same_gallery(suffix: str, tmp_path: Pat
         assert mine.names == theirs.names and np.array_equal(mine.templates[0], theirs.templates[0])
         assert import_table(again, table) == ("duplicate",) * 4  # nothing is doubled
         assert len(again.faces()) == 4
+        with pytest.raises(UsageError, match="is a URL"):
+            export_gallery(gallery, f"s3://bucket/staff{suffix}")
         with pytest.raises(UsageError, match="exists"):
             export_gallery(gallery, tmp_path / f"staff{suffix}")
         part = export_gallery(gallery, tmp_path / f"staff{suffix}", people=["Ada"], overwrite=True)

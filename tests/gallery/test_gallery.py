@@ -12,6 +12,8 @@ from facerec_cli.embeddings.table import ModelInfo
 from facerec_cli.errors import InputError, UsageError
 from facerec_cli.gallery.gallery import Gallery, create_gallery, open_gallery
 from facerec_cli.gallery.person import FaceFacts
+from facerec_cli.metrics.search_threshold import SearchThreshold
+from facerec_cli.threshold import Threshold
 
 MODEL = ModelInfo("toy", "5" * 64)
 
@@ -92,6 +94,10 @@ def test_a_search_finds_people(staff: Path) -> None:
         assert found.scores[0, 0] == pytest.approx(1, abs=1e-6)
         assert found.margins == pytest.approx(found.scores[:, 0] - found.scores[:, 1])
         assert found.decide(threshold=0.99) == ["Bob", None]
+        pair = Threshold(0.99, far=0.001, data="pairs", impostor_pairs=3000)
+        with pytest.raises(UsageError, match="one for two photos"):
+            found.decide(threshold=pair)  # type: ignore[arg-type]
+        assert found.decide(threshold=SearchThreshold(0.99, None, 2)) == ["Bob", None]
 
 
 def test_who_may_change_it(staff: Path) -> None:

@@ -219,6 +219,40 @@ def test_each_region_has_the_face_that_it_overlaps_most() -> None:
     ]
 
 
+def test_damaged_metadata_are_read_or_refused_and_a_merge_can_be_read_again(tmp_path: Path) -> None:
+    path = write_photo(tmp_path)
+    ours = FaceRegion('Ada "<&>', (500, 100, 600, 200))
+    random = np.random.default_rng(3)
+    parts = (
+        "<rdf:li>",
+        "<!--x-->",
+        "<?a b?>",
+        '"',
+        "xmlns='b'",
+        "&#13;",
+        "<rdf:Bag/>",
+        "nan",
+        "<![CDATA[<]]>",
+    )
+    merged = 0
+    for turn in range(400):
+        text = (DIGIKAM, LIGHTROOM)[turn % 2]
+        at, length = random.integers(0, len(text)), int(random.integers(0, 40))
+        inside = str(random.choice(parts)) if turn % 4 < 2 else ""
+        text = text[:at] + inside + text[at + (0 if inside else length) :]
+        sidecar_of(path).write_bytes(text.encode())
+        try:
+            before = read_regions(path)
+        except InputError:
+            continue
+        if write_sidecar(path, [ours]).status == "merged":
+            merged += 1
+            after = read_regions(path)
+            assert len(after) == len(before) + 1 and after[-1].name == ours.name
+            assert write_sidecar(path, [ours]).status == "unchanged"
+    assert merged > 20
+
+
 @pytest.mark.parametrize("value", ["nan", "inf", "-0.5", "0", "1e400", "x", ""])
 def test_areas_that_are_none(value: str, tmp_path: Path) -> None:
     text = DIGIKAM.replace('stArea:w="0.1"', f'stArea:w="{value}"')

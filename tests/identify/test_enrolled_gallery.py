@@ -106,3 +106,25 @@ def test_a_gallery_of_a_newer_facerec_is_refused(tmp_path: Path, staff: Path) ->
     about.write_text(about.read_text().replace("schema = 1", "schema = 99"))
     with pytest.raises(InputError, match="newer"):
         search_gallery(staff, [probe(tmp_path, unit(1, 0, 0))], AT)
+
+
+def test_a_threshold_that_is_extrapolated_says_how_to_measure_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    from facerec_cli.packs.resolve import open_pack, pack_hash
+
+    pack = open_pack("sface")
+    with create_gallery(tmp_path / "g", ModelInfo("sface", pack_hash(pack)), 128, {}) as made:
+        made.enroll(np.eye(3, 128, dtype=np.float32), ["Ann", "Bob", "Cat"])
+    probes = write_embeddings(
+        tmp_path / "p.npy",
+        [("a.jpg", np.eye(1, 128, dtype=np.float32)[0])],
+        model={"name": pack.name, "sha256": pack_hash(pack)},
+    )
+    found = search_gallery(tmp_path / "g", [probes], IdentifySettings(fpir=(1e-8,)))
+    assert found.threshold is not None and not found.threshold.measurable and found.known.all()
+    assert "extrapolated" in caplog.text and "facerec gallery calibrate" in caplog.text
+    caplog.clear()
+    measured = search_gallery(tmp_path / "g", [probes], IdentifySettings())
+    assert measured.threshold is not None and measured.threshold.source == "impostor tail"
+    assert 0.3 < measured.threshold.value < 0.37 and "extrapolated" not in caplog.text

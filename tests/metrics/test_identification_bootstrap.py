@@ -9,6 +9,7 @@ from facerec_cli.metrics import identification_bootstrap
 from facerec_cli.metrics.bootstrap import MIN_PEOPLE
 from facerec_cli.metrics.identification import evaluate_scores
 from facerec_cli.metrics.identification_bootstrap import bootstrap_tpir, resampled_tpir
+from facerec_cli.metrics.roc import wilson_interval
 
 FPIRS = (0.5, 0.1, 0.02)
 
@@ -41,12 +42,25 @@ def test_rounds_equal_those_of_copied_searches(monkeypatch, cells):
     np.testing.assert_allclose(rates, expected, atol=1e-12)
 
 
-def test_intervals_are_percentiles_of_the_rounds():
+def test_intervals_are_percentiles_of_the_rounds_and_no_narrower_than_wilsons():
     mates, strangers, people = drawn()
     rates = resampled_tpir(mates, strangers, people, fpirs=(0.1,), rounds=200, seed=3)
     (interval,) = bootstrap_tpir(mates, strangers, people, fpirs=(0.1,), rounds=200, seed=3)
     assert (interval.low, interval.high) == tuple(np.percentile(rates, [2.5, 97.5]))
-    assert interval.low < (mates > np.sort(strangers)[-41]).mean() < interval.high
+    accepted = mates > np.sort(strangers)[-41]
+    wilson = wilson_interval(int(accepted.sum()), len(mates))
+    assert interval.low < wilson[0] < accepted.mean() < wilson[1] < interval.high
+    alone = (np.arange(300), people[1])  # everybody with one search: the percentiles are near Wilson's
+    (interval,) = bootstrap_tpir(mates, strangers, alone, fpirs=(0.1,), rounds=2, seed=3)
+    assert interval.low <= wilson[0] and interval.high >= wilson[1]
+
+
+def test_searches_that_all_succeed_are_not_certain():
+    mates, strangers, people = drawn()
+    (interval,) = bootstrap_tpir(np.full_like(mates, 9), strangers, people, fpirs=(0.1,), rounds=50)
+    assert (interval.low, interval.high) == wilson_interval(40, 40)
+    (interval,) = bootstrap_tpir(np.full_like(mates, -9), strangers, people, fpirs=(0.1,), rounds=50)
+    assert (interval.low, interval.high) == wilson_interval(0, 40)
 
 
 @pytest.mark.parametrize("side", [0, 1])

@@ -104,15 +104,19 @@ def test_a_pair_has_one_score_wherever_it_comes() -> None:
         assert_same(top_k(gallery, probes[probe : probe + 1], 20), (rows[[probe]], scores[[probe]]))
 
 
-@pytest.mark.parametrize("order", ["falling", "rising", "constant", "nothing"])
+@pytest.mark.parametrize("order", ["falling", "rising", "near", "constant", "nothing"])
 def test_no_order_of_the_gallery_changes_the_answer(order: str) -> None:
     random = np.random.default_rng(5)
     gallery, probe = units(random, 2500, 16), units(random, 1, 16)
     probes = np.concatenate([probe, probe, probe * 0, units(random, 600, 16)])
     falling = gallery[np.argsort(-(gallery @ probe[0]), kind="stable")]
     gallery = {
-        "falling": falling, "rising": falling[::-1], "constant": falling * 0 + probe, "nothing": falling * 0
-    }[order]  # fmt: skip
+        "falling": falling,
+        "rising": falling[::-1],
+        "near": probe[0] + 1e-7 * gallery,  # whose scores differ by less than a float32 product tells
+        "constant": falling * 0 + probe,
+        "nothing": falling * 0,
+    }[order]
     with small_tiles(1 << 12, 64):
         assert_same(top_k(gallery, probes, 4), full_sort(gallery, probes, 4))
 

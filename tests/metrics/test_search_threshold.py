@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from facerec_cli.errors import InputError, UsageError
+from facerec_cli.metrics.impostor_tail import score_at
 from facerec_cli.metrics.search_threshold import (
     SearchThreshold,
     choose_search_threshold,
@@ -158,3 +159,35 @@ def test_an_empty_gallery_and_scores_that_are_none_are_refused(best):
         choose_search_threshold(0.01, 0, tail=TAIL)
     with pytest.raises(InputError, match="not finite"):
         from_searches(np.append(best, np.nan), 10, 0.01, source="outsiders")
+
+
+def best_of(people: int, shift: float, seed: int = 0) -> np.ndarray:
+    """Best scores of own searches in a gallery whose scores are the tail's and some more."""
+    random = np.random.default_rng(seed)
+    rates = 1 - (1 - random.random(people)) ** (1 / (people - 1))
+    return np.array([score_at(TAIL, max(float(rate), 1e-9)) + shift for rate in rates])
+
+
+@pytest.mark.parametrize("people", [30, 300])
+def test_a_gallery_that_looks_more_alike_than_the_tail_gets_a_higher_threshold(people):
+    plain = from_tail(TAIL, people, 0.01)
+    like = [choose_search_threshold(0.01, people, own=best_of(people, 0, s), tail=TAIL) for s in range(40)]
+    assert sum(one == plain for one in like) >= 35
+    other = choose_search_threshold(0.01, people, own=best_of(people, 0.08), tail=TAIL)
+    assert other.value == pytest.approx(plain.value + 0.08, abs=0.05)
+    assert not other.measurable and other.low is None and "more alike" in other.reason
+    assert other.for_people(2 * people).value > other.value
+    less = choose_search_threshold(0.01, people, own=best_of(people, -0.08), tail=TAIL)
+    assert less.value == plain.value and "less alike" in less.caution and less.measurable
+
+
+def test_a_gallery_of_few_says_that_nobody_can_see_whether_the_tail_holds():
+    assert "too few people" in choose_search_threshold(0.1, 12, own=best_of(12, 0), tail=TAIL).caution
+
+
+def test_two_people_who_look_like_one_are_told():
+    own = best_of(300, 0)
+    assert "look like one" not in choose_search_threshold(0.01, 300, own=own, tail=TAIL).caution
+    own[[3, 7]] = 0.91
+    assert "look like one (score 0.91)" in choose_search_threshold(0.01, 300, own=own, tail=TAIL).caution
+    assert "look like one" in choose_search_threshold(0.05, 300, own=own, tail=TAIL).caution, "own searches"

@@ -21,7 +21,7 @@ from facerec_cli.packs.manifest_toml import (
     write_manifest,
 )
 from facerec_cli.settings import options
-from facerec_cli.threshold import Threshold
+from facerec_cli.threshold import ImpostorTail, Threshold
 
 
 @pytest.fixture
@@ -181,3 +181,60 @@ def test_a_manifest_keeps_four_keys_of_a_threshold(pack):
     del written["threshold"]["tar"], written["threshold"]["impostor_pairs"]
     with pytest.raises(ModelError, match=r"\[threshold\] 'impostor_pairs' is missing"):
         from_document(written, pack.folder, where="pack.toml")
+
+
+TAILS = tuple(
+    ImpostorTail(
+        data="pairs of a test",
+        people=3000,
+        pairs=4_000_000,
+        mean=0.08,
+        deviation=0.09,
+        rates=(1e-1, 1e-3, 1e-6),
+        scores=(0.197, 0.356, 0.51),
+        flip=flip,
+        genuine_mean=0.6,
+    )
+    for flip in (False, True)
+)
+
+
+def test_impostor_tails_survive_writing_and_reading(pack):
+    with_tails = dataclasses.replace(pack, impostor_tails=TAILS)
+    text = write_manifest(with_tails).read_text()
+    assert read_manifest(pack.folder) == with_tails
+    assert text.startswith("schema = 3\n") and text.count("[[impostor_tails]]") == 2
+    assert "scores = [0.197, 0.356, 0.51]" in text and "raised" not in text
+
+
+def test_without_tails_a_manifest_is_what_it_was(pack):
+    text = write_manifest(pack).read_text()
+    assert text.startswith("schema = 2\n") and "impostor_tails" not in text
+    assert to_document(pack)["schema"] == 2
+
+
+def test_an_older_facerec_is_told_of_the_schema_and_not_of_a_key(pack, monkeypatch):
+    written = to_document(dataclasses.replace(pack, impostor_tails=TAILS))
+    monkeypatch.setattr(document, "SCHEMA", 2)
+    with pytest.raises(ModelError, match="manifest schema 3; this facerec reads up to 2") as caught:
+        from_document(written, pack.folder, where="pack.toml")
+    assert "pip install --upgrade" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("rates", [0.1, 0.001], "2 rates and 3 scores"),
+        ("scores", [0.5, 0.4, 0.3], "not in order"),
+        ("pairs", 10, "takes 3,000,000 pairs"),
+        ("deviation", 0, "above 0"),
+        ("people", 1, "from 2"),
+        ("score", [0.5], "no setting 'impostor_tails.0.score'"),
+    ],
+)
+def test_a_tail_that_cannot_be_is_refused(pack, key, value, message):
+    bad = to_document(dataclasses.replace(pack, impostor_tails=TAILS))
+    bad["impostor_tails"][0][key] = value
+    with pytest.raises(ModelError) as caught:
+        from_document(bad, pack.folder, where="pack.toml")
+    assert message in f"{caught.value} {caught.value.hint}" and caught.value.message.startswith("pack.toml")

@@ -25,6 +25,7 @@ from facerec_cli.packs.metadata import (
     seal,
 )
 from facerec_cli.packs.resolve import open_pack
+from facerec_cli.threshold import ImpostorTail
 
 
 @pytest.fixture
@@ -213,3 +214,13 @@ def test_sealing_leaves_nothing_half_written(sealed, monkeypatch):
     with pytest.raises(OSError, match="No space"):
         seal(sealed, read_pack(sealed))
     assert sealed.read_bytes() == before and [p.name for p in sealed.parent.glob("*.tmp")] == []
+
+
+def test_impostor_tails_stay_out_of_the_file_whose_bytes_are_the_pack_s_identity(tiny, tmp_path):
+    pack = dataclasses.replace(tiny.pack(tmp_path / "source"), detector=None)
+    tail = ImpostorTail("pairs", 100, 4950, 0.1, 0.1, (0.1, 0.01), (0.2, 0.3))
+    files = [tmp_path / "without.onnx", tmp_path / "with.onnx"]
+    for file, tails in zip(files, ((), (tail,)), strict=True):
+        opened = seal(pack.encoder_path, dataclasses.replace(pack, impostor_tails=tails), file)
+        assert opened.impostor_tails == ()
+    assert files[0].read_bytes() == files[1].read_bytes()

@@ -30,6 +30,7 @@ def shown(protocol: SearchProtocol) -> tuple[list[str | None], list[str | None]]
     [
         ("a.jpg,Ann\nb.jpg,Bob\n", "c.jpg,Ann\nd.jpg,\ne.jpg,Unknown\n"),
         ("a.jpg,Ann\nb.jpg,Bob\n", "c.jpg,Ann\nd.jpg\ne.jpg\n"),
+        ("a.jpg,Ann\nb.jpg,Bob\n# end\n", "file,who is it\nc.jpg,Ann\nd.jpg\ne.jpg,none\n"),
         ("path;person\na.jpg;Ann\nb.jpg;Bob\n", "person;path\nAnn;c.jpg\n;d.jpg\n-1;e.jpg\n"),
         ("file\tage\tname\na.jpg\t3\tAnn\nb.jpg\t4\tBob\n", "c.jpg\tAnn\nd.jpg\tstranger\ne.jpg\tnone\n"),
         ('a.jpg Ann\n# of 2024\n\n"b.jpg" Bob\n', "Ann c.jpg\nunknown d.jpg\nunknown e.jpg\n"),
@@ -62,6 +63,12 @@ def test_people_who_are_searched_for_and_not_enrolled_have_names(tmp_path: Path)
         ("a.jpg,b.jpg\nc.jpg,d.jpg\n", "c.jpg\n", "g.txt', line 1: .* is not `path,person`"),
         ('a.jpg,Ann\n"b.jpg,Bob\n', "c.jpg\n", "g.txt', line 2: a quote is not closed"),
         ("path,person\n", "c.jpg\n", "nobody in its gallery"),
+        (
+            "path,age,who\na.jpg,3,Ann\n",
+            "c.jpg\n",
+            "line 1: .* is not a heading with columns `path` and `person`",
+        ),
+        ("age,person\n3,Ann\n", "c.jpg\n", "line 1: 'age person' is not `path,person`"),
         ("a.jpg,Ann\n", "path,person\n", "no probe"),
     ],
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,7 @@ NIST = {
     "ijbb_1N_gallery_S1.csv": "11,1,img/1.jpg,100,5,6,70,80\n11,1,frames/20_3.png,101,1,2,3,4\n"
     "11,1,frames/20_4.png,101,1,2,3,4\n",
     "ijbb_1N_gallery_S2.csv": "12,2,img/2.jpg,102,5,6,70,80\n",
-    "ijbb_1N_probe_mixed.csv": "21,1,frames/21_1.png,103,5,6,70,80\n22,2,img/1.jpg,104,5,6,70,80\n",
+    "ijbb_1N_probe_mixed.csv": "21,1,frames/21_1.png,103,5,6,70,80\n22,2,img/1.jpg,104,90,6,70,80\n",
 }
 HEADING = "TEMPLATE_ID,SUBJECT_ID,FILENAME,SIGHTING_ID,FACE_X,FACE_Y,FACE_WIDTH,FACE_HEIGHT\n"
 
@@ -52,22 +51,21 @@ def test_templates_of_tid_mid_with_landmarks_and_scores(tmp_path: Path) -> None:
     assert protocol.detection_scores.tolist() == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.5])
 
 
-def test_nists_lists_have_the_photos_and_frames_of_a_video_are_one_media(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_nists_lists_have_photos_and_boxes_and_frames_of_a_video_are_one_media(tmp_path: Path) -> None:
     folder = tmp_path / "protocol"
     folder.mkdir()
     for name, rows in NIST.items():
         (folder / name).write_text(HEADING + rows)
-    names = ("img/1.jpg", "frames/20_3.png", "frames/20_4.png", "img/2.jpg", "frames/21_1.png")
+    names = ("img/1.jpg", "frames/20_3.png", "frames/20_4.png", "img/2.jpg", "frames/21_1.png", "img/1.jpg")
     photos(tmp_path / "images", *names)
-    with caplog.at_level(logging.WARNING):
-        protocol = read_protocol([folder / "ijbb_1N_probe_mixed.csv"], root=tmp_path / "images")
+    protocol = read_protocol([folder / "ijbb_1N_probe_mixed.csv"], root=tmp_path / "images")
     assert protocol.names == names and all(Path(str(image)).is_file() for image in protocol.images)
     templates = protocol.templates
     assert templates is not None and templates.template.tolist() == [0, 0, 0, 1, 2, 3]
     assert templates.media.tolist() == [0, 1, 1, 2, 3, 0]
-    assert "boxes of IJB's lists are not used" in caplog.text
+    assert templates.image.tolist() == [0, 1, 2, 3, 4, 5]  # two faces of one photo are two
+    assert protocol.boxes is not None
+    assert protocol.boxes[[0, 1, 5]].tolist() == [[5, 6, 75, 86], [1, 2, 4, 6], [90, 6, 160, 86]]
 
 
 @pytest.mark.parametrize(
@@ -76,6 +74,8 @@ def test_nists_lists_have_the_photos_and_frames_of_a_video_are_one_media(
         ("gallery_G1", "TEMPLATE_ID,SUBJECT_ID\nx,1\n", "gallery_G1.csv', line 2: 'x 1' is not `TEMPLATE_ID"),
         ("gallery_G1", "TEMPLATE_ID,SUBJECT_ID\n11\n", "line 2: '11' is not"),
         ("gallery_G1", "TEMPLATE_ID,SUBJECT_ID\n", "has no template"),
+        ("gallery_G1", HEADING + "11,1,a.jpg,7,5,6,x,80\n", "line 2: .* is not a row with FACE_X"),
+        ("gallery_G1", HEADING + "11,1,a.jpg,7,5,6,-3,80\n", "line 2: .* is not a row with FACE_X"),
         ("gallery_G1", "TEMPLATE_ID,SUBJECT_ID\n21,2\n", "template 21 is of subject 1 and of 2"),
         ("gallery_G1", "TEMPLATE_ID,SUBJECT_ID\n13,1\n", "has no photo of template 13"),
     ],

@@ -15,7 +15,7 @@ import pytest
 from facerec_cli.embed import EmbedOptions, PhotoResult
 from facerec_cli.embed.photo_result import EmbeddedFace
 from facerec_cli.embeddings.cache import EmbeddingCache
-from facerec_cli.verify import photo_vectors
+from facerec_cli.verify import photo_faces, photo_vectors
 
 FACES = b"face"
 
@@ -43,7 +43,7 @@ class Pipeline:
 @pytest.fixture
 def pipeline(monkeypatch) -> Pipeline:
     fake = Pipeline()
-    monkeypatch.setattr(photo_vectors, "embed_photos", fake)
+    monkeypatch.setattr(photo_faces, "embed_photos", fake)
     return fake
 
 

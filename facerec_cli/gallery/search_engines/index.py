@@ -172,7 +172,7 @@ class IndexSearch:
         if folder is None:
             raise UsageError(
                 "--engine index needs a gallery to keep its index in.",
-                hint="Enroll the people first (facerec gallery enroll), or leave --engine out.",
+                hint="Enroll the people first (facerec gallery enroll); or leave --engine out.",
             )
         self._folder = folder
         self._opened: tuple[EnrolledPeople, CodeScan, int] | None = None

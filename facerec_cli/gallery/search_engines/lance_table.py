@@ -95,6 +95,8 @@ class PeopleTable:
             ModelError: The table is of another model, or of embeddings that were made in another way.
             InputError: It is not ours, or of a newer facerec.
         """
+        if len(people) == 0:
+            return SyncedPeople(0, 0, self._drop())
         rows = live_rows(people)
         names = [people.names[person] for person in people.person[rows].tolist()]
         now = dict(zip(names, _digests(people, rows).tolist(), strict=True))
@@ -141,6 +143,15 @@ class PeopleTable:
     def __len__(self) -> int:
         with self._told():
             return 0 if self._table is None else int(self._table.count_rows())
+
+    def _drop(self) -> int:
+        """Delete the table, and say how many people it had."""
+        count = len(self)
+        if self._table is not None:
+            with self._told():
+                self._base.drop_table(TABLE)
+            self._table = None
+        return count
 
     def _write(self, people: EnrolledPeople, rows: NDArray[np.int64]) -> None:
         """Write all anew, and delete what was before."""

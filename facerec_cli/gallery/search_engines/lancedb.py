@@ -50,9 +50,9 @@ class LanceSearch:
         found = np.full((len(probes), k), -1, np.int64)
         scores = np.full((len(probes), k), -np.inf, np.float32)
         top_k(people.templates, probes[:0], k, live=people.person >= 0)  # refuses what does not fit
+        table = self._open(people)
         if len(people) == 0:
             return found, scores
-        table = self._open(people)
         rows = live_rows(people)
         row_of = {people.names[person]: row for row, person in zip(rows, people.person[rows], strict=True)}
         count = min(max(CANDIDATES, 4 * k), len(people))

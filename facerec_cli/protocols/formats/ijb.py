@@ -6,10 +6,11 @@ Benchmark-C", ICB 2018 (its test 4).
 
 from __future__ import annotations
 
-import logging
+import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,8 +24,6 @@ from facerec_cli.protocols.people import number_people
 from facerec_cli.protocols.protocol import SearchProtocol, SearchTrial
 from facerec_cli.protocols.protocol_format import ProtocolFormat, folder_of
 from facerec_cli.tables.rows import word
-
-log = logging.getLogger("facerec")
 
 _PROBES = ("*1N_probe_mixed*.csv", "*probe_mixed*.csv", "probes.csv")
 _FOLDERS = (".", "meta", "protocol", "protocols")
@@ -61,7 +60,7 @@ class IjbSearch(ProtocolFormat):
         rows = {part: _read(path) for part, path in lists.items()}
         subject: dict[int, str] = {}
         for part, listed in rows.items():
-            for template, person, _, _ in listed:
+            for template, person, *_ in listed:
                 if subject.setdefault(template, person) != person:
                     raise InputError(
                         f"{str(lists[part])!r}: template {template} is of subject {person} and of "
@@ -70,9 +69,14 @@ class IjbSearch(ProtocolFormat):
                     )
         names = np.array(sorted(subject), np.int64)
         people, identity = number_people(subject[int(name)] for name in names)
-        files, template_ids, media = _photos(folder, rows, names)
-        images, image = distinct(files)
+        photos = _photos(folder, rows, names)
+        number: dict[tuple[str, _Box], int] = {}
+        faces = [
+            number.setdefault(face, len(number)) for face in zip(photos.files, photos.boxes, strict=True)
+        ]
+        image, images = np.array(faces, np.int64), tuple(file for file, _ in number)
         landmarks, scores = read_landmarks(folder, images)
+        boxes = np.array([box for _, box in number], np.float32)
         items = {
             part: np.searchsorted(names, np.unique([row[0] for row in listed])).astype(np.int64)
             for part, listed in rows.items()
@@ -87,7 +91,8 @@ class IjbSearch(ProtocolFormat):
             ),
             landmarks=landmarks,
             detection_scores=scores,
-            templates=Templates(names, image, np.searchsorted(names, template_ids).astype(np.int64), media),
+            boxes=boxes if landmarks is None and np.isfinite(boxes).any() else None,
+            templates=Templates(names, image, np.searchsorted(names, photos.template), photos.media),
             rule="Published as the mean of G1 and G2: TPIR at FPIR 0.01 and 0.1, rank 1, 5 and 10. Tables "
             "before 2021 often joined both galleries, so that no search was non-mated.",
         )
@@ -99,8 +104,20 @@ class IjbSearch(ProtocolFormat):
         return [*_lists(paths[0]).values(), *beside] if folder.is_dir() else []
 
 
-_Row = tuple[int, str, str, str]
-"""Template, subject, file, media; the last two "" where the list has templates alone."""
+_Box = tuple[float, float, float, float]
+_NO_BOX: _Box = (math.nan,) * 4  # one object, so that it is equal to itself in a dictionary
+
+_Row = tuple[int, str, str, str, _Box]
+"""Template, subject, file, media, box; the last three empty where the list has templates alone."""
+
+
+class _Photos(NamedTuple):
+    """The photos of the templates, R of them."""
+
+    files: list[str]
+    boxes: list[_Box]
+    template: NDArray[np.int64]
+    media: NDArray[np.int64]
 
 
 def _lists(path: Path) -> dict[str, Path]:
@@ -135,8 +152,24 @@ def _read(path: Path) -> list[_Row]:
         if max(template, subject) >= len(fields) or not fits_int64(fields[template]) or not fields[subject]:
             raise broken(path, line, fields, "`TEMPLATE_ID,SUBJECT_ID,...`")
         file = _cell(fields, at.get("filename"))
-        read.append((int(fields[template]), fields[subject], file, _media(file, fields, at)))
+        box = _box(fields, at) if file else _NO_BOX
+        if box is None:
+            raise broken(path, line, fields, "a row with FACE_X, FACE_Y, FACE_WIDTH and FACE_HEIGHT")
+        read.append((int(fields[template]), fields[subject], file, _media(file, fields, at), box))
     return read
+
+
+def _box(fields: Sequence[str], at: Mapping[str, int]) -> _Box | None:
+    """The box of a row; NaN where it has none, None where it is no box."""
+    cells = [_cell(fields, at.get(f"face_{name}")) for name in ("x", "y", "width", "height")]
+    if not any(cells):
+        return _NO_BOX
+    try:
+        x, y, width, height = map(float, cells)
+    except ValueError:
+        return None
+    is_box = all(map(math.isfinite, (x, y, width, height))) and min(width, height) > 0
+    return (x, y, x + width, y + height) if is_box and max(abs(x), abs(y), width, height) < 1e6 else None
 
 
 def _cell(fields: Sequence[str], at: int | None) -> str:
@@ -152,10 +185,8 @@ def _media(file: str, fields: Sequence[str], at: Mapping[str, int]) -> str:
     return f"video {frame[1]}" if frame else file
 
 
-def _photos(
-    folder: Path, rows: Mapping[str, Sequence[_Row]], names: NDArray[np.int64]
-) -> tuple[list[str], NDArray[np.int64], NDArray[np.int64]]:
-    """File, template and media of each photo of a template."""
+def _photos(folder: Path, rows: Mapping[str, Sequence[_Row]], names: NDArray[np.int64]) -> _Photos:
+    """The photos of each template."""
     tid_mid = matching(folder, TID_MID)
     if tid_mid:
         files, template, media = read_tid_mid(tid_mid[0])
@@ -167,13 +198,13 @@ def _photos(
                 hint="Use the lists of one protocol.",
             )
         kept = [file for file, is_used in zip(files, used, strict=True) if is_used]
-        return kept, template[used], media[used]
+        return _Photos(kept, [_NO_BOX] * len(kept), template[used], media[used])
     listed = [row for part in rows.values() for row in part]
-    if not all(file for _, _, file, _ in listed):
+    if not all(file for _, _, file, _, _ in listed):
         raise InputError(
             f"The lists in {str(folder)!r} name templates and no photos.",
             hint="Put *_face_tid_mid.txt beside them, or take NIST's lists, which have a column FILENAME.",
         )
-    log.warning("the boxes of IJB's lists are not used: of a photo with several faces, --faces takes one")
-    media = distinct(media for *_, media in listed)[1]
-    return [row[2] for row in listed], np.array([row[0] for row in listed], np.int64), media
+    templates = np.array([row[0] for row in listed], np.int64)
+    media = distinct(row[3] for row in listed)[1]
+    return _Photos([row[2] for row in listed], [row[4] for row in listed], templates, media)

@@ -109,9 +109,14 @@ def test_a_large_table_is_indexed_and_candidates_are_compared_exactly(
     np.testing.assert_allclose(scores[same], exact[1][same], atol=1e-6)
 
 
-def test_nobody_is_found_among_nobody(tmp_path: Path, few: Crowd) -> None:
+def test_nobody_is_found_among_nobody_and_nobody_is_kept(tmp_path: Path, few: Crowd) -> None:
     nobody = EnrolledPeople("new", (), (), np.empty(0, np.int64), np.empty(0, np.int64))
     found, _ = LanceSearch(SearchEngineOptions("lancedb", table=str(tmp_path))).search(
         nobody, few.probes(2), 3
     )
     assert found.tolist() == [[-1] * 3] * 2 and not list(tmp_path.iterdir())
+    table = PeopleTable(str(tmp_path))
+    table.sync(few.people)
+    assert len(table) == 60 and table.sync(nobody) == SyncedPeople(0, 0, 60) and len(table) == 0
+    assert files_with(tmp_path, few.people.templates[0][0].tobytes()) == []
+    assert table.sync(few.people) == SyncedPeople(60, 0, 0)
