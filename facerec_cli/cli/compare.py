@@ -54,8 +54,8 @@ def compare(
     from facerec_cli.outputs import check_writable, refuse_foreign
 
     if report is not None:
-        refuse_foreign(report, "report", overwrite=overwrite)
-        check_writable(report, "--report")
+        check_writable("--report", report, report.parent)
+        refuse_foreign("report", report, flag="--report", overwrite=overwrite)
     with quiet_decoders():
         done = run(inputs, settings, format=format, root=root, steps=console.progress_bar)
     if not json_output:

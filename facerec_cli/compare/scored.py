@@ -55,7 +55,7 @@ class ScoredPairs:
     model: dict[str, Any] = field(default_factory=dict)
 
     def people(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """(P,) int64 for each side, who is on it; those joined by genuine pairs where the list does not say."""
+        """(P,) int64 for each side, who is on it; where the list is silent genuine pairs join photos."""
         identity = people_of(self.first, self.second, self.same) if self.identity is None else self.identity
         return identity[self.first], identity[self.second]
 
@@ -68,8 +68,9 @@ class ScoredPairs:
         if len(self.same) == len(other.same):
             for row in range(len(self.same)):
                 if self._pair(row) != other._pair(row):
+                    theirs = f"of {other.name} {other._told(row)}"
                     raise InputError(
-                        f"Pair {row + 1} of {self.name} is {self._told(row)}, of {other.name} {other._told(row)}.",
+                        f"Pair {row + 1} of {self.name} is {self._told(row)}, {theirs}.",
                         hint="Models are compared on the same pairs: measure both on one list.",
                     )
             return
