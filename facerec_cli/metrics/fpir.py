@@ -12,7 +12,8 @@ that of a beta-binomial distribution; the beta is for the FPIR of this gallery:
   first is that this gallery's people are others than the tail's and people differ in how many they look
   like, the second and third that the tail was measured on so many people and pairs (the variance of a
   U-statistic). Where templates of several photos have raised the tail, a quarter of what that does to FPIR
-  is added as a deviation: so well does the rule for it hold (docs/search-thresholds.md).
+  is added as a deviation: so well does the rule for it hold (docs/search-thresholds.md). Where people of the
+  gallery look like one, strangers may be enrolled under other names as often; the upper end counts these.
 
 ``benchmarks/search_thresholds.py`` counts how often it holds. It does not know of other cameras, other light
 or other groups of people than what was measured: docs/search-thresholds.md.
@@ -63,6 +64,22 @@ def interval(expected: float, relative: float) -> tuple[float, float]:
     cumulated = np.cumsum(np.exp(logs - logs.max()))
     low, high = np.searchsorted(cumulated / cumulated[-1], [0.025, 0.975])
     return float(low) / STRANGERS, float(high) / STRANGERS
+
+
+def after_searches(
+    hits: float, searches: int, *, pair: int, relative: float = 0.0
+) -> tuple[float, float, float]:
+    """The expected FPIR, and its interval, after non-mated searches of which some reach the threshold.
+
+    Args:
+        hits: Those that do.
+        searches: All of them.
+        pair: How many meet the same two people: 2 of own searches, 1 for strangers.
+        relative: Further variance, over the mean squared.
+    """
+    a, b = hits / pair + 0.5, (searches - hits) / pair + 0.5
+    expected = a / (a + b)
+    return expected, *interval(expected, b / (a * (a + b + 1)) + relative)
 
 
 def _lgamma(values: NDArray[np.float64]) -> NDArray[np.float64]:

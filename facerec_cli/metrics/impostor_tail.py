@@ -15,7 +15,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from facerec_cli.metrics.fpir import per_comparison
+from facerec_cli.metrics.fpir import interval, per_comparison
 from facerec_cli.metrics.scores import Scores
 from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.threshold import ImpostorTail
@@ -72,16 +72,18 @@ def z(rate: float) -> float:
     return -_NORMAL.inv_cdf(rate)
 
 
-def relative_variance(tail: ImpostorTail, rate: float, people: int) -> float:
-    """The variance of the FPIR of a gallery by a tail, over the FPIR squared; ``fpir.py`` says what is in it.
+def interval_of(tail: ImpostorTail, rate: float, people: int, fpir: float) -> tuple[float, float]:
+    """The 95 % interval of the FPIR of a gallery by a tail; ``fpir.py`` says what is in it.
 
     Args:
         tail: Of the model, raised for the gallery's templates.
         rate: False match rate of one comparison, measured in the tail.
         people: How many are enrolled.
+        fpir: By the rule.
     """
     templates = _TEMPLATE_DOUBT * (tail.raised or 0) * z(rate) / tail.deviation  # d ln f = z / deviation dT
-    return tail.variation * (1 / people + 4 / tail.people) + 1 / (rate * tail.pairs) + templates**2
+    relative = tail.variation * (1 / people + 4 / tail.people) + 1 / (rate * tail.pairs) + templates**2
+    return interval(fpir, relative)
 
 
 def template_lengths(tail: ImpostorTail, faces: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -69,7 +69,7 @@ def at_own_level(tail: ImpostorTail, people: int, fpir: float, own: Scores | Non
     )
 
 
-def look_like_one(own: Scores, tail: ImpostorTail, people: int) -> list[str]:
+def look_like_one(own: Scores, tail: ImpostorTail, people: int) -> tuple[list[str], int]:
     """A caution where two people of a gallery score higher than any two of so many should by the tail.
 
     They may be one person, twice enrolled, or the photo of one lies with the other. Where names are doubled
@@ -81,15 +81,16 @@ def look_like_one(own: Scores, tail: ImpostorTail, people: int) -> list[str]:
         people: N.
 
     Returns:
-        The sentence, or nothing.
+        The sentence, or nothing; and how many people score so high.
     """
-    highest = float(np.max(own[np.isfinite(own)], initial=-1))
-    if rate_at(tail, highest) * people * (people - 1) / 2 >= _CHANCE:
-        return []
+    least = score_at(tail, _CHANCE / max(1, people * (people - 1) / 2))
+    doubled = own[np.isfinite(own) & (own >= least)]
+    if not doubled.size:
+        return [], 0
     return [
-        f"two people of the gallery look like one (score {highest:.2f}), which raises the threshold or lets "
-        "more strangers through; `facerec gallery check` lists them"
-    ]
+        f"two people of the gallery look like one (score {doubled.max():.2f}), which raises the threshold or "
+        "lets more strangers through; `facerec gallery check` lists them"
+    ], int(doubled.size)
 
 
 def above_the_tail(own: Scores, tail: ImpostorTail, people: int) -> float:

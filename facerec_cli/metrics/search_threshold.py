@@ -23,11 +23,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec_cli.errors import InputError, UsageError
-from facerec_cli.metrics.fpir import STRANGERS, interval, of_search, per_comparison, searches_needed
+from facerec_cli.metrics.fpir import STRANGERS, after_searches, of_search, per_comparison, searches_needed
 from facerec_cli.metrics.impostor_tail import (
     for_templates,
+    interval_of,
     rate_at,
-    relative_variance,
     score_at,
     supports,
     tail_of,
@@ -134,8 +134,8 @@ class SearchThreshold:
         name = f"about {named:,} of {number:,} strangers {'gets' if named == 1 else 'get'} a name"
         if self.low is None or self.high is None:
             return f"{start}, {name} ({self.reason or 'not measured'})."
-        ends = " to ".join(f"{end * number:,.0f}" for end in (self.low, self.high))
-        return f"{start}, {name} ({ends})."
+        ends = " to ".join(f"{end * STRANGERS:,.0f}" for end in (self.low, self.high))
+        return f"{start}, {name} ({ends}{'' if number == STRANGERS else f' of {STRANGERS:,}'})."
 
 
 def from_tail(tail: ImpostorTail, people: int, fpir: float) -> SearchThreshold:
@@ -175,7 +175,7 @@ def _judged(made: SearchThreshold, tail: ImpostorTail, rate: float, fpir: float)
     if not supports(tail, rate):
         ends = f"the impostor tail ends at {tail.rates[-1]:.2g} a comparison, this is {rate:.2g}"
         return replace(made, reason=f"extrapolated, not measured: {ends}")
-    low, high = interval(fpir, relative_variance(tail, rate, made.people))
+    low, high = interval_of(tail, rate, made.people, fpir)
     return replace(made, measurable=True, low=low, high=high)
 
 
@@ -220,11 +220,9 @@ def from_searches(
     above = scores[np.searchsorted(scores, rejected, side="right") :]
     following = float(above[0]) if above.size else math.inf
     pair = 2 if own else 1
-    a, b = above.size / pair + 0.5, (count - above.size) / pair + 0.5
-    expected, relative = a / (a + b), b / (a * (a + b + 1))  # mean, and variance over its square
-    if own:  # how alike these people are to each other tells only roughly how alike strangers are
-        relative += variation / people
-    low, high = interval(expected, relative)
+    # How alike a gallery's people are to each other tells only roughly how alike strangers are.
+    relative = variation / people if own else 0.0
+    expected, low, high = after_searches(above.size, count, pair=pair, relative=relative)
     return replace(
         made,
         value=threshold_between(float(rejected), following, scores.dtype.type),
@@ -266,7 +264,7 @@ def choose_search_threshold(
     moving = tail
     if tail is not None and faces is not None:
         moving = for_templates(tail, faces)
-    notes = [] if own is None or moving is None else look_like_one(own, moving, people)
+    notes, doubled = ([], 0) if own is None or moving is None else look_like_one(own, moving, people)
     if outsiders is not None:
         made = from_searches(outsiders, people, fpir, source="outsiders", tail=moving)
         if made.measurable:
@@ -280,6 +278,9 @@ def choose_search_threshold(
     if moving is not None:
         level = at_own_level(moving, people, fpir, own)
         made = from_tail(level.tail, people, fpir)
+        if doubled and made.high is not None:  # strangers may be enrolled under other names as often
+            high = after_searches(fpir * people + doubled, people, pair=2)[2]
+            made = replace(made, high=max(made.high, high))
         if level.reason:
             made = replace(made, low=None, high=None, measurable=False, reason=level.reason)
         return replace(made, caution="; ".join(filter(None, [*notes, level.caution])))

@@ -191,3 +191,7 @@ def test_two_people_who_look_like_one_are_told():
     own[[3, 7]] = 0.91
     assert "look like one (score 0.91)" in choose_search_threshold(0.01, 300, own=own, tail=TAIL).caution
     assert "look like one" in choose_search_threshold(0.05, 300, own=own, tail=TAIL).caution, "own searches"
+    tail = choose_search_threshold(0.001, 300, own=own, tail=TAIL)
+    plain = from_tail(TAIL, 300, 0.001)
+    assert (tail.value, tail.expected, tail.low) == (plain.value, 0.001, plain.low)
+    assert tail.high > plain.high, "strangers may be enrolled under other names too"
