@@ -3,8 +3,8 @@
     python benchmarks/paired_null.py --simulations 200 --json benchmarks/results/paired_null.json
 
 Made-up scores: people differ in how hard they are, both models share most of a pair's score, and each adds
-noise of its own of the same size. Nothing distinguishes the models, so every verdict is a mistake. Beside them
-two models of which one has more noise: how often is that seen?
+noise of its own of the same size. Nothing distinguishes the models, so every verdict is a mistake.
+Beside them two models of which one has more noise: how often is that seen?
 """
 
 from __future__ import annotations

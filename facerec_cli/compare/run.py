@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec_cli._version import __version__
-from facerec_cli.compare.scored import SUFFIXES, ScoredPairs, read_scores, scored_by
+from facerec_cli.compare.scored import SUFFIXES, ModelScores, read_scores, scored_by
 from facerec_cli.compare.settings import CompareSettings
 from facerec_cli.errors import InputError, UsageError
 from facerec_cli.metrics.paired import PairedComparison, PairedModels, compare_scores
@@ -31,7 +31,7 @@ class ModelComparison:
     """
 
     source: str
-    models: tuple[ScoredPairs, ...]
+    models: tuple[ModelScores, ...]
     used: NDArray[np.bool_]
     paired: PairedComparison
 

@@ -25,7 +25,7 @@ _AGAIN = "Write it with `facerec verify LIST --scores FILE`."
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ScoredPairs:
+class ModelScores:
     """What a model says of the pairs of a list.
 
     Attributes:
@@ -59,7 +59,7 @@ class ScoredPairs:
         identity = people_of(self.first, self.second, self.same) if self.identity is None else self.identity
         return identity[self.first], identity[self.second]
 
-    def require_same_pairs(self, other: ScoredPairs) -> None:
+    def require_same_pairs(self, other: ModelScores) -> None:
         """Refuse scores of other pairs, or of the same ones in another order.
 
         Raises:
@@ -87,7 +87,7 @@ class ScoredPairs:
         return f"{one!r} and {other!r}, {'same' if same else 'different'}"
 
 
-def scored_by(measured: Verification, name: str) -> ScoredPairs:
+def scored_by(measured: Verification, name: str) -> ModelScores:
     """What ``facerec verify`` has measured, as scores to compare.
 
     Raises:
@@ -97,7 +97,7 @@ def scored_by(measured: Verification, name: str) -> ScoredPairs:
     if scores is None or failed is None:
         raise InputError("Models are compared on a list of pairs.", hint="`facerec data pairs` makes one.")
     templates = pairs.templates
-    return ScoredPairs(
+    return ModelScores(
         name=name,
         names=measured.names if templates is None else tuple(map(str, templates.names)),
         first=pairs.first,
@@ -112,7 +112,7 @@ def scored_by(measured: Verification, name: str) -> ScoredPairs:
     )
 
 
-def read_scores(path: Path) -> ScoredPairs:
+def read_scores(path: Path) -> ModelScores:
     """Read a file of ``facerec verify --scores``.
 
     Raises:
@@ -134,7 +134,7 @@ def read_scores(path: Path) -> ScoredPairs:
     if not np.isfinite(scores[~failed]).all():
         raise InputError(f"{str(path)!r} has scores that are not finite.", hint=_AGAIN)
     folds = None if (fold < 0).any() else fold
-    return ScoredPairs(str(path), names, first, second, same, scores, failed, folds)
+    return ModelScores(str(path), names, first, second, same, scores, failed, folds)
 
 
 def _of_npz(path: Path) -> tuple[tuple[str, ...], Any, Any, Any, Any, Any, Any]:

@@ -25,7 +25,7 @@ class CompareSettings:
     far: Annotated[
         float | None,
         Option(
-            "False accept rate that the verdict is about (default: the smallest measurable).",
+            "False accept rate that the verdict is about (default: the smallest that accepts 30 impostors).",
             panel=RESULTS,
             rule=false_accept_rate,
         ),

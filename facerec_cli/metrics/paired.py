@@ -13,7 +13,7 @@ person are not, so it calls models different too easily.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
 from typing import Any
@@ -22,13 +22,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec_cli.errors import InputError
-from facerec_cli.metrics.bootstrap import MIN_PEOPLE, resampled_tar
+from facerec_cli.metrics.bootstrap import MIN_PEOPLE
 from facerec_cli.metrics.evaluate import Evaluation, evaluate
+from facerec_cli.metrics.paired_rounds import FigureKey, Figures, draw_figures
 from facerec_cli.metrics.scores import Scores
 from facerec_cli.progress import Progress, silent
 from facerec_cli.threshold import DEFAULT_FARS
 
-Weights = NDArray[np.float64]
+_ACCEPTED = 30
+"""Impostors that the rate of a verdict accepts at least where it is chosen: a threshold that rests on a few
+of them moves so much with the people drawn that no difference is ever seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +144,7 @@ def compare_scores(
         same: (P,) bool.
         people: (P,) int64 for each side, who is on it.
         folds: (P,) int64 for the accuracy; None makes them as ``evaluate`` does.
-        far: Of the verdict; None takes the smallest that is measurable.
+        far: Of the verdict; None takes the smallest that accepts 30 impostors, or else that is measurable.
         fars: The rates at which TAR is told.
         rounds: Of the bootstrap.
         seed: The same seed gives the same intervals.
@@ -157,13 +160,15 @@ def compare_scores(
     rates = tuple(sorted({*fars, *(() if far is None else (far,))}))
     evaluations = tuple(evaluate(one, same, folds=folds, fars=rates) for one in scores)
     measured = [point.far for point in evaluations[0].measured_points]
-    chosen = far if far is not None else min(measured, default=None)
+    impostors = evaluations[0].impostor.size
+    steady = [rate for rate in measured if rate * impostors >= _ACCEPTED * (1 - 1e-9)]
+    chosen = far if far is not None else min(steady or measured, default=None)
     if chosen is not None and chosen not in measured:
         chosen = None
     couples = list(combinations(range(len(scores)), 2))
     confidence = 1 - 0.05 / len(couples)
     enough = len(np.unique(people[0][same])) >= MIN_PEOPLE
-    draws: list[dict[tuple[str, float | None], Weights]] = []
+    draws: list[Figures] = []
     for number, (one, evaluation) in enumerate(zip(scores, evaluations, strict=True)):
         if not enough:
             break
@@ -171,7 +176,7 @@ def compare_scores(
         def told(done: int, total: int | None = None, number: int = number) -> None:
             progress(number * rounds + done, len(scores) * rounds)
 
-        draws.append(_draw(one, same, people, evaluation, measured, folds, rounds, seed, told))
+        draws.append(draw_figures(one, same, people, evaluation, measured, folds, rounds, seed, told))
     compared = []
     for first, second in couples:
         figures = tuple(
@@ -203,9 +208,9 @@ def exact_mcnemar(only_first: int, only_second: int) -> float:
 
 def _values(
     first: Evaluation, second: Evaluation, measured: Sequence[float]
-) -> dict[tuple[str, float | None], tuple[float, float]]:
+) -> dict[FigureKey, tuple[float, float]]:
     """The figures that both models have."""
-    values: dict[tuple[str, float | None], tuple[float, float]] = {}
+    values: dict[FigureKey, tuple[float, float]] = {}
     for far in measured:
         one, other = first.point(far), second.point(far)
         assert one is not None and other is not None
@@ -219,9 +224,9 @@ def _values(
 
 
 def _figure(
-    key: tuple[str, float | None],
+    key: FigureKey,
     values: tuple[float, float],
-    draws: tuple[dict[tuple[str, float | None], Weights], ...] | None,
+    draws: tuple[Figures, ...] | None,
     confidence: float,
 ) -> PairedFigure:
     figure, far = key
@@ -254,82 +259,3 @@ def _mcnemar(
     ]
     only_first, only_second = (int((a & ~b).sum()) for a, b in (accepted, accepted[::-1]))
     return McNemar(far, only_first, only_second, exact_mcnemar(only_first, only_second))
-
-
-def _draw(
-    scores: Scores,
-    same: NDArray[np.bool_],
-    people: tuple[NDArray[np.int64], NDArray[np.int64]],
-    evaluation: Evaluation,
-    measured: Sequence[float],
-    folds: NDArray[np.int64] | None,
-    rounds: int,
-    seed: int,
-    progress: Progress,
-) -> dict[tuple[str, float | None], Weights]:
-    """Every figure of a model in each round; who is drawn depends on the seed alone."""
-    tar = resampled_tar(scores, same, people, fars=measured, rounds=rounds, seed=seed)
-    drawn: dict[tuple[str, float | None], Weights] = {
-        ("TAR", far): tar[:, i] for i, far in enumerate(measured)
-    }
-    others: dict[tuple[str, float | None], Callable[[Weights], float]] = {}
-    if evaluation.eer is not None:
-        others["EER", None] = _weighted_eer(scores, same)
-    if evaluation.accuracy is not None:
-        others["accuracy", None] = _weighted_accuracy(scores, same, evaluation, folds)
-    for key in others:
-        drawn[key] = np.full(rounds, np.nan)
-    random = np.random.default_rng(seed)  # the same draws as of resampled_tar
-    count = 1 + int(max(side.max() for side in people))
-    for r in range(rounds):
-        times = np.bincount(random.integers(0, count, count), minlength=count)
-        weights = np.where(same, times[people[0]], times[people[0]] * times[people[1]]).astype(np.float64)
-        if weights[same].any() and weights[~same].any():
-            for key, measure in others.items():
-                drawn[key][r] = measure(weights)
-        progress(r + 1, rounds)
-    return drawn
-
-
-def _weighted_eer(scores: Scores, same: NDArray[np.bool_]) -> Callable[[Weights], float]:
-    """The equal error rate of weighted pairs, as ``roc.equal_error_rate`` has it of plain ones."""
-    order = np.argsort(-scores, kind="stable")
-    genuine = same[order]
-    ends = np.append(np.flatnonzero(np.diff(scores[order])), len(order) - 1)  # of equal scores the last
-
-    def measure(weights: Weights) -> float:
-        w = weights[order]
-        accepted = np.cumsum(np.where(genuine, 0, w))[ends]
-        rejected = np.cumsum(np.where(genuine, w, 0))[ends]
-        far = np.append(0, accepted / accepted[-1])
-        frr = np.append(1, 1 - rejected / rejected[-1])
-        at = int(np.argmax(far >= frr))
-        before = frr[at - 1] - far[at - 1]
-        share = before / (before + far[at] - frr[at])
-        return float(far[at - 1] + share * (far[at] - far[at - 1]))
-
-    return measure
-
-
-def _weighted_accuracy(
-    scores: Scores, same: NDArray[np.bool_], evaluation: Evaluation, folds: NDArray[np.int64] | None
-) -> Callable[[Weights], float]:
-    """The share of weighted pairs that the folds' thresholds get right; the thresholds stay as they are."""
-    from facerec_cli.metrics.folds import BALANCED, stratified_folds
-
-    accuracy = evaluation.accuracy
-    assert accuracy is not None
-    fold = stratified_folds(same) if folds is None else folds
-    assert fold is not None
-    right = np.zeros(len(same), bool)
-    for one in accuracy.folds:
-        members = fold == one.fold
-        right[members] = (scores[members] >= one.threshold) == same[members]
-
-    def measure(weights: Weights) -> float:
-        if accuracy.kind == BALANCED:
-            shares = [float(weights[c] @ right[c] / weights[c].sum()) for c in (same, ~same)]
-            return sum(shares) / 2
-        return float(weights @ right / weights.sum())
-
-    return measure
