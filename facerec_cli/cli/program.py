@@ -40,7 +40,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     ),
     "compare": (
         "facerec_cli.cli.compare:compare",
-        "Compare models on the same pairs: is one better, or is it chance?",
+        "Compare models on the same labeled pairs, with an interval of their difference over people.",
     ),
     "train": (
         "facerec_cli.cli.train:train",

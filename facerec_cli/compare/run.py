@@ -14,6 +14,7 @@ from facerec_cli._version import __version__
 from facerec_cli.compare.scored import SUFFIXES, ModelScores, read_scores, scored_by
 from facerec_cli.compare.settings import CompareSettings
 from facerec_cli.errors import InputError, UsageError
+from facerec_cli.images import IMAGE_SUFFIXES
 from facerec_cli.metrics.paired import PairedComparison, PairedModels, compare_scores
 from facerec_cli.verify.run import verify_list
 from facerec_cli.verify.settings import Steps, no_steps
@@ -107,9 +108,12 @@ def compare(
     if len(named) >= 2 and files == named:
         source, models = "", tuple(read_scores(Path(name)) for name in named)
     elif len(named) < 3:
+        photos = len(named) == 2 and all(Path(name).suffix.lower() in IMAGE_SUFFIXES for name in named)
         raise UsageError(
             "A comparison takes two models and a list, or two files of scores.",
-            hint="For example: facerec compare sface sface-hard pairs.txt",
+            hint="Two photos: facerec verify A.jpg B.jpg"
+            if photos
+            else "For example: facerec compare sface sface-hard pairs.txt",
         )
     else:
         *references, source = named
