@@ -21,7 +21,8 @@ Inputs = Annotated[
     list[str],
     typer.Argument(
         metavar="MODEL MODEL ... LIST",
-        help="Two or more models and a list of labeled pairs; or two or more files of `facerec verify --scores`.",
+        help="Two or more models and a list of labeled pairs; or two or more files of "
+        "`facerec verify --scores`.",
         show_default=False,
     ),
 ]
