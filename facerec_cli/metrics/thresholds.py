@@ -106,7 +106,7 @@ def resolve(given: str | float | None, model: FaceModel, *, flip: bool = False) 
         UsageError: ``given`` is no cosine.
     """
     if given is None:
-        return _default(model.pack, flip=flip)
+        return default_threshold(model.pack, flip=flip)
     try:
         value = float(given)
     except ValueError:
@@ -118,8 +118,14 @@ def resolve(given: str | float | None, model: FaceModel, *, flip: bool = False) 
     return Threshold(value, far=None, data="", impostor_pairs=None, source="given")
 
 
-def _default(pack: ModelPack, *, flip: bool) -> Threshold | None:
-    """The threshold in the manifest; for ``flip`` the one of an evaluation with flip at the same FAR."""
+def default_threshold(pack: ModelPack, *, flip: bool) -> Threshold | None:
+    """The threshold that a model comes with, where it has one, and its ``source``.
+
+    Args:
+        pack: The model.
+        flip: Whether the mirrored crop is added: then that of an evaluation with flip at the same FAR, if
+            the pack has one.
+    """
     if pack.threshold is None or not flip:
         return pack.threshold and replace(pack.threshold, source="the model's default")
     measured = threshold_with_flip(pack, pack.threshold.far)
