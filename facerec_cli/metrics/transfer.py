@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from facerec_cli.metrics.evaluate import Evaluation
 from facerec_cli.metrics.roc import pairs_needed, wilson_interval
 from facerec_cli.threshold import Threshold
-from facerec_cli.wording import counted, percent
+from facerec_cli.wording import counted
 
 _CHANCE = 0.025  # as the upper end of a 95 % interval has it
 
@@ -103,7 +103,7 @@ def _sentence(
     if measured[0] is not None:
         found.append("FAR {:.3g} ({:.3g} to {:.3g})".format(*measured))
     if tar[0] is not None:
-        found.append(f"TAR {percent(tar[0])} ({percent(tar[1] or 0)} to {percent(tar[2] or 0)})")
+        found.append("TAR {:.2%} ({:.2%} to {:.2%})".format(*tar))
     text += f"; on these pairs it has {' and '.join(found)}"
     if holds is None:
         seen = counted(pairs, "different pair")

@@ -62,7 +62,7 @@ def test_a_threshold_that_accepts_too_many_does_not_hold():
     assert (found.tar_low, found.tar_high) == wilson_interval(180, 200)
     assert found.sentence == (
         "the model's threshold 0.3450 stands for FAR 0.01 (LFW View 2); on these pairs it has FAR 0.02 "
-        "(0.0147 to 0.0271) and TAR 90 % (85.06 % to 93.43 %): it does not hold here"
+        "(0.0147 to 0.0271) and TAR 90.00% (85.06% to 93.43%): it does not hold here"
     )
 
 
@@ -96,7 +96,7 @@ def test_one_kind_of_pairs_has_no_rate_of_the_other():
         None,
         (scores >= 0.345).mean(),
     )
-    assert "it has TAR 65.5 %" in only_same.sentence and "0 different pairs" in only_same.sentence
+    assert "it has TAR 65.50%" in only_same.sentence and "0 different pairs" in only_same.sentence
     only_different = transfer(OWN, evaluate(scores, np.zeros(400, bool), thresholds=(OWN.value,)))
     assert only_different is not None and (only_different.tar, only_different.holds) == (None, False)
     assert "TAR" not in only_different.sentence
