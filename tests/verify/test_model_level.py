@@ -10,9 +10,12 @@ import pytest
 from typer.testing import CliRunner
 
 from facerec_cli.cli import build_app
+from facerec_cli.metrics.evaluate import evaluate
 from facerec_cli.metrics.roc import wilson_interval
 from facerec_cli.packs.resolve import open_pack, pack_hash
+from facerec_cli.pairs.pairlist import PairList, Templates
 from facerec_cli.verify import run as verify_run
+from facerec_cli.verify.model_level import ModelLevel
 
 
 def run(*arguments: object) -> str:
@@ -129,3 +132,22 @@ def test_few_pairs_are_too_few_to_see_it(folder: Path) -> None:
     document = json.loads(run(*arguments, "--json"))
     assert document["model_threshold"]["holds"] is None and "doubtful_labels" not in document
     assert "cannot be seen with 58 different pairs, it takes 3,000" in " ".join(run(*arguments).split())
+
+
+def test_templates_are_called_by_their_numbers() -> None:
+    rng = np.random.default_rng(1)
+    first, second = (side.astype(np.int64) for side in np.triu_indices(40, 1))
+    scores = rng.normal(0.1, 0.09, len(first)).astype(np.float32)
+    same = second == first + 1
+    wrong = int(np.flatnonzero(~same)[5])
+    scores[wrong], failed = 0.95, np.zeros(len(first), bool)
+    numbers = np.arange(40, dtype=np.int64)
+    pairs = PairList(first, second, same, templates=Templates(numbers + 100, numbers, numbers, numbers))
+    evaluation = evaluate(scores, same)
+    found = ModelLevel().doubtful(evaluation, pairs, scores, failed)
+    assert found is not None
+    (names,) = found.names
+    assert set(names) == {str(first[wrong] + 100), str(second[wrong] + 100)}
+    failed[wrong] = True
+    without = ModelLevel().doubtful(evaluation, pairs, scores, failed)
+    assert without is not None and without.pairs == ()
