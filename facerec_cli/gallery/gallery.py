@@ -18,6 +18,7 @@ from facerec_cli.files import make_folder, write_file
 from facerec_cli.gallery import calibrate, changes, erase, info
 from facerec_cli.gallery.facts import create_facts
 from facerec_cli.gallery.folder import GalleryFolder, write_lock
+from facerec_cli.gallery.kinds import refuse_inside_gallery
 from facerec_cli.gallery.leftovers import erase_leftovers, put_back
 from facerec_cli.gallery.person import FaceFacts, GalleryFace, Person
 from facerec_cli.gallery.reader import GalleryReader
@@ -65,13 +66,14 @@ def create_gallery(
         crops: Whether the aligned crop of each face is kept.
 
     Raises:
-        UsageError: Something of that name is there.
+        UsageError: Something of that name is there, or it would lie in another gallery.
         OutputError: It cannot be written.
     """
     folder = info.gallery_path(path)
     put_back(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} exists.", hint="Choose another name, or remove it first.")
+    refuse_inside_gallery(folder.parent)
     made = info.new_info(model, dimensions, settings or {}, crops=crops)
     with atomic_folder(folder) as place:
         create_facts(place)
