@@ -9,10 +9,13 @@ from facerec_cli.cli import console
 from facerec_cli.wording import counted, fraction
 
 if TYPE_CHECKING:
+    from facerec_cli.metrics.doubtful_labels import DoubtfulLabels
     from facerec_cli.metrics.groups import GroupReport
     from facerec_cli.metrics.roc import OperatingPoint
     from facerec_cli.verify.photos import Verdict
     from facerec_cli.verify.result import Verification
+
+_DOUBTFUL = 10  # pairs of doubtful labels that are named
 
 
 def show_verdict(verdict: Verdict) -> None:
@@ -71,6 +74,8 @@ def show(outcome: Verification, *, likelihood: bool = False) -> None:
             f"{counted(len(embeddings.doubts), 'photo')} with a doubtful face, compared all the same: "
             f"{outcome.names[first]}: {embeddings.doubts[first]}"
         )
+    if outcome.doubtful_labels is not None and outcome.doubtful_labels.pairs:
+        _show_doubtful(outcome.doubtful_labels)
     accuracy = evaluation.accuracy
     rows: list[tuple[str, str]] = []
     if accuracy is not None:
@@ -98,6 +103,8 @@ def show(outcome: Verification, *, likelihood: bool = False) -> None:
         )
     for sentence in evaluation.reasons():
         console.result(sentence)
+    if outcome.model_threshold is not None:
+        console.result(outcome.model_threshold.sentence)
     if outcome.bootstrap:
         console.result_table(
             [
@@ -124,6 +131,15 @@ def _show_likelihood(outcome: Verification) -> None:
     console.result(
         f"likelihood ratio: Cllr {costs} bits, at best {found.min_cllr:.4f}. {bounds_words(found)}"
     )
+
+
+def _show_doubtful(doubtful: DoubtfulLabels) -> None:
+    console.result(doubtful.sentence())
+    for pair, (first, second) in list(zip(doubtful.pairs, doubtful.names, strict=True))[:_DOUBTFUL]:
+        console.result(f"  {pair.score:.4f}  {first}  {second}")
+    more = len(doubtful.pairs) - _DOUBTFUL
+    if more > 0:
+        console.result(f"  and {counted(more, 'pair')} more, which --json and --report name")
 
 
 def _point_row(point: OperatingPoint) -> tuple[str, ...]:

@@ -93,8 +93,8 @@ def verify_photos(
         first: A photo.
         second: The other.
         settings: How.
-        threshold: A cosine, or the path of a threshold card; None takes the model's default; with
-            ``flip`` that of the pack's evaluation with flip, if it has one.
+        threshold: A cosine, or the path of a threshold card; None takes the model's default, with ``flip``
+            that which was measured with flip, if there is one.
         likelihood: A card that says what the similarity is worth; without it nothing is said.
 
     Raises:
