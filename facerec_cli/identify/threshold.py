@@ -78,11 +78,13 @@ def threshold_of(
 
 def _measuring(people: EnrolledPeople, fpir: float) -> str:
     """What would measure the threshold of an enrolled gallery."""
-    line = f"facerec gallery calibrate {shlex.quote(people.source)} --fpir {fpir:g}"
+    name = shlex.quote(people.source)
     if len(people) > MOST_OWN and len(people) >= searches_needed(fpir, own=True):
-        return f"; measure it once: {line}"
-    strangers = counted(searches_needed(fpir, own=False), "stranger")
-    return f"; it takes a larger --fpir, or photos of {strangers}: {line} --outsiders PHOTOS"
+        return f"; measure it once: facerec gallery calibrate {name} --fpir {fpir:g}"
+    return (
+        f"; it takes a larger --fpir, or {counted(searches_needed(fpir, own=False), 'stranger')}: "
+        f"facerec gallery calibrate {name} --fpir {fpir:g} --outsiders PHOTOS"
+    )
 
 
 def _pack_of(people: EnrolledPeople, settings: IdentifySettings) -> ModelPack | None:
