@@ -177,7 +177,12 @@ def show_check(done: GalleryCheck) -> None:
 
 
 def photos_of(card: SearchThreshold) -> str:
-    """For which photos the figures of a model's impostor tail hold, as its manifest begins to say it."""
+    """For which photos the figures of a model's impostor tail hold, as its manifest begins to say it.
+
+    "" where it is of no tail, or the gallery's own people spoke against the model's.
+    """
+    if card.source != "impostor tail" or "searches for this gallery's people" in card.data:
+        return ""
     name = re.split("[,;]", card.data, maxsplit=1)[0]
     return f"measured on {name}, press photos of adults" if name == "LFW" else f"measured on {name}"
 
@@ -196,7 +201,7 @@ def show_card(card: SearchThreshold) -> None:
         rows.append(("95 % interval", f"{ends} of the next 1,000 strangers get a name"))
     result_table(rows, columns=("search", ""))
     result(card.sentence())
-    if card.source == "impostor tail":
+    if photos_of(card):
         note(f"From the model's scores of two people, {photos_of(card)}: with other photos it may be wrong.")
     for text in filter(None, (card.caution, "" if card.measurable else card.reason)):
         warn(text)

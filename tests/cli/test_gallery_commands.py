@@ -152,6 +152,13 @@ def test_strangers_who_measure_nothing_leave_the_card(
 def test_a_threshold_of_the_models_scores_says_of_which_photos(calibrated: Path) -> None:
     done = run("calibrate", "staff", "--fpir", "0.01", cwd=calibrated)
     assert done.exit_code == 0 and "LFW, press photos of adults" in done.stderr
+    alike = np.eye(40, 128) + 0.8 * np.eye(1, 128, 100)
+    model = {"name": "sface", "sha256": pack_hash(open_pack("sface"))}
+    rows = [(f"q/{i}/1.jpg", unit(*row)) for i, row in enumerate(alike)]
+    write_embeddings(calibrated / "alike.npy", rows, model=model)
+    assert run("enroll", "alike", "alike.npy", cwd=calibrated).exit_code == 0
+    done = run("calibrate", "alike", "--fpir", "0.01", cwd=calibrated)
+    assert "look more alike to the model" in done.stderr and "LFW" not in done.stderr
 
 
 def test_an_export_is_a_gallery_again_and_a_csv_has_no_vectors(folder: Path) -> None:
