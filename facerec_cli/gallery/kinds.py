@@ -16,11 +16,16 @@ _LISTS = (".csv", ".txt", ".tsv", ".lst", ".list")
 
 
 def gallery_folder(name: str | Path) -> Path | None:
-    """The folder of an enrolled gallery, of which ``NAME`` and ``NAME.gallery`` are names; None if none."""
-    text = os.fspath(name).rstrip("/" + os.sep)
+    """The folder of an enrolled gallery, of which ``NAME`` and ``NAME.gallery`` are names; None if none.
+
+    Where there is a folder ``NAME`` of something else too, ``NAME/`` means that one.
+    """
+    typed = os.fspath(name)
+    text = typed.rstrip("/" + os.sep)
     if is_url(text):
         return None
-    for place in (text, f"{text}.gallery"):
+    other = typed != text and os.path.isdir(text) and not text.endswith(".gallery")
+    for place in (text,) if other else (text, f"{text}.gallery"):
         if place.endswith(".gallery"):
             put_back(Path(place))
         if os.path.isfile(os.path.join(place, "gallery.toml")) or (
