@@ -21,7 +21,7 @@ from facerec_cli.gallery.gallery import Gallery, create_gallery, open_gallery
 from facerec_cli.gallery.info import FILE, gallery_path
 from facerec_cli.gallery.leftovers import put_back
 from facerec_cli.gallery.look_alikes import look_alike_threshold
-from facerec_cli.gallery.person import Person, today
+from facerec_cli.gallery.person import Person
 from facerec_cli.gallery.settings import EnrollSettings
 from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.packs.resolve import open_pack, pack_hash
@@ -135,7 +135,7 @@ def _enroll(
 
 def _tell_of_expired(people: Sequence[Person], named: set[str]) -> None:
     """Warn of people to whom photos were given though nobody searches for them any more."""
-    expired = [one for one in people if one.name in named and "" < one.expires <= today()]
+    expired = [one for one in people if one.name in named and one.expired]
     if expired:
         shown = ", ".join(f"{one.name!r} ({one.expires})" for one in expired[:5])
         log.warning(

@@ -58,9 +58,10 @@ def read_enrolled(folder: GalleryFolder, source: str, *, expired: bool = False) 
     first = np.array([row[7] for row in found], np.int64)
     if left_out:
         log.warning(
-            "%s of %s whose date has expired: not searched for. `facerec gallery list` shows who.",
+            "%s of %s whose date has expired: not searched for. `facerec gallery list %s` shows who.",
             counted_people(left_out),
             source,
+            source.removesuffix(".gallery"),
         )
     return EnrolledPeople(
         source=source,
