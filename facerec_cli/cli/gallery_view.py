@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -175,6 +176,12 @@ def show_check(done: GalleryCheck) -> None:
         note(f"bounds from {done.source}")
 
 
+def photos_of(card: SearchThreshold) -> str:
+    """For which photos the figures of a model's impostor tail hold, as its manifest begins to say it."""
+    name = re.split("[,;]", card.data, maxsplit=1)[0]
+    return f"measured on {name}, press photos of adults" if name == "LFW" else f"measured on {name}"
+
+
 def show_card(card: SearchThreshold) -> None:
     """A threshold, and what it rests on."""
     if card.value is None:
@@ -185,9 +192,12 @@ def show_card(card: SearchThreshold) -> None:
         ("rests on", f"{card.source}: {card.data}"),
     ]
     if card.low is not None and card.high is not None:
-        rows.append(("95 % interval", f"{percent(card.low)} to {percent(card.high)} of 1,000 strangers"))
+        ends = f"{1000 * card.low:,.0f} to {1000 * card.high:,.0f}"
+        rows.append(("95 % interval", f"{ends} of the next 1,000 strangers get a name"))
     result_table(rows, columns=("search", ""))
     result(card.sentence())
+    if card.source == "impostor tail":
+        note(f"From the model's scores of two people, {photos_of(card)}: with other photos it may be wrong.")
     for text in filter(None, (card.caution, "" if card.measurable else card.reason)):
         warn(text)
 

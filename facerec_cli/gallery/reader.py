@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from facerec_cli.embeddings.table import EmbeddingTable
 from facerec_cli.gallery import calibrate, info
 from facerec_cli.gallery.candidates import CandidatePeople
 from facerec_cli.gallery.enrolled import EnrolledPeople
 from facerec_cli.gallery.folder import GalleryFolder
+from facerec_cli.gallery.outsiders import Outsiders, as_outsiders, strangers_of
 from facerec_cli.gallery.people import read_enrolled
 from facerec_cli.gallery.person import SHA256, GalleryFace, Person, person_name, stored_text
 from facerec_cli.gallery.vectors import unit
@@ -108,19 +110,35 @@ class GalleryReader:
         return calibrate.card_at(self.cards(), fpir, people, str(self.path)) or self.calibrate(fpir)
 
     def calibrate(
-        self, fpir: float = 0.01, *, outsiders: Vectors | None = None, progress: Progress = silent
+        self,
+        fpir: float = 0.01,
+        *,
+        outsiders: Vectors | EmbeddingTable | Outsiders | None = None,
+        keep_look_alikes: bool = False,
+        progress: Progress = silent,
     ) -> SearchThreshold:
         """Measure the threshold at which a share ``fpir`` of searches for strangers gives a name.
 
-        It rests on ``outsiders``, (S, D) embeddings of strangers, one photo each; on each person searched for
-        among the others; or on the model's impostor tail: the first of them that can carry it. It is not
-        kept; see :meth:`save_card`.
+        It rests on ``outsiders`` where they are given: (S, D) embeddings of strangers, or the table of
+        :func:`facerec_cli.open_table`, 3 / ``fpir`` of them at least. Else on each person searched for among
+        the others, or on the model's impostor tail. It is not kept; see :meth:`save_card`.
+
+        Strangers who look like one person count once, and those who look like somebody enrolled are refused;
+        ``keep_look_alikes`` takes each for another person.
 
         Raises:
-            InputError: Nobody is enrolled.
+            InputError: Nobody is enrolled, or strangers are, or they are too few.
+            ModelError: The table of strangers is of another model.
             UsageError: ``fpir`` is no rate between 0 and 1.
         """
-        strangers = None if outsiders is None else unit(outsiders)
+        strangers = None
+        if outsiders is not None:
+            given = as_outsiders(outsiders, self.info, self.path)
+            names = {one.id: one.name for one in self.people()}
+            photos = {face.photo_sha256 or face.path: names[face.person] for face in self.faces()}
+            strangers = strangers_of(
+                given, self.enrolled(), photos, self.info, keep_look_alikes=keep_look_alikes
+            )
         tail = calibrate.gallery_tail(self.info)
         return calibrate.calibrate(self.enrolled(), fpir, tail, outsiders=strangers, progress=progress)
 

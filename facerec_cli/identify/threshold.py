@@ -13,11 +13,13 @@ from facerec_cli.gallery.calibrate import card_at, own_searches
 from facerec_cli.gallery.enrolled import EnrolledPeople
 from facerec_cli.identify.people import SearchedGallery, require_pack
 from facerec_cli.identify.settings import IdentifySettings
+from facerec_cli.metrics.fpir import searches_needed
 from facerec_cli.metrics.impostor_tail import for_templates, tail_of
 from facerec_cli.metrics.search_threshold import SearchThreshold, choose_search_threshold, from_value
 from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.untrusted import read_toml
 from facerec_cli.verify.settings import Steps, no_steps
+from facerec_cli.wording import counted
 
 log = logging.getLogger("facerec")
 
@@ -60,10 +62,8 @@ def threshold_of(
     if found.caution:
         log.warning("%s", found.caution)
     if not found.measurable:
-        once = f"; measure it once: facerec gallery calibrate {shlex.quote(people.source)}"
-        log.warning(
-            "the threshold %.4f is %s%s", found.value, found.reason, once if opened.folder is not None else ""
-        )
+        advice = _measuring(people, settings.rate) if opened.folder is not None else ""
+        log.warning("the threshold %.4f is %s%s", found.value, found.reason, advice)
     return found
 
 
@@ -90,6 +90,17 @@ def find_thresholds(
     return tuple(
         card or choose_search_threshold(fpir, len(people), own=own, tail=tail, faces=people.faces)
         for card, fpir in zip(cards, fpirs, strict=True)
+    )
+
+
+def _measuring(people: EnrolledPeople, fpir: float) -> str:
+    """What would measure the threshold of an enrolled gallery."""
+    name = shlex.quote(people.source)
+    if len(people) > MOST_OWN and len(people) >= searches_needed(fpir, own=True):
+        return f"; measure it once: facerec gallery calibrate {name} --fpir {fpir:g}"
+    return (
+        f"; it takes a larger --fpir, or {counted(searches_needed(fpir, own=False), 'stranger')}: "
+        f"facerec gallery calibrate {name} --fpir {fpir:g} --outsiders PHOTOS"
     )
 
 

@@ -16,6 +16,7 @@ from made_people import unit, write_embeddings
 from typer.testing import CliRunner
 
 from facerec_cli.cli import build_app
+from facerec_cli.packs.resolve import open_pack, pack_hash
 
 
 def run(*arguments: str | Path, cwd: Path) -> Result:
@@ -101,17 +102,56 @@ def test_a_threshold_that_nothing_supports_is_not_kept(folder: Path) -> None:
     assert document("show", "staff", cwd=folder)["thresholds"] == []
 
 
-def test_outsiders_measure_a_threshold_that_is_kept(folder: Path) -> None:
-    random = np.random.default_rng(1)
-    strangers = random.normal(size=(400, 3))
-    write_embeddings(folder / "strangers.npy", [(f"s/{i}.jpg", unit(*v)) for i, v in enumerate(strangers)])
-    card = document("calibrate", "staff", "--fpir", "0.05", "--outsiders", "strangers.npy", cwd=folder)
+@pytest.fixture
+def calibrated(tmp_path: Path) -> Path:
+    """A gallery of three people, whose card for 5 % is of the 400 strangers in ``strangers.npy``."""
+    pack = open_pack("sface")
+    model = {"name": pack.name, "sha256": pack_hash(pack)}
+    people = [(f"p/{name}/1.jpg", row) for name, row in zip("ABC", np.eye(3, 128), strict=True)]
+    random = np.random.default_rng(1).normal(size=(400, 128))
+    strangers = [(f"s/{i}.jpg", unit(*row)) for i, row in enumerate(random)]
+    write_embeddings(tmp_path / "people.npy", people, model=model)
+    write_embeddings(tmp_path / "strangers.npy", strangers, model=model)
+    write_embeddings(tmp_path / "few.npy", strangers[:10], model=model)
+    write_embeddings(tmp_path / "named.npy", [(f"new/{path}", row) for path, row in people], model=model)
+    assert run("enroll", "staff", "people.npy", cwd=tmp_path).exit_code == 0
+    done = run("calibrate", "staff", "--fpir", "0.05", "--outsiders", "strangers.npy", cwd=tmp_path)
+    assert done.exit_code == 0, done.stderr
+    assert re.search(r"95 % interval +\d+ to \d+ of the next 1,000 strangers get a name", done.stdout)
+    return tmp_path
+
+
+def test_outsiders_measure_a_threshold_that_is_kept(calibrated: Path) -> None:
+    (card,) = document("show", "staff", cwd=calibrated)["thresholds"]
     assert card["source"] == "outsiders" and card["measurable"] and card["low"] < 0.05 < card["high"]
-    templates = np.stack([unit(1, 0.05, 0.05), unit(0, 1, 0), unit(0, 0, 1)])
-    best = (np.stack([unit(*v) for v in strangers]) @ templates.T).max(axis=1)
+    best = np.load(calibrated / "strangers.npy")[:, :3].max(axis=1)
     assert np.sum(best >= card["value"]) == 20
-    kept = document("show", "staff", cwd=folder)["thresholds"]
-    assert [one["value"] for one in kept] == [card["value"]]
+
+
+@pytest.mark.parametrize(
+    ("outsiders", "said"),
+    [
+        (["people.npy"], "3 photos of 3 that should show strangers are enrolled: p/A/1.jpg (A)"),
+        (["named.npy"], "3 photos of 3 that should show strangers look like enrolled people"),
+        (["few.npy"], "10 strangers cannot measure FPIR 5 %, which takes 60"),
+        (["card.toml", "zero.jpg"], "None of the 2 photos of strangers has a face that can be used"),
+    ],
+)
+def test_strangers_who_measure_nothing_leave_the_card(
+    calibrated: Path, outsiders: list[str], said: str
+) -> None:
+    (calibrated / "card.toml").write_text("value = 0.3\n")
+    (calibrated / "zero.jpg").write_bytes(b"")
+    before = document("show", "staff", cwd=calibrated)["thresholds"]
+    named = [word for one in outsiders for word in ("--outsiders", one)]
+    done = run("calibrate", "staff", "--fpir", "0.05", *named, cwd=calibrated)
+    assert done.exit_code == 3 and said in " ".join(done.stderr.split())
+    assert document("show", "staff", cwd=calibrated)["thresholds"] == before
+
+
+def test_a_threshold_of_the_models_scores_says_of_which_photos(calibrated: Path) -> None:
+    done = run("calibrate", "staff", "--fpir", "0.01", cwd=calibrated)
+    assert done.exit_code == 0 and "LFW, press photos of adults" in done.stderr
 
 
 def test_an_export_is_a_gallery_again_and_a_csv_has_no_vectors(folder: Path) -> None:
