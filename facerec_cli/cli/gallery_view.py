@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 def person(one: Person) -> dict[str, Any]:
     """A person for ``--json``."""
-    return asdict(one)
+    return {**asdict(one), "expired": one.expired}
 
 
 def face(one: GalleryFace) -> dict[str, Any]:
@@ -95,7 +95,11 @@ def show_people(people: Sequence[Person]) -> None:
     if not people:
         note("Nobody is enrolled.")
         return
-    rows = [tuple(str(getattr(one, key)) for _, key in used) for one in people]
+    mark = {one.id: " (expired)" if one.expired else "" for one in people}
+    rows = [
+        tuple(str(getattr(one, key)) + (mark[one.id] if key == "expires" else "") for _, key in used)
+        for one in people
+    ]
     result_table(rows, columns=[title for title, _ in used], right=["faces"])
 
 
@@ -153,7 +157,9 @@ def show_removal(proof: RemovalProof) -> None:
         + (", the index removed" if proof.index else "")
     )
     if proof.proven:
-        scanned = f"{counted(proof.scanned_files, 'file')} ({proof.scanned_bytes / 1e6:,.1f} MB)"
+        hollow = proof.disk_bytes < 0.9 * proof.scanned_bytes
+        zeros = f", of which {proof.disk_bytes / 1e6:,.1f} MB are on the disk" if hollow else ""
+        scanned = f"{counted(proof.scanned_files, 'file')} ({proof.scanned_bytes / 1e6:,.1f} MB{zeros})"
         result(f"read again: {scanned}; no byte of the vectors, crops or name is left")
     for mention in proof.mentions:
         warn(f"the name can still be read in {mention}")
@@ -216,7 +222,7 @@ def show_sidecars(sidecars: Sequence[Sidecar], *, json_output: bool) -> None:
     else:
         for one in sidecars:
             if one.reason:
-                result(f"{one.photo}: {one.status}: {one.reason}")
+                result(f"{one.photo or 'no path'}: {one.status}: {one.reason}")
         done = len(sidecars) - len(failed)
         result(f"face regions of {counted(done, 'photo')} are in .xmp files beside them")
     if failed:
@@ -229,7 +235,7 @@ def show_sidecars(sidecars: Sequence[Sidecar], *, json_output: bool) -> None:
 def show_upgrade(done: UpgradedGallery) -> None:
     """A line for each face that is lost, and what was made."""
     for lost in done.lost:
-        result(f"{lost.path} ({lost.person}): {lost.reason}")
+        result(f"{lost.path or f'face {lost.id}'} ({lost.person}): {lost.reason}")
     if not done.done:
         return
     sources = ", ".join(f"{count:,} from {source}" for source, count in done.sources.items())
@@ -242,13 +248,21 @@ def show_index(built: BuiltIndex) -> None:
     """What an index misses."""
     one = built.chosen
     rows = [
-        ("compared exactly", f"{one.candidates:,} of {counted_people(one.people)}"),
+        (
+            "measured on",
+            f"{counted_people(one.mated + one.strangers)} drawn: {one.mated:,} stay enrolled without the "
+            f"face searched for, {one.strangers:,} are taken out as strangers",
+        ),
+        ("compared exactly", f"{one.candidates:,} of the {counted_people(one.people)} left enrolled"),
         ("right first person", f"{percent(one.first)} of {one.mated + one.strangers:,} held-out searches"),
         (
             "named, exact and index",
             f"{one.named_exact:,} and {one.named_index:,} of {one.mated:,} mated searches",
         ),
-        ("strangers named", f"{one.false_exact:,} and {one.false_index:,} of {one.strangers:,}"),
+        (
+            "strangers named, exact and index",
+            f"{one.false_exact:,} and {one.false_index:,} of {one.strangers:,}",
+        ),
         ("threshold", f"{one.threshold:.4f}, {one.threshold_source}"),
     ]
     result_table(rows, columns=("index", ""))

@@ -57,9 +57,10 @@ def read_enrolled(folder: GalleryFolder, source: str) -> EnrolledPeople:
     first = np.array([row[7] for row in found], np.int64)
     if expired:
         log.warning(
-            "%s of %s whose date has expired: not searched for. `facerec gallery list` shows who.",
+            "%s of %s whose date has expired: not searched for. `facerec gallery list %s` shows who.",
             counted_people(expired),
             source,
+            source.removesuffix(".gallery"),
         )
     return EnrolledPeople(
         source=source,

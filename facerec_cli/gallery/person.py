@@ -34,6 +34,11 @@ class Person:
     expires: str = ""
     note: str = ""
 
+    @property
+    def expired(self) -> bool:
+        """Whether that date has come."""
+        return bool(self.expires) and self.expires <= today()
+
 
 @dataclass(frozen=True, slots=True)
 class FaceFacts:
