@@ -44,8 +44,8 @@ People = Annotated[
 WhoIsShown = Annotated[
     str,
     Option(
-        "Whom photos show: folder (the subfolder's name), xmp (named regions of photo managers), or a CSV of "
-        "path,person.",
+        "Whom photos show: folder (the name of the subfolder, or of each of several folders that have none), "
+        "xmp (named regions of photo managers), or a CSV of path,person.",
         panel=ENROLLED,
         metavar="folder|xmp|FILE",
     ),

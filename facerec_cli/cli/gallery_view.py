@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from facerec_cli.metrics.search_threshold import SearchThreshold
 
 
+_REMARKS = 10
+_NAMED = 5
+
+
 def person(one: Person) -> dict[str, Any]:
     """A person for ``--json``."""
     return {**asdict(one), "expired": one.expired}
@@ -42,16 +46,25 @@ def faces_of(one: Person) -> str:
 
 
 def show_enrollment(done: Enrollment) -> None:
-    """A line for each photo that was not enrolled, and the numbers."""
+    """A line for each photo that was not enrolled, for some that were with a remark, and the numbers."""
     for photo in done.photos:
         if not photo.enrolled:
             reason = f": {photo.reason}" if photo.reason else ""
             result(f"{photo.path}: {photo.status}{reason}")
         else:
             detail(f"{photo.path}: {photo.status}, {photo.person}")
+    for photo in done.remarks[:_REMARKS]:
+        result(f"{photo.path}: {photo.status}, {photo.person}: {photo.reason}")
+    if len(done.remarks) > _REMARKS:
+        result(f"{len(done.remarks) - _REMARKS:,} more with a remark: --json has them")
     statuses = ", ".join(f"{count:,} {status}" for status, count in done.statuses.items())
     result(f"{counted(len(done.photos), 'photo')}: {statuses}")
-    result(f"{done.gallery}: {counted_people(done.people)}, {counted(done.faces, 'face')}")
+    if done.named:
+        more = len(done.named) - _NAMED
+        others = f" and {counted_people(more)} more" if more > 0 else ""
+        result(f"enrolled: {', '.join(done.named[:_NAMED])}{others}")
+    if done.people:
+        result(f"{done.gallery}: {counted_people(done.people)}, {counted(done.faces, 'face')}")
 
 
 def show_galleries(folders: Sequence[Path], *, json_output: bool) -> None:

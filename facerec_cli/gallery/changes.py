@@ -117,6 +117,35 @@ def _add(
     return tuple(ids)
 
 
+def add_new_faces(
+    folder: GalleryFolder, names: Sequence[str], vectors: NDArray[np.float32] | NDArray[np.float64]
+) -> tuple[int, ...]:
+    """As :func:`add_faces`, without the vectors that their person has already, to the last bit.
+
+    Returns:
+        For each row the id of the face that it is now.
+    """
+    people = [person_name(name) for name in names]
+    values = unit(vectors)
+    if len(people) != len(values):
+        return add_faces(folder, people, values)  # which refuses them
+    wanted = set(people)
+    ids: dict[tuple[str, bytes], int] = {}
+    for one in folder.facts.people():
+        if one.name in wanted:
+            faces = folder.facts.faces("WHERE person = ?", (one.id,))
+            had = folder.faces.read([face.row for face in faces])
+            ids |= {(one.name, row.tobytes()): face.id for face, row in zip(faces, had, strict=True)}
+    keys = [(name, row.tobytes()) for name, row in zip(people, values, strict=True)]
+    fresh: dict[tuple[str, bytes], int] = {}
+    for at, key in enumerate(keys):
+        if key not in ids:
+            fresh.setdefault(key, at)
+    rows = list(fresh.values())
+    ids |= zip(fresh, add_faces(folder, [people[at] for at in rows], values[rows]), strict=True)
+    return tuple(ids[key] for key in keys)
+
+
 def annotate(folder: GalleryFolder, people: Sequence[Person], expires: str | None, note: str | None) -> None:
     """Keep an expiry date and a note with people; None leaves what is there, "" takes it away.
 
