@@ -174,6 +174,11 @@ def show_removal(proof: RemovalProof) -> None:
         zeros = f", of which {proof.disk_bytes / 1e6:,.1f} MB are on the disk" if hollow else ""
         scanned = f"{counted(proof.scanned_files, 'file')} ({proof.scanned_bytes / 1e6:,.1f} MB{zeros})"
         result(f"read again: {scanned}; no byte of the vectors, crops or name is left")
+    if proof.foreign:
+        warn(
+            f"{counted(proof.foreign, 'file')} in the gallery's folder that facerec has not put there: it "
+            "does not look whether photos among them show this person; `facerec gallery check` names them"
+        )
     for mention in proof.mentions:
         warn(f"the name can still be read in {mention}")
     if proof.shared:

@@ -44,6 +44,7 @@ class RemovalProof:
         shared: Faces of other people with the very same vector, since the same photo was enrolled for both.
         mentions: Facts of other people in which the name can be read, for a person: paths of their photos.
         by_hand: Files and folders of ``left`` that are not the gallery's, which no command erases.
+        foreign: How many other files are not the gallery's; whom photos among them show nobody has looked.
     """
 
     person: str
@@ -58,6 +59,7 @@ class RemovalProof:
     mentions: tuple[str, ...] = ()
     disk_bytes: int = 0
     by_hand: tuple[str, ...] = ()
+    foreign: int = 0
 
     @property
     def proven(self) -> bool:
@@ -109,6 +111,7 @@ def remove(folder: GalleryFolder, person: Person) -> RemovalProof:
         found.mentions,
         found.disk,
         found.by_hand,
+        found.foreign,
     )
 
 

@@ -85,7 +85,7 @@ def create_gallery(
     put_back(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} exists.", hint="Choose another name, or remove it first.")
-    refuse_inside_gallery(folder.parent)
+    refuse_inside_gallery(folder)
     made = info.new_info(model, dimensions, settings or {}, crops=crops)
     with atomic_folder(folder) as place:
         create_facts(place)

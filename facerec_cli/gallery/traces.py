@@ -39,6 +39,7 @@ class Traces:
         disk: How many of them are on the disk; zeros that were never written are not.
         left: Where something was found, for a person.
         by_hand: Files and folders among them that are not the gallery's, which no command erases.
+        foreign: How many other files are not the gallery's; whom photos among them show nobody has looked.
         shared: Rows with a vector of the person that are facts of other people.
         mentions: Facts of other people in which the name can be read, for a person: paths of their photos.
     """
@@ -50,6 +51,7 @@ class Traces:
     shared: int
     mentions: tuple[str, ...]
     by_hand: tuple[str, ...]
+    foreign: int
 
 
 def foreign_paths(folder: GalleryFolder) -> list[Path]:
@@ -112,7 +114,8 @@ def find_traces(
         shared += len(same & owned)
         left += [f"a vector in row {row} of {rows.kind}" for row in sorted(same - owned)]
     told = tuple(map(str, by_hand))
-    return Traces(len(files), size, disk, tuple(left), shared, _mentions(others), told)
+    unknown = sum(path.is_file() and path not in by_hand for path in foreign)
+    return Traces(len(files), size, disk, tuple(left), shared, _mentions(others), told, unknown)
 
 
 def _found(

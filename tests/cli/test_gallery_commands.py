@@ -113,8 +113,10 @@ def test_what_a_removal_cannot_erase_is_named_until_it_is_gone(folder: Path) -> 
     photo = folder / "staff.gallery" / "Ann" / "Ann_1.jpg"
     photo.parent.mkdir()
     photo.write_bytes(b"a picture")
-    for _ in range(2):
+    (folder / "staff.gallery" / "1.jpg").write_bytes(b"another")
+    for turn in range(2):
         done = run("remove", "staff", "Ann", cwd=folder)
+        assert ("1 file in the gallery's folder that facerec has not put" in done.stderr) is (turn == 0)
         assert done.exit_code == 8, done.stderr
         assert "delete them by hand: staff.gallery/Ann staff.gallery/Ann/Ann_1.jpg" in done.stderr
         assert "facerec gallery remove staff Ann" in done.stderr
