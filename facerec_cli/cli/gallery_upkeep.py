@@ -116,7 +116,7 @@ def export(
     from facerec_cli.gallery.gallery import open_gallery
 
     with open_gallery(gallery) as opened:
-        if output == "xmp":
+        if output.lower() == "xmp":
             from facerec_cli.gallery.sidecars import export_regions
 
             with progress_bar("Writing face regions") as progress:

@@ -77,8 +77,8 @@ def _sum_up(found: Identification) -> None:
     known = int(found.known.sum())
     console.note(f"{faces}, searched {among}: {known:,} known, {len(found) - known:,} unknown")
     rests = _RESTS.get(found.threshold.source, "")
-    if found.threshold.source == "impostor tail":
-        rests += f" ({photos_of(found.threshold)})"
+    if photos := photos_of(found.threshold):
+        rests += f" ({photos})"
     console.note(f"threshold {found.least:.4f}{rests}: {found.threshold.sentence()}")
     if found.near_ties.size:
         console.warn(

@@ -58,7 +58,7 @@ class GalleryReader:
         Raises:
             InputError: Nobody is called so; the nearest name is told.
         """
-        return self._folder.facts.find(person_name(name) if isinstance(name, str) else name)
+        return self._folder.facts.find(person_name(name, new=False) if isinstance(name, str) else name)
 
     def faces(self, person: str | int | Person | None = None) -> tuple[GalleryFace, ...]:
         """The faces of one person or of all, in the order in which they were enrolled."""
@@ -68,12 +68,17 @@ class GalleryReader:
 
     def has_photo(self, name: str, photo: str) -> bool:
         """Whether a person, who may be nobody here, has a photo: its sha256 in hexadecimal, or its path."""
+        return any(owner == name for _, owner in self.faces_of_photo(photo))
+
+    def faces_of_photo(self, photo: str) -> tuple[tuple[GalleryFace, str], ...]:
+        """The faces of a photo, named by its sha256 in hexadecimal or its path, and whose they are."""
         value: str | bytes = stored_text(photo)
         column = "photo" if SHA256.fullmatch(photo) else "path"
         if column == "photo":
             value = bytes.fromhex(photo)
-        query = f"SELECT 1 FROM face JOIN person ON person.id = face.person WHERE name = ? AND {column} = ?"
-        return self._folder.facts.one(query, (name, value)) is not None
+        facts = self._folder.facts
+        faces = facts.faces(f"WHERE {column} = ?", (value,))
+        return tuple((one, facts.one("SELECT name FROM person WHERE id = ?", (one.person,))) for one in faces)
 
     def vectors(self, faces: Sequence[GalleryFace]) -> NDArray[np.float32]:
         """(F, D) float32 of unit length, a copy."""
@@ -82,6 +87,10 @@ class GalleryReader:
     def crop(self, face: GalleryFace) -> Path | None:
         """Where the aligned crop of a face is; None where there is none."""
         return self._folder.crops / face.crop if face.crop else None
+
+    def everybody(self) -> EnrolledPeople:
+        """As :meth:`enrolled`, with the people whose date has expired: to compare, not to search."""
+        return read_enrolled(self._folder, str(self.path), expired=True)
 
     def enrolled(self) -> EnrolledPeople:
         """What a search needs: the people whose date has not expired, their templates memory-mapped.

@@ -87,6 +87,61 @@ def test_nobody_is_removed_where_one_name_is_misspelt(folder: Path) -> None:
     assert len(document("list", "staff", cwd=folder)["people"]) == 3
 
 
+def test_people_are_removed_by_a_list_and_by_their_date(folder: Path) -> None:
+    (folder / "gone.txt").write_text("Ann\n\nBobb\n")
+    done = run("remove", "staff", "--from", "gone.txt", cwd=folder)
+    assert done.exit_code == 3 and "Nobody was removed" in done.stderr and "'Bob'" in done.stderr
+    (folder / "gone.txt").write_text("Ann\nAnn\n")
+    told = document("remove", "staff", "--from", "gone.txt", cwd=folder)["removed"]
+    assert [one["person"] for one in told] == ["Ann"]
+    assert run("remove", "staff", "--expired", cwd=folder).stdout == ""
+    run("note", "staff", "Bob", "--expires", "2020-01-01", cwd=folder)
+    run("note", "staff", "Cy", "--expires", "2999-01-01", cwd=folder)
+    assert [one["expired"] for one in document("list", "staff", cwd=folder)["people"]] == [True, False]
+    listed = run("list", "staff", cwd=folder).stdout
+    assert "2020-01-01 (expired)" in listed and "2999-01-01 (expired)" not in listed
+    told = document("remove", "staff", "--expired", cwd=folder)["removed"]
+    assert [one["person"] for one in told] == ["Bob"]
+    with contextlib.chdir(folder):
+        done = CliRunner().invoke(build_app(["gallery"]), ["gallery", "remove", "staff", "-"], input="Cy\n")
+    assert done.exit_code == 0, done.stderr
+    assert document("list", "staff", cwd=folder)["people"] == []
+    assert run("remove", "staff", cwd=folder).exit_code == 2
+
+
+def test_what_a_removal_cannot_erase_is_named_until_it_is_gone(folder: Path) -> None:
+    photo = folder / "staff.gallery" / "Ann" / "Ann_1.jpg"
+    photo.parent.mkdir()
+    photo.write_bytes(b"a picture")
+    (folder / "staff.gallery" / "1.jpg").write_bytes(b"another")
+    for turn in range(2):
+        done = run("remove", "staff", "Ann", cwd=folder)
+        assert ("1 file in the gallery's folder that facerec has not put" in done.stderr) is (turn == 0)
+        assert done.exit_code == 8, done.stderr
+        assert "delete them by hand: staff.gallery/Ann staff.gallery/Ann/Ann_1.jpg" in done.stderr
+        assert "facerec gallery remove staff Ann" in done.stderr
+    photo.unlink()
+    photo.parent.rmdir()
+    done = run("remove", "staff", "Ann", cwd=folder)
+    assert done.exit_code == 3 and "No file of it has that name" in done.stderr
+
+
+def test_hints_name_the_gallery_and_faces(folder: Path) -> None:
+    assert "`facerec gallery list staff` names all 3" in run("show", "staff", "Q", cwd=folder).stderr
+    done = run("rename", "staff", "Ann", "Bob", cwd=folder)
+    assert "facerec gallery merge staff Ann Bob" in done.stderr
+    first, second = (
+        document("show", "staff", name, cwd=folder)["photos"][0]["id"] for name in ("Ann", "Bob")
+    )
+    assert "no face 9999" in run("split", "staff", "9999", "--into", "Foo", cwd=folder).stderr
+    done = run("split", "staff", str(first), str(second), "--into", "Foo", cwd=folder)
+    assert f"face {first} is of Ann, {second} is of Bob" in done.stderr
+    done = run("export", "staff", "-o", "people.txt", cwd=folder)
+    assert ".csv has the facts alone" in done.stderr and done.exit_code == 2
+    run("rename", "staff", "Ann", "Anne", "--forget-paths", cwd=folder)
+    assert "2 faces of Anne" in run("export", "staff", "-o", "XMP", cwd=folder).stdout
+
+
 def test_a_check_tells_of_people_who_look_like_one(folder: Path) -> None:
     write_embeddings(folder / "twin.npy", [("p/Anne/1.jpg", unit(1, 0.05, 0.05))])
     assert run("enroll", "staff", "twin.npy", "--keep-look-alikes", cwd=folder).exit_code == 0
@@ -152,6 +207,13 @@ def test_strangers_who_measure_nothing_leave_the_card(
 def test_a_threshold_of_the_models_scores_says_of_which_photos(calibrated: Path) -> None:
     done = run("calibrate", "staff", "--fpir", "0.01", cwd=calibrated)
     assert done.exit_code == 0 and "LFW, press photos of adults" in done.stderr
+    alike = np.eye(40, 128) + 0.8 * np.eye(1, 128, 100)
+    model = {"name": "sface", "sha256": pack_hash(open_pack("sface"))}
+    rows = [(f"q/{i}/1.jpg", unit(*row)) for i, row in enumerate(alike)]
+    write_embeddings(calibrated / "alike.npy", rows, model=model)
+    assert run("enroll", "alike", "alike.npy", cwd=calibrated).exit_code == 0
+    done = run("calibrate", "alike", "--fpir", "0.01", cwd=calibrated)
+    assert "look more alike to the model" in done.stderr and "LFW" not in done.stderr
 
 
 def test_an_export_is_a_gallery_again_and_a_csv_has_no_vectors(folder: Path) -> None:
