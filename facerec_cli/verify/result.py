@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from facerec_cli.errors import InputError
 from facerec_cli.metrics.bootstrap import BootstrapInterval
 from facerec_cli.metrics.evaluate import Evaluation
-from facerec_cli.metrics.groups import GroupReport
+from facerec_cli.metrics.group_report import GroupReport
 from facerec_cli.metrics.roc import OperatingPoint
 from facerec_cli.metrics.thresholds import choose
 from facerec_cli.pairs.pairlist import PairList

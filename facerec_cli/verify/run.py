@@ -14,12 +14,13 @@ from facerec_cli.metrics.all_pairs import evaluate_all_pairs
 from facerec_cli.metrics.bootstrap import BootstrapInterval, bootstrap_tar, people_of
 from facerec_cli.metrics.evaluate import evaluate
 from facerec_cli.metrics.folds import stratified_folds
-from facerec_cli.metrics.groups import GroupReport, group_rates, read_groups
+from facerec_cli.metrics.group_report import GroupReport
 from facerec_cli.metrics.scores import score_pairs
 from facerec_cli.metrics.thresholds import choose, chosen_point
 from facerec_cli.pairs.names import is_folder
 from facerec_cli.pairs.pairlist import PairList, distinct
 from facerec_cli.pairs.read import read_pairs
+from facerec_cli.verify.group_errors import measure_groups, threshold_of
 from facerec_cli.verify.photo_vectors import PhotoVectors, embeddings_are_kept, open_embeddings
 from facerec_cli.verify.photos import Verdict, verify_photos
 from facerec_cli.verify.pooling import pool_templates
@@ -196,16 +197,14 @@ def _verify_pairs(source: str, pairs: PairList, settings: VerifySettings, steps:
         if chosen is None or chosen.threshold is None:
             reason = choose(evaluation, settings.far)
             raise InputError(f"Groups need a threshold: {reason}.", hint="Choose a larger --far.")
-        group_of, names = read_groups(settings.groups, pairs.names)
-        groups = group_rates(
+        groups = measure_groups(
+            settings.groups,
+            pairs,
             scores,
-            pairs.same,
             failed,
-            (group_of[pairs.first], group_of[pairs.second]),
-            names,
-            threshold=chosen.threshold,
-            far=chosen.far,
-            unknown=int((group_of < 0).sum()),
+            own=(chosen.threshold, chosen.far),
+            model=threshold_of(settings, embeddings),
+            steps=steps,
         )
     intervals: tuple[BootstrapInterval, ...] = ()
     if settings.bootstrap:
