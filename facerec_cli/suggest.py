@@ -84,7 +84,7 @@ _SYNONYMS: Mapping[str, str] = {
     "threshold": "thresh thr cutoff similarity_threshold tolerance",
     "train": "finetune fine_tune fit training",
     "verbose": "debug_output loud",
-    "verify": "compare match eval evaluate test validate same evaluation verification",
+    "verify": "match eval evaluate test validate same evaluation verification",
     "warmup": "warmup_epochs warm_up warmup_epoch num_warmup_epochs warm_up_epochs",
     "weight_decay": "wd decay l2 weightdecay weight_decay_rate",
     "workers": "num_workers n_workers loader_workers dataloader_num_workers",

@@ -33,6 +33,7 @@ FLOORS = (
     ("embeddings",),
     ("embed",),
     ("verify",),
+    ("compare",),
     ("gallery",),
     ("identify",),
     ("data",),

@@ -205,13 +205,13 @@ def _hardest(result: Verification, *, same: bool) -> list[dict[str, Any]]:
                 "score": scores[row],
                 "wrong": threshold is not None and (scores[row] >= threshold) != same,
                 "names": " · ".join(Path(result.names[i]).name for i in photos),
-                "pictures": [(result.names[i], _thumbnail(pairs.images[i])) for i in photos],
+                "pictures": [(result.names[i], thumbnail(pairs.images[i])) for i in photos],
             }
         )
     return hardest
 
 
-def _thumbnail(image: Path | bytes) -> str | None:
+def thumbnail(image: Path | bytes) -> str | None:
     """The photo as an address; None where it cannot be read."""
     try:
         return jpeg_address(resized(read_image(image), _THUMBNAIL))

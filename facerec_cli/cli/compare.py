@@ -1,0 +1,72 @@
+"""``facerec compare``: is one model better than another on these pairs, or is it chance?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from facerec_cli.cli import compare_view, console
+from facerec_cli.cli.command import command
+from facerec_cli.cli.options import Json, Overwrite
+from facerec_cli.cli.signature import Shown
+from facerec_cli.compare.settings import CompareSettings
+from facerec_cli.faces.settings import RESULTS
+from facerec_cli.option import Option
+from facerec_cli.registry import PAIR_FORMATS
+from facerec_cli.verify.settings import PAIRS
+
+Inputs = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="MODEL MODEL ... LIST",
+        help="Two or more models and a list of labeled pairs; or two or more files of "
+        "`facerec verify --scores`.",
+        show_default=False,
+    ),
+]
+
+
+@command
+def compare(
+    inputs: Inputs,
+    *,
+    format: Annotated[
+        str | None, Option("{choices} (default: told by the content).", panel=PAIRS, offers=PAIR_FORMATS)
+    ] = None,
+    root: Annotated[
+        Path | None, Option("Folder that the list's paths start from (default: guessed).", panel=PAIRS)
+    ] = None,
+    settings: CompareSettings,
+    report: Annotated[
+        Path | None,
+        Option("Write the figures and the pairs on which models differ to one HTML file.", panel=RESULTS),
+    ] = None,
+    overwrite: Annotated[Overwrite, Shown("Replace a report that is not facerec's.", panel=RESULTS)] = False,
+    json_output: Annotated[Json, Shown("Print the results as JSON.", panel=RESULTS)] = False,
+) -> None:
+    """Compare models on the same labeled pairs, with an interval of their difference over people.
+
+    Exit code 0 means that the comparison was made, whatever it found.
+    """
+    from facerec_cli.compare.run import compare as run
+    from facerec_cli.images import quiet_decoders
+    from facerec_cli.outputs import check_writable, refuse_foreign
+
+    if report is not None:
+        check_writable("--report", report, report.parent)
+        refuse_foreign("report", report, flag="--report", overwrite=overwrite)
+    with quiet_decoders():
+        done = run(inputs, settings, format=format, root=root, steps=console.progress_bar)
+    if not json_output:
+        compare_view.show(done)
+    if report is not None:
+        from facerec_cli.compare.report import write_report
+
+        with quiet_decoders():
+            write_report(done, report)
+    if json_output:
+        console.result_json(done.document())
+    if report is not None:
+        console.note(f"written: {report}")
