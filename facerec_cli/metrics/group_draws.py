@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -11,10 +11,13 @@ from numpy.typing import NDArray
 
 from facerec_cli.progress import Progress, silent
 
-_BLOCK = 4_000_000  # numbers of a table of weights at a time, 32 MB
-_DENSE = 16  # a product of matrices costs a sixteenth of looking weights up, and less
+_ROUNDS = 64  # at a time
+_MOST_WEIGHTS = 8_000_000  # at a time, 32 MB
+_CELLS = 65_536  # whose weights are looked up at a time, 16 MB
+_DENSE = 8  # so many numbers of a table cost less than looking up the weights of a cell
 
 _Numbers = NDArray[np.float64]
+_Weights = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,31 +87,46 @@ def drawn_counts(
     Returns:
         (rounds, G, 2) float64 of the groups that are kept.
     """
-    groups = [group for group, is_kept in zip(pairs.groups, kept, strict=True) if is_kept]
+    used = [group for group, is_kept in zip(pairs.groups, kept, strict=True) if is_kept]
+    counters = [_counter(*group, same=pairs.same) for group in used]
     random = np.random.default_rng(seed)
     n = pairs.people
-    block = max(1, _BLOCK // max(n, *(len(sums) for _, _, sums in groups)))
-    found = np.empty((rounds, len(groups), 2))
+    block = max(1, min(_ROUNDS, _MOST_WEIGHTS // n))
+    found = np.empty((rounds, len(counters), 2))
     for start in range(0, rounds, block):
         size = min(block, rounds - start)
-        drawn = random.integers(0, n, (size, n)) + n * np.arange(size)[:, None]
-        weight = np.bincount(drawn.ravel(), minlength=size * n).reshape(size, n).astype(np.float64)
-        for g, group in enumerate(groups):
-            found[start : start + size, g] = _weighted(weight, *group, same=pairs.same)
+        drawn = random.integers(0, n, (size, n)) * size + np.arange(size)[:, None]
+        # A person's weights of all rounds lie side by side: they are looked up at once.
+        weight = np.bincount(drawn.ravel(), minlength=n * size).reshape(n, size).astype(np.float32)
+        for g, count in enumerate(counters):
+            found[start : start + size, g] = count(weight)
         progress(start + size, rounds)
     return found
 
 
-def _weighted(
-    weight: _Numbers, first: NDArray[np.int64], second: NDArray[np.int64], sums: _Numbers, *, same: bool
-) -> _Numbers:
-    """(B, 2) errors and pairs of one group with the (B, n) weights."""
-    if same:
-        return weight[:, first] @ sums
+def _counter(
+    first: NDArray[np.int64], second: NDArray[np.int64], sums: _Numbers, *, same: bool
+) -> Callable[[_Weights], _Numbers]:
+    """What gives one group's (B, 2) errors and pairs with (n, B) weights."""
     known, numbers = np.unique(np.concatenate((first, second)), return_inverse=True)
-    if len(known) ** 2 > _DENSE * len(first):
-        return (weight[:, first] * weight[:, second]) @ sums
-    weight = weight[:, known]
-    tables = np.zeros((2, len(known), len(known)))
-    tables[:, numbers[: len(first)], numbers[len(first) :]] = sums.T
-    return np.stack([((weight @ table) * weight).sum(axis=1) for table in tables], axis=1)
+    if not same and len(known) ** 2 <= _DENSE * len(first):
+        tables = np.zeros((2, len(known), len(known)), np.float32)
+        tables[:, numbers[: len(first)], numbers[len(first) :]] = sums.T
+
+        def of_tables(weight: _Weights) -> _Numbers:
+            own = weight[known]
+            return np.stack([((table @ own) * own).sum(axis=0, dtype=np.float64) for table in tables], axis=1)
+
+        return of_tables
+
+    def of_cells(weight: _Weights) -> _Numbers:
+        found = np.zeros((weight.shape[1], 2))
+        for start in range(0, len(first), _CELLS):
+            part = slice(start, start + _CELLS)
+            product = weight[first[part]]
+            if not same:
+                product *= weight[second[part]]
+            found += product.T @ sums[part].astype(np.float32)
+        return found
+
+    return of_cells

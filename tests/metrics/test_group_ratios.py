@@ -50,18 +50,16 @@ def made(random, people=40, photos=6, strictness=(0.2, 0.4)):
 @pytest.mark.parametrize("dense", [True, False])
 def test_draws_count_each_pair_as_often_as_its_people_are_drawn(same, dense, monkeypatch):
     monkeypatch.setattr("facerec_cli.metrics.group_draws._DENSE", 10**6 if dense else 0)
-    monkeypatch.setattr("facerec_cli.metrics.group_draws._BLOCK", 200)  # several blocks
+    monkeypatch.setattr("facerec_cli.metrics.group_draws._ROUNDS", 2)  # several blocks of rounds and cells
+    monkeypatch.setattr("facerec_cli.metrics.group_draws._CELLS", 7)
     pairs = made(np.random.default_rng(1), people=12)
     wrong = (pairs["scores"] >= THRESHOLD) != pairs["same"]
     use = (pairs["sides"][0] == pairs["sides"][1]) & (pairs["same"] == same)
     group, people = pairs["sides"][0][use], tuple(side[use] for side in pairs["people"])
     counts = drawn_counts(GroupPairs.of(group, people, wrong[use], 2, same=same), [True, True], 5, seed=3)
 
-    random, weights = np.random.default_rng(3), []  # the same draws, as how often each person came
-    most = max(12, *(len(set(zip(*(side[group == g] for side in people), strict=True))) for g in (0, 1)))
-    while len(weights) < 5:
-        for row in random.integers(0, 12, (min(max(1, 200 // most), 5 - len(weights)), 12)):
-            weights.append([int((row == p).sum()) for p in range(12)])
+    drawn = np.random.default_rng(3).integers(0, 12, (5, 12))
+    weights = [[int((row == p).sum()) for p in range(12)] for row in drawn]
     for r, weight in enumerate(weights):
         for g in (0, 1):
             errors = total = 0
