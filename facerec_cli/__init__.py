@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from facerec_cli.embeddings.table import EmbeddingTable, ModelInfo
     from facerec_cli.errors import FacerecError
     from facerec_cli.faces import Face, FaceModel, open_model
+    from facerec_cli.gallery.enroll import enroll
     from facerec_cli.gallery.gallery import Gallery, create_gallery, open_gallery
+    from facerec_cli.gallery.settings import EnrollSettings
     from facerec_cli.identify.people import open_people
     from facerec_cli.identify.run import search_gallery
     from facerec_cli.identify.settings import IdentifySettings
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 _PUBLIC = {
     "EmbedOptions": "facerec_cli.embed",
     "EmbeddingTable": "facerec_cli.embeddings.table",
+    "EnrollSettings": "facerec_cli.gallery.settings",
     "Face": "facerec_cli.faces",
     "FaceModel": "facerec_cli.faces",
     "FacerecError": "facerec_cli.errors",
@@ -41,6 +44,7 @@ _PUBLIC = {
     "create_gallery": "facerec_cli.gallery.gallery",
     "embed_photos": "facerec_cli.embed",
     "embed_to_file": "facerec_cli.embed",
+    "enroll": "facerec_cli.gallery.enroll",
     "evaluate": "facerec_cli.metrics.evaluate",
     "evaluate_identification": "facerec_cli.metrics.identification",
     "evaluate_scores": "facerec_cli.metrics.identification",
@@ -59,6 +63,7 @@ _PUBLIC = {
 __all__ = [
     "EmbedOptions",
     "EmbeddingTable",
+    "EnrollSettings",
     "Face",
     "FaceModel",
     "FacerecError",
@@ -69,6 +74,7 @@ __all__ = [
     "create_gallery",
     "embed_photos",
     "embed_to_file",
+    "enroll",
     "evaluate",
     "evaluate_identification",
     "evaluate_scores",

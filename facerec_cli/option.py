@@ -190,6 +190,22 @@ def in_bounds(option: Option, choices: tuple[str, ...], value: Any) -> Any:
         raise Unfit(str(fault)) from None
 
 
+def rate(text: str) -> float:
+    """A way to parse a flag: a share, also as a percentage, ``0.01`` or ``1%``.
+
+    Raises:
+        ValueError: With what the text must be.
+    """
+    number = text.strip()
+    try:
+        share = float(number.removesuffix("%")) / (100 if number.endswith("%") else 1)
+    except ValueError:
+        share = math.nan
+    if not 0 < share < 1:
+        raise ValueError("a rate between 0 and 1, such as 0.01 or 1%")
+    return share
+
+
 def filled(value: str) -> str:
     """A rule: text that is not blank."""
     if not value.strip():

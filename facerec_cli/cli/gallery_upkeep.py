@@ -13,12 +13,12 @@ from facerec_cli.cli.console import note, progress_bar, result, result_json
 from facerec_cli.cli.options import GalleryName, Json, Overwrite
 from facerec_cli.faces.settings import Device, Threads
 from facerec_cli.gallery.search_engines.settings import IndexSettings
-from facerec_cli.option import Option
+from facerec_cli.option import Option, rate
 
 Chosen = Annotated[
     list[str] | None, typer.Option("--person", metavar="NAME", help="Only these people (may be repeated).")
 ]
-Rate = Annotated[float, Option("Share of strangers who may get a name.", metavar="RATE", gt=0, lt=1)]
+Rate = Annotated[float, Option("Share of strangers who may get a name.", metavar="RATE", parse=rate)]
 Outsiders = Annotated[
     list[str] | None,
     typer.Option(

@@ -61,6 +61,7 @@ class Signature:
         self.parameters: list[inspect.Parameter] = []
         self.flags: dict[str, str] = {}
         self._groups: dict[str, _Dataclass | _GivenSettings] = {}
+        self._parsed: dict[str, Field] = {}
         types = get_type_hints(function, include_extras=True)
         for parameter in inspect.signature(function).parameters.values():
             kind = types[parameter.name]
@@ -71,6 +72,8 @@ class Signature:
                 self._groups[parameter.name] = _GivenSettings(marks[0].settings)
             else:
                 self.parameters.append(parameter.replace(annotation=_annotation(parameter.name, kind, marks)))
+                if isinstance(next(iter(marks), None), Option) and marks[0].parse:
+                    self._parsed[parameter.name] = Field(parameter.name, get_args(kind)[0], None, marks[0])
                 continue
             for name, field, default in self._groups[parameter.name].flags():
                 self.flags[name] = field.flag
@@ -86,7 +89,7 @@ class Signature:
         Raises:
             UsageError: A setting's value does not fit.
         """
-        left = dict(typed)
+        left = {n: _value(self._parsed[n], v) if n in self._parsed else v for n, v in typed.items()}
         made = {name: group.take(left) for name, group in self._groups.items()}
         return {**left, **made}
 

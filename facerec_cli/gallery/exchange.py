@@ -30,6 +30,7 @@ from facerec_cli.embeddings.table import EmbeddingTable
 from facerec_cli.errors import InputError, ModelError, UsageError
 from facerec_cli.files import atomic_write
 from facerec_cli.gallery.gallery import Gallery
+from facerec_cli.gallery.kinds import refuse_inside_gallery
 from facerec_cli.gallery.person import FaceFacts, GalleryFace, Person, person_name
 from facerec_cli.images.remote import is_url
 from facerec_cli.outputs import refuse_existing
@@ -75,12 +76,13 @@ def export_gallery(
 
     Raises:
         InputError: Nobody is called so, or a vector cannot be read.
-        UsageError: The format is not known, or something is there.
+        UsageError: The format is not known, something is there, or it would lie in a gallery.
         OutputError: It cannot be written.
         MissingExtraError: The format's package is not installed.
     """
     if is_url(str(output)):
         raise UsageError(f"{output} is a URL.", hint="Export to a file or folder, and copy that.")
+    refuse_inside_gallery(output, "-o")
     chosen = [gallery.person(name) for name in people] or list(gallery.people())
     faces = _GalleryShards(gallery, chosen, progress)
     if Path(output).suffix.lower() == ".csv":

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,11 +18,17 @@ from facerec_cli.files import make_folder, write_file
 from facerec_cli.gallery import calibrate, changes, erase, info
 from facerec_cli.gallery.facts import create_facts
 from facerec_cli.gallery.folder import GalleryFolder, write_lock
+from facerec_cli.gallery.kinds import refuse_inside_gallery
 from facerec_cli.gallery.leftovers import erase_leftovers, put_back
 from facerec_cli.gallery.person import FaceFacts, GalleryFace, Person
 from facerec_cli.gallery.reader import GalleryReader
 from facerec_cli.metrics.search_threshold import SearchThreshold
+from facerec_cli.packs.manifest import ModelPack
+from facerec_cli.packs.resolve import pack_hash
 from facerec_cli.workshop import atomic_folder
+
+if TYPE_CHECKING:
+    from facerec_cli.faces import FaceModel
 
 log = logging.getLogger("facerec")
 
@@ -49,8 +55,8 @@ def open_gallery(path: str | Path, *, write: bool = False, wait: float = WAIT) -
 
 def create_gallery(
     path: str | Path,
-    model: ModelInfo,
-    dimensions: int,
+    model: ModelInfo | ModelPack | FaceModel,
+    dimensions: int | None = None,
     settings: Mapping[str, Any] | None = None,
     *,
     crops: bool = False,
@@ -59,19 +65,27 @@ def create_gallery(
 
     Args:
         path: ``NAME`` or ``NAME.gallery``.
-        model: What its embeddings are made by. Those of another are refused from now on.
-        dimensions: D, how many numbers an embedding has.
+        model: What its embeddings are made by, as ``open_model`` and ``open_pack`` give it or, for a model of
+            yours, by name and sha256. Those of another are refused from now on.
+        dimensions: D, how many numbers an embedding has; None takes the pack's.
         settings: How else they are made, as ``embed.EmbedOptions`` has it.
         crops: Whether the aligned crop of each face is kept.
 
     Raises:
-        UsageError: Something of that name is there.
+        UsageError: Something of that name is there, it would lie in another gallery, or nobody knows the
+            dimensions.
         OutputError: It cannot be written.
     """
+    if not isinstance(model, ModelInfo):
+        pack = model if isinstance(model, ModelPack) else model.pack
+        model, dimensions = ModelInfo(pack.name, pack_hash(pack)), pack.encoder.embedding_size
+    if dimensions is None:
+        raise UsageError("How many numbers an embedding has is not said.", hint="Give dimensions=512.")
     folder = info.gallery_path(path)
     put_back(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} exists.", hint="Choose another name, or remove it first.")
+    refuse_inside_gallery(folder.parent)
     made = info.new_info(model, dimensions, settings or {}, crops=crops)
     with atomic_folder(folder) as place:
         create_facts(place)

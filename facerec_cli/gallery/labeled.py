@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -13,6 +14,9 @@ from facerec_cli.pairs.pairlist import Templates
 from facerec_cli.pairs.text_rows import read_list
 from facerec_cli.tables.paths import Disk
 from facerec_cli.tables.rows import PATH_WORDS, column, is_heading, label_column
+from facerec_cli.wording import counted
+
+log = logging.getLogger("facerec")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,19 +40,33 @@ class LabeledPhotos:
 def photos_of_folder(folder: Path) -> LabeledPhotos:
     """The photos below a folder, whose subfolders, of the first level, are called as the people in them.
 
+    Photos beside these subfolders are passed over with a warning.
+
     Raises:
-        InputError: It has no photo, or one that lies in no subfolder.
+        InputError: It has no photo, or none that lies in a subfolder.
     """
-    images = [Path(path) for path in find_images([folder])]
-    names = [str(PurePosixPath(image.relative_to(folder).as_posix())) for image in images]
-    loose = next((name for name in names if "/" not in name), None)
-    if not names or loose is not None:
-        fault = f"{loose!r} lies directly in {str(folder)!r}, so nobody knows whom it shows."
+    found = [Path(path) for path in find_images([folder])]
+    named = {str(PurePosixPath(image.relative_to(folder).as_posix())): image for image in found}
+    loose = [name for name in named if "/" not in name]
+    if len(loose) == len(named):
+        fault = (
+            f"{loose[0]!r} lies directly in {str(folder)!r}, so nobody knows whom it shows." if loose else ""
+        )
         raise InputError(
-            fault if loose is not None else f"The folder {str(folder)!r} has no photo in it.",
+            fault or f"The folder {str(folder)!r} has no photo in it.",
             hint="A folder of people has one subfolder per person.",
         )
-    return LabeledPhotos(tuple(images), tuple(names), tuple(name.partition("/")[0] for name in names))
+    if loose:
+        log.warning(
+            "passed over, since they lie directly in %s and nobody knows whom they show: %s, the first %s",
+            folder,
+            counted(len(loose), "photo"),
+            loose[0],
+        )
+    names = tuple(name for name in named if "/" in name)
+    return LabeledPhotos(
+        tuple(named[name] for name in names), names, tuple(name.partition("/")[0] for name in names)
+    )
 
 
 def photos_of_list(path: Path) -> LabeledPhotos:

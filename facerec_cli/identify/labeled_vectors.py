@@ -11,13 +11,14 @@ import numpy as np
 from facerec_cli.embeddings.read import open_table
 from facerec_cli.embeddings.table import ModelInfo
 from facerec_cli.errors import ModelError, UsageError
-from facerec_cli.gallery.kinds import gallery_folder, is_embeddings, is_list
-from facerec_cli.gallery.labeled import people_of_table, photos_of_folder, photos_of_list
+from facerec_cli.gallery.kinds import gallery_folder, is_embeddings
+from facerec_cli.gallery.labeled import LabeledPhotos, people_of_table
 from facerec_cli.identify.people import open_people
 from facerec_cli.identify.settings import IdentifySettings
 from facerec_cli.metrics.scores import Vectors
 from facerec_cli.protocols.people import NOBODY, number_people
 from facerec_cli.protocols.protocol import SearchProtocol, SearchTrial
+from facerec_cli.protocols.sides import read_probes
 from facerec_cli.verify.photo_vectors import PhotoVectors, open_embeddings
 from facerec_cli.verify.settings import Steps
 
@@ -95,7 +96,7 @@ def _gallery(name: str | Path, settings: IdentifySettings, steps: Steps) -> _Sid
 def _probes(name: str | Path, gallery: _Side, settings: IdentifySettings, steps: Steps) -> _Side:
     if is_embeddings(name):
         return _table(name, settings)
-    photos = photos_of_list(Path(name)) if is_list(name) else photos_of_folder(Path(name))
+    photos = LabeledPhotos(*read_probes(Path(name)))
     flip = bool(gallery.settings.get("flip", False))
     pack = settings.model if settings.model is not None else gallery.model.name
     embedding = replace(settings.embedding(settings.photo_face, flip=flip), model=pack)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from facerec_cli.identify.sorting import SortedPhotos
 
 TABLES = (".csv", ".jsonl", ".parquet")
+PAGES = (".html", ".htm")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +113,11 @@ class IdentifyOutputs:
                 import_pyarrow()
             refuse_foreign("table of results", self.output, flag="--output", overwrite=overwrite)
         if self.report is not None:
+            if self.report.suffix.lower() not in PAGES:
+                raise UsageError(
+                    f"--report {self.report} does not end in {' or '.join(PAGES)}.",
+                    hint=f"A report is a page for browsers: --report {self.report.with_suffix('.html')}",
+                )
             refuse_foreign("report", self.report, flag="--report", overwrite=overwrite)
 
     def write(self, found: Identification, steps: Steps = no_steps) -> SortedPhotos | None:

@@ -90,6 +90,8 @@ def open_searched(
     settings = settings or IdentifySettings()
     place = gallery_folder(gallery)
     if place is not None:
+        if os.path.isdir(gallery) and not os.path.samefile(gallery, place):  # noqa: PTH112, PTH121
+            log.warning("%s is searched in; the folder beside it is %s/", place, gallery)
         return _open_enrolled(place, settings)
     if is_embeddings(gallery):
         opened = _of_table(open_table(gallery), settings)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from facerec_cli.errors import UsageError
 from facerec_cli.faces.settings import MACHINE, PHOTOS, RESULTS, BatchSize, Device, Flip, MinScore, Threads
-from facerec_cli.option import Option
+from facerec_cli.option import Option, rate
 from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.registry import POOLINGS, PROTOCOL_FORMATS, embedding_suffixes
 from facerec_cli.settings import check
@@ -28,10 +28,7 @@ def _rates(text: str) -> tuple[float, ...]:
     Raises:
         ValueError: With what the text must be.
     """
-    try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError:
-        raise ValueError("a rate between 0 and 1, or several with commas between them") from None
+    return tuple(rate(part) for part in text.split(","))
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,11 +67,31 @@ def find_sides(
     return tuple(found)
 
 
+def read_probes(path: Path) -> tuple[tuple[Path, ...], tuple[str, ...], tuple[str, ...]]:
+    """The probes of a list or a folder alone: N photos, their names, and who is on each, "" of nobody.
+
+    Raises:
+        InputError: It is broken, or has no probe.
+    """
+    photos = _of_folder(path) if is_folder(path) else _of_list(path)
+    if not photos:
+        raise InputError(f"{str(path)!r} has no probe.", hint="Write a photo and a person a line.")
+    names = tuple(name for _, name, _ in photos)
+    images = tuple(map(Path, names))
+    if not is_folder(path):
+        found = find_listed(images, ("{stem}",), path.parent, None)
+        images = tuple(image for image in found if isinstance(image, Path))
+    people = tuple("" if person.lower() in NOBODY else person for _, _, person in photos)
+    return images, names, people
+
+
 def is_list_of_photos(head: ListHead) -> bool:
     """Whether a file is a table in which a column names photos."""
     if head.is_folder or has_suffix(str(head.path)):
         return False
     rows = _rows(head.lines, head.path)
+    if len(rows) == 1 and is_heading(rows[0][1]) and column(rows[0][1], PATH_WORDS) is not None:
+        return True  # of no photo, which is said when it is read
     body = rows[1:] or rows
     return bool(body) and any(_names_photos(body, at) for at in range(len(body[0][1])))
 

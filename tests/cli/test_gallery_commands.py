@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,6 @@ from click.testing import Result
 from made_people import unit, write_embeddings
 from typer.testing import CliRunner
 
-import facerec_cli
 from facerec_cli.cli import build_app
 
 
@@ -125,9 +125,20 @@ def test_an_export_is_a_gallery_again_and_a_csv_has_no_vectors(folder: Path) -> 
 
 
 def test_the_page_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    page = Path(__file__).resolve().parents[2] / "docs" / "gallery.md"
-    blocks = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.S)
-    names: dict[str, Any] = {"folder": tmp_path, "facerec": facerec_cli}
-    for block in blocks:
-        exec(compile(block, str(page), "exec"), names)
-    assert len(names["people"]) == 99 and "With 100 people enrolled" in capsys.readouterr().out
+    repository = Path(__file__).resolve().parents[2]
+    page = repository / "docs" / "gallery.md"
+    photos = repository / "examples" / "photos"
+    for person, names in {"Obama": ("obama-1", "obama-2"), "Biden": ("biden",)}.items():
+        (tmp_path / "people" / person).mkdir(parents=True)
+        for name in names:
+            shutil.copy(photos / f"{name}.jpg", tmp_path / "people" / person)
+    space: dict[str, Any] = {
+        "folder": tmp_path,
+        "people": tmp_path / "people",
+        "photos": [photos / "obama-3.jpg"],
+    }
+    for block in re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.S):
+        exec(compile(block, str(page), "exec"), space)
+    told = capsys.readouterr().out
+    assert "{'enrolled': 3} 2" in told and "obama-3.jpg True [('Obama', " in told
+    assert len(space["people"]) == 99 and "With 100 people enrolled" in told

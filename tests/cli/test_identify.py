@@ -81,6 +81,8 @@ def test_candidates_without_a_claim(folder: Path) -> None:
         (("gallery.npy", "probes.npy"), 3, "No threshold can be found"),
         (("gallery.npy", "probes.npy", "--fpir", "2"), 2, "--fpir"),
         (("gallery.npy", "probes.npy", "--fpir", "many"), 2, "a rate between 0 and 1"),
+        (("gallery.npy", "probes.npy", "--fpir", "101%"), 2, "such as 0.01 or 1%"),
+        (("gallery.npy", "probes.npy", "--threshold", "0.5", "--report", "x.pdf"), 2, "--report x.html"),
         (("gallery.npy", "probes.npy", "--root", "."), 2, "take --evaluate"),
         (("gallery.npy", "probes.npy", "--evaluate", "-o", "r.csv"), 2, "writes neither"),
         (("gallery.npy", "probes.npy", "--evaluate", "--engine", "index"), 2, "compares every person"),
@@ -133,3 +135,11 @@ def test_a_name_cannot_break_a_line_nor_move_the_cursor(tmp_path: Path) -> None:
     write_embeddings(tmp_path / "p.npy", [("a\nb.jpg", unit(1, 0))])
     done = run("g.npy", "p.npy", "--threshold", "0.5", cwd=tmp_path)
     assert done.stdout == "a\\nb.jpg: known Ann\\x1b[2J 1.0000\n"
+
+
+def test_rates_may_be_percentages(folder: Path) -> None:
+    write_embeddings(
+        folder / "labeled.npy", [("p/Ann/2.jpg", unit(1, 0.2, 0)), ("p/Cat/1.jpg", unit(0, 0, 1))]
+    )
+    done = run("gallery.npy", "labeled.npy", "--evaluate", "--fpir", "0.1%, 90%", "--json", cwd=folder)
+    assert [point["fpir"] for point in json.loads(done.stdout)["trials"][0]["tpir_at_fpir"]] == [0.001, 0.9]

@@ -10,7 +10,7 @@ import pytest
 from facerec_cli.errors import InputError
 from facerec_cli.gallery.sidecars import write_sidecar
 from facerec_cli.gallery.xmp import FaceRegion, faces_of_regions, read_regions, sidecar_of
-from tests.images.test_metadata import photo
+from tests.images.test_image_metadata import photo
 
 # As digiKam writes it: fields as attributes and in rdf:Description, tags of its own beside the regions.
 DIGIKAM = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>

@@ -11,6 +11,8 @@ from made_people import MODEL, unit, write_embeddings
 from facerec_cli.embeddings.table import ModelInfo
 from facerec_cli.errors import FacerecError, InputError, ModelError
 from facerec_cli.gallery.gallery import create_gallery, open_gallery
+from facerec_cli.gallery.kinds import gallery_folder
+from facerec_cli.identify.people import open_people
 from facerec_cli.identify.run import search_gallery
 from facerec_cli.identify.settings import IdentifySettings
 from facerec_cli.metrics.search_threshold import from_searches
@@ -128,3 +130,17 @@ def test_a_threshold_that_is_extrapolated_says_how_to_measure_it(
     measured = search_gallery(tmp_path / "g", [probes], IdentifySettings())
     assert measured.threshold is not None and measured.threshold.source == "impostor tail"
     assert 0.3 < measured.threshold.value < 0.37 and "extrapolated" not in caplog.text
+
+
+def test_a_slash_means_the_folder_beside_a_gallery(
+    tmp_path: Path, staff: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert gallery_folder("staff/") == gallery_folder("staff.gallery/") == Path("staff.gallery")
+    Path("staff").mkdir()
+    assert gallery_folder("staff/") is gallery_folder("./staff/") is None
+    assert gallery_folder("staff") == Path("staff.gallery")
+    assert open_people("staff").names == ("Ann", "Bob")
+    assert "staff.gallery is searched in; the folder beside it is staff/" in caplog.text
+    with pytest.raises(InputError, match="has no photo in it"):
+        open_people("staff/")

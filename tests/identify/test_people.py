@@ -9,6 +9,7 @@ import pytest
 from made_people import unit, write_embeddings
 
 from facerec_cli.errors import InputError, ModelError
+from facerec_cli.gallery.labeled import photos_of_folder
 from facerec_cli.identify.people import open_people, open_searched
 from facerec_cli.identify.settings import IdentifySettings
 
@@ -127,3 +128,13 @@ def test_a_photo_that_is_enrolled_and_searched_for_is_told(tmp_path: Path) -> No
     found = search_gallery(gallery, [probes], IdentifySettings(threshold="0.5"))
     assert found.enrolled == ("p/Bob/1.jpg",) and found.known.all()
     assert found.document()["enrolled_themselves"] == ["p/Bob/1.jpg"]
+
+
+def test_photos_beside_the_people_of_a_folder_are_passed_over(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("Ann/1.jpg", "Bob/x/1.jpg", "stray.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    assert photos_of_folder(tmp_path).people == ("Ann", "Bob")
+    assert "1 photo, the first stray.jpg" in caplog.text

@@ -9,6 +9,7 @@ import pytest
 
 from facerec_cli.errors import InputError
 from facerec_cli.protocols import SearchProtocol, read_protocol
+from facerec_cli.protocols.sides import read_probes
 from tests.protocols.made_up import photos
 
 
@@ -106,3 +107,22 @@ def test_a_photo_that_is_searched_for_in_itself_is_told_of(
     assert "in the gallery and searched for in it, which finds them in themselves: 2 photos" in caplog.text
     assert f"listed as two people: 1 photo, the first {tmp_path / '1.jpg'}" in caplog.text
     assert protocol.trials[0].probes.size == 3
+
+
+def test_a_heading_alone_has_no_probe(tmp_path: Path) -> None:
+    photos(tmp_path, "Ann/1.jpg")
+    gallery, probes = tmp_path / "g.csv", tmp_path / "p.csv"
+    gallery.write_text("path,person\nAnn/1.jpg,Ann\n")
+    probes.write_text("path,person\n")
+    with pytest.raises(InputError, match=r"p.csv' has no probe"):
+        read_protocol([gallery, probes])
+    with pytest.raises(InputError, match=r"p.csv' has no probe"):
+        read_probes(probes)
+
+
+def test_probes_of_an_enrolled_gallery_are_read_as_those_of_a_list(tmp_path: Path) -> None:
+    photos(tmp_path, "probes/Ann/1.jpg", "probes/unknown/1.jpg", "probes/2.jpg")
+    (tmp_path / "p.csv").write_text("probes/Ann/1.jpg,Ann\nprobes/unknown/1.jpg\nprobes/2.jpg,unknown\n")
+    assert read_probes(tmp_path / "p.csv")[2] == ("Ann", "", "")
+    assert sorted(read_probes(tmp_path / "probes")[2]) == ["", "", "Ann"]
+    assert all(image.is_file() for image in read_probes(tmp_path / "p.csv")[0])
