@@ -32,6 +32,7 @@ from numpy.typing import NDArray
 from facerec_cli.embeddings.read import open_table
 from facerec_cli.metrics.all_pairs import tiles
 from facerec_cli.metrics.impostor_pairs import measure_impostor_tail
+from facerec_cli.metrics.thresholds import threshold_of_tail
 from facerec_cli.packs.manifest_toml import write_manifest
 from facerec_cli.packs.resolve import open_pack
 from facerec_cli.threshold import ImpostorTail
@@ -42,6 +43,7 @@ DOUBTFUL = REPOSITORY / "docs" / "search" / "lfw_doubtful.csv"
 SPLIT = REPOSITORY / "docs" / "study" / "finetune_split.json"
 PACKS = ("sface", "sface-hard")
 ABOVE = 0.55
+FAR = 1e-3  # of the threshold of two photos
 
 Embedded = tuple[NDArray[np.float32], list[str]]
 
@@ -142,7 +144,8 @@ def main() -> None:
                 )
                 print(f"  {points}")
             if arguments.write:
-                write_manifest(replace(open_pack(f"pack:{pack}"), impostor_tails=tails))
+                threshold = threshold_of_tail(tails[0], FAR)
+                write_manifest(replace(open_pack(f"pack:{pack}"), threshold=threshold, impostor_tails=tails))
         if arguments.write:
             write_doubtful(pairs)
 

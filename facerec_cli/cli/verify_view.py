@@ -10,9 +10,12 @@ from facerec_cli.cli.groups_view import show_groups
 from facerec_cli.wording import counted, fraction
 
 if TYPE_CHECKING:
+    from facerec_cli.metrics.doubtful_labels import DoubtfulLabels
     from facerec_cli.metrics.roc import OperatingPoint
     from facerec_cli.verify.photos import Verdict
     from facerec_cli.verify.result import Verification
+
+_DOUBTFUL = 10  # pairs of doubtful labels that are named
 
 
 def show_verdict(verdict: Verdict) -> None:
@@ -66,6 +69,8 @@ def show(outcome: Verification) -> None:
             f"{counted(len(embeddings.doubts), 'photo')} with a doubtful face, compared all the same: "
             f"{outcome.names[first]}: {embeddings.doubts[first]}"
         )
+    if outcome.doubtful_labels is not None and outcome.doubtful_labels.pairs:
+        _show_doubtful(outcome.doubtful_labels)
     accuracy = evaluation.accuracy
     rows: list[tuple[str, str]] = []
     if accuracy is not None:
@@ -93,6 +98,8 @@ def show(outcome: Verification) -> None:
         )
     for sentence in evaluation.reasons():
         console.result(sentence)
+    if outcome.model_threshold is not None:
+        console.result(outcome.model_threshold.sentence)
     if outcome.bootstrap:
         console.result_table(
             [
@@ -104,6 +111,15 @@ def show(outcome: Verification) -> None:
         )
     if outcome.groups is not None:
         show_groups(outcome.groups)
+
+
+def _show_doubtful(doubtful: DoubtfulLabels) -> None:
+    console.result(doubtful.sentence())
+    for pair, (first, second) in list(zip(doubtful.pairs, doubtful.names, strict=True))[:_DOUBTFUL]:
+        console.result(f"  {pair.score:.4f}  {first}  {second}")
+    more = len(doubtful.pairs) - _DOUBTFUL
+    if more > 0:
+        console.result(f"  and {counted(more, 'pair')} more, which --json and --report name")
 
 
 def _point_row(point: OperatingPoint) -> tuple[str, ...]:

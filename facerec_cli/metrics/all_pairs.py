@@ -24,7 +24,7 @@ from facerec_cli.metrics.evaluate import (
 )
 from facerec_cli.metrics.folds import MAX_PAIRS_FOR_FOLDS, no_folds
 from facerec_cli.metrics.roc import bins_to_open
-from facerec_cli.metrics.scores import Binning, Distribution, Vectors
+from facerec_cli.metrics.scores import Binning, Distribution, Vectors, lowest_accepted
 from facerec_cli.progress import Progress, silent
 from facerec_cli.runtime import usable_cores
 from facerec_cli.threshold import DEFAULT_FARS
@@ -76,6 +76,7 @@ def evaluate_all_pairs(
     *,
     failed: NDArray[np.bool_] | None = None,
     fars: Sequence[float] = DEFAULT_FARS,
+    thresholds: Sequence[float] = (),
     progress: Progress = silent,
 ) -> Evaluation:
     """Compare each photo with each other.
@@ -85,6 +86,7 @@ def evaluate_all_pairs(
         identity: (N,) int64, who is on each photo.
         failed: (N,) bool, photos without an embedding; their pairs are counted as failures.
         fars: Wanted false accept rates.
+        thresholds: Cosines of which ``Distribution.accepted`` is asked later.
         progress: Told the pairs done, of twice the number of pairs.
 
     Raises:
@@ -105,6 +107,7 @@ def evaluate_all_pairs(
         _count_pairs(identity, fail),
         fars,
         progress,
+        thresholds,
     )
 
 
@@ -166,6 +169,7 @@ def _evaluate(
     pairs: PairCounts,
     fars: Sequence[float],
     progress: Progress,
+    thresholds: Sequence[float] = (),
 ) -> Evaluation:
     """The statistics of scores that are made twice.
 
@@ -175,6 +179,7 @@ def _evaluate(
         pairs: How many there are.
         fars: Wanted false accept rates.
         progress: Told the scores made.
+        thresholds: Of which rates are asked later.
     """
     binning = Binning(-1.0, 1.0)
     counts = [np.zeros(binning.bins, np.int64) for _ in ("genuine", "impostor")]
@@ -190,6 +195,8 @@ def _evaluate(
             done += genuine.size + sum(part.size for part in impostor)
             progress(done, total)
         opened = bins_to_open(counts[0], counts[1], fars, budget=_SORTED_FOR_AUC)
+        for threshold in thresholds:
+            opened[binning.index(lowest_accepted(threshold, np.dtype(np.float32)))] = True
         values: tuple[list[NDArray[np.float32]], ...] = ([], [])
         for genuine, impostor in classes():
             values[0].append(genuine[opened[binning.index(genuine)]])

@@ -76,11 +76,41 @@ def doubtful_people(
                 if len(kept) == limit:  # equal scores that come later are not listed
                     least = np.nextafter(kept["score"][-1], np.float32(np.inf))
         progress(tile.rows.stop, len(units))
-    pairs = []
-    for score, a, b in kept.tolist():
+    return _as_pairs(kept, who, rows)
+
+
+def doubtful_pairs(
+    scores: NDArray[np.float32],
+    sides: tuple[NDArray[np.int64], NDArray[np.int64]],
+    people: NDArray[np.int64],
+    bound: float,
+    *,
+    limit: int = 1000,
+) -> tuple[DoubtfulPair, ...]:
+    """The same of pairs that are listed.
+
+    Args:
+        scores: (P,) of pairs of two people.
+        sides: (P,) the rows of each pair.
+        people: (N,) who each row shows.
+        bound: As for :func:`doubtful_people`.
+        limit: Likewise.
+    """
+    use = np.flatnonzero(scores >= bound)
+    found = np.empty(use.size, _PAIR)
+    found["score"], found["first"], found["second"] = scores[use], sides[0][use], sides[1][use]
+    return _as_pairs(_highest(found, people, limit), people, np.arange(len(people)))
+
+
+def _as_pairs(
+    pairs: NDArray[np.void], who: NDArray[np.int64], rows: NDArray[np.int64]
+) -> tuple[DoubtfulPair, ...]:
+    """``rows`` says which row each number of ``pairs`` is."""
+    found = []
+    for score, a, b in pairs.tolist():
         a, b = (a, b) if who[a] < who[b] else (b, a)
-        pairs.append(DoubtfulPair(int(who[a]), int(who[b]), score, (int(rows[a]), int(rows[b]))))
-    return tuple(pairs)
+        found.append(DoubtfulPair(int(who[a]), int(who[b]), score, (int(rows[a]), int(rows[b]))))
+    return tuple(found)
 
 
 _PAIR = np.dtype([("score", np.float32), ("first", np.int64), ("second", np.int64)])

@@ -136,6 +136,7 @@ def evaluate(
     failed: ArrayLike | None = None,
     folds: ArrayLike | None = None,
     fars: Sequence[float] = DEFAULT_FARS,
+    thresholds: Sequence[float] = (),
     bins: int = BINS,
 ) -> Evaluation:
     """Measure accuracy, TAR at FAR, EER, AUC and d'.
@@ -146,13 +147,16 @@ def evaluate(
         failed: (P,) bool, pairs that could not be scored; their scores are ignored.
         folds: (P,) int; without it lists of at most a million pairs are cut by ``stratified_folds``.
         fars: Wanted false accept rates, 0 < far < 1.
+        thresholds: Cosines of which ``Distribution.accepted`` is asked later.
         bins: Fineness of the histograms, which changes the speed and never a result.
 
     Raises:
         InputError: Lengths that differ, no pairs, NaN or infinite scores, or a FAR outside (0, 1).
     """
     s, label, fail, fold = _checked(scores, same, failed, folds, fars)
-    genuine, impostor = distributions(s[label & ~fail], s[~label & ~fail], fars, bins=bins)
+    genuine, impostor = distributions(
+        s[label & ~fail], s[~label & ~fail], fars, thresholds=thresholds, bins=bins
+    )
     counts = PairCounts(
         total=s.size,
         genuine=int(label.sum()),

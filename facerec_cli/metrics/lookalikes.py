@@ -21,7 +21,9 @@ FEWEST = 20
 """People of whom too few pairs can be made to know what is usual among them."""
 
 _SAMPLED = 2_000  # people whose scores tell of all
-_SIGMA = 0.841344746  # share below one deviation above the mean
+
+SIGMAS = (0.158655254, 0.5, 0.841344746)
+"""Shares below one deviation under the mean, below the mean, and below one deviation above it."""
 
 
 def alike_people(
@@ -56,6 +58,17 @@ def chance_bound(templates: Vectors, *, seed: int = 0) -> float:
     if count > _SAMPLED:
         some = templates[np.random.default_rng(seed).choice(count, _SAMPLED, replace=False)]
     scores = (some @ some.T)[np.triu_indices(len(some), 1)]
-    low, middle, high = np.quantile(scores, [1 - _SIGMA, 0.5, _SIGMA])
-    pairs = count * (count - 1) / 2
-    return float(middle + (high - low) / 2 * NormalDist().inv_cdf(1 - BY_CHANCE / pairs))
+    low, middle, high = (float(score) for score in np.quantile(scores, SIGMAS))
+    return bound_by_chance(low, middle, high, count * (count - 1) / 2)
+
+
+def bound_by_chance(low: float, middle: float, high: float, pairs: float) -> float:
+    """The score that 0.05 of so many pairs of two people are expected to reach.
+
+    Args:
+        low: The quantile of their scores at the first of :data:`SIGMAS`.
+        middle: At the second.
+        high: At the third.
+        pairs: How many, 1 or more.
+    """
+    return middle + (high - low) / 2 * NormalDist().inv_cdf(1 - BY_CHANCE / pairs)

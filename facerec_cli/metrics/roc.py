@@ -20,6 +20,7 @@ from facerec_cli.metrics.scores import (
     Distribution,
     Scores,
     cumulated,
+    lowest_accepted,
     moments,
 )
 
@@ -59,7 +60,12 @@ class OperatingPoint:
 
 
 def distributions(
-    genuine: Scores, impostor: Scores, fars: Sequence[float], *, bins: int = BINS
+    genuine: Scores,
+    impostor: Scores,
+    fars: Sequence[float],
+    *,
+    thresholds: Sequence[float] = (),
+    bins: int = BINS,
 ) -> tuple[Distribution, Distribution]:
     """Both classes, arranged so that the functions below are exact.
 
@@ -67,6 +73,7 @@ def distributions(
         genuine: (G,) scores, float32 or float64.
         impostor: (I,) scores of the same type.
         fars: False accept rates of which thresholds are wanted.
+        thresholds: Of which rates are wanted, by ``Distribution.accepted``.
         bins: Fineness of the histograms, which changes the speed and never a result.
     """
     classes = (genuine, impostor)
@@ -75,6 +82,8 @@ def distributions(
     index = [binning.index(x) for x in classes]
     counts = [binning.histogram(i) for i in index]
     opened = bins_to_open(counts[0], counts[1], fars, budget=_SORTED_FOR_AUC)
+    for threshold in thresholds:
+        opened[binning.index(lowest_accepted(threshold, genuine.dtype))] = True
     made = [
         Distribution(binning, count, opened, x[opened[i]], moments(x))
         for x, i, count in zip(classes, index, counts, strict=True)

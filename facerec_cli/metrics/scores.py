@@ -110,6 +110,11 @@ class Binning:
         index: NDArray[np.uint16] = position.astype(np.uint16)
         return index
 
+    @property
+    def width(self) -> float:
+        """How much scores of one bin can differ."""
+        return (self.high - self.low) / (self.bins - 1)
+
     def histogram(self, index: NDArray[np.uint16]) -> Counts:
         """How many scores each bin holds, (bins,) int64."""
         total = np.zeros(self.bins, np.int64)
@@ -164,6 +169,20 @@ class Distribution:
         lower = np.searchsorted(self.values, scores, side=side)  # type: ignore[call-overload]
         return np.asarray(self.size - (self.below[bins] + lower - self.values_below[bins]), np.int64)
 
+    def accepted(self, threshold: float) -> int:
+        """How many scores are >= ``threshold`` as float64 compares them; its bin must be open."""
+        return int(self.at_least(lowest_accepted(threshold, self.values.dtype))[0])
+
+    def reaches(self, score: float) -> bool:
+        """Whether any score lies in the bin of ``score`` or above."""
+        b = self.binning.index(np.array([score], self.values.dtype))[0]
+        return bool(self.below[b] < self.size)
+
+    def quantile(self, share: float) -> float:
+        """The score below which a share of all lies, to the width of a bin; the class must not be empty."""
+        b = int(np.searchsorted(self.below, share * self.size, side="right")) - 1
+        return self.binning.low + min(b, self.binning.bins - 1) * self.binning.width
+
     def largest(self, k: int) -> float:
         """The score that exactly ``k`` others precede in descending order; its bin is open."""
         rank = self.size - 1 - k  # in ascending order
@@ -174,6 +193,12 @@ class Distribution:
         """The smallest sorted score > ``score``, or infinity."""
         at = int(np.searchsorted(self.values, self.values.dtype.type(score), side="right"))
         return float(self.values[at]) if at < self.values.size else np.inf
+
+
+def lowest_accepted(threshold: float, kind: np.dtype[Any]) -> Scores:
+    """(1,) The smallest score of a type that is at least ``threshold``, a number of any type."""
+    score = np.array([threshold], kind)
+    return score if float(score[0]) >= threshold else np.nextafter(score, kind.type(np.inf))
 
 
 def cumulated(histogram: Counts) -> Counts:

@@ -13,11 +13,12 @@ from facerec_cli.errors import InputError, ModelError, UsageError
 from facerec_cli.faces import FaceModel
 from facerec_cli.files import write_file
 from facerec_cli.metrics.evaluate import Evaluation
+from facerec_cli.metrics.impostor_tail import score_at, supports, tail_of
 from facerec_cli.metrics.roc import OperatingPoint
 from facerec_cli.packs.evaluations import read_evaluations
 from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.settings import Option, convert
-from facerec_cli.threshold import Threshold
+from facerec_cli.threshold import ImpostorTail, Threshold
 from facerec_cli.untrusted import read_toml
 
 log = logging.getLogger("facerec")
@@ -92,8 +93,7 @@ def resolve(given: str | float | None, model: FaceModel, *, flip: bool = False) 
     """The threshold that applies to two photos, with its ``source``.
 
     Args:
-        given: A cosine, or the path of a threshold card; None takes the model's own, with ``flip`` that of
-            the pack's evaluation with flip, if it has one.
+        given: A cosine, or the path of a threshold card; None takes :func:`default_threshold`.
         model: What the photos are compared with.
         flip: Whether the mirrored crop is added.
 
@@ -106,7 +106,7 @@ def resolve(given: str | float | None, model: FaceModel, *, flip: bool = False) 
         UsageError: ``given`` is no cosine.
     """
     if given is None:
-        return _default(model.pack, flip=flip)
+        return default_threshold(model.pack, flip=flip)
     try:
         value = float(given)
     except ValueError:
@@ -118,11 +118,21 @@ def resolve(given: str | float | None, model: FaceModel, *, flip: bool = False) 
     return Threshold(value, far=None, data="", impostor_pairs=None, source="given")
 
 
-def _default(pack: ModelPack, *, flip: bool) -> Threshold | None:
-    """The threshold in the manifest; for ``flip`` the one of an evaluation with flip at the same FAR."""
+def default_threshold(pack: ModelPack, *, flip: bool) -> Threshold | None:
+    """The threshold that a model comes with, where it has one, and its ``source``.
+
+    Args:
+        pack: The model.
+        flip: Whether the mirrored crop is added: then that of the impostor tail with flip at the same FAR,
+            or of an evaluation with flip, if the pack has one.
+    """
     if pack.threshold is None or not flip:
         return pack.threshold and replace(pack.threshold, source="the model's default")
-    measured = threshold_with_flip(pack, pack.threshold.far)
+    far = pack.threshold.far
+    tail = tail_of(pack, flip=True)
+    if tail is not None and far is not None and supports(tail, far):
+        return replace(threshold_of_tail(tail, far), source="the model's impostor tail with --flip")
+    measured = threshold_with_flip(pack, far)
     if measured is not None:
         return replace(measured, source="the model's evaluation with --flip")
     log.warning(
@@ -130,6 +140,20 @@ def _default(pack: ModelPack, *, flip: bool) -> Threshold | None:
         f"measure one with it: {_SAVE.replace('LIST', 'LIST --flip')} card.toml"
     )
     return replace(pack.threshold, source="the model's default")
+
+
+def threshold_of_tail(tail: ImpostorTail, far: float) -> Threshold:
+    """The threshold of two photos that an impostor tail gives.
+
+    Each two people count once in a tail, as do two people of whom somebody asks whether they are one; in all
+    pairs of photos those with many photos would count most.
+
+    Args:
+        tail: Of a model.
+        far: A false accept rate that it was measured for.
+    """
+    value = round(score_at(tail, far), 4)
+    return Threshold(value, far, tail.data, tail.pairs, flip=tail.flip)
 
 
 def threshold_with_flip(pack: ModelPack, far: float | None) -> Threshold | None:

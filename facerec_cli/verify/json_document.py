@@ -58,6 +58,10 @@ def to_document(result: Verification) -> dict[str, Any]:
     }
     if result.bootstrap:
         document["bootstrap"] = [asdict(interval) for interval in result.bootstrap]
+    if result.model_threshold is not None:
+        document["model_threshold"] = asdict(result.model_threshold)
+    if result.doubtful_labels is not None:
+        document["doubtful_labels"] = result.doubtful_labels.document()
     if result.groups is not None:
         document["groups"] = asdict(result.groups)
     return document

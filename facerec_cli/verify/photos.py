@@ -84,8 +84,8 @@ def verify_photos(
         first: A photo.
         second: The other.
         settings: How.
-        threshold: A cosine, or the path of a threshold card; None takes the model's default; with
-            ``flip`` that of the pack's evaluation with flip, if it has one.
+        threshold: A cosine, or the path of a threshold card; None takes the model's default, with ``flip``
+            that which was measured with flip, if there is one.
 
     Raises:
         InputError: A photo cannot be read or has no face.

@@ -51,6 +51,8 @@ def page(result: Verification) -> str:
         plots=_plots(result) if evaluation.genuine.size and evaluation.impostor.size else None,
         points=_points(result),
         not_measured=_not_measured(result),
+        model_threshold=_capital(result.model_threshold.sentence) if result.model_threshold else "",
+        doubtful_labels=_doubtful_labels(result),
         groups=[] if groups is None else group_sections(groups),
         hardest=[
             ("Same person, least alike", "below", _hardest(result, same=True)),
@@ -217,6 +219,20 @@ def thumbnail(image: Path | bytes) -> str | None:
         return jpeg_address(resized(read_image(image), _THUMBNAIL))
     except ImageError:
         return None
+
+
+def _doubtful_labels(result: Verification) -> tuple[str, Table] | None:
+    """A sentence, and the pairs of different labels that look like one person."""
+    doubtful = result.doubtful_labels
+    if doubtful is None or not doubtful.pairs:
+        return None
+    named = zip(doubtful.pairs, doubtful.names, strict=True)
+    rows = [Row([f"{pair.score:.4f}", *names]) for pair, names in named]
+    return _capital(doubtful.sentence()), Table(["score", "photo", "other photo"], rows, "Doubtful labels")
+
+
+def _capital(sentence: str) -> str:
+    return f"{sentence[0].upper()}{sentence[1:]}."
 
 
 def _named(result: Verification, title: str, photos: Mapping[int, str]) -> tuple[str, Table, int]:

@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 
 from facerec_cli.errors import InputError
 from facerec_cli.metrics.bootstrap import BootstrapInterval
+from facerec_cli.metrics.doubtful_labels import DoubtfulLabels
 from facerec_cli.metrics.evaluate import Evaluation
 from facerec_cli.metrics.group_report import GroupReport
 from facerec_cli.metrics.roc import OperatingPoint
 from facerec_cli.metrics.thresholds import choose
+from facerec_cli.metrics.transfer import ThresholdTransfer
 from facerec_cli.pairs.pairlist import PairList
 from facerec_cli.threshold import Threshold
 from facerec_cli.verify.photo_vectors import PhotoVectors
@@ -34,6 +36,10 @@ class Verification:
         fold: (P,) int64, the folds that were used, or None.
         groups: Rates per group.
         bootstrap: Intervals over people.
+        model_threshold: The rates at the threshold that the model comes with; None where it has none, or the
+            model is not known.
+        doubtful_labels: Pairs of different labels that look like one person; None where there are too few
+            pairs to tell.
     """
 
     source: str
@@ -46,6 +52,8 @@ class Verification:
     fold: NDArray[np.int64] | None = None
     groups: GroupReport | None = None
     bootstrap: tuple[BootstrapInterval, ...] = ()
+    model_threshold: ThresholdTransfer | None = None
+    doubtful_labels: DoubtfulLabels | None = None
 
     @property
     def names(self) -> tuple[str, ...]:

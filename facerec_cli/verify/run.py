@@ -14,13 +14,13 @@ from facerec_cli.metrics.all_pairs import evaluate_all_pairs
 from facerec_cli.metrics.bootstrap import BootstrapInterval, bootstrap_tar, people_of
 from facerec_cli.metrics.evaluate import evaluate
 from facerec_cli.metrics.folds import stratified_folds
-from facerec_cli.metrics.group_report import GroupReport
 from facerec_cli.metrics.scores import score_pairs
-from facerec_cli.metrics.thresholds import choose, chosen_point
+from facerec_cli.metrics.thresholds import chosen_point
 from facerec_cli.pairs.names import is_folder
 from facerec_cli.pairs.pairlist import PairList, distinct
 from facerec_cli.pairs.read import read_pairs
-from facerec_cli.verify.group_errors import measure_groups, threshold_of
+from facerec_cli.verify.group_errors import measure_groups
+from facerec_cli.verify.model_level import level_of
 from facerec_cli.verify.photo_vectors import PhotoVectors, embeddings_are_kept, open_embeddings
 from facerec_cli.verify.photos import Verdict, verify_photos
 from facerec_cli.verify.pooling import pool_templates
@@ -136,16 +136,27 @@ def verify_folder(
     assert pairs.identity is not None
     with steps("Embedding", "photos") as progress:
         embeddings = open_embeddings(pairs, settings, progress)
+    level = level_of(embeddings, settings)
     with embeddings_are_kept(settings), steps("Comparing", "pairs") as progress:
         evaluation = evaluate_all_pairs(
             embeddings.vectors,
             pairs.identity,
             failed=embeddings.failed,
             fars=settings.all_fars,
+            thresholds=level.thresholds,
             progress=progress,
         )
-    chosen = chosen_point(evaluation, settings.far)
-    return Verification(str(folder), pairs, embeddings, evaluation, chosen)
+    with embeddings_are_kept(settings), steps("Looking for doubtful labels", "photos") as progress:
+        doubtful = level.doubtful_in(evaluation, pairs, embeddings, progress)
+    return Verification(
+        str(folder),
+        pairs,
+        embeddings,
+        evaluation,
+        chosen_point(evaluation, settings.far),
+        model_threshold=level.transfer(evaluation),
+        doubtful_labels=doubtful,
+    )
 
 
 def _pairs_of_folder(folder: Path) -> PairList:
@@ -190,22 +201,29 @@ def _verify_pairs(source: str, pairs: PairList, settings: VerifySettings, steps:
     with embeddings_are_kept(settings), steps("Scoring", "pairs") as progress:
         scores = score_pairs(vectors, pairs, progress=progress)
     fold = stratified_folds(pairs.same) if pairs.fold is None else pairs.fold
-    evaluation = evaluate(scores, pairs.same, failed=failed, folds=fold, fars=settings.all_fars)
-    chosen = chosen_point(evaluation, settings.far)
-    groups: GroupReport | None = None
-    if settings.groups is not None:
-        if chosen is None or chosen.threshold is None:
-            reason = choose(evaluation, settings.far)
-            raise InputError(f"Groups need a threshold: {reason}.", hint="Choose a larger --far.")
-        groups = measure_groups(
+    level = level_of(embeddings, settings)
+    evaluation = evaluate(
+        scores,
+        pairs.same,
+        failed=failed,
+        folds=fold,
+        fars=settings.all_fars,
+        thresholds=level.thresholds,
+    )
+    groups = (
+        None
+        if settings.groups is None
+        else measure_groups(
             settings.groups,
+            evaluation,
+            settings.far,
             pairs,
             scores,
             failed,
-            own=(chosen.threshold, chosen.far),
-            model=threshold_of(settings, embeddings),
+            model=level.threshold,
             steps=steps,
         )
+    )
     intervals: tuple[BootstrapInterval, ...] = ()
     if settings.bootstrap:
         people = pairs.identity
@@ -221,7 +239,18 @@ def _verify_pairs(source: str, pairs: PairList, settings: VerifySettings, steps:
                 progress=progress,
             )
     return Verification(
-        source, pairs, embeddings, evaluation, chosen, scores, failed, fold, groups, intervals
+        source,
+        pairs,
+        embeddings,
+        evaluation,
+        chosen_point(evaluation, settings.far),
+        scores,
+        failed,
+        fold,
+        groups,
+        intervals,
+        level.transfer(evaluation),
+        level.doubtful(evaluation, pairs, scores, failed),
     )
 
 

@@ -11,10 +11,12 @@ import pytest
 
 from facerec_cli.errors import InputError, ModelError, UsageError
 from facerec_cli.metrics.evaluate import evaluate
+from facerec_cli.metrics.impostor_tail import tail_of
 from facerec_cli.metrics.thresholds import (
     check_card,
     choose,
     chosen_point,
+    default_threshold,
     read_card,
     resolve,
     save_card,
@@ -151,6 +153,23 @@ def test_a_given_number_a_card_and_the_model_s_own(tiny_pack, tmp_path):
     own = Threshold(0.4, 0.001, "pairs; no flip", 3000)
     model = Model(replace(tiny_pack, threshold=own))
     assert resolve(None, model) == replace(own, source="the model's default")
+
+
+@pytest.mark.parametrize("name", ["sface", "sface-hard"])
+def test_the_thresholds_of_the_packs_are_those_of_their_tails(name):
+    pack = open_pack(f"pack:{name}")
+    for flip, source in ((False, "the model's default"), (True, "the model's impostor tail with --flip")):
+        tail, own = tail_of(pack, flip=flip), default_threshold(pack, flip=flip)
+        assert tail is not None and own is not None
+        assert own.value == pytest.approx(tail.scores[tail.rates.index(0.001)], abs=5e-5)
+        assert (own.far, own.impostor_pairs, own.data, own.source) == (0.001, tail.pairs, tail.data, source)
+
+
+def test_without_a_tail_with_flip_an_evaluation_with_flip_says_the_threshold():
+    pack = open_pack("pack:sface")
+    own = default_threshold(replace(pack, impostor_tails=pack.impostor_tails[:1]), flip=True)
+    assert own is not None and own.value == pytest.approx(0.3395, abs=1e-4)
+    assert own.source == "the model's evaluation with --flip"
 
 
 def test_the_default_pack_has_a_threshold_for_flip():
