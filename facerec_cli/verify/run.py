@@ -210,20 +210,11 @@ def _verify_pairs(source: str, pairs: PairList, settings: VerifySettings, steps:
         fars=settings.all_fars,
         thresholds=level.thresholds,
     )
-    groups = (
-        None
-        if settings.groups is None
-        else measure_groups(
-            settings.groups,
-            evaluation,
-            settings.far,
-            pairs,
-            scores,
-            failed,
-            model=level.threshold,
-            steps=steps,
-        )
-    )
+    given = pairs, scores, failed
+    groups = None
+    if settings.groups is not None:
+        own = evaluation, settings.far
+        groups = measure_groups(settings.groups, *own, *given, model=level.threshold, steps=steps)
     intervals: tuple[BootstrapInterval, ...] = ()
     if settings.bootstrap:
         people = pairs.identity
