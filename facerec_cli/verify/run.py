@@ -210,11 +210,10 @@ def _verify_pairs(source: str, pairs: PairList, settings: VerifySettings, steps:
         fars=settings.all_fars,
         thresholds=level.thresholds,
     )
-    given = pairs, scores, failed
+    table, far, model = settings.groups, settings.far, level.threshold
     groups = None
-    if settings.groups is not None:
-        own = evaluation, settings.far
-        groups = measure_groups(settings.groups, *own, *given, model=level.threshold, steps=steps)
+    if table is not None:
+        groups = measure_groups(table, evaluation, far, pairs, scores, failed, model=model, steps=steps)
     intervals: tuple[BootstrapInterval, ...] = ()
     if settings.bootstrap:
         people = pairs.identity
