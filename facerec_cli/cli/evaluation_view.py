@@ -33,6 +33,8 @@ def show_evaluation(outcome: ProtocolEvaluation) -> None:
             _show_trial(one, named=len(outcome.trials) > 1)
     if len(outcome.trials) > 1:
         _show_trials(outcome)
+    for sentence in outcome.transfer():
+        console.result(sentence)
     _show_without_alike(outcome)
     _show_curve(outcome.trials[0])
     _show_published(outcome)

@@ -9,7 +9,7 @@ import typer
 
 from facerec_cli.cli import gallery_upkeep, gallery_view
 from facerec_cli.cli.command import command
-from facerec_cli.cli.console import progress_bar, result, result_json, warn
+from facerec_cli.cli.console import note, progress_bar, result, result_json, warn
 from facerec_cli.cli.group import CONTEXT, Group
 from facerec_cli.cli.options import GalleryName, Json, OptionalModel
 from facerec_cli.cli.signature import Shown
@@ -33,12 +33,19 @@ Inputs = Annotated[
     ),
 ]
 PersonName = Annotated[str, typer.Argument(metavar="PERSON", help="A person of the gallery.")]
-People = Annotated[list[str], typer.Argument(metavar="PERSON", help="People of the gallery.")]
+People = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="PERSON",
+        help="People of the gallery; - for a list on standard input, a name a line.",
+        show_default=False,
+    ),
+]
 WhoIsShown = Annotated[
     str,
     Option(
-        "Whom photos show: folder (the subfolder's name), xmp (named regions of photo managers), or a CSV of "
-        "path,person.",
+        "Whom photos show: folder (the name of the subfolder, or of each of several folders that have none), "
+        "xmp (named regions of photo managers), or a CSV of path,person.",
         panel=ENROLLED,
         metavar="folder|xmp|FILE",
     ),
@@ -139,7 +146,11 @@ def rename(
     person: PersonName,
     name: Annotated[str, typer.Argument(metavar="NAME", help="What they are called from now on.")],
     forget_paths: Annotated[
-        bool, Option("Also forget where their photos are, for folders are often called as people are.")
+        bool,
+        Option(
+            "Also forget where their photos are, for folders are often called as people are; then an upgrade "
+            "takes kept crops (--crops), and `export -o xmp` passes them over."
+        ),
     ] = False,
     json_output: Json = False,
 ) -> None:
@@ -153,7 +164,10 @@ def rename(
         return
     result(f"{person} is called {name} now")
     if mentions:
-        warn(f"the old name can still be read in {'; '.join(mentions[:3])} (--forget-paths forgets paths)")
+        warn(
+            f"the old name can still be read in {'; '.join(mentions[:3])}; --forget-paths forgets paths, and "
+            "then an upgrade takes kept crops, and no face region is written for these faces"
+        )
 
 
 @app.command("note")
@@ -226,26 +240,41 @@ def split(
 
 @app.command()
 @command
-def remove(gallery: GalleryName, people: People, json_output: Json = False) -> None:
+def remove(
+    gallery: GalleryName,
+    people: People = None,
+    source: Annotated[
+        str, Option("A list of people, a name a line; - for standard input.", flag="--from", metavar="FILE")
+    ] = "",
+    expired: Annotated[bool, Option("Also everybody whose date has passed.")] = False,
+    json_output: Json = False,
+) -> None:
     """Erase people: vectors and crops are overwritten, caches cleaned, and all is read again as proof.
 
     Copies of the gallery elsewhere, backups and the photos themselves are not touched. Exit code 8 means that
-    something of a person is left, and where.
+    something of a person is left, where, and what to do. Nobody is removed where one name is misspelt.
     """
     from facerec_cli.errors import OutputError
     from facerec_cli.gallery.gallery import open_gallery
+    from facerec_cli.gallery.removal import remove_people, what_to_do
 
     with open_gallery(gallery, write=True) as opened:
-        chosen = [opened.person(name) for name in people]  # nobody is removed where a name is misspelt
-        proofs = [opened.remove(person) for person in chosen]
+        proofs = remove_people(opened, people or (), source=source, expired=expired)
     if json_output:
         result_json({"removed": [proof.document() for proof in proofs]})
     else:
         for proof in proofs:
             gallery_view.show_removal(proof)
-    left = [place for proof in proofs for place in proof.left]
+        if not proofs:
+            note("Nobody's date has passed: nobody was removed.")
+    left = [proof for proof in proofs if proof.left]
     if left:
-        raise OutputError(f"Something is left in {'; '.join(left)}.", hint="Run the same command again.")
+        places = dict.fromkeys(place for proof in left for place in proof.left)
+        files = dict.fromkeys(file for proof in left for file in proof.by_hand)
+        raise OutputError(
+            f"Something is left: {'; '.join(places)}.",
+            hint=what_to_do(opened, [proof.person for proof in left], list(files)),
+        )
 
 
 for _command in (

@@ -24,8 +24,8 @@ Outsiders = Annotated[
     typer.Option(
         "--outsiders",
         metavar="PHOTOS",
-        help="Photos of strangers, one a person, as they will be searched for, or their embeddings "
-        "(may be repeated): the best measurement.",
+        help="Photos of strangers as they will be searched for, or their embeddings (may be repeated): "
+        "the best measurement. It takes 3 / RATE people; a subfolder is one.",
     ),
 ]
 
@@ -54,7 +54,16 @@ def check(gallery: GalleryName, json_output: Json = False) -> None:
 
 @command
 def calibrate(
-    gallery: GalleryName, fpir: Rate = 0.01, outsiders: Outsiders = None, json_output: Json = False
+    gallery: GalleryName,
+    fpir: Rate = 0.01,
+    outsiders: Outsiders = None,
+    keep_look_alikes: Annotated[
+        bool,
+        Option(
+            "Take each photo for another stranger, also where it looks like somebody enrolled, or another."
+        ),
+    ] = False,
+    json_output: Json = False,
 ) -> None:
     """Measure the threshold of a search at this size of the gallery, and keep it with it."""
     from facerec_cli.errors import InputError
@@ -65,16 +74,14 @@ def calibrate(
         opened = stack.enter_context(open_gallery(gallery, write=True))
         strangers = None
         if outsiders:
-            from facerec_cli.identify.probes import open_probes
-            from facerec_cli.identify.settings import IdentifySettings
+            from facerec_cli.identify.outsiders import read_outsiders
 
             with quiet_decoders():
-                probes = open_probes(
-                    outsiders, opened.enrolled(), IdentifySettings(faces="main"), steps=progress_bar
-                )
-            strangers = probes.shard.embeddings
+                strangers = read_outsiders(outsiders, opened.enrolled(), steps=progress_bar)
         progress = stack.enter_context(progress_bar("Searching people among each other", "people"))
-        card = opened.calibrate(fpir, outsiders=strangers, progress=progress)
+        card = opened.calibrate(
+            fpir, outsiders=strangers, keep_look_alikes=keep_look_alikes, progress=progress
+        )
         if card.value is not None:
             opened.save_card(card)
     if json_output:
@@ -109,7 +116,7 @@ def export(
     from facerec_cli.gallery.gallery import open_gallery
 
     with open_gallery(gallery) as opened:
-        if output == "xmp":
+        if output.lower() == "xmp":
             from facerec_cli.gallery.sidecars import export_regions
 
             with progress_bar("Writing face regions") as progress:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -23,9 +24,13 @@ if TYPE_CHECKING:
     from facerec_cli.metrics.search_threshold import SearchThreshold
 
 
+_REMARKS = 10
+_NAMED = 5
+
+
 def person(one: Person) -> dict[str, Any]:
     """A person for ``--json``."""
-    return asdict(one)
+    return {**asdict(one), "expired": one.expired}
 
 
 def face(one: GalleryFace) -> dict[str, Any]:
@@ -41,16 +46,25 @@ def faces_of(one: Person) -> str:
 
 
 def show_enrollment(done: Enrollment) -> None:
-    """A line for each photo that was not enrolled, and the numbers."""
+    """A line for each photo that was not enrolled, for some that were with a remark, and the numbers."""
     for photo in done.photos:
         if not photo.enrolled:
             reason = f": {photo.reason}" if photo.reason else ""
             result(f"{photo.path}: {photo.status}{reason}")
         else:
             detail(f"{photo.path}: {photo.status}, {photo.person}")
+    for photo in done.remarks[:_REMARKS]:
+        result(f"{photo.path}: {photo.status}, {photo.person}: {photo.reason}")
+    if len(done.remarks) > _REMARKS:
+        result(f"{len(done.remarks) - _REMARKS:,} more with a remark: --json has them")
     statuses = ", ".join(f"{count:,} {status}" for status, count in done.statuses.items())
     result(f"{counted(len(done.photos), 'photo')}: {statuses}")
-    result(f"{done.gallery}: {counted_people(done.people)}, {counted(done.faces, 'face')}")
+    if done.named:
+        more = len(done.named) - _NAMED
+        others = f" and {counted_people(more)} more" if more > 0 else ""
+        result(f"enrolled: {', '.join(done.named[:_NAMED])}{others}")
+    if done.people:
+        result(f"{done.gallery}: {counted_people(done.people)}, {counted(done.faces, 'face')}")
 
 
 def show_galleries(folders: Sequence[Path], *, json_output: bool) -> None:
@@ -94,7 +108,11 @@ def show_people(people: Sequence[Person]) -> None:
     if not people:
         note("Nobody is enrolled.")
         return
-    rows = [tuple(str(getattr(one, key)) for _, key in used) for one in people]
+    mark = {one.id: " (expired)" if one.expired else "" for one in people}
+    rows = [
+        tuple(str(getattr(one, key)) + (mark[one.id] if key == "expires" else "") for _, key in used)
+        for one in people
+    ]
     result_table(rows, columns=[title for title, _ in used], right=["faces"])
 
 
@@ -152,8 +170,15 @@ def show_removal(proof: RemovalProof) -> None:
         + (", the index removed" if proof.index else "")
     )
     if proof.proven:
-        scanned = f"{counted(proof.scanned_files, 'file')} ({proof.scanned_bytes / 1e6:,.1f} MB)"
+        hollow = proof.disk_bytes < 0.9 * proof.scanned_bytes
+        zeros = f", of which {proof.disk_bytes / 1e6:,.1f} MB are on the disk" if hollow else ""
+        scanned = f"{counted(proof.scanned_files, 'file')} ({proof.scanned_bytes / 1e6:,.1f} MB{zeros})"
         result(f"read again: {scanned}; no byte of the vectors, crops or name is left")
+    if proof.foreign:
+        warn(
+            f"{counted(proof.foreign, 'file')} in the gallery's folder that facerec has not put there: it "
+            "does not look whether photos among them show this person; `facerec gallery check` names them"
+        )
     for mention in proof.mentions:
         warn(f"the name can still be read in {mention}")
     if proof.shared:
@@ -175,6 +200,17 @@ def show_check(done: GalleryCheck) -> None:
         note(f"bounds from {done.source}")
 
 
+def photos_of(card: SearchThreshold) -> str:
+    """For which photos the figures of a model's impostor tail hold, as its manifest begins to say it.
+
+    "" where it is of no tail, or the gallery's own people spoke against the model's.
+    """
+    if card.source != "impostor tail" or "searches for this gallery's people" in card.data:
+        return ""
+    name = re.split("[,;]", card.data, maxsplit=1)[0]
+    return f"measured on {name}, press photos of adults" if name == "LFW" else f"measured on {name}"
+
+
 def show_card(card: SearchThreshold) -> None:
     """A threshold, and what it rests on."""
     if card.value is None:
@@ -185,9 +221,12 @@ def show_card(card: SearchThreshold) -> None:
         ("rests on", f"{card.source}: {card.data}"),
     ]
     if card.low is not None and card.high is not None:
-        rows.append(("95 % interval", f"{percent(card.low)} to {percent(card.high)} of 1,000 strangers"))
+        ends = f"{1000 * card.low:,.0f} to {1000 * card.high:,.0f}"
+        rows.append(("95 % interval", f"{ends} of the next 1,000 strangers get a name"))
     result_table(rows, columns=("search", ""))
     result(card.sentence())
+    if photos_of(card):
+        note(f"From the model's scores of two people, {photos_of(card)}: with other photos it may be wrong.")
     for text in filter(None, (card.caution, "" if card.measurable else card.reason)):
         warn(text)
 
@@ -206,7 +245,7 @@ def show_sidecars(sidecars: Sequence[Sidecar], *, json_output: bool) -> None:
     else:
         for one in sidecars:
             if one.reason:
-                result(f"{one.photo}: {one.status}: {one.reason}")
+                result(f"{one.photo or 'no path'}: {one.status}: {one.reason}")
         done = len(sidecars) - len(failed)
         result(f"face regions of {counted(done, 'photo')} are in .xmp files beside them")
     if failed:
@@ -219,7 +258,7 @@ def show_sidecars(sidecars: Sequence[Sidecar], *, json_output: bool) -> None:
 def show_upgrade(done: UpgradedGallery) -> None:
     """A line for each face that is lost, and what was made."""
     for lost in done.lost:
-        result(f"{lost.path} ({lost.person}): {lost.reason}")
+        result(f"{lost.path or f'face {lost.id}'} ({lost.person}): {lost.reason}")
     if not done.done:
         return
     sources = ", ".join(f"{count:,} from {source}" for source, count in done.sources.items())
@@ -232,13 +271,21 @@ def show_index(built: BuiltIndex) -> None:
     """What an index misses."""
     one = built.chosen
     rows = [
-        ("compared exactly", f"{one.candidates:,} of {counted_people(one.people)}"),
+        (
+            "measured on",
+            f"{counted_people(one.mated + one.strangers)} drawn: {one.mated:,} stay enrolled without the "
+            f"face searched for, {one.strangers:,} are taken out as strangers",
+        ),
+        ("compared exactly", f"{one.candidates:,} of the {counted_people(one.people)} left enrolled"),
         ("right first person", f"{percent(one.first)} of {one.mated + one.strangers:,} held-out searches"),
         (
             "named, exact and index",
             f"{one.named_exact:,} and {one.named_index:,} of {one.mated:,} mated searches",
         ),
-        ("strangers named", f"{one.false_exact:,} and {one.false_index:,} of {one.strangers:,}"),
+        (
+            "strangers named, exact and index",
+            f"{one.false_exact:,} and {one.false_index:,} of {one.strangers:,}",
+        ),
         ("threshold", f"{one.threshold:.4f}, {one.threshold_source}"),
     ]
     result_table(rows, columns=("index", ""))

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from facerec_cli.cli import console
+from facerec_cli.cli.gallery_view import photos_of
 from facerec_cli.wording import counted
 from facerec_cli.wording import people as counted_people
 
@@ -76,6 +77,8 @@ def _sum_up(found: Identification) -> None:
     known = int(found.known.sum())
     console.note(f"{faces}, searched {among}: {known:,} known, {len(found) - known:,} unknown")
     rests = _RESTS.get(found.threshold.source, "")
+    if photos := photos_of(found.threshold):
+        rests += f" ({photos})"
     console.note(f"threshold {found.least:.4f}{rests}: {found.threshold.sentence()}")
     if found.near_ties.size:
         console.warn(

@@ -13,6 +13,7 @@ from facerec_cli.errors import FacerecError, InputError
 from facerec_cli.gallery.enrolled import EnrolledPeople
 from facerec_cli.gallery.facts import PeopleFacts
 from facerec_cli.gallery.info import GalleryInfo, now
+from facerec_cli.metrics.fpir import searches_needed
 from facerec_cli.metrics.impostor_tail import as_single_photos
 from facerec_cli.metrics.scores import Scores, Vectors
 from facerec_cli.metrics.search_threshold import SearchThreshold, choose_search_threshold, tail_of
@@ -20,6 +21,7 @@ from facerec_cli.packs.resolve import open_pack, pack_hash
 from facerec_cli.progress import Progress, silent
 from facerec_cli.threshold import ImpostorTail
 from facerec_cli.untrusted import parse_json
+from facerec_cli.wording import counted, percent
 from facerec_cli.wording import people as counted_people
 
 log = logging.getLogger("facerec")
@@ -90,22 +92,26 @@ def calibrate(
         people: Who is enrolled.
         fpir: Above 0 and below 1.
         tail: Of the model.
-        outsiders: (S, D) float32 unit vectors of strangers, one photo each, as they will be searched for.
+        outsiders: (S, D) float32 unit vectors of strangers, one photo each, as they will be searched for;
+            what they cannot carry is an error, and nothing else takes their place.
         progress: Told the people done.
 
     Raises:
-        InputError: Nobody is enrolled.
+        InputError: Nobody is enrolled, or ``outsiders`` are too few.
         UsageError: ``fpir`` is out of range.
     """
     best = None if outsiders is None or not len(people) else people.search(outsiders, 1)[1][:, 0]
-    return choose_search_threshold(
-        fpir,
-        len(people),
-        own=own_searches(people, tail, progress=progress),
-        tail=tail,
-        outsiders=best,
-        faces=people.faces,
-    )
+    own = None if best is not None else own_searches(people, tail, progress=progress)
+    found = choose_search_threshold(fpir, len(people), own=own, tail=tail, outsiders=best, faces=people.faces)
+    if best is not None and found.source != "outsiders":
+        least = math.ceil(3000 / len(best)) / 1000
+        larger = f", or a larger --fpir, from {least:g} on" if least < 1 else ""
+        raise InputError(
+            f"{counted(len(best), 'stranger')} cannot measure FPIR {percent(fpir)}, which takes "
+            f"{searches_needed(fpir, own=False):,}.",
+            hint=f"Give more{larger}; or calibrate without --outsiders.",
+        )
+    return found
 
 
 def card_at(

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from facerec_cli.errors import FacerecError, InputError, UsageError
 from facerec_cli.gallery.erase import find_name, forget_people, sweep
 from facerec_cli.gallery.facts import insert_faces, keep, let_go, take_rows
+from facerec_cli.gallery.finding import command
 from facerec_cli.gallery.folder import GalleryFolder, write_crops
-from facerec_cli.gallery.info import now
+from facerec_cli.gallery.info import SUFFIX, now
 from facerec_cli.gallery.person import SHA256, FaceFacts, Person, expiry_date, person_name, plain
 from facerec_cli.gallery.vectors import unit
 
@@ -116,6 +117,35 @@ def _add(
     return tuple(ids)
 
 
+def add_new_faces(
+    folder: GalleryFolder, names: Sequence[str], vectors: NDArray[np.float32] | NDArray[np.float64]
+) -> tuple[int, ...]:
+    """As :func:`add_faces`, without the vectors that their person has already, to the last bit.
+
+    Returns:
+        For each row the id of the face that it is now.
+    """
+    people = [person_name(name) for name in names]
+    values = unit(vectors)
+    if len(people) != len(values):
+        return add_faces(folder, people, values)  # which refuses them
+    wanted = set(people)
+    ids: dict[tuple[str, bytes], int] = {}
+    for one in folder.facts.people():
+        if one.name in wanted:
+            faces = folder.facts.faces("WHERE person = ?", (one.id,))
+            had = folder.faces.read([face.row for face in faces])
+            ids |= {(one.name, row.tobytes()): face.id for face, row in zip(faces, had, strict=True)}
+    keys = [(name, row.tobytes()) for name, row in zip(people, values, strict=True)]
+    fresh: dict[tuple[str, bytes], int] = {}
+    for at, key in enumerate(keys):
+        if key not in ids:
+            fresh.setdefault(key, at)
+    rows = list(fresh.values())
+    ids |= zip(fresh, add_faces(folder, [people[at] for at in rows], values[rows]), strict=True)
+    return tuple(ids[key] for key in keys)
+
+
 def annotate(folder: GalleryFolder, people: Sequence[Person], expires: str | None, note: str | None) -> None:
     """Keep an expiry date and a note with people; None leaves what is there, "" takes it away.
 
@@ -151,7 +181,8 @@ def rename(
     if other is not None and other != person.id:
         raise UsageError(
             f"There is somebody called {name!r}.",
-            hint=f"If they are one person: facerec gallery merge GALLERY {person.name!r} {name!r}",
+            hint="If they are one person: "
+            + command("merge", str(folder.path).removesuffix(SUFFIX), person.name, name),
         )
     with folder.facts.change() as base:
         base.execute("UPDATE person SET name = ? WHERE id = ?", (name, person.id))
@@ -160,7 +191,10 @@ def rename(
         base.execute("UPDATE state SET value = 1 WHERE key = 'vacuum'")
         let_go(base, "index", [0])
     sweep(folder)
-    return () if name == person.name else find_name(folder, person.name)
+    if name == person.name:
+        return ()
+    found = find_name(folder, person.name)
+    return (*found.left, *found.mentions)
 
 
 def merge(folder: GalleryFolder, person: Person, into: Person) -> None:
@@ -192,12 +226,7 @@ def split(folder: GalleryFolder, faces: Sequence[int], name: str) -> None:
     """
     name = person_name(name)
     ids = sorted(set(faces))
-    owners = {
-        row[0] for one in ids for row in folder.facts.all("SELECT person FROM face WHERE id = ?", (one,))
-    }
-    if len(owners) != 1:
-        raise UsageError("Faces of one person can be split off.", hint="`facerec gallery show` numbers them.")
-    (owner,) = owners
+    owner = _owner(folder, ids)
     if len(ids) >= folder.facts.one("SELECT count(*) FROM face WHERE person = ?", (owner,)):
         raise UsageError("All faces of a person cannot be split off.", hint="Rename the person instead.")
     if folder.facts.one("SELECT id FROM person WHERE name = ?", (name,)) is not None:
@@ -214,6 +243,25 @@ def split(folder: GalleryFolder, faces: Sequence[int], name: str) -> None:
         base.execute("UPDATE person SET stale = 1 WHERE id = ?", (owner,))
         let_go(base, "index", [0])
     sweep(folder)
+
+
+def _owner(folder: GalleryFolder, ids: Sequence[int]) -> int:
+    """Whose these faces are.
+
+    Raises:
+        UsageError: They are of several people, or one of them is not there.
+    """
+    name = str(folder.path).removesuffix(SUFFIX)
+    numbers = f"`facerec gallery show {name} PERSON` numbers the faces of a person."
+    query = "SELECT person.id, name FROM face JOIN person ON face.person = person.id WHERE face.id = ?"
+    owners = {one: folder.facts.all(query, (one,)) for one in ids}
+    missing = [str(one) for one, found in owners.items() if not found]
+    if missing or not ids:
+        raise UsageError(f"The gallery has no face {', '.join(missing) or 'of no number'}.", hint=numbers)
+    if len({found[0][0] for found in owners.values()}) > 1:
+        told = ", ".join(f"{one} is of {found[0][1]}" for one, found in owners.items())
+        raise UsageError(f"Faces of one person can be split off, and face {told}.", hint=numbers)
+    return int(owners[ids[0]][0][0])
 
 
 def _annotate(base: sqlite3.Connection, person: int, expires: str | None, note: str | None) -> None:

@@ -7,7 +7,8 @@ where it has people enough, for these scores are exact sums; else from the model
 * Two people look like one from the threshold on that lets one in 1,000 searches for strangers name somebody
   (the binomial rule): so among N people about N / 2,000 such pairs are there by chance.
 * A face is an outlier if another person's template scores higher with it than the mean of its person's other
-  faces, or if that mean scores no higher than one in 100 other people does.
+  faces, or if that mean scores no higher than one in 100 other people does. Of a person with two faces that
+  are hardly like each other nobody knows which is whose: that is one finding.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from facerec_cli.gallery.damage import find_damage
 from facerec_cli.gallery.finding import GalleryFinding, command
 from facerec_cli.gallery.gallery import Gallery
 from facerec_cli.gallery.likeness import FacesByPerson
-from facerec_cli.gallery.person import Person, today
+from facerec_cli.gallery.person import Person
 from facerec_cli.gallery.search_engines.index_file import FILE, FOLDER, read_index
 from facerec_cli.metrics.impostor_tail import for_templates, score_at
 from facerec_cli.metrics.search_threshold import per_comparison
@@ -99,7 +100,7 @@ def check_gallery(
     work = FacesByPerson(gallery, people, sorted(faces, key=lambda face: face.person))
     found += work.same_faces()
     bounds: tuple[float | None, float | None, str] = (None, None, "")
-    if work.count > 1:
+    if work.count:
         if tail is None and work.count < ENOUGH:
             tail = gallery_tail(gallery.info)
         bounds = _bounds(work, tail)
@@ -123,7 +124,7 @@ def _of_people(gallery: Gallery, people: Sequence[Person]) -> Iterator[GalleryFi
     if not people:
         yield GalleryFinding("empty", "Nobody is enrolled.", command("enroll", gallery.name, "PHOTOS"))
     for person in people:
-        if person.expires and person.expires <= today():
+        if person.expired:
             yield GalleryFinding(
                 "expired",
                 f"The date of {person.name} has passed ({person.expires}): they are not searched for.",

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from facerec_cli.errors import FacerecError, InputError
 from facerec_cli.gallery.finding import GalleryFinding, command
 from facerec_cli.gallery.folder import GalleryFolder
+from facerec_cli.gallery.traces import foreign_paths
 from facerec_cli.gallery.vectors import SEGMENT, Rows, unit_rows
 from facerec_cli.wording import counted
 from facerec_cli.wording import people as counted_people
@@ -51,7 +52,7 @@ def find_damage(folder: GalleryFolder) -> tuple[list[GalleryFinding], set[int]]:
         folder, folder.faces, "SELECT face.row, person.name FROM face JOIN person ON face.person = person.id"
     )
     templates, bad_templates = _rows(folder, folder.templates, "SELECT row, name FROM person WHERE NOT stale")
-    found += [*faces, *templates, *_people(folder), *_crops(folder)]
+    found += [*faces, *templates, *_people(folder), *_crops(folder), *_foreign(folder)]
     return [*found, *_templates(folder, bad, bad_templates)], bad
 
 
@@ -167,6 +168,18 @@ def _crops(folder: GalleryFolder) -> Iterator[GalleryFinding]:
             "left_over",
             f"{folder.crops} has {counted(len(extra), 'file')} that belong to nobody: {_some(extra)}.",
             f"Remove them: {Path(folder.crops) / extra[0]}",
+        )
+
+
+def _foreign(folder: GalleryFolder) -> Iterator[GalleryFinding]:
+    """What others have put into the folder, which no removal of a person erases."""
+    found = [str(path) for path in foreign_paths(folder)]
+    if found:
+        yield GalleryFinding(
+            "foreign",
+            f"{counted(len(found), 'file or folder', 'files or folders')} in {folder.path} that facerec has "
+            f"not put there: {_some(found)}.",
+            "Move them out by hand: no removal of a person erases them.",
         )
 
 

@@ -6,25 +6,31 @@ already are duplicates, known by the sha256 of their bytes.
 
 from __future__ import annotations
 
+import logging
+import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
 from facerec_cli.embeddings.table import EmbeddingTable, ModelInfo
 from facerec_cli.errors import ModelError, UsageError
-from facerec_cli.gallery.enroll_inputs import BY_FOLDER, ToEnroll, read_inputs
+from facerec_cli.gallery.enroll_inputs import BY_FOLDER, ToEnroll, read_inputs, tell_of_spellings
 from facerec_cli.gallery.enroll_regions import RegionWork, photos_with_regions
 from facerec_cli.gallery.enrollment import Enrollment
 from facerec_cli.gallery.gallery import Gallery, create_gallery, open_gallery
 from facerec_cli.gallery.info import FILE, gallery_path
 from facerec_cli.gallery.leftovers import put_back
 from facerec_cli.gallery.look_alikes import look_alike_threshold
+from facerec_cli.gallery.person import Person
 from facerec_cli.gallery.settings import EnrollSettings
 from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.packs.resolve import open_pack, pack_hash
 from facerec_cli.registry import DEFAULT_PACK
 from facerec_cli.verify.settings import Steps, no_steps
+from facerec_cli.wording import people as counted_people
 from facerec_cli.workshop import clear_workshop
+
+log = logging.getLogger("facerec")
 
 BY_REGION = "xmp"
 
@@ -50,7 +56,8 @@ def enroll(
         steps: Watches the work.
 
     Returns:
-        A row for each photo; ``fault`` says whether some could not be enrolled.
+        A row for each photo; ``fault`` says whether some could not be enrolled. A new gallery in which nobody
+        could be enrolled is not kept.
 
     Raises:
         InputError: Nothing was found, or nobody knows whom it shows; nothing was changed.
@@ -67,8 +74,17 @@ def enroll(
         found = read_inputs(inputs, people, person=person, faces=settings.faces, exclude=[place])
     if isinstance(gallery, Gallery):
         return _enroll(gallery, found, settings, steps)
-    with _open(gallery, found, settings) as opened:
-        return _enroll(opened, found, settings, steps)
+    was_there = (place / FILE).is_file()
+    empty = False
+    try:
+        with _open(gallery, found, settings) as opened:
+            try:
+                return _enroll(opened, found, settings, steps)
+            finally:
+                empty = not opened.people()
+    finally:
+        if empty and not was_there:  # nobody has a use for it
+            shutil.rmtree(place, ignore_errors=True)
 
 
 def _open(name: str | Path, found: Sequence[ToEnroll], settings: EnrollSettings) -> Gallery:
@@ -99,7 +115,9 @@ def _enroll(
         )
     settings = replace(settings, flip=gallery.info.flip, crops=gallery.info.crops)
     before = {one.name for one in gallery.people()}
-    total = len(before.union(*(one.names for one in found)))
+    named = set().union(*(one.names for one in found))
+    tell_of_spellings(named, before)
+    total = len(before | named)
     work = RegionWork(gallery, settings, look_alike_threshold(gallery.info, total))
     count = sum(len(one.names) for one in found)
     with steps("Enrolling", "photos") as progress, work.kept(count):
@@ -110,7 +128,22 @@ def _enroll(
                 work.photos(one, progress, count)
             else:
                 work.table(one, one.table, progress, count)
-    return work.result()
+    done = work.result()
+    _tell_of_expired(gallery.people(), named)
+    return done
+
+
+def _tell_of_expired(people: Sequence[Person], named: set[str]) -> None:
+    """Warn of people to whom photos were given though nobody searches for them any more."""
+    expired = [one for one in people if one.name in named and one.expired]
+    if expired:
+        shown = ", ".join(f"{one.name!r} ({one.expires})" for one in expired[:5])
+        log.warning(
+            "Not searched for, since their date has come: %s, %s%s. `facerec gallery note` changes it.",
+            counted_people(len(expired)),
+            shown,
+            ", ..." if len(expired) > 5 else "",
+        )
 
 
 def _refuse_unknown(table: EmbeddingTable) -> None:

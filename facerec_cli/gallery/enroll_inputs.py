@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from facerec_cli.embeddings.table import EmbeddingTable
 from facerec_cli.errors import InputError, UsageError
 from facerec_cli.gallery.kinds import is_embeddings, is_list
 from facerec_cli.gallery.labeled import folder_of, people_of_table, photos_of_list
-from facerec_cli.gallery.person import person_name
+from facerec_cli.gallery.person import is_nobody, person_name
 from facerec_cli.gallery.xmp import FaceRegion
 from facerec_cli.images import find_images
 from facerec_cli.images.inputs import refuse_missing
@@ -60,8 +59,9 @@ def read_inputs(
 
     Args:
         inputs: Photos, folders, lists, patterns, ``-``, or files of ``facerec embed``.
-        people: ``folder``: each photo shows the person after whom the subfolder is called that it lies in. A
-            list of ``path,person``; without inputs its photos are enrolled. Any other text is ``person``.
+        people: ``folder``: each photo shows the person after whom the subfolder is called that it lies in;
+            of several folders without subfolders each is a person's, and one alone is refused. A list of
+            ``path,person``; without inputs its photos are enrolled. Any other text is ``person``.
         person: The one person whom all photos show.
         faces: Which of several faces of a photo counts in a table.
         exclude: Folders that are passed over: the gallery.
@@ -102,24 +102,46 @@ def read_inputs(
             "No photo was found whose person is known.",
             hint="Name a folder with a subfolder per person, a list of path,person, or photos with --person.",
         )
-    _tell_of_spellings(name for one in found for name in one.names)
     return found
 
 
 def _photos(pairs: Iterable[tuple[str, str]]) -> ToEnroll:
     known: dict[tuple[str, str], None] = {}
+    nobody = set()
     for photo, name in pairs:
-        known[photo, person_name(name)] = None
+        if is_nobody(name):
+            nobody.add(photo)
+        else:
+            known[photo, person_name(name)] = None
+    if nobody:
+        log.warning("Passed over: %s of nobody, such as of 'unknown'.", counted(len(nobody), "photo"))
     return ToEnroll(tuple(name for _, name in known), tuple(photo for photo, _ in known))
 
 
 def _by_folders(inputs: Sequence[str], exclude: Sequence[Path]) -> Iterator[tuple[str, str]]:
-    """(photo, person) of inputs; folders of one name, whose photos become one person's, are told of."""
+    """(photo, person) of inputs; folders of one name, whose photos become one person's, are told of.
+
+    Raises:
+        InputError: Nobody knows whom a photo shows: it is named itself, or it lies in the only folder without
+            subfolders that is named.
+    """
+    folders_given = [given for given in dict.fromkeys(inputs) if os.path.isdir(given)]  # noqa: PTH112
+    below = {given: _below(given, find_images([given], exclude=exclude)) for given in folders_given}
+    flat = [given for given, photos in below.items() if photos and not any("/" in one for one in photos)]
+    named = find_images([given for given in inputs if given not in below], exclude=exclude)
+    if named or len(flat) == 1:
+        photos = len(named or below[flat[0]])
+        where = "" if named else f" directly in {flat[0]!r}"
+        raise InputError(
+            f"Nobody knows whom {counted(photos, 'photo')}{where} {'shows' if photos == 1 else 'show'}.",
+            hint="Say --person NAME where they show one person. Else put them in a folder for each person "
+            "and name the folder above, or list path,person in a CSV.",
+        )
     folders: dict[str, dict[str, None]] = {}
-    for given in inputs:
-        for photo, folder in _by_folder(given, exclude):
+    for given, photos_below in below.items():
+        for photo, folder in _by_folder(given, photos_below, is_person=given in flat):
             name = os.path.basename(folder)  # noqa: PTH119
-            folders.setdefault(person_name(name), {})[folder] = None
+            folders.setdefault(person_name(name, new=False), {})[folder] = None
             yield photo, name
     several = [(name, [*places]) for name, places in folders.items() if len(places) > 1]
     for name, places in several[:_SHOWN]:
@@ -128,26 +150,27 @@ def _by_folders(inputs: Sequence[str], exclude: Sequence[Path]) -> Iterator[tupl
         log.warning("%s more have several folders each.", counted_people(len(several) - _SHOWN))
 
 
-def _by_folder(given: str, exclude: Sequence[Path]) -> Iterator[tuple[str, str]]:
-    """(photo, folder of the person) of one input, by the folders below it, or the folder it lies in."""
-    photos = find_images([given], exclude=exclude)
-    if not os.path.isdir(given):  # noqa: PTH112 - odd names are no folders
-        yield from ((photo, os.path.dirname(os.path.abspath(photo))) for photo in photos)  # noqa: PTH100, PTH120
-        return
+def _below(given: str, photos: Sequence[str]) -> dict[str, str]:
+    """Photos by what they are called below an input; in its subfolders with a slash."""
     root = given.rstrip("/" + os.sep) or given
-    below = [photo[len(root) :].lstrip("/" + os.sep).replace(os.sep, "/") for photo in photos]
-    loose = ["/" not in name for name in below]
-    if all(loose):  # the folder of one person
-        yield from ((photo, os.path.abspath(root)) for photo in photos)  # noqa: PTH100
+    return {photo[len(root) :].lstrip("/" + os.sep).replace(os.sep, "/"): photo for photo in photos}
+
+
+def _by_folder(given: str, below: Mapping[str, str], *, is_person: bool) -> Iterator[tuple[str, str]]:
+    """(photo, folder of the person) of a folder: itself, or by its subfolders of the first level."""
+    root = given.rstrip("/" + os.sep) or given
+    if is_person:
+        yield from ((photo, os.path.abspath(root)) for photo in below.values())  # noqa: PTH100
         return
-    if any(loose):
+    loose = sum("/" not in name for name in below)
+    if loose:
         log.warning(
             "Passed over: %s in %s itself, beside the folders of people: nobody knows whom they show.",
-            counted(sum(loose), "photo"),
+            counted(loose, "photo"),
             given,
         )
-    for photo, name, is_loose in zip(photos, below, loose, strict=True):
-        if not is_loose:
+    for name, photo in below.items():
+        if "/" in name:
             yield photo, os.path.join(root, name.partition("/")[0])  # noqa: PTH118
 
 
@@ -178,6 +201,7 @@ def _of_table(table: EmbeddingTable, who: str, path: Path | None) -> ToEnroll:
             tuple(names), table=table, failed=tuple((p, who, why) for p, why in table.failed.items())
         )
     if path is None:
+        _refuse_one_folder(table)
         names = [person_name(name) for name in people_of_table(table)]
         failed = [(photo, folder_of(photo), why) for photo, why in table.failed.items()]
         return ToEnroll(tuple(names), table=table, failed=tuple(one for one in failed if one[1]))
@@ -201,17 +225,31 @@ def _of_table(table: EmbeddingTable, who: str, path: Path | None) -> ToEnroll:
     )
 
 
+def _refuse_one_folder(table: EmbeddingTable) -> None:
+    """Refuse several photos of one folder, as :func:`_by_folders` does: it may be of many people."""
+    folders = {folder_of(photo) for photo in table.paths or ()}
+    if len(table.vectors) > 1 and len(folders) == 1 and not any(table.people):
+        raise InputError(
+            f"Nobody knows whom {table.source!r} shows: all its photos lie in one folder, {folders.pop()!r}.",
+            hint="Say --person NAME where they show one person, or list path,person in a CSV (--people).",
+        )
+
+
 def _tell_of_unlisted(count: int, path: Path) -> None:
     if count:
         log.warning("Passed over: %s that %s does not name.", counted(count, "photo"), path)
 
 
-def _tell_of_spellings(names: Iterable[str]) -> None:
-    """Warn of people who differ in capitals only."""
-    spellings: dict[str, Counter[str]] = {}
-    for name in names:
-        spellings.setdefault(name.casefold(), Counter())[name] += 1
-    alike = [" and ".join(map(repr, sorted(same))) for same in spellings.values() if len(same) > 1]
+def tell_of_spellings(names: Set[str], before: Set[str] = frozenset()) -> None:
+    """Warn of people who differ in capitals only, from each other or from those who are enrolled before."""
+    spellings: dict[str, set[str]] = {}
+    for name in names | before:
+        spellings.setdefault(name.casefold(), set()).add(name)
+    alike = sorted(
+        " and ".join(map(repr, sorted(same)))
+        for same in spellings.values()
+        if len(same) > 1 and not same <= before
+    )
     if alike:
         more = len(alike) - _SHOWN
         log.warning(

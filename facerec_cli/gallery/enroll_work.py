@@ -14,8 +14,16 @@ from numpy.typing import NDArray
 
 from facerec_cli.embeddings.table import EmbeddingTable, ModelInfo
 from facerec_cli.errors import ModelError, UsageError
+from facerec_cli.gallery.enroll_claims import EnrolledFaces, SameFace
 from facerec_cli.gallery.enroll_inputs import ToEnroll
-from facerec_cli.gallery.enrollment import DUPLICATE, ENROLLED, LOOKS_LIKE, EnrolledPhoto, Enrollment
+from facerec_cli.gallery.enrollment import (
+    DUPLICATE,
+    ENROLLED,
+    ENROLLED_AS,
+    LOOKS_LIKE,
+    EnrolledPhoto,
+    Enrollment,
+)
 from facerec_cli.gallery.exchange import import_table, is_export
 from facerec_cli.gallery.gallery import Gallery
 from facerec_cli.gallery.look_alikes import look_alikes
@@ -44,6 +52,7 @@ class FoundFace:
     row: EnrolledPhoto
     vector: NDArray[np.float32]
     facts: FaceFacts
+    same: SameFace | None = None
 
 
 class EnrollWork:
@@ -60,6 +69,7 @@ class EnrollWork:
         self.settings = settings
         self.threshold = threshold
         self.rows: list[EnrolledPhoto] = []
+        self._there = EnrolledFaces(gallery)
 
     @contextmanager
     def kept(self, total: int) -> Iterator[None]:
@@ -130,18 +140,20 @@ class EnrollWork:
 
     def result(self) -> Enrollment:
         """What it came to; dates and notes are kept with people whose photos were there already, too."""
-        had = {row.person for row in self.rows if row.status == DUPLICATE}
+        people = self.gallery.people()
+        there = {one.name for one in people}
+        had = there.intersection(row.person for row in self.rows if row.status == DUPLICATE)
         if had and (self.settings.expires or self.settings.note):
             told = {"expires": self.settings.expires or None, "note": self.settings.note or None}
             self.gallery.annotate(*sorted(had), **told)
-        now = {one.name: one for one in self.gallery.people()}
+        there.update(row.person for row in self.rows if row.enrolled)  # some under another name
         without: dict[str, str] = {}
         for row in self.rows:
-            if row.person not in now:
+            if row.person not in there:
                 without.setdefault(row.person, row.reason or row.status)
-        faces = sum(one.faces for one in now.values())
+        faces = sum(one.faces for one in people)
         place = str(self.gallery.path)
-        return Enrollment(place, tuple(self.rows), len(now), faces, without, self.threshold)
+        return Enrollment(place, tuple(self.rows), len(people), faces, without, self.threshold)
 
     def _model(self) -> tuple[FaceModel, int]:
         """The model, opened: the gallery's own, or one that is it."""
@@ -163,13 +175,8 @@ class EnrollWork:
 
     def _known(self, paths: Sequence[str], names: Sequence[str], hashes: Sequence[str]) -> list[bool]:
         """Which photos their person has already, or has earlier in this batch."""
-        known = []
-        seen = set()
-        for path, name, sha256 in zip(paths, names, hashes, strict=True):
-            photo = sha256 or stored_path(path)
-            known.append((name, photo) in seen or self.gallery.has_photo(name, photo))
-            seen.add((name, photo))
-        return known
+        photos = [sha256 or stored_path(path) for path, sha256 in zip(paths, hashes, strict=True)]
+        return self._there.known(photos, names)
 
     def _of_result(self, result: PhotoResult, name: str, sha256: str) -> EnrolledPhoto | FoundFace:
         """The face of a photo that the pipeline has embedded, or why there is none to enroll."""
@@ -225,7 +232,10 @@ class EnrollWork:
                 return replace(row, status="too_small", reason=reason)
         if doubt and not self.settings.keep_doubtful:
             return replace(row, status="doubtful")
-        return FoundFace(row, vector, facts)
+        same = self._there.same_face(facts.photo_sha256 or facts.path, name, vector)
+        if same and not same.disputed:
+            return replace(row, status=DUPLICATE, reason=f"{ENROLLED_AS}{same.person}")
+        return FoundFace(row, vector, facts, same)
 
     def _keep(self, made: Iterable[EnrolledPhoto | FoundFace]) -> None:
         """Enroll a batch: all of it that looks like nobody else."""
@@ -234,14 +244,14 @@ class EnrollWork:
         alike: list[tuple[str, float] | None] = [None] * len(found)
         if found:
             names, vectors = [one.row.person for one in found], np.stack([one.vector for one in found])
-            alike = look_alikes(self.gallery.enrolled(), names, vectors, self.threshold)
+            alike = look_alikes(self.gallery.everybody(), names, vectors, self.threshold)
         told = {id(one): like for one, like in zip(found, alike, strict=True)}
         rows, kept = [], []
         for one in batch:
             if not isinstance(one, FoundFace):
                 rows.append(one)
                 continue
-            row, like = one.row, told[id(one)]
+            row, like = one.row, told[id(one)] or one.same
             if like is not None:
                 why = f"scores {like[1]:.3f} with {like[0]}, from {self.threshold:.3f} on people look alike"
                 row = replace(row, reason="; ".join(filter(None, (why, row.reason))), likeness=like[1])
@@ -251,13 +261,14 @@ class EnrollWork:
                 kept.append(one)
             rows.append(row)
         if kept:
-            self.gallery.add_faces(
+            added = self.gallery.add_faces(
                 [one.row.person for one in kept],
                 np.stack([one.vector for one in kept]),
                 [one.facts for one in kept],
                 expires=self.settings.expires,
                 note=self.settings.note,
             )
+            self._there.claim(added, [one.row.person for one in kept])
         self.rows += rows
 
 

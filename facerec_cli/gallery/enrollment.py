@@ -12,6 +12,8 @@ from facerec_cli.wording import counted, people
 
 ENROLLED, DUPLICATE, LOOKS_LIKE = "enrolled", "duplicate", "looks_like"
 _GOOD = (ENROLLED, DUPLICATE)
+ENROLLED_AS = "enrolled as "
+"""How the reason of a duplicate begins that is enrolled under another name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +23,8 @@ class EnrolledPhoto:
     Attributes:
         path: As it was named.
         person: Whom it shows.
-        status: ``enrolled``; ``duplicate``, which the person has already; or why it was not enrolled:
+        status: ``enrolled``; ``duplicate``, which the person has already, or
+            somebody of another name since a correction, as the reason says; or why it was not enrolled:
             ``no_face``, ``too_small``, ``doubtful``, ``looks_like:NAME``, and of files ``missing``,
             ``empty``, ``unreadable`` and ``too_large``.
         reason: More of it, for a person; "" where there is nothing to say.
@@ -62,6 +65,20 @@ class Enrollment:
     faces: int
     without: Mapping[str, str]
     threshold: float
+
+    @property
+    def remarks(self) -> list[EnrolledPhoto]:
+        """Photos that are enrolled though there is something to say of them."""
+        return [
+            photo
+            for photo in self.photos
+            if photo.reason and (photo.status == ENROLLED or photo.reason.startswith(ENROLLED_AS))
+        ]
+
+    @property
+    def named(self) -> list[str]:
+        """Whose photos these were and are enrolled, each once."""
+        return list(dict.fromkeys(photo.person for photo in self.photos if photo.status == ENROLLED))
 
     @property
     def statuses(self) -> dict[str, int]:

@@ -20,7 +20,7 @@ from facerec_cli.files import writing
 from facerec_cli.gallery.facts import let_go
 from facerec_cli.gallery.folder import GalleryFolder, clear
 from facerec_cli.gallery.person import Person
-from facerec_cli.gallery.traces import find_traces
+from facerec_cli.gallery.traces import Traces, find_traces
 from facerec_cli.gallery.vectors import SEGMENT
 
 log = logging.getLogger("facerec")
@@ -38,10 +38,13 @@ class RemovalProof:
         index: Whether there was an index, which is removed; it is built anew when it is wanted.
         scanned_files: How many files were read for the proof: those of the gallery, and the caches.
         scanned_bytes: How many bytes they have.
+        disk_bytes: How many of them are on the disk; zeros that were never written are not.
         left: Where bytes of the name, a vector or a crop are found still, for a person; empty where they are
             nowhere.
         shared: Faces of other people with the very same vector, since the same photo was enrolled for both.
         mentions: Facts of other people in which the name can be read, for a person: paths of their photos.
+        by_hand: Files and folders of ``left`` that are not the gallery's, which no command erases.
+        foreign: How many other files are not the gallery's; whom photos among them show nobody has looked.
     """
 
     person: str
@@ -54,6 +57,9 @@ class RemovalProof:
     left: tuple[str, ...]
     shared: int = 0
     mentions: tuple[str, ...] = ()
+    disk_bytes: int = 0
+    by_hand: tuple[str, ...] = ()
+    foreign: int = 0
 
     @property
     def proven(self) -> bool:
@@ -62,7 +68,8 @@ class RemovalProof:
 
     def document(self) -> dict[str, Any]:
         """For ``--json``."""
-        return {**asdict(self), "left": [*self.left], "mentions": [*self.mentions], "proven": self.proven}
+        texts = {"left": [*self.left], "mentions": [*self.mentions], "by_hand": [*self.by_hand]}
+        return {**asdict(self), **texts, "proven": self.proven}
 
 
 def remove(folder: GalleryFolder, person: Person) -> RemovalProof:
@@ -102,6 +109,9 @@ def remove(folder: GalleryFolder, person: Person) -> RemovalProof:
         found.left,
         found.shared,
         found.mentions,
+        found.disk,
+        found.by_hand,
+        found.foreign,
     )
 
 
@@ -174,10 +184,9 @@ def _mend_templates(folder: GalleryFolder) -> None:
                 base.execute("UPDATE person SET stale = 1 WHERE row >= ? AND row < ?", ends)
 
 
-def find_name(folder: GalleryFolder, name: str) -> tuple[str, ...]:
-    """Where the bytes of a name are found still, for a person."""
-    found = find_traces(folder, name, np.zeros((0, folder.info.dimensions), np.float32), [])
-    return (*found.left, *found.mentions)
+def find_name(folder: GalleryFolder, name: str) -> Traces:
+    """Where the bytes of a name are found still."""
+    return find_traces(folder, name, np.zeros((0, folder.info.dimensions), np.float32), [])
 
 
 def _forget_cached(photos: Sequence[bytes], vectors: NDArray[np.float32]) -> int:

@@ -89,7 +89,12 @@ def export_gallery(
         refuse_existing([Path(output)], overwrite=overwrite)
         _write_facts(Path(output), faces)
         return ExportedGallery((str(output),), len(chosen), len(faces.faces))
-    form = format_to_write(output)
+    try:
+        form = format_to_write(output)
+    except UsageError as fault:
+        raise UsageError(
+            fault.message, hint=f"{fault.hint} For faces with vectors; .csv has the facts alone; -o xmp."
+        ) from fault
     files = form.files(Path(output))
     refuse_existing([file for file in files if file != Path(output) or file.is_file()], overwrite=overwrite)
     form.write(Path(output), faces, _description(gallery, chosen, len(faces.faces)), None)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from facerec_cli.errors import FacerecError, InputError, OutputError, UsageError
-from facerec_cli.gallery.info import SCHEMA, now
+from facerec_cli.gallery.info import SCHEMA, SUFFIX, now
 from facerec_cli.gallery.person import FaceFacts, GalleryFace, Person, read_text, stored_text
 from facerec_cli.suggest import guess
 
@@ -145,9 +145,10 @@ class PeopleFacts:
             return found[0]
         named = person.name if isinstance(person, Person) else str(person)
         names = [row[0] for row in self.all("SELECT name FROM person")]
+        gallery = str(self.path.parent).removesuffix(SUFFIX)
         raise InputError(
             f"Nobody in the gallery is called {named!r}.",
-            hint=guess(named, names) or f"`facerec gallery list` names all {len(names):,}.",
+            hint=guess(named, names) or f"`facerec gallery list {gallery}` names all {len(names):,}.",
         )
 
     def faces(self, where: str = "", values: Sequence[Any] = ()) -> tuple[GalleryFace, ...]:

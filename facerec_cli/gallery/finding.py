@@ -43,10 +43,21 @@ class GalleryFinding:
         return {**values, "weight": round(self.weight, 4)}
 
 
-KINDS = ("damaged", "left_over", "expired", "same_face", "look_alike", "outlier", "stale_index", "empty")
+KINDS = (
+    "damaged",
+    "left_over",
+    "foreign",
+    "expired",
+    "same_face",
+    "look_alike",
+    "outlier",
+    "stale_index",
+    "empty",
+)
 """What is found, the most urgent first: files or facts that are damaged; what is left of removed people;
-people whose date has passed; one face under two names; two people who look like one; a face that is not like
-the others of its person; an index that is older than the gallery; nobody enrolled."""
+files in the gallery's folder that facerec has not put there; people whose date has passed; one face under two
+names; two people who look like one; a face that is not like the others of its person; an index that is older
+than the gallery; nobody enrolled."""
 
 
 def command(*words: str | int) -> str:

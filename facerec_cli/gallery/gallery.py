@@ -85,7 +85,7 @@ def create_gallery(
     put_back(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} exists.", hint="Choose another name, or remove it first.")
-    refuse_inside_gallery(folder.parent)
+    refuse_inside_gallery(folder)
     made = info.new_info(model, dimensions, settings or {}, crops=crops)
     with atomic_folder(folder) as place:
         create_facts(place)
@@ -201,8 +201,11 @@ class Gallery(GalleryReader):
         return erase.remove(self._open(), self.person(person))
 
     def enroll(self, vectors: NDArray[np.float32], people: Sequence[str]) -> tuple[int, ...]:
-        """Add (F, D) embeddings of F named people; for those who make embeddings themselves."""
-        return self.add_faces(people, vectors)
+        """Add (F, D) embeddings of F named people; for those who make embeddings themselves.
+
+        A vector that its person has already, to the last bit, is not added again: its face's id is given.
+        """
+        return changes.add_new_faces(self._open(), people, vectors)
 
     def save_card(self, card: SearchThreshold) -> None:
         """Keep a threshold, instead of an earlier one of the same rate."""

@@ -90,8 +90,9 @@ def photos_of_list(path: Path) -> LabeledPhotos:
     images, names, people = [], [], []
     for line, fields in rows:
         if len(fields) <= max(at_path, at_person) or not fields[at_person] or not fields[at_path]:
+            what = "path" if len(fields) > at_path and not fields[at_path] else "person"
             raise InputError(
-                f"{str(path)!r}, line {line}: {','.join(fields)[:80]!r} is no path and person.",
+                f"{str(path)!r} has no {what} on line {line}: {','.join(fields)[:80]!r}.",
                 hint="Write path,person on each line.",
             )
         names.append(fields[at_path])

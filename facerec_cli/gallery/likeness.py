@@ -130,7 +130,14 @@ class FacesByPerson:
             suspect = (own < best) if bound is None else (own < best) | (own < bound)
             suspect &= (self.size[people] > 1) & (norms > 1e-6)
             start = int(self._first[at.start])
-            for i in np.flatnonzero(suspect).tolist():
+            flagged = np.flatnonzero(suspect).tolist()
+            alone = {i for i in flagged if self.size[people[i]] == 2 and own[i] >= best[i]}
+            for i in flagged:
+                twin = next((j for j in (i - 1, i + 1) if j in alone and people[j] == people[i]), None)
+                if i in alone and twin is not None:
+                    if i < twin:
+                        yield self._two_faces(start + i, people[i], own[i], bound)
+                    continue
                 pair = (min(int(people[i]), int(nearest[i])), max(int(people[i]), int(nearest[i])))
                 low = bound is not None and own[i] < bound
                 if low or pair not in pairs:  # of two who look like one, that is told already
@@ -154,6 +161,20 @@ class FacesByPerson:
             best[better] = score[better - tile.rows.start]
             nearest[better] = column[better - tile.rows.start] + tile.columns.start
         return best, nearest
+
+    def _two_faces(self, at: int, person: int, score: float, bound: float | None) -> GalleryFinding:
+        """The only two faces of a person, at ``at`` and behind it, which are hardly like each other."""
+        one, other = self.faces[at].id, self.faces[at + 1].id
+        mine = self.name(person)
+        return GalleryFinding(
+            "outlier",
+            f"Faces {one} and {other} of {mine} are hardly like each other ({score:.3f}, below {bound:.3f}).",
+            command("split", self.gallery, other, "--into", "NAME") + f"  # or {one}, if they are two people",
+            (mine,),
+            (one, other),
+            score=float(score),
+            bound=float(bound or 0),
+        )
 
     def _outlier(
         self, face: GalleryFace, person: int, nearest: int, own: float, best: float, bound: float | None

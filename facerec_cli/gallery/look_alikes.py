@@ -39,7 +39,7 @@ def look_alikes(
     Faces of one call are compared with those before them that look like nobody else.
 
     Args:
-        enrolled: Who is enrolled.
+        enrolled: Who is enrolled, also those whose date has expired.
         names: F, the person of each face.
         vectors: (F, D) float32, unit length.
         threshold: From :func:`look_alike_threshold`.

@@ -25,7 +25,7 @@ GROUP BY person.id ORDER BY person.id
 """
 
 
-def read_enrolled(folder: GalleryFolder, source: str) -> EnrolledPeople:
+def read_enrolled(folder: GalleryFolder, source: str, *, expired: bool = False) -> EnrolledPeople:
     """The people whose date has not expired, with templates that are memory-mapped.
 
     A template that is stale, or damaged, is made of the faces, in memory.
@@ -33,14 +33,15 @@ def read_enrolled(folder: GalleryFolder, source: str) -> EnrolledPeople:
     Args:
         folder: The gallery.
         source: What the user calls it.
+        expired: Whether people whose date has expired are taken, too.
 
     Raises:
         InputError: Files are damaged.
     """
     facts = folder.facts
     with facts.view():
-        found = facts.all(_QUERY, (f"{folder.crops}/", today()))
-        expired = facts.one("SELECT count(*) FROM person") - len(found)
+        found = facts.all(_QUERY, (f"{folder.crops}/", "" if expired else today()))
+        left_out = facts.one("SELECT count(*) FROM person") - len(found)
         made = [at for at, row in enumerate(found) if not row[2]]
         places = np.array([found[at][1] for at in made], np.int64)
         size = int(places.max(initial=-1)) + 1
@@ -55,11 +56,12 @@ def read_enrolled(folder: GalleryFolder, source: str) -> EnrolledPeople:
         blocks.append(folder.means([rows[found[at][4]] for at in anew]))
         owner = np.concatenate([owner, np.array(anew, np.int64)])
     first = np.array([row[7] for row in found], np.int64)
-    if expired:
+    if left_out:
         log.warning(
-            "%s of %s whose date has expired: not searched for. `facerec gallery list` shows who.",
-            counted_people(expired),
+            "%s of %s whose date has expired: not searched for. `facerec gallery list %s` shows who.",
+            counted_people(left_out),
             source,
+            source.removesuffix(".gallery"),
         )
     return EnrolledPeople(
         source=source,

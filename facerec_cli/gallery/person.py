@@ -9,6 +9,7 @@ import unicodedata
 from dataclasses import dataclass
 
 from facerec_cli.errors import InputError
+from facerec_cli.protocols.people import NOBODY
 
 SHA256 = re.compile("[0-9a-f]{64}")
 _LONGEST = 200  # signs of a name
@@ -33,6 +34,11 @@ class Person:
     created: str
     expires: str = ""
     note: str = ""
+
+    @property
+    def expired(self) -> bool:
+        """Whether that date has come."""
+        return bool(self.expires) and self.expires <= today()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +94,22 @@ def plain(text: str) -> str:
     return text.encode(errors="replace").decode()
 
 
-def person_name(name: str) -> str:
+def is_nobody(name: str) -> bool:
+    """Whether a name is one by which lists and folders say that a photo shows nobody of a gallery."""
+    return name.strip().lower() in NOBODY - {""}
+
+
+def person_name(name: str, *, new: bool = True) -> str:
     """A name as it is stored: without blanks around it, in the composed form of Unicode.
 
+    Args:
+        name: As it was written.
+        new: Whether somebody is to be called so. Else somebody of an older gallery is asked for, who may have
+            a name that is not given any more.
+
     Raises:
-        InputError: It is empty, longer than 200 signs, or has signs that cannot be shown.
+        InputError: It is empty, longer than 200 signs, or has signs that cannot be shown; or somebody is to
+            be called ``unknown`` or like an option, or by dots alone.
     """
     plain = unicodedata.normalize("NFC", name).strip()
     fault = ""
@@ -102,6 +119,10 @@ def person_name(name: str) -> str:
         fault = f"it has {len(plain):,} signs, and a name has at most {_LONGEST}"
     elif any(unicodedata.category(sign) in ("Cc", "Cs", "Zl", "Zp") for sign in plain):
         fault = "it has signs that cannot be shown"
+    elif new and is_nobody(plain):
+        fault = "in answers and lists it means nobody"
+    elif new and (plain.startswith("-") or not plain.strip(".")):
+        fault = "a name neither begins with - nor has dots alone"
     if fault:
         raise InputError(f"{name[:60]!r} cannot be the name of a person: {fault}.", hint="Choose another.")
     return plain

@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from facerec_cli.embeddings.table import EmbeddingTable
 from facerec_cli.gallery import calibrate, info
 from facerec_cli.gallery.candidates import CandidatePeople
 from facerec_cli.gallery.enrolled import EnrolledPeople
 from facerec_cli.gallery.folder import GalleryFolder
+from facerec_cli.gallery.outsiders import Outsiders, as_outsiders, strangers_of
 from facerec_cli.gallery.people import read_enrolled
 from facerec_cli.gallery.person import SHA256, GalleryFace, Person, person_name, stored_text
 from facerec_cli.gallery.vectors import unit
@@ -56,7 +58,7 @@ class GalleryReader:
         Raises:
             InputError: Nobody is called so; the nearest name is told.
         """
-        return self._folder.facts.find(person_name(name) if isinstance(name, str) else name)
+        return self._folder.facts.find(person_name(name, new=False) if isinstance(name, str) else name)
 
     def faces(self, person: str | int | Person | None = None) -> tuple[GalleryFace, ...]:
         """The faces of one person or of all, in the order in which they were enrolled."""
@@ -66,12 +68,17 @@ class GalleryReader:
 
     def has_photo(self, name: str, photo: str) -> bool:
         """Whether a person, who may be nobody here, has a photo: its sha256 in hexadecimal, or its path."""
+        return any(owner == name for _, owner in self.faces_of_photo(photo))
+
+    def faces_of_photo(self, photo: str) -> tuple[tuple[GalleryFace, str], ...]:
+        """The faces of a photo, named by its sha256 in hexadecimal or its path, and whose they are."""
         value: str | bytes = stored_text(photo)
         column = "photo" if SHA256.fullmatch(photo) else "path"
         if column == "photo":
             value = bytes.fromhex(photo)
-        query = f"SELECT 1 FROM face JOIN person ON person.id = face.person WHERE name = ? AND {column} = ?"
-        return self._folder.facts.one(query, (name, value)) is not None
+        facts = self._folder.facts
+        faces = facts.faces(f"WHERE {column} = ?", (value,))
+        return tuple((one, facts.one("SELECT name FROM person WHERE id = ?", (one.person,))) for one in faces)
 
     def vectors(self, faces: Sequence[GalleryFace]) -> NDArray[np.float32]:
         """(F, D) float32 of unit length, a copy."""
@@ -80,6 +87,10 @@ class GalleryReader:
     def crop(self, face: GalleryFace) -> Path | None:
         """Where the aligned crop of a face is; None where there is none."""
         return self._folder.crops / face.crop if face.crop else None
+
+    def everybody(self) -> EnrolledPeople:
+        """As :meth:`enrolled`, with the people whose date has expired: to compare, not to search."""
+        return read_enrolled(self._folder, str(self.path), expired=True)
 
     def enrolled(self) -> EnrolledPeople:
         """What a search needs: the people whose date has not expired, their templates memory-mapped.
@@ -108,19 +119,35 @@ class GalleryReader:
         return calibrate.card_at(self.cards(), fpir, people, str(self.path)) or self.calibrate(fpir)
 
     def calibrate(
-        self, fpir: float = 0.01, *, outsiders: Vectors | None = None, progress: Progress = silent
+        self,
+        fpir: float = 0.01,
+        *,
+        outsiders: Vectors | EmbeddingTable | Outsiders | None = None,
+        keep_look_alikes: bool = False,
+        progress: Progress = silent,
     ) -> SearchThreshold:
         """Measure the threshold at which a share ``fpir`` of searches for strangers gives a name.
 
-        It rests on ``outsiders``, (S, D) embeddings of strangers, one photo each; on each person searched for
-        among the others; or on the model's impostor tail: the first of them that can carry it. It is not
-        kept; see :meth:`save_card`.
+        It rests on ``outsiders`` where they are given: (S, D) embeddings of strangers, or the table of
+        :func:`facerec_cli.open_table`, 3 / ``fpir`` of them at least. Else on each person searched for among
+        the others, or on the model's impostor tail. It is not kept; see :meth:`save_card`.
+
+        Strangers who look like one person count once, and those who look like somebody enrolled are refused;
+        ``keep_look_alikes`` takes each for another person.
 
         Raises:
-            InputError: Nobody is enrolled.
+            InputError: Nobody is enrolled, or strangers are, or they are too few.
+            ModelError: The table of strangers is of another model.
             UsageError: ``fpir`` is no rate between 0 and 1.
         """
-        strangers = None if outsiders is None else unit(outsiders)
+        strangers = None
+        if outsiders is not None:
+            given = as_outsiders(outsiders, self.info, self.path)
+            names = {one.id: one.name for one in self.people()}
+            photos = {face.photo_sha256 or face.path: names[face.person] for face in self.faces()}
+            strangers = strangers_of(
+                given, self.enrolled(), photos, self.info, keep_look_alikes=keep_look_alikes
+            )
         tail = calibrate.gallery_tail(self.info)
         return calibrate.calibrate(self.enrolled(), fpir, tail, outsiders=strangers, progress=progress)
 

@@ -39,6 +39,7 @@ from facerec_cli.gallery.xmp import (
 from facerec_cli.images.metadata import Box
 from facerec_cli.images.remote import is_url
 from facerec_cli.progress import Progress, silent
+from facerec_cli.wording import counted
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -131,6 +132,9 @@ def export_regions(
     done = []
     for number, (path, faces) in enumerate(photos.items(), 1):
         fault = _why_not(path, faces)
+        if not path:
+            called = sorted({names[face.person] for face in faces})
+            fault = f"{fault} ({counted(len(faces), 'face')} of {', '.join(called)})"
         boxes = [cast("Box", face.box) for face in faces]  # of all, or there is a fault
         regions = [FaceRegion(names[f.person], box) for f, box in zip(faces, boxes, strict=True)]
         failed = Sidecar(path, str(sidecar_of(path)) if path else "", "failed", 0, fault)

@@ -17,11 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec_cli.embeddings.cache import cache_path
+from facerec_cli.gallery.facts import FILE as FACTS
 from facerec_cli.gallery.folder import LOCK, GalleryFolder
 from facerec_cli.gallery.info import FILE
 from facerec_cli.gallery.vectors import SEGMENT, Rows
 
 _WORDS = frozenset([b"SQLite format 3\0"])
+_OURS = frozenset([FILE, FACTS, f"{FACTS}-journal", LOCK, "vectors", "crops", "index"])
+_SEGMENT = re.compile(r"(faces|templates)-\d+\.npy")
 _CHANCE = 1e-3  # of finding a name in a file of other things
 _BLOCK = 8192  # rows that are compared together
 
@@ -33,16 +36,37 @@ class Traces:
     Attributes:
         files: How many files were read.
         bytes: How many bytes they have.
+        disk: How many of them are on the disk; zeros that were never written are not.
         left: Where something was found, for a person.
+        by_hand: Files and folders among them that are not the gallery's, which no command erases.
+        foreign: How many other files are not the gallery's; whom photos among them show nobody has looked.
         shared: Rows with a vector of the person that are facts of other people.
         mentions: Facts of other people in which the name can be read, for a person: paths of their photos.
     """
 
     files: int
     bytes: int
+    disk: int
     left: tuple[str, ...]
     shared: int
     mentions: tuple[str, ...]
+    by_hand: tuple[str, ...]
+    foreign: int
+
+
+def foreign_paths(folder: GalleryFolder) -> list[Path]:
+    """Files and folders in a gallery's folder that facerec has not put there; ``damage`` tells of crops."""
+    found = []
+    for path in sorted(folder.path.rglob("*")):
+        where = path.parent.relative_to(folder.path).parts
+        ours = path.name in _OURS if not where else len(where) == 1 and where[0] in ("crops", "index")
+        if where == ("vectors",):
+            ours = _SEGMENT.fullmatch(path.name) is not None
+        if where and path.is_dir():
+            ours = False
+        if not ours and not path.name.startswith("."):  # those are of work that is going on, or the system's
+            found.append(path)
+    return found
 
 
 def find_traces(
@@ -63,28 +87,35 @@ def find_traces(
     others = _values_with(folder, names)
     needles = {vector.tobytes() for vector in vectors}
     left: list[str] = []
-    size = shared = 0
+    by_hand: list[Path] = []
+    size = disk = shared = 0
     own = [path for path in sorted(folder.path.rglob("*")) if path.is_file() and path.name != LOCK]
+    foreign = foreign_paths(folder)
     files = [*own, *_caches()]
     for path in files:
-        size += path.stat().st_size
+        about = path.stat()
+        size += about.st_size
+        disk += min(about.st_size, 512 * getattr(about, "st_blocks", about.st_size))
+        before = len(left)
         if path.parent == folder.crops:
             left += [f"a crop: {path}"] if path.read_bytes() in crops else []
         elif path.parent != folder.faces.folder:  # rows are compared as such below
             known = {value for _, value in others} if path == folder.facts.path else None
             searched = set() if path.name == FILE else names
             left += [f"{what} in {path}" for what in _found(path, needles, searched, known)]
-    ours = (folder.path / FILE, folder.facts.path)
-    foreign = [
-        path for path in own if path not in ours and path.parent not in (folder.crops, folder.faces.folder)
-    ]
-    left += [f"the name of {path}" for path in foreign if any(one in os.fsencode(path.name) for one in names)]
+        if len(left) > before and (path in foreign or path.parent == folder.crops):
+            by_hand.append(path)
+    named = [path for path in foreign if any(one in os.fsencode(path.name) for one in names)]
+    left += [f"the name of {path}" for path in named]
+    by_hand += [path for path in named if path not in by_hand]
     for rows, table in ((folder.faces, "face"), (folder.templates, "person")):
         same = set(_rows_like(rows, vectors))
         owned = {row[0] for row in folder.facts.all(f"SELECT row FROM {table}")}
         shared += len(same & owned)
         left += [f"a vector in row {row} of {rows.kind}" for row in sorted(same - owned)]
-    return Traces(len(files), size, tuple(left), shared, _mentions(others))
+    told = tuple(map(str, by_hand))
+    unknown = sum(path.is_file() and path not in by_hand for path in foreign)
+    return Traces(len(files), size, disk, tuple(left), shared, _mentions(others), told, unknown)
 
 
 def _found(
@@ -169,6 +200,8 @@ def _bytes(value: Any) -> bytes:
 
 def _rows_like(rows: Rows, vectors: NDArray[np.float32]) -> Iterator[int]:
     """The rows that hold one of these vectors, to the last bit."""
+    if not len(vectors):
+        return
     keys = (
         np.unique(np.ascontiguousarray(vectors[:, :2]).view(np.uint64).ravel())
         if vectors.shape[1] > 1

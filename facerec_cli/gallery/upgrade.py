@@ -31,6 +31,7 @@ from facerec_cli.gallery.gallery import Gallery, open_gallery
 from facerec_cli.gallery.leftovers import erase_folder, move_in
 from facerec_cli.gallery.person import GalleryFace
 from facerec_cli.gallery.reembed import ReembeddedFace, reembed, why_gone
+from facerec_cli.gallery.traces import foreign_paths
 from facerec_cli.gallery.upgraded import LostFace, UpgradedGallery
 from facerec_cli.gallery.vectors import SEGMENT
 from facerec_cli.locks import exclusive
@@ -65,7 +66,8 @@ def upgrade_gallery(
         steps: Watches the work.
 
     Raises:
-        UsageError: The gallery was opened to read, or has embeddings of this model of which none is damaged.
+        UsageError: The gallery was opened to read, has embeddings of this model of which none is damaged, or
+            has files of others in its folder.
         ModelError: The model cannot be used.
         OutputError: There is no room for a second gallery. The old one is as it was.
     """
@@ -77,6 +79,12 @@ def upgrade_gallery(
     from facerec_cli.faces import open_model
 
     old = gallery._open()
+    foreign = foreign_paths(old)
+    if foreign:  # the old folder is overwritten when it goes
+        raise UsageError(
+            f"{gallery.path} has files that facerec has not put there, such as {foreign[0]}.",
+            hint="Move them out first: an upgrade erases the old folder.",
+        )
     pack = model if isinstance(model, ModelPack) else open_pack(model)
     faces, names = gallery.faces(), {person.id: person.name for person in gallery.people()}
     same = pack_hash(pack) == gallery.info.model_sha256

@@ -65,9 +65,15 @@ class UpgradedGallery:
             return PartialFailure(
                 f"Dropped: {faces} without photo and crop{dropped}.", hint="The rows say whose."
             )
+        nowhere = not any(one.path for one in self.lost)
         return InputError(
             f"{faces} cannot be embedded anew, so {self.gallery} was left as it is.",
-            hint="Bring the photos back to where they were, or leave these faces out with --drop-missing.",
+            hint=(
+                "Remove these people and enroll their photos again"
+                if nowhere
+                else "Bring the photos back to where they were"
+            )
+            + ", or leave these faces out with --drop-missing.",
         )
 
     def document(self) -> dict[str, Any]:

@@ -13,7 +13,9 @@ from facerec_cli.errors import InputError, UsageError
 from facerec_cli.gallery.kinds import gallery_folder, is_embeddings
 from facerec_cli.identify.evaluation import ProtocolEvaluation, TrialEvaluation
 from facerec_cli.identify.labeled_vectors import read_stored
+from facerec_cli.identify.people import SearchedGallery
 from facerec_cli.identify.settings import EVALUATED_FPIRS, IdentifySettings
+from facerec_cli.identify.transfer import AppliedThreshold, apply_thresholds, gallery_of_trial
 from facerec_cli.metrics.all_pairs import evaluate_against, evaluate_all_pairs
 from facerec_cli.metrics.evaluate import Evaluation
 from facerec_cli.metrics.identification import evaluate_identification, evaluate_leave_one_out
@@ -58,15 +60,16 @@ def evaluate(
         UsageError: Inputs and settings that do not fit together.
     """
     settings = settings or IdentifySettings()
-    if settings.threshold is not None or settings.mode == "investigate":
-        raise UsageError("--evaluate measures its own thresholds.", hint="Leave --threshold and --mode out.")
+    if settings.mode == "investigate":
+        raise UsageError("--evaluate measures claims and candidates alike.", hint="Leave --mode out.")
+    searched = None
     if any(gallery_folder(name) or is_embeddings(name) for name in inputs):
         pool = None if settings.pool == "mean" else settings.pool
         given = {"--format": format, "--root": root, "--embeddings": settings.embeddings, "--pool": pool}
         for flag, value in given.items():
             if value is not None:
                 raise UsageError(f"{flag} is for protocols and lists of photos.")
-        protocol, embeddings = read_stored(inputs, settings, steps)
+        protocol, embeddings, searched = read_stored(inputs, settings, steps)
     else:
         photos = settings.embeddings is None or root is not None  # a report shows those that are there
         protocol = read_protocol([Path(name) for name in inputs], format, root, images=photos)
@@ -75,7 +78,8 @@ def evaluate(
         with steps("Embedding", "photos") as progress:
             embeddings = open_embeddings(protocol, settings.embedding(settings.photo_face), progress)
     with embeddings_are_kept(settings.embedding()):
-        return measure(" and ".join(map(str, inputs)), protocol, embeddings, settings, steps)
+        source = " and ".join(map(str, inputs))
+        return measure(source, protocol, embeddings, settings, steps, searched=searched)
 
 
 def measure(
@@ -84,8 +88,12 @@ def measure(
     embeddings: PhotoVectors,
     settings: IdentifySettings,
     steps: Steps = no_steps,
+    *,
+    searched: SearchedGallery | None = None,
 ) -> ProtocolEvaluation:
     """Measure a protocol whose photos' vectors are there.
+
+    ``searched`` is the gallery of its one trial, where it is more than these vectors: it may have a card.
 
     Raises:
         InputError: No search of a trial can be made.
@@ -106,7 +114,14 @@ def measure(
         if np.count_nonzero(~failed[trial.verification]) > 1 or trial.leave_one_out:
             with steps(f"Comparing{of}", "pairs") as progress:
                 verification = _verification(vectors, failed, identity, trial, progress)
-        trials.append(TrialEvaluation(trial, search, verification))
+        applied: tuple[AppliedThreshold, ...] = ()
+        if not trial.leave_one_out and protocol.rank == "people":
+            there = replace(
+                embeddings, vectors=vectors, reasons=dict.fromkeys(np.flatnonzero(failed).tolist(), "")
+            )
+            enrolled = searched or gallery_of_trial(source, trial, _people(identity, trial), there)
+            applied = apply_thresholds(search, enrolled, settings)
+        trials.append(TrialEvaluation(trial, search, verification, applied))
     with steps("Looking for people who look like one", "people") as progress:
         pairs = _alike(vectors[~failed], identity[~failed], progress)
     alike = tuple((protocol.people[a], protocol.people[b], score) for a, b, score in pairs)
@@ -189,11 +204,9 @@ def _search(
             failed_probes=failed[trial.probes],
             progress=progress,
         )
-    own = identity.max(initial=-1) + 1 + np.arange(len(trial.gallery))
-    people = np.where(identity[trial.gallery] < 0, own, identity[trial.gallery])
     return evaluate_identification(
         vectors[trial.gallery],
-        people,
+        _people(identity, trial),
         vectors[trial.probes],
         identity[trial.probes],
         failed_gallery=failed[trial.gallery],
@@ -203,6 +216,12 @@ def _search(
         rounds=settings.bootstrap,
         progress=progress,
     )
+
+
+def _people(identity: NDArray[np.int64], trial: SearchTrial) -> NDArray[np.int64]:
+    """(G,) who each row of the gallery shows; a distractor is a person of their own."""
+    own = identity.max(initial=-1) + 1 + np.arange(len(trial.gallery))
+    return np.where(identity[trial.gallery] < 0, own, identity[trial.gallery])
 
 
 def _alike(

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from facerec_cli._version import __version__
+from facerec_cli.identify.transfer import AppliedThreshold, sentence
 from facerec_cli.metrics.evaluate import Evaluation
 from facerec_cli.metrics.identification_figures import IdentificationEvaluation
 from facerec_cli.metrics.published_searches import IJB_2018, Ijb2018Point
@@ -25,11 +26,14 @@ class TrialEvaluation:
         trial: What was searched in and for.
         search: The figures of its searches.
         verification: The figures of its 1:1 comparisons; None where it has none.
+        applied: The rates at ``--threshold``, or at those that a search would use; empty where there is no
+            such search, as of photos that are enrolled in turn.
     """
 
     trial: SearchTrial
     search: IdentificationEvaluation
     verification: Evaluation | None = None
+    applied: tuple[AppliedThreshold, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,6 +67,10 @@ class ProtocolEvaluation:
         for points in zip(*(one.tar_at_far for one in verified), strict=True):
             yield mean_and_sd("tar", points[0].far, [point.tar for point in points])
 
+    def transfer(self) -> tuple[str, ...]:
+        """What thresholds that were not chosen on these searches met: a sentence for each wished rate."""
+        return tuple(sentence(of) for of in zip(*(one.applied for one in self.trials), strict=False))
+
     def figures_without_alike(self) -> tuple[TrialsFigure, ...]:
         """CMC and TPIR at FPIR over the trials without the people who look like one."""
         return over_trials(self.without_alike)
@@ -86,10 +94,12 @@ class ProtocolEvaluation:
                 {
                     "name": one.trial.name,
                     **one.search.document(),
+                    "at_threshold": [applied.document() for applied in one.applied],
                     "verification": None if one.verification is None else one.verification.document(),
                 }
                 for one in self.trials
             ],
+            "at_threshold": list(self.transfer()),
             "over_trials": [asdict(figure) for figure in self.figures()],
         }
         if self.without_alike:

@@ -59,6 +59,7 @@ def evaluation_page(outcome: ProtocolEvaluation) -> str:
             if one.figure == "tpir" and one.mean is not None
         ],
         figures=_cards(outcome),
+        transfer=outcome.transfer(),
         plots=_plots(first.search),
         lines=[f"FPIR {percent(rate.fpir)}" for rate in _rates(first.search)],
         tables=[*_tables(outcome)],

@@ -13,7 +13,7 @@ from facerec_cli.embeddings.table import ModelInfo
 from facerec_cli.errors import ModelError, UsageError
 from facerec_cli.gallery.kinds import gallery_folder, is_embeddings
 from facerec_cli.gallery.labeled import LabeledPhotos, people_of_table
-from facerec_cli.identify.people import open_people
+from facerec_cli.identify.people import SearchedGallery, open_searched
 from facerec_cli.identify.settings import IdentifySettings
 from facerec_cli.metrics.scores import Vectors
 from facerec_cli.protocols.people import NOBODY, number_people
@@ -33,12 +33,13 @@ class _Side:
     model: ModelInfo
     settings: dict[str, object]
     reasons: dict[int, str]
+    searched: SearchedGallery | None = None
 
 
 def read_stored(
     inputs: Sequence[str | Path], settings: IdentifySettings, steps: Steps
-) -> tuple[SearchProtocol, PhotoVectors]:
-    """The protocol of a gallery and probes, and the vectors of its photos.
+) -> tuple[SearchProtocol, PhotoVectors, SearchedGallery | None]:
+    """The protocol of a gallery and probes, the vectors of its photos, and the gallery, if it is enrolled.
 
     Args:
         inputs: Two: embeddings or an enrolled gallery, and embeddings, a list or a folder of people.
@@ -78,19 +79,20 @@ def read_stored(
     )
     reasons = gallery.reasons | {count + row: why for row, why in probes.reasons.items()}
     vectors = np.concatenate([gallery.vectors, probes.vectors])
-    return protocol, PhotoVectors(vectors, reasons, gallery.model, dict(gallery.settings))
+    return protocol, PhotoVectors(vectors, reasons, gallery.model, dict(gallery.settings)), gallery.searched
 
 
 def _gallery(name: str | Path, settings: IdentifySettings, steps: Steps) -> _Side:
     if is_embeddings(name) and gallery_folder(name) is None:
         return _table(name, settings)
-    enrolled = open_people(name, settings, steps=steps)
+    searched = open_searched(name, settings, steps=steps)
+    enrolled = searched.people
     rows = np.concatenate([np.asarray(block) for block in enrolled.templates])
     live = enrolled.person >= 0
     people = tuple(enrolled.names[who] for who in enrolled.person[live])
     photos = dict(enumerate(enrolled.photos))
     names = tuple(photos.get(int(who), enrolled.names[who]) for who in enrolled.person[live])
-    return _Side(rows[live], names, people, enrolled.model, dict(enrolled.settings), {})
+    return _Side(rows[live], names, people, enrolled.model, dict(enrolled.settings), {}, searched)
 
 
 def _probes(name: str | Path, gallery: _Side, settings: IdentifySettings, steps: Steps) -> _Side:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from facerec_cli.errors import UsageError
 from facerec_cli.faces.settings import RESULTS
 from facerec_cli.files import atomic_write
+from facerec_cli.gallery.kinds import refuse_inside_gallery
 from facerec_cli.option import Option
 from facerec_cli.outputs import check_writable, refuse_foreign
 from facerec_cli.settings import check, options
@@ -88,6 +89,7 @@ class IdentifyOutputs:
                 "--mode investigate gives nobody a name to sort photos by.", hint="Leave it out."
             )
         for name, (flag, path) in self.named().items():
+            refuse_inside_gallery(path, flag)
             place = os.path.realpath(path)
             if place in read:
                 raise UsageError(f"{flag} {path} would overwrite an input.", hint="Name another place.")

@@ -167,7 +167,7 @@ def _of_table(table: EmbeddingTable, settings: IdentifySettings) -> SearchedGall
     failed = {folder_of(path): reason for path, reason in table.failed.items()}
     usable = {*people, ""}
     without = {name: why for name, why in failed.items() if name not in usable}
-    return _gallery(
+    return gallery_of(
         table.source, table.vectors, people, table.paths or (), table.model, dict(table.settings), without
     )
 
@@ -186,7 +186,7 @@ def _embed(source: str, photos: LabeledPhotos, settings: IdentifySettings, steps
             f"Nobody in {source!r} has a usable photo; of {name}: {why}.",
             hint="`facerec embed` on these photos tells more of each.",
         )
-    return _gallery(
+    return gallery_of(
         source,
         embedded.vectors[there],
         [people[i] for i in there],
@@ -197,7 +197,7 @@ def _embed(source: str, photos: LabeledPhotos, settings: IdentifySettings, steps
     )
 
 
-def _gallery(
+def gallery_of(
     source: str,
     vectors: Vectors,
     people: Sequence[str],
@@ -206,7 +206,20 @@ def _gallery(
     settings: dict[str, Any],
     without: dict[str, str],
 ) -> SearchedGallery:
-    """One template a person: the mean of the unit vectors, normalized."""
+    """People as a search has them, with one template each: the normalized mean of their unit vectors.
+
+    Args:
+        source: What the user calls them.
+        vectors: (R, D) float32, unit length.
+        people: R names.
+        photos: R paths, or none.
+        model: What made the vectors.
+        settings: How.
+        without: People who have no vector -> why.
+
+    Raises:
+        InputError: There is no row, or those of a person are opposites.
+    """
     if not len(vectors):
         raise InputError(f"{source!r} has no face in it.", hint="Name a gallery with enrolled people.")
     names, person = distinct(people)

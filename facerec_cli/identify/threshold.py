@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 from facerec_cli.errors import FacerecError, InputError, UsageError
@@ -12,11 +13,13 @@ from facerec_cli.gallery.calibrate import card_at, own_searches
 from facerec_cli.gallery.enrolled import EnrolledPeople
 from facerec_cli.identify.people import SearchedGallery, require_pack
 from facerec_cli.identify.settings import IdentifySettings
+from facerec_cli.metrics.fpir import searches_needed
 from facerec_cli.metrics.impostor_tail import for_templates, tail_of
 from facerec_cli.metrics.search_threshold import SearchThreshold, choose_search_threshold, from_value
 from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.untrusted import read_toml
 from facerec_cli.verify.settings import Steps, no_steps
+from facerec_cli.wording import counted
 
 log = logging.getLogger("facerec")
 
@@ -47,19 +50,9 @@ def threshold_of(
     people = opened.people
     if settings.mode == "investigate":
         return None
-    pack = _pack_of(people, settings)
-    flip = bool(people.settings.get("flip", False))
-    tail = None if pack is None else tail_of(pack, flip=flip)
+    (found,) = find_thresholds(opened, settings, (settings.rate,), steps)
     if settings.threshold is not None:
-        value = _given(settings.threshold, pack)
-        return from_value(value, len(people), None if tail is None else for_templates(tail, people.faces))
-    found = card_at(opened.cards, settings.rate, len(people), people.source)
-    if found is None:
-        own = None
-        if len(people) <= (MOST_OWN if tail is not None else MOST_OWN_WITHOUT_TAIL):
-            with steps("Searching the gallery in itself", "people") as progress:
-                own = own_searches(people, tail, progress=progress)
-        found = choose_search_threshold(settings.rate, len(people), own=own, tail=tail, faces=people.faces)
+        return found
     if found.value is None:
         raise InputError(
             f"No threshold can be found for {people.source!r}: {found.reason}.",
@@ -69,11 +62,46 @@ def threshold_of(
     if found.caution:
         log.warning("%s", found.caution)
     if not found.measurable:
-        once = f"; measure it once: facerec gallery calibrate {shlex.quote(people.source)}"
-        log.warning(
-            "the threshold %.4f is %s%s", found.value, found.reason, once if opened.folder is not None else ""
-        )
+        advice = _measuring(people, settings.rate) if opened.folder is not None else ""
+        log.warning("the threshold %.4f is %s%s", found.value, found.reason, advice)
     return found
+
+
+def find_thresholds(
+    opened: SearchedGallery, settings: IdentifySettings, fpirs: Sequence[float], steps: Steps = no_steps
+) -> tuple[SearchThreshold, ...]:
+    """The threshold that was given, or the one of each rate, which may have no value.
+
+    Raises:
+        UsageError: ``--threshold`` is no cosine.
+    """
+    people = opened.people
+    pack = _pack_of(people, settings)
+    tail = None if pack is None else tail_of(pack, flip=bool(people.settings.get("flip", False)))
+    if settings.threshold is not None:
+        value = _given(settings.threshold, pack)
+        moved = None if tail is None else for_templates(tail, people.faces)
+        return (from_value(value, len(people), moved),)
+    cards = [card_at(opened.cards, fpir, len(people), people.source) for fpir in fpirs]
+    own = None
+    if None in cards and len(people) <= (MOST_OWN if tail is not None else MOST_OWN_WITHOUT_TAIL):
+        with steps("Searching the gallery in itself", "people") as progress:
+            own = own_searches(people, tail, progress=progress)
+    return tuple(
+        card or choose_search_threshold(fpir, len(people), own=own, tail=tail, faces=people.faces)
+        for card, fpir in zip(cards, fpirs, strict=True)
+    )
+
+
+def _measuring(people: EnrolledPeople, fpir: float) -> str:
+    """What would measure the threshold of an enrolled gallery."""
+    name = shlex.quote(people.source)
+    if len(people) > MOST_OWN and len(people) >= searches_needed(fpir, own=True):
+        return f"; measure it once: facerec gallery calibrate {name} --fpir {fpir:g}"
+    return (
+        f"; it takes a larger --fpir, or {counted(searches_needed(fpir, own=False), 'stranger')}: "
+        f"facerec gallery calibrate {name} --fpir {fpir:g} --outsiders PHOTOS"
+    )
 
 
 def _pack_of(people: EnrolledPeople, settings: IdentifySettings) -> ModelPack | None:

@@ -131,11 +131,11 @@ class SearchThreshold:
         while self.expected * number < 0.95 and number < 10**9:
             number *= 10
         named = round(self.expected * number)
-        name = f"about {named:,} of {number:,} strangers {'gets' if named == 1 else 'get'} a name"
-        if self.low is None or self.high is None:
-            return f"{start}, {name} ({self.reason or 'not measured'})."
-        ends = " to ".join(f"{end * STRANGERS:,.0f}" for end in (self.low, self.high))
-        return f"{start}, {name} ({ends}{'' if number == STRANGERS else f' of {STRANGERS:,}'})."
+        of, bounds = f"of {number:,}", self.reason or "not measured"
+        if self.low is not None and self.high is not None:
+            bounds, after = f"95 %: {self.low * 1000:,.0f} to {self.high * 1000:,.0f}", "of the next 1,000"
+            of, bounds = (after, bounds) if number == STRANGERS else (of, f"{bounds} {after}")
+        return f"{start}, about {named:,} {of} strangers {'gets' if named == 1 else 'get'} a name ({bounds})."
 
 
 def from_tail(tail: ImpostorTail, people: int, fpir: float) -> SearchThreshold:

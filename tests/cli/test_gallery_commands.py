@@ -16,6 +16,7 @@ from made_people import unit, write_embeddings
 from typer.testing import CliRunner
 
 from facerec_cli.cli import build_app
+from facerec_cli.packs.resolve import open_pack, pack_hash
 
 
 def run(*arguments: str | Path, cwd: Path) -> Result:
@@ -86,6 +87,61 @@ def test_nobody_is_removed_where_one_name_is_misspelt(folder: Path) -> None:
     assert len(document("list", "staff", cwd=folder)["people"]) == 3
 
 
+def test_people_are_removed_by_a_list_and_by_their_date(folder: Path) -> None:
+    (folder / "gone.txt").write_text("Ann\n\nBobb\n")
+    done = run("remove", "staff", "--from", "gone.txt", cwd=folder)
+    assert done.exit_code == 3 and "Nobody was removed" in done.stderr and "'Bob'" in done.stderr
+    (folder / "gone.txt").write_text("Ann\nAnn\n")
+    told = document("remove", "staff", "--from", "gone.txt", cwd=folder)["removed"]
+    assert [one["person"] for one in told] == ["Ann"]
+    assert run("remove", "staff", "--expired", cwd=folder).stdout == ""
+    run("note", "staff", "Bob", "--expires", "2020-01-01", cwd=folder)
+    run("note", "staff", "Cy", "--expires", "2999-01-01", cwd=folder)
+    assert [one["expired"] for one in document("list", "staff", cwd=folder)["people"]] == [True, False]
+    listed = run("list", "staff", cwd=folder).stdout
+    assert "2020-01-01 (expired)" in listed and "2999-01-01 (expired)" not in listed
+    told = document("remove", "staff", "--expired", cwd=folder)["removed"]
+    assert [one["person"] for one in told] == ["Bob"]
+    with contextlib.chdir(folder):
+        done = CliRunner().invoke(build_app(["gallery"]), ["gallery", "remove", "staff", "-"], input="Cy\n")
+    assert done.exit_code == 0, done.stderr
+    assert document("list", "staff", cwd=folder)["people"] == []
+    assert run("remove", "staff", cwd=folder).exit_code == 2
+
+
+def test_what_a_removal_cannot_erase_is_named_until_it_is_gone(folder: Path) -> None:
+    photo = folder / "staff.gallery" / "Ann" / "Ann_1.jpg"
+    photo.parent.mkdir()
+    photo.write_bytes(b"a picture")
+    (folder / "staff.gallery" / "1.jpg").write_bytes(b"another")
+    for turn in range(2):
+        done = run("remove", "staff", "Ann", cwd=folder)
+        assert ("1 file in the gallery's folder that facerec has not put" in done.stderr) is (turn == 0)
+        assert done.exit_code == 8, done.stderr
+        assert "delete them by hand: staff.gallery/Ann staff.gallery/Ann/Ann_1.jpg" in done.stderr
+        assert "facerec gallery remove staff Ann" in done.stderr
+    photo.unlink()
+    photo.parent.rmdir()
+    done = run("remove", "staff", "Ann", cwd=folder)
+    assert done.exit_code == 3 and "No file of it has that name" in done.stderr
+
+
+def test_hints_name_the_gallery_and_faces(folder: Path) -> None:
+    assert "`facerec gallery list staff` names all 3" in run("show", "staff", "Q", cwd=folder).stderr
+    done = run("rename", "staff", "Ann", "Bob", cwd=folder)
+    assert "facerec gallery merge staff Ann Bob" in done.stderr
+    first, second = (
+        document("show", "staff", name, cwd=folder)["photos"][0]["id"] for name in ("Ann", "Bob")
+    )
+    assert "no face 9999" in run("split", "staff", "9999", "--into", "Foo", cwd=folder).stderr
+    done = run("split", "staff", str(first), str(second), "--into", "Foo", cwd=folder)
+    assert f"face {first} is of Ann, {second} is of Bob" in done.stderr
+    done = run("export", "staff", "-o", "people.txt", cwd=folder)
+    assert ".csv has the facts alone" in done.stderr and done.exit_code == 2
+    run("rename", "staff", "Ann", "Anne", "--forget-paths", cwd=folder)
+    assert "2 faces of Anne" in run("export", "staff", "-o", "XMP", cwd=folder).stdout
+
+
 def test_a_check_tells_of_people_who_look_like_one(folder: Path) -> None:
     write_embeddings(folder / "twin.npy", [("p/Anne/1.jpg", unit(1, 0.05, 0.05))])
     assert run("enroll", "staff", "twin.npy", "--keep-look-alikes", cwd=folder).exit_code == 0
@@ -101,17 +157,63 @@ def test_a_threshold_that_nothing_supports_is_not_kept(folder: Path) -> None:
     assert document("show", "staff", cwd=folder)["thresholds"] == []
 
 
-def test_outsiders_measure_a_threshold_that_is_kept(folder: Path) -> None:
-    random = np.random.default_rng(1)
-    strangers = random.normal(size=(400, 3))
-    write_embeddings(folder / "strangers.npy", [(f"s/{i}.jpg", unit(*v)) for i, v in enumerate(strangers)])
-    card = document("calibrate", "staff", "--fpir", "0.05", "--outsiders", "strangers.npy", cwd=folder)
+@pytest.fixture
+def calibrated(tmp_path: Path) -> Path:
+    """A gallery of three people, whose card for 5 % is of the 400 strangers in ``strangers.npy``."""
+    pack = open_pack("sface")
+    model = {"name": pack.name, "sha256": pack_hash(pack)}
+    people = [(f"p/{name}/1.jpg", row) for name, row in zip("ABC", np.eye(3, 128), strict=True)]
+    random = np.random.default_rng(1).normal(size=(400, 128))
+    strangers = [(f"s/{i}.jpg", unit(*row)) for i, row in enumerate(random)]
+    write_embeddings(tmp_path / "people.npy", people, model=model)
+    write_embeddings(tmp_path / "strangers.npy", strangers, model=model)
+    write_embeddings(tmp_path / "few.npy", strangers[:10], model=model)
+    write_embeddings(tmp_path / "named.npy", [(f"new/{path}", row) for path, row in people], model=model)
+    assert run("enroll", "staff", "people.npy", cwd=tmp_path).exit_code == 0
+    done = run("calibrate", "staff", "--fpir", "0.05", "--outsiders", "strangers.npy", cwd=tmp_path)
+    assert done.exit_code == 0, done.stderr
+    assert re.search(r"95 % interval +\d+ to \d+ of the next 1,000 strangers get a name", done.stdout)
+    return tmp_path
+
+
+def test_outsiders_measure_a_threshold_that_is_kept(calibrated: Path) -> None:
+    (card,) = document("show", "staff", cwd=calibrated)["thresholds"]
     assert card["source"] == "outsiders" and card["measurable"] and card["low"] < 0.05 < card["high"]
-    templates = np.stack([unit(1, 0.05, 0.05), unit(0, 1, 0), unit(0, 0, 1)])
-    best = (np.stack([unit(*v) for v in strangers]) @ templates.T).max(axis=1)
+    best = np.load(calibrated / "strangers.npy")[:, :3].max(axis=1)
     assert np.sum(best >= card["value"]) == 20
-    kept = document("show", "staff", cwd=folder)["thresholds"]
-    assert [one["value"] for one in kept] == [card["value"]]
+
+
+@pytest.mark.parametrize(
+    ("outsiders", "said"),
+    [
+        (["people.npy"], "3 photos of 3 that should show strangers are enrolled: p/A/1.jpg (A)"),
+        (["named.npy"], "3 photos of 3 that should show strangers look like enrolled people"),
+        (["few.npy"], "10 strangers cannot measure FPIR 5 %, which takes 60"),
+        (["card.toml", "zero.jpg"], "None of the 2 photos of strangers has a face that can be used"),
+    ],
+)
+def test_strangers_who_measure_nothing_leave_the_card(
+    calibrated: Path, outsiders: list[str], said: str
+) -> None:
+    (calibrated / "card.toml").write_text("value = 0.3\n")
+    (calibrated / "zero.jpg").write_bytes(b"")
+    before = document("show", "staff", cwd=calibrated)["thresholds"]
+    named = [word for one in outsiders for word in ("--outsiders", one)]
+    done = run("calibrate", "staff", "--fpir", "0.05", *named, cwd=calibrated)
+    assert done.exit_code == 3 and said in " ".join(done.stderr.split())
+    assert document("show", "staff", cwd=calibrated)["thresholds"] == before
+
+
+def test_a_threshold_of_the_models_scores_says_of_which_photos(calibrated: Path) -> None:
+    done = run("calibrate", "staff", "--fpir", "0.01", cwd=calibrated)
+    assert done.exit_code == 0 and "LFW, press photos of adults" in done.stderr
+    alike = np.eye(40, 128) + 0.8 * np.eye(1, 128, 100)
+    model = {"name": "sface", "sha256": pack_hash(open_pack("sface"))}
+    rows = [(f"q/{i}/1.jpg", unit(*row)) for i, row in enumerate(alike)]
+    write_embeddings(calibrated / "alike.npy", rows, model=model)
+    assert run("enroll", "alike", "alike.npy", cwd=calibrated).exit_code == 0
+    done = run("calibrate", "alike", "--fpir", "0.01", cwd=calibrated)
+    assert "look more alike to the model" in done.stderr and "LFW" not in done.stderr
 
 
 def test_an_export_is_a_gallery_again_and_a_csv_has_no_vectors(folder: Path) -> None:

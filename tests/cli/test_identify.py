@@ -143,3 +143,13 @@ def test_rates_may_be_percentages(folder: Path) -> None:
     )
     done = run("gallery.npy", "labeled.npy", "--evaluate", "--fpir", "0.1%, 90%", "--json", cwd=folder)
     assert [point["fpir"] for point in json.loads(done.stdout)["trials"][0]["tpir_at_fpir"]] == [0.001, 0.9]
+
+
+def test_nothing_is_written_into_a_gallery(folder: Path) -> None:
+    (folder / "other.gallery").mkdir()
+    (folder / "other.gallery" / "gallery.toml").write_text("")
+    for flag, name in (("--copy-to", "x"), ("-o", "x.csv"), ("--report", "x.html")):
+        place = f"other.gallery/{name}"
+        done = run("gallery.npy", "probes.npy", "--threshold", "0.5", flag, place, cwd=folder)
+        assert done.exit_code == 2 and "is in the gallery" in done.stderr
+    assert len(list((folder / "other.gallery").iterdir())) == 1

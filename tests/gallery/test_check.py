@@ -87,6 +87,29 @@ def test_a_face_that_is_like_nobody_is_an_outlier_by_the_bound(tmp_path: Path) -
         assert found(check_gallery(gallery)) in ([], [("outlier", check.findings[0].people, (wrong,))])
 
 
+def test_two_faces_of_two_people_under_one_name_are_one_finding(tmp_path: Path) -> None:
+    with create_gallery(tmp_path / "staff", ModelInfo("toy", "5" * 64), SIZE) as gallery:
+        one, other = np.eye(SIZE, dtype=np.float32)[:2]
+        ids = gallery.add("Zed", np.stack([one, other]))
+        check = check_gallery(gallery, tail=TAIL)  # with nobody to compare with
+        assert found(check) == [("outlier", ("Zed",), ids)]
+        assert check.findings[0].score == pytest.approx(0.0, abs=1e-6)
+        assert check.findings[0].command.startswith(f"facerec gallery split staff {ids[1]} --into NAME  #")
+        gallery.add("Amy", -one[None])
+        assert found(check_gallery(gallery, tail=TAIL)) == [("outlier", ("Zed",), ids)]
+        gallery.split(ids[1:], "other")
+        assert found(check_gallery(gallery, tail=TAIL)) == []
+
+
+def test_files_of_others_in_the_folder_are_named(tmp_path: Path) -> None:
+    with filled(tmp_path) as gallery:
+        place = gallery.path / "person 2"
+        place.mkdir()
+        (place / "photo.jpg").write_bytes(b"x")
+        (finding,) = check_gallery(gallery, tail=TAIL).findings
+        assert finding.kind == "foreign" and finding.message.endswith(f"{place}, {place / 'photo.jpg'}.")
+
+
 def test_two_people_who_are_one(tmp_path: Path) -> None:
     with filled(tmp_path) as gallery:
         gallery.add("again", faces_of(centers(8)[6], 2, 50))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 import sys
@@ -18,6 +19,7 @@ from facerec_cli.errors import InputError, ModelError, PartialFailure, UsageErro
 from facerec_cli.gallery.enroll import enroll
 from facerec_cli.gallery.enrollment import Enrollment
 from facerec_cli.gallery.gallery import open_gallery
+from facerec_cli.gallery.person import today
 from facerec_cli.gallery.settings import EnrollSettings
 from facerec_cli.packs.manifest import ModelPack
 
@@ -73,7 +75,8 @@ def test_what_cannot_be_enrolled_is_told(people: Path, settings: EnrollSettings,
     (people / "Dora" / "a.jpg").write_bytes(b"no photo")
     (people / "Dora" / "b.jpg").write_bytes(b"")
     shutil.copy(people / "Anna" / "0.png", people / "Carl" / "same.png")
-    done = enroll(tmp_path / "staff", [people, tmp_path / "people/Eve/c.png"], settings=settings)
+    (people / "who.csv").write_text("Eve/c.png,Eve\n")
+    done = enroll(tmp_path / "staff", [people, people / "who.csv"], settings=settings)
     told = {name: status for name, status in statuses(done).items() if status != "enrolled"}
     assert told == {
         "Dora/a.jpg": "unreadable",
@@ -104,6 +107,7 @@ def test_nothing_that_can_be_enrolled(settings: EnrollSettings, tmp_path: Path) 
     assert not (tmp_path / "staff.gallery").exists()
     (tmp_path / "people" / "Dora" / "a.jpg").write_bytes(b"no photo")
     assert isinstance(enroll(tmp_path / "staff", [tmp_path / "people"], settings=settings).fault, InputError)
+    assert not (tmp_path / "staff.gallery").exists()
 
 
 def test_one_person_and_a_list(people: Path, settings: EnrollSettings, tmp_path: Path) -> None:
@@ -118,8 +122,87 @@ def test_one_person_and_a_list(people: Path, settings: EnrollSettings, tmp_path:
         assert statuses(done) == {"Ann Lee/0.png": "enrolled", "Carl Orr/1.png": "enrolled"}
     done = enroll(tmp_path / "c", [table], settings=settings)
     assert {row.person for row in done.photos} == {"Ann Lee", "Carl Orr"}
-    done = enroll(tmp_path / "d", [people / "Anna"], settings=settings)
-    assert {row.person for row in done.photos} == {"Anna"}
+    done = enroll(tmp_path / "d", [people / "Anna", people / "Bob"], settings=settings)
+    assert {row.person for row in done.photos} == {"Anna", "Bob"}
+
+
+def test_photos_of_nobody_knows_whom_are_refused(
+    people: Path, settings: EnrollSettings, tiny_pack: ModelPack, tmp_path: Path
+) -> None:
+    embed_to_file(people / "Anna", tmp_path / "e.npz", model=tiny_pack, options=EmbedOptions(aligned=True))
+    for inputs, fault in (
+        (["Anna"], "Nobody knows whom 2 photos directly in .*Anna' show"),
+        (["Anna/0.png"], "Nobody knows whom 1 photo shows"),
+        (["Anna/0.png", "Bob/0.png", "Carl"], "Nobody knows whom 2 photos show"),
+        (["*/0.png"], "Nobody knows whom 3 photos show"),
+        (["../e.npz"], "Nobody knows whom .*e.npz' shows: all its photos lie in one folder, 'Anna'"),
+    ):
+        with pytest.raises(InputError, match=fault) as refused:
+            enroll(tmp_path / "staff", [people / one for one in inputs], settings=settings)
+        assert "--person NAME" in refused.value.hint
+    assert not (tmp_path / "staff.gallery").exists()
+    assert enroll(tmp_path / "staff", [tmp_path / "e.npz"], person="Anna").faces == 2
+
+
+def test_a_photo_that_is_enrolled_under_another_name_since_a_correction(
+    people: Path, settings: EnrollSettings, tmp_path: Path
+) -> None:
+    enroll(tmp_path / "staff", [people], settings=settings)
+    with open_gallery(tmp_path / "staff", write=True) as gallery:
+        gallery.rename("Anna", "Änne")
+        gallery.merge("Carl", "Bob")
+    done = enroll(tmp_path / "staff", [people], settings=settings)
+    assert set(statuses(done).values()) == {"duplicate"} and done.fault is None
+    assert [row.reason for row in done.remarks] == ["enrolled as Änne"] * 2 + ["enrolled as Bob"] * 2
+    assert (done.people, done.faces, done.without, done.named) == (2, 6, {}, [])
+    keep = dataclasses.replace(settings, keep_look_alikes=True, note="again")
+    assert enroll(tmp_path / "staff", [people], settings=keep).faces == 6
+    (people / "Dan").mkdir()
+    shutil.copy(people / "Bob" / "0.png", people / "Dan" / "same.png")
+    for _ in range(2):  # one photo under two names in one command is told, again and again
+        told = statuses(enroll(tmp_path / "staff", [people], settings=settings))
+        assert told.pop("Dan/same.png") == "looks_like:Bob" and set(told.values()) == {"duplicate"}
+    done = enroll(tmp_path / "staff", [people / "Dan"], person="Dan", settings=settings)
+    assert [(row.status, row.reason) for row in done.photos] == [("duplicate", "enrolled as Bob")]
+
+
+def test_names_that_nobody_gets(
+    people: Path, settings: EnrollSettings, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("Unknown", "stranger", "-", "--all", "..", " "):
+        with pytest.raises(InputError, match="cannot be the name of a person"):
+            enroll(tmp_path / "staff", [people / "Anna"], person=name, settings=settings)
+    (people / "Bob").rename(people / "unknown")
+    assert enroll(tmp_path / "staff", [people], settings=settings).named == ["Anna", "Carl"]
+    assert "Passed over: 2 photos of nobody, such as of 'unknown'" in caplog.text
+    enroll(tmp_path / "staff", [photo(tmp_path / "x.png", (9, 99, 200))], person="ANNA", settings=settings)
+    assert "'ANNA' and 'Anna'" in caplog.text
+    with open_gallery(tmp_path / "staff", write=True) as gallery:
+        with pytest.raises(InputError, match="means nobody"):
+            gallery.rename("Anna", "unknown")
+        gallery.rename("Anna", "../../x")
+
+
+def test_people_whose_date_has_come(
+    people: Path, settings: EnrollSettings, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    past = dataclasses.replace(settings, expires=today())
+    enroll(tmp_path / "staff", [people / "Bob"], person="Bob", settings=past)
+    assert f"Not searched for, since their date has come: 1 person, 'Bob' ({today()})" in caplog.text
+    caplog.clear()
+    more = photo(tmp_path / "more.png", COLORS["Bob"], seed=5)
+    done = enroll(tmp_path / "staff", [more], person="Robert", settings=settings)
+    assert [row.status for row in done.photos] == ["looks_like:Bob"] and not caplog.text
+    enroll(tmp_path / "staff", [more], person="Bob", settings=settings)
+    assert "Not searched for, since their date has come: 1 person, 'Bob'" in caplog.text
+
+
+def test_a_list_without_a_name_says_where(people: Path, settings: EnrollSettings, tmp_path: Path) -> None:
+    table = people / "who.csv"
+    for line, what in (("Bob/0.png,", "person"), (",Bob", "path")):
+        table.write_text(f"path,person\nAnna/0.png,Anna\n{line}\n")
+        with pytest.raises(InputError, match=f"has no {what} on line 3"):
+            enroll(tmp_path / "staff", [table], settings=settings)
 
 
 def test_stored_embeddings(
@@ -188,7 +271,7 @@ def test_dates_of_people_whose_photos_are_there_already(
 ) -> None:
     enroll(tmp_path / "staff", [people / "Anna", people / "Bob"], settings=settings)
     again = EnrollSettings(model=settings.model, aligned=True, expires="2099-01-01", note="odd \udcff")
-    done = enroll(tmp_path / "staff", [people / "Anna"], settings=again)
+    done = enroll(tmp_path / "staff", [people / "Anna"], person="Anna", settings=again)
     assert set(statuses(done).values()) == {"duplicate"}
     with open_gallery(tmp_path / "staff") as gallery:
         assert [(one.name, one.expires, one.note) for one in gallery.people()] == [

@@ -106,6 +106,8 @@ def test_the_proof_finds_what_is_left(staff: Path) -> None:
             f"a crop: {staff / 'crops' / 'copy.png'}",
         }
         assert proof.document()["proven"] is False
+        assert {*proof.by_hand} == {str(staff / one) for one in ("notes.txt", "old.bin", "crops/copy.png")}
+        assert 0 < proof.disk_bytes <= proof.scanned_bytes
 
 
 def test_what_others_have_is_told_and_kept(staff: Path) -> None:

@@ -199,7 +199,7 @@ def test_regions_beside_the_photos(tmp_path: Path) -> None:
             ("failed", "no such file"),
             ("failed", "nothing is written beside photos at a URL"),
             ("failed", "an aligned crop has no box"),
-            ("failed", "nobody knows which photo it was"),
+            ("failed", "nobody knows which photo it was (1 face of Bo)"),
         ]
         assert [(region.name, *map(round, region.box)) for region in read_regions(photo)] == [
             ("Zoë", 10, 20, 60, 80),

@@ -155,3 +155,14 @@ def test_a_small_gallery_of_a_model_without_a_tail_has_no_threshold(staff: Path)
         assert gallery.calibrate(0.01).value is None
         with pytest.raises(InputError, match="No threshold can be found"):
             gallery.identify(vectors(1)).decide(fpir=0.01)
+
+
+def test_the_same_vector_of_a_person_is_enrolled_once(tmp_path: Path) -> None:
+    drawn = vectors(3)
+    with create_gallery(tmp_path / "staff", MODEL, 16) as gallery:
+        assert gallery.enroll(drawn[[0, 1, 0]], ["Ann", "Ann", "Ann"]) == (1, 2, 1)
+        assert gallery.enroll(drawn[[1, 2, 1]], ["Ann", "Ann", "Bob"]) == (2, 3, 4)
+        assert [(one.name, one.faces) for one in gallery.people()] == [("Ann", 3), ("Bob", 1)]
+        assert gallery.enroll(drawn[:0], []) == ()
+        with pytest.raises(InputError, match="names"):
+            gallery.enroll(drawn, ["Ann"])

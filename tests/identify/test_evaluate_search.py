@@ -125,8 +125,8 @@ def test_inputs_that_do_not_fit_are_refused(tmp_path: Path) -> None:
         evaluate([gallery])
     with pytest.raises(UsageError, match="--root is for protocols"):
         evaluate([gallery, probes], root=tmp_path)
-    with pytest.raises(UsageError, match="measures its own thresholds"):
-        evaluate([gallery, probes], IdentifySettings(threshold="0.5"))
+    with pytest.raises(UsageError, match="claims and candidates alike"):
+        evaluate([gallery, probes], IdentifySettings(mode="investigate"))
     other = write_embeddings(
         tmp_path / "o.npy", [("p/Ann/2.jpg", unit(1, 0, 0, 0))], model={"name": "o", "sha256": "e"}
     )

@@ -126,12 +126,12 @@ def test_a_given_number_stays_and_its_fpir_moves():
 
 def test_the_sentence():
     assert from_tail(TAIL, 1000, 0.01).sentence() == (
-        "With 1,000 people enrolled, about 10 of 1,000 strangers get a name (4 to 17)."
+        "With 1,000 people enrolled, about 10 of the next 1,000 strangers get a name (95 %: 4 to 17)."
     )
     assert (
         from_tail(TAIL, 1, 0.001)
         .sentence()
-        .startswith("With 1 person enrolled, about 1 of 1,000 strangers gets a name")
+        .startswith("With 1 person enrolled, about 1 of the next 1,000 strangers gets a name (95 %: ")
     )
 
 
