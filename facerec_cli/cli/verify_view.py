@@ -6,11 +6,11 @@ import re
 from typing import TYPE_CHECKING
 
 from facerec_cli.cli import console
+from facerec_cli.cli.groups_view import show_groups
 from facerec_cli.wording import counted, fraction
 
 if TYPE_CHECKING:
     from facerec_cli.metrics.doubtful_labels import DoubtfulLabels
-    from facerec_cli.metrics.groups import GroupReport
     from facerec_cli.metrics.roc import OperatingPoint
     from facerec_cli.verify.photos import Verdict
     from facerec_cli.verify.result import Verification
@@ -117,7 +117,7 @@ def show(outcome: Verification, *, likelihood: bool = False) -> None:
     if likelihood:
         _show_likelihood(outcome)
     if outcome.groups is not None:
-        _show_groups(outcome.groups)
+        show_groups(outcome.groups)
 
 
 def _show_likelihood(outcome: Verification) -> None:
@@ -151,20 +151,6 @@ def _point_row(point: OperatingPoint) -> tuple[str, ...]:
         f"{point.measured_far:.3g}",
         f"{point.tar_with_failures:.2%}",
     )
-
-
-def _show_groups(report: GroupReport) -> None:
-    console.result(f"groups at the threshold {report.threshold:.4f} (FAR {_rate(report.far)} over all pairs)")
-    rows = []
-    for kind, rates in (("FNMR", report.fnmr), ("FMR", report.fmr)):
-        for rate in rates:
-            value = "–" if rate.rate is None else f"{rate.rate:.3%}"
-            note = "" if rate.enough else "too few pairs"
-            rows.append(
-                (kind, rate.label, value, f"{rate.low:.3%} – {rate.high:.3%}", f"{rate.pairs:,}", note)
-            )
-    columns = ["rate", "group", "value", "95 % interval", "pairs", "note"]
-    console.result_table(rows, columns=columns, right=["value", "pairs"])
 
 
 def _rate(far: float) -> str:

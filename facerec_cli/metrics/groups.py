@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from facerec_cli.errors import InputError
+from facerec_cli.metrics.group_report import GroupRate, GroupReport
 from facerec_cli.metrics.roc import wilson_interval
 from facerec_cli.pairs.names import Key, has_suffix, path_key, path_parts
 from facerec_cli.tables.rows import (
@@ -28,55 +28,6 @@ log = logging.getLogger("facerec")
 
 #: Fewer genuine pairs than this say little about a rate of some per cent.
 MIN_GENUINE_PAIRS = 100
-
-
-@dataclass(frozen=True, slots=True)
-class GroupRate:
-    """An error rate of one group, or between two.
-
-    Attributes:
-        group: The first side's group.
-        other: The second side's; equal to ``group`` inside a group.
-        rate: Share of wrong answers, or None without pairs.
-        low: Lower end of its 95 % Wilson interval.
-        high: Upper end.
-        errors: Wrong answers.
-        pairs: Scored pairs.
-        enough: False where there are too few pairs to read anything into the rate.
-    """
-
-    group: str
-    other: str
-    rate: float | None
-    low: float
-    high: float
-    errors: int
-    pairs: int
-    enough: bool
-
-    @property
-    def label(self) -> str:
-        """``A``, or ``A × B`` between two groups."""
-        return self.group if self.group == self.other else f"{self.group} × {self.other}"
-
-
-@dataclass(frozen=True, slots=True)
-class GroupReport:
-    """Rates at one threshold.
-
-    Attributes:
-        threshold: Accept when score >= threshold; the same for everybody.
-        far: The false accept rate over all pairs that it stands for.
-        fnmr: False non-matches per group, of its genuine pairs.
-        fmr: False matches inside each group and between each two, of impostor pairs.
-        unknown: Photos that the table gives no group.
-    """
-
-    threshold: float
-    far: float
-    fnmr: tuple[GroupRate, ...]
-    fmr: tuple[GroupRate, ...]
-    unknown: int
 
 
 def read_groups(path: Path, names: Sequence[str]) -> tuple[NDArray[np.int64], tuple[str, ...]]:
@@ -178,7 +129,7 @@ def group_rates(
     far: float,
     unknown: int = 0,
 ) -> GroupReport:
-    """FNMR per group and FMR inside and between groups.
+    """FNMR and FMR inside and between groups; of FNMR only between those that a person's photos are in.
 
     Args:
         scores: (P,) similarity.
@@ -208,6 +159,11 @@ def group_rates(
 
     genuine, rejected = counted(use & same), counted(use & same & wrong)
     impostor, accepted = counted(use & ~same), counted(use & ~same & wrong)
-    fnmr = [rate(i, i, rejected[i][i], genuine[i][i], MIN_GENUINE_PAIRS) for i in range(count)]
-    fmr = [rate(i, j, accepted[i][j], impostor[i][j], 3 / far) for i in range(count) for j in range(i, count)]
+    cells = [(i, j) for i in range(count) for j in range(i, count)]
+    fnmr = [
+        rate(i, j, rejected[i][j], genuine[i][j], MIN_GENUINE_PAIRS)
+        for i, j in cells
+        if i == j or genuine[i][j]
+    ]
+    fmr = [rate(i, j, accepted[i][j], impostor[i][j], 3 / far) for i, j in cells]
     return GroupReport(threshold, far, tuple(fnmr), tuple(fmr), unknown)

@@ -10,12 +10,12 @@ import numpy as np
 
 from facerec_cli.files import write_file
 from facerec_cli.images import ImageError, read_image
-from facerec_cli.metrics.groups import GroupReport
 from facerec_cli.metrics.roc import OperatingPoint
 from facerec_cli.metrics.scores import Distribution
 from facerec_cli.report.pages import Cell, Row, Table, percentage, render
 from facerec_cli.report.pictures import jpeg_address, resized
 from facerec_cli.report.svg import histogram, linear_axis, log_axis, plot
+from facerec_cli.verify.group_tables import group_sections
 from facerec_cli.verify.likelihood_plots import likelihood_plots, likelihood_words
 from facerec_cli.verify.result import Verification
 from facerec_cli.wording import counted, one_in
@@ -57,8 +57,7 @@ def page(result: Verification) -> str:
         worth_words="" if worth is None else likelihood_words(worth),
         model_threshold=_capital(result.model_threshold.sentence) if result.model_threshold else "",
         doubtful_labels=_doubtful_labels(result),
-        groups=None if groups is None else _groups(groups),
-        groups_at=groups,
+        groups=[] if groups is None else group_sections(groups),
         hardest=[
             ("Same person, least alike", "below", _hardest(result, same=True)),
             ("Different people, most alike", "at or above", _hardest(result, same=False)),
@@ -196,25 +195,6 @@ def _measured_far(point: OperatingPoint, different: int) -> str:
     """The rate with what it was counted from: ``0.0998 % (52 of 52,110)``."""
     accepted = point.accepted_impostor or 0
     return f"{100 * accepted / different:.3g} % ({accepted:,} of {different:,})"
-
-
-def _groups(report: GroupReport) -> Table:
-    rows = [
-        Row(
-            [
-                rate.label,
-                kind,
-                percentage(rate.rate, 3),
-                "–" if rate.rate is None else _interval(rate.low, rate.high, 3),
-                f"{rate.pairs:,}",
-                "" if rate.enough else "too few pairs to compare",
-            ],
-            muted=not rate.enough,
-        )
-        for kind, rates in (("false non-match", report.fnmr), ("false match", report.fmr))
-        for rate in rates
-    ]
-    return Table(["group", "rate", "value", "95 % interval", "pairs", ""], rows, "Error rates of each group")
 
 
 def _hardest(result: Verification, *, same: bool) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ from facerec_cli.metrics.bootstrap import BootstrapInterval, people_of
 from facerec_cli.metrics.counted_scores import of_distributions
 from facerec_cli.metrics.doubtful_labels import DoubtfulLabels
 from facerec_cli.metrics.evaluate import Evaluation
-from facerec_cli.metrics.groups import GroupReport
+from facerec_cli.metrics.group_report import GroupReport
 from facerec_cli.metrics.likelihood import Method, parameters
 from facerec_cli.metrics.likelihood_card import LikelihoodCard
 from facerec_cli.metrics.likelihood_evaluation import (

@@ -7,20 +7,19 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-from numpy.typing import NDArray
 
 from facerec_cli.errors import InputError, UsageError
 from facerec_cli.images import IMAGE_SUFFIXES, find_images
 from facerec_cli.metrics.all_pairs import evaluate_all_pairs
 from facerec_cli.metrics.bootstrap import BootstrapInterval, bootstrap_tar, people_of
-from facerec_cli.metrics.evaluate import Evaluation, evaluate
+from facerec_cli.metrics.evaluate import evaluate
 from facerec_cli.metrics.folds import stratified_folds
-from facerec_cli.metrics.groups import GroupReport, group_rates, read_groups
 from facerec_cli.metrics.scores import score_pairs
-from facerec_cli.metrics.thresholds import choose, chosen_point
+from facerec_cli.metrics.thresholds import chosen_point
 from facerec_cli.pairs.names import is_folder
 from facerec_cli.pairs.pairlist import PairList, distinct
 from facerec_cli.pairs.read import read_pairs
+from facerec_cli.verify.group_errors import measure_groups
 from facerec_cli.verify.model_level import level_of
 from facerec_cli.verify.photo_vectors import PhotoVectors, embeddings_are_kept, open_embeddings
 from facerec_cli.verify.photos import Verdict, verify_photos
@@ -216,11 +215,10 @@ def _verify_pairs(source: str, pairs: PairList, settings: VerifySettings, steps:
         fars=settings.all_fars,
         thresholds=level.thresholds,
     )
-    groups = (
-        None
-        if settings.groups is None
-        else _groups(settings.groups, evaluation, settings.far, pairs, scores, failed)
-    )
+    table, far, model = settings.groups, settings.far, level.threshold
+    groups = None
+    if table is not None:
+        groups = measure_groups(table, evaluation, far, pairs, scores, failed, model=model, steps=steps)
     intervals: tuple[BootstrapInterval, ...] = ()
     if settings.bootstrap:
         people = pairs.identity
@@ -249,32 +247,6 @@ def _verify_pairs(source: str, pairs: PairList, settings: VerifySettings, steps:
         level.transfer(evaluation),
         level.doubtful(evaluation, pairs, scores, failed),
         settings.calibration,
-    )
-
-
-def _groups(
-    path: Path,
-    evaluation: Evaluation,
-    far: float | None,
-    pairs: PairList,
-    scores: NDArray[np.float32],
-    failed: NDArray[np.bool_],
-) -> GroupReport:
-    """The rates of each group of the table ``path``."""
-    chosen = chosen_point(evaluation, far)
-    if chosen is None or chosen.threshold is None:
-        reason = choose(evaluation, far)
-        raise InputError(f"Groups need a threshold: {reason}.", hint="Choose a larger --far.")
-    group_of, names = read_groups(path, pairs.names)
-    return group_rates(
-        scores,
-        pairs.same,
-        failed,
-        (group_of[pairs.first], group_of[pairs.second]),
-        names,
-        threshold=chosen.threshold,
-        far=chosen.far,
-        unknown=int((group_of < 0).sum()),
     )
 
 

@@ -112,7 +112,7 @@ class VerifySettings:
     groups: Annotated[
         Path | None,
         Option(
-            "Error rates per group at one threshold: a CSV of `path or person,group`.",
+            "Error rates per group at one threshold, and their ratios: a CSV of `path or person,group`.",
             flag="--by",
             panel=RESULTS,
         ),

@@ -193,6 +193,18 @@ def test_groups_add_up(gallery):
         ("old", "young"),
         ("young", "young"),
     }
+    fnmr, fmr = groups["ratios"]["fnmr"], groups["ratios"]["fmr"]
+    assert [(group["group"], group["people"], group["pairs"]) for group in fnmr["refused"]] == [
+        ("young", 14, 84)
+    ]
+    assert fnmr["worst_over_best"] is None and "take two groups" in fnmr["reason"]
+    rate = {r["group"]: r["errors"] / r["pairs"] for r in groups["fmr"] if r["group"] == r["other"]}
+    worst, best = sorted(rate, key=rate.get, reverse=True)
+    extremes = fmr["worst_over_best"]
+    assert fmr["refused"] in ([], [{**(fmr["refused"] or [{}])[0], "group": "young"}])
+    assert (extremes["group"], extremes["other"]) == (worst, best)
+    assert extremes["value"] == pytest.approx(rate[worst] / rate[best])
+    assert groups["at_model_threshold"] is None  # nobody knows the model
 
 
 def test_bootstrap_over_people_holds_the_value(gallery):
@@ -220,7 +232,7 @@ def test_report_is_one_file_with_every_part(gallery, tmp_path):
     text = page.read_text("utf-8")
     assert text.count("<svg") == 5
     assert text.count('class="pair"') == 24
-    assert "old × young" in text
+    assert "old × young" in text and "geometric mean" in text and "95 % interval over people" in text
     assert "not measurable with 240 different pairs" in text
     assert not re.search(r'(src|href)="(?!data:)', text)
     words = re.sub(r"(?s)<style>.*?</style>|<[^>]+>", " ", text)
