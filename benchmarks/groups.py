@@ -1,6 +1,6 @@
 r"""Children and adults: what a threshold for everybody costs them, and whether children can have their own.
 
-    facerec embed FGNET -o SCRATCH/fgnet.npz
+    facerec embed FGNET --faces main -o SCRATCH/fgnet.npz
     python benchmarks/groups.py FGNET SCRATCH/fgnet.npz --groups groups.csv \
         --json benchmarks/results/groups.json
 
