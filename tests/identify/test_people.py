@@ -72,7 +72,7 @@ def test_a_folder_without_people_is_no_gallery(tmp_path: Path, made: tuple[str, 
     [
         ("", "names no photo"),
         ("path,person\n", "names no photo"),
-        ("a.jpg,Ann\nb.jpg,\n", "line 2: 'b.jpg' is no"),
+        ("a.jpg,Ann\nb.jpg,\n", "no person on line 2: 'b.jpg'"),
     ],
 )
 def test_a_list_without_people_is_no_gallery(tmp_path: Path, text: str, fault: str) -> None:
