@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from facerec_cli.errors import UsageError
 from facerec_cli.faces.settings import RESULTS
 from facerec_cli.files import atomic_write
-from facerec_cli.gallery.kinds import refuse_inside_gallery
 from facerec_cli.option import Option
 from facerec_cli.outputs import check_writable, refuse_foreign
 from facerec_cli.settings import check, options
@@ -77,6 +76,8 @@ class IdentifyOutputs:
             UsageError: With the flag.
             MissingExtraError: ``.parquet`` without pyarrow.
         """
+        from facerec_cli.gallery.kinds import refuse_inside_gallery  # which imports NumPy
+
         read = {os.path.realpath(path) for path in inputs}
         written: dict[str, str] = {}
         if evaluate and (self.output or self.copy_to):
