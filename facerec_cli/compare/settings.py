@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from facerec_cli.faces.settings import MACHINE, PHOTOS, RESULTS, BatchSize, Device, Flip, MinScore, Threads
+from facerec_cli.faces.settings import RESULTS, BatchSize, Device, Flip, MinScore, Threads
 from facerec_cli.option import Option
 from facerec_cli.packs.manifest import ModelPack
-from facerec_cli.registry import FACE_RULES
 from facerec_cli.settings import check
 from facerec_cli.threshold import DEFAULT_FARS, false_accept_rate
-from facerec_cli.verify.settings import VerifySettings
+from facerec_cli.verify.settings import Aligned, Cache, FaceRule, VerifySettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,24 +33,10 @@ class CompareSettings:
     device: Device = "auto"
     threads: Threads = None
     batch_size: BatchSize = 16
-    cache: Annotated[
-        bool, Option("Keep embeddings for the next time.", flag="--cache/--no-cache", panel=MACHINE)
-    ] = True
-    faces: Annotated[
-        str,
-        Option(
-            "Which face of a photo with several is compared: {choices}.", panel=PHOTOS, choices=FACE_RULES
-        ),
-    ] = "main"
+    cache: Cache = True
+    faces: FaceRule = "main"
     min_score: MinScore = None
-    aligned: Annotated[
-        bool | None,
-        Option(
-            "Whether photos are aligned face crops (default: aligned for .bin lists).",
-            flag="--aligned/--detect",
-            panel=PHOTOS,
-        ),
-    ] = None
+    aligned: Aligned = None
     flip: Flip = False
 
     def __post_init__(self) -> None:

@@ -20,6 +20,14 @@ from facerec_cli.option import Option
 from facerec_cli.registry import ENGINES
 from facerec_cli.settings import check
 
+Address = Annotated[
+    str | None,
+    Option(
+        "The Ray cluster: auto, HOST:PORT or ray://HOST:PORT (default: one on this machine).",
+        panel=MACHINE,
+    ),
+]
+
 
 @dataclass(frozen=True, slots=True)
 class EmbedOptions:
@@ -75,13 +83,7 @@ class EngineOptions:
         str,
         Option("local: this process; ray: workers on a Ray cluster.", panel=MACHINE, choices=ENGINES),
     ] = "local"
-    address: Annotated[
-        str | None,
-        Option(
-            "The Ray cluster: auto, HOST:PORT or ray://HOST:PORT (default: one on this machine).",
-            panel=MACHINE,
-        ),
-    ] = None
+    address: Address = None
     actors: Annotated[
         int | None,
         Option(

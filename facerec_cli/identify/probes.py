@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -84,17 +84,11 @@ def open_probes(
         raise UsageError(f"--flip was given, but the gallery {people.source!r} was made without it.")
     aligned = bool(made.get("aligned", False)) if settings.aligned is None else settings.aligned
     embedding = settings.embedding(flip=bool(made.get("flip", False)))
-    model, workers = open_for(_with_model(embedding, pack), aligned=aligned)
+    model, workers = open_for(replace(embedding, model=pack, embeddings=None), aligned=aligned)
     options = embed_options(embedding, faces=settings.faces, aligned=aligned)
     with steps("Embedding", "photos") as progress:
         shard = _embed(photos, model, options, workers, progress)
     return Probes(shard, model.provider)
-
-
-def _with_model(settings: Any, pack: Any) -> Any:
-    from dataclasses import replace
-
-    return replace(settings, model=pack, embeddings=None)
 
 
 def _embed(photos: list[str], model: Any, options: EmbedOptions, workers: int, progress: Any) -> Shard:

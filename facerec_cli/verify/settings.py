@@ -22,6 +22,22 @@ if TYPE_CHECKING:
 
 PAIRS = "Pairs"
 
+Cache = Annotated[
+    bool, Option("Keep embeddings for the next time.", flag="--cache/--no-cache", panel=MACHINE)
+]
+FaceRule = Annotated[
+    str,
+    Option("Which face of a photo with several is compared: {choices}.", panel=PHOTOS, choices=FACE_RULES),
+]
+Aligned = Annotated[
+    bool | None,
+    Option(
+        "Whether photos are aligned face crops (default: aligned for .bin lists).",
+        flag="--aligned/--detect",
+        panel=PHOTOS,
+    ),
+]
+
 #: Makes a progress for a step of the work: its description and unit in, a context that gives it out.
 Steps = Callable[[str, str], AbstractContextManager[Progress]]
 
@@ -62,24 +78,10 @@ class VerifySettings:
     device: Device = "auto"
     threads: Threads = None
     batch_size: BatchSize = 16
-    cache: Annotated[
-        bool, Option("Keep embeddings for the next time.", flag="--cache/--no-cache", panel=MACHINE)
-    ] = True
-    faces: Annotated[
-        str,
-        Option(
-            "Which face of a photo with several is compared: {choices}.", panel=PHOTOS, choices=FACE_RULES
-        ),
-    ] = "main"
+    cache: Cache = True
+    faces: FaceRule = "main"
     min_score: MinScore = None
-    aligned: Annotated[
-        bool | None,
-        Option(
-            "Whether photos are aligned face crops (default: aligned for .bin lists).",
-            flag="--aligned/--detect",
-            panel=PHOTOS,
-        ),
-    ] = None
+    aligned: Aligned = None
     flip: Flip = False
     pool: Annotated[
         str,

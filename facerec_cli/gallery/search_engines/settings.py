@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
+from facerec_cli.embed.settings import Address
 from facerec_cli.errors import UsageError
 from facerec_cli.faces.settings import MACHINE
 from facerec_cli.option import Option
@@ -34,13 +35,7 @@ class SearchEngineOptions:
             choices=SEARCH_ENGINES,
         ),
     ] = "exact"
-    address: Annotated[
-        str | None,
-        Option(
-            "The Ray cluster: auto, HOST:PORT or ray://HOST:PORT (default: one on this machine).",
-            panel=MACHINE,
-        ),
-    ] = None
+    address: Address = None
     actors: Annotated[
         int | None,
         Option("Workers on the cluster (default: as many as fit).", panel=MACHINE, ge=1),
