@@ -14,6 +14,8 @@ from facerec_cli.faces.settings import (
     Flip,
     MaxSide,
     MinScore,
+    MinSize,
+    ReadyCrops,
 )
 from facerec_cli.images.limits import MAX_PIXELS
 from facerec_cli.option import Option
@@ -47,12 +49,7 @@ class EmbedOptions:
         Option("Which faces of a photo: {choices}.", panel=PHOTOS),
     ] = "all"
     min_score: MinScore = None
-    min_size: Annotated[
-        float,
-        Option(
-            "Least shorter side of a face's box in pixels of the photo.", panel=PHOTOS, ge=0, unit="pixels"
-        ),
-    ] = 0
+    min_size: MinSize = 0
     max_side: MaxSide = DEFAULT_MAX_SIDE
     rotate: Annotated[
         Literal["none", "auto"],
@@ -60,7 +57,7 @@ class EmbedOptions:
             "auto: also turn photos by 90, 180 and 270 degrees where no face is sure; or none.", panel=PHOTOS
         ),
     ] = "auto"
-    aligned: Annotated[bool, Option("The photos are aligned face crops: no detection.", panel=PHOTOS)] = False
+    aligned: ReadyCrops = False
     flip: Flip = False
     batch_size: BatchSize = 16
     max_pixels: Annotated[

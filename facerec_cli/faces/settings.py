@@ -21,8 +21,13 @@ OneFace = Annotated[
 MinScore = Annotated[
     float | None, Option("Least detection score (default: the pack's).", panel=PHOTOS, ge=0, le=1)
 ]
+MinSize = Annotated[
+    float,
+    Option("Least shorter side of a face's box in pixels of the photo.", panel=PHOTOS, ge=0, unit="pixels"),
+]
 MaxSide = Annotated[
     int,
     Option("Photos with a longer side are searched at this scale first.", panel=PHOTOS, ge=32, unit="pixels"),
 ]
 Flip = Annotated[bool, Option("Add the embedding of the mirrored crop.", panel=PHOTOS)]
+ReadyCrops = Annotated[bool, Option("The photos are aligned face crops: no detection.", panel=PHOTOS)]

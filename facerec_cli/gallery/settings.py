@@ -5,7 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
-from facerec_cli.faces.settings import PHOTOS, BatchSize, Device, Flip, MinScore, OneFace, Threads
+from facerec_cli.faces.settings import (
+    PHOTOS,
+    BatchSize,
+    Device,
+    Flip,
+    MinScore,
+    MinSize,
+    OneFace,
+    ReadyCrops,
+    Threads,
+)
 from facerec_cli.gallery.person import expiry_date
 from facerec_cli.option import Option
 from facerec_cli.packs.manifest import ModelPack
@@ -47,13 +57,8 @@ class EnrollSettings:
     batch_size: BatchSize = 16
     faces: OneFace = "main"
     min_score: MinScore = None
-    min_size: Annotated[
-        float,
-        Option(
-            "Least shorter side of a face's box in pixels of the photo.", panel=PHOTOS, ge=0, unit="pixels"
-        ),
-    ] = 0
-    aligned: Annotated[bool, Option("The photos are aligned face crops: no detection.", panel=PHOTOS)] = False
+    min_size: MinSize = 0
+    aligned: ReadyCrops = False
     flip: Flip = False
     keep_doubtful: Annotated[
         bool, Option("Also enroll faces whose place in the photo is doubtful.", panel=PHOTOS)
