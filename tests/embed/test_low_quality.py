@@ -52,7 +52,8 @@ def test_a_ready_crop_has_light_and_sharpness_and_the_same_ones(tmp_path: Path, 
     (again,) = embed_photos([str(tmp_path / "crop.png")], dots, EmbedOptions(aligned=True))
     for name in ("sharpness", "brightness", "contrast", "clipped"):
         assert getattr(again.faces[0].quality, name) == getattr(found.faces[0].quality, name)
-    assert np.isnan([getattr(again.faces[0].quality, name) for name in ("size", "yaw", "pitch", "roll")]).all()
+    unknown = ("size", "yaw", "pitch", "roll")
+    assert np.isnan([getattr(again.faces[0].quality, name) for name in unknown]).all()
     (flipped,) = embed_photos([str(tmp_path / "crop.png")], dots, EmbedOptions(aligned=True, flip=True))
     assert flipped.faces[0].quality == again.faces[0].quality or np.isnan(again.faces[0].quality.size)
 
@@ -76,7 +77,7 @@ def test_faces_beyond_limits_have_a_row_a_reason_and_their_vector(
     assert sorted(found.reasons) == [at for at, row in enumerate(rows) if row["status"] == "low_quality"]
     assert all(reason.startswith("low_quality: size ") for reason in found.reasons.values())
     assert (found.rows[list(found.reasons)] == -1).all()
-    with pytest.raises(UsageError, match="settings.min_quality was size="):
+    with pytest.raises(UsageError, match=r"settings\.min_quality was size="):
         embed_to_file([str(folder)], output)
 
 

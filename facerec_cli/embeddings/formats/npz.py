@@ -45,9 +45,10 @@ _COLUMNS: Mapping[str, _Column] = {  # type, shape of an entry, and the entry of
 class Npz(WithTable):
     """The arrays ``embeddings``, ``path``, ``face``, ``box``, ``landmarks``, ``score``, ``norm`` and quality.
 
-    Quality is an array for each of ``faces.quality_limits.QUALITY``. Without its table there is neither status
-    nor reason, nor the size of the photos. The arrays ``person``, ``photo_sha256`` and ``added`` say whom each
-    face shows in the export of a gallery. Of a file of somebody else's only ``embeddings`` is needed.
+    Quality is an array for each of ``faces.quality_limits.QUALITY``. Without its table there is neither
+    status nor reason, nor the size of the photos. The arrays ``person``, ``photo_sha256`` and ``added`` say
+    whom each face shows in the export of a gallery. Of a file of somebody else's only ``embeddings`` is
+    needed.
     """
 
     magic: ClassVar[bytes] = b"PK"
