@@ -135,13 +135,9 @@ class Decisions:
         """
         if self.page != page:
             about = {"clusters": "groups of photos", "gallery": "a gallery"}
-            apply = {
-                "clusters": "facerec cluster PHOTOS --apply",
-                "gallery": "facerec review GALLERY --apply",
-            }
             raise InputError(
                 f"{self.path or 'The file'} has decisions about {about[self.page]}, not about {about[page]}.",
-                hint=f"They are carried out by `{apply[self.page]} {PurePath(self.path).name or 'FILE'}`.",
+                hint="Give it to the command that the page names.",
             )
 
     def locate(
