@@ -3,10 +3,9 @@
 A sampler lays out the *global* batch, the same on every rank, and hands each rank its own rows. With the
 same global batch size the order does not depend on how many processes share it.
 
-Weights say how often a photo is shown, so they count for every loss alike: an epoch of N photos shows photo
-i N w_i / sum(w) times, rounded up or down by chance (systematic sampling), and people who are drawn with
-several photos, for otface and ddl, are drawn in proportion to the mean weight of their photos. A photo of
-weight 0 is never shown.
+Weights say how often a photo is shown, for every loss alike: an epoch of N photos shows photo i about
+N w_i / sum(w) times (systematic sampling). People who are drawn with several photos, for otface and ddl, are
+drawn by the mean weight of their photos.
 """
 
 from __future__ import annotations

@@ -62,7 +62,7 @@ def crops_of(
         from facerec_cli.faces import open_model
         from facerec_cli.images import quiet_decoders
 
-        photos = _Photos(faces.select(np.array(todo, np.int64)))
+        photos = _FacePhotos(faces.select(np.array(todo, np.int64)))
         placed = [bool(np.isfinite(points).all()) for points in photos.faces.landmarks]
         name = settings.model or faces.model.name or DEFAULT_PACK
         model = open_model(name, device=settings.device, threads=settings.threads, detector=not any(placed))
@@ -93,7 +93,7 @@ def crops_of(
     return tuple(found)
 
 
-class _Photos(FaceDataset):
+class _FacePhotos(FaceDataset):
     """Photos of faces; those of one photo have their number in their name."""
 
     format = "part"
@@ -119,7 +119,9 @@ def _folder_name(person: str) -> str:
     return person.replace("\\", "_") if person not in (".", "..") else "_"
 
 
-def _cut(photos: _Photos, paths: dict[int, str], folder: Path, model: FaceModel, progress: Progress) -> None:
+def _cut(
+    photos: _FacePhotos, paths: dict[int, str], folder: Path, model: FaceModel, progress: Progress
+) -> None:
     """Cut crops by known landmarks, those of a photo from its finest useful scale; faults leave no crop."""
     from facerec_cli.faces.views import open_view
     from facerec_cli.images import ImageError, open_photo

@@ -32,7 +32,7 @@ Photos = Iterable[tuple[str, "Path | bytes"]]
 
 
 @dataclass(frozen=True, slots=True)
-class Evaluation:
+class JudgedElsewhere:
     """What an evaluation is of.
 
     Attributes:
@@ -48,7 +48,7 @@ class Evaluation:
     sha256: frozenset[str]
 
 
-def read_never(path: Path) -> Evaluation:
+def read_never(path: Path) -> JudgedElsewhere:
     """Read whom and what an evaluation shows.
 
     Args:
@@ -80,7 +80,7 @@ def read_never(path: Path) -> Evaluation:
     return _data(path)
 
 
-def left_out(faces: LabeledFaces, evaluations: Sequence[Evaluation]) -> NDArray[np.bool_]:
+def left_out(faces: LabeledFaces, evaluations: Sequence[JudgedElsewhere]) -> NDArray[np.bool_]:
     """(F,) bool: faces of a person or photo of an evaluation; all faces of the person go.
 
     Raises:
@@ -117,10 +117,10 @@ def _is_pairs(path: Path) -> bool:
     return False
 
 
-def _evaluation(path: Path, people: Iterable[str], photos: Photos) -> Evaluation:
+def _evaluation(path: Path, people: Iterable[str], photos: Photos) -> JudgedElsewhere:
     listed = list(photos)
     digests = (_digest(image) for _, image in listed)
-    return Evaluation(
+    return JudgedElsewhere(
         str(path),
         frozenset(_name(name) for name in people if name),
         frozenset(key for name, _ in listed if (key := _key(name))),
@@ -128,7 +128,7 @@ def _evaluation(path: Path, people: Iterable[str], photos: Photos) -> Evaluation
     )
 
 
-def _split(path: Path) -> Evaluation:
+def _split(path: Path) -> JudgedElsewhere:
     """The people of ``split.json`` who judge."""
     try:
         document = parse_json(path.read_bytes())
@@ -144,7 +144,7 @@ def _split(path: Path) -> Evaluation:
     return _evaluation(path, people, ((name, root / name) for name in photos))
 
 
-def _data(path: Path) -> Evaluation:
+def _data(path: Path) -> JudgedElsewhere:
     from facerec_cli.data import open_stored
 
     dataset = open_stored(path)
