@@ -60,6 +60,11 @@ def _known_table(line: str, rows: list[list[str]]) -> Iterator[tuple[str, str]]:
             "Give a folder of IJB-B or IJB-C with *_face_tid_mid.txt and *_template_pair_label.txt; its 1:N "
             f"searches: {_SEARCH}",
         )
+    if [cell.lower() for cell in first] == ["id", "num", "score"]:
+        yield (
+            "is XQLFW's table of the quality of each photo, which names no pairs.",
+            "Its pairs are in xqlfw_pairs.txt.",
+        )
     if "face_id" in line and "image_id" in line:
         yield "is FaceScrub's list of photos, and names no pairs.", _ALL_PAIRS
     if line.replace(" ", "").lower().startswith(("split,name1", "split_number,", "split,first")) or (
