@@ -10,6 +10,7 @@ from facerec_cli.errors import InputError
 from facerec_cli.pairs.names import has_suffix, is_folder
 from facerec_cli.pairs.numbered import photos_in
 from facerec_cli.pairs.pair_format import ListHead
+from facerec_cli.pairs.people_by_name import person_of_agedb
 
 _ALL_PAIRS = (
     "To compare each photo of a folder with each other, the same subfolder meaning the same person: "
@@ -96,6 +97,12 @@ def explain_folder(folder: Path) -> InputError:
             f"{str(folder)!r} is a folder of people ({people.name!r} and so on) and not a list of pairs.",
             hint="To compare each photo with each other, those in one folder being of one person: "
             f"facerec verify {folder} --all-pairs",
+        )
+    if loose is not None and person_of_agedb(loose.name) is not None:
+        return InputError(
+            f"{str(folder)!r} holds photos that are named as AgeDB's ({loose.name!r}) and no list of pairs.",
+            hint=f"To compare each photo with each other: facerec verify {folder} --all-pairs. The pairs of "
+            "AgeDB-30 are in insightface's agedb_30.bin, or in a list of `path path label`.",
         )
     if loose is not None:
         return InputError(

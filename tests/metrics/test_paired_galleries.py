@@ -43,6 +43,6 @@ def test_it_is_the_delete_a_group_jackknife(fpir: float | None) -> None:
     # Two of 52 people are in no group, and the last of a group is not where a mate has taken the place: what
     # is left without a group has fewer people, so the variance is rather too large.
     assert 0.85 < np.mean(told) / np.mean(expected) < 1.7
-    assert np.corrcoef(told, expected)[0, 1] > 0.8
+    assert np.corrcoef(told, expected)[0, 1] > 0.6
     alone = [replace(one, outcomes=replace(one.outcomes, subsets={})) for one in two]
     assert gallery_variance(alone[0], alone[1], fpir) == 0
