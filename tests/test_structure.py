@@ -36,6 +36,7 @@ FLOORS = (
     ("gallery",),
     ("identify",),
     ("compare",),
+    ("review",),
     ("data",),
     ("losses",),
     ("backbones",),
