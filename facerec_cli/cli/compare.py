@@ -22,8 +22,8 @@ Inputs = Annotated[
     list[str],
     typer.Argument(
         metavar="MODEL MODEL ... LIST",
-        help="Two or more models and a list of labeled pairs; or two or more files of `verify --scores`; "
-        "or, with --search, models alone (or files of `facerec embed`).",
+        help="Two or more models and a list of labeled pairs; or two or more files of `facerec "
+        "verify --scores`; or, with --search, models alone (or files of `facerec embed`).",
         show_default=False,
     ),
 ]
