@@ -34,10 +34,10 @@ def facts(pack: ModelPack, status: str) -> list[tuple[str, str]]:
             if threshold
             else "not measured here",
         ),
-        ("weights' license", license.weights),
-        ("code's license", license.code),
+        ("weights", f"license {license.weights}"),
+        ("code", f"license {license.code}"),
         ("trained on", pack.provenance.training_data),
-        ("commercial use", license.commercial_use),
+        ("commercial", license.commercial_use),
     ]
     rows += [("agreed to", " by ".join(filter(None, (agreed, agreed_by))))] if agreed else []
     rows += [("terms", license.notice)] if license.notice else []
