@@ -36,6 +36,8 @@ FLOORS = (
     ("compare",),
     ("gallery",),
     ("identify",),
+    ("review",),
+    ("clusters",),
     ("data",),
     ("losses",),
     ("backbones",),
