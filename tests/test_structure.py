@@ -37,7 +37,10 @@ FLOORS = (
     ("gallery",),
     ("identify",),
     ("review",),
+<<<<<<< HEAD
     ("clusters",),
+=======
+>>>>>>> main
     ("data",),
     ("losses",),
     ("backbones",),
