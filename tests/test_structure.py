@@ -37,10 +37,7 @@ FLOORS = (
     ("gallery",),
     ("identify",),
     ("review",),
-<<<<<<< HEAD
     ("clusters",),
-=======
->>>>>>> main
     ("data",),
     ("losses",),
     ("backbones",),
