@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from facerec_cli.cli import console
 from facerec_cli.cli.identify_view import one_line, show_sorted
@@ -26,15 +26,16 @@ def show(found: Clustering, *, table: bool) -> None:
         table: Whether faces are told one by one; else each group is, the largest first.
     """
     if table:
+        several = {row["path"] for row in found.rows() if row.get("face")}
         for row in found.rows():
-            console.result(one_line(_line(row)))
+            console.result(one_line(_line(row, several)))
     else:
         _show_groups(found)
     _sum_up(found)
 
 
-def _line(row: dict[str, object]) -> str:
-    place = f"{row['path']} face {row['face']}" if row.get("face") else str(row["path"])
+def _line(row: dict[str, Any], several: set[str]) -> str:
+    place = f"{row['path']} face {row['face']}" if row["path"] in several else row["path"]
     if "cluster" not in row:
         return f"{place}: {row['status']}" + (f": {row['reason']}" if row.get("reason") else "")
     who = f" {row['person']}" if row.get("person") else ""

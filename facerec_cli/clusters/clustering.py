@@ -97,6 +97,8 @@ class Clustering:
     @cached_property
     def groups(self) -> dict[int, NDArray[np.int64]]:
         """Number of a group -> its faces, in the order of the numbers."""
+        if not len(self.labels):
+            return {}
         order = np.argsort(self.labels, kind="stable")
         used, start = np.unique(self.labels[order], return_index=True)
         parts = np.split(order, start[1:])
