@@ -45,7 +45,7 @@ STUDY: dict[str, Any] = {
     "test": {
         "photos": 640,
         "photos_each": 4,
-        "subsets": ["clean clean", "clean px16"],
+        "subsets": ["clean clean", "natural"],
         "fars": [1e-3, 1e-2],
         "far": 1e-3,
     },
@@ -53,7 +53,7 @@ STUDY: dict[str, Any] = {
         "backbone": {"init": "sface"},
         "loss": {"name": "arcface", "scale": 16.0, "margin": 0.2, "class_weights": "means"},
         "optimizer": {"lr": 0.01},
-        "schedule": {"steps": 24},
+        "schedule": {"steps": 16},
         "run": {"batch_size": 16, "device": "cpu"},
         "data": {"workers": 0},
     },

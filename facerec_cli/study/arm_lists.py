@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import posixpath
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -76,11 +77,11 @@ def own_lists(
         if len(np.unique(own.labels[kept])) < 2:
             raise InputError(
                 f"[arms.{arm}]: without the people who are judged {spec} has fewer than two people.",
-                hint="Mine photos of the people who are trained on: --never OUT/split.json.",
+                hint="Mine the others: facerec data mine DATA -o hard.txt --never OUT/split.json",
             )
         path = out / "lists" / f"{arm}.txt"
         root = Path(os.path.relpath(own.root.resolve(), path.parent.resolve())).as_posix()
-        paths = [os.path.normpath(f"{root}/{own.name(row)}") for row in kept.tolist()]
+        paths = [posixpath.normpath(posixpath.join(root, own.name(row))) for row in kept.tolist()]
         weights = None if own.weights is None else own.weights[kept]
         labels = own.labels[kept].tolist()
         files |= list_files(path, [listable(one) for one in paths], labels, own.class_names, weights)
