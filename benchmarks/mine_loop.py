@@ -131,13 +131,13 @@ def noise(paths: list[Path], leasts: list[int]) -> list[dict[str, Any]]:
 _FIGURES = ("recall", "precision", "precision_but_natural")
 
 
-def train(crops: Path, out: Path) -> dict[str, Any]:
+def train(crops: Path, out: Path, seeds: int) -> dict[str, Any]:
     """Plant, mine, and let a study compare the list with its wrong labels and without."""
     out.mkdir(parents=True, exist_ok=True)
     lists = {name: out / f"{name}.txt" for name in ("noisy", "mined")}
     arms = {name: {"data": {"path": str(path)}, "loss": {"name": "arcface"}} for name, path in lists.items()}
     document = {**STUDY, "arms": arms}
-    document["study"] = {**STUDY["study"], "data": str(crops)}
+    document["study"] = {**STUDY["study"], "data": str(crops), "seeds": list(range(seeds))}
     protocol = parse_protocol(document, "mine_loop")
     dataset = open_stored(crops)
     split = split_people(dataset, protocol.split, dict.fromkeys(("train", "validation", "test"), (0, 20)))
@@ -175,11 +175,14 @@ def main() -> None:
     parser.add_argument("what", choices=("noise", "train"))
     parser.add_argument("inputs", type=Path, nargs="+")
     parser.add_argument("--least", type=int, nargs="+", default=[1, 2, 4])
+    parser.add_argument("--seeds", type=int, default=3, help="runs of each arm; more may be added later")
     parser.add_argument("--out", type=Path, default=Path("mine-loop"))
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     found: Any = (
-        noise(given.inputs, given.least) if given.what == "noise" else train(given.inputs[0], given.out)
+        noise(given.inputs, given.least)
+        if given.what == "noise"
+        else train(given.inputs[0], given.out, given.seeds)
     )
     if given.json:
         given.json.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
