@@ -37,6 +37,7 @@ FLOORS = (
     ("gallery",),
     ("identify",),
     ("review",),
+    ("clusters",),
     ("data",),
     ("losses",),
     ("backbones",),
