@@ -17,6 +17,7 @@ from facerec_cli.embeddings.records import BOX
 from facerec_cli.embeddings.table import EmbeddingTable
 from facerec_cli.errors import FacerecError, InputError, PartialFailure
 from facerec_cli.metrics.search_threshold import SearchThreshold
+from facerec_cli.review.decisions import Decisions
 from facerec_cli.wording import counted
 
 COLUMNS = {
@@ -45,6 +46,8 @@ class Clustering:
         known_from: From which score on the gallery gives a name; None without a gallery.
         kept: Rows of an earlier result whose faces are not among these.
         provider: What the encoder ran on; "" where nothing was embedded.
+        decisions: What a person decided about the groups, carried out; None where nothing was.
+        undecided: The groups before that.
     """
 
     faces: EmbeddingTable
@@ -56,6 +59,8 @@ class Clustering:
     known_from: SearchThreshold | None = None
     kept: tuple[Mapping[str, Any], ...] = ()
     provider: str = ""
+    decisions: Decisions | None = None
+    undecided: Clustering | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -96,7 +101,7 @@ class Clustering:
         """Number of a group -> its faces, in the order of the numbers."""
         order = np.argsort(self.labels, kind="stable")
         used, start = np.unique(self.labels[order], return_index=True)
-        parts = np.split(order, start[1:])
+        parts = np.split(order, start[1:])[: len(used)]  # of nothing one part is made
         return {int(label): part for label, part in zip(used, parts, strict=True) if label >= 0}
 
     @cached_property

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec_cli.clusters.clustering import Clustering
+from facerec_cli.clusters.decide import apply_decisions
 from facerec_cli.clusters.earlier import EarlierGroups, find_earlier, nothing_earlier
 from facerec_cli.clusters.grouping import Constraints, Pairs, group_faces, no_pairs
 from facerec_cli.clusters.inputs import open_faces
@@ -35,6 +36,7 @@ from facerec_cli.metrics.scores import Vectors
 from facerec_cli.metrics.search import top_k
 from facerec_cli.packs.resolve import open_pack, pack_hash
 from facerec_cli.progress import Progress, silent
+from facerec_cli.review.decisions import read_decisions
 from facerec_cli.threshold import ImpostorTail
 from facerec_cli.verify.settings import Steps, no_steps
 
@@ -69,6 +71,9 @@ def cluster_faces(
     engine = engine or SearchEngineOptions()
     engine.require_exact("A graph of neighbors")
     options = options or EmbedOptions()
+    decisions = None if settings.apply is None else read_decisions(settings.apply)
+    if decisions is not None:
+        decisions.refuse_page("clusters")  # before the work
     gallery = None
     if settings.gallery is not None:
         gallery = open_searched(settings.gallery, _asked(settings), steps=steps)
@@ -78,7 +83,8 @@ def cluster_faces(
             aligned = options.aligned or bool(made.get("aligned", False))
             options = replace(options, flip=bool(made.get("flip", False)), aligned=aligned)
     faces = open_faces(inputs, settings, options, exclude=exclude, steps=steps)
-    return cluster_table(faces, settings, gallery=gallery, engine=engine, steps=steps)
+    found = cluster_table(faces, settings, gallery=gallery, engine=engine, steps=steps)
+    return found if decisions is None else apply_decisions(found, decisions)
 
 
 def cluster_table(
@@ -94,7 +100,7 @@ def cluster_table(
 
     Args:
         faces: The faces.
-        settings: How; its ``gallery`` is not opened.
+        settings: How; its ``gallery`` is not opened, and nothing of ``apply`` is carried out.
         gallery: People who are named first.
         links: What is known of pairs of faces, besides the file that ``settings`` names.
         engine: What finds neighbors.

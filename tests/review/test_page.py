@@ -49,7 +49,7 @@ def made_page(decisions: Decisions | None = None) -> ReviewPage:
         model="ab" * 32,
         faces=faces,
         groups=[
-            ReviewGroup(some, name, near.get(at, ()))
+            ReviewGroup(some, name, at, near.get(at, ()))
             for at, (some, name) in enumerate(zip(GROUPS, NAMES, strict=True))
         ],
         questions=[

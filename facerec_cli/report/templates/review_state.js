@@ -81,7 +81,10 @@ class ReviewState {
 
   title(group) {
     if (this.names[group]) return this.names[group];
-    return this.members(group).length === 1 ? `Single face ${group + 1}` : `Group ${group + 1}`;
+    const made = group >= this.data.groups.length;
+    const number = made ? group - this.data.groups.length + 1 : this.data.groups[group][3];
+    const single = this.members(group).length === 1;
+    return `${made ? (single ? "New single face" : "New group") : single ? "Single face" : "Group"} ${number < 0 ? group + 1 : number}`;
   }
 
   called(name) {
@@ -158,6 +161,12 @@ class ReviewState {
       }
       if (alone.length) add("not_this_person", alone, { from: face(anchor) });
       if (this.baseNames[group]) had.set(stays, (had.get(stays) || new Set()).add(this.baseNames[group]));
+    });
+    this.base.forEach((from, at) => { // junk of an earlier result that was taken back
+      const now = this.of[at];
+      if (from !== JUNK || now === JUNK) return;
+      if (this.members(now).length === 1 && !this.names[now]) names.push([now, at]);
+      anchors.set(now, [...(anchors.get(now) || []), at]);
     });
     const same = [...this.answers.values()].filter((one) => one && one.kind === "same" && this.of[one.a] === this.of[one.b] && this.of[one.a] !== JUNK);
     const differ = [...this.answers.values()].filter((one) => one && one.kind === "not_same" && this.of[one.a] !== this.of[one.b] && this.of[one.a] !== JUNK && this.of[one.b] !== JUNK);
