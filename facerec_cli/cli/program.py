@@ -42,6 +42,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "facerec_cli.cli.cluster:cluster",
         "Put the faces of photos together by person, without knowing who they are.",
     ),
+    "review": (
+        "facerec_cli.cli.review:review",
+        "Look at groups of faces, or a gallery, on one page, and carry out what was decided.",
+    ),
     "compare": (
         "facerec_cli.cli.compare:compare",
         "Compare models on the same labeled pairs, with an interval of their difference over people.",

@@ -1,25 +1,16 @@
-"""Decisions of a review carried out on groups of faces, and the log of them."""
+"""Decisions of a review carried out on groups of faces."""
 
 from __future__ import annotations
 
-import datetime
-import json
 from collections import Counter
-from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
 from facerec_cli.clusters.clustering import Clustering
-from facerec_cli.files import write_file
 from facerec_cli.review.decisions import Decisions
 from facerec_cli.review.face_key import face_keys
 from facerec_cli.review.regroup import JUNK, regroup
-from facerec_cli.untrusted import parse_json
-
-LOG = ".decisions.jsonl"
-"""What the name of the log ends in; it lies beside the result."""
 
 
 def apply_decisions(found: Clustering, decisions: Decisions) -> Clustering:
@@ -57,32 +48,3 @@ def apply_decisions(found: Clustering, decisions: Decisions) -> Clustering:
         undecided=found,
         decisions=decisions,
     )
-
-
-def write_log(decisions: Decisions, result: Path) -> Path:
-    """Note what was carried out in a file of JSON lines beside a result, a line a decision.
-
-    What it tells of this result already is not told again, so that to apply decisions twice adds nothing.
-
-    Raises:
-        OutputError: It cannot be written.
-    """
-    path = result.with_name(f"{result.name}{LOG}")
-    lines: list[str] = []
-    with suppress(OSError, ValueError):
-        lines = path.read_text(encoding="utf-8").splitlines()
-    told = set()
-    for line in lines:
-        with suppress(ValueError):
-            entry = parse_json(line)
-            told.add(json.dumps(entry.get("decision") if isinstance(entry, dict) else None, sort_keys=True))
-    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    fresh = [one.document() for one in decisions.items]
-    fresh = [one for one in fresh if json.dumps(one, sort_keys=True) not in told]
-    lines += [
-        json.dumps({"applied": now, "file": decisions.path, "result": result.name, "decision": one})
-        for one in fresh
-    ]
-    if fresh:
-        write_file(path, "".join(f"{line}\n" for line in lines).encode(), what="log of decisions")
-    return path

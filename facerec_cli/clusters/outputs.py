@@ -129,7 +129,7 @@ class ClusterOutputs:
             self._write_report(found, self.report, apply, steps)
         beside = self.output or self.copy_to
         if found.decisions is not None and beside is not None:
-            from facerec_cli.clusters.decide import write_log
+            from facerec_cli.review.log import write_log
 
             write_log(found.decisions, beside)
         return copied, written
