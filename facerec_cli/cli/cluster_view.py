@@ -72,9 +72,9 @@ def _sum_up(found: Clustering) -> None:
         console.note(f"names from a score of {found.known_from.value:.4f} on: {found.known_from.sentence()}")
     if found.decisions is not None:
         console.note(f"{counted(len(found.decisions), 'decision')} of {found.decisions.path} carried out")
-    doubtful = sum(status == "doubtful" for status in found.faces.statuses)
+    doubtful = sum(status not in ("", "ok") for status in found.faces.statuses)
     if doubtful:
-        console.warn(f"{counted(doubtful, 'doubtful face')}: their groups may be worth nothing")
+        console.warn(f"{counted(doubtful, 'doubtful face')} or of low quality: they may be anywhere")
     if found.kept:
         console.note(
             f"{counted(len(found.kept), 'face')} of the earlier result, not named here, are as before"

@@ -87,8 +87,8 @@ class Clustering:
                 row["person"] = self.person[face]
             if np.isfinite(self.margin[face]):
                 row["margin"] = round(float(self.margin[face]), _DIGITS)
-            if self.faces.statuses[face] == "doubtful":
-                row["reason"] = f"doubtful face: {self.faces.reasons[face]}"
+            if self.faces.statuses[face] not in ("", "ok"):
+                row["reason"] = f"{self.faces.statuses[face]}: {self.faces.reasons[face]}"
             yield row
         for path, reason in self.faces.failed.items():
             status, _, why = reason.partition(": ")

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec_cli.clusters.linkage import Linkage, Tags
-from facerec_cli.clusters.neighbors import NeighborGraph, Search, build_graph
+from facerec_cli.clusters.neighbors import NeighborGraph, NeighborSearch, build_graph
 from facerec_cli.clusters.nodes import Nodes, make_nodes
 from facerec_cli.errors import InputError
 from facerec_cli.metrics.scores import Vectors
@@ -77,7 +77,7 @@ def group_faces(
     *,
     neighbors: int = NEIGHBORS,
     first_number: int = 0,
-    search: Search = top_k,
+    search: NeighborSearch = top_k,
     work: Path | None = None,
     steps: Steps = no_steps,
 ) -> Grouping:

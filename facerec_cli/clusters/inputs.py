@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -118,10 +118,12 @@ def _joined(tables: Sequence[EmbeddingTable]) -> EmbeddingTable:
             hint="Keep the tables of `facerec embed` beside them.",
         )
     columns: dict[str, Any] = {}
-    for name in ("vectors", "numbers", "boxes", "landmarks", "scores", "norms", "sizes"):
-        columns[name] = np.concatenate([getattr(table, name) for table in tables])
-    for name in ("paths", "statuses", "reasons", "people", "photo_sha256"):
-        columns[name] = tuple(value for table in tables for value in getattr(table, name))
+    for name in (field.name for field in fields(EmbeddingTable)):
+        parts = [getattr(table, name) for table in tables]
+        if isinstance(parts[0], np.ndarray):
+            columns[name] = np.concatenate(parts)
+        elif isinstance(parts[0], tuple):
+            columns[name] = tuple(value for part in parts for value in part)
     failed = {path: reason for table in tables for path, reason in table.failed.items()}
     with_face = set(columns["paths"])
     failed = {path: reason for path, reason in failed.items() if path not in with_face}

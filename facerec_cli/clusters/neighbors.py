@@ -30,7 +30,7 @@ BLOCK = 1 << 14
 """Faces whose neighbors are a file of the work folder."""
 
 
-class Search(Protocol):
+class NeighborSearch(Protocol):
     """Finds the ``k`` best rows of a table for each probe, as ``top_k`` does."""
 
     def __call__(
@@ -68,7 +68,7 @@ def build_graph(
     vectors: Vectors,
     k: int,
     *,
-    search: Search = top_k,
+    search: NeighborSearch = top_k,
     work: Path | None = None,
     progress: Progress = silent,
 ) -> NeighborGraph:
@@ -122,7 +122,7 @@ def _moved(progress: Progress, part: slice, count: int) -> Progress:
 
 
 def _block(
-    vectors: Vectors, part: slice, k: int, search: Search, progress: Progress
+    vectors: Vectors, part: slice, k: int, search: NeighborSearch, progress: Progress
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """The neighbors of some nodes, without the nodes themselves."""
     found, best = search(vectors, vectors[part], k + 1, progress=progress)

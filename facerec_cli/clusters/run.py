@@ -19,7 +19,7 @@ from facerec_cli.clusters.grouping import Constraints, Pairs, group_faces, no_pa
 from facerec_cli.clusters.inputs import open_faces
 from facerec_cli.clusters.known import KnownFaces, name_faces
 from facerec_cli.clusters.links import Links, read_links
-from facerec_cli.clusters.neighbors import Search
+from facerec_cli.clusters.neighbors import NeighborSearch
 from facerec_cli.clusters.settings import FALSE_LINKS, ClusterSettings
 from facerec_cli.clusters.threshold import LinkThreshold, link_threshold
 from facerec_cli.embed.settings import EmbedOptions
@@ -235,7 +235,7 @@ def _constraints(
     )
 
 
-def _search_with(engine: SearchEngineOptions, stack: ExitStack) -> Search:
+def _search_with(engine: SearchEngineOptions, stack: ExitStack) -> NeighborSearch:
     """What finds neighbors: an engine of the gallery's, for which every face is a person."""
     if engine.engine == "exact":
         return top_k
