@@ -63,9 +63,9 @@ def review(
     overwrite: Annotated[Overwrite, Shown("Replace a file that is not facerec's.")] = False,
     json_output: Json = False,
 ) -> None:
-    """Look at groups of faces or at a gallery, the doubtful first, and carry out what was decided.
+    """Look at groups of faces, or a gallery, on one page, and carry out what was decided.
 
-    The page is one HTML file that works offline, by mouse and by keyboard. It saves decisions.json, which
+    The page is one HTML file that works offline, by mouse and by keyboard, the doubtful first. It saves decisions.json, which
     --apply carries out.
     """
     from facerec_cli.clusters.settings import ClusterSettings
