@@ -48,7 +48,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     ),
     "compare": (
         "facerec_cli.cli.compare:compare",
-        "Compare models on the same labeled pairs, with an interval of their difference over people.",
+        "Compare models on the same labeled pairs or searches, with an interval of their difference over "
+        "people.",
     ),
     "train": (
         "facerec_cli.cli.train:train",

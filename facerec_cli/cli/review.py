@@ -65,8 +65,8 @@ def review(
 ) -> None:
     """Look at groups of faces, or a gallery, on one page, and carry out what was decided.
 
-    The page is one HTML file that works offline, by mouse and by keyboard, the doubtful first. It saves decisions.json, which
-    --apply carries out.
+    The page is one HTML file that works offline, by mouse and by keyboard, with what is most doubtful first.
+    It saves decisions.json, which --apply carries out.
     """
     from facerec_cli.clusters.settings import ClusterSettings
     from facerec_cli.gallery.kinds import gallery_folder
