@@ -56,7 +56,8 @@ def cluster(
     from facerec_cli.images import quiet_decoders
     from facerec_cli.packs.resolve import open_pack
 
-    read = [*inputs, *(path for path in (settings.links, settings.gallery, settings.apply) if path)]
+    known = (settings.links, settings.truth, settings.gallery, settings.apply)
+    read = [*inputs, *filter(None, known)]
     outputs.refuse_faults(read, overwrite=overwrite)
     pack = None if model is None else open_pack(model, overrides=overrides)
     with quiet_decoders():

@@ -66,7 +66,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "models": ("facerec_cli.cli.models:app", "List, show, add, pull, remove and check models."),
     "data": (
         "facerec_cli.cli.data:app",
-        "Look at training data, check it, convert it, align it, make verification sets of it.",
+        "Look at training data, check it, convert it, align it, mine it, make verification sets of it.",
     ),
     "bench": (
         "facerec_cli.cli.bench:bench",

@@ -20,8 +20,9 @@ from facerec_cli.clusters.inputs import open_faces
 from facerec_cli.clusters.known import KnownFaces, name_faces
 from facerec_cli.clusters.links import Links, read_links
 from facerec_cli.clusters.neighbors import NeighborSearch
-from facerec_cli.clusters.settings import FALSE_LINKS, ClusterSettings
+from facerec_cli.clusters.settings import FALSE_LINKS, ROUNDS, ClusterSettings
 from facerec_cli.clusters.threshold import LinkThreshold, link_threshold
+from facerec_cli.clusters.truth import measure
 from facerec_cli.embed.settings import EmbedOptions
 from facerec_cli.embeddings.table import EmbeddingTable
 from facerec_cli.errors import FacerecError
@@ -83,8 +84,14 @@ def cluster_faces(
             aligned = options.aligned or bool(made.get("aligned", False))
             options = replace(options, flip=bool(made.get("flip", False)), aligned=aligned)
     faces = open_faces(inputs, settings, options, exclude=exclude, steps=steps)
-    found = cluster_table(faces, settings, gallery=gallery, engine=engine, steps=steps)
-    return found if decisions is None else apply_decisions(found, decisions)
+    if decisions is None:
+        return cluster_table(faces, settings, gallery=gallery, engine=engine, steps=steps)
+    measured_later = replace(settings, truth=None, bootstrap=ROUNDS)
+    found = cluster_table(faces, measured_later, gallery=gallery, engine=engine, steps=steps)
+    decided = apply_decisions(found, decisions)
+    if settings.truth is None:
+        return decided
+    return replace(decided, quality=measure(decided.labels, faces, settings.truth, rounds=settings.bootstrap))
 
 
 def cluster_table(
@@ -144,6 +151,9 @@ def cluster_table(
     sizes = Counter(labels[grouped].tolist())
     for face in grouped.tolist():
         status[face] = "grouped" if sizes[int(labels[face])] > 1 else "single"
+    quality = None
+    if settings.truth is not None:
+        quality = measure(labels, faces, settings.truth, rounds=settings.bootstrap)
     return Clustering(
         faces=faces,
         labels=labels,
@@ -153,6 +163,7 @@ def cluster_table(
         threshold=threshold,
         known_from=named.threshold if named else None,
         kept=earlier.rest,
+        quality=quality,
         provider=str(faces.description.get("provider", "")),
     )
 
