@@ -57,7 +57,7 @@ def cluster(
     from facerec_cli.packs.resolve import open_pack
 
     known = (settings.links, settings.truth, settings.gallery, settings.apply)
-    read = [*inputs, *filter(None, known)]
+    read: list[str | Path] = [*inputs, *(path for path in known if path is not None)]
     outputs.refuse_faults(read, overwrite=overwrite)
     pack = None if model is None else open_pack(model, overrides=overrides)
     with quiet_decoders():
