@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec_cli.errors import InputError
-from facerec_cli.metrics.bootstrap import BootstrapInterval, people_of
+from facerec_cli.metrics.bootstrap import BootstrapInterval, people_in
 from facerec_cli.metrics.counted_scores import of_distributions
 from facerec_cli.metrics.doubtful_labels import DoubtfulLabels
 from facerec_cli.metrics.evaluate import Evaluation
@@ -74,10 +74,8 @@ class Verification:
 
     def people_of_pairs(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Who is on both sides of each scored pair: as the list says, else photos joined by same pairs."""
-        pairs, people = self.pairs, self.pairs.identity
+        pairs, people = self.pairs, people_in(self.pairs)
         scored = slice(None) if self.failed is None else ~self.failed
-        if people is None:
-            people = people_of(pairs.first, pairs.second, pairs.same)
         return people[pairs.first[scored]], people[pairs.second[scored]]
 
     @cached_property
