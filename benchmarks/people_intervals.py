@@ -2,9 +2,10 @@
 
     python benchmarks/people_intervals.py --simulations 400 --json benchmarks/results/people_intervals.json
 
-Made-up scores of all pairs of some people's photos. A score has parts of the people (some look like many), of
-the two people together (some look like each other), of the photos, and chance, with the shares of variance in
-each row; the threshold is the one at which strangers have the FAR that is asked for. So the true rate is known.
+Made-up scores of all pairs of some people's photos. A score has parts of the people (some look like many),
+of the two people together (some look like each other), of the photos, and chance, with the shares of
+variance in each row; the threshold is the one at which strangers have the FAR that is asked for. So the true
+rate is known.
 """
 
 from __future__ import annotations
@@ -68,7 +69,8 @@ def main() -> None:
                 row = {"people": people, "photos_each": each or "1 to 30", "far": far, "shares": shares,
                        "simulations": given.simulations,
                        **{f"{name}_covers": hits / given.simulations for name, hits in inside.items()},
-                       **{f"{name}_width_over_far": round(median(w) / far, 3) for name, w in widths.items()}}  # fmt: skip
+                       **{f"{name}_width": round(median(w) / far, 3) for name, w in widths.items()},
+                       }  # fmt: skip
                 print(json.dumps(row), flush=True)
                 results.append(row)
     for name in ("people", "wilson"):

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass
 
 from facerec_cli.metrics.evaluate import Evaluation
 from facerec_cli.metrics.people_interval import SharedPairs
 from facerec_cli.metrics.roc import pairs_needed, wilson_interval
-from facerec_cli.threshold import Threshold
+from facerec_cli.threshold import Threshold, data_name
 from facerec_cli.wording import counted
 
 _CHANCE = 0.025  # as the upper end of a 95 % interval has it
@@ -107,7 +106,7 @@ def _by_chance(count: int, expected: float) -> float:
 def _sentence(
     value: float, far: float, data: str, measured: _Rate, tar: _Rate, holds: bool | None, pairs: int
 ) -> str:
-    on = re.split("[,;]", data)[0].strip()
+    on = data_name(data)
     text = f"the model's threshold {value:.4f} stands for FAR {far:g}" + (f" ({on})" if on else "")
     found = []
     if measured[0] is not None:

@@ -25,11 +25,16 @@ from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.settings import convert, to_tables
 from facerec_cli.untrusted import parse_toml
 
-SCHEMA = 3  # 1 had the other spelling of color, normalized and license; all are read
+SCHEMA = 4  # 1 had the other spelling of color, normalized and license; all are read
 WITHOUT_TAILS = 2  # what a manifest without impostor tails says, so that an older facerec reads it
+WITH_TAILS = 3  # likewise with them
+_NEW_IN_4 = ("likelihoods", "measured", "unmeasured")
 MANIFEST = "pack.toml"
 EVALUATIONS = "evaluations"  # folder in a pack's folder with what `facerec verify --json` printed
 MAX_MANIFEST_BYTES = 1 << 20
+
+UNMEASURED: dict[str, Any] = {"impostor_tails": (), "likelihoods": (), "measured": (), "unmeasured": ()}
+"""Changes of a pack that take away what was measured besides its threshold."""
 
 _ADVICE = "Correct it; docs/models.md has a whole manifest."
 
@@ -88,10 +93,12 @@ def to_document(pack: ModelPack, *, schema: int | None = None) -> dict[str, Any]
 
     Args:
         pack: The pack.
-        schema: The layout; None takes the oldest that can say it: 2, or 3 with impostor tails. 1 differs in
-            the spelling of three keys.
+        schema: The layout; None takes the oldest that can say it: 2, 3 with impostor tails, or 4. 1 differs
+            in the spelling of three keys.
     """
-    schema = schema or (SCHEMA if pack.impostor_tails else WITHOUT_TAILS)
+    if schema is None:
+        schema = WITH_TAILS if pack.impostor_tails else WITHOUT_TAILS
+        schema = SCHEMA if any(getattr(pack, name) for name in _NEW_IN_4) else schema
     document = to_tables(pack)
     del document["folder"], document["unproved"]
     document = {key: value for key, value in document.items() if value not in ({}, [])}
