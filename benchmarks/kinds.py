@@ -1,7 +1,8 @@
 r"""What a pack's default threshold does on photos of other kinds than those it was chosen on.
 
     python benchmarks/kinds.py embed sface SCRATCH --lfw ../shared/lfw/images --faces ../shared/faces
-    python benchmarks/kinds.py measure sface SCRATCH --json benchmarks/results/kinds-sface.json --write
+    python benchmarks/kinds.py measure sface SCRATCH --tails TAILS \
+        --json benchmarks/results/kinds-sface.json --write
 
 ``embed`` makes photos of LFW into those of other kinds before a face is looked for (``hard_photos.py``), and
 embeds them, FG-NET (family photos, ages 0 to 69) and UMIST (grey, up to profile). ``measure`` compares all
@@ -32,7 +33,8 @@ from numpy.typing import NDArray
 
 from facerec_cli.embeddings.read import open_table
 from facerec_cli.embeddings.table import EmbeddingTable
-from facerec_cli.metrics.people_interval import of_one_person, of_two_people
+from facerec_cli.metrics.all_pairs import tiles
+from facerec_cli.metrics.people_interval import SharedPairs, of_one_person, of_two_people
 from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.packs.manifest_toml import write_manifest
 from facerec_cli.packs.resolve import open_pack, pack_hash
@@ -42,10 +44,10 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 DOUBTFUL = REPOSITORY / "docs" / "search" / "lfw_doubtful.csv"
 SPLIT = REPOSITORY / "docs" / "study" / "finetune_split.json"
 MADE = (*hard_photos.KINDS, "mask")
-LFW = "LFW, 850 photos of 500 people"
+LFW = "LFW"
 #: What each kind is called on the card.
 WORDS = {
-    "clean": ("press photos of adults, as those that the threshold was chosen on", LFW),
+    "clean": ("press photos of adults, a part of those that the threshold was chosen on", LFW),
     "small": ("small faces, about 30 x 40 pixels", f"{LFW}, made smaller"),
     "small_grey": ("small grey photos, faces of about 44 x 58 pixels", f"{LFW}, made smaller and grey"),
     "grey": ("grey photos", f"{LFW}, made grey"),
@@ -67,10 +69,13 @@ AGES = {
     "adults": (18, 99),
 }
 UNMEASURED = (
-    "real masks, scarves, glasses and hats",
-    "portraits of a studio in color, passport and identity photos",
+    "portraits of a studio with one background, camera and light, passport and identity photos, small or "
+    "grey ones too",
+    "small faces of real cameras, frames of real videos, cameras on a wall",
     "extreme light: one lamp from the side, from above or from behind, in a dark room",
-    "frames of real videos and of cameras on a wall",
+    "faces turned far to the side on ordinary photos, in color",
+    "real masks, scarves, dark glasses, hats",
+    "photos many years apart, and people over 60",
     "other populations than LFW's, most of whom are well-known adults in Western news around 2005: people of "
     "one origin, sex or age look more alike to a model",
     "relatives and twins",
@@ -80,11 +85,17 @@ UNMEASURED = (
 POINTS = ("left_eye", "right_eye", "nose", "left_mouth", "right_mouth")
 
 
-def chosen(photos: Path, split: Path) -> list[str]:
-    """The photos of LFW that are measured, as ``PERSON/FILE.jpg``."""
+def left_out(split: Path | None) -> set[str]:
+    """People of doubtful names, and those that a pack was fine-tuned on."""
     with DOUBTFUL.open(encoding="utf-8", newline="") as file:
         out = {row[key] for row in csv.DictReader(file) for key in ("name", "other_name")}
-    out |= {name.partition("/")[0] for name in json.loads(split.read_text("utf-8"))["photos"]["train"]}
+    seen = [] if split is None else json.loads(split.read_text("utf-8"))["photos"]["train"]
+    return out | {name.partition("/")[0] for name in seen}
+
+
+def chosen(photos: Path, split: Path) -> list[str]:
+    """The photos of LFW that are measured, as ``PERSON/FILE.jpg``."""
+    out = left_out(split)
     people = [folder for folder in photos.iterdir() if folder.is_dir() and folder.name not in out]
     people.sort(key=lambda folder: hashlib.sha256(folder.name.encode()).digest())
     found: list[str] = []
@@ -144,6 +155,8 @@ def rows(arguments: argparse.Namespace) -> Iterator[MeasuredKind]:
     pack = open_pack(f"pack:{arguments.pack}")
     assert pack.threshold is not None
     value, vectors = pack.threshold.value, arguments.scratch / arguments.pack
+    if arguments.tails:
+        yield people_once(opened(arguments.tails / f"{arguments.pack}.npz", pack), arguments, value)
     names = set((arguments.scratch / "photos.txt").read_text("utf-8").split("\n"))
     for kind, (words, data) in WORDS.items():
         table = opened(vectors / f"{kind}.npz", pack)
@@ -222,6 +235,48 @@ def measured(
     )
 
 
+def people_once(table: EmbeddingTable, arguments: argparse.Namespace, threshold: float) -> MeasuredKind:
+    """All photos that the threshold was chosen on; each two people, and each person, have a weight of 1."""
+    assert table.paths is not None
+    out = left_out(arguments.split if arguments.pack != "sface" else None)
+    names = np.array([Path(path).parent.name for path in table.paths])
+    kept = ~np.isin(names, sorted(out))
+    vectors, person = table.vectors[kept], np.unique(names[kept], return_inverse=True)[1].astype(np.int64)
+    photos = np.bincount(person)
+    count, accepted, genuine = photos.size, [np.zeros(0, np.int64)], np.zeros(photos.size)
+    for tile in tiles(vectors):
+        i, j = np.nonzero(tile.scores >= np.float32(threshold))
+        i, j = i + tile.rows.start, j + tile.columns.start
+        a, b = person[i[i < j]], person[j[i < j]]
+        genuine += np.bincount(a[a == b], minlength=count)
+        a, b = a[a != b], b[a != b]
+        accepted.append(np.minimum(a, b) * count + np.maximum(a, b))
+    cells, times = np.unique(np.concatenate(accepted), return_counts=True)
+    a, b = cells // count, cells % count
+    share = times / (photos[a] * photos[b])
+    found = np.bincount(a, share, count) + np.bincount(b, share, count)
+    pairs = count * (count - 1) // 2
+    together = (float((share**2).sum()), -2 * float(share.sum()), float(pairs))
+    impostor = SharedPairs(found, np.full(count, count - 1.0), 2, together, float(pairs))
+    several = photos > 1
+    right = genuine[several] / (photos[several] * (photos[several] - 1) / 2)
+    one = SharedPairs(right, np.ones(right.size), 1, (0.0, 0.0, 0.0), float(right.size))
+    (low, high), (least, most) = impostor.interval(), one.interval()
+    return MeasuredKind(
+        kind="press photos of adults that the threshold was chosen on, each two people once",
+        data="LFW, without people of doubtful names",
+        people=count,
+        photos=len(person),
+        pairs=pairs,
+        far=figures(impostor.rate),
+        far_low=figures(low),
+        far_high=figures(high),
+        tar=figures(one.rate),
+        tar_low=figures(least),
+        tar_high=figures(most),
+    )
+
+
 def figures(rate: float | None) -> float:
     """A rate by three figures."""
     return float(f"{rate or 0:.3g}")
@@ -262,6 +317,7 @@ def main() -> None:
     parser.add_argument("--lfw", type=Path, help="LFW's folder of a folder a person")
     parser.add_argument("--faces", type=Path, help="the folder of fgnet/ and umist/")
     parser.add_argument("--split", type=Path, default=SPLIT)
+    parser.add_argument("--tails", type=Path, help="what models/measure_impostor_tails.py --keep has kept")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--write", action="store_true", help="write the pack's manifest")
     arguments = parser.parse_args()

@@ -66,11 +66,16 @@ def main() -> None:
                     for name, (low, high) in zip(inside, intervals, strict=True):
                         inside[name] += low <= far <= high
                         widths[name].append(high - low)
-                row = {"people": people, "photos_each": each or "1 to 30", "far": far, "shares": shares,
-                       "simulations": given.simulations,
-                       **{f"{name}_covers": hits / given.simulations for name, hits in inside.items()},
-                       **{f"{name}_width": round(median(w) / far, 3) for name, w in widths.items()},
-                       }  # fmt: skip
+                width = {name: round(median(widths[name]) / far, 3) for name in widths}
+                row = {
+                    "people": people,
+                    "photos_each": each or "1 to 30",
+                    "far": far,
+                    "shares": shares,
+                    "simulations": given.simulations,
+                    **{f"{name}_covers": hits / given.simulations for name, hits in inside.items()},
+                    **{f"{name}_width_over_far": value for name, value in width.items()},
+                }
                 print(json.dumps(row), flush=True)
                 results.append(row)
     for name in ("people", "wilson"):

@@ -28,6 +28,10 @@ def kinds_section(pack: ModelPack) -> tuple[str, tuple[str, ...], list[tuple[str
     if failing:
         lines = [warning(kind, threshold.far) for kind in failing]
         parts.append("**The threshold does not hold there:**\n\n" + "\n".join(f"* {line}" for line in lines))
+    refused = [kind for kind in pack.measured if kind.tar_high is not None and kind.tar_high < _FEW]
+    if refused:
+        lines = [f"* {kind.kind}: TAR {_rate(kind.tar or 0)}" for kind in refused]
+        parts.append("**Many pairs of one person are refused there:**\n\n" + "\n".join(lines))
     if pack.unmeasured:
         lines = [f"* {kind}" for kind in pack.unmeasured]
         parts.append("**Not measured**, and not expected to hold, on:\n\n" + "\n".join(lines))
@@ -37,10 +41,9 @@ def kinds_section(pack: ModelPack) -> tuple[str, tuple[str, ...], list[tuple[str
 
 def warning(kind: MeasuredKind, far: float) -> str:
     """``family photos ...: FAR 14 % instead of 0.1 %: do not use this threshold there``."""
-    return (
-        f"{kind.kind}: FAR {_rate(kind.far)} ({_rate(kind.far_low)} to {_rate(kind.far_high)}) instead of "
-        f"{percent(far)}: do not use this threshold there"
-    )
+    interval = f"{_rate(kind.far_low)} to {_rate(kind.far_high)}"
+    advice = ": do not use this threshold there" if kind.far > _FAR_OFF * far else ""
+    return f"{kind.kind}: FAR {_rate(kind.far)} ({interval}) instead of {percent(far)}{advice}"
 
 
 def _row(kind: MeasuredKind) -> tuple[str, ...]:
@@ -57,6 +60,9 @@ def _rate(rate: float) -> str:
     return f"{100 * rate:.3g} %"
 
 
+_FAR_OFF = 2  # times the documented rate
+_FEW = 0.8  # of the pairs of one person
+
 _NOBODY = (
     "Not measured on any kind of photos. Expect another false accept rate on photos that are not like those "
     "that the threshold was chosen on."
@@ -64,5 +70,7 @@ _NOBODY = (
 _ELSEWHERE = (
     "Where people or photos are more alike than those above (one origin, sex or age; one room, camera and "
     "light; small, dark or hidden faces), more pairs of two people are accepted. `facerec verify LIST` on "
-    "pairs like yours says whether the threshold holds there, and `--calibrate` writes one that does."
+    "pairs like yours says whether the threshold holds there, and `--calibrate` writes one that does. "
+    "The same goes for the impostor tails, from which thresholds of a search follow, and for what a "
+    "similarity is worth."
 )
