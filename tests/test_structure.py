@@ -37,6 +37,7 @@ FLOORS = (
     ("identify",),
     ("compare",),
     ("review",),
+    ("clusters",),
     ("data",),
     ("losses",),
     ("backbones",),

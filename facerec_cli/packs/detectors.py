@@ -115,5 +115,7 @@ def with_detector(made: tuple[ModelPack, Files], path: Path) -> tuple[ModelPack,
         threshold=None,
         urls=(),
         **UNMEASURED,
+        downloads=(),
+        evidence=None,
     )
     return joined, {**others, spec.file: path}

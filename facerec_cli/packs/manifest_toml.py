@@ -3,9 +3,10 @@
 A pack folder holds ``pack.toml`` and the ONNX files that it names; ``docs/models.md`` has a whole one. The
 same document, as JSON, is what an exported ``.onnx`` carries in its metadata (``metadata.py``). Keys with a
 default may be left out, and so may the tables ``detector`` (then the default pack's is used), ``threshold``
-and ``impostor_tails`` (where nobody has measured one). Unknown keys, wrong types and values out of range are
-refused: a misspelt ``color`` must never become a silent loss of accuracy. Manifests of schema 1 say
-``colour``, ``normalised`` and ``licence``, which are still read (``spelling.py``).
+and ``impostor_tails`` (where nobody has measured one), ``downloads`` and ``evidence``. Unknown keys, wrong
+types and values out of range are refused: a misspelt ``color`` must never become a silent loss of accuracy.
+Manifests of schema 1 say ``colour``, ``normalised`` and ``licence``, which are still read
+(``spelling.py``).
 """
 
 from __future__ import annotations
@@ -26,9 +27,11 @@ from facerec_cli.settings import convert, to_tables
 from facerec_cli.untrusted import parse_toml
 
 SCHEMA = 4  # 1 had the other spelling of color, normalized and license; all are read
-WITHOUT_TAILS = 2  # what a manifest without impostor tails says, so that an older facerec reads it
-WITH_TAILS = 3  # likewise with them
-_NEW_IN_4 = ("likelihoods", "measured", "unmeasured")
+_NEW_IN = {
+    3: ("impostor_tails",),
+    4: ("downloads", "evidence", "likelihoods", "measured", "unmeasured"),
+}
+_OLDEST_WRITTEN = 2  # what a manifest without newer keys says, so that an older facerec reads it
 MANIFEST = "pack.toml"
 EVALUATIONS = "evaluations"  # folder in a pack's folder with what `facerec verify --json` printed
 MAX_MANIFEST_BYTES = 1 << 20
@@ -93,15 +96,15 @@ def to_document(pack: ModelPack, *, schema: int | None = None) -> dict[str, Any]
 
     Args:
         pack: The pack.
-        schema: The layout; None takes the oldest that can say it: 2, 3 with impostor tails, or 4. 1 differs
-            in the spelling of three keys.
+        schema: The layout; None takes the oldest that can say it: 2, 3 with impostor tails, 4 with what is
+            known of a file at its publisher or with likelihoods and kinds of photos. 1 differs in the
+            spelling of three keys.
     """
-    if schema is None:
-        schema = WITH_TAILS if pack.impostor_tails else WITHOUT_TAILS
-        schema = SCHEMA if any(getattr(pack, name) for name in _NEW_IN_4) else schema
     document = to_tables(pack)
     del document["folder"], document["unproved"]
     document = {key: value for key, value in document.items() if value not in ({}, [])}
+    needed = (number for number, keys in _NEW_IN.items() if not document.keys().isdisjoint(keys))
+    schema = schema or max(needed, default=_OLDEST_WRITTEN)
     return {"schema": schema, **(_first_spelling(document) if schema == 1 else document)}
 
 

@@ -57,7 +57,8 @@ def pack_to_metadata(pack: ModelPack, *, digest: str = "", schema: int | None = 
     """
     encoder = dataclasses.replace(pack.encoder, sha256="")
     document = to_document(
-        dataclasses.replace(pack, detector=None, encoder=encoder, **UNMEASURED), schema=schema
+        dataclasses.replace(pack, detector=None, encoder=encoder, downloads=(), evidence=None, **UNMEASURED),
+        schema=schema,
     )
     entries = {
         MANIFEST_KEY: json.dumps(document, ensure_ascii=False, sort_keys=True),
