@@ -21,7 +21,7 @@ from facerec_cli.metrics.people_interval import of_two_people
 from facerec_cli.metrics.roc import wilson_interval
 
 #: People, and photos of each: so many, or drawn (most have few, some up to 30).
-SETS = ((20, 10), (80, 5), (80, None), (300, 1), (300, 2))
+SETS = ((20, 10), (80, 5), (80, None), (300, 1))
 #: Shares of the variance: people, two people together, photos; the rest is chance.
 SHARES = ((0.0, 0.0, 0.0), (0.1, 0.1, 0.05), (0.1, 0.4, 0.1), (0.2, 0.2, 0.1))
 FARS = (0.01, 0.001)
