@@ -63,7 +63,10 @@ Commercial = Annotated[
 NewName = Annotated[str | None, Option("What to call it; its own name by default.")]
 DetectorFile = Annotated[
     Path | None,
-    Option(f"A detector's .onnx file ({', '.join(DETECTORS)}) to go with it.", metavar="FILE"),
+    Option(
+        f"A detector's .onnx file ({', '.join(DETECTORS)}), or a model's, to go with it.",
+        metavar="FILE|MODEL",
+    ),
 ]
 Encoder = Annotated[
     str,

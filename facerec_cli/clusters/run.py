@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec_cli.clusters.clustering import Clustering
+from facerec_cli.clusters.decide import apply_decisions
 from facerec_cli.clusters.earlier import EarlierGroups, find_earlier, nothing_earlier
 from facerec_cli.clusters.grouping import Constraints, Pairs, group_faces, no_pairs
 from facerec_cli.clusters.inputs import open_faces
@@ -36,6 +37,7 @@ from facerec_cli.metrics.scores import Vectors
 from facerec_cli.metrics.search import top_k
 from facerec_cli.packs.resolve import open_pack, pack_hash
 from facerec_cli.progress import Progress, silent
+from facerec_cli.review.decisions import read_decisions
 from facerec_cli.threshold import ImpostorTail
 from facerec_cli.verify.settings import Steps, no_steps
 
@@ -70,6 +72,9 @@ def cluster_faces(
     engine = engine or SearchEngineOptions()
     engine.require_exact("A graph of neighbors")
     options = options or EmbedOptions()
+    decisions = None if settings.apply is None else read_decisions(settings.apply)
+    if decisions is not None:
+        decisions.refuse_page("clusters")  # before the work
     gallery = None
     if settings.gallery is not None:
         gallery = open_searched(settings.gallery, _asked(settings), steps=steps)
@@ -79,7 +84,12 @@ def cluster_faces(
             aligned = options.aligned or bool(made.get("aligned", False))
             options = replace(options, flip=bool(made.get("flip", False)), aligned=aligned)
     faces = open_faces(inputs, settings, options, exclude=exclude, steps=steps)
-    return cluster_table(faces, settings, gallery=gallery, engine=engine, steps=steps)
+    found = cluster_table(faces, settings, gallery=gallery, engine=engine, steps=steps)
+    if decisions is not None:
+        found = apply_decisions(found, decisions)
+    if settings.truth is None:
+        return found
+    return replace(found, quality=measure(found.labels, faces, settings.truth, rounds=settings.bootstrap))
 
 
 def cluster_table(
@@ -95,7 +105,7 @@ def cluster_table(
 
     Args:
         faces: The faces.
-        settings: How; its ``gallery`` is not opened.
+        settings: How; its ``gallery`` is not opened, nothing of ``apply`` carried out, ``truth`` not read.
         gallery: People who are named first.
         links: What is known of pairs of faces, besides the file that ``settings`` names.
         engine: What finds neighbors.
@@ -139,9 +149,6 @@ def cluster_table(
     sizes = Counter(labels[grouped].tolist())
     for face in grouped.tolist():
         status[face] = "grouped" if sizes[int(labels[face])] > 1 else "single"
-    quality = None
-    if settings.truth is not None:
-        quality = measure(labels, faces, settings.truth, rounds=settings.bootstrap)
     return Clustering(
         faces=faces,
         labels=labels,
@@ -151,7 +158,6 @@ def cluster_table(
         threshold=threshold,
         known_from=named.threshold if named else None,
         kept=earlier.rest,
-        quality=quality,
         provider=str(faces.description.get("provider", "")),
     )
 
