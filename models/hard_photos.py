@@ -1,13 +1,14 @@
-"""Choose a network for hard photos by validation people, and judge it by others: docs/study.md, "The pack sface-hard".
+"""Choose a network for hard photos by validation people, and judge it by others (docs/study.md).
 
     python models/hard_photos.py photos ../shared/lfw/images runs/hard
     python models/hard_photos.py choose runs/hard runs/hard/distill/last.pt --json docs/study/hard_choice.json
     python models/hard_photos.py judge runs/hard ../shared/faces sface NEW --json docs/study/hard_photos.json
 
-``photos`` makes the people's photos hard before a face is found in them (``study/photo_conditions.py``) and writes
-lists of pairs: of validation people, who choose, and of test people, who judge. ``choose`` measures networks of training
-runs, and points between them and the first weights, on crops of the validation people. ``judge`` gives the lists of the
-test people, and those of two real sets, to ``facerec compare``. The rules are at :data:`CLEAN_LOSS` and :data:`RULE`.
+``photos`` makes photos hard before a face is found in them (``study/photo_conditions.py``): those of
+validation people, who choose, and of test people, who judge, with lists of pairs. ``choose`` measures
+networks of training runs, and points between them and the first weights, on crops of the validation people.
+``judge`` gives the lists of the test people, and those of two real sets, to ``facerec compare``. The rules
+are at :data:`CLEAN_LOSS` and :data:`RULE`.
 """
 
 from __future__ import annotations
@@ -30,22 +31,23 @@ from facerec_cli.data.tools.degrade import HardPhotos
 from facerec_cli.images import quiet_decoders
 from facerec_cli.metrics.evaluate import evaluate
 from facerec_cli.study.crops import PhotoSubset, read_crops
-from facerec_cli.study.photo_conditions import PHOTO_CONDITIONS
+from facerec_cli.study.photo_conditions import PHOTO_CONDITIONS, shrunk
 
 SPLIT = Path(__file__).resolve().parents[1] / "docs" / "study" / "finetune_split.json"
 CONDITIONS = ("clean", *PHOTO_CONDITIONS)
 PHOTOS_EACH = 4
 DIFFERENT = 300_000  # pairs of two people in a list of test people, drawn; all same pairs are in it
 FAR = 1e-3
-SHARES = (0.25, 0.5, 0.75, 1.0)
+SHARES = (0.5, 0.75, 1.0)
 CLEAN_LOSS, LEAST_COSINE = 0.001, 0.95
-"""The rule of ``choose``, written down before any run: of the networks that lose at most 0.1 points of TAR on clean
-pairs of the validation people, and leave their clean photos where they were (mean cosine of the new to the old embedding
-0.95 or more), the one with the highest mean TAR over the six conditions."""
+"""The rule of ``choose``, written down before any run: of the networks that lose at most 0.1 points of TAR on
+clean pairs of the validation people, and leave their clean photos where they were (mean cosine of the new to
+the old embedding 0.95 or more), the one with the highest mean TAR over the six conditions."""
 RULE = {"worse_by_at_most": 0.005, "clearly_better": 4}
-"""The rule for shipping, written down before any run, TAR at FAR 0.001 of the new network against ``sface`` on the same
-pairs: on none of the lists (clean, six conditions, and the real sets FG-NET, UMIST and UMIST at two fifths of the side)
-half a point or more worse; and of the six conditions at least four better with an interval above zero."""
+"""The rule for shipping, written down before any run, TAR at FAR 0.001 of the new network against ``sface``
+on the same pairs: on none of the lists (clean, six conditions, the real sets FG-NET, UMIST, and UMIST at two
+fifths of the side) half a point or more worse; and of the six conditions at least four better with an
+interval above zero."""
 
 Rows = NDArray[np.float32]
 
@@ -94,11 +96,8 @@ def write_real(faces: Path, out: Path) -> Iterator[tuple[str, Path, Path]]:
     """All pairs of the real sets: title, list, and the folder that it starts from."""
     umist = open_stored(str(faces / "umist"))
     if not (out / "real" / "umist_small").exists():
-        from facerec_cli.study.photo_conditions import _small
-
-        write_folder(
-            HardPhotos(umist, lambda image, _: (_small(image, 0.4), 92)), out / "real" / "umist_small"
-        )
+        tiny = HardPhotos(umist, lambda image, _: (shrunk(image, 0.4), 92))
+        write_folder(tiny, out / "real" / "umist_small")
     roots = {
         "FG-NET, ages": faces / "fgnet",
         "UMIST, profile to frontal": faces / "umist",
@@ -127,14 +126,14 @@ class ValidationPhotos:
         from facerec_cli.data.tools.align import align
         from facerec_cli.faces import open_model
 
+        model = open_model("sface")
         self.names, self.people = _photos_of(out / "validation" / "clean")
         self.crops: dict[str, NDArray[np.uint8]] = {}
         self.there: dict[str, NDArray[np.bool_]] = {}
         for name in CONDITIONS:
             folder = out / "validation_crops" / name
-            if not folder.exists():
-                with quiet_decoders():
-                    align(open_stored(str(out / "validation" / name)), folder, open_model("sface"))
+            with quiet_decoders():  # crops of an earlier call are kept
+                align(open_stored(str(out / "validation" / name)), folder, model, resume=True)
             there = np.array([(folder / photo).is_file() for photo in self.names])
             self.there[name] = there
             self.crops[name] = read_crops(
@@ -150,7 +149,7 @@ class ValidationPhotos:
         return {name: embed_crops(network, torch.device("cpu"), crops) for name, crops in self.crops.items()}
 
     def judge(self, rows: dict[str, Rows], first: dict[str, Rows]) -> dict[str, float]:
-        """TAR at FAR 0.001 of clean photos beside those of each condition, and the mean cosine to ``first``."""
+        """TAR at FAR 0.001 of clean photos beside each condition's, and the mean cosine to ``first``."""
         found = {name: self._tar(rows, name) for name in CONDITIONS}
         found["mean of the hard ones"] = float(np.mean([found[name] for name in PHOTO_CONDITIONS]))
         found["cosine"] = float((rows["clean"] * first["clean"]).sum(1).mean())
@@ -178,12 +177,13 @@ def choose(out: Path, runs: Sequence[Path], shares: Sequence[float] = SHARES) ->
     weights = {name: value.clone() for name, value in before.state_dict().items()}
     tried: dict[str, dict[str, float]] = {"sface": photos.judge(first, first)}
     for run in runs:
-        network, _ = load_backbone(run)
+        network = load_backbone(run)[0] if run.is_file() else make_backbone(_from_pack(str(run)), 128)
         last = {name: value.clone() for name, value in network.state_dict().items()}
         for share in shares:
+            name = f"{run.parent.name if run.is_file() else run} {share:g}"
             network.load_state_dict(interpolated(weights, last, share))
-            tried[f"{run.parent.name} {share:g}"] = photos.judge(photos.embed(network.eval()), first)
-            print(f"{run.parent.name} {share:g}: {_told(tried[f'{run.parent.name} {share:g}'])}", flush=True)
+            tried[name] = photos.judge(photos.embed(network.eval()), first)
+            print(f"{name}: {_told(tried[name])}", flush=True)
     clean = tried["sface"]["clean"]
     harmless = {
         name: found["mean of the hard ones"]
@@ -200,7 +200,7 @@ def _told(found: dict[str, float]) -> str:
 
 
 def judge(out: Path, faces: Path | None, models: Sequence[str]) -> dict[str, Any]:
-    """What ``facerec compare`` says of each list, and the verdict of :data:`RULE` on each model after the first."""
+    """What ``facerec compare`` says of each list, and :data:`RULE` of each model after the first."""
     lists = [(name, out / "test" / f"{name}.txt", out / "test") for name in CONDITIONS]
     lists += [] if faces is None else list(write_real(faces, out))
     found: dict[str, Any] = {}

@@ -1,7 +1,8 @@
-"""What is done to a whole test photo, before a face is found in it: six conditions, each fixed for each photo.
+"""What is done to a whole test photo, before a face is found in it: six conditions, fixed for each photo.
 
-As with the conditions of crops (``conditions.py``) the kinds are those of training (``data/tools/degrade.py``),
-the programs are not. Strengths are for photos like LFW's: 250 pixels, of which a face takes two fifths.
+As with the conditions of crops (``conditions.py``) the kinds are those of training, whose programs are in
+``data/tools/degrade.py``; the programs are not. Strengths are for photos like LFW's: 250 pixels, of which a
+face takes two fifths.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ Random = np.random.Generator
 _FINE = 92  # quality of a JPEG in which compression is not what is looked at
 
 
-def _small(image: Image, share: float) -> Image:
+def shrunk(image: Image, share: float) -> Image:
+    """To ``share`` of the side."""
     height, width = (max(1, round(side * share)) for side in image.shape[:2])
     return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
@@ -39,7 +41,7 @@ def _moved(image: Image, random: Random, share: float) -> Image:
 
 
 def _lit(image: Image, random: Random, share: float, electrons: float, read: float) -> Image:
-    """With ``share`` of the light: ``electrons`` are counted at white, ``read`` of noise added, in grey levels."""
+    """``share`` of the light: ``electrons`` are counted at white, ``read`` gray levels of noise added."""
     full = image.astype(np.float32) / 255 * electrons
     seen = random.poisson(full) * (255 * share / electrons) + random.normal(0, read, image.shape)
     return np.clip(np.rint(seen), 0, 255).astype(np.uint8)
@@ -47,7 +49,7 @@ def _lit(image: Image, random: Random, share: float, electrons: float, read: flo
 
 def small(image: Image, random: Random) -> tuple[Image, int]:
     """A sixth of the side: a face of about 16 pixels."""
-    return _small(image, 1 / 6), _FINE
+    return shrunk(image, 1 / 6), _FINE
 
 
 def motion(image: Image, random: Random) -> tuple[Image, int]:
@@ -67,12 +69,12 @@ def noise(image: Image, random: Random) -> tuple[Image, int]:
 
 def compressed(image: Image, random: Random) -> tuple[Image, int]:
     """Two fifths of the side and a JPEG of quality 10, as forwarded pictures are."""
-    return _small(image, 0.4), 10
+    return shrunk(image, 0.4), 10
 
 
 def camera(image: Image, random: Random) -> tuple[Image, int]:
-    """All of it at once but less: a quarter of the side, moved, a third of the light, a JPEG of quality 40."""
-    return _lit(_moved(_small(image, 0.25), random, 0.03), random, 1 / 3, 80, 1.5), 40
+    """All at once but less: a quarter of the side, moved, a third of the light, a JPEG of quality 40."""
+    return _lit(_moved(shrunk(image, 0.25), random, 0.03), random, 1 / 3, 80, 1.5), 40
 
 
 PHOTO_CONDITIONS: Mapping[str, Change] = {

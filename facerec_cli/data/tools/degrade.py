@@ -1,8 +1,8 @@
 """Photos made hard where it happens in life: the whole photo, before a face is found in it and aligned.
 
-A crop that is made hard afterwards has its eyes in place; in life the landmarks of a small, blurred or dark face
-are off, and the crop with them. So training photos are made hard here, faces are found in what comes out
-(``facerec data align``), and ``data.versions`` of a training run shows those crops in place of the clean ones.
+A crop that is made hard afterwards has its eyes in place; in life the landmarks of a small, blurred or dark
+face are off, and the crop with them. So training photos are made hard here, faces are found in what comes out
+(``facerec data align``), and with ``data.versions`` a run is shown those crops in place of the clean ones.
 
 What is drawn is meant for photos like LFW's, 250 pixels with a face that takes two fifths of the side.
 """
@@ -72,7 +72,7 @@ def blurred(image: Image, random: Random) -> Image:
 
 
 def dark(image: Image, random: Random) -> Image:
-    """4-60 % of the light, with noise that grows with it; half of the time brightened again, noise and all."""
+    """4-60 % of the light, and noise that grows with it; half of the time both are brightened again."""
     light = np.exp(random.uniform(np.log(0.04), np.log(0.6)))
     seen = image.astype(np.float32) * np.float32(light)
     shot, read = random.uniform(0.05, 0.5), random.uniform(0.5, 4)
