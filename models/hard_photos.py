@@ -1,8 +1,8 @@
 """Choose a network for hard photos by validation people, and judge it by others (docs/study.md).
 
     python models/hard_photos.py photos ../shared/lfw/images runs/hard
-    python models/hard_photos.py choose runs/hard runs/hard/distill/last.pt --json docs/study/hard_choice.json
-    python models/hard_photos.py judge runs/hard ../shared/faces sface NEW --json docs/study/hard_photos.json
+    python models/hard_photos.py choose runs/hard runs/hard/distill/last.pt
+    python models/hard_photos.py judge runs/hard ../shared/faces sface NEW
 
 ``photos`` makes photos hard before a face is found in them (``study/photo_conditions.py``): those of
 validation people, who choose, and of test people, who judge, with lists of pairs. ``choose`` measures
@@ -257,6 +257,7 @@ def main() -> None:
         result = judge(Path(out), Path(faces), models)
         print(f"ships: {result['ships']}")
     if given.json:
+        given.json.parent.mkdir(parents=True, exist_ok=True)
         given.json.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
 
 
