@@ -4,8 +4,9 @@
     python models/hard_photos.py choose runs/hard runs/hard/distill/last.pt
     python models/hard_photos.py judge runs/hard ../shared/faces sface NEW
 
-``photos`` makes photos hard before a face is found in them (``study/photo_conditions.py``): those of
-validation people, who choose, and of test people, who judge, with lists of pairs. ``choose`` measures
+``photos`` makes photos hard before a face is found in them: those of training people
+(``facerec data degrade``), of validation people, who choose, and of test people, who judge
+(``study/photo_conditions.py``), with lists of pairs. ``choose`` measures
 networks of training runs, and points between them and the first weights, on crops of the validation people.
 ``judge`` gives the lists of the test people, and those of two real sets, to ``facerec compare``. The rules
 are at :data:`CLEAN_LOSS` and :data:`RULE`.
@@ -27,7 +28,9 @@ from facerec_cli.compare.run import compare
 from facerec_cli.compare.settings import CompareSettings
 from facerec_cli.data import FaceDataset, open_stored
 from facerec_cli.data.formats.folder import write_folder
+from facerec_cli.data.tools.align import align
 from facerec_cli.data.tools.degrade import HardPhotos
+from facerec_cli.faces import open_model
 from facerec_cli.images import quiet_decoders
 from facerec_cli.metrics.evaluate import evaluate
 from facerec_cli.study.crops import PhotoSubset, read_crops
@@ -35,7 +38,8 @@ from facerec_cli.study.photo_conditions import PHOTO_CONDITIONS, shrunk
 
 SPLIT = Path(__file__).resolve().parents[1] / "docs" / "study" / "finetune_split.json"
 CONDITIONS = ("clean", *PHOTO_CONDITIONS)
-PHOTOS_EACH = 4
+VERSIONS = 4  # of each training photo
+PHOTOS_EACH = 4  # of a person, to choose and judge by
 DIFFERENT = 300_000  # pairs of two people in a list of test people, drawn; all same pairs are in it
 FAR = 1e-3
 SHARES = (0.5, 0.75, 1.0)
@@ -61,6 +65,18 @@ def chosen_photos(dataset: FaceDataset, part: str) -> NDArray[np.int64]:
         if dataset.class_names[label] in people:
             rows += np.flatnonzero(dataset.labels == label)[:PHOTOS_EACH].tolist()
     return np.array(rows, np.int64)
+
+
+def write_training(source: Path, out: Path) -> None:
+    """Crops to train on: of the training photos as they are, and of ``VERSIONS`` hard versions of them."""
+    dataset = open_stored(str(source))
+    wanted = set(json.loads(SPLIT.read_text("utf-8"))["photos"]["train"])
+    photos = PhotoSubset(dataset, np.flatnonzero([dataset.name(i) in wanted for i in range(len(dataset))]))
+    model = open_model("sface")
+    with quiet_decoders():
+        align(photos, out / "train-clean", model, resume=True)
+        for seed in range(VERSIONS):
+            align(HardPhotos(photos, seed=seed), out / f"train-{seed}", model, resume=True)
 
 
 def write_photos(source: Path, out: Path) -> None:
@@ -123,9 +139,6 @@ class ValidationPhotos:
     """Crops of the validation people under each condition, and how a network does on them."""
 
     def __init__(self, out: Path) -> None:
-        from facerec_cli.data.tools.align import align
-        from facerec_cli.faces import open_model
-
         model = open_model("sface")
         self.names, self.people = _photos_of(out / "validation" / "clean")
         self.crops: dict[str, NDArray[np.uint8]] = {}
@@ -246,6 +259,7 @@ def main() -> None:
     given = parser.parse_args()
     if given.what == "photos":
         source, out = map(Path, given.arguments)
+        write_training(source, out)
         write_photos(source, out)
         return
     out, *others = given.arguments
