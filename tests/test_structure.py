@@ -36,6 +36,7 @@ FLOORS = (
     ("compare",),
     ("gallery",),
     ("identify",),
+    ("review",),
     ("data",),
     ("losses",),
     ("backbones",),

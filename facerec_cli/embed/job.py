@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -148,7 +147,7 @@ def _describe_run(
     return {
         "model": {"name": opened.pack.name, "sha256": opened.hash},
         "provider": opened.provider,
-        "settings": asdict(options),
+        "settings": options.document(),
         "embedding_size": opened.pack.encoder.embedding_size,
         "shard_size": step,
         "inputs": {"count": len(photos), "sha256": digest_inputs(photos)},

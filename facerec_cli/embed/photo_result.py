@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,13 @@ from numpy.typing import NDArray
 from facerec_cli.embeddings.records import BOX, LANDMARKS
 from facerec_cli.embeddings.shards import Shard
 from facerec_cli.faces import Face
+from facerec_cli.faces.quality import NO_QUALITY, FaceQuality
+from facerec_cli.faces.quality_limits import LOW_QUALITY
 from facerec_cli.files import atomic_write
 
-STATUSES = ("ok", "doubtful", "no_face", "missing", "empty", "unreadable", "too_large")
-"""Every status that a row can have. A doubtful face is embedded, and its reason says why not to trust it. All
-after the first three are failures of the input."""
+STATUSES = ("ok", "doubtful", LOW_QUALITY, "no_face", "missing", "empty", "unreadable", "too_large")
+"""Every status that a row can have. A doubtful face and one of low quality are embedded, and their reason
+says why not to trust them. All after the first four are failures of the input."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,6 +35,8 @@ class EmbeddedFace:
         norm: Length of the raw embedding, which many networks make larger for clearer photos.
         crop: (H, W, 3) uint8 BGR, what the encoder saw; None unless it was asked for.
         doubt: Why the face's place is doubtful, for a person; "" where it is not.
+        quality: What was measured of it.
+        low_quality: Which limits of ``EmbedOptions.min_quality`` it does not keep to; "" for none.
     """
 
     face: Face | None
@@ -39,6 +44,8 @@ class EmbeddedFace:
     norm: float
     crop: NDArray[np.uint8] | None = None
     doubt: str = ""
+    quality: FaceQuality = NO_QUALITY
+    low_quality: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,7 +54,7 @@ class PhotoResult:
 
     Attributes:
         name: The path as the user named it; "photo" for bytes.
-        status: One of ``STATUSES``, but for "doubtful": that is said of each face.
+        status: One of ``STATUSES``, but for "doubtful" and "low_quality": those are said of each face.
         reason: Why it is not ``ok``, for a person; empty when it is.
         faces: The embedded faces, best first.
         width: Of the upright photo in pixels; 0 when it could not be read.
@@ -86,6 +93,9 @@ def make_shard(results: Iterable[PhotoResult], *, size: int, first: int, crops: 
             row = {**photo, "face": index, **_face_columns(face)}
             if face.doubt:
                 row |= {"status": "doubtful", "reason": face.doubt}
+            if face.low_quality:
+                reason = "; ".join(filter(None, (face.low_quality, face.doubt)))
+                row |= {"status": LOW_QUALITY, "reason": reason}
             if crops is not None and face.crop is not None:
                 row["crop"] = _save_crop(face, crops, f"{crop_prefix(number, result.name)}{index}.png")
             rows.append(row)
@@ -112,7 +122,8 @@ def _face_columns(face: EmbeddedFace) -> dict[str, float]:
         columns |= {name: round(float(v), 2) for name, v in zip(BOX, face.face.box, strict=True)}
         points = face.face.landmarks.reshape(-1)
         columns |= {name: round(float(v), 2) for name, v in zip(LANDMARKS, points, strict=True)}
-    return columns
+    measured = asdict(face.quality)
+    return columns | {name: round(v, 5) for name, v in measured.items() if not math.isnan(v)}
 
 
 def _save_crop(face: EmbeddedFace, folder: Path, name: str) -> str:

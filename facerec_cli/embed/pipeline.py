@@ -23,6 +23,8 @@ from facerec_cli.errors import ModelError
 from facerec_cli.faces import Face, FaceModel
 from facerec_cli.faces.find import cut_faces, find_faces
 from facerec_cli.faces.proof import made_picture
+from facerec_cli.faces.quality import measure, measures_of
+from facerec_cli.faces.quality_limits import QualityLimits
 from facerec_cli.faces.views import View, open_view
 from facerec_cli.images import ImageError, open_photo
 from facerec_cli.runtime import usable_cores
@@ -159,6 +161,7 @@ def _finish(
 ) -> list[PhotoResult]:
     norms = np.linalg.norm(raw.astype(np.float64), axis=1)
     unit = (raw / norms[:, None]).astype(np.float32)
+    limits = None if options.min_quality is None else QualityLimits.parse(options.min_quality)
     results = []
     row = 0
     for work in works:
@@ -170,7 +173,9 @@ def _finish(
             face = None if options.aligned or work.view is None else work.view.upright_face(work.faces[at])
             shown = crop if keep_crops else None
             doubt = "" if options.aligned else work.doubts[at]
-            faces.append(EmbeddedFace(face, unit[row - 1].copy(), float(norms[row - 1]), shown, doubt))
+            norm, quality = float(norms[row - 1]), measure(crop, face)
+            fault = "" if limits is None else limits.fault(measures_of(norm, face, quality))
+            faces.append(EmbeddedFace(face, unit[row - 1].copy(), norm, shown, doubt, quality, fault))
         if work.crops and not faces:
             work.status, work.reason = (
                 "unreadable",

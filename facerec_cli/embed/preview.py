@@ -21,14 +21,14 @@ _SIDE = 320  # pixels of a picture's longer side
 _LIMIT = 1000
 _SMALL = 0.06  # of the longer side: dots would hide the landmarks of a smaller face
 
-_TITLES = ("Without an embedding", "Doubtful faces", "Embedded")
+_TITLES = ("Without an embedding", "Doubtful faces and faces of low quality", "Embedded")
 _CLASSES = ("failed", "doubtful", "ok")
 
 Rows = list[dict[str, Any]]
 
 
 def write_preview(path: Path, shards: Iterable[Shard], document: Mapping[str, Any]) -> None:
-    """Write the contact sheet of at most 1,000 inputs: failures first, then doubtful faces, then the others.
+    """Write the contact sheet of at most 1,000 inputs: failures, then faces not to trust, then others.
 
     Args:
         path: The HTML file.
@@ -86,8 +86,8 @@ def _inputs(rows: Iterable[dict[str, Any]]) -> Iterator[Rows]:
 
 
 def _kind(row: Mapping[str, Any]) -> int:
-    """0 for a row without an embedding, 1 for a doubtful face, 2 for a good one."""
-    return {"ok": 2, "doubtful": 1}.get(str(row["status"]), 0)
+    """0 for a row without an embedding, 1 for a face that is doubtful or of low quality, 2 for a good one."""
+    return {"ok": 2, "doubtful": 1, "low_quality": 1}.get(str(row["status"]), 0)
 
 
 def _photo(rows: Rows) -> dict[str, Any]:
@@ -132,7 +132,7 @@ def _marks(row: Mapping[str, Any], factor: Any) -> dict[str, Any]:
     points = np.array([row[name] for name in LANDMARKS]).reshape(5, 2) * factor
     large = x2 - x1 >= _SMALL * _SIDE
     return {
-        "class": "box doubtful" if row["status"] == "doubtful" else "box",
+        "class": "box" if row["status"] == "ok" else "box doubtful",
         **{"x": f"{x1:.1f}", "y": f"{y1:.1f}", "width": f"{x2 - x1:.1f}", "height": f"{y2 - y1:.1f}"},
         "radius": f"{min(5.0, max(2.0, (x2 - x1) / 18)):.1f}",
         "landmarks": [(f"{x:.1f}", f"{y:.1f}") for x, y in points.tolist()] if large else [],

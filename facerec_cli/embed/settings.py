@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated, Literal
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any, Literal
 
 from facerec_cli.errors import UsageError
+from facerec_cli.faces.quality_limits import refuse_for_crops
 from facerec_cli.faces.settings import (
     DEFAULT_MAX_SIDE,
     MACHINE,
@@ -13,6 +14,7 @@ from facerec_cli.faces.settings import (
     BatchSize,
     Flip,
     MaxSide,
+    MinQuality,
     MinScore,
     MinSize,
     ReadyCrops,
@@ -50,6 +52,7 @@ class EmbedOptions:
     ] = "all"
     min_score: MinScore = None
     min_size: MinSize = 0
+    min_quality: MinQuality = None
     max_side: MaxSide = DEFAULT_MAX_SIDE
     rotate: Annotated[
         Literal["none", "auto"],
@@ -66,6 +69,12 @@ class EmbedOptions:
 
     def __post_init__(self) -> None:
         check(self)
+        if self.aligned and self.min_quality is not None:
+            refuse_for_crops(self.min_quality)
+
+    def document(self) -> dict[str, Any]:
+        """What is compared when a run is gone on with: no limits are as in versions that knew none."""
+        return {name: value for name, value in asdict(self).items() if (name, value) != ("min_quality", None)}
 
 
 @dataclass(frozen=True, slots=True)

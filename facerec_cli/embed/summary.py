@@ -9,7 +9,7 @@ from typing import Any
 from facerec_cli.errors import FacerecError, InputError, PartialFailure
 from facerec_cli.wording import counted
 
-_GOOD = frozenset(["ok", "doubtful", "no_face"])
+_GOOD = frozenset(["ok", "doubtful", "low_quality", "no_face"])
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,10 +14,12 @@ import time
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from facerec_cli.faces.quality_limits import MEASURES
 from facerec_cli.home import cache_folder
 
 log = logging.getLogger("facerec")
@@ -29,8 +31,24 @@ _SCHEMA = (
     "CREATE TABLE IF NOT EXISTS photo (photo BLOB, key BLOB, PRIMARY KEY (photo, key)) WITHOUT ROWID",
 )
 
-#: What is kept for a photo: its unit vector, or the reason why it has none.
-Entry = NDArray[np.float32] | str
+
+class CachedFace(NamedTuple):
+    """What is kept of a photo's face.
+
+    Attributes:
+        vector: (D,) float32 of unit length.
+        measures: (10,) float32, those of ``faces.quality_limits.MEASURES``; NaN where not known.
+    """
+
+    vector: NDArray[np.float32]
+    measures: NDArray[np.float32]
+
+
+#: What is kept for a photo: its face, or the reason why it has none.
+Entry = CachedFace | str
+
+_MEASURED = 4 * len(MEASURES)  # bytes
+_VECTOR = 5  # where the vector begins: behind a checksum and a letter
 
 
 def cache_path() -> Path:
@@ -123,10 +141,14 @@ class EmbeddingCache:
             find = "INSERT OR IGNORE INTO gone SELECT key FROM photo WHERE photo = ?"
             self._base.executemany(find, [(photo,) for photo in photos])
             self._base.execute("CREATE TEMP TABLE like (value BLOB PRIMARY KEY)")
-            self._base.executemany("INSERT OR IGNORE INTO like VALUES (?)", [(_pack(v),) for v in vectors])
-            self._base.execute(
-                "INSERT OR IGNORE INTO gone SELECT key FROM embedding WHERE value IN (SELECT value FROM like)"
-            )
+            like = [(v.astype("<f4").tobytes(),) for v in vectors]
+            self._base.executemany("INSERT OR IGNORE INTO like VALUES (?)", like)
+            for begins in (_VECTOR, _VECTOR + _MEASURED):  # as earlier versions kept it, and as this one does
+                self._base.execute(
+                    "INSERT OR IGNORE INTO gone SELECT key FROM embedding "
+                    "WHERE substr(value, ?) IN (SELECT value FROM like)",
+                    (begins + 1,),
+                )
             gone = self._base.execute("DELETE FROM embedding WHERE key IN (SELECT key FROM gone)").rowcount
             self._base.execute("DELETE FROM photo WHERE key IN (SELECT key FROM gone)")
             self._base.execute("DROP TABLE gone")
@@ -178,11 +200,15 @@ def _quietly() -> Iterator[None]:
 
 
 def _pack(entry: Entry) -> bytes:
-    body = b"t" + entry.encode() if isinstance(entry, str) else b"v" + entry.astype("<f4").tobytes()
+    if isinstance(entry, str):
+        body = b"t" + entry.encode()
+    else:
+        body = b"f" + b"".join(part.astype("<f4").tobytes() for part in (entry.measures, entry.vector))
     return zlib.crc32(body).to_bytes(4, "little") + body
 
 
 def _unpack(value: object) -> Entry | None:
+    """The entry of a row; None where it does not check out, or is a vector alone, as of earlier versions."""
     if not isinstance(value, bytes) or len(value) < 5:
         return None
     body = value[4:]
@@ -190,4 +216,7 @@ def _unpack(value: object) -> Entry | None:
         return None
     if body[:1] == b"t":
         return body[1:].decode()
-    return np.frombuffer(body[1:], "<f4").astype(np.float32) if len(body) % 4 == 1 else None
+    if body[:1] != b"f" or len(body) % 4 != 1 or len(body) <= 1 + _MEASURED:
+        return None
+    numbers = np.frombuffer(body[1:], "<f4").astype(np.float32)
+    return CachedFace(numbers[len(MEASURES) :], numbers[: len(MEASURES)])

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from facerec_cli.embeddings.table import EmbeddingTable
 from facerec_cli.errors import InputError
+from facerec_cli.faces.quality_limits import QUALITY
 
 BOX = ("x1", "y1", "x2", "y2")
 LANDMARKS = tuple(
@@ -20,7 +21,7 @@ LANDMARKS = tuple(
     for axis in ("x", "y")
 )
 COLUMNS = (
-    "path", "row", "face", "status", "reason", "score", "norm", *BOX, *LANDMARKS,
+    "path", "row", "face", "status", "reason", "score", "norm", *BOX, *LANDMARKS, *QUALITY,
     "rotation", "width", "height", "crop",
 )  # fmt: skip
 """The columns of the table that ``facerec embed`` writes, in order. An input has a row for each of its faces,
@@ -155,6 +156,7 @@ def _columns(faces: Sequence[Mapping[str, Any]], source: str) -> dict[str, Any]:
         "landmarks": _floats(faces, LANDMARKS).reshape(len(faces), 5, 2),
         "scores": _floats(faces, ("score",))[:, 0],
         "norms": _floats(faces, ("norm",))[:, 0],
+        "qualities": _floats(faces, QUALITY),
         "sizes": _floats(faces, ("width", "height")),
         "statuses": tuple(str(face.get("status") or "") for face in faces),
         "reasons": tuple(str(face.get("reason") or "") for face in faces),

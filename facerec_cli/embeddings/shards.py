@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from facerec_cli.faces.quality_limits import LOW_QUALITY
 from facerec_cli.resume import Fingerprint
 
 log = logging.getLogger("facerec")
@@ -43,13 +44,13 @@ class Shard:
         return (row for row in self.rows if "face" in row)
 
     def statuses(self) -> Counter[str]:
-        """How many inputs have each status; with several faces once, doubtful if one of them is."""
+        """How many inputs have each status; with several faces once, doubtful or of low quality if one is."""
         photos: list[str] = []
         for row in self.rows:
             if row.get("face", 0) == 0:
                 photos.append(row["status"])
-            elif row["status"] == "doubtful":
-                photos[-1] = "doubtful"
+            elif row["status"] == LOW_QUALITY or (row["status"] == "doubtful" and photos[-1] != LOW_QUALITY):
+                photos[-1] = row["status"]
         return Counter(photos)
 
 

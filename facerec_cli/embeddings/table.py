@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from facerec_cli.errors import InputError, ModelError
 from facerec_cli.faces.choice import choose
+from facerec_cli.faces.quality_limits import LOW_QUALITY
 from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.packs.resolve import pack_hash
 from facerec_cli.pairs.names import match_names
@@ -70,9 +71,10 @@ class EmbeddingTable:
         landmarks: (R, 5, 2) float32 x, y of eyes, nose and corners of the mouth, left as seen; NaN likewise.
         scores: (R,) float32, of the detection, 0 to 1; NaN likewise.
         norms: (R,) float32, length of the embedding before it was made 1; NaN where not known.
+        qualities: (R, 8) float32, the measures ``faces.quality_limits.QUALITY``; NaN where not known.
         sizes: (R, 2) float32 width, height of the upright photo in pixels; NaN where not known.
-        statuses: ``ok`` or ``doubtful``; empty where not known.
-        reasons: Why a face is doubtful; empty for others.
+        statuses: ``ok``, ``doubtful`` or ``low_quality``; empty where not known.
+        reasons: Why a face is doubtful or of low quality; empty for others.
         failed: Photo without a face -> why, as "status: reason".
         people: Whom each face shows, where the table has a column ``person``; empty texts where it has none.
         photo_sha256: The sha256 of each face's photo in hexadecimal; empty texts where not known.
@@ -87,6 +89,7 @@ class EmbeddingTable:
     landmarks: NDArray[np.float32]
     scores: NDArray[np.float32]
     norms: NDArray[np.float32]
+    qualities: NDArray[np.float32]
     sizes: NDArray[np.float32]
     statuses: tuple[str, ...]
     reasons: tuple[str, ...]
@@ -150,7 +153,7 @@ class EmbeddingTable:
         """The table of some of the rows, in the order given."""
         at = np.asarray(rows, np.int64)
         columns: dict[str, Any] = {}
-        for name in ("vectors", "numbers", "boxes", "landmarks", "scores", "norms", "sizes"):
+        for name in ("vectors", "numbers", "boxes", "landmarks", "scores", "norms", "qualities", "sizes"):
             columns[name] = getattr(self, name)[at]
         for name in ("paths", "statuses", "reasons", "people", "photo_sha256"):
             column = getattr(self, name)
@@ -232,8 +235,10 @@ class EmbeddingTable:
                 reasons[i] = "missing: not in the embeddings file"
             elif photo not in row_of:
                 reasons[i] = self.failed[photo]
+            elif self.statuses[row := row_of[photo]] == LOW_QUALITY:
+                reasons[i] = f"{LOW_QUALITY}: {self.reasons[row] or 'no reason is given'}"
             else:
-                row = rows[i] = row_of[photo]
+                rows[i] = row
                 if self.statuses[row] == "doubtful":
                     doubts[i] = self.reasons[row] or "no reason is given"
         if len(reasons) == len(names):

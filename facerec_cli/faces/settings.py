@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
+from facerec_cli.faces.quality_limits import quality_given
 from facerec_cli.option import Option
 from facerec_cli.registry import DEVICES, FACE_RULES
 
@@ -24,6 +25,15 @@ MinScore = Annotated[
 MinSize = Annotated[
     float,
     Option("Least shorter side of a face's box in pixels of the photo.", panel=PHOTOS, ge=0, unit="pixels"),
+]
+MinQuality = Annotated[
+    str | None,
+    Option(
+        "Faces beyond limits, such as norm=8,yaw=0.2, get the status low_quality.",
+        metavar="LIMITS",
+        panel=PHOTOS,
+        rule=quality_given,
+    ),
 ]
 MaxSide = Annotated[
     int,

@@ -16,6 +16,7 @@ from facerec_cli.gallery.facts import PeopleFacts
 from facerec_cli.gallery.info import read_info
 from facerec_cli.gallery.vectors import Rows
 from facerec_cli.locks import exclusive
+from facerec_cli.metrics.templates import mean_templates
 
 LOCK = ".facerec.lock"
 _AT_ONCE = 4096  # people whose templates are made together
@@ -59,9 +60,7 @@ class GalleryFolder:
         return rows
 
     def means(self, rows: Sequence[Sequence[int]]) -> NDArray[np.float32]:
-        """(P, D) float32: the template of each list of faces' rows, the mean of unit vectors at unit length.
-
-        Where vectors cancel out it is the first of them.
+        """(P, D) float32: the template of each list of faces' rows.
 
         Raises:
             InputError: A vector is not of unit length any more.
@@ -69,20 +68,15 @@ class GalleryFolder:
         made = np.empty((len(rows), self.info.dimensions), np.float32)
         for start in range(0, len(rows), _AT_ONCE):
             some = rows[start : start + _AT_ONCE]
-            vectors = self.faces.read([row for one in some for row in one]).astype(np.float64)
-            lengths = np.linalg.norm(vectors, axis=1)
-            if not (np.abs(lengths - 1) < 1e-3).all():
+            vectors = self.faces.read([row for one in some for row in one])
+            if not (np.abs(np.linalg.norm(vectors, axis=1) - 1) < 1e-3).all():
                 raise InputError(
                     f"{self.faces.folder} is damaged: a vector is not of unit length.",
                     hint=f"`facerec gallery check {self.path}` says whose. Put the folder back from a copy, "
                     "or remove and enroll these people again.",
                 )
-            first = np.cumsum([0, *(len(one) for one in some[:-1])])
-            sums = np.add.reduceat(vectors, first, axis=0)
-            norms = np.linalg.norm(sums, axis=1, keepdims=True)
-            made[start : start + len(some)] = np.where(norms > 1e-6, sums, vectors[first]) / np.where(
-                norms > 1e-6, norms, 1
-            )
+            starts = np.cumsum([0, *(len(one) for one in some)])
+            made[start : start + len(some)] = mean_templates(vectors, starts)
         return made
 
     def write_templates(self, people: Sequence[int]) -> None:

@@ -12,6 +12,7 @@ from facerec_cli.gallery.gallery import Gallery
 from facerec_cli.gallery.person import GalleryFace, Person
 from facerec_cli.gallery.xmp import overlap
 from facerec_cli.metrics.all_pairs import tiles
+from facerec_cli.metrics.templates import mean_templates
 from facerec_cli.progress import Progress
 
 _AT_ONCE = 4096  # faces that are in memory with their vectors
@@ -30,7 +31,7 @@ class FacesByPerson:
     Attributes:
         count: P, how many people have faces.
         size: (P,) int64, how many.
-        templates: (P, D) float32, the mean of unit vectors at unit length.
+        templates: (P, D) float32, of each of them.
     """
 
     def __init__(self, gallery: Gallery, people: Sequence[Person], faces: Sequence[GalleryFace]) -> None:
@@ -42,25 +43,22 @@ class FacesByPerson:
         self.ids, self._first, self.size = np.unique(ids, return_index=True, return_counts=True)
         self.count = len(self.ids)
         self.templates = np.zeros((self.count, gallery.info.dimensions), np.float32)
-        for at, vectors, sums in self._parts():
-            norms = np.linalg.norm(sums, axis=1, keepdims=True)
-            firsts = vectors[self._first[at] - self._first[at.start]]
-            self.templates[at] = np.where(norms > 1e-6, sums, firsts) / np.where(norms > 1e-6, norms, 1)
+        for at, vectors in self._parts():
+            starts = np.append(self._first[at] - self._first[at.start], len(vectors))
+            self.templates[at] = mean_templates(vectors, starts)
 
     def name(self, person: int) -> str:
         """What the person of a row of ``templates`` is called."""
         return self._names[int(self.ids[person])]
 
-    def _parts(self) -> Iterator[tuple[slice, NDArray[np.float32], NDArray[np.float64]]]:
-        """People, the vectors of all their faces, and the sum of these for each of them."""
+    def _parts(self) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+        """People, and the vectors of all their faces."""
         ends = self._first + self.size
         start = 0
         while start < self.count:
             stop = int(np.searchsorted(ends, self._first[start] + _AT_ONCE, side="right"))
             at = slice(start, max(stop, start + 1))
-            vectors = self._read(self.faces[self._first[start] : ends[at.stop - 1]])
-            offsets = self._first[at] - self._first[start]
-            yield at, vectors, np.add.reduceat(vectors.astype(np.float64), offsets, axis=0)
+            yield at, self._read(self.faces[self._first[start] : ends[at.stop - 1]])
             start = at.stop
 
     def same_faces(self) -> Iterator[GalleryFinding]:
@@ -121,7 +119,8 @@ class FacesByPerson:
         self, bound: float | None, pairs: dict[tuple[int, int], GalleryFinding], progress: Progress
     ) -> Iterator[GalleryFinding]:
         """Faces that are less like their person's others than like another person, or like anybody."""
-        for at, vectors, sums in self._parts():
+        for at, vectors in self._parts():
+            sums = np.add.reduceat(vectors, self._first[at] - self._first[at.start], axis=0, dtype=np.float64)
             people = np.repeat(np.arange(at.start, at.stop), self.size[at])
             best, nearest = self._nearest_others(vectors, people)
             others = sums[people - at.start] - vectors

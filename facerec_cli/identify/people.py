@@ -30,6 +30,7 @@ from facerec_cli.metrics.doubtful import doubtful_people
 from facerec_cli.metrics.lookalikes import FEWEST, alike_people
 from facerec_cli.metrics.scores import Vectors
 from facerec_cli.metrics.search_threshold import SearchThreshold
+from facerec_cli.metrics.templates import mean_templates
 from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.packs.resolve import open_pack, pack_hash
 from facerec_cli.pairs.pairlist import distinct
@@ -206,7 +207,7 @@ def gallery_of(
     settings: dict[str, Any],
     without: dict[str, str],
 ) -> SearchedGallery:
-    """People as a search has them, with one template each: the normalized mean of their unit vectors.
+    """People as a search has them, with one template each.
 
     Args:
         source: What the user calls them.
@@ -218,27 +219,20 @@ def gallery_of(
         without: People who have no vector -> why.
 
     Raises:
-        InputError: There is no row, or those of a person are opposites.
+        InputError: There is no row.
     """
     if not len(vectors):
         raise InputError(f"{source!r} has no face in it.", hint="Name a gallery with enrolled people.")
     names, person = distinct(people)
-    sums = np.zeros((len(names), vectors.shape[1]), np.float64)
-    np.add.at(sums, person, vectors)
-    norms = np.linalg.norm(sums, axis=1, keepdims=True)
-    if (norms < 1e-6).any():
-        who = names[int(norms.argmin())]
-        raise InputError(
-            f"The photos of {who!r} in {source!r} are opposites of each other, which no face is."
-        )
-    first = np.full(len(names), -1, np.int64)
-    first[person[::-1]] = np.arange(len(person))[::-1]
+    order = np.argsort(person, kind="stable")
+    starts = np.searchsorted(person[order], np.arange(len(names) + 1))
+    first = order[starts[:-1]]
     enrolled = EnrolledPeople(
         source=source,
         names=names,
-        templates=((sums / norms).astype(np.float32),),
+        templates=(mean_templates(vectors[order], starts),),
         person=np.arange(len(names)),
-        faces=np.bincount(person, minlength=len(names)),
+        faces=np.diff(starts),
         model=model,
         settings=settings,
         photos=tuple(photos[int(row)] for row in first) if photos else (),

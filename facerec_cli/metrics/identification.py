@@ -25,11 +25,11 @@ from facerec_cli.metrics.labeled_searches import (
     checked_rows,
     enroll_rows,
     label_searches,
-    mean_templates,
 )
 from facerec_cli.metrics.leave_one_out import LEAVE_ONE_OUT, leave_one_out
 from facerec_cli.metrics.scores import Vectors, unit_vectors
 from facerec_cli.metrics.searches import ScoreBlock, search_outcomes
+from facerec_cli.metrics.templates import mean_templates
 from facerec_cli.progress import Progress, silent
 
 #: The false positive identification rates that are measured unless others are asked for.

@@ -146,24 +146,6 @@ def label_searches(
     return LabeledSearches(made, person[made], who[made], share[person[made]], counts)
 
 
-def mean_templates(units: Vectors, starts: NDArray[np.int64]) -> Vectors:
-    """One template a person: the mean of unit vectors, of unit length again.
-
-    Args:
-        units: (R, D) float32 unit vectors, the rows of a person beside each other.
-        starts: (N + 1,) int64, person i has the rows ``starts[i]:starts[i + 1]``, one or more.
-
-    Returns:
-        (N, D) float32; the row itself where a person has one.
-    """
-    if len(starts) == len(units) + 1:
-        return units
-    sums = np.add.reduceat(units, starts[:-1], axis=0)
-    lengths = np.linalg.norm(sums, axis=1, keepdims=True)
-    alone = np.diff(starts) == 1
-    return np.where(alone[:, None], sums, sums / np.maximum(lengths, 1e-12)).astype(np.float32)
-
-
 def checked_rows(
     vectors: Vectors, labels: ArrayLike, failed: ArrayLike | None, name: str
 ) -> tuple[Vectors, NDArray[np.int64], NDArray[np.bool_]]:

@@ -18,9 +18,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from facerec_cli.errors import InputError
 from facerec_cli.metrics.cosine_blocks import CosineBlocks
-from facerec_cli.metrics.labeled_searches import enroll_rows, label_searches, mean_templates
+from facerec_cli.metrics.labeled_searches import enroll_rows, label_searches
 from facerec_cli.metrics.scores import Scores, Vectors, unit_vectors
 from facerec_cli.metrics.searches import COLUMNS, ROWS, ScoreBlock
+from facerec_cli.metrics.templates import mean_templates
 from facerec_cli.progress import Progress, silent
 
 IJB_2018 = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 
 from facerec_cli.embed import EmbedOptions, embed_photos
 from facerec_cli.embed.photo_result import PhotoResult
-from facerec_cli.embeddings.cache import Entry
+from facerec_cli.embeddings.cache import CachedFace, Entry
 from facerec_cli.embeddings.table import EmbeddingTable, Matches
 from facerec_cli.errors import ModelError
 from facerec_cli.faces import Face, FaceModel
 from facerec_cli.faces.choice import choose
+from facerec_cli.faces.quality import measure, measures_of
+from facerec_cli.faces.quality_limits import LOW_QUALITY, MEASURES
 from facerec_cli.images import ImageError, read_image
 from facerec_cli.pairs.pairlist import ListedPhotos
 from facerec_cli.protocols.protocol import SearchProtocol
@@ -26,8 +28,8 @@ _OVERLAP = 0.2
 
 _NONE_THERE = "no_face: none where the list has its box"
 
-Embedded = tuple[int, Entry, str, float, float]
-"""Number of a photo, vector or why there is none, why its face is doubtful, norm, score of the detection."""
+Embedded = tuple[int, Entry, str]
+"""Number of a photo, its face or why there is none, why that is doubtful."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +80,11 @@ def embed_faces(
         at = 0 if places.boxes is None else _in_box(result, places.boxes[i], options.faces)
         if not result.faces or at is None:
             reason = f"{result.status}: {result.reason}" if not result.faces else _NONE_THERE
-            yield i, reason, "", math.nan, math.nan
+            yield i, reason, ""
             continue
         face = result.faces[at]
-        score = math.nan if face.face is None else float(face.face.score)
-        yield i, face.embedding, face.doubt, face.norm, score
+        measures = measures_of(face.norm, face.face, face.quality)
+        yield i, CachedFace(face.embedding, _row(measures)), face.doubt
 
 
 def match_in_boxes(
@@ -112,6 +114,8 @@ def match_in_boxes(
             at = -1 if best is None else faces[best]
         if at < 0:
             reasons[i] = _NONE_THERE
+        elif every.statuses[at] == LOW_QUALITY:
+            reasons[i], at = f"{LOW_QUALITY}: {every.reasons[at] or 'no reason is given'}", -1
         rows[i] = at
     vectors = np.where((rows >= 0)[:, None], every.vectors[rows], np.float32(0))
     doubts = {
@@ -150,15 +154,15 @@ def _embed_by_landmarks(
     landmarks: NDArray[np.float32],
 ) -> Iterator[Embedded]:
     """The same for a batch of photos that are aligned by given landmarks, as IJB's protocol does."""
-    crops = {}
+    crops, places = {}, {}
     for i in numbers:
         try:
             photo = read_image(images[i], max_pixels=options.max_pixels)
         except ImageError as error:
-            yield i, f"{error.status}: {error.reason}", "", math.nan, math.nan
+            yield i, f"{error.status}: {error.reason}", ""
             continue
-        box = np.concatenate([landmarks[i].min(axis=0), landmarks[i].max(axis=0)])
-        crops[i] = model.align(photo, Face(box=box, landmarks=landmarks[i], score=1.0))
+        places[i] = Face(box=np.full(4, np.nan, np.float32), landmarks=landmarks[i], score=math.nan)
+        crops[i] = model.align(photo, places[i])
     if not crops:
         return
     raw = model.encode(np.stack(list(crops.values())), flip=options.flip, batch_size=options.batch_size)
@@ -169,4 +173,9 @@ def _embed_by_landmarks(
             hint="Check its files with `facerec models check`, and its mean and std.",
         )
     for i, vector, norm in zip(crops, raw / norms, norms[:, 0].tolist(), strict=True):
-        yield i, vector, "", norm, math.nan
+        measures = measures_of(norm, places[i], measure(crops[i], places[i]))
+        yield i, CachedFace(vector, _row(measures)), ""
+
+
+def _row(measures: Mapping[str, float]) -> NDArray[np.float32]:
+    return np.array([measures[name] for name in MEASURES], np.float32)

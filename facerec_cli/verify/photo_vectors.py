@@ -7,7 +7,7 @@ import json
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from facerec_cli.embeddings.read import open_table
 from facerec_cli.embeddings.table import Matches, ModelInfo
 from facerec_cli.errors import UsageError
 from facerec_cli.faces import FaceModel
+from facerec_cli.faces.quality_limits import MEASURES
 from facerec_cli.images import ImageError, open_photo
 from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.packs.resolve import open_pack
@@ -44,8 +45,7 @@ class PhotoVectors:
         model: What made the vectors.
         settings: How.
         doubts: Photos whose face is doubtful: index -> why.
-        norms: (N,) float32, the length of the raw embedding; NaN where it is not known, as from the cache.
-        scores: (N,) float32, of the detection, 0 to 1; NaN likewise, and where nothing was detected.
+        measures: (N, 10) float32, those of ``faces.quality_limits.MEASURES``; NaN where not known.
     """
 
     vectors: NDArray[np.float32]
@@ -53,8 +53,11 @@ class PhotoVectors:
     model: ModelInfo
     settings: dict[str, Any] = field(default_factory=dict)
     doubts: dict[int, str] = field(default_factory=dict)
-    norms: NDArray[np.float32] | None = None
-    scores: NDArray[np.float32] | None = None
+    measures: NDArray[np.float32] | None = None
+
+    def measured(self, name: str) -> NDArray[np.float32] | None:
+        """(N,) float32, one of ``MEASURES`` of each photo's face; None where nothing is known of any."""
+        return None if self.measures is None else self.measures[:, MEASURES.index(name)]
 
     @property
     def failed(self) -> NDArray[np.bool_]:
@@ -83,9 +86,7 @@ def open_embeddings(photos: ListedPhotos, settings: VerifySettings, progress: Pr
     aligned = settings.aligned if settings.aligned is not None else photos.aligned
     model, workers = open_for(settings, aligned=aligned)
     options = embed_options(settings, faces=settings.faces, aligned=aligned)
-    # The cache keeps unit vectors alone.
-    is_weighted = photos.templates is not None and settings.pool != "mean"
-    cache = EmbeddingCache(cache_path()) if settings.cache and not is_weighted else None
+    cache = EmbeddingCache(cache_path()) if settings.cache else None
     try:
         embeddings = embed_list(
             photos.images,
@@ -121,7 +122,7 @@ def embeddings_are_kept(settings: VerifySettings) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        if settings.embeddings is not None or not settings.cache or settings.pool != "mean":
+        if settings.embeddings is not None or not settings.cache:
             raise
         raise KeyboardInterrupt(
             "interrupted; all embeddings are in the cache, so the same command only has to compare them"
@@ -143,7 +144,8 @@ def _read_stored(path: Path, photos: ListedPhotos, settings: VerifySettings) -> 
         if boxes is not None and (paths := table.paths) is not None:
             table, found = every, match_in_boxes(every, paths, found, boxes)
     there = found.rows >= 0
-    norms, scores = (np.where(there, facts[found.rows], np.nan) for facts in (table.norms, table.scores))
+    measured = np.column_stack((table.norms, table.scores, table.qualities))
+    measures = np.where(there[:, None], measured[found.rows], np.float32(np.nan))
     if settings.model is not None:
         table.require_model(
             settings.model if isinstance(settings.model, ModelPack) else open_pack(settings.model)
@@ -151,7 +153,7 @@ def _read_stored(path: Path, photos: ListedPhotos, settings: VerifySettings) -> 
     if settings.flip and not table.settings.get("flip", False):
         raise UsageError(f"--flip was given, but {str(path)!r} was embedded without it or does not say.")
     told = dict(table.settings)
-    return PhotoVectors(found.vectors, found.reasons, table.model, told, found.doubts, norms, scores)
+    return PhotoVectors(found.vectors, found.reasons, table.model, told, found.doubts, measures)
 
 
 def embed_list(
@@ -178,12 +180,12 @@ def embed_list(
     Raises:
         KeyboardInterrupt: With a message that says what is kept.
     """
-    deciding = {name: value for name, value in asdict(options).items() if name != "batch_size"}
+    deciding = {name: value for name, value in options.document().items() if name != "batch_size"}
     settings = json.dumps([2, model.hash, model.provider, deciding], sort_keys=True).encode()
     vectors = np.zeros((len(images), model.pack.encoder.embedding_size), np.float32)
     reasons: dict[int, str] = {}
     doubts: dict[int, str] = {}
-    facts = np.full((len(images), 2), np.nan, np.float32)
+    measures = np.full((len(images), len(MEASURES)), np.nan, np.float32)
     for start in range(0, len(images), _CHUNK):
         chunk = range(start, min(start + _CHUNK, len(images)))
         digests: dict[bytes, bytes] = {}
@@ -195,8 +197,8 @@ def embed_list(
         progress(start + len(entries), len(images))
         try:
             faces = embed_faces(images, missing, model, options, places, workers)
-            for i, entry, doubt, norm, score in faces:
-                entries[i], facts[i] = entry, (norm, score)
+            for i, entry, doubt in faces:
+                entries[i] = entry
                 if doubt:
                     doubts[i] = doubt  # which the cache has no place for
                 elif i in keys and (not isinstance(entry, str) or entry.startswith("no_face")):
@@ -213,9 +215,9 @@ def embed_list(
             if isinstance(entry, str):
                 reasons[i] = entry
             else:
-                vectors[i] = entry
+                vectors[i], measures[i] = entry
     info = ModelInfo(model.pack.name, model.hash, model.provider)
-    return PhotoVectors(vectors, reasons, info, deciding, doubts, *facts.T)
+    return PhotoVectors(vectors, reasons, info, deciding, doubts, measures)
 
 
 def _interrupted(done: int, total: int, *, kept: bool) -> str:

@@ -38,7 +38,7 @@ def pool_templates(
     usable = ~embeddings.failed
     for part in () if weighed == "mean" else weighed.split("-"):
         listed = photos.detection_scores if part == "score" else None
-        known = listed if listed is not None else embeddings.scores if part == "score" else embeddings.norms
+        known = listed if listed is not None else embeddings.measured(part)
         unknown = int(usable.sum()) if known is None else int((~np.isfinite(known[usable])).sum())
         if known is None or unknown:
             raise _not_known(part, weighed, unknown)

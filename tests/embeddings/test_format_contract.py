@@ -16,6 +16,7 @@ from facerec_cli.embeddings.records import BOX, LANDMARKS
 from facerec_cli.embeddings.shards import Shard
 from facerec_cli.embeddings.table import EmbeddingTable
 from facerec_cli.errors import InputError, OutputError
+from facerec_cli.faces.quality_limits import QUALITY
 
 FORMATS = list(registry.EMBEDDING_FORMATS)
 DESCRIPTION: dict[str, Any] = {
@@ -31,6 +32,7 @@ def a_face(path: str, number: int = 0, **more: Any) -> dict[str, Any]:
     """A record as ``facerec embed`` makes it: numbers rounded, one more than the last in every column."""
     record = {"path": path, "status": "ok", "reason": "", "rotation": 0, "width": 640, "height": 480}
     record |= {"face": number, "norm": 12.25, "score": 0.5 + number / 8}
+    record |= {name: number - at / 4 for at, name in enumerate(QUALITY)}
     return record | {name: 10.5 * number + at for at, name in enumerate((*BOX, *LANDMARKS))} | more
 
 
@@ -85,7 +87,7 @@ def write(name: str, folder: Path, made: list[Shard] | None = None, **more: Any)
 
 
 def same(one: EmbeddingTable, other: EmbeddingTable) -> bool:
-    arrays = ("vectors", "numbers", "boxes", "landmarks", "scores", "norms", "sizes")
+    arrays = ("vectors", "numbers", "boxes", "landmarks", "scores", "norms", "qualities", "sizes")
     return all(np.array_equal(getattr(one, a), getattr(other, a), equal_nan=True) for a in arrays) and all(
         getattr(one, name) == getattr(other, name)
         for name in ("paths", "statuses", "reasons", "people", "failed")
@@ -105,6 +107,9 @@ def test_what_is_written_is_read(name: str, tmp_path: Path) -> None:
     assert table.landmarks.shape == (5, 5, 2) and table.landmarks[1, 4].tolist() == [22.5, 23.5]
     np.testing.assert_array_equal(table.scores, [0.5, 0.625, 0.5, np.nan, 0.5])
     assert table.norms.tolist() == [12.25, 12.25, 12.25, 3.5, 12.25]
+    assert table.qualities[1].tolist() == [1, 0.75, 0.5, 0.25, 0, -0.25, -0.5, -0.75]
+    assert table.qualities.shape == (5, 8) and np.isnan(table.qualities[3]).all()
+    assert table.select([1]).qualities.tolist() == [table.qualities[1].tolist()]
     assert table.sizes.tolist() == [[640, 480]] * 3 + [[112, 112], [640, 480]]
     assert table.statuses == ("ok", "doubtful", "ok", "ok", "ok")
     assert table.reasons == ("", "it is seen, turned, only", "", "", "")
@@ -115,6 +120,38 @@ def test_what_is_written_is_read(name: str, tmp_path: Path) -> None:
     assert (table.model.name, table.model.sha256, table.model.provider) == ("toy", "5" * 64, "cpu")
     assert table.settings == DESCRIPTION["settings"]
     assert {**described(shards()), **table.description} == table.description
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_files_of_versions_that_measured_no_quality_are_read(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from facerec_cli.embeddings import records
+    from facerec_cli.embeddings.formats import npz
+
+    with monkeypatch.context() as earlier:
+        columns = tuple(column for column in records.COLUMNS if column not in QUALITY)
+        earlier.setattr(records, "COLUMNS", columns)
+        earlier.setattr(npz, "_COLUMNS", {name: npz._COLUMNS[name] for name in ("face", "box", "norm")})
+        made = shards()
+        for record in (record for shard in made for record in shard.rows):
+            for measure in QUALITY:
+                record.pop(measure, None)
+        path = write(name, tmp_path, made)
+    if name == ".npy":
+        assert "sharpness" not in path.with_suffix(".csv").read_text()
+    if name == "/":  # as where a run that an earlier version has begun was gone on with
+        newer = shards()[0]
+        newer.embeddings[:] = [[0, 0, 0, 1], [0, 0, 1, 0]]
+        (tmp_path / "newer").mkdir()
+        other = write(name, tmp_path / "newer", [newer])
+        (other / "part-000000.parquet").rename(path / "part-000003.parquet")
+        mixed = open_table(path)
+        assert np.isnan(mixed.qualities[:5]).all() and mixed.qualities[5:, 1].tolist() == [-0.25, 0.75]
+        (path / "part-000003.parquet").unlink()
+    table = open_table(path)
+    assert np.isnan(table.qualities).all() and table.qualities.shape == (5, 8)
+    assert table.norms.tolist() == [12.25, 12.25, 12.25, 3.5, 12.25]
 
 
 @pytest.mark.parametrize("name", FORMATS)

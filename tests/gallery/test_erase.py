@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from facerec_cli.embed.settings import EmbedOptions
-from facerec_cli.embeddings.cache import EmbeddingCache, cache_path
+from facerec_cli.embeddings.cache import CachedFace, EmbeddingCache, cache_path
 from facerec_cli.embeddings.table import ModelInfo
 from facerec_cli.faces import open_model
 from facerec_cli.gallery.gallery import create_gallery, open_gallery
@@ -51,10 +51,11 @@ def staff(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (gallery.path / "index").mkdir()
         (gallery.path / "index" / "hnsw.bin").write_bytes(vectors(len(names)).tobytes())
     cache = EmbeddingCache(cache_path())
+    measured = np.zeros(10, np.float32)
     for i, vector in enumerate(vectors(len(names))):
         # under two settings: what the gallery has, and another vector of the same photo
         cache.put(
-            {b"k%d" % i: vector, b"f%d" % i: -vector},
+            {b"k%d" % i: CachedFace(vector, measured), b"f%d" % i: CachedFace(-vector, measured)},
             {key: bytes.fromhex(sha256(i)) for key in (b"f%d" % i,)},
         )
     cache.close()

@@ -13,7 +13,6 @@ from plain_searches import assert_equal, plain_figures
 from facerec_cli.errors import InputError
 from facerec_cli.metrics import searches
 from facerec_cli.metrics.identification import evaluate_identification, evaluate_scores
-from facerec_cli.metrics.labeled_searches import mean_templates
 
 FPIRS = (0.5, 0.25, 0.1)
 RANKS = (1, 2, 5)
@@ -164,14 +163,6 @@ def test_a_threshold_from_elsewhere_has_the_rates_of_these_searches():
     assert found.at(point.threshold).fpir == point.measured_fpir
     closed = evaluate_scores(np.eye(3), np.arange(3), np.arange(3)).at(0.5)
     assert (closed.tpir, closed.fpir, closed.fpir_with_failures) == (1.0, None, None)
-
-
-def test_the_mean_of_one_row_is_that_row():
-    rows = vectors(5, 7)
-    templates = mean_templates(rows, np.array([0, 1, 4, 5]))
-    np.testing.assert_array_equal(templates[[0, 2]], rows[[0, 4]])
-    mean = rows[1:4].mean(axis=0)
-    np.testing.assert_allclose(templates[1], mean / np.linalg.norm(mean), atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import pytest
 
 from facerec_cli.embeddings.table import ModelInfo
 from facerec_cli.errors import InputError, UsageError
+from facerec_cli.faces.quality_limits import MEASURES
 from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.pairs.pairlist import PairList
 from facerec_cli.pairs.read import read_pairs
@@ -37,9 +38,9 @@ def write_ijb(folder: Path, *, scores: bool = True) -> Path:
 
 def embedded(raw: np.ndarray = RAW) -> PhotoVectors:
     norms = np.linalg.norm(raw, axis=1).astype(np.float32)
-    return PhotoVectors(
-        raw / norms[:, None], {}, ModelInfo(), norms=norms, scores=np.float32([1, 0.5, 0.5, 1])
-    )
+    measures = np.full((len(raw), len(MEASURES)), np.nan, np.float32)
+    measures[:, 0], measures[:, 1] = norms, [1, 0.5, 0.5, 1]
+    return PhotoVectors(raw / norms[:, None], {}, ModelInfo(), measures=measures)
 
 
 def unit(vector: list[float]) -> list[float]:
@@ -73,17 +74,17 @@ def test_without_scores_of_the_list_those_of_the_detections_weigh(tmp_path: Path
 def test_failed_photos_need_no_weight_and_others_do(tmp_path: Path) -> None:
     pairs = read_pairs(write_ijb(tmp_path), images=False)
     whole = embedded()
-    assert whole.norms is not None
-    norms = whole.norms.copy()
-    norms[1] = np.nan
-    failed = replace(whole, reasons={1: "no_face: none"}, norms=norms)
+    assert whole.measures is not None
+    measures = whole.measures.copy()
+    measures[1, 0] = np.nan
+    failed = replace(whole, reasons={1: "no_face: none"}, measures=measures)
     assert pool_templates(failed, pairs, "norm")[0].tolist() == pytest.approx(unit([3 + 0.6, 0.8]), abs=1e-6)
     with pytest.raises(
         InputError, match=r"--pool norm weighs by the length .* not known of 1 photo\. .*unit length"
     ):
-        pool_templates(replace(whole, norms=norms), pairs, "norm")
+        pool_templates(replace(whole, measures=measures), pairs, "norm")
     with pytest.raises(InputError, match="not known of 4 photos"):
-        pool_templates(replace(whole, norms=None), pairs, "norm-score")
+        pool_templates(replace(whole, measures=None), pairs, "norm-score")
 
 
 @pytest.mark.parametrize("weighed", BY_HAND)
@@ -110,7 +111,7 @@ def test_verify_pools_photos_by_the_norms_of_this_run(tmp_path: Path, tiny_pack:
     unit_rows = raw / np.linalg.norm(raw, axis=1, keepdims=True)
     by_hand["mean"] = (unit_rows[0] + unit_rows[1]) / 2 + unit_rows[2]
     folder = str(tmp_path / "tiny")
-    for weighed in ("mean", "norm", "mean", "norm"):  # the second time from the cache, which has no norms
+    for weighed in ("mean", "norm", "mean", "norm"):  # the second time from the cache
         result = verify([tmp_path], VerifySettings(model=folder, aligned=True, pool=weighed))
         template = by_hand[weighed]
         score = template @ raw[3] / np.linalg.norm(template) / np.linalg.norm(raw[3])

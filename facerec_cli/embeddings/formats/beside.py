@@ -63,9 +63,10 @@ class WithTable:
             return False
         with table, contextlib.suppress(csv.Error):
             rows = csv.DictReader(table)
-            return tuple(rows.fieldnames or ()) == COLUMNS and photos == [
-                row["path"] for row in rows if row["face"] in ("", "0")
-            ]
+            # Earlier versions have fewer columns.
+            head = rows.fieldnames or ()
+            ours = set(COLUMNS[:5]) <= set(head) <= set(COLUMNS)
+            return ours and photos == [row["path"] for row in rows if row["face"] in ("", "0")]
         return False
 
 

@@ -22,8 +22,14 @@ from facerec_cli.embeddings.records import BOX, LANDMARKS, OF_PEOPLE, columns_of
 from facerec_cli.embeddings.shards import Shard
 from facerec_cli.embeddings.table import EmbeddingTable
 from facerec_cli.errors import InputError
+from facerec_cli.faces.quality_limits import MEASURES, QUALITY
 from facerec_cli.files import atomic_write
 from facerec_cli.untrusted import NpzFile
+
+
+def _getter(name: str) -> Callable[[Mapping[str, Any]], object]:
+    return lambda row: row.get(name, np.nan)
+
 
 _Column = tuple[str, tuple[int, ...], Callable[[Mapping[str, Any]], object]]
 _COLUMNS: Mapping[str, _Column] = {  # type, shape of an entry, and the entry of a record
@@ -32,15 +38,17 @@ _COLUMNS: Mapping[str, _Column] = {  # type, shape of an entry, and the entry of
     "landmarks": ("<f4", (5, 2), lambda row: [row.get(name, np.nan) for name in LANDMARKS]),
     "score": ("<f4", (), lambda row: row.get("score", np.nan)),
     "norm": ("<f4", (), lambda row: row["norm"]),
+    **{name: ("<f4", (), _getter(name)) for name in QUALITY},
 }
 
 
 class Npz(WithTable):
-    """The arrays ``embeddings``, ``path``, ``face``, ``box``, ``landmarks``, ``score`` and ``norm``.
+    """The arrays ``embeddings``, ``path``, ``face``, ``box``, ``landmarks``, ``score``, ``norm`` and quality.
 
-    Without its table there is neither status nor reason, nor the size of the photos. The arrays ``person``,
-    ``photo_sha256`` and ``added`` say whom each face shows in the export of a gallery. Of a file of somebody
-    else's only ``embeddings`` is needed.
+    Quality is an array for each of ``faces.quality_limits.QUALITY``. Without its table there is neither
+    status nor reason, nor the size of the photos. The arrays ``person``, ``photo_sha256`` and ``added`` say
+    whom each face shows in the export of a gallery. Of a file of somebody else's only ``embeddings`` is
+    needed.
     """
 
     magic: ClassVar[bytes] = b"PK"
@@ -98,7 +106,7 @@ def _records(archive: NpzFile, count: int, path: Path) -> Records:
         "box": ((count, 4), "f"),
         "landmarks": ((count, 5, 2), "f"),
         "score": ((count,), "f"),
-        "norm": ((count,), "f"),
+        **dict.fromkeys(("norm", *QUALITY), ((count,), "f")),
     }
     arrays = {name: archive[name] for name in expected if name in archive}
     fits = {
@@ -112,7 +120,7 @@ def _records(archive: NpzFile, count: int, path: Path) -> Records:
         )
     records: Records = [{"path": name, "row": row} for row, name in enumerate(arrays["path"].tolist())]
     names: dict[str, tuple[str, ...]] = {name: (name,) for name in ("face", *OF_PEOPLE)}
-    names |= {"box": BOX, "landmarks": LANDMARKS, "score": ("score",), "norm": ("norm",)}
+    names |= {"box": BOX, "landmarks": LANDMARKS, **{name: (name,) for name in MEASURES}}
     for array in arrays.keys() & names.keys():
         if fits[array]:
             _fill_in(records, names[array], arrays[array].reshape(count, len(names[array])))

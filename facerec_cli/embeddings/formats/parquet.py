@@ -14,12 +14,13 @@ from facerec_cli.embeddings.records import AGAIN, BOX, LANDMARKS, OF_PEOPLE, col
 from facerec_cli.embeddings.shards import Shard
 from facerec_cli.embeddings.table import EmbeddingTable
 from facerec_cli.errors import FacerecError, InputError, MissingExtraError
+from facerec_cli.faces.quality_limits import QUALITY
 from facerec_cli.files import atomic_write
 from facerec_cli.untrusted import parse_json
 
 _TEXT = ("path", "status", "reason", "crop", *OF_PEOPLE)
 _WHOLE = ("row", "face", "rotation", "width", "height")
-_FLOATS = ("score", "norm", *BOX, *LANDMARKS)
+_FLOATS = ("score", "norm", *BOX, *LANDMARKS, *QUALITY)
 
 
 class Parquet(SingleFile):

@@ -58,7 +58,9 @@ class ParquetFolder(SingleFile):
                     f"{str(path)!r} has no Parquet shards of `facerec embed`.",
                     hint="Name the file with the embeddings, or the folder with part-000000.parquet.",
                 )
-            table = pa.concat_tables([folder.read_shard(number) for number in numbers])
+            shards = [folder.read_shard(number) for number in numbers]
+            # Those that an earlier version has begun with lack columns.
+            table = pa.concat_tables(shards, promote_options="default")
             refuse_missing_columns({"path", "embedding"}, table, path)
             return from_arrow(path, table, folder.description())
 
