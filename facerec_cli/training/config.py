@@ -144,6 +144,7 @@ class LossSettings:
     ] = 1.0
     class_weights: Annotated[str | None, _key("Where class weights start: random, means, or a .npy.")] = None
     distill: Annotated[float, _key("Weight of the distill term beside the loss.", ge=0)] = 0.0
+    distill_hard: Annotated[bool, _key("Whether that term pulls photos made hard, too.")] = True
     settings: _Others = field(default_factory=dict)
 
 

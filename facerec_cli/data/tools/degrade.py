@@ -79,7 +79,7 @@ def dark(image: Image, random: Random) -> Image:
     seen += random.standard_normal(image.shape, np.float32) * np.sqrt(shot * seen + read**2)
     if random.random() < 0.5:  # a camera that turns up its gain
         seen = np.rint(seen) * np.float32(random.uniform(0.5, 1) / light)
-    return np.clip(np.rint(seen), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(seen), 0, 255), np.uint8)
 
 
 class HardPhotos(FaceDataset):
