@@ -5,7 +5,7 @@
 
 A table stands in the page between ``<!-- finetune: its title -->`` and ``<!-- end -->``; ``facts`` stands for
 the sentences above a report's tables, ``settings`` for how the arms' recipes differ, and ``again finetune``
-for a study of another split beside that one. ``heldout`` is what models/build_sface_hard.py
+for a study of another split beside that one. ``heldout`` is what models/build_sface_degraded.py
 measured, ``photos`` what models/hard_photos.py did: the title is its file in docs/study/photos.
 """
 

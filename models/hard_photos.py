@@ -42,6 +42,7 @@ VERSIONS = 4  # of each training photo
 PHOTOS_EACH = 4  # of a person, to choose and judge by
 DIFFERENT = 300_000  # pairs of two people in a list of test people, drawn; all same pairs are in it
 FAR = 1e-3
+ROUNDS = 500  # of the bootstrap over people
 SHARES = (0.5, 0.75, 1.0)
 CLEAN_LOSS, LEAST_COSINE = 0.001, 0.95
 """The rule of ``choose``, written down before any run: of the networks that lose at most 0.1 points of TAR on
@@ -192,8 +193,8 @@ def choose(out: Path, runs: Sequence[Path], shares: Sequence[float] = SHARES) ->
     for run in runs:
         network = load_backbone(run)[0] if run.is_file() else make_backbone(_from_pack(str(run)), 128)
         last = {name: value.clone() for name, value in network.state_dict().items()}
-        for share in shares:
-            name = f"{run.parent.name if run.is_file() else run} {share:g}"
+        for share in shares if run.is_file() else (1.0,):
+            name = f"{run.parent.name}, {share:g} of the way" if run.is_file() else run.name
             network.load_state_dict(interpolated(weights, last, share))
             tried[name] = photos.judge(photos.embed(network.eval()), first)
             print(f"{name}: {_told(tried[name])}", flush=True)
@@ -218,7 +219,7 @@ def judge(out: Path, faces: Path | None, models: Sequence[str]) -> dict[str, Any
     lists += [] if faces is None else list(write_real(faces, out))
     found: dict[str, Any] = {}
     for title, path, root in lists:
-        result = compare([*models, str(path)], CompareSettings(far=FAR), root=root)
+        result = compare([*models, str(path)], CompareSettings(far=FAR, bootstrap=ROUNDS), root=root)
         found[title] = {
             "pairs": len(result.used),
             "compared": int(result.used.sum()),
@@ -237,7 +238,13 @@ def judge(out: Path, faces: Path | None, models: Sequence[str]) -> dict[str, Any
             ],
         }
         print(title, json.dumps(found[title]), flush=True)
-    return {"far": FAR, "models": list(models), "lists": found, "ships": _verdicts(found, models)}
+    return {
+        "far": FAR,
+        "rounds": ROUNDS,
+        "models": list(models),
+        "lists": found,
+        "ships": _verdicts(found, models),
+    }
 
 
 def _verdicts(found: dict[str, Any], models: Sequence[str]) -> dict[str, bool]:

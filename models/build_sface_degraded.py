@@ -1,11 +1,11 @@
-"""Build the pack ``sface-hard`` from a training run whose place models/hard_photos.py has chosen.
+"""Build the pack ``sface-degraded`` from a training run whose place models/hard_photos.py has chosen.
 
-    python models/build_sface_hard.py runs/hard/distill 0.75 --measure runs/hard/test_crops
-    python models/build_sface_hard.py runs/hard/distill 0.75 --photos runs/hard/test/clean --lfw ../shared/lfw
+    python models/build_sface_degraded.py runs/hard/distill 0.75 --measure runs/hard/test_crops
+    python models/build_sface_degraded.py runs/hard/distill 0.75 --photos runs/hard/test/clean --lfw ../shared/lfw
 
 The number is how far to go from the first weights to the trained ones. The first call of the program writes
 nothing: it tells, on aligned crops of people who are not trained on, how far each way to store the weights is
-from the trained network. The second writes ``facerec_cli/packs/sface-hard/`` and measures it, and ``sface``
+from the trained network. The second writes ``facerec_cli/packs/sface-degraded/`` and measures it, and ``sface``
 beside it, on clean pairs of those people. See models/README.md.
 """
 
@@ -39,11 +39,11 @@ from facerec_cli.packs.resolve import open_pack
 from facerec_cli.pairs.read import read_pairs
 from facerec_cli.threshold import Threshold
 
-NAME = "sface-hard"
+NAME = "sface-degraded"
 PACK = Path(__file__).resolve().parents[1] / "facerec_cli" / "packs" / NAME
 STUDY = Path(__file__).resolve().parents[1] / "docs" / "study"
 SPLIT, RESULTS = STUDY / "finetune_split.json", STUDY / "heldout"
-FILE = "sface_hard.onnx"
+FILE = "sface_degraded.onnx"
 STORAGES = ("mixed", "int8", "float16", "float32")
 PAIRS = 6000
 CHECKPOINT = "last.pt"
@@ -143,7 +143,7 @@ def describe(base: ModelPack, folder: Path, run: Path, share: float) -> ModelPac
     return replace(
         base,
         name=NAME,
-        description="SFace fine-tuned for small, blurred, noisy and dark photos; docs/study.md has its cost",
+        description="SFace for degraded photos: small, blurred, noisy, dark; docs/study.md has its cost",
         folder=folder,
         license=License(
             code="Apache-2.0",
@@ -156,8 +156,8 @@ def describe(base: ModelPack, folder: Path, run: Path, share: float) -> ModelPac
             "same fine-tuning on photos of your own: facerec train --init sface.",
         ),
         provenance=Provenance(
-            source="the embedded pack sface, fine-tuned with facerec train --recipe sface_hard "
-            "and written by models/build_sface_hard.py",
+            source="the embedded pack sface, fine-tuned with facerec train --recipe sface_degraded "
+            "and written by models/build_sface_degraded.py",
             training_data="LFW, deep-funneled: the training people of "
             "docs/study/finetune_split.json, after what sface was trained on, which is unknown",
             paper=f"{base.provenance.paper}; interpolation of weights: arXiv:2109.01903",
@@ -170,6 +170,8 @@ def describe(base: ModelPack, folder: Path, run: Path, share: float) -> ModelPac
             "seed": str(recipe["run"]["seed"]),
             "steps": f"{recipe['schedule']['steps']} of {recipe['run']['batch_size']} photos",
             "photos_made_hard": f"{data['degraded']:g} of them: {', '.join(made_hard)}",
+            "distill": f"{recipe['loss']['distill']:g}, "
+            + ("all photos" if recipe["loss"]["distill_hard"] else "clean photos"),
             "interpolation": f"{share:g} of the way from sface to the trained weights",
             "checkpoint_sha256": sha256_of(run / CHECKPOINT),
         },

@@ -27,11 +27,11 @@ from facerec_cli.training.start import open_start
 
 @pytest.fixture(scope="module")
 def program(repository: Path) -> ModuleType:
-    path = repository / "models" / "build_sface_hard.py"
-    spec = importlib.util.spec_from_file_location("build_sface_hard", path)
+    path = repository / "models" / "build_sface_degraded.py"
+    spec = importlib.util.spec_from_file_location("build_sface_degraded", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules["build_sface_hard"] = module
+    sys.modules["build_sface_degraded"] = module
     spec.loader.exec_module(module)
     return module
 
@@ -123,7 +123,7 @@ def test_the_pack_is_found_beside_the_default_one(
     (run / "last.pt").write_bytes(b"a checkpoint")
     monkeypatch.setattr(program, "read_state", lambda path, share: numpy_of(tuned))
     (run / "recipe.toml").write_text(
-        '[loss]\nname = "distill"\n[run]\nbatch_size = 32\nseed = 0\n[schedule]\nsteps = 80\n'
+        '[loss]\nname = "epl"\ndistill = 30.0\ndistill_hard = false\n[run]\nbatch_size = 32\nseed = 0\n[schedule]\nsteps = 80\n'
         '[data]\ndegraded = 0.5\ndegradations = ["occlusion"]\nversions = ["runs/hard/0"]\n'
     )
     people = np.repeat(np.arange(60), 3)
@@ -137,12 +137,12 @@ def test_the_pack_is_found_beside_the_default_one(
     (room / "sface").symlink_to(default.folder)
     written = program.write(room / program.NAME, run, 0.5, tmp_path, "mixed")
     monkeypatch.setattr(catalog_module, "embedded_packs", lambda: room)
-    pack = open_pack("sface-hard")
+    pack = open_pack("sface-degraded")
     assert pack.encoder.sha256 == written.encoder.sha256 and pack.detector is None
     assert open_pack().name == "sface"
     assert [(e.name, e.status, e.commercial) for e in catalog()][:2] == [
         ("sface", "embedded", True),
-        ("sface-hard", "embedded", False),
+        ("sface-degraded", "embedded", False),
     ]
     scores = (unit @ unit.T)[np.arange(180)[:, None] // 3 != np.arange(180) // 3]
     assert pack.threshold is not None and pack.threshold.impostor_pairs == scores.size // 2
@@ -153,6 +153,7 @@ def test_the_pack_is_found_beside_the_default_one(
     card = model_card(pack)
     for text in (
         "Labeled Faces in the Wild",
+        "30, clean photos",
         "0.5 of them: whole photos before detection, occlusion",
         "research",
         "50",
@@ -160,7 +161,7 @@ def test_the_pack_is_found_beside_the_default_one(
         "Commercial use | not allowed",
     ):
         assert text in card
-    start = open_start(BackboneSettings(init="sface-hard"), "")
+    start = open_start(BackboneSettings(init="sface-degraded"), "")
     assert start.backbone == "sface" and start.state is not None
     change = start.state["pre_fc1.weight"] - tuned["pre_fc1.weight"]
     assert change.abs().max() < 0.02 * tuned["pre_fc1.weight"].abs().max()
