@@ -1,12 +1,12 @@
 """Build the pack ``sface-degraded`` from a training run whose place models/hard_photos.py has chosen.
 
-    python models/build_sface_degraded.py runs/hard/distill 0.75 --measure runs/hard/test_crops
-    python models/build_sface_degraded.py runs/hard/distill 0.75 --photos runs/hard/test/clean --lfw ../shared/lfw
+    python models/build_sface_degraded.py runs/hard/epl 1 --measure runs/hard/validation_crops/clean
+    python models/build_sface_degraded.py runs/hard/epl 1 --photos runs/hard/test/clean --lfw ../shared/lfw
 
-The number is how far to go from the first weights to the trained ones. The first call of the program writes
-nothing: it tells, on aligned crops of people who are not trained on, how far each way to store the weights is
-from the trained network. The second writes ``facerec_cli/packs/sface-degraded/`` and measures it, and ``sface``
-beside it, on clean pairs of those people. See models/README.md.
+The number is how far to go from the first weights to the trained ones. The first call writes nothing: it
+tells, on crops of people who are not trained on, how far each way to store the weights is from the trained
+network. The second writes ``facerec_cli/packs/sface-degraded/`` and measures it, and ``sface`` beside it, on
+clean pairs of other people. See models/README.md.
 """
 
 from __future__ import annotations

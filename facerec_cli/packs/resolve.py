@@ -240,8 +240,8 @@ def _unknown(name: str) -> ModelError:
     if name in _RENAMED:
         return ModelError(
             f"{name} is called {_RENAMED[name]} now, after what it does, and has other weights.",
-            hint=f"Use --model {_RENAMED[name]} and embed the photos anew: embeddings, thresholds and galleries "
-            f"of {name} cannot be compared with its own.",
+            hint=f"Use --model {_RENAMED[name]} and embed the photos anew: embeddings, thresholds and "
+            f"galleries of {name} cannot be compared with its own.",
         )
     if name in known_packs():
         return ModelError(

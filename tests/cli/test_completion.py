@@ -62,7 +62,10 @@ def test_values_come_from_the_registries(line: str, expected: list[str]) -> None
 
 def test_a_broken_home_is_silent(tmp_path) -> None:
     (tmp_path / "packs").write_text("no folder")
-    assert offered("facerec embed --model sfa", FACEREC_HOME=str(tmp_path)) in ([], ["sface", "sface-degraded"])
+    assert offered("facerec embed --model sfa", FACEREC_HOME=str(tmp_path)) in (
+        [],
+        ["sface", "sface-degraded"],
+    )
 
 
 def test_a_fault_while_looking_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
