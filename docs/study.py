@@ -6,7 +6,7 @@
 A table stands in the page between ``<!-- finetune: its title -->`` and ``<!-- end -->``; ``facts`` stands for
 the sentences above a report's tables, ``settings`` for how the arms' recipes differ, and ``again finetune``
 for a study of another split beside that one. ``heldout`` is what models/build_sface_degraded.py
-measured, ``photos`` what models/hard_photos.py did: the title is its file in docs/study/photos.
+measured, ``photos`` what models/judge_degraded.py did: the title is its file in docs/study/photos.
 """
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ def _heldout() -> str:
 
 
 def _photos(name: str) -> str:
-    """What models/hard_photos.py found: of validation people what each network does, or of test people."""
+    """What models/judge_degraded.py found: of validation people what each network does, or of test people."""
     path = DATA / "photos" / f"{name}.json"
     if not path.is_file():
         return "Not run yet."

@@ -1,4 +1,4 @@
-"""Build the pack ``sface-degraded`` from a training run whose place models/hard_photos.py has chosen.
+"""Build the pack ``sface-degraded`` from a training run whose place models/judge_degraded.py has chosen.
 
     python models/build_sface_degraded.py runs/hard/epl 1 --measure runs/hard/validation_crops/clean
     python models/build_sface_degraded.py runs/hard/epl 1 --photos runs/hard/test/clean --lfw ../shared/lfw

@@ -16,11 +16,11 @@ import pytest
 
 @pytest.fixture(scope="module")
 def program(repository: Path) -> ModuleType:
-    path = repository / "models" / "hard_photos.py"
-    spec = importlib.util.spec_from_file_location("hard_photos", path)
+    path = repository / "models" / "judge_degraded.py"
+    spec = importlib.util.spec_from_file_location("judge_degraded", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules["hard_photos"] = module
+    sys.modules["judge_degraded"] = module
     spec.loader.exec_module(module)
     return module
 

@@ -1,8 +1,8 @@
 """Choose a network for hard photos by validation people, and judge it by others (docs/study.md).
 
-    python models/hard_photos.py photos ../shared/lfw/images runs/hard
-    python models/hard_photos.py choose runs/hard runs/hard/distill/last.pt
-    python models/hard_photos.py judge runs/hard ../shared/faces sface NEW
+    python models/judge_degraded.py photos ../shared/lfw/images runs/hard
+    python models/judge_degraded.py choose runs/hard runs/hard/distill/last.pt
+    python models/judge_degraded.py judge runs/hard ../shared/faces sface NEW
 
 ``photos`` makes photos hard before a face is found in them: those of training people
 (``facerec data degrade``), of validation people, who choose, and of test people, who judge
