@@ -124,7 +124,7 @@ def test_the_pack_is_found_beside_the_default_one(
     monkeypatch.setattr(program, "read_state", lambda path, share: numpy_of(tuned))
     (run / "recipe.toml").write_text(
         '[loss]\nname = "epl"\ndistill = 30.0\ndistill_hard = false\n[run]\nbatch_size = 32\n'
-        'seed = 0\n[schedule]\nsteps = 80\n'
+        "seed = 0\n[schedule]\nsteps = 80\n"
         '[data]\ndegraded = 0.5\ndegradations = ["occlusion"]\nversions = ["runs/hard/0"]\n'
     )
     people = np.repeat(np.arange(60), 3)
