@@ -40,7 +40,8 @@ Likelihood = Annotated[
 Force = Annotated[
     Overwrite,
     Shown(
-        "Replace files of --scores, --report, --save-threshold and --save-likelihood that are not facerec's.",
+        "Replace files of --scores, --report, --save-threshold, --save-likelihood and --save-quality "
+        "that are not facerec's.",
         panel=RESULTS,
     ),
 ]
@@ -90,7 +91,11 @@ def verify(
             show_verdict(outcome)
         return
     if not json_output:
-        show(outcome, likelihood=outputs.save_likelihood is not None)
+        show(
+            outcome,
+            likelihood=outputs.save_likelihood is not None,
+            quality=outputs.save_quality is not None,
+        )
     with quiet_decoders():  # a report shows photos
         outputs.write(outcome)
     if json_output:  # last, so that stdout has one document: the results or an error

@@ -23,6 +23,7 @@ _KINDS = {
     "report": "report",
     "save_threshold": "threshold card",
     "save_likelihood": "likelihood card",
+    "save_quality": "quality card",
 }
 
 
@@ -41,6 +42,15 @@ class VerifyOutputs:
         Path | None,
         Option(
             "Write what scores are worth to a card (TOML) bound to the model, for --likelihood.",
+            panel=RESULTS,
+        ),
+    ] = None
+
+    save_quality: Annotated[
+        Path | None,
+        Option(
+            "Write a limit on the measure that best foretells false rejects to a card (TOML) bound to the "
+            "model, for --min-quality.",
             panel=RESULTS,
         ),
     ] = None
@@ -91,10 +101,11 @@ class VerifyOutputs:
         """Write those that are wanted.
 
         Raises:
-            InputError: The list has no measurable threshold or likelihood ratio for a card.
+            InputError: The list has no measurable threshold, likelihood ratio or limit of quality for a card.
             OutputError: The system refuses one.
         """
         from facerec_cli.metrics.likelihood_card import save_likelihood
+        from facerec_cli.metrics.quality_card import save_quality
         from facerec_cli.metrics.thresholds import save_card
         from facerec_cli.verify.json_document import write_scores
 
@@ -108,6 +119,8 @@ class VerifyOutputs:
             save_card(outcome.threshold(), self.save_threshold)
         if self.save_likelihood is not None:
             save_likelihood(outcome.likelihood_card(), self.save_likelihood)
+        if self.save_quality is not None:
+            save_quality(outcome.quality_card(), self.save_quality)
 
 
 def _refuse_inputs(outputs: Mapping[str, Path], inputs: Sequence[Path]) -> None:
