@@ -1,21 +1,31 @@
 """How often does ``facerec compare`` call two models different that are equally good?
 
     python benchmarks/paired_null.py --simulations 200 --json benchmarks/results/paired_null.json
+    python benchmarks/paired_null.py --searches --json benchmarks/results/paired_null_searches.json
 
-Made-up scores: people differ in how hard they are, both models share most of a pair's score, and each adds
-noise of its own of the same size. Nothing distinguishes the models, so every verdict is a mistake.
+Pairs: made-up scores. People differ in how hard they are, both models share most of a pair's score, and each
+adds noise of its own of the same size. Nothing distinguishes the models, so every verdict is a mistake.
 Beside them two models of which one has more noise: how often is that seen?
+
+Searches: made-up vectors, of 150 people with one enrolled photo and three probes each and of 150 strangers
+with two. Both models share what is of a photo, and each adds noise of its own. FPIR none is rank 1.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from facerec_cli.metrics.identification import evaluate_identification
+from facerec_cli.metrics.identification_figures import IdentificationEvaluation
 from facerec_cli.metrics.paired import compare_scores
+from facerec_cli.metrics.paired_searches import compare_searches
+
+DIMENSIONS = 64
 
 
 def draw(
@@ -33,39 +43,79 @@ def draw(
     return [common + random.normal(size=len(same)) * size for size in noise], same, sides
 
 
+def draw_searches(
+    random: np.random.Generator, noise: tuple[float, float], people: int
+) -> tuple[list[IdentificationEvaluation], np.ndarray]:
+    """What two models find, and who each search is for."""
+    identity = np.concatenate([np.arange(people), np.repeat(np.arange(people), 3)])
+    identity = np.concatenate([identity, np.repeat(people + np.arange(people), 2)])
+    hard = np.exp(random.normal(size=2 * people) * 0.25)[identity, None]
+    photos = random.normal(size=(2 * people, DIMENSIONS))[identity]
+    photos += random.normal(size=photos.shape) * 0.9 * hard
+    found = []
+    for size in noise:
+        vectors = (photos + random.normal(size=photos.shape) * size * hard).astype(np.float32)
+        found.append(
+            evaluate_identification(
+                vectors[:people],
+                identity[:people],
+                vectors[people:],
+                identity[people:],
+                fpirs=(0.1, 0.01),
+                ranks=(1,),
+            )
+        )
+    return found, identity[people:][found[0].searches.made]
+
+
 def main() -> None:
     """Print a row for each rate and kind of models."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--simulations", type=int, default=200)
     parser.add_argument("--people", type=int, default=150)
     parser.add_argument("--rounds", type=int, default=500)
+    parser.add_argument("--searches", action="store_true", help="searches instead of pairs")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     results = []
-    for far in (0.01, 0.001):
+    for rate in (0.1, None) if given.searches else (0.01, 0.001):
         for noise in ((0.5, 0.5), (0.5, 0.8)):
-            called = {
-                "first is better": 0,
-                "second is better": 0,
-                "no difference shown": 0,
-                "not measurable": 0,
+            row = {
+                "fpir" if given.searches else "far": rate,
+                "noise": noise,
+                "simulations": given.simulations,
+                "people": given.people,
+                "rounds": given.rounds,
+                **count(given, rate, noise),
             }
-            mcnemar = 0
-            for seed in range(given.simulations):
-                random = np.random.default_rng([seed, int(1 / far)])
-                scores, same, sides = draw(random, noise, given.people)
-                compared = compare_scores(
-                    scores, same, sides, far=far, fars=(far,), rounds=given.rounds, seed=seed
-                )
-                pair = compared.pairs[0]
-                called[pair.verdict] += 1
-                mcnemar += pair.mcnemar is not None and pair.mcnemar.p < 0.05
-            row = {"far": far, "noise": noise, "simulations": given.simulations, "people": given.people,
-                   "rounds": given.rounds, "verdicts": called, "mcnemar_p_below_0.05": mcnemar}  # fmt: skip
             print(json.dumps(row), flush=True)
             results.append(row)
     if given.json:
         given.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+
+
+def count(given: argparse.Namespace, rate: float | None, noise: tuple[float, float]) -> dict[str, object]:
+    """The verdicts over all simulations, and how often McNemar's test alone would call a difference."""
+    verdicts = ("first is better", "second is better", "no difference shown", "not measurable")
+    called, mcnemar = dict.fromkeys(verdicts, 0), 0
+    for seed in range(given.simulations):
+        random = np.random.default_rng([seed, 2 if rate is None else int(1 / rate)])
+        if given.searches:
+            found, who = draw_searches(random, noise, given.people)
+            if rate is None:  # rank 1 decides where nothing else is measured
+                found = [replace(one, tpir_at_fpir=()) for one in found]
+            compared = compare_searches(
+                [[one] for one in found], [who], fpir=rate, rounds=given.rounds, seed=seed
+            )
+            pair = compared.pairs[0]
+        else:
+            scores, same, sides = draw(random, noise, given.people)
+            pair = compare_scores(
+                scores, same, sides, far=rate, fars=(rate,), rounds=given.rounds, seed=seed
+            ).pairs[0]
+        called[pair.verdict] += 1
+        mcnemar += pair.mcnemar is not None and pair.mcnemar.p < 0.05
+    return {"verdicts": called, "mcnemar_p_below_0.05": mcnemar}
 
 
 if __name__ == "__main__":

@@ -13,6 +13,8 @@ from facerec_cli.lazy import lazy_names
 from facerec_cli.privacy import keep_private
 
 if TYPE_CHECKING:
+    from facerec_cli.clusters.labels import cluster
+    from facerec_cli.clusters.run import cluster_faces
     from facerec_cli.embed import EmbedOptions, embed_photos, embed_to_file
     from facerec_cli.embeddings.read import open_table
     from facerec_cli.embeddings.table import EmbeddingTable, ModelInfo
@@ -41,6 +43,8 @@ _PUBLIC = {
     "Gallery": "facerec_cli.gallery.gallery",
     "IdentifySettings": "facerec_cli.identify.settings",
     "ModelInfo": "facerec_cli.embeddings.table",
+    "cluster": "facerec_cli.clusters.labels",
+    "cluster_faces": "facerec_cli.clusters.run",
     "create_gallery": "facerec_cli.gallery.gallery",
     "embed_photos": "facerec_cli.embed",
     "embed_to_file": "facerec_cli.embed",
@@ -71,6 +75,8 @@ __all__ = [
     "IdentifySettings",
     "ModelInfo",
     "__version__",
+    "cluster",
+    "cluster_faces",
     "create_gallery",
     "embed_photos",
     "embed_to_file",

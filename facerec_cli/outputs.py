@@ -119,6 +119,15 @@ def _are_results(path: Path) -> bool:
     )
 
 
+def _are_groups(path: Path) -> bool:
+    content = _ends(path)
+    if content.startswith(b"PAR1"):
+        return b"cluster" in content and b"margin" in content
+    return content.startswith((b"path,face,status,cluster,person,margin", b'{"path": ')) and (
+        b"cluster" in content
+    )
+
+
 def _are_scores(path: Path) -> bool:
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
@@ -134,4 +143,5 @@ _OURS: Mapping[str, Callable[[Path], bool]] = {
     "model card": _is_model_card,
     "file of scores": _are_scores,
     "table of results": _are_results,
+    "table of groups": _are_groups,
 }

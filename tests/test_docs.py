@@ -14,6 +14,7 @@ from facerec_cli.cli import app
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 REFERENCE = runpy.run_path(str(REPOSITORY / "docs" / "reference.py"))
+FIGURES = runpy.run_path(str(REPOSITORY / "docs" / "figures.py"))
 COMMANDS = dict(REFERENCE["commands"](get_command(app)))
 PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
 
@@ -21,6 +22,15 @@ PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
 def test_the_command_reference_is_up_to_date() -> None:
     page = (REPOSITORY / "docs" / "commands.md").read_text(encoding="utf-8")
     assert page == REFERENCE["render"](), "run: python docs/reference.py"
+
+
+def test_measured_tables_are_those_of_their_raw_results() -> None:
+    named = set()
+    for page in FIGURES["pages"]():
+        text = page.read_text(encoding="utf-8")
+        assert FIGURES["filled"](text) == text, f"{page.name}: run python docs/figures.py"
+        named |= {block[2] for block in FIGURES["BLOCK"].finditer(text)}
+    assert named == set(FIGURES["TABLES"])
 
 
 @pytest.mark.parametrize("path", COMMANDS)

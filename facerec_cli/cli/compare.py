@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -14,15 +15,15 @@ from facerec_cli.cli.signature import Shown
 from facerec_cli.compare.settings import CompareSettings
 from facerec_cli.faces.settings import RESULTS
 from facerec_cli.option import Option
-from facerec_cli.registry import PAIR_FORMATS
+from facerec_cli.registry import PAIR_FORMATS, PROTOCOL_FORMATS
 from facerec_cli.verify.settings import PAIRS
 
 Inputs = Annotated[
     list[str],
     typer.Argument(
         metavar="MODEL MODEL ... LIST",
-        help="Two or more models and a list of labeled pairs; or two or more files of "
-        "`facerec verify --scores`.",
+        help="Two or more models and a list of labeled pairs; or two or more files of `facerec "
+        "verify --scores`; or, with --search, models alone (or files of `facerec embed`).",
         show_default=False,
     ),
 ]
@@ -33,7 +34,12 @@ def compare(
     inputs: Inputs,
     *,
     format: Annotated[
-        str | None, Option("{choices} (default: told by the content).", panel=PAIRS, offers=PAIR_FORMATS)
+        str | None,
+        Option(
+            "{choices} (default: told by the content).",
+            panel=PAIRS,
+            offers=(*PAIR_FORMATS, *(one for one in PROTOCOL_FORMATS if one not in PAIR_FORMATS)),
+        ),
     ] = None,
     root: Annotated[
         Path | None, Option("Folder that the list's paths start from (default: guessed).", panel=PAIRS)
@@ -46,11 +52,10 @@ def compare(
     overwrite: Annotated[Overwrite, Shown("Replace a report that is not facerec's.", panel=RESULTS)] = False,
     json_output: Annotated[Json, Shown("Print the results as JSON.", panel=RESULTS)] = False,
 ) -> None:
-    """Compare models on the same labeled pairs, with an interval of their difference over people.
+    """Compare models on the same labeled pairs or searches, with an interval of their difference over people.
 
     Exit code 0 means that the comparison was made, whatever it found.
     """
-    from facerec_cli.compare.run import compare as run
     from facerec_cli.images import quiet_decoders
     from facerec_cli.outputs import check_writable, refuse_foreign
 
@@ -58,15 +63,52 @@ def compare(
         check_writable("--report", report, report.parent)
         refuse_foreign("report", report, flag="--report", overwrite=overwrite)
     with quiet_decoders():
-        done = run(inputs, settings, format=format, root=root, steps=console.progress_bar)
-    if not json_output:
-        compare_view.show(done)
-    if report is not None:
-        from facerec_cli.compare.report import write_report
-
-        with quiet_decoders():
-            write_report(done, report)
+        document = (_pairs if settings.search is None else _searches)(
+            inputs, settings, format, root, report, quiet=json_output
+        )
     if json_output:
-        console.result_json(done.document())
+        console.result_json(document())
     if report is not None:
         console.note(f"written: {report}")
+
+
+def _pairs(
+    inputs: list[str],
+    settings: CompareSettings,
+    format: str | None,
+    root: Path | None,
+    report: Path | None,
+    *,
+    quiet: bool,
+) -> Callable[[], dict[str, Any]]:
+    """Compare on pairs; the document, to be made when it is wanted."""
+    from facerec_cli.compare.report import write_report
+    from facerec_cli.compare.run import compare as run
+
+    done = run(inputs, settings, format=format, root=root, steps=console.progress_bar)
+    if not quiet:
+        compare_view.show(done)
+    if report is not None:
+        write_report(done, report)
+    return done.document
+
+
+def _searches(
+    inputs: list[str],
+    settings: CompareSettings,
+    format: str | None,
+    root: Path | None,
+    report: Path | None,
+    *,
+    quiet: bool,
+) -> Callable[[], dict[str, Any]]:
+    """Compare on searches, likewise."""
+    from facerec_cli.compare.search_report import write_search_report
+    from facerec_cli.compare.searched import compare_on_searches
+
+    done = compare_on_searches(inputs, settings, format=format, root=root, steps=console.progress_bar)
+    if not quiet:
+        compare_view.show_searches(done)
+    if report is not None:
+        write_search_report(done, report)
+    return done.document

@@ -31,7 +31,7 @@ def show(found: Identification) -> None:
     for record, face in found.faces():
         place = f"{record['path']} face {record['face']}" if record["path"] in several else record["path"]
         doubt = " (doubtful face)" if record["status"] == "doubtful" else ""
-        console.result(_CONTROLS.sub(_as_escape, f"{place}: {_answer(found, record, face)}{doubt}"))
+        console.result(one_line(f"{place}: {_answer(found, record, face)}{doubt}"))
     _sum_up(found)
 
 
@@ -47,9 +47,9 @@ def _answer(found: Identification, record: Mapping[str, Any], face: int) -> str:
     return f"known {name} {score:.4f}" + (f" margin {margin:.4f}" if margin == margin else "")
 
 
-def _as_escape(control: re.Match[str]) -> str:
-    """A line break of a name by its number: a line stays one line, and no name moves the cursor."""
-    return ascii(control[0])[1:-1]
+def one_line(text: str) -> str:
+    """Line breaks of names by their numbers: a line stays one line, and no name moves the cursor."""
+    return _CONTROLS.sub(lambda control: ascii(control[0])[1:-1], text)
 
 
 def show_sorted(copied: SortedPhotos) -> None:

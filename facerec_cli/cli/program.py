@@ -38,6 +38,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "facerec_cli.cli.identify:identify",
         "Find the people of a gallery on photos, or measure how good such a search is.",
     ),
+    "cluster": (
+        "facerec_cli.cli.cluster:cluster",
+        "Put the faces of photos together by person, without knowing who they are.",
+    ),
     "compare": (
         "facerec_cli.cli.compare:compare",
         "Compare models on the same labeled pairs, with an interval of their difference over people.",

@@ -1,1 +1,1 @@
-"""Models compared on the same pairs: is one better than another, or is it chance?"""
+"""Models compared on the same pairs or searches: is one better than another, or is it chance?"""

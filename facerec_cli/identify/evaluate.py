@@ -98,18 +98,16 @@ def measure(
     Raises:
         InputError: No search of a trial can be made.
     """
-    vectors, failed = embeddings.vectors, embeddings.failed
+    vectors, failed = vectors_of_items(protocol, embeddings, settings.pool)
     if protocol.templates is not None:
-        vectors = pool_templates(embeddings, protocol, settings.pool)
         embeddings = replace(embeddings, settings={**embeddings.settings, "pool": settings.pool})
-        failed = np.asarray(~vectors.any(axis=1))
-    _refuse_empty(source, protocol, embeddings, failed)
+    refuse_empty(source, protocol, embeddings, failed)
     identity = protocol.identity
     trials = []
     for number, trial in enumerate(protocol.trials, 1):
         of = f", trial {number} of {len(protocol.trials)}" if len(protocol.trials) > 1 else ""
         with steps(f"Searching{of}", "searches") as progress:
-            search = _search(vectors, failed, identity, trial, protocol.rank, settings, progress)
+            search = search_trial(vectors, failed, identity, trial, protocol.rank, settings, progress)
         verification = None
         if np.count_nonzero(~failed[trial.verification]) > 1 or trial.leave_one_out:
             with steps(f"Comparing{of}", "pairs") as progress:
@@ -133,11 +131,21 @@ def measure(
             once = replace(settings, bootstrap=0)
             with steps("Searching without them", "searches") as progress:
                 without = tuple(
-                    _search(vectors, failed, identity, trial, protocol.rank, once, progress)
+                    search_trial(vectors, failed, identity, trial, protocol.rank, once, progress)
                     for trial in fewer
                 )
     published = _published(vectors, failed, protocol, settings, steps) if settings.published else ()
     return ProtocolEvaluation(source, protocol, embeddings, tuple(trials), alike, without, published)
+
+
+def vectors_of_items(
+    protocol: SearchProtocol, embeddings: PhotoVectors, pool: str
+) -> tuple[Vectors, NDArray[np.bool_]]:
+    """One vector for each item of a protocol, photo or template, and which items have none."""
+    if protocol.templates is None:
+        return embeddings.vectors, embeddings.failed
+    vectors = pool_templates(embeddings, protocol, pool)
+    return vectors, np.asarray(~vectors.any(axis=1))
 
 
 def _verification(
@@ -167,7 +175,7 @@ def _without(trial: SearchTrial, identity: NDArray[np.int64], people: NDArray[np
     return replace(trial, gallery=kept[0], probes=kept[1])
 
 
-def _refuse_empty(
+def refuse_empty(
     source: str, protocol: SearchProtocol, embeddings: PhotoVectors, failed: NDArray[np.bool_]
 ) -> None:
     """Say whose photos have no embedding, and why, where nothing can be searched for or in."""
@@ -185,7 +193,7 @@ def _refuse_empty(
         )
 
 
-def _search(
+def search_trial(
     vectors: Vectors,
     failed: NDArray[np.bool_],
     identity: NDArray[np.int64],

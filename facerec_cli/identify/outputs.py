@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
+from facerec_cli.embeddings.result_table import TABLES, require_table, write_rows
 from facerec_cli.errors import UsageError
 from facerec_cli.faces.settings import RESULTS
-from facerec_cli.files import atomic_write
 from facerec_cli.option import Option
 from facerec_cli.outputs import check_writable, refuse_foreign
 from facerec_cli.settings import check, options
@@ -23,7 +20,6 @@ if TYPE_CHECKING:
     from facerec_cli.identify.result import Identification
     from facerec_cli.identify.sorting import SortedPhotos
 
-TABLES = (".csv", ".jsonl", ".parquet")
 PAGES = (".html", ".htm")
 
 
@@ -76,10 +72,6 @@ class IdentifyOutputs:
             UsageError: With the flag.
             MissingExtraError: ``.parquet`` without pyarrow.
         """
-        from facerec_cli.gallery.kinds import refuse_inside_gallery  # which imports NumPy
-
-        read = {os.path.realpath(path) for path in inputs}
-        written: dict[str, str] = {}
         if evaluate and (self.output or self.copy_to):
             raise UsageError(
                 "--evaluate writes neither --output nor --copy-to.",
@@ -89,31 +81,12 @@ class IdentifyOutputs:
             raise UsageError(
                 "--mode investigate gives nobody a name to sort photos by.", hint="Leave it out."
             )
-        for name, (flag, path) in self.named().items():
-            refuse_inside_gallery(path, flag)
-            place = os.path.realpath(path)
-            if place in read:
-                raise UsageError(f"{flag} {path} would overwrite an input.", hint="Name another place.")
-            if place in written:
-                raise UsageError(f"{written[place]} and {flag} both write {path}.", hint="Name two places.")
-            written[place] = flag
-            if name == "copy_to":
-                if inputs and Path(place).is_relative_to(os.path.realpath(inputs[0])):
-                    raise UsageError(f"{flag} {path} lies in the gallery.", hint="Name another place.")
-                if path.exists() and not path.is_dir():
-                    raise UsageError(f"{flag} {path} is a file.", hint="Name a folder.")
-                check_writable(flag, path, path)
-                continue
-            if path.is_dir():
-                raise UsageError(f"{flag} {path} is a folder.", hint="Name a file.")
-            check_writable(flag, path, path.parent)
+        refuse_paths(self.named(), inputs)
+        place = None if self.copy_to is None else Path(os.path.realpath(self.copy_to))
+        if place and inputs and place.is_relative_to(os.path.realpath(inputs[0])):
+            raise UsageError(f"--copy-to {self.copy_to} lies in the gallery.", hint="Name another place.")
         if self.output is not None:
-            if self.output.suffix.lower() not in TABLES:
-                raise UsageError(f"--output {self.output} does not end in {', '.join(TABLES)}.")
-            if self.output.suffix.lower() == ".parquet":
-                from facerec_cli.embeddings.formats.parquet import import_pyarrow
-
-                import_pyarrow()
+            require_table(self.output, "--output")
             refuse_foreign("table of results", self.output, flag="--output", overwrite=overwrite)
         if self.report is not None:
             if self.report.suffix.lower() not in PAGES:
@@ -146,6 +119,36 @@ class IdentifyOutputs:
             return sort_photos(found, self.copy_to, link=self.link, progress=progress)
 
 
+def refuse_paths(named: Mapping[str, tuple[str, Path]], inputs: Sequence[str | Path]) -> None:
+    """Refuse outputs that cannot be written, are inputs, or are one place.
+
+    Args:
+        named: By the name of its setting the flag and the path of each; ``copy_to`` is a folder.
+        inputs: Files and folders that are read.
+
+    Raises:
+        UsageError: With the flag.
+        OutputError: A folder may not be written to.
+    """
+    from facerec_cli.gallery.kinds import refuse_inside_gallery  # which imports NumPy
+
+    read = {os.path.realpath(path) for path in inputs}
+    written: dict[str, str] = {}
+    for name, (flag, path) in named.items():
+        refuse_inside_gallery(path, flag)
+        place = os.path.realpath(path)
+        if place in read:
+            raise UsageError(f"{flag} {path} would overwrite an input.", hint="Name another place.")
+        if place in written:
+            raise UsageError(f"{written[place]} and {flag} both write {path}.", hint="Name two places.")
+        written[place] = flag
+        if name == "copy_to" and path.exists() and not path.is_dir():
+            raise UsageError(f"{flag} {path} is a file.", hint="Name a folder.")
+        if name != "copy_to" and path.is_dir():
+            raise UsageError(f"{flag} {path} is a folder.", hint="Name a file.")
+        check_writable(flag, path, path if name == "copy_to" else path.parent)
+
+
 def write_table(found: Identification, path: Path) -> None:
     """Write a row a face; the file is there whole or not at all.
 
@@ -153,52 +156,9 @@ def write_table(found: Identification, path: Path) -> None:
         OutputError: It cannot be written.
         UsageError: Its suffix is unknown.
     """
-    writers = {".csv": _write_csv, ".jsonl": _write_jsonl, ".parquet": _write_parquet}
-    writer = writers.get(path.suffix.lower())
-    if writer is None:
-        raise UsageError(f"{path} does not end in {', '.join(TABLES)}.")
-    with atomic_write(path, what="table of results") as stream:
-        writer(found, stream)
-
-
-def _write_csv(found: Identification, stream: Any) -> None:
     from facerec_cli.identify.result import COLUMNS
 
-    text = io.TextIOWrapper(stream, "utf-8", errors="surrogateescape", newline="")
-    table = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
-    quoted = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n", quoting=csv.QUOTE_ALL)
-    table.writeheader()
-    for row in found.rows():  # before Python 3.13 a lone carriage return is not quoted
-        (quoted if any("\r" in str(row.get(name, "")) for name in ("path", "person")) else table).writerow(
-            row
-        )
-    text.flush()
-    text.detach()
-
-
-def _write_jsonl(found: Identification, stream: Any) -> None:
-    from facerec_cli.identify.result import COLUMNS
-
-    for row in found.rows():
-        record = {name: row.get(name) for name in COLUMNS}
-        stream.write(json.dumps(record, allow_nan=False).encode("ascii") + b"\n")
-
-
-def _write_parquet(found: Identification, stream: Any) -> None:
-    from facerec_cli.embeddings.formats.parquet import import_pyarrow, utf8
-    from facerec_cli.identify.result import COLUMNS
-
-    pa = import_pyarrow()
     texts, whole = ("path", "status", "decision", "person", "reason"), ("face", "rank")
-    kinds = {name: pa.string() for name in texts} | {name: pa.int64() for name in whole}
-    rows = list(found.rows())
-    columns = []
-    for name in COLUMNS:
-        cells = [row.get(name) for row in rows]
-        columns.append(
-            pa.array(
-                [utf8(cell) for cell in cells] if name in texts else cells, kinds.get(name, pa.float32())
-            )
-        )
-    about = {"facerec": json.dumps({"gallery": found.gallery.source, "model": found.gallery.model.name})}
-    pa.parquet.write_table(pa.Table.from_arrays(columns, COLUMNS).replace_schema_metadata(about), stream)
+    columns = {name: str if name in texts else int if name in whole else float for name in COLUMNS}
+    about = {"gallery": found.gallery.source, "model": found.gallery.model.name}
+    write_rows(path, found.rows(), columns, about=about)

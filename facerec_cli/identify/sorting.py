@@ -14,7 +14,7 @@ import os
 import re
 import shutil
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -70,7 +70,20 @@ def sort_photos(
         OutputError: Something cannot be written.
         UsageError: Another process sorts into this folder now.
     """
-    wanted = _folders_of_photos(found)
+    return put_photos(_folders_of_photos(found), folder, link=link, progress=progress)
+
+
+def put_photos(
+    wanted: Mapping[str, Sequence[str]], folder: Path, *, link: str = "none", progress: Progress = silent
+) -> SortedPhotos:
+    """Put photos into folders of a folder; see :func:`sort_photos`.
+
+    Args:
+        wanted: Photo -> names of the folders that it goes to, which :func:`folder_names` has made.
+        folder: Where these are; it is made.
+        link: ``none`` copies; ``hard`` or ``symbolic`` links.
+        progress: Told the photos done.
+    """
     make_folder(folder)
     counts = {True: 0, False: 0}
     left: dict[str, str] = {}

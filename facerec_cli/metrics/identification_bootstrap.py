@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,37 +88,117 @@ def resampled_tpir(
 
     The people drawn depend on the seed only, so the rounds of two models on the same searches are paired.
     """
-    known, unknown = _Descending(mates, people[0], [seed, 0]), _Descending(strangers, people[1], [seed, 1])
-    rates = np.empty((rounds, len(fpirs)))
-    step = max(1, _CELLS // max(len(mates), len(strangers)))
+    trial = TrialSearches(mates, strangers, *people)
+    return resampled_trials([trial], fpirs=fpirs, rounds=rounds, seed=seed, progress=progress)[:, :-1]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrialSearches:
+    """The searches of one gallery.
+
+    Attributes:
+        mates: (A,) score of each mate that is first; -inf of the others.
+        strangers: (X,) highest score of each non-mated search.
+        known: (A,) int64, who each mated search is for.
+        unknown: (X,) int64, who each non-mated search is for.
+    """
+
+    mates: Scores
+    strangers: Scores
+    known: NDArray[np.int64]
+    unknown: NDArray[np.int64]
+
+
+def resampled_trials(
+    trials: Sequence[TrialSearches],
+    *,
+    fpirs: Sequence[float],
+    rounds: int,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> NDArray[np.float64]:
+    """TPIR at each FPIR, and last the rate at rank 1, in rounds of people drawn anew: (rounds, F + 1).
+
+    Of several trials the mean. A person has one weight in all of them, since their photos are the same ones;
+    people who have a mated search in any trial are drawn from themselves, and so are the others.
+
+    Args:
+        trials: One or more; people have the same number in each.
+        fpirs: Rates, each measurable in every trial.
+        rounds: How many times.
+        seed: Of the random numbers.
+        progress: Told the rounds done.
+    """
+    known = np.unique(np.concatenate([trial.known for trial in trials]))
+    others = np.setdiff1d(np.concatenate([trial.unknown for trial in trials]), known)
+    draws = [_Drawn(known, [seed, 0]), _Drawn(others, [seed, 1])]
+    everybody = np.concatenate([known, others])
+    order = np.argsort(everybody)
+    sorted_trials = [_Descending.of(trial, everybody[order], order) for trial in trials]
+    rates = np.empty((rounds, len(fpirs) + 1))
+    step = max(1, _CELLS // max(len(side.scores) for pair in sorted_trials for side in pair))
     for start in range(0, rounds, step):
         part = slice(start, min(start + step, rounds))
-        size = part.stop - part.start
-        accepted_known, accepted = known.accepted(size), unknown.accepted(size)
-        for f, fpir in enumerate(fpirs):
-            allowed = np.floor(fpir * accepted[:, -1:] * (1 + 1e-12))
-            rejected = unknown.scores[(accepted <= allowed).sum(axis=1) - 1]  # the first column is 0
-            hits = np.searchsorted(-known.scores, -rejected, side="left")
-            rates[part, f] = accepted_known[np.arange(size), hits] / accepted_known[:, -1]
+        weight = np.concatenate([drawn.weights(part.stop - part.start) for drawn in draws], axis=1)
+        measured = [_rates(known, unknown, weight, fpirs) for known, unknown in sorted_trials]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # a trial of which nobody was drawn
+            rates[part] = np.nanmean(measured, axis=0)
         progress(part.stop, rounds)
     return rates
 
 
+def _rates(
+    known: _Descending, unknown: _Descending, weight: NDArray[np.int64], fpirs: Sequence[float]
+) -> NDArray[np.float64]:
+    """(R, F + 1) of one trial; NaN where none of its people was drawn."""
+    hits_of, alarms = known.accepted(weight), unknown.accepted(weight)
+    rows, total = np.arange(len(weight)), hits_of[:, -1].astype(np.float64)
+    total[total == 0] = np.nan
+    rates = np.empty((len(weight), len(fpirs) + 1))
+    for f, fpir in enumerate(fpirs):
+        allowed = np.floor(fpir * alarms[:, -1:] * (1 + 1e-12))
+        beyond = (alarms <= allowed).sum(axis=1) - 1  # the first column is 0
+        rejected = unknown.scores[np.minimum(beyond, len(unknown.scores) - 1)]
+        hits = np.searchsorted(-known.scores, -rejected, side="left")
+        rates[:, f] = hits_of[rows, hits] / total
+    rates[:, -1] = hits_of[:, int(np.isfinite(known.scores).sum())] / total
+    return rates
+
+
+class _Drawn:
+    """People drawn with replacement from themselves, with random numbers of their own."""
+
+    def __init__(self, people: NDArray[np.int64], seed: Sequence[int]) -> None:
+        self.count, self.random = len(people), np.random.default_rng(seed)
+
+    def weights(self, rounds: int) -> NDArray[np.int64]:
+        """(rounds, people), how often each is drawn."""
+        if not self.count:
+            return np.zeros((rounds, 0), np.int64)
+        drawn = self.random.integers(0, self.count, (rounds, self.count))
+        drawn += self.count * np.arange(rounds)[:, None]
+        return np.bincount(drawn.reshape(-1), minlength=rounds * self.count).reshape(rounds, -1)
+
+
 class _Descending:
-    """Scores from high to low, with whose search each is, and random numbers of their own."""
+    """Scores from high to low, with whose search each is."""
 
-    def __init__(self, scores: Scores, who: NDArray[np.int64], seed: Sequence[int]) -> None:
+    def __init__(self, scores: Scores, person: NDArray[np.int64]) -> None:
         order = np.argsort(-scores, kind="stable")
-        self.scores = scores[order]
-        people, person = np.unique(who, return_inverse=True)
-        self.people, self.person = len(people), person[order]
-        self.random = np.random.default_rng(seed)
+        self.scores, self.person = scores[order], person[order]
 
-    def accepted(self, rounds: int) -> NDArray[np.int64]:
-        """(rounds, size + 1), the weight of the 0, 1, 2 ... highest scores where people are drawn anew."""
-        drawn = self.random.integers(0, self.people, (rounds, self.people))
-        drawn += self.people * np.arange(rounds)[:, None]
-        weight = np.bincount(drawn.reshape(-1), minlength=rounds * self.people).reshape(rounds, -1)
-        total = np.zeros((rounds, len(self.scores) + 1), np.int64)
+    @classmethod
+    def of(
+        cls, trial: TrialSearches, people: NDArray[np.int64], column: NDArray[np.int64]
+    ) -> tuple[_Descending, _Descending]:
+        """Mated and non-mated searches; ``column`` is where the weight of each of the sorted people is."""
+        sides = ((trial.mates, trial.known), (trial.strangers, trial.unknown))
+        mated, others = (cls(scores, column[np.searchsorted(people, who)]) for scores, who in sides)
+        return mated, others
+
+    def accepted(self, weight: NDArray[np.int64]) -> NDArray[np.int64]:
+        """(rounds, size + 1), the weight of the 0, 1, 2 ... highest scores."""
+        total = np.zeros((len(weight), len(self.scores) + 1), np.int64)
         np.cumsum(weight[:, self.person], axis=1, out=total[:, 1:])
         return total

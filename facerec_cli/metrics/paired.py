@@ -39,8 +39,8 @@ class PairedFigure:
     """One figure of two models on the same pairs.
 
     Attributes:
-        figure: ``TAR``, ``EER`` or ``accuracy``.
-        far: Of a TAR; None of others.
+        figure: ``TAR``, ``EER`` or ``accuracy``; of searches ``TPIR`` or ``rank 1``.
+        far: Of a TAR the FAR, of a TPIR the FPIR; None of others.
         first: The first model's, 0..1.
         second: The second model's.
         difference: ``second - first``.
@@ -64,13 +64,13 @@ class McNemar:
     """Genuine pairs that one model accepts and the other rejects, each at its own threshold at one FAR.
 
     Attributes:
-        far: The rate.
+        far: The rate; of mated searches the FPIR, or None where the mate need only be first.
         only_first: Accepted by the first alone.
         only_second: Accepted by the second alone.
         p: Two-sided, exact (binomial), 0..1.
     """
 
-    far: float
+    far: float | None
     only_first: int
     only_second: int
     p: float
@@ -191,7 +191,7 @@ def compare_scores(
             mcnemar = _mcnemar(
                 chosen, scores[first], scores[second], evaluations[first], evaluations[second], same
             )
-        compared.append(PairedModels(first, second, _verdict(primary), primary, figures, mcnemar))
+        compared.append(PairedModels(first, second, verdict_of(primary), primary, figures, mcnemar))
     return PairedComparison(evaluations, tuple(compared), confidence, rounds, chosen)
 
 
@@ -240,7 +240,8 @@ def _figure(
     return PairedFigure(figure, far, *values, plain.difference, float(low), float(high))
 
 
-def _verdict(primary: PairedFigure | None) -> str:
+def verdict_of(primary: PairedFigure | None) -> str:
+    """The verdict that the interval of one figure carries."""
     if primary is None or primary.low is None or primary.high is None:
         return "not measurable"
     if primary.low > 0:

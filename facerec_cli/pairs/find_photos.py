@@ -15,8 +15,13 @@ from facerec_cli.wording import counted
 
 log = logging.getLogger("facerec")
 
-#: Where the photos of a list often lie, seen from the folder of the list.
-ROOTS = (".", "images", "photos", "lfw", "data", "loose_crop", "..", "../images", "../loose_crop")
+#: Where the photos of a list often lie, seen from the folder of the list. Those of CALFW and CPLFW lie in
+#: ``aligned images``, XQLFW's in folders of its archives; ``{name}`` is the list's folder, as RFW has it.
+ROOTS = (
+    *(".", "images", "photos", "lfw", "data", "loose_crop", "..", "../images", "../loose_crop"),
+    *("aligned images", "lfw_original_imgs_min_qual0.85variant11", "xqlfw_aligned_112"),
+    *("AgeDB", "../../data/{name}"),
+)
 
 _SAMPLE = 40  # photos by which root and pattern are chosen
 
@@ -54,7 +59,11 @@ def find_listed(
         raise InputError(
             f"The folder {str(root)!r} given as --root is not there.", hint="Correct it, or leave it out."
         )
-    roots = [Path(root)] if root is not None else [base / r for r in ROOTS] + [Path()]
+    roots = (
+        [Path(root)]
+        if root is not None
+        else [base / r.format(name=base.absolute().name) for r in ROOTS] + [Path()]
+    )
     choices = [_Choice(r, p) for r in roots if is_folder(r) for p in patterns]
     disk, numbers = Disk(), NumberedOnDisk()
 

@@ -10,6 +10,7 @@ from facerec_cli.errors import InputError
 from facerec_cli.pairs.names import has_suffix, is_folder
 from facerec_cli.pairs.numbered import photos_in
 from facerec_cli.pairs.pair_format import ListHead
+from facerec_cli.pairs.people_by_name import person_of_agedb
 
 _ALL_PAIRS = (
     "To compare each photo of a folder with each other, the same subfolder meaning the same person: "
@@ -60,6 +61,11 @@ def _known_table(line: str, rows: list[list[str]]) -> Iterator[tuple[str, str]]:
             "Give a folder of IJB-B or IJB-C with *_face_tid_mid.txt and *_template_pair_label.txt; its 1:N "
             f"searches: {_SEARCH}",
         )
+    if [cell.lower() for cell in first] == ["id", "num", "score"]:
+        yield (
+            "is XQLFW's table of the quality of each photo, which names no pairs.",
+            "Its pairs are in xqlfw_pairs.txt.",
+        )
     if "face_id" in line and "image_id" in line:
         yield "is FaceScrub's list of photos, and names no pairs.", _ALL_PAIRS
     if line.replace(" ", "").lower().startswith(("split,name1", "split_number,", "split,first")) or (
@@ -91,6 +97,12 @@ def explain_folder(folder: Path) -> InputError:
             f"{str(folder)!r} is a folder of people ({people.name!r} and so on) and not a list of pairs.",
             hint="To compare each photo with each other, those in one folder being of one person: "
             f"facerec verify {folder} --all-pairs",
+        )
+    if loose is not None and person_of_agedb(loose.name) is not None:
+        return InputError(
+            f"{str(folder)!r} holds photos that are named as AgeDB's ({loose.name!r}) and no list of pairs.",
+            hint=f"To compare each photo with each other: facerec verify {folder} --all-pairs. The pairs of "
+            "AgeDB-30 are in insightface's agedb_30.bin, or in a list of `path path label`.",
         )
     if loose is not None:
         return InputError(

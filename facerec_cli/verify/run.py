@@ -18,6 +18,7 @@ from facerec_cli.metrics.scores import score_pairs
 from facerec_cli.metrics.thresholds import chosen_point
 from facerec_cli.pairs.names import is_folder
 from facerec_cli.pairs.pairlist import PairList, distinct
+from facerec_cli.pairs.people_by_name import person_of_agedb
 from facerec_cli.pairs.read import read_pairs
 from facerec_cli.verify.group_errors import measure_groups
 from facerec_cli.verify.model_level import level_of
@@ -125,7 +126,7 @@ def verify_list(
 def verify_folder(
     folder: str | Path, settings: VerifySettings | None = None, *, steps: Steps = no_steps
 ) -> Verification:
-    """Compare each photo of a folder with each other; the subfolder that a photo lies in says who it shows.
+    """Compare each photo of a folder with each other; its subfolder, or an AgeDB name, says who it shows.
 
     Raises:
         InputError: No photos, or photos outside subfolders.
@@ -176,13 +177,15 @@ def _pairs_of_folder(folder: Path) -> PairList:
         raise InputError(
             f"The folder {str(folder)!r} has {counted(len(names), 'photo')}; comparing takes two."
         )
-    loose = next((name for name in names if "/" not in name), None)
-    if loose is not None:
+    people = [person_of_agedb(name) if "/" not in name else name.rpartition("/")[0] for name in names]
+    known = [person for person in people if person is not None]
+    if len(known) < len(people):
         raise InputError(
-            f"{loose!r} lies directly in {str(folder)!r}, so nobody knows whom it shows.",
-            hint="--all-pairs takes a folder with one subfolder per person.",
+            f"{names[people.index(None)]!r} lies directly in {str(folder)!r}, so nobody knows whom it shows.",
+            hint="--all-pairs takes a folder with one subfolder per person, or with photos that are named as "
+            "AgeDB's, `number_name_age_gender`.",
         )
-    identity = distinct(name.rpartition("/")[0] for name in names)[1]
+    identity = distinct(known)[1]
     is_listed = len(names) * (len(names) - 1) // 2 <= MAX_LISTED
     first, second = (side.astype(np.int64) for side in np.triu_indices(len(names) if is_listed else 0, 1))
     same = identity[first] == identity[second]

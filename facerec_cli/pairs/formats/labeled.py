@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from facerec_cli.pairs.known import explain_known
 from facerec_cli.pairs.names import has_suffix
 from facerec_cli.pairs.pair_format import ListHead, PairFormat
 from facerec_cli.pairs.pairlist import PairList
+from facerec_cli.pairs.people_by_name import people_by_name
 from facerec_cli.pairs.text_rows import broken, read_list, without_heading
 from facerec_cli.tables.rows import word
 
@@ -33,7 +36,7 @@ class Labeled(PairFormat):
         labels_third = {len(fields) for fields in rows} == {3} and any(
             label_of(fields[2]) is not None for fields in rows[:2]
         )
-        return labels_third or _columns(rows) is not None
+        return (labels_third or _columns(rows) is not None) and explain_known(head) is None
 
     def read(self, path: Path) -> PairList:
         """Read it. A first line without paths, or whose label is not like the others, is a heading."""
@@ -56,7 +59,8 @@ class Labeled(PairFormat):
                 )
             sides += [fields[a], fields[b]]
             same.append(label)
-        return PairList.from_names(sides, same)
+        pairs = PairList.from_names(sides, same)
+        return replace(pairs, identity=people_by_name(pairs.names, pairs.first, pairs.second, pairs.same))
 
 
 def label_of(text: str) -> bool | None:

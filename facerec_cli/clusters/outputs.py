@@ -1,0 +1,109 @@
+"""The files that groups leave: a table, photos sorted by person, and face regions beside the photos."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from facerec_cli.embeddings.result_table import TABLES, require_table, write_rows
+from facerec_cli.errors import UsageError
+from facerec_cli.faces.settings import RESULTS
+from facerec_cli.identify.outputs import refuse_paths
+from facerec_cli.option import Option
+from facerec_cli.outputs import refuse_foreign
+from facerec_cli.settings import check
+from facerec_cli.verify.settings import Steps, no_steps
+
+if TYPE_CHECKING:
+    from facerec_cli.clusters.clustering import Clustering
+    from facerec_cli.gallery.sidecars import Sidecar
+    from facerec_cli.identify.sorting import SortedPhotos
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterOutputs:
+    """Where to, each only where it is named.
+
+    Raises:
+        UsageError: A value is no choice, or is for an output that is not asked for.
+    """
+
+    output: Annotated[
+        Path | None, Option(f"Write a row a face: {', '.join(TABLES)}.", short="-o", panel=RESULTS)
+    ] = None
+    copy_to: Annotated[
+        Path | None, Option("Sort the photos into this folder, a folder a group.", panel=RESULTS)
+    ] = None
+    link: Annotated[
+        Literal["none", "hard", "symbolic"],
+        Option("Links that --copy-to makes instead of copies: {choices}.", panel=RESULTS),
+    ] = "none"
+    regions: Annotated[
+        bool,
+        Option(
+            "Write face regions of named groups for photo managers, into .xmp files beside the photos.",
+            panel=RESULTS,
+        ),
+    ] = False
+
+    def __post_init__(self) -> None:
+        check(self)
+        if self.link != "none" and self.copy_to is None:
+            raise UsageError("--link is for --copy-to.", hint="Name a folder with --copy-to.")
+
+    def named(self) -> dict[str, tuple[str, Path]]:
+        """The paths that are wanted, by field: flag and path."""
+        paths = {"output": ("--output", self.output), "copy_to": ("--copy-to", self.copy_to)}
+        return {name: (flag, path) for name, (flag, path) in paths.items() if path is not None}
+
+    def refuse_faults(
+        self, inputs: Sequence[str | Path], *, overwrite: bool, update: Path | None = None
+    ) -> None:
+        """Refuse what cannot be written, or would replace what it should not, before any work is done.
+
+        Args:
+            inputs: Files that the run reads.
+            overwrite: Replace files that are not of facerec.
+            update: The earlier result, which the new one may replace.
+
+        Raises:
+            UsageError: With the flag.
+            OutputError: A folder may not be written to.
+            MissingExtraError: ``.parquet`` without pyarrow.
+        """
+        refuse_paths(self.named(), inputs)
+        if self.output is not None:
+            require_table(self.output, "--output")
+            refuse_foreign("table of groups", self.output, flag="--output", overwrite=overwrite)
+
+    def write(
+        self, found: Clustering, steps: Steps = no_steps
+    ) -> tuple[SortedPhotos | None, tuple[Sidecar, ...]]:
+        """Write those that are wanted.
+
+        Returns:
+            What was sorted, where that was asked for, and what became of the sidecars.
+
+        Raises:
+            OutputError: The system refuses one.
+        """
+        if self.output is not None:
+            from facerec_cli.clusters.clustering import COLUMNS
+
+            about = {"threshold": found.threshold.document(), "model": found.faces.model.name}
+            write_rows(self.output, found.rows(), COLUMNS, about=about, what="table of groups")
+        copied: SortedPhotos | None = None
+        written: tuple[Sidecar, ...] = ()
+        if self.copy_to is not None:
+            from facerec_cli.clusters.copying import copy_groups
+
+            with steps("Sorting", "photos") as progress:
+                copied = copy_groups(found, self.copy_to, link=self.link, progress=progress)
+        if self.regions:
+            from facerec_cli.clusters.copying import write_regions
+
+            with steps("Writing face regions", "photos") as progress:
+                written = write_regions(found, progress)
+        return copied, written
