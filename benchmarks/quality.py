@@ -7,8 +7,8 @@ r"""What measuring quality costs, and which measure foretells errors on a data s
 
 ``curves`` is what ``facerec verify FOLDER --all-pairs --embeddings FILE --far RATE --json`` has under
 ``discard``, at several rates, and once more with each person counting once, so that those with many photos do
-not decide. With ``--pairs`` also the same pairs of a list at the thresholds of all pairs. ``cost`` is CPU time:
-measuring a face, and embedding photos with and without it, in turns.
+not decide. With ``--pairs`` also the same pairs of a list at the thresholds of all pairs. ``cost`` is CPU
+time: measuring a face, and embedding photos with and without it, in turns.
 """
 
 from __future__ import annotations
@@ -94,7 +94,6 @@ def once(result: Verification, threshold: float) -> dict[str, Any]:
     rates = [float(np.average(judged.rejected[use], weights=weight[use])) for use in (slice(None), kept)]
     print(f"each person once: FNMR {rates[0]:.3%}, without the worst tenth by norm {rates[1]:.3%}")
     return {
-        "far": far,
         "people": int(who.max()) + 1,
         "fnmr": rates[0],
         "without_worst_tenth_by_norm": rates[1],
