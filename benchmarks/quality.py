@@ -30,7 +30,8 @@ from facerec_cli.faces import open_model
 from facerec_cli.faces.quality import NO_QUALITY, measure
 from facerec_cli.faces.quality_limits import MEASURES
 from facerec_cli.images import find_images
-from facerec_cli.metrics.discard import DiscardReport, JudgedPairs, discard_curves
+from facerec_cli.metrics.discard import JudgedPairs, discard_curves
+from facerec_cli.metrics.discard_curve import DiscardReport
 from facerec_cli.metrics.discard_pairs import judge_all, judge_list
 from facerec_cli.metrics.thresholds import chosen_point
 from facerec_cli.verify.result import Verification

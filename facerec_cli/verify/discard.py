@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec_cli.faces.quality_limits import MEASURES
-from facerec_cli.metrics.discard import SHARES, DiscardCurve, DiscardReport, discard_curves
+from facerec_cli.metrics.discard import discard_curves
+from facerec_cli.metrics.discard_curve import SHARES, DiscardCurve, DiscardReport
 from facerec_cli.metrics.discard_pairs import judge_all, judge_list
 from facerec_cli.metrics.roc import OperatingPoint
 from facerec_cli.pairs.pairlist import PairList

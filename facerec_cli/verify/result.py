@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from facerec_cli.errors import InputError
 from facerec_cli.metrics.bootstrap import BootstrapInterval, people_of
 from facerec_cli.metrics.counted_scores import of_distributions
-from facerec_cli.metrics.discard import DiscardReport
+from facerec_cli.metrics.discard_curve import DiscardReport
 from facerec_cli.metrics.doubtful_labels import DoubtfulLabels
 from facerec_cli.metrics.evaluate import Evaluation
 from facerec_cli.metrics.group_report import GroupReport

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from facerec_cli.errors import InputError, ModelError
 from facerec_cli.faces.quality_limits import goodness
-from facerec_cli.metrics.discard import SHARES, DiscardReport, JudgedPairs, discard_curves, remaining
+from facerec_cli.metrics.discard import JudgedPairs, discard_curves, remaining
+from facerec_cli.metrics.discard_curve import SHARES, DiscardReport
 from facerec_cli.metrics.discard_pairs import judge_all, judge_list
 from facerec_cli.metrics.quality_card import QualityCard, limits_for, read_quality, save_quality
 
