@@ -328,11 +328,21 @@ def describe(folder: Path) -> ModelPack:
 
 
 def with_known_scores(pack: ModelPack) -> ModelPack:
-    """With the threshold and tails that measure_impostor_tails.py has written, if the network is the same."""
+    """With what pack.toml says beyond the file, if the network is the same.
+
+    That is the threshold and tails that measure_impostor_tails.py has written, and what is known of the
+    training data, with the evidence.
+    """
     committed = read_manifest(PACK)
     if committed.encoder.sha256 != pack.encoder.sha256:
         return pack
-    return replace(pack, threshold=committed.threshold, impostor_tails=committed.impostor_tails)
+    return replace(
+        pack,
+        threshold=committed.threshold,
+        impostor_tails=committed.impostor_tails,
+        provenance=replace(pack.provenance, training_data=committed.provenance.training_data),
+        evidence=committed.evidence,
+    )
 
 
 def build(wheel: Path, folder: Path) -> list[Path]:

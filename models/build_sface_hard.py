@@ -160,7 +160,7 @@ def describe(base: ModelPack, folder: Path, study: Path, run: Path) -> ModelPack
             source="the embedded pack sface, fine-tuned with "
             "facerec study examples/studies/lfw_hard.toml, "
             f"run {run.name}, and written by models/build_sface_hard.py",
-            training_data="Labeled Faces in the Wild, deep-funneled: the training people of "
+            training_data="LFW, deep-funneled: the training people of "
             "docs/study/finetune_split.json, after what sface was trained on, which is unknown",
             paper=f"{base.provenance.paper}; interpolation of weights: arXiv:2109.01903",
         ),

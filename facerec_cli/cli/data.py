@@ -9,6 +9,7 @@ import typer
 
 from facerec_cli.cli import console
 from facerec_cli.cli.command import command
+from facerec_cli.cli.data_mine import mine
 from facerec_cli.cli.data_view import show_description, show_faults, show_pairs
 from facerec_cli.cli.group import CONTEXT, Group
 from facerec_cli.cli.options import Json, Model, Output, Overwrite, one_target
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     cls=Group,
-    help="Look at training data, check it, convert it, align it, make verification sets of it.",
+    help="Look at training data, check it, convert it, align it, mine it, make verification sets of it.",
     no_args_is_help=True,
     context_settings=CONTEXT,
 )
@@ -252,3 +253,6 @@ def split(
         return
     for side, (persons, photos) in sides.items():
         console.result(f"{output / f'{side}.txt'}: {counted(photos, 'photo')} of {people(persons)}")
+
+
+app.command()(mine)

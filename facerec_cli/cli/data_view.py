@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from facerec_cli.cli import console
-from facerec_cli.wording import counted
+from facerec_cli.wording import counted, people
 
 if TYPE_CHECKING:
+    from facerec_cli.data.mining.run import Mined
     from facerec_cli.data.tools.check import CheckReport
 
 _SHOWN = 10  # names that a table of faults shows; --json has all
@@ -61,3 +62,27 @@ def show_pairs(drawn: int, wanted: int, folds: int, output: Path) -> None:
     if drawn + 2 * folds <= wanted:  # less is lost by rounding to whole folds
         console.warn(f"these photos give {drawn:,} pairs in equal halves, fewer than --pairs {wanted:,}")
     console.result(f"{drawn:,} pairs, half of them of one person, in {output}")
+
+
+_LEFT_OUT = {
+    "never": "of evaluations (--never)",
+    "other_person": "with a suspected label: nearer to another person",
+    "not_alike": "with a suspected label: not like the person's others",
+    "same_people": "of people who look like another one",
+    "small_margin": "hardly nearer to their own person than to the next",
+    "few_photos": "of people with too few photos",
+}
+
+
+def show_mined(found: Mined) -> None:
+    """What was looked at, what is left out and why, and what is hard."""
+    told = found.document()
+    rows = [("looked at", f"{told['faces']:,} faces of {people(told['people'])}")]
+    rows += [("left out", f"{count:,} {_LEFT_OUT[reason]}") for reason, count in found.counts.items()]
+    rows.append(("to train on", f"{told['photos']:,} faces of {people(told['people_kept'])}"))
+    rows.append(("of these hard", f"{told['hard']:,}, shown {found.hard_weight:g} times as often"))
+    console.result_table(rows, columns=("what", "how many"), title=told["source"])
+    for smaller, larger, score in found.same_people[:_SHOWN]:
+        console.result(f"look like one person: {smaller} and {larger} ({score:.3f})")
+    if len(found.same_people) > _SHOWN:
+        console.result(f"look like one person: {len(found.same_people) - _SHOWN:,} pairs more; see --noise")

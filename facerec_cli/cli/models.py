@@ -56,7 +56,10 @@ AnyModel = Annotated[
     str | None,
     typer.Argument(metavar="NAME", help="One model; all by default.", autocompletion=completion.models),
 ]
-Commercial = Annotated[bool, Option("Only models whose license allows commercial use.")]
+Commercial = Annotated[
+    bool,
+    Option("Only models whose weights' license allows commercial use, and no terms of their data forbid it."),
+]
 NewName = Annotated[str | None, Option("What to call it; its own name by default.")]
 DetectorFile = Annotated[
     Path | None,
@@ -92,11 +95,15 @@ def list_(commercial: Commercial = False, json_output: Json = False) -> None:
     if json_output:
         result_json({"models": [entry_document(entry) for entry in entries]})
         return
-    result_table(list(map(entry_row, entries)), columns=("model", "where", "license", "what it is"))
+    result_table(
+        list(map(entry_row, entries)), columns=("model", "where", "license: weights / code", "trained on")
+    )
     for place, owner in hidden_packs().items():
         warn(f"You may not read {place}, which belongs to {owner}; its models are missing here.")
     if any(entry.status == "to pull" for entry in entries):
-        note("Get one with: facerec models pull NAME")
+        note("What one is: facerec models show NAME. Get it with: facerec models pull NAME")
+    if commercial:
+        note("docs/catalogue.md says by which rule, and what is not known of the data they were trained on.")
 
 
 @app.command()

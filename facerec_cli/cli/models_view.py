@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -31,14 +32,18 @@ def facts(pack: ModelPack, status: str) -> list[tuple[str, str]]:
             "threshold",
             f"{threshold.value:.4f} at FAR {threshold.far:g}, {threshold.data}"
             if threshold
-            else "not measured",
+            else "not measured here",
         ),
-        ("license", f"weights {license.weights}, code {license.code}"),
-        ("commercial", "allowed by the license" if license.commercial else "not allowed, or not known"),
+        ("weights", f"license {license.weights}"),
+        ("code", f"license {license.code}"),
+        ("trained on", pack.provenance.training_data),
+        ("commercial", license.commercial_use),
     ]
     rows += [("agreed to", " by ".join(filter(None, (agreed, agreed_by))))] if agreed else []
     rows += [("terms", license.notice)] if license.notice else []
-    rows += [("source", pack.provenance.source), ("trained on", pack.provenance.training_data)]
+    rows += [("source", pack.provenance.source)]
+    rows += [("address", url) for url in (*pack.urls, *(url for item in pack.downloads for url in item.urls))]
+    rows += [("evidence", "docs/catalogue.md, or --json here")] if pack.evidence else []
     rows += [("paper", pack.provenance.paper)] if pack.provenance.paper else []
     return rows + [(key.replace("_", " "), value) for key, value in sorted(pack.training.items())]
 
@@ -72,11 +77,12 @@ def pack_document(pack: ModelPack, status: str) -> dict[str, Any]:
 
 
 def entry_row(entry: Any) -> tuple[str, ...]:
-    """A line of the catalog: name, where it is, license, what it is."""
+    """A line of the catalog: name, where it is, licenses of weights and code, data or what is wrong."""
     pack = entry.pack
-    license = pack.license.weights if pack else "unknown"
-    what = entry.detail or (pack.description if pack else "pack in insightface's layout")
-    return entry.name, entry.status, license, what
+    if pack is None:
+        return entry.name, entry.status, "unknown", entry.detail or "unknown"
+    data = re.split("[;:(]|, ", pack.provenance.training_data)[0].strip()  # what follows are its terms
+    return entry.name, entry.status, f"{pack.license.weights} / {pack.license.code}", data
 
 
 def entry_document(entry: Any) -> dict[str, Any]:

@@ -29,6 +29,7 @@ class FaceDataset(ABC):
         labels: (N,) int64, the class of each photo, 0 <= label < num_classes.
         class_names: One name per class. What the source calls the person.
         warnings: Sentences on what is odd but usable (classes without photos, ignored files).
+        weights: (N,) float64, how often each photo is shown against the others, 0 for never; None: all alike.
     """
 
     format: str
@@ -36,6 +37,7 @@ class FaceDataset(ABC):
     labels: NDArray[np.int64]
     class_names: Sequence[str]
     warnings: tuple[str, ...] = ()
+    weights: NDArray[np.float64] | None = None
 
     @property
     def num_classes(self) -> int:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from facerec_cli.embeddings.table import ModelInfo
 from facerec_cli.errors import FacerecError, InputError
 from facerec_cli.gallery.enrolled import EnrolledPeople
 from facerec_cli.gallery.facts import PeopleFacts
@@ -71,9 +72,14 @@ def own_searches(
 
 def gallery_tail(info: GalleryInfo) -> ImpostorTail | None:
     """The impostor tail of a gallery's model, where the model is here and has one."""
+    return model_tail(info.model_info(), flip=info.flip)
+
+
+def model_tail(model: ModelInfo, *, flip: bool) -> ImpostorTail | None:
+    """The impostor tail of the model of some embeddings, where the model is here and has one."""
     try:
-        pack = open_pack(info.model)
-        return tail_of(pack, flip=info.flip) if pack_hash(pack) == info.model_sha256 else None
+        pack = open_pack(model.name)
+        return tail_of(pack, flip=flip) if pack_hash(pack) == model.sha256 else None
     except FacerecError:
         return None
 

@@ -148,7 +148,7 @@ def _of_index(gallery: Gallery) -> Iterator[GalleryFinding]:
 def _bounds(work: FacesByPerson, tail: ImpostorTail | None) -> tuple[float | None, float | None, str]:
     """The score from which two people look like one, that below which a face is an outlier, their source."""
     if work.count >= ENOUGH:
-        tail = _own_tail(work.templates)
+        tail = own_tail(work.templates)
     elif tail is not None:
         tail = for_templates(tail, work.size)
     else:
@@ -160,7 +160,7 @@ def _bounds(work: FacesByPerson, tail: ImpostorTail | None) -> tuple[float | Non
     )
 
 
-def _own_tail(templates: NDArray[np.float32]) -> ImpostorTail:
+def own_tail(templates: NDArray[np.float32]) -> ImpostorTail:
     """Mean and deviation of the scores of all pairs of two people, as a normal tail.
 
     They follow from the sums of the templates and of their products, without a score being made: the sum of

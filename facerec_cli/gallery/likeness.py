@@ -12,6 +12,7 @@ from facerec_cli.gallery.gallery import Gallery
 from facerec_cli.gallery.person import GalleryFace, Person
 from facerec_cli.gallery.xmp import overlap
 from facerec_cli.metrics.all_pairs import tiles
+from facerec_cli.metrics.face_scores import best_others
 from facerec_cli.metrics.templates import mean_templates
 from facerec_cli.progress import Progress
 
@@ -122,7 +123,7 @@ class FacesByPerson:
         for at, vectors in self._parts():
             sums = np.add.reduceat(vectors, self._first[at] - self._first[at.start], axis=0, dtype=np.float64)
             people = np.repeat(np.arange(at.start, at.stop), self.size[at])
-            best, nearest = self._nearest_others(vectors, people)
+            best, nearest = best_others(vectors, people, self.templates)
             others = sums[people - at.start] - vectors
             norms = np.linalg.norm(others, axis=1)
             own = np.einsum("fd,fd->f", others, vectors) / np.maximum(norms, 1e-9)
@@ -142,24 +143,6 @@ class FacesByPerson:
                 if low or pair not in pairs:  # of two who look like one, that is told already
                     yield self._outlier(self.faces[start + i], people[i], nearest[i], own[i], best[i], bound)
             progress(start + len(vectors), len(self.faces))
-
-    def _nearest_others(
-        self, vectors: NDArray[np.float32], people: NDArray[np.int64]
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """The highest score of each face with another person's template, and who that is."""
-        best = np.full(len(vectors), -np.inf, np.float32)
-        nearest = np.zeros(len(vectors), np.int64)
-        for tile in tiles(vectors, self.templates):
-            mine = people[tile.rows] - tile.columns.start
-            here = np.flatnonzero((mine >= 0) & (mine < tile.scores.shape[1]))
-            tile.scores[here, mine[here]] = -np.inf
-            column = tile.scores.argmax(axis=1)
-            score = tile.scores[np.arange(len(column)), column]
-            rows = np.arange(tile.rows.start, tile.rows.stop)
-            better = rows[score > best[tile.rows]]
-            best[better] = score[better - tile.rows.start]
-            nearest[better] = column[better - tile.rows.start] + tile.columns.start
-        return best, nearest
 
     def _two_faces(self, at: int, person: int, score: float, bound: float | None) -> GalleryFinding:
         """The only two faces of a person, at ``at`` and behind it, which are hardly like each other."""

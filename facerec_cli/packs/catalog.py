@@ -74,7 +74,7 @@ class ListedPack:
 
     @property
     def commercial(self) -> bool:
-        """Whether the weights' license is known to allow commercial use."""
+        """Whether commercial use is known to be allowed; see ``License.commercial``."""
         return self.pack is not None and self.pack.license.commercial
 
 
@@ -82,7 +82,7 @@ def catalog(*, commercial: bool = False) -> list[ListedPack]:
     """Every pack that there is, those on this machine first.
 
     Args:
-        commercial: Only those whose weights may be used commercially, by their license.
+        commercial: Only those whose weights may be used commercially; see ``License.commercial``.
     """
     here = [_entry(pack) for pack in installed()]
     names = {entry.name for entry in here}
@@ -99,7 +99,7 @@ def find_entry(name: str, entries: Iterable[ListedPack] | None = None) -> Listed
 
 def _entry(pack: InstalledPack) -> ListedPack:
     if pack.origin == "insightface":
-        return ListedPack(pack.name, "insightface", pack.folder, known_packs().get(pack.name))
+        return ListedPack(pack.name, "insightface", pack.folder, insightface_folder.known_pack(pack.name))
     try:
         return ListedPack(pack.name, pack.origin, pack.folder, read_manifest(pack.folder))
     except FacerecError as fault:

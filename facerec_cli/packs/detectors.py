@@ -114,5 +114,7 @@ def with_detector(made: tuple[ModelPack, Files], path: Path) -> tuple[ModelPack,
         detector=spec,
         threshold=None,
         urls=(),
+        downloads=(),
+        evidence=None,
     )
     return joined, {**others, spec.file: path}

@@ -27,6 +27,12 @@ _LIKELY_DETECTORS = ("det_", "scrfd")
 _LIKELY_ENCODERS = ("w600k", "glint", "arcface", "r50", "r100")
 
 
+def known_pack(name: str) -> ModelPack | None:
+    """What is known of insightface's pack called ``name``; those that come as archives are insightface's."""
+    known = known_packs().get(name)
+    return known if known is not None and known.urls else None
+
+
 def looks_like_pack(folder: Path) -> bool:
     """Whether ``folder`` holds ONNX files, directly or, as some archives unpack, one folder deeper."""
     return any(True for _ in _onnx_files(folder))
@@ -78,7 +84,7 @@ def _pack(name: str, encoder: OnnxFile, detector: OnnxFile) -> ModelPack:
             f"{encoder.path} and {detector.path} belong in one folder.",
             hint="Put them there, and name the folder.",
         )
-    known = known_packs().get(name)
+    known = known_pack(name)
     raw = encoder.scales_input
     dimensions = embedding_size(encoder)
     assert dimensions is not None  # or it would not be described as one
@@ -103,7 +109,7 @@ def _pack(name: str, encoder: OnnxFile, detector: OnnxFile) -> ModelPack:
 
 def unpublished_files(pack: ModelPack) -> list[str]:
     """Files of a known pack whose sha256 is not the one that is known for them."""
-    known = known_packs().get(pack.name)
+    known = known_pack(pack.name)
     if known is None or known.detector is None or pack.detector is None:
         return []
     published = {known.encoder.sha256, known.detector.sha256}

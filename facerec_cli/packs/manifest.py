@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from facerec_cli.packs import rules
+from facerec_cli.packs.published import Download, Evidence
 from facerec_cli.registry import DETECTORS
 from facerec_cli.settings import Option, filled
 from facerec_cli.spelling import both_spellings
@@ -30,11 +31,14 @@ Std = Annotated[tuple[float, float, float], Option(gt=0, le=1024)]
 class License:
     """Under which terms a pack may be used; three things that must not be mixed up.
 
+    The third is the data that it was trained on, with its terms: ``Provenance.training_data``.
+
     Attributes:
         code: SPDX identifier of the license of the code that made the model.
         weights: SPDX identifier of the weights' license, or a short name such as
             "non-commercial-research".
-        commercial: Whether the weights may be used commercially, by their license.
+        commercial: Whether the weights may be used commercially: their publisher says so, and no published
+            terms of the data that they were trained on say otherwise.
         files: License texts inside the pack's folder.
         notice: A sentence that a person has to read before pulling the pack.
     """
@@ -44,6 +48,11 @@ class License:
     commercial: bool
     files: Annotated[tuple[str, ...], Option(rule=rules.file_name)] = ()
     notice: str = ""
+
+    @property
+    def commercial_use(self) -> str:
+        """``commercial`` in words."""
+        return "allowed by the weights' license" if self.commercial else "not allowed, or not known"
 
 
 Licence = License  # the other spelling, for code that was written with it
@@ -55,7 +64,8 @@ class Provenance:
 
     Attributes:
         source: Who published it and where it was taken from.
-        training_data: The data it was trained on, as published ("unknown" where it is not).
+        training_data: The data it was trained on, as published ("unknown" where it is not); after a semicolon
+            what its own terms are.
         paper: Reference of the method.
     """
 
@@ -142,7 +152,9 @@ class ModelPack:
         impostor_tails: How high the scores of two people come, from which thresholds for a search follow: one
             with flip, one without, where they have been measured.
         training: Free facts about how it was trained (loss, recipe, data set, checkpoint sha256).
-        urls: Where the pack can be pulled from, best first.
+        urls: Where an archive with the pack's files can be pulled from, best first.
+        downloads: Where files are that their publishers have one by one.
+        evidence: Who says what the manifest says, for packs that can be pulled.
         unproved: Nobody has run it yet: an ONNX file opened with flags. Not part of the manifest.
     """
 
@@ -157,6 +169,8 @@ class ModelPack:
     impostor_tails: tuple[ImpostorTail, ...] = ()
     training: dict[str, str] = field(default_factory=dict)
     urls: Annotated[tuple[str, ...], Option(rule=rules.address)] = ()
+    downloads: tuple[Download, ...] = ()
+    evidence: Evidence | None = None
     unproved: bool = False
 
     @property

@@ -3,9 +3,10 @@
 A pack folder holds ``pack.toml`` and the ONNX files that it names; ``docs/models.md`` has a whole one. The
 same document, as JSON, is what an exported ``.onnx`` carries in its metadata (``metadata.py``). Keys with a
 default may be left out, and so may the tables ``detector`` (then the default pack's is used), ``threshold``
-and ``impostor_tails`` (where nobody has measured one). Unknown keys, wrong types and values out of range are
-refused: a misspelt ``color`` must never become a silent loss of accuracy. Manifests of schema 1 say
-``colour``, ``normalised`` and ``licence``, which are still read (``spelling.py``).
+and ``impostor_tails`` (where nobody has measured one), ``downloads`` and ``evidence``. Unknown keys, wrong
+types and values out of range are refused: a misspelt ``color`` must never become a silent loss of accuracy.
+Manifests of schema 1 say ``colour``, ``normalised`` and ``licence``, which are still read
+(``spelling.py``).
 """
 
 from __future__ import annotations
@@ -25,8 +26,9 @@ from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.settings import convert, to_tables
 from facerec_cli.untrusted import parse_toml
 
-SCHEMA = 3  # 1 had the other spelling of color, normalized and license; all are read
-WITHOUT_TAILS = 2  # what a manifest without impostor tails says, so that an older facerec reads it
+SCHEMA = 4  # 1 had the other spelling of color, normalized and license; all are read
+_NEW_IN = {3: ("impostor_tails",), 4: ("downloads", "evidence")}
+_OLDEST_WRITTEN = 2  # what a manifest without newer keys says, so that an older facerec reads it
 MANIFEST = "pack.toml"
 EVALUATIONS = "evaluations"  # folder in a pack's folder with what `facerec verify --json` printed
 MAX_MANIFEST_BYTES = 1 << 20
@@ -88,13 +90,14 @@ def to_document(pack: ModelPack, *, schema: int | None = None) -> dict[str, Any]
 
     Args:
         pack: The pack.
-        schema: The layout; None takes the oldest that can say it: 2, or 3 with impostor tails. 1 differs in
-            the spelling of three keys.
+        schema: The layout; None takes the oldest that can say it: 2, 3 with impostor tails, 4 with what is
+            known of a file at its publisher. 1 differs in the spelling of three keys.
     """
-    schema = schema or (SCHEMA if pack.impostor_tails else WITHOUT_TAILS)
     document = to_tables(pack)
     del document["folder"], document["unproved"]
     document = {key: value for key, value in document.items() if value not in ({}, [])}
+    needed = (number for number, keys in _NEW_IN.items() if not document.keys().isdisjoint(keys))
+    schema = schema or max(needed, default=_OLDEST_WRITTEN)
     return {"schema": schema, **(_first_spelling(document) if schema == 1 else document)}
 
 

@@ -57,7 +57,10 @@ def pack_to_metadata(pack: ModelPack, *, digest: str = "", schema: int | None = 
     """
     encoder = dataclasses.replace(pack.encoder, sha256="")
     document = to_document(
-        dataclasses.replace(pack, detector=None, encoder=encoder, impostor_tails=()), schema=schema
+        dataclasses.replace(
+            pack, detector=None, encoder=encoder, impostor_tails=(), downloads=(), evidence=None
+        ),
+        schema=schema,
     )
     entries = {
         MANIFEST_KEY: json.dumps(document, ensure_ascii=False, sort_keys=True),

@@ -77,15 +77,15 @@ def _terms(pack: ModelPack) -> str:
     license, origin = pack.license, pack.provenance
     rows = [
         ("License of the weights", license.weights),
-        (
-            "Commercial use",
-            "allowed by the weights' license" if license.commercial else "not allowed, or not known",
-        ),
+        ("Commercial use", license.commercial_use),
         ("License of the code", license.code),
-        ("Source", origin.source),
         ("Training data", origin.training_data),
+        ("Source", origin.source),
     ]
     rows += [("Paper", origin.paper)] if origin.paper else []
+    rows += [
+        (f"Evidence: {of}", "; ".join(said)) for of, said in (pack.evidence.items() if pack.evidence else ())
+    ]
     text = "## Terms and origin\n\n" + _table(("", ""), rows)
     return text + (f"\n\n{license.notice}" if license.notice else "")
 

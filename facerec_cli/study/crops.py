@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec_cli.data.dataset import FaceDataset
+from facerec_cli.data.subset import PhotoSubset
 from facerec_cli.data.targets import named
 from facerec_cli.errors import InputError, UsageError
 from facerec_cli.files import write_file, writing
@@ -28,26 +29,6 @@ from facerec_cli.registry import DEFAULT_PACK
 logger = logging.getLogger("facerec")
 SIDE = 112
 SOURCES, _LOCK = "sources.json", ".lock"
-
-
-class PhotoSubset(FaceDataset):
-    """Some photos of a data set, under their own names and labels."""
-
-    format = "part"
-
-    def __init__(self, whole: FaceDataset, rows: NDArray[np.int64]) -> None:
-        self.whole, self.rows = whole, rows
-        self.spec = whole.spec
-        self.labels = whole.labels[rows]
-        self.class_names = whole.class_names
-
-    def read(self, index: int) -> bytes:
-        """The encoded photo."""
-        return self.whole.read(int(self.rows[index]))
-
-    def name(self, index: int) -> str:
-        """Its name in the whole."""
-        return self.whole.name(int(self.rows[index]))
 
 
 def cut_crops(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -153,4 +154,12 @@ def compose(
             f"{result.run.out} holds no run to go on with." if result.run.out else "No run is named.",
             hint="Name the folder of a run with --out, or begin one with --data.",
         )
+    if result.data.path and not result.run.out:
+        result = changed(result, "run.out", default_folder(result))
     return result
+
+
+def default_folder(recipe: Recipe) -> str:
+    """The folder of a run that nobody has named: ``runs/npt-hard`` for the loss npt and ``hard.txt``."""
+    data = re.sub(r"[^\w.+-]+", "-", Path(recipe.data.path).stem).strip("-.") or "data"
+    return f"runs/{recipe.loss.name}-{data}"

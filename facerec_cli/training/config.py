@@ -191,7 +191,7 @@ class RunSettings:
     """Where and on what it runs."""
 
     out: Annotated[
-        str, Option("Folder of the run, such as runs/first.", flag="--out", short="-o", panel=COMMON)
+        str, Option("Folder of the run (default: runs/LOSS-DATA).", flag="--out", short="-o", panel=COMMON)
     ] = ""
     batch_size: Annotated[
         int | None,

@@ -14,6 +14,7 @@ from facerec_cli.gallery.check import GalleryCheck, check_gallery
 from facerec_cli.gallery.gallery import Gallery, create_gallery, open_gallery
 from facerec_cli.gallery.likeness import FacesByPerson
 from facerec_cli.gallery.person import FaceFacts
+from facerec_cli.metrics.face_scores import best_others
 from facerec_cli.threshold import ImpostorTail
 
 SIZE = 32
@@ -143,7 +144,7 @@ def test_nearest_others_are_those_of_a_matrix_product(tmp_path: Path) -> None:
         work = FacesByPerson(gallery, gallery.people(), gallery.faces())
         vectors = gallery.vectors(gallery.faces())
         people = np.repeat(np.arange(20), 3)
-        best, nearest = work._nearest_others(vectors, people)
+        best, nearest = best_others(vectors, people, work.templates)
         scores = vectors @ work.templates.T
         scores[np.arange(60), people] = -np.inf
         np.testing.assert_allclose(best, scores.max(axis=1), atol=1e-6)

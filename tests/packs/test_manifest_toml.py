@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import tomllib
-from pathlib import Path
 
 import pytest
 import tomli_w
@@ -12,7 +11,6 @@ import tomli_w
 from facerec_cli.errors import ModelError
 from facerec_cli.packs import manifest
 from facerec_cli.packs import manifest_toml as document
-from facerec_cli.packs.known import known_packs
 from facerec_cli.packs.manifest_toml import (
     check_name,
     from_document,
@@ -20,6 +18,7 @@ from facerec_cli.packs.manifest_toml import (
     to_document,
     write_manifest,
 )
+from facerec_cli.packs.published import Download, Evidence
 from facerec_cli.settings import options
 from facerec_cli.threshold import ImpostorTail, Threshold
 
@@ -138,15 +137,6 @@ def test_nothing_is_written_that_would_be_refused(pack, tmp_path):
     assert list(tmp_path.glob("pack.toml")) == []
 
 
-def test_known_packs_are_named_as_their_files_and_have_what_a_pull_needs():
-    assert {"buffalo_l", "buffalo_m", "buffalo_s", "buffalo_sc", "antelopev2"} == set(known_packs())
-    for path in Path(document.__file__).parent.glob("known/*.toml"):
-        pack = known_packs()[path.stem]
-        assert pack.urls[0].endswith(f"/{path.stem}.zip")
-        assert pack.encoder.sha256 and pack.detector and pack.detector.sha256
-        assert not pack.license.commercial and "non-commercial" in pack.license.notice
-
-
 def test_a_manifest_written_by_hand_may_leave_out_defaults(tmp_path):
     text = tomli_w.dumps(
         {
@@ -211,6 +201,40 @@ def test_without_tails_a_manifest_is_what_it_was(pack):
     text = write_manifest(pack).read_text()
     assert text.startswith("schema = 2\n") and "impostor_tails" not in text
     assert to_document(pack)["schema"] == 2
+
+
+PUBLISHED = {
+    "downloads": (
+        Download("encoder.onnx", ("https://example.org/encoder.onnx",), 1234),
+        Download("detector.onnx", ("https://example.com/a/detector.onnx", "https://example.net/b")),
+    ),
+    "evidence": Evidence(("who",), ("license",), ("data",), ("code",)),
+}
+
+
+def test_what_is_known_of_the_publisher_survives_writing_and_reading(pack):
+    known = dataclasses.replace(pack, **PUBLISHED)
+    text = write_manifest(known).read_text()
+    assert read_manifest(pack.folder) == known and text.startswith("schema = 4\n")
+    assert text.count("[[downloads]]") == 2 and text.count("\nsize =") == 1
+    assert [about for about, _ in known.evidence.items()][1:3] == ["license", "training data"]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("urls", ["ftp://example.org/x"], "an http(s) address"),
+        ("file", "../x", "plain name"),
+        ("size", 3 << 30, "a whole number from 1 to 2.1"),
+        ("sha256", "0" * 64, "no setting 'downloads.0.sha256'"),
+    ],
+)
+def test_a_download_that_cannot_be_is_refused(pack, key, value, message):
+    bad = to_document(dataclasses.replace(pack, **PUBLISHED))
+    bad["downloads"][0][key] = value
+    with pytest.raises(ModelError) as caught:
+        from_document(bad, pack.folder, where="pack.toml")
+    assert message in f"{caught.value} {caught.value.hint}"
 
 
 def test_an_older_facerec_is_told_of_the_schema_and_not_of_a_key(pack, monkeypatch):

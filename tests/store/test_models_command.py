@@ -38,18 +38,28 @@ def test_list_fits_80_columns_and_says_how_to_get_more(facerec, tiny, tmp_path):
     register(tiny.pack(tmp_path / "p").folder)
     done = facerec("list")
     assert max(len(line) for line in done.stdout.splitlines()) <= 80
-    assert re.search(r"tiny +registered +CC0-1\.0", done.stdout)
-    assert re.search(r"buffalo_l +to pull +non-commercial-research", done.stdout)
+    assert re.search(r"tiny +registered +CC0-1\.0 / MIT +none", done.stdout)
+    assert re.search(r"buffalo_l +to pull +non-commercial-research / MIT +WebFace600K", done.stdout)
+    assert re.search(r"auraface +to pull +Apache-2\.0 / not published +not named", done.stdout)
     assert "facerec models pull NAME" in done.stderr and "pull NAME" not in done.stdout
 
 
 def test_list_as_json_and_by_licence(facerec):
     found = documents(facerec("list", "--json"))["models"]
     embedded = [(m["name"], m["commercial"]) for m in found if m["status"] == "embedded"]
-    assert embedded == [("sface", True), ("sface-hard", False)] and len(found) == 7
-    assert documents(facerec("list", "--json", "--commercial"))["models"] == [
-        m for m in found if m["commercial"]
-    ]
+    assert embedded == [("sface", True), ("sface-hard", False)] and len(found) == 26
+    allowed = facerec("list", "--json", "--commercial")
+    assert documents(allowed)["models"] == [m for m in found if m["commercial"]]
+    assert {m["name"] for m in documents(allowed)["models"]} == {
+        "sface",
+        "auraface",
+        "sface-2021dec",
+        "sface-yunet-n",
+    }
+    entry = next(m["manifest"] for m in found if m["name"] == "edgeface-s")
+    terms = entry["license"]["weights"], entry["license"]["code"], entry["provenance"]["training_data"][:11]
+    assert terms == ("CC-BY-NC-SA-4.0", "BSD-3-Clause", "WebFace260M")
+    assert entry["evidence"]["license"][0].startswith("https://huggingface.co/Idiap/EdgeFace-S-GAMMA")
 
 
 def test_show_tells_the_whole_manifest(facerec, tiny, tmp_path):

@@ -15,7 +15,6 @@ import pytest
 
 from facerec_cli.errors import ModelError, OutputError, UsageError
 from facerec_cli.home import home
-from facerec_cli.packs import known
 from facerec_cli.packs.resolve import open_pack
 from facerec_cli.store import licenses as licences
 from facerec_cli.store import pull
@@ -194,11 +193,6 @@ def test_a_pack_in_insightfaces_folder_is_not_pulled_again(published, tiny, monk
     tiny.detector(folder / "det.onnx")
     tiny.encoder(folder / "rec.onnx")
     assert pull_pack("buffalo_t").folder == folder
-
-
-def test_the_real_manifests_point_at_upstreams_release():
-    for name, pack in known.known_packs().items():
-        assert pack.urls == (f"https://github.com/deepinsight/insightface/releases/download/v0.7/{name}.zip",)
 
 
 def test_the_command_pulls_and_then_says_that_it_is_here(published):

@@ -30,6 +30,10 @@ class JoinedDataset(FaceDataset):
             labels.append(np.array(numbers, np.int64)[part.labels])
         self.class_names = list(number_of)
         self.labels = np.concatenate(labels)
+        if any(part.weights is not None for part in parts):
+            self.weights = np.concatenate(
+                [np.ones(len(part)) if part.weights is None else part.weights for part in parts]
+            )
         self.group = np.repeat(np.arange(len(parts)), np.diff(self._starts))
         added = len(number_of) - parts[0].num_classes
         more = (f"new classes: {people(added)} of the hard data, not in {parts[0].spec}",)

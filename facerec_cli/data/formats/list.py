@@ -1,7 +1,8 @@
 """A list file: a path and a label per line; see ``list_columns`` for the order of columns.
 
 Paths are relative to the list. Labels are numbers from 0 without gaps, or any names, which are then
-numbered in order. ``x.classes.txt`` beside ``x.txt`` names numbered classes.
+numbered in order. ``x.classes.txt`` beside ``x.txt`` names numbered classes. Below a heading a column
+``weight`` says how often a photo is shown against the others.
 """
 
 from __future__ import annotations
@@ -53,7 +54,11 @@ class ListDataset(FaceDataset):
         self.spec = str(path)
         self.root = path.parent
         self._disk = Disk()
-        self._names, written, description = _parse(path, self._disk)
+        self._names, written, weights, description = _parse(path, self._disk)
+        if weights:
+            self.weights = np.array(weights, np.float64)
+            if not self.weights.any():
+                raise InputError(f"All photos of {path} have the weight 0.", hint="Give some of them more.")
         self.labels, self.class_names, warnings = _number(written, path)
         self.warnings = (*((f"the lines are read as {description}",) if description else ()), *warnings)
 
@@ -90,14 +95,31 @@ def write_list(
         )
     root = os.path.relpath(source.root.resolve(), target.parent.resolve())
     prefix = PurePosixPath(Path(root).as_posix())
-    lines = []
+    paths = []
     for index in range(len(source)):
-        lines.append(f"{listable(str(prefix / source.name(index)))}\t{source.labels[index]}\n")
+        paths.append(listable(str(prefix / source.name(index))))
         progress(index + 1, len(source))
     require_free([target], source, overwrite=overwrite)
     require_free_beside(target, (".classes.txt",), source, overwrite)
     write_file(target.with_suffix(".classes.txt"), class_lines(source.class_names, source.spec))
-    write_file(target, "".join(lines).encode("utf-8", "surrogateescape"))
+    write_file(target, list_lines(paths, source.labels, source.weights))
+
+
+def list_lines(
+    paths: Sequence[str], labels: NDArray[np.int64], weights: NDArray[np.float64] | None = None
+) -> bytes:
+    """The content of a list: ``path<TAB>number`` lines; with weights a third column, and a heading.
+
+    Args:
+        paths: From :func:`listable`.
+        labels: (N,) class numbers.
+        weights: (N,) from 0, or None.
+    """
+    lines = [f"{path}\t{label}" for path, label in zip(paths, labels.tolist(), strict=True)]
+    if weights is not None:
+        weighted = (f"{line}\t{weight:g}" for line, weight in zip(lines, weights.tolist(), strict=True))
+        lines = ["path\tlabel\tweight", *weighted]
+    return "".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape")
 
 
 def listable(path: str) -> str:
@@ -124,8 +146,8 @@ def _lines(path: Path) -> Iterator[Line]:
             yield number, bare
 
 
-def _parse(path: Path, disk: Disk) -> tuple[list[str], list[str], str]:
-    """Paths and labels, and how the columns were read where that is worth a word."""
+def _parse(path: Path, disk: Disk) -> tuple[list[str], list[str], list[float], str]:
+    """Paths, labels and weights, if any, and how the columns were read where that is worth a word."""
     where, folders = str(path), [str(path.parent)]
     with path.open("rb") as file:
         head = file.read(_HEAD)
@@ -137,7 +159,7 @@ def _parse(path: Path, disk: Disk) -> tuple[list[str], list[str], str]:
         )
     first = [line for _, line in islice(_lines(path), _SAMPLE)]
     if not first:
-        return [], [], ""
+        return [], [], [], ""
 
     def is_there(name: str) -> bool:
         return any(
@@ -145,11 +167,11 @@ def _parse(path: Path, disk: Disk) -> tuple[list[str], list[str], str]:
         )
 
     columns = columns_of(first, where, is_there, lambda name: is_photo_name(turned(name)))
-    names, labels = [], []
-    for name, label in cut(islice(_lines(path), int(columns.heading), None), columns, where):
+    names, labels, weights = [], [], list[float]()
+    for name, label in cut(islice(_lines(path), int(columns.heading), None), columns, where, weights):
         names.append(name)
         labels.append(label if label.isascii() else unicodedata.normalize("NFC", label))
-    return _on_this_machine(names, disk, folders), labels, columns.description
+    return _on_this_machine(names, disk, folders), labels, weights, columns.description
 
 
 def _on_this_machine(names: list[str], disk: Disk, folders: list[str]) -> list[str]:

@@ -5,8 +5,8 @@
 ``index label... path``         im2rec's ``.lst``; of several labels the first, of ``2 width label ...``
                                 (im2rec's header of labels) the first after the header
 ``flag path label [box]``       insightface's; also ``index path label`` as CVLface and pandas write
-with a heading                  the columns whose names say it: ``path``, ``file``, ``image`` and so on; and
-                                ``label``, ``person``, ``identity``, ``class`` and so on
+with a heading                  the columns whose names say it: ``path``, ``file``, ``image`` and so on;
+                                ``label``, ``person``, ``identity``, ``class`` and so on; and ``weight``
 =============================== ============================================================================
 
 Columns are separated by tabs, commas, semicolons or blanks, fields may be quoted. A path may hold the
@@ -22,14 +22,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from facerec_cli.errors import InputError
-from facerec_cli.tables.rows import PATH_WORDS, Row, column, fields_of, is_heading, label_column
+from facerec_cli.tables.rows import PATH_WORDS, Row, column, fields_of, is_heading, label_column, word
 
 _INTEGER = re.compile(r"[0-9]+")
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?")
+MAX_WEIGHT = 1_000_000
+WEIGHT_WORDS = ("weight", "weights", "sample_weight")
 _SAMPLE = 40  # lines whose paths are looked up on the disk
 
 Line = tuple[int, str]
-Cut = Callable[[Sequence[str]], tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,7 @@ class Columns:
         label: The column of the label.
         description: What the columns are, in words; empty for ``path label``.
         heading: Whether the first line is one.
+        weight: The column of the weight; -1 where there is none.
     """
 
     separator: str
@@ -51,6 +53,7 @@ class Columns:
     label: int
     description: str = ""
     heading: bool = False
+    weight: int = -1
 
 
 def columns_of(
@@ -81,8 +84,10 @@ def columns_of(
     return _with_heading(columns, lines, is_there, is_photo_name)
 
 
-def cut(lines: Iterable[Line], columns: Columns, where: str) -> Iterator[tuple[str, str]]:
-    """(path, label) of each line.
+def cut(
+    lines: Iterable[Line], columns: Columns, where: str, weights: list[float] | None = None
+) -> Iterator[tuple[str, str]]:
+    """(path, label) of each line; its weight, where there is such a column, goes into ``weights``.
 
     Raises:
         InputError: A line lacks one of them; the message has its number.
@@ -94,6 +99,8 @@ def cut(lines: Iterable[Line], columns: Columns, where: str) -> Iterator[tuple[s
             pair = (fields[columns.path], fields[columns.label]) if most < len(fields) else ("", "")
             if not all(pair):
                 raise _broken(number, where, columns.separator.join(fields), columns)
+            if weights is not None and columns.weight >= 0:
+                weights.append(_weight(fields, columns.weight, number, where))
             yield pair
         return
     sign = None if columns.separator == " " else columns.separator
@@ -109,13 +116,30 @@ def cut(lines: Iterable[Line], columns: Columns, where: str) -> Iterator[tuple[s
         yield both[path], both[label]
 
 
+def _weight(fields: Sequence[str], at: int, number: int, where: str) -> float:
+    """The weight of a line; 1 where its field is empty."""
+    text = fields[at] if at < len(fields) else ""
+    try:
+        weight = float(text or 1)
+    except ValueError:
+        weight = -1.0
+    if not 0 <= weight <= MAX_WEIGHT:
+        raise InputError(
+            f"Line {number} of {where} has the weight {text!r}.",
+            hint=f"A weight is a number from 0 (never shown) to {MAX_WEIGHT:,}.",
+        )
+    return weight
+
+
 def _named(lines: Sequence[str], where: str, is_photo_name: Callable[[str], bool]) -> Columns | None:
     """The columns that a heading names."""
     for separator in "\t,; ":
         if separator not in lines[0]:
             continue
         heading = next(iter(_fields(lines[:1], separator, where)), [])
-        if any(map(is_photo_name, heading)) or (separator == " " and not is_heading(heading)):
+        if any(map(is_photo_name, heading)) or (
+            separator == " " and not is_heading([cell for cell in heading if word(cell) not in WEIGHT_WORDS])
+        ):
             continue
         path = column(heading, PATH_WORDS)
         label = label_column(heading, besides=path)
@@ -125,10 +149,13 @@ def _named(lines: Sequence[str], where: str, is_photo_name: Callable[[str], bool
             label = 1 - path
         order = [heading[at] for at in sorted((path, label))]
         way = "all" if len(heading) > 2 else "last" if path == 0 else "first"
+        weight = next((at for at, cell in enumerate(heading) if word(cell) in WEIGHT_WORDS), -1)
         description = (
-            "" if len(heading) == 2 and path == 0 else f"a table with the columns {' and '.join(order)}"
+            ""
+            if path == 0 and len(heading) == 2 + (weight >= 0)
+            else f"a table with the columns {' and '.join(order)}"
         )
-        return Columns(separator, way, path, label, description, True)
+        return Columns(separator, way, path, label, description, True, weight)
     return None
 
 

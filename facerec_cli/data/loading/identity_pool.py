@@ -17,9 +17,19 @@ class IdentityPool:
         labels: (N,) int64, class of each photo of the data set.
         members: The photos that may be drawn.
         what: Their name, for messages.
+        weights: (N,) of each photo: people are drawn by the mean of theirs, and photos of weight 0 never are;
+            None: all alike.
     """
 
-    def __init__(self, labels: Ints, members: NDArray[np.intp], what: str) -> None:
+    def __init__(
+        self,
+        labels: Ints,
+        members: NDArray[np.intp],
+        what: str,
+        weights: NDArray[np.float64] | None = None,
+    ) -> None:
+        if weights is not None:
+            members = members[weights[members] > 0]
         member_labels = labels[members]
         self._members = members[np.argsort(member_labels, kind="stable")].astype(np.int32)
         counts = np.bincount(member_labels)
@@ -27,6 +37,9 @@ class IdentityPool:
         present = np.flatnonzero(counts)
         self._count, self._start = counts[present], starts[present]
         self._paired = np.flatnonzero(self._count >= 2)
+        self._weights = None
+        if weights is not None:
+            self._weights = np.bincount(member_labels, weights[members])[present] / self._count
         self._what = what
 
     @property
@@ -53,7 +66,8 @@ class IdentityPool:
     def pick(self, random: np.random.Generator, people: int, each: int) -> Ints:
         """(people, each) int64: ``each`` photos of different people; repeats only where there are too few."""
         eligible = self._paired if each > 1 else np.arange(len(self._count))
-        drawn = random.choice(len(eligible), min(people, len(eligible)), replace=False)
+        chances = None if self._weights is None else self._weights[eligible] / self._weights[eligible].sum()
+        drawn = random.choice(len(eligible), min(people, len(eligible)), replace=False, p=chances)
         who = eligible[np.resize(drawn, people)]
         count = self._count[who]
         offset = (

@@ -187,7 +187,12 @@ def _make_sampler(
     if name == "branches":
         group = getattr(dataset, "group", None)
         settings = {"group": group, "degradations": len(builder.degradations), **settings}
-    place = {"seed": builder.seed, "rank": rank, "world_size": world_size}
+    place = {
+        "seed": builder.seed,
+        "rank": rank,
+        "world_size": world_size,
+        "weights": None if isinstance(dataset, TarStream) else dataset.weights,
+    }
     return SAMPLERS[name](dataset.labels, batch_size, **place, **settings)
 
 

@@ -2,6 +2,10 @@
 
 A sampler lays out the *global* batch, the same on every rank, and hands each rank its own rows. With the
 same global batch size the order does not depend on how many processes share it.
+
+Weights say how often a photo is shown, for every loss alike: an epoch of N photos shows photo i about
+N w_i / sum(w) times (systematic sampling). People who are drawn with several photos, for otface and ddl, are
+drawn by the mean weight of their photos.
 """
 
 from __future__ import annotations
@@ -16,6 +20,7 @@ from facerec_cli.data.loading.identity_pool import IdentityPool
 from facerec_cli.errors import UsageError
 
 Ints = NDArray[np.int64]
+Weights = NDArray[np.float64]
 
 _ORDER, _BATCH = 0, 1  # keep the random streams of an epoch's order and of a single batch apart
 
@@ -72,14 +77,23 @@ class Shuffled:
         seed: Not negative.
         rank: This process.
         world_size: All processes.
+        weights: (N,) how often each photo is shown, 0 for never; None: all alike.
     """
 
     def __init__(
-        self, labels: Ints, batch_size: int, *, seed: int = 0, rank: int = 0, world_size: int = 1
+        self,
+        labels: Ints,
+        batch_size: int,
+        *,
+        seed: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+        weights: Weights | None = None,
     ) -> None:
         if batch_size < 1:
             raise UsageError(f"--batch-size {batch_size} is not possible.", hint="It must be at least 1.")
         self.labels = labels
+        self.weights = weights
         self.batch_size = batch_size
         self.seed, self.rank, self.world_size = seed, rank, world_size
         self.global_size = batch_size * world_size
@@ -115,8 +129,11 @@ class Shuffled:
     def _shuffled(self, epoch: int, step: int, count: int) -> Ints:
         """The next ``count`` photos of the epoch's order."""
         if self._order is None or self._order[0] != epoch:
+            random = np.random.default_rng([self.seed, _ORDER, epoch])
             numbers = np.arange(len(self.labels), dtype=np.int32)
-            np.random.default_rng([self.seed, _ORDER, epoch]).shuffle(numbers)
+            if self.weights is not None:
+                numbers = _repeated(self.weights, random.random()).astype(np.int32)
+            random.shuffle(numbers)
             self._order = epoch, numbers
         order = self._order[1]
         return order[np.arange(step * count, (step + 1) * count) % len(order)].astype(np.int64)
@@ -125,13 +142,21 @@ class Shuffled:
         return np.random.default_rng([self.seed, _BATCH, epoch, step])
 
 
+def _repeated(weights: Weights, start: float) -> Ints:
+    """(N,) photos, each about N w / sum(w) times: systematic sampling from a random ``start`` in [0, 1)."""
+    edges = np.cumsum(weights * (len(weights) / weights.sum()))
+    last = np.flatnonzero(weights)[-1]  # the last edge may be rounded to below N
+    places = np.searchsorted(edges, np.arange(len(weights)) + start, side="right")
+    return np.asarray(np.minimum(places, last), np.int64)
+
+
 class Identities(Shuffled):
     """A share of each batch is P people with K photos each (P x K), the rest is shuffled photos.
 
     A person with fewer than K photos repeats some; people with a single photo come in the rest only.
 
     Args:
-        labels, batch_size, seed, rank, world_size: As of :class:`Shuffled`.
+        labels, batch_size, seed, rank, world_size, weights: As of :class:`Shuffled`.
         share: Part of the batch that is P x K, 0..1.
         per_identity: K.
     """
@@ -144,10 +169,11 @@ class Identities(Shuffled):
         seed: int = 0,
         rank: int = 0,
         world_size: int = 1,
+        weights: Weights | None = None,
         share: float = 0.5,
         per_identity: int = 4,
     ) -> None:
-        super().__init__(labels, batch_size, seed=seed, rank=rank, world_size=world_size)
+        super().__init__(labels, batch_size, seed=seed, rank=rank, world_size=world_size, weights=weights)
         if not 0 < share <= 1 or per_identity < 2:
             raise UsageError(
                 f"A share of {share:g} with {per_identity} photos per person is not possible.",
@@ -161,7 +187,7 @@ class Identities(Shuffled):
             )
         self.per_identity = per_identity
         self.people = people * world_size
-        self._pool = IdentityPool(labels, np.arange(len(labels)), "the data set")
+        self._pool = IdentityPool(labels, np.arange(len(labels)), "the data set", weights)
         self._pool.require_pairs()
         grouped = people * per_identity
         self._rest = (batch_size - grouped) * world_size
@@ -181,7 +207,7 @@ class Branches(Shuffled):
     sets of their own (``group``).
 
     Args:
-        labels, batch_size, seed, rank, world_size: As of :class:`Shuffled`.
+        labels, batch_size, seed, rank, world_size, weights: As of :class:`Shuffled`.
         degradations: How many hard branches are made by degrading the easy rows.
         group: (N,) integers, 0 for easy photos, k for photos of hard group k; None: no hard data.
         singles: Part of each branch that is singles, 0..1; the rest is pairs.
@@ -195,11 +221,12 @@ class Branches(Shuffled):
         seed: int = 0,
         rank: int = 0,
         world_size: int = 1,
+        weights: Weights | None = None,
         degradations: int = 1,
         group: NDArray[np.integer] | None = None,
         singles: float = 1 / 3,
     ) -> None:
-        super().__init__(labels, batch_size, seed=seed, rank=rank, world_size=world_size)
+        super().__init__(labels, batch_size, seed=seed, rank=rank, world_size=world_size, weights=weights)
         hard = degradations if group is None else int(group.max())
         if hard < 1:
             raise UsageError("Branch batches need hard photos.", hint="Name a degradation or --hard-data.")
@@ -217,10 +244,13 @@ class Branches(Shuffled):
         self._pairs = pairs
         self._pools = [
             IdentityPool(
-                labels, np.flatnonzero(group == number), f"hard group {number}" if number else "the data set"
+                labels,
+                np.flatnonzero(group == number),
+                f"hard group {number}" if number else "the data set",
+                weights,
             )
             if group is not None
-            else IdentityPool(labels, np.arange(len(labels)), "the data set")
+            else IdentityPool(labels, np.arange(len(labels)), "the data set", weights)
             for number in range(self.branches if group is not None else 1)
         ]
         for pool, count in zip(self._pools, self._singles, strict=False):

@@ -32,7 +32,7 @@ logger = logging.getLogger("facerec")
 
 _SETTINGS = ".alignment.json"  # hidden, as it is no photo among the people
 _BATCH = 16
-_JPEG_QUALITY = 95
+JPEG_QUALITY = 95
 
 
 def align(
@@ -183,7 +183,7 @@ def _cut(
         [aligned] = cut_faces(faces, model)
     except ImageError as fault:  # it was decoded at a smaller scale before
         return PhotoAlignment(photo, fault.status, count), b""
-    done, data = cv2.imencode(".jpg", aligned, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+    done, data = cv2.imencode(".jpg", aligned, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     assert done
     status = "doubtful" if faces.doubts[0] else "ok"
     return PhotoAlignment(photo, status, count, float(faces.faces[0].score), crop), data.tobytes()

@@ -5,6 +5,7 @@ Everything is written beside its place and moved there when it is whole, by the 
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from facerec_cli.data.dataset import FaceDataset
@@ -15,6 +16,8 @@ from facerec_cli.progress import Progress, silent
 from facerec_cli.registry import DATASET_WRITERS, load
 from facerec_cli.suggest import guess_or_list
 from facerec_cli.workshop import clear_workshop
+
+log = logging.getLogger("facerec")
 
 
 def format_of(target: Path) -> str:
@@ -51,6 +54,8 @@ def convert(
     to = to or format_of(target)
     if to not in DATASET_WRITERS:
         raise UsageError(f"There is no way to write {to!r}.", hint=guess_or_list(to, sorted(DATASET_WRITERS)))
+    if source.weights is not None and to != "list":
+        log.warning("The weights of %s are not kept: only a list has them.", source.spec)
     clear_workshop(target, rec_files(target) if to == "rec" else ())
     if not (target.is_dir() and not any(target.iterdir())):
         require_free([target], source, overwrite=overwrite and to in ("rec", "list"))

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from facerec_cli.data.dataset import FaceDataset, class_lines
 from facerec_cli.data.decode import read_photo
 from facerec_cli.data.formats.folder import FolderDataset
-from facerec_cli.data.formats.list import ListDataset, listable
+from facerec_cli.data.formats.list import ListDataset, list_lines, listable
 from facerec_cli.data.targets import require_free, require_replaceable
 from facerec_cli.errors import InputError, UsageError
 from facerec_cli.files import write_file, writing
@@ -218,8 +218,9 @@ def _side(dataset: FaceDataset, people: NDArray[np.int64], target: Path) -> tupl
     number = np.full(dataset.num_classes, -1)
     number[people] = np.arange(len(people))
     rows = np.flatnonzero(number[dataset.labels] >= 0)
-    lines = (f"{path(row)}\t{number[dataset.labels[row]]}\n" for row in rows.tolist())
-    return "".join(lines).encode("utf-8", "surrogateescape"), len(rows)
+    weights = None if dataset.weights is None else dataset.weights[rows]
+    labels = number[dataset.labels[rows]].astype(np.int64)
+    return list_lines([path(row) for row in rows.tolist()], labels, weights), len(rows)
 
 
 def _paths(dataset: FaceDataset, target: Path) -> Callable[[int], str]:

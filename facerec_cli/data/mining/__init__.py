@@ -1,0 +1,1 @@
+"""What stored faces teach a network: hard photos, suspected labels, pseudo-labels (``facerec data mine``)."""
