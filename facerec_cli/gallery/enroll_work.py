@@ -218,8 +218,7 @@ class EnrollWork:
             _known_number(table.scores[row]),
             _known_number(table.norms[row]),
         )
-        status = table.statuses[row]
-        doubt = table.reasons[row] or status if status in ("doubtful", LOW_QUALITY) else ""
+        doubt = table.reasons[row] or "doubtful" if table.statuses[row] in ("doubtful", LOW_QUALITY) else ""
         return self._judged(path, name, table.vectors[row], facts, doubt)
 
     def _judged(
