@@ -54,7 +54,7 @@ def cluster(
     from facerec_cli.images import quiet_decoders
     from facerec_cli.packs.resolve import open_pack
 
-    read = [*inputs, *(path for path in (settings.links, settings.gallery) if path)]
+    read = [*inputs, *(path for path in (settings.links, settings.truth, settings.gallery) if path)]
     outputs.refuse_faults(read, overwrite=overwrite)
     pack = None if model is None else open_pack(model, overrides=overrides)
     with quiet_decoders():

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from facerec_cli.cli import console
 from facerec_cli.cli.identify_view import one_line, show_sorted
-from facerec_cli.wording import counted
+from facerec_cli.wording import counted, people
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from facerec_cli.clusters.outputs import ClusterOutputs
     from facerec_cli.gallery.sidecars import Sidecar
     from facerec_cli.identify.sorting import SortedPhotos
+    from facerec_cli.metrics.clustering import ClusteringQuality
 
 
 def show(found: Clustering, *, table: bool) -> None:
@@ -25,15 +26,16 @@ def show(found: Clustering, *, table: bool) -> None:
         table: Whether faces are told one by one; else each group is, the largest first.
     """
     if table:
+        several = {row["path"] for row in found.rows() if row.get("face")}
         for row in found.rows():
-            console.result(one_line(_line(row)))
+            console.result(one_line(_line(row, several)))
     else:
         _show_groups(found)
     _sum_up(found)
 
 
-def _line(row: dict[str, object]) -> str:
-    place = f"{row['path']} face {row['face']}" if row.get("face") else str(row["path"])
+def _line(row: dict[str, Any], several: set[str]) -> str:
+    place = f"{row['path']} face {row['face']}" if row["path"] in several else row["path"]
     if "cluster" not in row:
         return f"{place}: {row['status']}" + (f": {row['reason']}" if row.get("reason") else "")
     who = f" {row['person']}" if row.get("person") else ""
@@ -73,10 +75,29 @@ def _sum_up(found: Clustering) -> None:
     doubtful = sum(status not in ("", "ok") for status in found.faces.statuses)
     if doubtful:
         console.warn(f"{counted(doubtful, 'doubtful face')} or of low quality: they may be anywhere")
+    if found.quality is not None:
+        _show_quality(found.quality)
     if found.kept:
         console.note(
             f"{counted(len(found.kept), 'face')} of the earlier result, not named here, are as before"
         )
+
+
+def _show_quality(quality: ClusteringQuality) -> None:
+    """The figures, with their intervals over people."""
+    rows = []
+    for name, figure in quality.figures.items():
+        if figure.value is None:
+            rows.append((name.replace("_", " "), "nothing to count"))
+            continue
+        ends = "" if figure.low is None else f" ({100 * figure.low:.2f} to {100 * (figure.high or 0):.2f})"
+        rows.append((name.replace("_", " "), f"{100 * figure.value:.2f} %{ends}"))
+    rows += [
+        ("groups", f"{quality.clusters:,} of {people(quality.people)}"),
+        ("single faces", f"{quality.singles:,}; {people(quality.people_with_one)} with one face"),
+        ("edits", f"{counted(quality.moves, 'face')} to move, {counted(quality.merges, 'group')} to merge"),
+    ]
+    console.result_table(rows, columns=(f"of {counted(quality.faces, 'labeled face')}", ""))
 
 
 def show_files(outputs: ClusterOutputs, copied: SortedPhotos | None, sidecars: Sequence[Sidecar]) -> None:

@@ -16,6 +16,7 @@ from facerec_cli.clusters.threshold import LinkThreshold
 from facerec_cli.embeddings.records import BOX
 from facerec_cli.embeddings.table import EmbeddingTable
 from facerec_cli.errors import FacerecError, InputError, PartialFailure
+from facerec_cli.metrics.clustering import ClusteringQuality
 from facerec_cli.metrics.search_threshold import SearchThreshold
 from facerec_cli.wording import counted
 
@@ -44,6 +45,7 @@ class Clustering:
         threshold: The mean similarity from which on two groups are one.
         known_from: From which score on the gallery gives a name; None without a gallery.
         kept: Rows of an earlier result whose faces are not among these.
+        quality: How good the groups are, where it was measured.
         provider: What the encoder ran on; "" where nothing was embedded.
     """
 
@@ -55,6 +57,7 @@ class Clustering:
     threshold: LinkThreshold
     known_from: SearchThreshold | None = None
     kept: tuple[Mapping[str, Any], ...] = ()
+    quality: ClusteringQuality | None = None
     provider: str = ""
 
     def __len__(self) -> int:
@@ -94,6 +97,8 @@ class Clustering:
     @cached_property
     def groups(self) -> dict[int, NDArray[np.int64]]:
         """Number of a group -> its faces, in the order of the numbers."""
+        if not len(self.labels):
+            return {}
         order = np.argsort(self.labels, kind="stable")
         used, start = np.unique(self.labels[order], return_index=True)
         parts = np.split(order, start[1:])
@@ -141,6 +146,7 @@ class Clustering:
             "faces": len(self),
             "statuses": dict(self.statuses),
             "clusters": len(self.groups),
+            "quality": None if self.quality is None else self.quality.document(),
             "sizes": {str(size): sizes[size] for size in sorted(sizes)},
             "rows": [row | self._box(face) for face, row in enumerate(self.rows())],
             "exit_code": fault.exit_code if fault else 0,

@@ -21,6 +21,7 @@ from facerec_cli.clusters.links import Links, read_links
 from facerec_cli.clusters.neighbors import NeighborSearch
 from facerec_cli.clusters.settings import FALSE_LINKS, ClusterSettings
 from facerec_cli.clusters.threshold import LinkThreshold, link_threshold
+from facerec_cli.clusters.truth import measure
 from facerec_cli.embed.settings import EmbedOptions
 from facerec_cli.embeddings.table import EmbeddingTable
 from facerec_cli.errors import FacerecError
@@ -138,6 +139,9 @@ def cluster_table(
     sizes = Counter(labels[grouped].tolist())
     for face in grouped.tolist():
         status[face] = "grouped" if sizes[int(labels[face])] > 1 else "single"
+    quality = None
+    if settings.truth is not None:
+        quality = measure(labels, faces, settings.truth, rounds=settings.bootstrap)
     return Clustering(
         faces=faces,
         labels=labels,
@@ -147,6 +151,7 @@ def cluster_table(
         threshold=threshold,
         known_from=named.threshold if named else None,
         kept=earlier.rest,
+        quality=quality,
         provider=str(faces.description.get("provider", "")),
     )
 

@@ -12,9 +12,10 @@ from facerec_cli.option import Option
 from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.settings import check
 
-GROUPS = "Groups"
+GROUPS, QUALITY = "Groups", "How good the groups are"
 FALSE_LINKS = 0.1
 FPIR = 0.01
+ROUNDS = 1000  # of the bootstrap over people; a second of CPU for thousands of people
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,16 @@ class ClusterSettings:
         ),
     ] = None
 
+    truth: Annotated[
+        Path | None,
+        Option(
+            "Measure the groups: a list of path,person or path,face,person.", panel=QUALITY, metavar="FILE"
+        ),
+    ] = None
+    bootstrap: Annotated[
+        int, Option("Rounds of a bootstrap over people, for intervals; 0 gives none.", panel=QUALITY, ge=0)
+    ] = ROUNDS
+
     def __post_init__(self) -> None:
         check(self)
         if self.threshold is not None and self.false_links is not None:
@@ -104,3 +115,5 @@ class ClusterSettings:
             raise UsageError(
                 "--fpir and --gallery-threshold are two ways to say one thing.", hint="Give one of them."
             )
+        if self.truth is None and self.bootstrap != ROUNDS:
+            raise UsageError("--bootstrap is for --truth.", hint="Name a list of people with --truth.")
