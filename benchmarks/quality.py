@@ -30,7 +30,7 @@ from facerec_cli.faces import open_model
 from facerec_cli.faces.quality import NO_QUALITY, measure
 from facerec_cli.faces.quality_limits import MEASURES
 from facerec_cli.images import find_images
-from facerec_cli.metrics.discard import JudgedPairs, discard_curves
+from facerec_cli.metrics.discard import PairsAtThreshold, discard_curves
 from facerec_cli.metrics.discard_curve import DiscardReport
 from facerec_cli.metrics.discard_pairs import judge_all, judge_list
 from facerec_cli.metrics.thresholds import chosen_point
@@ -83,7 +83,7 @@ def once(result: Verification, threshold: float) -> dict[str, Any]:
     people, measures = result.pairs.identity, result.embeddings.measures
     assert people is not None and measures is not None
     judged = judge_all(result.embeddings.vectors, people, threshold, failed=result.embeddings.failed)
-    assert isinstance(judged, JudgedPairs)
+    assert isinstance(judged, PairsAtThreshold)
     norms = measures[:, MEASURES.index("norm")]
     quality = np.minimum(norms[judged.same[0]], norms[judged.same[1]])
     who = np.unique(judged.person, return_inverse=True)[1]

@@ -34,7 +34,7 @@ Left = Callable[[Floats, Floats], NDArray[np.int64]]
 
 
 @dataclass(frozen=True, slots=True)
-class JudgedPairs:
+class PairsAtThreshold:
     """Pairs at a threshold.
 
     Attributes:
@@ -53,7 +53,7 @@ class JudgedPairs:
 
 
 def discard_curves(
-    pairs: JudgedPairs,
+    pairs: PairsAtThreshold,
     measures: Mapping[str, NDArray[np.floating]],
     *,
     threshold: float,
@@ -87,7 +87,7 @@ def discard_curves(
 
 
 def _curve(
-    pairs: JudgedPairs, name: str, quality: Floats, tail: float, rounds: int, seed: int
+    pairs: PairsAtThreshold, name: str, quality: Floats, tail: float, rounds: int, seed: int
 ) -> DiscardCurve:
     of_pairs = np.minimum(quality[pairs.same[0]], quality[pairs.same[1]])
     known = np.isfinite(of_pairs)

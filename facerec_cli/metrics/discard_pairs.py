@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec_cli.metrics.all_pairs import tiles
-from facerec_cli.metrics.discard import Floats, JudgedPairs, at_least
+from facerec_cli.metrics.discard import Floats, PairsAtThreshold, at_least
 from facerec_cli.metrics.scores import Vectors, score_pairs
 from facerec_cli.progress import Progress, silent
 
@@ -32,7 +32,7 @@ def judge_list(
     sides: tuple[Ints, Ints],
     people: Ints,
     threshold: float,
-) -> JudgedPairs:
+) -> PairsAtThreshold:
     """The scored pairs of a list.
 
     Args:
@@ -50,7 +50,7 @@ def judge_list(
         return at_least(np.minimum(quality[different[0]], quality[different[1]]), cuts)
 
     hits = ~same & accepted
-    return JudgedPairs(
+    return PairsAtThreshold(
         (first[same], second[same]), ~accepted[same], people[same], (first[hits], second[hits]), left
     )
 
@@ -62,7 +62,7 @@ def judge_all(
     *,
     failed: NDArray[np.bool_],
     progress: Progress = silent,
-) -> JudgedPairs | str:
+) -> PairsAtThreshold | str:
     """All pairs of photos.
 
     Args:
@@ -101,7 +101,7 @@ def judge_all(
             counts.append(len(kept) * (len(kept) - 1) // 2 - int((own * (own - 1) // 2).sum()))
         return np.array(counts, np.int64)
 
-    return JudgedPairs(
+    return PairsAtThreshold(
         (pairs.first, pairs.second), rejected, people[pairs.first], (rows[hits[0]], rows[hits[1]]), left
     )
 

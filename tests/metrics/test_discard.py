@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from facerec_cli.errors import InputError, ModelError
 from facerec_cli.faces.quality_limits import goodness
-from facerec_cli.metrics.discard import JudgedPairs, discard_curves, remaining
+from facerec_cli.metrics.discard import PairsAtThreshold, discard_curves, remaining
 from facerec_cli.metrics.discard_curve import SHARES, DiscardReport
 from facerec_cli.metrics.discard_pairs import judge_all, judge_list
 from facerec_cli.metrics.quality_card import QualityCard, limits_for, read_quality, save_quality
@@ -112,7 +112,7 @@ def test_all_pairs_of_photos_are_judged_as_their_list_is() -> None:
     shuffled = np.random.default_rng(0).permutation(len(who))
     back = np.argsort(shuffled)
     of_all = judge_all(vectors[shuffled], who[shuffled], 0.5, failed=failed[shuffled])
-    assert isinstance(of_all, JudgedPairs)
+    assert isinstance(of_all, PairsAtThreshold)
     reports = [
         discard_curves(of_list, {"norm": quality}, threshold=0.5, far=0.01, rounds=20),
         discard_curves(of_all, {"norm": quality[shuffled]}, threshold=0.5, far=0.01, rounds=20),
@@ -158,7 +158,7 @@ def test_what_cannot_be_measured_has_a_reason() -> None:
     use = who < 9
     nine = made()[0][use]
     of_nine = judge_all(nine, who[use], 0.9, failed=np.zeros(len(nine), bool))
-    assert isinstance(of_nine, JudgedPairs)
+    assert isinstance(of_nine, PairsAtThreshold)
     (curve,) = discard_curves(of_nine, {"norm": quality[use]}, threshold=0.9, far=0.01).curves
     assert curve.reason == "9 people have a same pair; it takes 10"
 
