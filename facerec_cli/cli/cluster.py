@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -54,7 +56,8 @@ def cluster(
     from facerec_cli.images import quiet_decoders
     from facerec_cli.packs.resolve import open_pack
 
-    read = [*inputs, *(path for path in (settings.links, settings.truth, settings.gallery) if path)]
+    known = (settings.links, settings.truth, settings.gallery, settings.apply)
+    read: list[str | Path] = [*inputs, *(path for path in known if path is not None)]
     outputs.refuse_faults(read, overwrite=overwrite)
     pack = None if model is None else open_pack(model, overrides=overrides)
     with quiet_decoders():
@@ -66,7 +69,8 @@ def cluster(
             exclude=[Path(outputs.copy_to)] if outputs.copy_to else [],
             steps=console.progress_bar,
         )
-    copied, sidecars = outputs.write(found, steps=console.progress_bar)
+    with quiet_decoders():  # a report shows photos
+        copied, sidecars = outputs.write(found, steps=console.progress_bar, apply=_again())
     if json_output:  # last, so that stdout has one document: the results or an error
         more = {} if copied is None else {"copied": copied.document()}
         console.result_json(found.document() | more)
@@ -75,3 +79,16 @@ def cluster(
     show_files(outputs, copied, sidecars)
     if found.fault:
         raise found.fault
+
+
+def _again() -> str:
+    """This command as it was typed, with FILE for decisions to carry out; a page tells it to its reader."""
+    words = sys.argv[1:]
+    if words[:1] != ["cluster"]:
+        words = ["cluster", "PHOTOS"]
+    kept = [
+        word
+        for before, word in zip(["", *words], words, strict=False)
+        if before != "--apply" and not word.startswith("--apply")
+    ]
+    return f"{shlex.join(['facerec', *kept])} --apply FILE"

@@ -72,6 +72,8 @@ def _sum_up(found: Clustering) -> None:
     console.note(found.threshold.sentence())
     if found.known_from is not None:
         console.note(f"names from a score of {found.known_from.value:.4f} on: {found.known_from.sentence()}")
+    if found.decisions is not None:
+        console.note(f"{counted(len(found.decisions), 'decision')} of {found.decisions.path} carried out")
     doubtful = sum(status not in ("", "ok") for status in found.faces.statuses)
     if doubtful:
         console.warn(f"{counted(doubtful, 'doubtful face')} or of low quality: they may be anywhere")
@@ -102,8 +104,9 @@ def _show_quality(quality: ClusteringQuality) -> None:
 
 def show_files(outputs: ClusterOutputs, copied: SortedPhotos | None, sidecars: Sequence[Sidecar]) -> None:
     """Which files there are now."""
-    if outputs.output is not None:
-        console.note(f"written: {outputs.output}")
+    for path in (outputs.output, outputs.report):
+        if path is not None:
+            console.note(f"written: {path}")
     if copied is not None:
         show_sorted(copied)
     if outputs.regions:

@@ -42,9 +42,14 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "facerec_cli.cli.cluster:cluster",
         "Put the faces of photos together by person, without knowing who they are.",
     ),
+    "review": (
+        "facerec_cli.cli.review:review",
+        "Look at groups of faces, or a gallery, on one page, and carry out what was decided.",
+    ),
     "compare": (
         "facerec_cli.cli.compare:compare",
-        "Compare models on the same labeled pairs, with an interval of their difference over people.",
+        "Compare models on the same labeled pairs or searches, with an interval of their difference over "
+        "people.",
     ),
     "train": (
         "facerec_cli.cli.train:train",
@@ -61,7 +66,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "models": ("facerec_cli.cli.models:app", "List, show, add, pull, remove and check models."),
     "data": (
         "facerec_cli.cli.data:app",
-        "Look at training data, check it, convert it, align it, make verification sets of it.",
+        "Look at training data, check it, convert it, align it, mine it, make verification sets of it.",
     ),
     "bench": (
         "facerec_cli.cli.bench:bench",

@@ -18,6 +18,7 @@ from facerec_cli.embeddings.table import EmbeddingTable
 from facerec_cli.errors import FacerecError, InputError, PartialFailure
 from facerec_cli.metrics.clustering import ClusteringQuality
 from facerec_cli.metrics.search_threshold import SearchThreshold
+from facerec_cli.review.decisions import Decisions
 from facerec_cli.wording import counted
 
 COLUMNS = {
@@ -47,6 +48,8 @@ class Clustering:
         kept: Rows of an earlier result whose faces are not among these.
         quality: How good the groups are, where it was measured.
         provider: What the encoder ran on; "" where nothing was embedded.
+        decisions: What a person decided about the groups, carried out; None where nothing was.
+        undecided: The groups before that.
     """
 
     faces: EmbeddingTable
@@ -59,6 +62,8 @@ class Clustering:
     kept: tuple[Mapping[str, Any], ...] = ()
     quality: ClusteringQuality | None = None
     provider: str = ""
+    decisions: Decisions | None = None
+    undecided: Clustering | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -101,7 +106,7 @@ class Clustering:
             return {}
         order = np.argsort(self.labels, kind="stable")
         used, start = np.unique(self.labels[order], return_index=True)
-        parts = np.split(order, start[1:])
+        parts = np.split(order, start[1:])[: len(used)]  # of nothing one part is made
         return {int(label): part for label, part in zip(used, parts, strict=True) if label >= 0}
 
     @cached_property

@@ -33,6 +33,10 @@ class ClusterOutputs:
     output: Annotated[
         Path | None, Option(f"Write a row a face: {', '.join(TABLES)}.", short="-o", panel=RESULTS)
     ] = None
+    report: Annotated[
+        Path | None,
+        Option("Write one HTML page to review the groups on, which works offline.", panel=RESULTS),
+    ] = None
     copy_to: Annotated[
         Path | None, Option("Sort the photos into this folder, a folder a group.", panel=RESULTS)
     ] = None
@@ -55,7 +59,11 @@ class ClusterOutputs:
 
     def named(self) -> dict[str, tuple[str, Path]]:
         """The paths that are wanted, by field: flag and path."""
-        paths = {"output": ("--output", self.output), "copy_to": ("--copy-to", self.copy_to)}
+        paths = {
+            "output": ("--output", self.output),
+            "report": ("--report", self.report),
+            "copy_to": ("--copy-to", self.copy_to),
+        }
         return {name: (flag, path) for name, (flag, path) in paths.items() if path is not None}
 
     def refuse_faults(
@@ -77,11 +85,22 @@ class ClusterOutputs:
         if self.output is not None:
             require_table(self.output, "--output")
             refuse_foreign("table of groups", self.output, flag="--output", overwrite=overwrite)
+        if self.report is not None:
+            refuse_foreign("report", self.report, flag="--report", overwrite=overwrite)
 
     def write(
-        self, found: Clustering, steps: Steps = no_steps
+        self,
+        found: Clustering,
+        steps: Steps = no_steps,
+        *,
+        apply: str = "facerec cluster PHOTOS --apply FILE",
     ) -> tuple[SortedPhotos | None, tuple[Sidecar, ...]]:
         """Write those that are wanted.
+
+        Args:
+            found: The groups.
+            steps: Watches the work.
+            apply: The command that carries out decisions about them, with FILE for their file.
 
         Returns:
             What was sorted, where that was asked for, and what became of the sidecars.
@@ -106,4 +125,21 @@ class ClusterOutputs:
 
             with steps("Writing face regions", "photos") as progress:
                 written = write_regions(found, progress)
+        if self.report is not None:
+            self._write_report(found, self.report, apply, steps)
+        beside = self.output or self.copy_to
+        if found.decisions is not None and beside is not None:
+            from facerec_cli.review.log import write_log
+
+            write_log(found.decisions, beside)
         return copied, written
+
+    @staticmethod
+    def _write_report(found: Clustering, path: Path, apply: str, steps: Steps) -> None:
+        """The page of the groups before decisions, which are on it, so that a person can go on from there."""
+        from facerec_cli.clusters.pages import review_page
+        from facerec_cli.review.page import write_page
+
+        page = review_page(found.undecided or found, apply=apply, decisions=found.decisions)
+        with steps("Writing the review page", "faces") as progress:
+            write_page(page, path, progress=progress)

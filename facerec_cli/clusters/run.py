@@ -13,13 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec_cli.clusters.clustering import Clustering
+from facerec_cli.clusters.decide import apply_decisions
 from facerec_cli.clusters.earlier import EarlierGroups, find_earlier, nothing_earlier
 from facerec_cli.clusters.grouping import Constraints, Pairs, group_faces, no_pairs
 from facerec_cli.clusters.inputs import open_faces
 from facerec_cli.clusters.known import KnownFaces, name_faces
 from facerec_cli.clusters.links import Links, read_links
 from facerec_cli.clusters.neighbors import NeighborSearch
-from facerec_cli.clusters.settings import FALSE_LINKS, ClusterSettings
+from facerec_cli.clusters.settings import FALSE_LINKS, ROUNDS, ClusterSettings
 from facerec_cli.clusters.threshold import LinkThreshold, link_threshold
 from facerec_cli.clusters.truth import measure
 from facerec_cli.embed.settings import EmbedOptions
@@ -36,6 +37,7 @@ from facerec_cli.metrics.scores import Vectors
 from facerec_cli.metrics.search import top_k
 from facerec_cli.packs.resolve import open_pack, pack_hash
 from facerec_cli.progress import Progress, silent
+from facerec_cli.review.decisions import read_decisions
 from facerec_cli.threshold import ImpostorTail
 from facerec_cli.verify.settings import Steps, no_steps
 
@@ -70,6 +72,9 @@ def cluster_faces(
     engine = engine or SearchEngineOptions()
     engine.require_exact("A graph of neighbors")
     options = options or EmbedOptions()
+    decisions = None if settings.apply is None else read_decisions(settings.apply)
+    if decisions is not None:
+        decisions.refuse_page("clusters")  # before the work
     gallery = None
     if settings.gallery is not None:
         gallery = open_searched(settings.gallery, _asked(settings), steps=steps)
@@ -79,7 +84,14 @@ def cluster_faces(
             aligned = options.aligned or bool(made.get("aligned", False))
             options = replace(options, flip=bool(made.get("flip", False)), aligned=aligned)
     faces = open_faces(inputs, settings, options, exclude=exclude, steps=steps)
-    return cluster_table(faces, settings, gallery=gallery, engine=engine, steps=steps)
+    if decisions is None:
+        return cluster_table(faces, settings, gallery=gallery, engine=engine, steps=steps)
+    measured_later = replace(settings, truth=None, bootstrap=ROUNDS)
+    found = cluster_table(faces, measured_later, gallery=gallery, engine=engine, steps=steps)
+    decided = apply_decisions(found, decisions)
+    if settings.truth is None:
+        return decided
+    return replace(decided, quality=measure(decided.labels, faces, settings.truth, rounds=settings.bootstrap))
 
 
 def cluster_table(
@@ -95,7 +107,7 @@ def cluster_table(
 
     Args:
         faces: The faces.
-        settings: How; its ``gallery`` is not opened.
+        settings: How; its ``gallery`` is not opened, and nothing of ``apply`` is carried out.
         gallery: People who are named first.
         links: What is known of pairs of faces, besides the file that ``settings`` names.
         engine: What finds neighbors.

@@ -81,6 +81,12 @@ class ClusterSettings:
             metavar="FILE",
         ),
     ] = None
+    apply: Annotated[
+        Path | None,
+        Option(
+            "Carry out what was decided on a review page: its decisions.json.", panel=GROUPS, metavar="FILE"
+        ),
+    ] = None
     neighbors: Annotated[
         int, Option("Neighbors of each face that are looked at.", panel=MACHINE, ge=1, le=1000)
     ] = 10

@@ -22,6 +22,7 @@ from facerec_cli.gallery.kinds import refuse_inside_gallery
 from facerec_cli.gallery.leftovers import erase_leftovers, put_back
 from facerec_cli.gallery.person import FaceFacts, GalleryFace, Person
 from facerec_cli.gallery.reader import GalleryReader
+from facerec_cli.gallery.reassign import NewOwner, reassign
 from facerec_cli.metrics.search_threshold import SearchThreshold
 from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.packs.resolve import pack_hash
@@ -195,6 +196,10 @@ class Gallery(GalleryReader):
         ids = [face if isinstance(face, int) else face.id for face in faces]
         changes.split(self._open(), ids, name)
         return self.person(name)
+
+    def reassign(self, owners: Sequence[NewOwner], erased: Sequence[int] = ()) -> None:
+        """Give faces to other people, rename these, erase faces by their ids; all of it or nothing."""
+        reassign(self._open(), owners, erased)
 
     def remove(self, person: str | int | Person) -> erase.RemovalProof:
         """Erase a person: facts, vectors, crops, what is cached of their photos; then read all as proof."""

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec_cli.embeddings.records import BOX
+from facerec_cli.faces.surroundings import around
 from facerec_cli.files import write_file
 from facerec_cli.identify.result import Identification
 from facerec_cli.images import ImageError, read_image
@@ -161,7 +162,7 @@ class _Pictures:
         if image is None:
             return None
         if BOX[0] in record:
-            image = _around(image, [float(record[name]) for name in BOX])
+            image = around(image, [float(record[name]) for name in BOX], _AROUND)
         return jpeg_address(resized(image, _PROBE))
 
     def person(self, who: int) -> str | None:
@@ -180,15 +181,3 @@ def _read(photo: str) -> NDArray[np.uint8] | None:
         return read_image(photo)
     except ImageError:
         return None
-
-
-def _around(image: NDArray[np.uint8], box: Sequence[float]) -> NDArray[np.uint8]:
-    """A square around a box, as far as the photo goes; the photo where the box is not in it."""
-    left, top, right, bottom = box
-    half = max(right - left, bottom - top, 1.0) * (0.5 + _AROUND)
-    x, y = (left + right) / 2, (top + bottom) / 2
-    height, width = image.shape[:2]
-    x0, x1 = (int(np.clip(x + side, 0, width)) for side in (-half, half))
-    y0, y1 = (int(np.clip(y + side, 0, height)) for side in (-half, half))
-    part = image[y0:y1, x0:x1]
-    return part if part.size else image

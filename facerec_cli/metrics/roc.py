@@ -25,7 +25,7 @@ from facerec_cli.metrics.scores import (
 )
 
 _SORTED_FOR_AUC = 1 << 26  # 64 million scores, 256 MB in float32
-_Z95 = 1.959963984540054  # the normal distribution's 97.5 % point
+Z95 = 1.959963984540054  # the normal distribution's 97.5 % point
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,18 +235,18 @@ def threshold_between(lower: float, upper: float, kind: type[np.floating[Any]] =
     return middle if lower < middle <= upper else upper
 
 
-def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
-    """95 % score interval of a proportion (Wilson 1927).
+def wilson_interval(successes: float, trials: float, z: float = Z95) -> tuple[float, float]:
+    """95 % score interval of a proportion (Wilson 1927); ``z`` is the quantile that it is made with.
 
     Chosen over Clopper-Pearson because its average coverage is the nominal 95 % also for rates near 0 and 1
     and for few trials (Brown, Cai and DasGupta 2001), where Clopper-Pearson is needlessly wide. It takes the
-    trials as independent; for photos that occur in several pairs ``bootstrap.py`` resamples people instead.
+    trials as independent; ``people_interval.py`` has one for pairs that share people.
     """
     if not trials:
         return 0.0, 1.0
-    z2 = _Z95 * _Z95
+    z2 = z * z
     share = successes / trials
     center = (share + z2 / (2 * trials)) / (1 + z2 / trials)
-    half = _Z95 * np.sqrt(share * (1 - share) / trials + z2 / (4 * trials * trials)) / (1 + z2 / trials)
+    half = z * np.sqrt(share * (1 - share) / trials + z2 / (4 * trials * trials)) / (1 + z2 / trials)
     low = 0.0 if successes == 0 else float(center - half)
     return low, 1.0 if successes == trials else float(center + half)

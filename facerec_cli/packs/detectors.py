@@ -8,8 +8,9 @@ from pathlib import Path
 from facerec_cli import registry
 from facerec_cli.errors import ModelError
 from facerec_cli.files import sha256_of
+from facerec_cli.packs.known import known_packs
 from facerec_cli.packs.manifest import DetectorSpec, ModelPack
-from facerec_cli.packs.manifest_toml import EVALUATIONS
+from facerec_cli.packs.manifest_toml import EVALUATIONS, UNMEASURED
 from facerec_cli.packs.onnx_file import OnnxFile, inspect_onnx
 
 Files = dict[str, Path]
@@ -76,8 +77,8 @@ def is_detector_file(path: Path) -> bool:
 def with_detector(made: tuple[ModelPack, Files], path: Path) -> tuple[ModelPack, Files]:
     """``made``, a pack and its files, with the detector at ``path`` in place of its own.
 
-    The threshold and the evaluations go: they were measured on other crops. So does the permission of
-    commercial use, for nobody has said what the detector's license is.
+    The threshold and all else that was measured go: it was measured on other crops. So does the permission of
+    commercial use, unless the file is that of a pack that can be pulled, whose terms are known.
 
     Raises:
         ModelError: It is no detector that facerec can read.
@@ -95,16 +96,20 @@ def with_detector(made: tuple[ModelPack, Files], path: Path) -> tuple[ModelPack,
         spec = dataclasses.replace(spec, file=f"detector-{spec.file}")
     if pack.detector is not None and pack.detector.sha256 == spec.sha256:
         return pack, files
+    known = next((it for it in known_packs().values() if _has(it, spec)), None)
+    terms = known.license.weights if known else "unknown"
+    said = f"is that of {known.name}: {terms}" if known else "is not known"
     license = dataclasses.replace(
         pack.license,
-        commercial=False,
-        weights=f"{pack.license.weights}; detector unknown",
-        notice=f"{pack.license.notice} The license of the detector {path.name} is not known.".strip(),
+        commercial=pack.license.commercial and known is not None and known.license.commercial,
+        weights=f"{pack.license.weights}; detector {terms}",
+        notice=f"{pack.license.notice} The license of the detector {path.name} {said}.".strip(),
     )
+    data = f"as {known.name}" if known else "unknown"
     provenance = dataclasses.replace(
         pack.provenance,
         source=f"{pack.provenance.source}; its detector was replaced by {path.name}",
-        training_data=f"{pack.provenance.training_data}; of {path.name} unknown",
+        training_data=f"{pack.provenance.training_data}; of {path.name} {data}",
     )
     joined = dataclasses.replace(
         pack,
@@ -114,7 +119,13 @@ def with_detector(made: tuple[ModelPack, Files], path: Path) -> tuple[ModelPack,
         detector=spec,
         threshold=None,
         urls=(),
+        **UNMEASURED,
         downloads=(),
         evidence=None,
     )
     return joined, {**others, spec.file: path}
+
+
+def _has(pack: ModelPack, spec: DetectorSpec) -> bool:
+    """Whether a detector's file is the one of ``pack``."""
+    return pack.detector is not None and pack.detector.sha256 == spec.sha256

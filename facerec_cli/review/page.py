@@ -6,12 +6,13 @@ import base64
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from facerec_cli.files import atomic_write
+from facerec_cli.progress import Progress, silent
 from facerec_cli.report.pages import environment, render_parts
 from facerec_cli.review.decisions import FORMAT, VERSION, Decisions, PageKind
 
@@ -45,11 +46,13 @@ class ReviewGroup:
     Attributes:
         faces: Places in ``ReviewPage.faces``, in the order in which they are shown.
         person: What the group is called; "" for nothing yet.
+        number: What it is called in tables; -1 for nothing.
         near: Other groups that it could be merged with, by their places, and their scores; the nearest first.
     """
 
     faces: tuple[int, ...]
     person: str = ""
+    number: int = -1
     near: tuple[tuple[int, float], ...] = ()
 
 
@@ -107,14 +110,24 @@ class ReviewPage:
     decisions: Decisions = field(default_factory=lambda: Decisions(()))
 
 
-def write_page(page: ReviewPage, path: Path) -> None:
+def write_page(page: ReviewPage, path: Path, *, progress: Progress = silent) -> None:
     """Write the page with all its pictures.
+
+    Args:
+        page: What is on it.
+        path: The file.
+        progress: Told the pictures that are made.
 
     Raises:
         OutputError: The file cannot be written.
     """
+    count = len(page.faces)
+    made: dict[int, bytes | None] = {}
+    for done, face in enumerate(sorted(range(count), key=lambda one: page.faces[one].path), 1):
+        made[face] = page.pictures(face)  # photo by photo, each of which is decoded once
+        progress(done, count)
     with atomic_write(path, what="review page") as stream:
-        for part in page_parts(page):
+        for part in page_parts(replace(page, pictures=made.get)):
             stream.write(part.encode())
 
 
@@ -177,7 +190,7 @@ def _document(page: ReviewPage, *, served: bool) -> dict[str, Any]:
         "names": list(page.names),
         "faces": [[one.path, one.face, one.key, _number(one.margin)] for one in page.faces],
         "groups": [
-            [list(one.faces), one.person, [[other, _number(score)] for other, score in one.near]]
+            [list(one.faces), one.person, [[other, _number(score)] for other, score in one.near], one.number]
             for one in page.groups
         ],
         "questions": [

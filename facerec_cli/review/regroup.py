@@ -39,15 +39,11 @@ class Regrouping:
         groups: (F,) int64, the number of the group of each face; ``JUNK`` for none. A group that has lost or
             won faces has the least number of those it was made of; one that was split off has a new number.
         names: Number -> name, of the groups that have one.
-        must: Pairs of faces that are one person, as decided.
-        cannot: Pairs of faces that are not.
         moved: How many faces are in another group than before, or are junk now.
     """
 
     groups: NDArray[np.int64]
     names: dict[int, str]
-    must: tuple[tuple[int, int], ...]
-    cannot: tuple[tuple[int, int], ...]
     moved: int
 
 
@@ -216,19 +212,12 @@ class _Work:
         return Regrouping(
             groups=after,
             names={number: name for number, name in names.items() if name and number in left - {JUNK}},
-            must=tuple(self._pairs("merge", "same", "split")),
-            cannot=tuple((self.where[a], self.where[b]) for one in self.items for a, b in _apart(one)),
             moved=int((after != before).sum()),
         )
 
     @staticmethod
     def _number(root: _Node, fresh: Mapping[_Node, int]) -> int:
         return root[1] if root[0] == "group" else fresh.get(root, JUNK)
-
-    def _pairs(self, *kinds: str) -> Iterator[tuple[int, int]]:
-        for one in self.items:
-            if one.kind in kinds:
-                yield from ((self.where[one.faces[0]], self.where[face]) for face in one.faces[1:])
 
 
 def _apart(one: Decision) -> Iterator[tuple[DecidedFace, DecidedFace]]:

@@ -10,7 +10,7 @@ import contextlib
 import dataclasses
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from facerec_cli.errors import FacerecError, ModelError, UsageError
@@ -25,7 +25,7 @@ from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.packs.manifest_toml import EVALUATIONS, MANIFEST, check_name, write_manifest
 from facerec_cli.packs.onnx_file import inspect_onnx
 from facerec_cli.packs.overrides import PackOverrides
-from facerec_cli.packs.resolve import NAME_PREFIX, open_pack, open_path
+from facerec_cli.packs.resolve import NAME_PREFIX, open_installed, open_pack, open_path
 from facerec_cli.registry import DEFAULT_PACK
 from facerec_cli.store.check import prove_files
 from facerec_cli.workshop import atomic_folder, clear_workshop, workshop
@@ -39,6 +39,7 @@ def register(
     overrides: PackOverrides | None = None,
     detector: str | Path | None = None,
     encoder: str | Path = "",
+    complete: Callable[[ModelPack], ModelPack] | None = None,
 ) -> ModelPack:
     """Copy a model into the registry, so that every command takes it by name.
 
@@ -50,8 +51,10 @@ def register(
         name: What to call it; the manifest's name by default.
         force: Replace a registered pack of that name.
         overrides: How to feed a file without a manifest.
-        detector: A detector's ``.onnx`` file to go with it, in place of its own or the default pack's.
+        detector: A detector's ``.onnx`` file to go with it, in place of its own or the default pack's, or the
+            name of a model here that has one.
         encoder: With a detector as ``source``: the model that it finds faces for.
+        complete: Puts what was measured of the model into its manifest.
 
     Returns:
         The pack as registered.
@@ -74,13 +77,21 @@ def register(
         pack = open_path(path, overrides=overrides or PackOverrides())
         pack, files = _collected(pack, path if path.is_dir() else None)
         if detector:
-            pack, files = with_detector((pack, files), Path(detector).expanduser())
+            pack, files = with_detector((pack, files), _detector_file(detector))
     inspect_onnx(files[pack.encoder.file], weights=True)
     pack = dataclasses.replace(pack, name=check_name(name or pack.name), unproved=False)
+    pack = pack if complete is None else complete(pack)
     _tidy(pack.name)
     _refuse_taken(pack.name, force=force)
     prove_files(pack, files)
     return install(pack, files, force=force)
+
+
+def _detector_file(named: str | Path) -> Path:
+    """The file that ``named`` is, or that of the model of that name."""
+    path = Path(named).expanduser()
+    entry = None if path.exists() else find(str(named).removeprefix(NAME_PREFIX))
+    return (open_installed(entry).detector_path or path) if entry else path
 
 
 def _collected(pack: ModelPack, folder: Path | None) -> tuple[ModelPack, dict[str, Path]]:

@@ -24,6 +24,7 @@ _KINDS = {
     "save_threshold": "threshold card",
     "save_likelihood": "likelihood card",
     "save_quality": "quality card",
+    "calibrate": "calibration card",
 }
 
 
@@ -45,12 +46,19 @@ class VerifyOutputs:
             panel=RESULTS,
         ),
     ] = None
-
     save_quality: Annotated[
         Path | None,
         Option(
             "Write a limit on the measure that best foretells false rejects to a card (TOML) bound to the "
             "model, for --min-quality.",
+            panel=RESULTS,
+        ),
+    ] = None
+    calibrate: Annotated[
+        Path | None,
+        Option(
+            "Write threshold, likelihood ratio and (--all-pairs) impostor tail to one card (TOML), for "
+            "--threshold, --likelihood and `facerec models add --card`.",
             panel=RESULTS,
         ),
     ] = None
@@ -104,6 +112,7 @@ class VerifyOutputs:
             InputError: The list has no measurable threshold, likelihood ratio or limit of quality for a card.
             OutputError: The system refuses one.
         """
+        from facerec_cli.metrics.calibration_card import save_calibration
         from facerec_cli.metrics.likelihood_card import save_likelihood
         from facerec_cli.metrics.quality_card import save_quality
         from facerec_cli.metrics.thresholds import save_card
@@ -121,6 +130,8 @@ class VerifyOutputs:
             save_likelihood(outcome.likelihood_card(), self.save_likelihood)
         if self.save_quality is not None:
             save_quality(outcome.quality_card(), self.save_quality)
+        if self.calibrate is not None:
+            save_calibration(outcome.calibration_card(), self.calibrate)
 
 
 def _refuse_inputs(outputs: Mapping[str, Path], inputs: Sequence[Path]) -> None:

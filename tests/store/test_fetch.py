@@ -14,13 +14,16 @@ from typer.testing import CliRunner
 from facerec_cli.cli.models import app
 from facerec_cli.errors import ModelError
 from facerec_cli.home import home
-from facerec_cli.packs import known
+from facerec_cli.packs import detectors, known
+from facerec_cli.packs.manifest_toml import write_manifest
 from facerec_cli.packs.published import Download
 from facerec_cli.packs.resolve import open_pack
 from facerec_cli.store import licenses, pull
 from facerec_cli.store.check import check
 from facerec_cli.store.download import Patience
+from facerec_cli.store.install import register
 from facerec_cli.store.pull import pull as pull_pack
+from facerec_cli.threshold import Threshold
 
 NO_WAIT = Patience(attempts=2, timeout=5, sleep=lambda seconds: None)
 
@@ -184,3 +187,17 @@ def test_a_folder_of_insightfaces_is_not_taken_for_another_publishers_pack(tiny,
     tiny.encoder(folder / "rec.onnx")
     assert known.known_packs()["auraface"].license.commercial
     assert not open_pack("auraface").license.commercial and open_pack("auraface").license.weights == "unknown"
+
+
+def test_a_pulled_detector_goes_with_another_network_under_its_own_terms(tiny, tmp_path, monkeypatch):
+    theirs = tiny.pack(tmp_path / "theirs", "pulled", commercial=False, seed=3)
+    monkeypatch.setattr(detectors, "known_packs", lambda: {"pulled": theirs})
+    register(theirs.folder)
+    mine = tiny.pack(tmp_path / "mine", "mine")
+    write_manifest(dataclasses.replace(mine, threshold=Threshold(0.3, 0.001, "pairs", 3000)))
+    pack = register(mine.folder, detector="pulled", force=True)
+    assert pack.detector.sha256 == theirs.detector.sha256 != mine.detector.sha256
+    assert pack.license.weights == "CC0-1.0; detector non-commercial-research" and pack.threshold is None
+    assert not pack.license.commercial and "is that of pulled" in pack.license.notice
+    monkeypatch.setattr(detectors, "known_packs", dict)
+    assert "detector unknown" in register(mine.folder, detector="pulled", force=True).license.weights

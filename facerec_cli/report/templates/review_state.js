@@ -81,7 +81,10 @@ class ReviewState {
 
   title(group) {
     if (this.names[group]) return this.names[group];
-    return this.members(group).length === 1 ? `Single face ${group + 1}` : `Group ${group + 1}`;
+    const made = group >= this.data.groups.length;
+    const number = made ? group - this.data.groups.length + 1 : this.data.groups[group][3];
+    const single = this.members(group).length === 1;
+    return `${made ? (single ? "New single face" : "New group") : single ? "Single face" : "Group"} ${number < 0 ? group + 1 : number}`;
   }
 
   called(name) {
@@ -159,6 +162,12 @@ class ReviewState {
       if (alone.length) add("not_this_person", alone, { from: face(anchor) });
       if (this.baseNames[group]) had.set(stays, (had.get(stays) || new Set()).add(this.baseNames[group]));
     });
+    this.base.forEach((from, at) => { // junk of an earlier result that was taken back
+      const now = this.of[at];
+      if (from !== JUNK || now === JUNK) return;
+      if (this.members(now).length === 1 && !this.names[now]) names.push([now, at]);
+      anchors.set(now, [...(anchors.get(now) || []), at]);
+    });
     const same = [...this.answers.values()].filter((one) => one && one.kind === "same" && this.of[one.a] === this.of[one.b] && this.of[one.a] !== JUNK);
     const differ = [...this.answers.values()].filter((one) => one && one.kind === "not_same" && this.of[one.a] !== this.of[one.b] && this.of[one.a] !== JUNK && this.of[one.b] !== JUNK);
     for (const [group, some] of anchors) {
@@ -182,19 +191,27 @@ class ReviewState {
 
   restore(items) {
     const places = new Map(this.faces.map(([path, number], at) => [`${path}\n${number}`, at]));
-    const find = (one) => places.get(`${one.path}\n${one.face}`);
+    const find = (one) => places.get(`${one?.path}\n${one?.face}`);
     let left = 0;
     const usable = [];
     for (const item of items) {
-      const faces = item.faces.map(find);
-      if (faces.includes(undefined)) left += 1;
-      else usable.push([item, faces]);
+      const known = item.faces.map(find);
+      const faces = item.kind === "junk" ? known.filter((at) => at !== undefined) : known;
+      const from = item.from ? find(item.from) : null;
+      if (faces.includes(undefined) || from === undefined || !faces.length) left += 1;
+      else usable.push([item, faces, from]);
     }
-    const each = (kinds, work) => usable.forEach(([item, faces]) => kinds.includes(item.kind) && work(faces, item));
-    each(["split"], (faces) => this.split(faces));
-    each(["not_this_person"], (faces) => this.apart(faces));
+    const leaving = (faces, from) => faces.filter((at) => this.of[at] === this.of[from]);
+    const join = (faces) => faces.reduce((a, b) => (this.merge(this.of[a], this.of[b]), b));
+    const each = (kinds, work) => usable.forEach(([item, faces, from]) => kinds.includes(item.kind) && work(faces, item, from));
+    each(["split"], (faces, _, from) => {
+      const some = leaving(faces, from);
+      if (some.length) this.split(some);
+      join(faces);
+    });
+    each(["not_this_person"], (faces, _, from) => this.apart(leaving(faces, from)));
     each(["merge", "same"], (faces, item) => {
-      faces.reduce((a, b) => (this.merge(this.of[a], this.of[b]), b));
+      join(faces);
       if (item.kind === "same") this.answer("same", faces[0], faces[1]);
     });
     each(["not_same"], (faces) => this.answer("not_same", faces[0], faces[1]));
