@@ -13,15 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from facerec_cli.metrics.labeled_scores import LabeledScores
 from facerec_cli.metrics.scores import (
     BINS,
-    Binning,
     Counts,
     Distribution,
     Scores,
     cumulated,
     lowest_accepted,
-    moments,
 )
 
 _SORTED_FOR_AUC = 1 << 26  # 64 million scores, 256 MB in float32
@@ -60,33 +59,30 @@ class OperatingPoint:
 
 
 def distributions(
-    genuine: Scores,
-    impostor: Scores,
+    scores: Scores,
+    same: NDArray[np.bool_],
     fars: Sequence[float],
     *,
     thresholds: Sequence[float] = (),
     bins: int = BINS,
 ) -> tuple[Distribution, Distribution]:
-    """Both classes, arranged so that the functions below are exact.
+    """Both classes, genuine and impostor, arranged so that the functions below are exact.
 
     Args:
-        genuine: (G,) scores, float32 or float64.
-        impostor: (I,) scores of the same type.
+        scores: (P,) float32 or float64, finite.
+        same: (P,) bool.
         fars: False accept rates of which thresholds are wanted.
         thresholds: Of which rates are wanted, by ``Distribution.accepted``.
         bins: Fineness of the histograms, which changes the speed and never a result.
     """
-    classes = (genuine, impostor)
-    ends = [end(x) for x in classes if x.size for end in (np.min, np.max)]
-    binning = Binning(float(min(ends, default=0.0)), float(max(ends, default=0.0)), bins)
-    index = [binning.index(x) for x in classes]
-    counts = [binning.histogram(i) for i in index]
+    labeled = LabeledScores(scores, same, bins)
+    binning, counts = labeled.binning, labeled.histograms
     opened = bins_to_open(counts[0], counts[1], fars, budget=_SORTED_FOR_AUC)
     for threshold in thresholds:
-        opened[binning.index(lowest_accepted(threshold, genuine.dtype))] = True
+        opened[binning.index(lowest_accepted(threshold, scores.dtype))] = True
     made = [
-        Distribution(binning, count, opened, x[opened[i]], moments(x))
-        for x, i, count in zip(classes, index, counts, strict=True)
+        Distribution(binning, count, opened, values, spread)
+        for count, values, spread in zip(counts, labeled.values(opened), labeled.moments(), strict=True)
     ]
     return made[0], made[1]
 
