@@ -105,6 +105,11 @@ def _is_likelihood_card(path: Path) -> bool:
     return b"likelihood_version = " in content and b"model_sha256 = " in content
 
 
+def _is_calibration(path: Path) -> bool:
+    content = _ends(path)
+    return b"calibration_version = " in content and b"model_sha256 = " in content
+
+
 def _is_model_card(path: Path) -> bool:
     content = _ends(path)
     return content.startswith(b"# ") and b"sha256 `" in content and b"Embedding" in content
@@ -140,6 +145,7 @@ _OURS: Mapping[str, Callable[[Path], bool]] = {
     "contact sheet": _is_page,
     "threshold card": _is_card,
     "likelihood card": _is_likelihood_card,
+    "calibration card": _is_calibration,
     "model card": _is_model_card,
     "file of scores": _are_scores,
     "table of results": _are_results,

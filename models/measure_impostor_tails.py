@@ -1,4 +1,4 @@
-"""Measure the impostor tails of the embedded packs on LFW, and write them into their manifests.
+"""Measure impostor tails and likelihood ratios of the embedded packs on LFW, for their manifests.
 
     python models/measure_impostor_tails.py ../shared/lfw/images --keep SCRATCH    # writes nothing
     python models/measure_impostor_tails.py ../shared/lfw/images --keep SCRATCH --write
@@ -20,6 +20,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import math
 import subprocess
 import sys
 import tempfile
@@ -32,10 +33,11 @@ from numpy.typing import NDArray
 from facerec_cli.embeddings.read import open_table
 from facerec_cli.metrics.all_pairs import tiles
 from facerec_cli.metrics.impostor_pairs import measure_impostor_tail
+from facerec_cli.metrics.people_likelihood import measure_likelihood
 from facerec_cli.metrics.thresholds import threshold_of_tail
 from facerec_cli.packs.manifest_toml import write_manifest
 from facerec_cli.packs.resolve import open_pack
-from facerec_cli.threshold import ImpostorTail
+from facerec_cli.threshold import ImpostorTail, Likelihood
 from facerec_cli.wording import counted, people
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -100,8 +102,8 @@ def trained_on(pack: str) -> set[str]:
     return {photo.partition("/")[0] for photo in photos}
 
 
-def measure(pack: str, embedded: Embedded, out: set[str], *, flip: bool) -> ImpostorTail:
-    """The tail of one pack with one setting of flip."""
+def measure(pack: str, embedded: Embedded, out: set[str], *, flip: bool) -> tuple[ImpostorTail, Likelihood]:
+    """The tail of one pack with one setting of flip, and what its scores are worth."""
     vectors, names = embedded
     seen = trained_on(pack)
     kept = np.array([name not in out | seen for name in names])
@@ -112,13 +114,15 @@ def measure(pack: str, embedded: Embedded, out: set[str], *, flip: bool) -> Impo
         f"LFW, {counted(int(kept.sum()), 'photo')}, the main face, {'' if flip else 'no '}flip; "
         f"all photos of each two people, who count once; {left}"
     )
-    return measure_impostor_tail(vectors[kept], identity, data=data, flip=flip)
+    tail = measure_impostor_tail(vectors[kept], identity, data=data, flip=flip)
+    return tail, measure_likelihood(vectors[kept], identity, tail)
 
 
 def main() -> None:
     """Measure, print, and with --write put the tails into the manifests."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("photos", type=Path, help="LFW's folder of a folder a person")
+    parser.add_argument("--pack", choices=PACKS, action="append", help="which packs (default: all)")
     parser.add_argument("--keep", type=Path, help="where embeddings are kept, and found again")
     parser.add_argument(
         "--write", action="store_true", help="write manifests and docs/search/lfw_doubtful.csv"
@@ -129,12 +133,13 @@ def main() -> None:
         pairs = doubtful(*embed(arguments.photos, "sface", folder, flip=False))
         out = {name for pair in pairs for name in pair}
         print(f"{len(pairs)} pairs of names above {ABOVE}, {people(len(out))}")
-        for pack in PACKS:
-            tails = tuple(
+        for pack in arguments.pack or PACKS:
+            measured = [
                 measure(pack, embed(arguments.photos, pack, folder, flip=flip), out, flip=flip)
                 for flip in (False, True)
-            )
-            for tail in tails:
+            ]
+            tails, likelihoods = (tuple(part) for part in zip(*measured, strict=True))
+            for tail, worth in measured:
                 points = ", ".join(f"{r:g}: {s:.4f}" for r, s in zip(tail.rates, tail.scores, strict=True))
                 print(
                     f"{pack}: {tail.data}\n  {people(tail.people)}, {tail.pairs:,} pairs, mean {tail.mean},"
@@ -143,9 +148,14 @@ def main() -> None:
                     f"  deviation {tail.deviation}, variation {tail.variation}, genuine {tail.genuine_mean}"
                 )
                 print(f"  {points}")
+                print(
+                    f"  likelihood ratios from 1/{math.exp(-worth.low):,.0f} to {math.exp(worth.high):,.0f}, "
+                    f"{people(worth.people)} with several photos, Cllr {worth.cllr}, {len(worth.steps)} steps"
+                )
             if arguments.write:
                 threshold = threshold_of_tail(tails[0], FAR)
-                write_manifest(replace(open_pack(f"pack:{pack}"), threshold=threshold, impostor_tails=tails))
+                changed = {"threshold": threshold, "impostor_tails": tails, "likelihoods": likelihoods}
+                write_manifest(replace(open_pack(f"pack:{pack}"), **changed))
         if arguments.write:
             write_doubtful(pairs)
 

@@ -68,6 +68,10 @@ DetectorFile = Annotated[
         metavar="FILE|MODEL",
     ),
 ]
+Card = Annotated[
+    Path | None,
+    Option("What `facerec verify LIST --calibrate` measured with this model, to go with it.", metavar="FILE"),
+]
 Encoder = Annotated[
     str,
     typer.Option(
@@ -136,6 +140,7 @@ def add(
     force: Annotated[Overwrite, Shown("Replace a registered model of that name.")] = False,
     detector: DetectorFile = None,
     encoder: Encoder = "",
+    card: Card = None,
     output: OtherOutputName = "",
     *,
     json_output: Json = False,
@@ -144,12 +149,21 @@ def add(
     """Run a model on made pictures and copy it into the registry, so that every command takes it by name."""
     import dataclasses
 
+    from facerec_cli.metrics.calibration_card import with_card
     from facerec_cli.store.install import register
 
     if output and not overrides.output_name:
         overrides = dataclasses.replace(overrides, output_name=output)
     with progress_bar(f"Trying {source}"):
-        pack = register(source, name, force=force, overrides=overrides, detector=detector, encoder=encoder)
+        pack = register(
+            source,
+            name,
+            force=force,
+            overrides=overrides,
+            detector=detector,
+            encoder=encoder,
+            complete=None if card is None else lambda pack: with_card(pack, card),
+        )
     if json_output:
         result_json(pack_document(pack, "registered"))
     else:
@@ -159,7 +173,7 @@ def add(
             note(
                 "It has no threshold yet, so two photos get a similarity but no verdict. Measure one on "
                 f"labeled pairs: facerec verify PAIRS.txt --model {pack.name} "
-                f"--save-threshold {pack.name}.toml"
+                f"--calibrate {pack.name}.toml\nAdd it again with --card {pack.name}.toml --force."
             )
 
 

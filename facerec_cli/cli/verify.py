@@ -31,18 +31,22 @@ Inputs = Annotated[
 ]
 Threshold = Annotated[
     str | None,
-    Option("For two photos: a cosine, or a card of --save-threshold (default: the model's).", panel=RESULTS),
+    Option(
+        "For two photos: a cosine, or a card of --calibrate or --save-threshold (default: the model's).",
+        panel=RESULTS,
+    ),
 ]
 Likelihood = Annotated[
     Path | None,
-    Option("For two photos: what the similarity is worth, by a card of --save-likelihood.", panel=RESULTS),
+    Option(
+        "For two photos: what the similarity is worth, by a card of --calibrate or --save-likelihood "
+        "(default: that of --threshold, or the model's).",
+        panel=RESULTS,
+    ),
 ]
 Force = Annotated[
     Overwrite,
-    Shown(
-        "Replace files of --scores, --report, --save-threshold and --save-likelihood that are not facerec's.",
-        panel=RESULTS,
-    ),
+    Shown("Replace files of results that are not facerec's.", panel=RESULTS),
 ]
 
 
@@ -90,10 +94,12 @@ def verify(
             show_verdict(outcome)
         return
     if not json_output:
-        show(outcome, likelihood=outputs.save_likelihood is not None)
+        show(outcome, likelihood=outputs.save_likelihood is not None or outputs.calibrate is not None)
     with quiet_decoders():  # a report shows photos
         outputs.write(outcome)
     if json_output:  # last, so that stdout has one document: the results or an error
         console.result_json(to_document(outcome))
     for _, path in outputs.named().values():
         console.note(f"written: {path}")
+    if outputs.calibrate is not None and isinstance(outcome.impostor_tail, str):
+        console.note(f"without an impostor tail, which searches take: {outcome.impostor_tail}")

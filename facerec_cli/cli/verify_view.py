@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from facerec_cli.cli import console
 from facerec_cli.cli.groups_view import show_groups
+from facerec_cli.threshold import data_name
 from facerec_cli.wording import counted, fraction
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ def show_verdict(verdict: Verdict) -> None:
     _show_threshold(verdict)
     if verdict.likelihood is not None:
         console.result(verdict.likelihood.sentence())
+    for caution in verdict.cautions:
+        console.warn(caution)
     console.note(f"model {verdict.model} on {verdict.provider}")
 
 
@@ -47,7 +49,7 @@ def _show_threshold(verdict: Verdict) -> None:
             console.result(f"doubtful: the face of {face.photo}: {face.doubt}")
     stands = "; nobody measured what it stands for"
     if used.far is not None:
-        on = re.split("[,;]", used.data)[0].strip()
+        on = data_name(used.data)
         stands = f", which accepts {fraction(used.far)} pairs of different people" + (
             f" ({on})" if on else ""
         )

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec_cli.metrics.scores import Scores
+from facerec_cli.pairs.pairlist import PairList
 from facerec_cli.progress import Progress, silent
 
 #: Of fewer people with genuine pairs a draw is too often the same few again: its interval is too narrow.
@@ -154,6 +155,13 @@ class _TotalWeight:
         if self.table is None:
             return int((weight[self.impostors.first] * weight[self.impostors.second]).sum())
         return round(float(weight @ self.table @ weight))
+
+
+def people_in(pairs: PairList) -> NDArray[np.int64]:
+    """Who is who in a list, (N,) int64: as the list says of its photos, else by :func:`people_of`."""
+    if pairs.identity is None or pairs.templates is not None:
+        return people_of(pairs.first, pairs.second, pairs.same)
+    return pairs.identity
 
 
 def people_of(

@@ -154,15 +154,16 @@ def evaluate(
         InputError: Lengths that differ, no pairs, NaN or infinite scores, or a FAR outside (0, 1).
     """
     s, label, fail, fold = _checked(scores, same, failed, folds, fars)
-    genuine, impostor = distributions(
-        s[label & ~fail], s[~label & ~fail], fars, thresholds=thresholds, bins=bins
-    )
+    lost = np.count_nonzero(fail)
+    scored = (s[~fail], label[~fail]) if lost else (s, label)
+    genuine, impostor = distributions(*scored, fars, thresholds=thresholds, bins=bins)
+    same_pairs, lost_same = int(np.count_nonzero(label)), int(np.count_nonzero(label & fail)) if lost else 0
     counts = PairCounts(
         total=s.size,
-        genuine=int(label.sum()),
-        impostor=int(s.size - label.sum()),
-        failed_genuine=int((label & fail).sum()),
-        failed_impostor=int((~label & fail).sum()),
+        genuine=same_pairs,
+        impostor=s.size - same_pairs,
+        failed_genuine=lost_same,
+        failed_impostor=int(lost) - lost_same,
     )
     if fold is None:
         fold = stratified_folds(label)
@@ -236,7 +237,8 @@ def _checked(
         raise InputError("Scores, labels, failures and folds must be one-dimensional and of one length.")
     if not s.size:
         raise InputError("There is no pair to evaluate.")
-    bad = np.flatnonzero(~np.isfinite(s) & ~fail)
+    is_sound = bool(np.isfinite(s.min()) and np.isfinite(s.max()))  # NaN is the least and the highest of all
+    bad = np.flatnonzero([] if is_sound else ~np.isfinite(s) & ~fail)
     if bad.size:
         raise InputError(
             f"{bad.size} of {s.size} scores are NaN or infinite, the first at position {bad[0]}.",

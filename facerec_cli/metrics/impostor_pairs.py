@@ -15,7 +15,7 @@ from facerec_cli.progress import Progress, silent
 from facerec_cli.threshold import ImpostorTail
 
 RATES = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
-_BINS = 200_000  # of the cosines from -1 to 1: scores are known to 1e-5
+BINS = 200_000  # of the cosines from -1 to 1: scores are known to 1e-5
 _HITS = 1000  # so many pairs tell how unevenly people are taken for others
 
 
@@ -55,21 +55,10 @@ def measure_impostor_tail(
     kept = tuple(rate for rate in rates if rate * pairs >= 3 * (1 - 1e-9))
     if not kept:
         raise InputError(f"{count:,} people make too few pairs for an impostor tail.", hint="Add people.")
-    weight = 1 / photos[people]
-    histogram, sums = np.zeros(_BINS), np.zeros(3)
-    for tile in tiles(vectors):
-        rows, columns = tile.rows, tile.columns
-        weights = np.outer(weight[rows], weight[columns])
-        weights[people[rows, None] == people[None, columns]] = 0
-        weights[np.arange(columns.start, columns.stop) <= np.arange(rows.start, rows.stop)[:, None]] = 0
-        wide = tile.scores.astype(np.float64)
-        sums += weights.sum(), (weights * wide).sum(), (weights * wide * wide).sum()
-        bins = np.clip((wide + 1) * (_BINS / 2), 0, _BINS - 1).astype(np.int64)
-        histogram += np.bincount(bins.ravel(), weights.ravel(), _BINS)
-        progress(rows.stop, len(vectors))
+    histogram, sums = impostor_histogram(vectors, people, progress=progress)
     mean = sums[1] / sums[0]
     above = np.cumsum(histogram[::-1])[::-1] / sums[0]  # the share at or above each bin's lower edge
-    scores = [2 * int(np.argmax(above <= rate * (1 + 1e-9))) / _BINS - 1 for rate in kept]
+    scores = [2 * int(np.argmax(above <= rate * (1 + 1e-9))) / BINS - 1 for rate in kept]
     often = sum(rate * pairs >= _HITS for rate in kept[1:])  # the smallest rate that tells of people
     return ImpostorTail(
         data=data,
@@ -83,6 +72,39 @@ def measure_impostor_tail(
         variation=round(variation(vectors[np.unique(people, return_index=True)[1]], scores[often]), 2),
         genuine_mean=_genuine_mean(vectors, people, photos),
     )
+
+
+def impostor_histogram(
+    vectors: Vectors, people: NDArray[np.int64], *, progress: Progress = silent
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The scores of all photos of each two people, each two people with a weight of 1 together.
+
+    Args:
+        vectors: (N, D) float32, unit length, one face a photo.
+        people: (N,) int64 from 0, who is on each photo.
+        progress: Told the rows done.
+
+    Returns:
+        (BINS,) weight of the scores of each bin of the cosines from -1 to 1; and (3,) the sums of weights, of
+        weighted scores and of their squares.
+    """
+    weight = 1 / np.bincount(people)[people]
+    histogram, sums = np.zeros(BINS), np.zeros(3)
+    for tile in tiles(vectors):
+        rows, columns = tile.rows, tile.columns
+        weights = np.outer(weight[rows], weight[columns])
+        weights[people[rows, None] == people[None, columns]] = 0
+        weights[np.arange(columns.start, columns.stop) <= np.arange(rows.start, rows.stop)[:, None]] = 0
+        wide = tile.scores.astype(np.float64)
+        sums += weights.sum(), (weights * wide).sum(), (weights * wide * wide).sum()
+        histogram += np.bincount(score_bins(wide).ravel(), weights.ravel(), BINS)
+        progress(rows.stop, len(vectors))
+    return histogram, sums
+
+
+def score_bins(scores: NDArray[np.float64]) -> NDArray[np.int64]:
+    """The bin of each cosine."""
+    return np.clip((scores + 1) * (BINS / 2), 0, BINS - 1).astype(np.int64)
 
 
 def variation(vectors: Vectors, least: float) -> float:

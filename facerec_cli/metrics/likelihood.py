@@ -19,13 +19,11 @@ from numpy.typing import ArrayLike
 from facerec_cli.errors import InputError
 from facerec_cli.metrics.counted_scores import CountedScores, Floats, checked, count_scores
 from facerec_cli.metrics.likelihood_bounds import counted_bounds
+from facerec_cli.threshold import LARGEST, Likelihood
 
 #: Weight of the squared slope, in standard deviations of the scores. It makes the fit of classes that
 #: separate finite and is far too small to be seen elsewhere.
 RIDGE = 1e-6
-
-#: Stands for an infinite log likelihood ratio where there is no sign for it; all bounds are far below.
-LARGEST = 1000.0
 
 _STEPS = 100  # of Newton's method; it takes about ten
 _FLAT = 1e-15  # where no pair is doubted the cost is flat
@@ -180,6 +178,13 @@ def parameters(model: Calibration) -> dict[str, Any]:
         return {"slope": model.slope, "intercept": model.intercept}
     steps = np.nan_to_num(model.steps, posinf=LARGEST, neginf=-LARGEST)
     return {"starts": model.starts.tolist(), "steps": steps.tolist()}
+
+
+def calibration_of(kept: Likelihood) -> Calibration:
+    """The calibration that a card or a manifest keeps."""
+    if kept.slope is None or kept.intercept is None:
+        return IsotonicModel(np.array(kept.starts), np.array(kept.steps), kept.low, kept.high)
+    return LikelihoodModel(kept.slope, kept.intercept, kept.low, kept.high)
 
 
 def cllr(llr: ArrayLike, same: ArrayLike) -> float:

@@ -1,23 +1,22 @@
-"""A calibration that is kept in a card, and what it says of the similarity of two photos."""
+"""A calibration that is kept in a card or comes with a model, and what it says of two photos' similarity."""
 
 from __future__ import annotations
 
 import logging
 import math
 from dataclasses import asdict, dataclass
-from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import numpy as np
 import tomli_w
 
-from facerec_cli.errors import InputError, UsageError
+from facerec_cli.errors import InputError
 from facerec_cli.files import write_file
-from facerec_cli.metrics.likelihood import LARGEST, Calibration, IsotonicModel, LikelihoodModel, Method
-from facerec_cli.metrics.thresholds import check_card
-from facerec_cli.settings import Option, convert, to_tables
-from facerec_cli.untrusted import read_toml
+from facerec_cli.metrics.likelihood import calibration_of
+from facerec_cli.metrics.thresholds import card_table, check_card
+from facerec_cli.packs.manifest import ModelPack
+from facerec_cli.settings import convert, to_tables
+from facerec_cli.threshold import Likelihood, data_name
 from facerec_cli.wording import counted
 
 log = logging.getLogger("facerec")
@@ -26,50 +25,33 @@ _SAVE = "facerec verify LIST --save-likelihood"
 _VERSION = "likelihood_version"
 
 
-@dataclass(frozen=True, slots=True)
-class LikelihoodCard:
-    """A calibration with what it was fitted on; see ``LikelihoodModel`` and ``LikelihoodEvaluation``."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LikelihoodCard(Likelihood):
+    """A calibration with the model and the settings that it was fitted with."""
 
-    method: Method
-    low: Annotated[float, Option(ge=-100, le=0)]
-    high: Annotated[float, Option(ge=0, le=100)]
-    cllr: Annotated[float, Option(ge=0, le=1000)]
-    min_cllr: Annotated[float, Option(ge=0, le=1)]
-    same_pairs: Annotated[int, Option(ge=1, le=10**15)]
-    different_pairs: Annotated[int, Option(ge=1, le=10**15)]
-    people: Annotated[int, Option(ge=1, le=10**15)]
-    person_pairs: Annotated[int, Option(ge=1, le=10**15)]
-    data: str
     model: str
     model_sha256: str
     flip: bool
     aligned: bool
-    slope: Annotated[float | None, Option(gt=0, le=1e6)] = None
-    intercept: Annotated[float | None, Option(ge=-1e6, le=1e6)] = None
-    starts: Annotated[tuple[float, ...], Option(ge=-1.001, le=1.001)] = ()
-    steps: Annotated[tuple[float, ...], Option(ge=-LARGEST, le=LARGEST)] = ()
 
-    def __post_init__(self) -> None:
-        line, stairs = self.slope is not None and self.intercept is not None, bool(self.starts)
-        if not (line if self.method == "logistic" else stairs):
-            needs = "slope and intercept" if self.method == "logistic" else "starts and steps"
-            raise UsageError(f"{needs} are missing.", hint=f"A {self.method} calibration has them.")
-        rising = all(a < b for part in (self.starts, self.steps) for a, b in pairwise(part))
-        if len(self.starts) != len(self.steps) or not rising:
-            raise UsageError("starts and steps do not rise together.", hint="Each start has its step.")
 
-    @property
-    def calibration(self) -> Calibration:
-        """The calibration itself."""
-        if self.slope is None or self.intercept is None:
-            return IsotonicModel(np.array(self.starts), np.array(self.steps), self.low, self.high)
-        return LikelihoodModel(self.slope, self.intercept, self.low, self.high)
+def likelihood_of(pack: ModelPack, *, flip: bool) -> Likelihood | None:
+    """The calibration that was measured for a pack with this setting of ``flip``; None where none was."""
+    return next((one for one in pack.likelihoods if one.flip == flip), None)
 
-    def state(self, similarity: float) -> StatedLikelihood:
-        """What the card says of a similarity, within its bounds."""
-        free = float(self.calibration.unbounded(similarity))
-        bounded = min(max(free, self.low), self.high)
-        return StatedLikelihood(bounded, free != bounded, self)
+
+def has_likelihood(given: str | float | None) -> bool:
+    """Whether what a user gives as threshold is a calibration, which says what scores are worth too."""
+    if not isinstance(given, str) or not Path(given).is_file():
+        return False
+    return bool(card_table(Path(given), "likelihood", name=given, advice="").get(_VERSION))
+
+
+def state(card: Likelihood, similarity: float) -> StatedLikelihood:
+    """What a calibration says of a similarity, within its bounds."""
+    free = float(calibration_of(card).unbounded(similarity))
+    bounded = min(max(free, card.low), card.high)
+    return StatedLikelihood(bounded, free != bounded, card)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +66,13 @@ class StatedLikelihood:
 
     llr: float
     beyond: bool
-    card: LikelihoodCard
+    card: Likelihood
 
     def sentence(self) -> str:
         """The likelihood ratio in words, by two figures."""
         ratio, card = math.exp(abs(self.llr)), self.card
-        among = f"among people like those of {card.data or 'the card'}"
+        data = data_name(card.data) or "the card"
+        among = f"among people like those of {data}"
         if not self.beyond:
             number = _two_figures(ratio)
             if number == "1":
@@ -101,9 +84,7 @@ class StatedLikelihood:
             else counted(card.people, "person with several photos", "people with several photos")
         )
         if _two_figures(ratio, down=True) == "1":
-            return (
-                f"what this similarity is worth is not known: {card.data or 'the card'} has too little data"
-            )
+            return f"what this similarity is worth is not known: {data} has too little data"
         return (
             f"this similarity is more than {_two_figures(ratio, down=True)} times more likely "
             f"{_for(self.llr)}, {among}; how much more, its {units} do not say"
@@ -134,26 +115,31 @@ class StatedLikelihood:
         }
 
 
+def likelihood_table(card: LikelihoodCard) -> dict[str, Any]:
+    """A card as the table of a TOML document."""
+    # The list is called as its file, whose name need not be text.
+    values = {key: value for key, value in to_tables(card).items() if value != []}
+    values |= {"data": card.data.encode("utf-8", "backslashreplace").decode()}
+    return {_VERSION: 1, **values}
+
+
 def save_likelihood(card: LikelihoodCard, path: Path) -> None:
     """Write a card as TOML; the file is there whole or not at all.
 
     Raises:
         OutputError: The file cannot be written.
     """
-    # The list is called as its file, whose name need not be text.
-    values = {key: value for key, value in to_tables(card).items() if value != []}
-    values |= {"data": card.data.encode("utf-8", "backslashreplace").decode()}
-    write_file(path, tomli_w.dumps({_VERSION: 1, **values}).encode(), what="likelihood card")
+    write_file(path, tomli_w.dumps(likelihood_table(card)).encode(), what="likelihood card")
 
 
 def read_likelihood(path: Path) -> LikelihoodCard:
-    """Read a card.
+    """Read a card, or the part of a calibration.
 
     Raises:
         InputError: It is not there, not TOML, or lacks a field.
     """
     name, advice = f"The likelihood card {str(path)!r}", f"Write one with `{_SAVE}`."
-    content = read_toml(path, name=name, advice=advice)
+    content = card_table(path, "likelihood", name=name, advice=advice)
     if content.pop(_VERSION, None) != 1:
         raise InputError(f"{str(path)!r} is not a likelihood card of version 1.", hint=advice)
     return convert(content, LikelihoodCard, source=name, advice=advice)

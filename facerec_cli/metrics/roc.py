@@ -13,19 +13,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from facerec_cli.metrics.labeled_scores import LabeledScores
 from facerec_cli.metrics.scores import (
     BINS,
-    Binning,
     Counts,
     Distribution,
     Scores,
     cumulated,
     lowest_accepted,
-    moments,
 )
 
 _SORTED_FOR_AUC = 1 << 26  # 64 million scores, 256 MB in float32
-_Z95 = 1.959963984540054  # the normal distribution's 97.5 % point
+Z95 = 1.959963984540054  # the normal distribution's 97.5 % point
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,33 +59,30 @@ class OperatingPoint:
 
 
 def distributions(
-    genuine: Scores,
-    impostor: Scores,
+    scores: Scores,
+    same: NDArray[np.bool_],
     fars: Sequence[float],
     *,
     thresholds: Sequence[float] = (),
     bins: int = BINS,
 ) -> tuple[Distribution, Distribution]:
-    """Both classes, arranged so that the functions below are exact.
+    """Both classes, genuine and impostor, arranged so that the functions below are exact.
 
     Args:
-        genuine: (G,) scores, float32 or float64.
-        impostor: (I,) scores of the same type.
+        scores: (P,) float32 or float64, finite.
+        same: (P,) bool.
         fars: False accept rates of which thresholds are wanted.
         thresholds: Of which rates are wanted, by ``Distribution.accepted``.
         bins: Fineness of the histograms, which changes the speed and never a result.
     """
-    classes = (genuine, impostor)
-    ends = [end(x) for x in classes if x.size for end in (np.min, np.max)]
-    binning = Binning(float(min(ends, default=0.0)), float(max(ends, default=0.0)), bins)
-    index = [binning.index(x) for x in classes]
-    counts = [binning.histogram(i) for i in index]
+    labeled = LabeledScores(scores, same, bins)
+    binning, counts = labeled.binning, labeled.histograms
     opened = bins_to_open(counts[0], counts[1], fars, budget=_SORTED_FOR_AUC)
     for threshold in thresholds:
-        opened[binning.index(lowest_accepted(threshold, genuine.dtype))] = True
+        opened[binning.index(lowest_accepted(threshold, scores.dtype))] = True
     made = [
-        Distribution(binning, count, opened, x[opened[i]], moments(x))
-        for x, i, count in zip(classes, index, counts, strict=True)
+        Distribution(binning, count, opened, values, spread)
+        for count, values, spread in zip(counts, labeled.values(opened), labeled.moments(), strict=True)
     ]
     return made[0], made[1]
 
@@ -235,18 +231,18 @@ def threshold_between(lower: float, upper: float, kind: type[np.floating[Any]] =
     return middle if lower < middle <= upper else upper
 
 
-def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
-    """95 % score interval of a proportion (Wilson 1927).
+def wilson_interval(successes: float, trials: float, z: float = Z95) -> tuple[float, float]:
+    """95 % score interval of a proportion (Wilson 1927); ``z`` is the quantile that it is made with.
 
     Chosen over Clopper-Pearson because its average coverage is the nominal 95 % also for rates near 0 and 1
     and for few trials (Brown, Cai and DasGupta 2001), where Clopper-Pearson is needlessly wide. It takes the
-    trials as independent; for photos that occur in several pairs ``bootstrap.py`` resamples people instead.
+    trials as independent; ``people_interval.py`` has one for pairs that share people.
     """
     if not trials:
         return 0.0, 1.0
-    z2 = _Z95 * _Z95
+    z2 = z * z
     share = successes / trials
     center = (share + z2 / (2 * trials)) / (1 + z2 / trials)
-    half = _Z95 * np.sqrt(share * (1 - share) / trials + z2 / (4 * trials * trials)) / (1 + z2 / trials)
+    half = z * np.sqrt(share * (1 - share) / trials + z2 / (4 * trials * trials)) / (1 + z2 / trials)
     low = 0.0 if successes == 0 else float(center - half)
     return low, 1.0 if successes == trials else float(center + half)

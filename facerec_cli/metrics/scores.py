@@ -110,6 +110,18 @@ class Binning:
         index: NDArray[np.uint16] = position.astype(np.uint16)
         return index
 
+    def index_inside(self, scores: Scores, out: NDArray[np.uint16]) -> None:
+        """The same into ``out``, of scores that all lie from ``low`` to ``high``."""
+        width = self.high - self.low
+        if not 0 < width < np.inf:
+            out[:] = 0
+            return
+        with np.errstate(over="ignore"):  # of scores of 1e38, which lie in the last bin then
+            position = scores - scores.dtype.type(self.low)
+        position *= scores.dtype.type((self.bins - 1) / width)
+        np.minimum(position, self.bins - 1, out=position)
+        out[:] = position
+
     @property
     def width(self) -> float:
         """How much scores of one bin can differ."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 import tomli_w
 
@@ -24,6 +24,7 @@ from facerec_cli.untrusted import read_toml
 log = logging.getLogger("facerec")
 
 _SAVE = "facerec verify LIST --save-threshold"
+CALIBRATION = "calibration_version"
 _MEASURE = {
     "threshold": "measure a threshold for this one with --save-threshold.",
     "likelihood": "calibrate this one with --save-likelihood.",
@@ -178,30 +179,48 @@ def threshold_with_flip(pack: ModelPack, far: float | None) -> Threshold | None:
     return None
 
 
+def threshold_table(threshold: Threshold) -> dict[str, Any]:
+    """A threshold as the table of a card."""
+    values = {key.name: getattr(threshold, _FIELDS.get(key.name, key.name)) for key in fields(_Card)}
+    # The list is called as its file, whose name need not be text.
+    values["data"] = threshold.data.encode("utf-8", "backslashreplace").decode()
+    return {"version": 1, **values}
+
+
 def save_card(threshold: Threshold, path: Path) -> None:
     """Write a threshold as TOML; the file is there whole or not at all.
 
     Raises:
         OutputError: The file cannot be written.
     """
-    values = {key.name: getattr(threshold, _FIELDS.get(key.name, key.name)) for key in fields(_Card)}
-    # The list is called as its file, whose name need not be text.
-    values["data"] = threshold.data.encode("utf-8", "backslashreplace").decode()
-    write_file(path, tomli_w.dumps({"version": 1, **values}).encode(), what="threshold card")
+    write_file(path, tomli_w.dumps(threshold_table(threshold)).encode(), what="threshold card")
 
 
 def read_card(path: Path) -> Threshold:
-    """Read a card.
+    """Read a card, or the part of a calibration.
 
     Raises:
         InputError: It is not there, not TOML, or lacks a field.
     """
     card, advice = f"The threshold card {str(path)!r}", f"Write one with `{_SAVE}`."
-    content = read_toml(path, name=card, advice=advice)
+    content = card_table(path, "threshold", name=card, advice=advice)
     if content.pop("version", None) != 1:
         raise InputError(f"{str(path)!r} is not a threshold card of version 1.", hint=advice)
     read = convert(content, _Card, source=card, advice=advice)
     return Threshold(**{_FIELDS.get(key.name, key.name): getattr(read, key.name) for key in fields(_Card)})
+
+
+def card_table(path: Path, part: str, *, name: str, advice: str) -> dict[str, Any]:
+    """What a card says; of a calibration of ``verify --calibrate``, which is several, the table ``part``.
+
+    Raises:
+        InputError: It is not there or not TOML.
+    """
+    content = read_toml(path, name=name, advice=advice)
+    if content.get(CALIBRATION) != 1:
+        return content
+    table = content.get(part)
+    return dict(table) if isinstance(table, dict) else {}
 
 
 class BoundCard(Protocol):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass
 
 from facerec_cli.metrics.evaluate import Evaluation
+from facerec_cli.metrics.people_interval import SharedPairs
 from facerec_cli.metrics.roc import pairs_needed, wilson_interval
-from facerec_cli.threshold import Threshold
+from facerec_cli.threshold import Threshold, data_name
 from facerec_cli.wording import counted
 
 _CHANCE = 0.025  # as the upper end of a 95 % interval has it
@@ -23,10 +23,10 @@ class ThresholdTransfer:
         far: The false accept rate that it is documented to stand for, above 0 and below 1.
         data: The pairs that it was chosen on.
         measured_far: The share of accepted impostor pairs here; None without one.
-        far_low: Lower end of its 95 % Wilson interval.
+        far_low: Lower end of its 95 % interval, over people where it is known who is on the pairs.
         far_high: Upper end.
         tar: The share of accepted genuine pairs here; None without one.
-        tar_low: Lower end of its 95 % Wilson interval.
+        tar_low: Lower end of its interval, likewise.
         tar_high: Upper end.
         holds: Whether the interval of the FAR has ``far`` in it or lies below; None where too few pairs tell.
         sentence: All this for a person.
@@ -45,15 +45,20 @@ class ThresholdTransfer:
     sentence: str
 
 
-def transfer(threshold: Threshold, evaluation: Evaluation) -> ThresholdTransfer | None:
+def transfer(
+    threshold: Threshold, evaluation: Evaluation, people: tuple[SharedPairs, SharedPairs] | None = None
+) -> ThresholdTransfer | None:
     """Hold a model's threshold against pairs.
 
     Fewer impostor pairs than 3 / FAR (rule of three) cannot show that the threshold holds. That it does not,
-    they can: where so many are accepted as chance would have in less than one of 40 such lists.
+    they can: where so many are accepted as chance would have in less than one of 40 such lists, and the
+    interval lies above the rate.
 
     Args:
         threshold: Of the model.
         evaluation: Of the pairs, made with ``threshold.value`` among its ``thresholds``.
+        people: How pairs of one person and of two, and those that are accepted, lie among people; without it
+            pairs are taken as independent, which is too sure where they share people.
 
     Returns:
         The rates; None where nobody knows which rate the threshold stands for.
@@ -61,13 +66,15 @@ def transfer(threshold: Threshold, evaluation: Evaluation) -> ThresholdTransfer 
     if threshold.far is None:
         return None
     wrong, accepted = (kind.accepted(threshold.value) for kind in (evaluation.impostor, evaluation.genuine))
-    far = _rate(wrong, evaluation.impostor.size)
-    tar = _rate(accepted, evaluation.genuine.size)
+    genuine, impostor = people or (None, None)
+    far = _rate(wrong, evaluation.impostor.size, impostor)
+    tar = _rate(accepted, evaluation.genuine.size, genuine)
     pairs = evaluation.impostor.size
     holds: bool | None = None
+    is_above = far[1] is not None and far[1] > threshold.far
     if pairs >= pairs_needed(threshold.far):
-        holds = far[1] is not None and far[1] <= threshold.far
-    elif _by_chance(wrong, pairs * threshold.far) < _CHANCE:
+        holds = not is_above
+    elif is_above and _by_chance(wrong, pairs * threshold.far) < _CHANCE:
         holds = False
     return ThresholdTransfer(
         threshold.value,
@@ -83,9 +90,11 @@ def transfer(threshold: Threshold, evaluation: Evaluation) -> ThresholdTransfer 
 _Rate = tuple[float | None, float | None, float | None]
 
 
-def _rate(accepted: int, pairs: int) -> _Rate:
+def _rate(accepted: int, pairs: int, people: SharedPairs | None) -> _Rate:
     """A share with its interval; nothing of no pairs."""
-    return (accepted / pairs, *wilson_interval(accepted, pairs)) if pairs else (None, None, None)
+    if not pairs:
+        return None, None, None
+    return accepted / pairs, *(wilson_interval(accepted, pairs) if people is None else people.interval())
 
 
 def _by_chance(count: int, expected: float) -> float:
@@ -97,7 +106,7 @@ def _by_chance(count: int, expected: float) -> float:
 def _sentence(
     value: float, far: float, data: str, measured: _Rate, tar: _Rate, holds: bool | None, pairs: int
 ) -> str:
-    on = re.split("[,;]", data)[0].strip()
+    on = data_name(data)
     text = f"the model's threshold {value:.4f} stands for FAR {far:g}" + (f" ({on})" if on else "")
     found = []
     if measured[0] is not None:

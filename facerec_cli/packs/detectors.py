@@ -10,7 +10,7 @@ from facerec_cli.errors import ModelError
 from facerec_cli.files import sha256_of
 from facerec_cli.packs.known import known_packs
 from facerec_cli.packs.manifest import DetectorSpec, ModelPack
-from facerec_cli.packs.manifest_toml import EVALUATIONS
+from facerec_cli.packs.manifest_toml import EVALUATIONS, UNMEASURED
 from facerec_cli.packs.onnx_file import OnnxFile, inspect_onnx
 
 Files = dict[str, Path]
@@ -77,7 +77,7 @@ def is_detector_file(path: Path) -> bool:
 def with_detector(made: tuple[ModelPack, Files], path: Path) -> tuple[ModelPack, Files]:
     """``made``, a pack and its files, with the detector at ``path`` in place of its own.
 
-    The threshold and the evaluations go: they were measured on other crops. So does the permission of
+    The threshold and all else that was measured go: it was measured on other crops. So does the permission of
     commercial use, unless the file is that of a pack that can be pulled, whose terms are known.
 
     Raises:
@@ -118,8 +118,8 @@ def with_detector(made: tuple[ModelPack, Files], path: Path) -> tuple[ModelPack,
         provenance=provenance,
         detector=spec,
         threshold=None,
-        impostor_tails=(),
         urls=(),
+        **UNMEASURED,
         downloads=(),
         evidence=None,
     )

@@ -15,7 +15,7 @@ from facerec_cli.packs.published import Download, Evidence
 from facerec_cli.registry import DETECTORS
 from facerec_cli.settings import Option, filled
 from facerec_cli.spelling import both_spellings
-from facerec_cli.threshold import ImpostorTail, Threshold
+from facerec_cli.threshold import ImpostorTail, Likelihood, MeasuredKind, Threshold
 
 Color = Literal["rgb", "bgr"]
 MIN_SIZE, MAX_SIZE = 2, 65536  # dimensions of an embedding
@@ -151,6 +151,9 @@ class ModelPack:
         threshold: Default verification threshold, or None where nobody has measured one.
         impostor_tails: How high the scores of two people come, from which thresholds for a search follow: one
             with flip, one without, where they have been measured.
+        likelihoods: What a score is worth: one calibration with flip, one without, where they were measured.
+        measured: What the threshold did on photos of several kinds.
+        unmeasured: Kinds of photos on which nobody has measured it, in plain words.
         training: Free facts about how it was trained (loss, recipe, data set, checkpoint sha256).
         urls: Where an archive with the pack's files can be pulled from, best first.
         downloads: Where files are that their publishers have one by one.
@@ -167,6 +170,9 @@ class ModelPack:
     detector: DetectorSpec | None = None
     threshold: Annotated[Threshold | None, Option(keys=("value", "far", "data", "impostor_pairs"))] = None
     impostor_tails: tuple[ImpostorTail, ...] = ()
+    likelihoods: tuple[Likelihood, ...] = ()
+    measured: tuple[MeasuredKind, ...] = ()
+    unmeasured: Annotated[tuple[str, ...], Option(rule=filled)] = ()
     training: dict[str, str] = field(default_factory=dict)
     urls: Annotated[tuple[str, ...], Option(rule=rules.address)] = ()
     downloads: tuple[Download, ...] = ()

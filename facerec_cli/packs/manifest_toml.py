@@ -27,11 +27,17 @@ from facerec_cli.settings import convert, to_tables
 from facerec_cli.untrusted import parse_toml
 
 SCHEMA = 4  # 1 had the other spelling of color, normalized and license; all are read
-_NEW_IN = {3: ("impostor_tails",), 4: ("downloads", "evidence")}
+_NEW_IN = {
+    3: ("impostor_tails",),
+    4: ("downloads", "evidence", "likelihoods", "measured", "unmeasured"),
+}
 _OLDEST_WRITTEN = 2  # what a manifest without newer keys says, so that an older facerec reads it
 MANIFEST = "pack.toml"
 EVALUATIONS = "evaluations"  # folder in a pack's folder with what `facerec verify --json` printed
 MAX_MANIFEST_BYTES = 1 << 20
+
+UNMEASURED: dict[str, Any] = {"impostor_tails": (), "likelihoods": (), "measured": (), "unmeasured": ()}
+"""Changes of a pack that take away what was measured besides its threshold."""
 
 _ADVICE = "Correct it; docs/models.md has a whole manifest."
 
@@ -91,7 +97,8 @@ def to_document(pack: ModelPack, *, schema: int | None = None) -> dict[str, Any]
     Args:
         pack: The pack.
         schema: The layout; None takes the oldest that can say it: 2, 3 with impostor tails, 4 with what is
-            known of a file at its publisher. 1 differs in the spelling of three keys.
+            known of a file at its publisher or with likelihoods and kinds of photos. 1 differs in the
+            spelling of three keys.
     """
     document = to_tables(pack)
     del document["folder"], document["unproved"]

@@ -32,7 +32,7 @@ from facerec_cli.errors import ModelError
 from facerec_cli.files import sha256_of, write_file
 from facerec_cli.packs.foreign import not_onnx
 from facerec_cli.packs.manifest import ModelPack
-from facerec_cli.packs.manifest_toml import from_document, to_document
+from facerec_cli.packs.manifest_toml import UNMEASURED, from_document, to_document
 
 MANIFEST_KEY = "facerec.manifest"
 VERSION_KEY = "facerec.version"
@@ -51,15 +51,13 @@ def pack_to_metadata(pack: ModelPack, *, digest: str = "", schema: int | None = 
 
     Args:
         pack: Its detector is left out (a single file carries the recognition network), and so are the sha256
-            and the impostor tails, which hold for the faces that the pack's own detector finds.
+            and what was measured besides the threshold, for the faces that the pack's own detector finds.
         digest: :func:`graph_digest` of the file; :func:`seal` fills it in.
         schema: Of the manifest; 1 is for files that have been given out with it.
     """
     encoder = dataclasses.replace(pack.encoder, sha256="")
     document = to_document(
-        dataclasses.replace(
-            pack, detector=None, encoder=encoder, impostor_tails=(), downloads=(), evidence=None
-        ),
+        dataclasses.replace(pack, detector=None, encoder=encoder, downloads=(), evidence=None, **UNMEASURED),
         schema=schema,
     )
     entries = {

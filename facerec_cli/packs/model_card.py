@@ -6,6 +6,7 @@ A card never states a figure that no program measured.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,10 +15,11 @@ from facerec_cli.errors import UsageError
 from facerec_cli.files import write_file
 from facerec_cli.outputs import refuse_foreign
 from facerec_cli.packs.evaluations import StoredAccuracy, StoredEvaluation, read_evaluations
+from facerec_cli.packs.kinds_section import kinds_section
 from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.packs.manifest_toml import EVALUATIONS
 from facerec_cli.packs.resolve import pack_hash
-from facerec_cli.wording import one_in
+from facerec_cli.wording import one_in, people
 
 T = TypeVar("T")
 
@@ -33,6 +35,8 @@ def model_card(pack: ModelPack) -> str:
         _facts(pack),
         _terms(pack),
         _evaluations(pack),
+        _kinds(pack),
+        _worth(pack),
         _LIMITS,
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -153,6 +157,23 @@ def _threshold(pack: ModelPack) -> str:
         f"\n\nDefault threshold: cosine {t.value:.4f}, for FAR {one_in(t.far)} on {t.data} "
         f"({t.impostor_pairs:,} different-person pairs)."
     )
+
+
+def _kinds(pack: ModelPack) -> str:
+    lead, head, rows, warnings = kinds_section(pack)
+    return "\n\n".join(part for part in (lead, _table(head, rows) if rows else "", warnings) if part)
+
+
+def _worth(pack: ModelPack) -> str:
+    """What the pack's likelihood ratios rest on; nothing where it has none."""
+    lines = [
+        f"* {'with' if one.flip else 'without'} flip: ratios from 1/{math.exp(-one.low):,.0f} to "
+        f"{math.exp(one.high):,.0f}, Cllr {one.cllr:.4f} bits; {one.data}; {people(one.people)} with several "
+        f"photos, {one.person_pairs:,} pairs of two people"
+        for one in pack.likelihoods
+    ]
+    lead = "## What a similarity is worth\n\nHow many times more likely for one person than for two:\n\n"
+    return lead + "\n".join(lines) if lines else ""
 
 
 _LIMITS = """## Limits

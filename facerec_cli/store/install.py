@@ -10,7 +10,7 @@ import contextlib
 import dataclasses
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from facerec_cli.errors import FacerecError, ModelError, UsageError
@@ -39,6 +39,7 @@ def register(
     overrides: PackOverrides | None = None,
     detector: str | Path | None = None,
     encoder: str | Path = "",
+    complete: Callable[[ModelPack], ModelPack] | None = None,
 ) -> ModelPack:
     """Copy a model into the registry, so that every command takes it by name.
 
@@ -53,6 +54,7 @@ def register(
         detector: A detector's ``.onnx`` file to go with it, in place of its own or the default pack's, or the
             name of a model here that has one.
         encoder: With a detector as ``source``: the model that it finds faces for.
+        complete: Puts what was measured of the model into its manifest.
 
     Returns:
         The pack as registered.
@@ -78,6 +80,7 @@ def register(
             pack, files = with_detector((pack, files), _detector_file(detector))
     inspect_onnx(files[pack.encoder.file], weights=True)
     pack = dataclasses.replace(pack, name=check_name(name or pack.name), unproved=False)
+    pack = pack if complete is None else complete(pack)
     _tidy(pack.name)
     _refuse_taken(pack.name, force=force)
     prove_files(pack, files)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec_cli.errors import InputError
-from facerec_cli.metrics.bootstrap import people_of
+from facerec_cli.metrics.bootstrap import people_in
 from facerec_cli.metrics.evaluate import Evaluation
 from facerec_cli.metrics.group_ratios import with_ratios
 from facerec_cli.metrics.group_report import GroupReport
@@ -51,9 +51,7 @@ def measure_groups(
         reason = choose(evaluation, far)
         raise InputError(f"Groups need a threshold: {reason}.", hint="Choose a larger --far.")
     group_of, names = read_groups(table, pairs.names)
-    people = pairs.identity
-    if people is None:
-        people = people_of(pairs.first, pairs.second, pairs.same)
+    people = people_in(pairs)
     sides = group_of[pairs.first], group_of[pairs.second]
     whose = people[pairs.first], people[pairs.second]
     unknown = int((group_of < 0).sum())

@@ -8,11 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec_cli.errors import FacerecError
-from facerec_cli.metrics.bootstrap import people_of
+from facerec_cli.metrics.bootstrap import people_in
 from facerec_cli.metrics.doubtful import DoubtfulPair, doubtful_pairs, doubtful_people
 from facerec_cli.metrics.doubtful_labels import MOST, DoubtfulLabels, doubtful_bound
 from facerec_cli.metrics.evaluate import Evaluation
 from facerec_cli.metrics.impostor_tail import tail_of
+from facerec_cli.metrics.people_interval import of_all_pairs, of_one_person, of_two_people
+from facerec_cli.metrics.scores import lowest_accepted
 from facerec_cli.metrics.thresholds import default_threshold
 from facerec_cli.metrics.transfer import ThresholdTransfer, transfer
 from facerec_cli.packs.catalog import find
@@ -60,9 +62,46 @@ class ModelLevel:
         """For ``evaluate``, so that :meth:`transfer` can be asked."""
         return () if self.threshold is None else (self.threshold.value,)
 
-    def transfer(self, evaluation: Evaluation) -> ThresholdTransfer | None:
-        """The threshold held against the pairs."""
-        return None if self.threshold is None else transfer(self.threshold, evaluation)
+    def transfer(
+        self,
+        evaluation: Evaluation,
+        scores: NDArray[np.float32],
+        same: NDArray[np.bool_],
+        people: tuple[NDArray[np.int64], NDArray[np.int64]],
+    ) -> ThresholdTransfer | None:
+        """The threshold held against the pairs of a list.
+
+        Args:
+            evaluation: Of the pairs.
+            scores: (P,) of the pairs with a score.
+            same: (P,) bool.
+            people: (P,) int64 for each side, who it is.
+        """
+        if self.threshold is None:
+            return None
+        accepted = scores >= lowest_accepted(self.threshold.value, scores.dtype)
+        genuine = of_one_person(accepted[same], people[0][same])
+        impostor = of_two_people(accepted[~same], *(side[~same] for side in people))
+        return transfer(self.threshold, evaluation, (genuine, impostor))
+
+    def transfer_in(
+        self, evaluation: Evaluation, people: NDArray[np.int64], embeddings: PhotoVectors, progress: Progress
+    ) -> ThresholdTransfer | None:
+        """The same of all pairs of a folder that are too many to list.
+
+        Args:
+            evaluation: Of all pairs.
+            people: (N,) int64, who is on each photo.
+            embeddings: The photos' vectors.
+            progress: Told the photos done.
+        """
+        if self.threshold is None:
+            return None
+        there = ~embeddings.failed
+        shared = of_all_pairs(
+            embeddings.vectors[there], people[there], self.threshold.value, progress=progress
+        )
+        return transfer(self.threshold, evaluation, shared)
 
     def doubtful(
         self, evaluation: Evaluation, pairs: PairList, scores: NDArray[np.float32], failed: NDArray[np.bool_]
@@ -82,11 +121,8 @@ class ModelLevel:
         use = ~failed & ~pairs.same & (scores >= bound)
         if not use.any():
             return DoubtfulLabels(bound, (), ())
-        people = pairs.identity
-        if people is None or pairs.templates is not None:
-            people = people_of(pairs.first, pairs.second, pairs.same)
         sides = pairs.first[use], pairs.second[use]
-        return _named(bound, doubtful_pairs(scores[use], sides, people, bound, limit=MOST), names)
+        return _named(bound, doubtful_pairs(scores[use], sides, people_in(pairs), bound, limit=MOST), names)
 
     def doubtful_in(
         self, evaluation: Evaluation, photos: PairList, embeddings: PhotoVectors, progress: Progress

@@ -23,6 +23,7 @@ _KINDS = {
     "report": "report",
     "save_threshold": "threshold card",
     "save_likelihood": "likelihood card",
+    "calibrate": "calibration card",
 }
 
 
@@ -41,6 +42,15 @@ class VerifyOutputs:
         Path | None,
         Option(
             "Write what scores are worth to a card (TOML) bound to the model, for --likelihood.",
+            panel=RESULTS,
+        ),
+    ] = None
+
+    calibrate: Annotated[
+        Path | None,
+        Option(
+            "Write threshold, likelihood ratio and (--all-pairs) impostor tail to one card (TOML), for "
+            "--threshold, --likelihood and `facerec models add --card`.",
             panel=RESULTS,
         ),
     ] = None
@@ -94,6 +104,7 @@ class VerifyOutputs:
             InputError: The list has no measurable threshold or likelihood ratio for a card.
             OutputError: The system refuses one.
         """
+        from facerec_cli.metrics.calibration_card import save_calibration
         from facerec_cli.metrics.likelihood_card import save_likelihood
         from facerec_cli.metrics.thresholds import save_card
         from facerec_cli.verify.json_document import write_scores
@@ -108,6 +119,8 @@ class VerifyOutputs:
             save_card(outcome.threshold(), self.save_threshold)
         if self.save_likelihood is not None:
             save_likelihood(outcome.likelihood_card(), self.save_likelihood)
+        if self.calibrate is not None:
+            save_calibration(outcome.calibration_card(), self.calibrate)
 
 
 def _refuse_inputs(outputs: Mapping[str, Path], inputs: Sequence[Path]) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -13,14 +14,19 @@ from facerec_cli.embed import embed_photos
 from facerec_cli.embed.photo_result import EmbeddedFace, PhotoResult
 from facerec_cli.errors import InputError
 from facerec_cli.faces.choice import choose
+from facerec_cli.metrics.likelihood_card import (
+    StatedLikelihood,
+    card_for,
+    has_likelihood,
+    likelihood_of,
+    state,
+)
 from facerec_cli.metrics.thresholds import resolve
 from facerec_cli.packs.catalog import find
+from facerec_cli.packs.kinds_section import warning
 from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.threshold import Threshold
 from facerec_cli.verify.settings import VerifySettings, embed_options, open_for
-
-if TYPE_CHECKING:
-    from facerec_cli.metrics.likelihood_card import StatedLikelihood
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +67,7 @@ class Verdict:
     provider: str
     how: str = ""
     likelihood: StatedLikelihood | None = None
+    cautions: tuple[str, ...] = ()
 
     def document(self) -> dict[str, Any]:
         """For ``--json``."""
@@ -95,7 +102,8 @@ def verify_photos(
         settings: How.
         threshold: A cosine, or the path of a threshold card; None takes the model's default, with ``flip``
             that which was measured with flip, if there is one.
-        likelihood: A card that says what the similarity is worth; without it nothing is said.
+        likelihood: A card that says what the similarity is worth; without it a calibration that is
+            ``threshold`` says it, else the model, where that was measured.
 
     Raises:
         InputError: A photo or card cannot be read, or a photo has no face.
@@ -106,12 +114,13 @@ def verify_photos(
     aligned = bool(settings.aligned)
     model, _ = open_for(settings, aligned=aligned)
     used = resolve(threshold, model, flip=settings.flip)
-    worth = None
-    if likelihood is not None:
-        from facerec_cli.metrics.likelihood_card import card_for
-
+    card = likelihood
+    if card is None and used is not None and has_likelihood(threshold):
+        card = str(threshold)
+    worth = likelihood_of(model.pack, flip=settings.flip)
+    if card is not None:
         worth = card_for(
-            Path(likelihood), model=model.pack.name, sha256=model.hash, flip=settings.flip, aligned=aligned
+            Path(card), model=model.pack.name, sha256=model.hash, flip=settings.flip, aligned=aligned
         )
     options = embed_options(settings, faces="all", aligned=aligned)
     photos = embed_photos([Path(first), Path(second)], model, options, workers=1)
@@ -126,7 +135,26 @@ def verify_photos(
         model_sha256=model.hash,
         provider=model.provider,
         how="" if used else _how_to_measure(model.pack, flip=settings.flip),
-        likelihood=None if worth is None else worth.state(similarity),
+        likelihood=None if worth is None else state(worth, similarity),
+        cautions=cautions(model.pack, (left_told.box, right_told.box)),
+    )
+
+
+def cautions(pack: ModelPack, boxes: Sequence[tuple[float, ...] | None]) -> tuple[str, ...]:
+    """What is to be said of faces that are plainly of a kind on which a model's threshold does not hold.
+
+    Args:
+        pack: The model.
+        boxes: x1, y1, x2, y2 in pixels of each face; None for an aligned crop, of which nothing is said.
+    """
+    widths = [box[2] - box[0] for box in boxes if box is not None]
+    far = None if pack.threshold is None else pack.threshold.far
+    if far is None or not widths:
+        return ()
+    return tuple(
+        warning(kind, far)
+        for kind in pack.measured
+        if kind.faces_to is not None and min(widths) <= kind.faces_to and not kind.holds(far)
     )
 
 

@@ -11,11 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec_cli.errors import InputError
-from facerec_cli.metrics.bootstrap import BootstrapInterval, people_of
+from facerec_cli.metrics.bootstrap import BootstrapInterval, people_in
+from facerec_cli.metrics.calibration_card import CalibrationCard
 from facerec_cli.metrics.counted_scores import of_distributions
 from facerec_cli.metrics.doubtful_labels import DoubtfulLabels
 from facerec_cli.metrics.evaluate import Evaluation
 from facerec_cli.metrics.group_report import GroupReport
+from facerec_cli.metrics.impostor_pairs import measure_impostor_tail
 from facerec_cli.metrics.likelihood import Method, parameters
 from facerec_cli.metrics.likelihood_card import LikelihoodCard
 from facerec_cli.metrics.likelihood_evaluation import (
@@ -27,8 +29,11 @@ from facerec_cli.metrics.roc import OperatingPoint
 from facerec_cli.metrics.thresholds import choose
 from facerec_cli.metrics.transfer import ThresholdTransfer
 from facerec_cli.pairs.pairlist import PairList
-from facerec_cli.threshold import Threshold
+from facerec_cli.threshold import ImpostorTail, Threshold
 from facerec_cli.verify.photo_vectors import PhotoVectors
+
+TAIL_RATE, TAIL_PEOPLE = 1e-3, 78
+"""The false match rate that an impostor tail has to reach, and the people who make the 3,000 pairs for it."""
 
 
 @dataclass(frozen=True)  # without slots, so that what is seldom asked for is measured once and then kept
@@ -74,10 +79,8 @@ class Verification:
 
     def people_of_pairs(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Who is on both sides of each scored pair: as the list says, else photos joined by same pairs."""
-        pairs, people = self.pairs, self.pairs.identity
+        pairs, people = self.pairs, people_in(self.pairs)
         scored = slice(None) if self.failed is None else ~self.failed
-        if people is None:
-            people = people_of(pairs.first, pairs.second, pairs.same)
         return people[pairs.first[scored]], people[pairs.second[scored]]
 
     @cached_property
@@ -138,6 +141,31 @@ class Verification:
             data=Path(self.source).name,
             **self._bound_to("likelihood ratio"),
         )
+
+    def calibration_card(self) -> CalibrationCard:
+        """Threshold, likelihood ratio and, where it is measurable, the impostor tail, bound to the model.
+
+        Raises:
+            InputError: The first two are not both measurable on this list, or nobody knows the model.
+        """
+        tail = self.impostor_tail
+        return CalibrationCard(
+            self.threshold(), self.likelihood_card(), None if isinstance(tail, str) else tail
+        )
+
+    @cached_property
+    def impostor_tail(self) -> ImpostorTail | str:
+        """How high the scores of two people come, each two once; or why nobody can say."""
+        people, embeddings = self.pairs.identity, self.embeddings
+        if self.pairs.format != "all-pairs" or people is None:
+            return "not measurable from a list of pairs; it takes all pairs of a folder (--all-pairs)"
+        there = ~embeddings.failed
+        count = np.unique(people[there]).size
+        if count * (count - 1) / 2 * TAIL_RATE < 3:
+            return f"not measurable with {count:,} people; it takes {TAIL_PEOPLE}"
+        flip = bool(embeddings.settings.get("flip", False))
+        data = Path(self.source).name
+        return measure_impostor_tail(embeddings.vectors[there], people[there], data=data, flip=flip)
 
     def _bound_to(self, what: str) -> dict[str, Any]:
         """What a card is bound to.

@@ -11,7 +11,7 @@ import numpy as np
 from facerec_cli.errors import InputError, UsageError
 from facerec_cli.images import IMAGE_SUFFIXES, find_images
 from facerec_cli.metrics.all_pairs import evaluate_all_pairs
-from facerec_cli.metrics.bootstrap import BootstrapInterval, bootstrap_tar, people_of
+from facerec_cli.metrics.bootstrap import BootstrapInterval, bootstrap_tar, people_in
 from facerec_cli.metrics.evaluate import evaluate
 from facerec_cli.metrics.folds import stratified_folds
 from facerec_cli.metrics.scores import score_pairs
@@ -151,6 +151,8 @@ def verify_folder(
             thresholds=level.thresholds,
             progress=progress,
         )
+    with embeddings_are_kept(settings), steps("Looking at the model's threshold", "photos") as progress:
+        model_threshold = level.transfer_in(evaluation, pairs.identity, embeddings, progress)
     with embeddings_are_kept(settings), steps("Looking for doubtful labels", "photos") as progress:
         doubtful = level.doubtful_in(evaluation, pairs, embeddings, progress)
     return Verification(
@@ -159,7 +161,7 @@ def verify_folder(
         embeddings,
         evaluation,
         chosen_point(evaluation, settings.far),
-        model_threshold=level.transfer(evaluation),
+        model_threshold=model_threshold,
         doubtful_labels=doubtful,
         calibration=settings.calibration,
     )
@@ -223,15 +225,14 @@ def _verify_pairs(source: str, pairs: PairList, settings: VerifySettings, steps:
     if table is not None:
         groups = measure_groups(table, evaluation, far, pairs, scores, failed, model=model, steps=steps)
     intervals: tuple[BootstrapInterval, ...] = ()
+    scored, who = ~failed, people_in(pairs)
+    people = who[pairs.first[scored]], who[pairs.second[scored]]
     if settings.bootstrap:
-        people = pairs.identity
-        if people is None:
-            people = people_of(pairs.first, pairs.second, pairs.same)
         with embeddings_are_kept(settings), steps("Bootstrap", "rounds") as progress:
             intervals = bootstrap_tar(
-                scores[~failed],
-                pairs.same[~failed],
-                (people[pairs.first[~failed]], people[pairs.second[~failed]]),
+                scores[scored],
+                pairs.same[scored],
+                people,
                 fars=[point.far for point in evaluation.measured_points],
                 rounds=settings.bootstrap,
                 progress=progress,
@@ -247,7 +248,7 @@ def _verify_pairs(source: str, pairs: PairList, settings: VerifySettings, steps:
         fold,
         groups,
         intervals,
-        level.transfer(evaluation),
+        level.transfer(evaluation, scores[scored], pairs.same[scored], people),
         level.doubtful(evaluation, pairs, scores, failed),
         settings.calibration,
     )

@@ -106,7 +106,7 @@ class VerifySettings:
     far: Annotated[
         float | None,
         Option(
-            "False accept rate for --save-threshold and --by (default: the smallest measurable).",
+            "False accept rate for --calibrate, --save-threshold, --by (default: the smallest measurable).",
             panel=RESULTS,
             rule=false_accept_rate,
         ),

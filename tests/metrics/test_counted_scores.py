@@ -28,7 +28,9 @@ def test_many_are_rounded_to_the_nearest_of_65_536_values():
 def test_bins_of_distributions_are_at_their_middles():
     random = np.random.default_rng(0)
     genuine, impostor = random.uniform(0.3, 1, 500), random.uniform(-1, 0.4, 900)
-    counted = of_distributions(*distributions(genuine, impostor, (0.1,)))
+    counted = of_distributions(
+        *distributions(np.concatenate([genuine, impostor]), np.repeat([True, False], [500, 900]), (0.1,))
+    )
     assert counted.sizes == (500, 900)
     for count, scores in ((counted.genuine, genuine), (counted.impostor, impostor)):
         assert np.abs(np.repeat(counted.values, count) - np.sort(scores)).max() < 2 / 65_535

@@ -16,6 +16,7 @@ from facerec_cli.metrics.likelihood_card import (
     card_for,
     read_likelihood,
     save_likelihood,
+    state,
 )
 from facerec_cli.metrics.thresholds import read_card
 
@@ -60,13 +61,13 @@ def score(ratio: float) -> float:
     ],
 )
 def test_within_the_data_a_ratio_is_told_by_two_figures(ratio, sentence):
-    told = CARD.state(score(ratio))
+    told = state(CARD, score(ratio))
     assert told.sentence() == f"{sentence}, among people like those of pairs.txt"
     assert told.llr == pytest.approx(np.log(ratio), abs=1e-9) and not told.beyond
 
 
 def test_beyond_the_data_no_number_is_told_but_the_bound():
-    high, low = CARD.state(0.99), CARD.state(-0.2)
+    high, low = state(CARD, 0.99), state(CARD, -0.2)
     assert high.sentence() == (
         "this similarity is more than 9,800 times more likely for one person than for two, among people like "
         "those of pairs.txt; how much more, its 39,000 pairs of two people do not say"
@@ -77,7 +78,7 @@ def test_beyond_the_data_no_number_is_told_but_the_bound():
     document = high.document()
     assert document["ratio"] == pytest.approx(9_870) and document["bounds"]["high"] == CARD.high
     assert document["data"] == "pairs.txt" and document["different_pairs"] == 40_000
-    nothing = replace(CARD, high=0.0).state(0.99)
+    nothing = state(replace(CARD, high=0.0), 0.99)
     assert nothing.sentence() == "what this similarity is worth is not known: pairs.txt has too little data"
 
 
@@ -106,10 +107,10 @@ STAIRS = replace(
 def test_stairs_are_kept_and_told_likewise(tmp_path):
     save_likelihood(STAIRS, tmp_path / "c.toml")
     assert read_likelihood(tmp_path / "c.toml") == STAIRS
-    assert "is 30 times more likely for one person" in STAIRS.state(0.6).sentence()
-    assert "is 2.7 times more likely for two people" in STAIRS.state(0.2).sentence()
-    assert "more than 9,800 times" in STAIRS.state(0.8).sentence()
-    assert "more than 250 times more likely for two" in STAIRS.state(-0.9).sentence()
+    assert "is 30 times more likely for one person" in state(STAIRS, 0.6).sentence()
+    assert "is 2.7 times more likely for two people" in state(STAIRS, 0.2).sentence()
+    assert "more than 9,800 times" in state(STAIRS, 0.8).sentence()
+    assert "more than 250 times more likely for two" in state(STAIRS, -0.9).sentence()
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from facerec_cli.cli import build_app
 from facerec_cli.metrics.evaluate import evaluate
+from facerec_cli.metrics.people_interval import of_one_person, of_two_people
 from facerec_cli.metrics.roc import wilson_interval
 from facerec_cli.packs.resolve import open_pack, pack_hash
 from facerec_cli.pairs.pairlist import PairList, Templates
@@ -76,8 +77,12 @@ def test_the_rates_at_the_model_s_threshold_are_those_of_the_scores(folder: Path
     right = int((scores[same] >= own.value).sum())
     assert wrong >= 9  # p03 and p07 are one person
     assert told["measured_far"] == wrong / (~same).sum() and told["tar"] == right / same.sum()
-    assert (told["far_low"], told["far_high"]) == pytest.approx(wilson_interval(wrong, int((~same).sum())))
-    assert (told["tar_low"], told["tar_high"]) == pytest.approx(wilson_interval(right, int(same.sum())))
+    first, second = (side // PHOTOS for side in np.triu_indices(PEOPLE * PHOTOS, 1))
+    far = of_two_people(scores[~same] >= own.value, first[~same], second[~same]).interval()
+    tar = of_one_person(scores[same] >= own.value, first[same]).interval()
+    assert (told["far_low"], told["far_high"]) == pytest.approx(far)
+    assert (told["tar_low"], told["tar_high"]) == pytest.approx(tar)
+    assert told["far_low"] < wilson_interval(wrong, int((~same).sum()))[0]
     assert told["holds"] is (told["far_low"] <= 0.001)
 
 
