@@ -157,6 +157,9 @@ def _of_csv(path: Path) -> tuple[tuple[str, ...], Any, Any, Any, Any, Any, Any]:
     def column(name: str) -> Sequence[str]:
         return [row[name] for row in rows]
 
+    unlabeled = next((at for at, text in enumerate(column("same"), 2) if text not in ("0", "1")), None)
+    if unlabeled is not None:
+        raise ValueError(f"line {unlabeled} does not say whether its pair is the same person, 1 or 0")
     same, failed = (np.array([text == "1" for text in column(name)]) for name in ("same", "failed"))
     fold = np.array([int(text) if text else -1 for text in column("fold")], np.int64)
     scores = np.array([float(text) if text else np.nan for text in column("score")], np.float32)

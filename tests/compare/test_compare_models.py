@@ -103,6 +103,17 @@ def test_a_file_that_has_no_scores_is_told_of(tmp_path: Path, content: bytes) ->
             compare([one, tmp_path / name], QUICK)
 
 
+def test_scores_without_labels_are_refused(tmp_path: Path) -> None:
+    one, other = write(tmp_path / "a.npz", 1, 0.1), tmp_path / "b.csv"
+    other.write_text("first,second,same,fold,score,failed\np0/0.jpg,p0/1.jpg,,,0.5,0\n")
+    with pytest.raises(InputError, match="line 2 does not say whether"):
+        compare([one, other], QUICK)
+    with np.load(one) as arrays:
+        np.savez(tmp_path / "c.npz", **{name: array for name, array in arrays.items() if name != "same"})
+    with pytest.raises(InputError, match="it lacks same"):
+        compare([one, tmp_path / "c.npz"], QUICK)
+
+
 def test_one_model_is_no_comparison(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="two models and a list"):
         compare(["sface", "pairs.txt"])
