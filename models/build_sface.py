@@ -32,7 +32,7 @@ from facerec_cli.packs.manifest import (
     ModelPack,
     Provenance,
 )
-from facerec_cli.packs.manifest_toml import read_manifest, write_manifest
+from facerec_cli.packs.manifest_toml import UNMEASURED, read_manifest, write_manifest
 from facerec_cli.packs.metadata import graph_digest, seal
 from facerec_cli.threshold import Threshold
 
@@ -330,7 +330,7 @@ def describe(folder: Path) -> ModelPack:
 def with_known_scores(pack: ModelPack) -> ModelPack:
     """With what pack.toml says beyond the file, if the network is the same.
 
-    That is the threshold and tails that measure_impostor_tails.py has written, and what is known of the
+    That is what measure_impostor_tails.py and benchmarks/kinds.py have written, and what is known of the
     training data, with the evidence.
     """
     committed = read_manifest(PACK)
@@ -339,7 +339,7 @@ def with_known_scores(pack: ModelPack) -> ModelPack:
     return replace(
         pack,
         threshold=committed.threshold,
-        impostor_tails=committed.impostor_tails,
+        **{name: getattr(committed, name) for name in UNMEASURED},
         provenance=replace(pack.provenance, training_data=committed.provenance.training_data),
         evidence=committed.evidence,
     )

@@ -32,7 +32,7 @@ from facerec_cli.files import sha256_of
 from facerec_cli.metrics.evaluate import evaluate
 from facerec_cli.metrics.thresholds import choose
 from facerec_cli.packs.manifest import License, ModelPack, Provenance
-from facerec_cli.packs.manifest_toml import EVALUATIONS, write_manifest
+from facerec_cli.packs.manifest_toml import EVALUATIONS, UNMEASURED, write_manifest
 from facerec_cli.packs.metadata import seal
 from facerec_cli.packs.resolve import open_pack
 from facerec_cli.pairs.read import read_pairs
@@ -167,7 +167,7 @@ def describe(base: ModelPack, folder: Path, study: Path, run: Path) -> ModelPack
         encoder=replace(base.encoder, file=FILE, sha256=""),
         detector=None,
         threshold=threshold(study, run),
-        impostor_tails=(),  # sface's hold for its own weights; measure_impostor_tails.py writes them again
+        **UNMEASURED,  # sface's holds for its own weights; measure_impostor_tails.py and kinds.py write it
         training={
             "loss": recipe["loss"]["name"],
             "seed": str(record["seed"]),

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -13,9 +11,8 @@ import pytest
 from typer.testing import CliRunner
 
 from facerec_cli.cli import build_app
-from facerec_cli.metrics.calibration_card import read_calibration, with_card
+from facerec_cli.metrics.calibration_card import read_calibration
 from facerec_cli.metrics.impostor_pairs import measure_impostor_tail
-from facerec_cli.packs.manifest_toml import read_manifest, write_manifest
 from facerec_cli.packs.resolve import pack_hash
 
 PEOPLE, PHOTOS = 80, 3
@@ -91,7 +88,7 @@ def test_what_cannot_be_measured_leaves_no_card(tmp_path, kept, message):
     assert not (tmp_path / "c.toml").exists()
 
 
-def test_two_photos_are_told_by_the_card_or_by_the_model_that_carries_it(tmp_path, tiny_pack):
+def test_two_photos_are_told_by_the_card_or_by_the_model_that_carries_it(tmp_path, tiny_pack, monkeypatch):
     people, _ = embedded(tmp_path, PEOPLE, pack_hash(tiny_pack))
     words = ("--all-pairs", "--embeddings", tmp_path / "e.npy", "--far", 0.01, "-m", tiny_pack.folder)
     run(people, *words, "--calibrate", tmp_path / "c.toml")
@@ -103,10 +100,11 @@ def test_two_photos_are_told_by_the_card_or_by_the_model_that_carries_it(tmp_pat
         told.splitlines()[-1]
         == run(*two, tiny_pack.folder, "--likelihood", tmp_path / "c.toml").stdout.splitlines()[-1]
     )
-    shutil.copytree(tiny_pack.folder, tmp_path / "own")
-    pack = with_card(read_manifest(tmp_path / "own"), tmp_path / "c.toml")
-    write_manifest(replace(pack, folder=tmp_path / "own"))
-    found = json.loads(run(*two, tmp_path / "own", "--json").stdout)
+    monkeypatch.setenv("FACEREC_HOME", str(tmp_path / "home"))
+    words = ["models", "add", str(tiny_pack.folder), "--name", "own", "--card", str(tmp_path / "c.toml")]
+    added = CliRunner().invoke(build_app(["models"]), words)
+    assert added.exit_code == 0 and "no threshold" not in added.output, added.output
+    found = json.loads(run(*two, "own", "--json").stdout)
     card = read_calibration(tmp_path / "c.toml")
     assert found["threshold"]["value"] == card.threshold.value
     assert found["likelihood"]["sentence"] == told.splitlines()[-1]
