@@ -1,13 +1,14 @@
 """Groups of faces beside other methods on the same vectors, one table, with the raw figures as JSON.
 
     facerec embed lfw/images --faces main -o lfw.npz
-    python benchmarks/cluster.py lfw.npz [fgnet.npz ...] [--json benchmarks/results/cluster.json]
+    python benchmarks/cluster.py lfw.npz --halves --json benchmarks/results/cluster.json
+    python benchmarks/cluster.py fgnet.npz umist.npz --json benchmarks/results/cluster.json
     python benchmarks/cluster.py --degrade low lfw/images low.npz
     python benchmarks/cluster.py --size 200000
 
-A photo's person is the folder that it lies in. Ours is run with ``--false-links 0.1`` and nothing else. The
-first file is measured whole, on two halves of its people, and on the people with one photo; each whole file
-also in three orders of the input. Nothing is tuned. The other methods take the threshold of ours for single
+A photo's person is the folder that it lies in. Ours is run with ``--false-links 0.1`` and nothing else, in
+three orders of the input. With ``--halves`` a file is also measured on two halves of its people, and on the
+people with one photo. Nothing is tuned. The other methods take the threshold of ours for single
 links, and once more one that is higher by 0.06, since links of two faces need a higher one. They are
 
 * scikit-learn's DBSCAN (min_samples 2) and HDBSCAN (min_cluster_size 2), noise as single faces;
@@ -17,7 +18,8 @@ links, and once more one that is higher by 0.06, since links of two faces need a
   person of its most similar neighbor above the threshold, and a new person takes three faces above it. Those
   that found nobody come once more at the end.
 
-``--size`` groups made-up faces (people of 1 to 40 photos) and says CPU seconds and memory.
+``--size`` groups made-up faces (people of 1 to 40 photos) and says CPU seconds and memory. With
+``--graph made`` nothing is searched: neighbors are the person's own faces. That measures what comes after.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ from typing import Any
 
 import cv2
 import numpy as np
-from measuring import memory
+from measuring import forget_peak, peak_memory
 
 from facerec_cli import cluster, open_model, open_table
 from facerec_cli.clusters.grouping import Constraints, group_faces
@@ -42,6 +44,7 @@ from facerec_cli.clusters.nodes import make_nodes
 from facerec_cli.embed import EmbedOptions, embed_photos
 from facerec_cli.images import find_images, read_image
 from facerec_cli.metrics.clustering import evaluate_clustering
+from facerec_cli.metrics.search import top_k
 from facerec_cli.runtime import installed_versions, one_blas_thread
 
 Labels = np.ndarray[Any, np.dtype[np.int64]]
@@ -123,9 +126,9 @@ def hdbscan(vectors: Vectors, threshold: float) -> Labels:
 
 METHODS: dict[str, Callable[[Vectors, float], Labels]] = {
     "DBSCAN, min_samples 2 (scikit-learn)": dbscan,
-    "HDBSCAN, min_cluster_size 2 (scikit-learn)": hdbscan,
     "Chinese whispers, 20 rounds": chinese_whispers,
     "rule of immich, core of 3": immich_rule,
+    "HDBSCAN, min_cluster_size 2 (scikit-learn)": hdbscan,
 }
 
 
@@ -178,21 +181,22 @@ def show(result: dict[str, Any]) -> None:
         print(f"{row['method']:44}{threshold:>7}", *(f"{one:7.2f}" for one in figures), counts, flush=True)
 
 
-def sets_of(path: Path, *, first: bool) -> list[tuple[str, Vectors, Labels, list[str], bool]]:
+def sets_of(path: Path, *, halves: bool) -> list[tuple[str, Vectors, Labels, list[str], bool]]:
     """What of a file is measured: (name, vectors, people, photos, whether others are compared)."""
     table = open_table(path)
     photos = list(table.paths or ())
     names = np.array([photo.rsplit("/", 2)[-2] for photo in photos])
     _, people = np.unique(names, return_inverse=True)
-    sets = [(path.stem, np.arange(len(people)), True)]
-    if first:
+    sets = []
+    if halves:
         half = np.random.default_rng(0).random(int(people.max()) + 1) < 0.5
         counts = np.bincount(people)
-        sets += [
+        sets = [
             (f"{path.stem}, one half of the people", np.flatnonzero(half[people]), True),
             (f"{path.stem}, the other half", np.flatnonzero(~half[people]), True),
             (f"{path.stem}, people with one photo", np.flatnonzero(counts[people] == 1), False),
         ]
+    sets.append((path.stem, np.arange(len(people)), True))
     return [
         (name, table.vectors[rows], people[rows], [photos[row] for row in rows], others)
         for name, rows, others in sets
@@ -260,10 +264,37 @@ def made_up(size: int, dimensions: int) -> tuple[Vectors, Labels]:
     return vectors, who
 
 
-def scale(size: int, dimensions: int) -> dict[str, Any]:
+def made_neighbors(vectors: Vectors, who: Labels) -> Callable[..., tuple[Labels, Vectors]]:
+    """Neighbors without a search: others of the same person, and faces by chance where there are too few."""
+    random = np.random.default_rng(1)
+    sizes, order = np.bincount(who), np.argsort(who, kind="stable")
+    begin = np.cumsum(sizes) - sizes
+    place = np.empty(len(who), np.int64)
+    place[order] = np.arange(len(who))
+    done = 0
+
+    def search(
+        table: Vectors, probes: Vectors, k: int, /, *, progress: object = None
+    ) -> tuple[Labels, Vectors]:
+        nonlocal done
+        rows = np.arange(done, done + len(probes))
+        done += len(probes)
+        person, step = who[rows], np.arange(k)
+        mates = begin[person, None] + (place[rows, None] - begin[person, None] + step) % sizes[person, None]
+        found = order[mates]
+        chance = (rows[:, None] + 1 + random.integers(0, len(who) - 1, found.shape)) % len(who)  # not itself
+        found = np.where(step < sizes[person, None], found, chance)
+        scores = np.einsum("nkd,nd->nk", vectors[found], probes)
+        best = np.argsort(-scores, axis=1)
+        return np.take_along_axis(found, best, axis=1), np.take_along_axis(scores, best, axis=1)
+
+    return search
+
+
+def scale(size: int, dimensions: int, *, whole: bool) -> dict[str, Any]:
     """CPU seconds and the most memory of grouping made-up faces."""
     vectors, who = made_up(size, dimensions)
-    photos = [f"{face}.jpg" for face in range(size)]
+    photos = tuple(f"{face}.jpg" for face in range(size))
     seconds: dict[str, float] = {}
 
     class Timed:
@@ -277,18 +308,25 @@ def scale(size: int, dimensions: int) -> dict[str, Any]:
         def __exit__(self, *_: object) -> None:
             seconds[self.name] = round(time.process_time() - self.began, 2)
 
+    search: Any = top_k
+    if not whole:
+        nodes = make_nodes(vectors)
+        own = np.empty(size, np.int64)
+        own[nodes.of_face] = who
+        search = made_neighbors(nodes.vectors, own)
+    forget_peak()
     began = time.process_time()
-    found = group_faces(vectors, 0.5, Constraints(tuple(photos)), steps=Timed)  # type: ignore[arg-type]
+    found = group_faces(vectors, 0.5, Constraints(photos), search=search, steps=Timed)  # type: ignore[arg-type]
     seconds["all"] = round(time.process_time() - began, 2)
-    quality = evaluate_clustering(found.labels, who)
     result = {
-        "set": f"{size:,} made-up faces x {dimensions}",
+        "set": f"{size:,} made-up faces x {dimensions}" + ("" if whole else ", graph without a search"),
         "cpu_seconds": seconds,
-        "peak_mb": round(memory("VmHWM")),
-        "vectors_mb": round(vectors.nbytes / 2**20),
-        "bcubed_f": quality["bcubed_f"].value,
+        "after_the_graph": round(seconds["all"] - seconds["Comparing faces"], 2),
+        "peak_mb": round(peak_memory()),
+        "vectors_mb": round(vectors.nbytes / 1e6),
+        "bcubed_f": evaluate_clustering(found.labels, who)["bcubed_f"].value,
     }
-    print(json.dumps(result))
+    print(json.dumps(result), flush=True)
     return result
 
 
@@ -297,33 +335,40 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("files", nargs="*", help="embeddings with paths, the first of LFW")
+    parser.add_argument("files", nargs="*", help="embeddings with paths")
+    parser.add_argument("--halves", action="store_true", help="measure halves of the people too")
+    parser.add_argument("--ours", action="store_true", help="measure no other method")
     parser.add_argument("--degrade", choices=["low", "dark"], help="make embeddings: FOLDER OUTPUT")
     parser.add_argument("--every", type=int, default=1, help="of the people, for --degrade")
     parser.add_argument("--size", type=int, help="group so many made-up faces")
+    parser.add_argument("--graph", choices=["exact", "made"], default="exact", help="of --size")
     parser.add_argument("--dimensions", type=int, default=128)
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
     if asked.degrade:
         degrade(asked.degrade, asked.files[0], Path(asked.files[1]), asked.every)
         return
-    results: list[dict[str, Any]] = []
     with one_blas_thread():
         if asked.size:
-            results.append(scale(asked.size, asked.dimensions))
-        for number, name in enumerate(asked.files):
-            for what, vectors, people, photos, others in sets_of(Path(name), first=number == 0):
-                results.append(compare(what, vectors, people, photos, others=others))
+            keep(scale(asked.size, asked.dimensions, whole=asked.graph == "exact"), asked.json)
+        for name in asked.files:
+            for what, vectors, people, photos, others in sets_of(Path(name), halves=asked.halves):
+                result = compare(what, vectors, people, photos, others=others and not asked.ours)
                 if what == Path(name).stem:
-                    same = results[-1]["same_labels_in_three_orders"] = orders(vectors, photos)
+                    same = result["same_labels_in_three_orders"] = orders(vectors, photos)
                     print(f"three orders of the input give the same labels: {same}")
-    if asked.json:
-        versions = installed_versions(("numpy", "scikit-learn"))
-        about = {"processor": platform.machine(), "cores": os.cpu_count(), "versions": versions}
-        before = json.loads(asked.json.read_text())["sets"] if asked.json.exists() else []
-        done = {result["set"] for result in results}
-        sets = [old for old in before if old["set"] not in done] + results
-        asked.json.write_text(json.dumps({**about, "sets": sets}, indent=1) + "\n")
+                keep(result, asked.json)
+
+
+def keep(result: dict[str, Any], path: Path | None) -> None:
+    """Put the figures of a set into the file, instead of earlier ones of that set."""
+    if path is None:
+        return
+    versions = installed_versions(("numpy", "scikit-learn"))
+    about = {"processor": platform.machine(), "cores": os.cpu_count(), "versions": versions}
+    before = json.loads(path.read_text())["sets"] if path.exists() else []
+    sets = [old for old in before if old["set"] != result["set"]] + [result]
+    path.write_text(json.dumps({**about, "sets": sets}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from facerec_cli.clusters.inputs import open_faces
 from facerec_cli.clusters.known import KnownFaces, name_faces
 from facerec_cli.clusters.links import Links, read_links
 from facerec_cli.clusters.neighbors import NeighborSearch
-from facerec_cli.clusters.settings import FALSE_LINKS, ROUNDS, ClusterSettings
+from facerec_cli.clusters.settings import FALSE_LINKS, ClusterSettings
 from facerec_cli.clusters.threshold import LinkThreshold, link_threshold
 from facerec_cli.clusters.truth import measure
 from facerec_cli.embed.settings import EmbedOptions
@@ -84,14 +84,12 @@ def cluster_faces(
             aligned = options.aligned or bool(made.get("aligned", False))
             options = replace(options, flip=bool(made.get("flip", False)), aligned=aligned)
     faces = open_faces(inputs, settings, options, exclude=exclude, steps=steps)
-    if decisions is None:
-        return cluster_table(faces, settings, gallery=gallery, engine=engine, steps=steps)
-    measured_later = replace(settings, truth=None, bootstrap=ROUNDS)
-    found = cluster_table(faces, measured_later, gallery=gallery, engine=engine, steps=steps)
-    decided = apply_decisions(found, decisions)
+    found = cluster_table(faces, settings, gallery=gallery, engine=engine, steps=steps)
+    if decisions is not None:
+        found = apply_decisions(found, decisions)
     if settings.truth is None:
-        return decided
-    return replace(decided, quality=measure(decided.labels, faces, settings.truth, rounds=settings.bootstrap))
+        return found
+    return replace(found, quality=measure(found.labels, faces, settings.truth, rounds=settings.bootstrap))
 
 
 def cluster_table(
@@ -107,7 +105,7 @@ def cluster_table(
 
     Args:
         faces: The faces.
-        settings: How; its ``gallery`` is not opened, and nothing of ``apply`` is carried out.
+        settings: How; its ``gallery`` is not opened, nothing of ``apply`` carried out, ``truth`` not read.
         gallery: People who are named first.
         links: What is known of pairs of faces, besides the file that ``settings`` names.
         engine: What finds neighbors.
@@ -151,9 +149,6 @@ def cluster_table(
     sizes = Counter(labels[grouped].tolist())
     for face in grouped.tolist():
         status[face] = "grouped" if sizes[int(labels[face])] > 1 else "single"
-    quality = None
-    if settings.truth is not None:
-        quality = measure(labels, faces, settings.truth, rounds=settings.bootstrap)
     return Clustering(
         faces=faces,
         labels=labels,
@@ -163,7 +158,6 @@ def cluster_table(
         threshold=threshold,
         known_from=named.threshold if named else None,
         kept=earlier.rest,
-        quality=quality,
         provider=str(faces.description.get("provider", "")),
     )
 

@@ -113,8 +113,11 @@ def evaluate_clustering(
     values = _figures(sums.sum(axis=0)[None])[0]
     low = high = np.full(len(FIGURES), np.nan)
     if rounds and everybody >= MIN_PEOPLE:
-        drawn = _draw(sums, rounds, np.random.default_rng(seed))
-        low, high = np.nanpercentile(_figures(drawn), [2.5, 97.5], axis=0)
+        drawn = _figures(_draw(sums, rounds, np.random.default_rng(seed)))
+        drawn[:, np.isnan(values)] = np.nan
+        counted = ~np.isnan(drawn).all(axis=0)
+        low, high = np.full((2, len(FIGURES)), np.nan)
+        low[counted], high[counted] = np.nanpercentile(drawn[:, counted], [2.5, 97.5], axis=0)
     figures = {
         name: ClusteringFigure(*(None if np.isnan(one) else float(one) for one in (value, a, b)))
         for name, value, a, b in zip(FIGURES, values, low, high, strict=True)
