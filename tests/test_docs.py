@@ -64,7 +64,7 @@ def test_commands_in_the_documents_exist(page: Path) -> None:
                 assert word.split("=")[0] in known | {"--help"}, f"{page.name}: {path} has no {word}"
 
 
-_SAVES = {"--save-threshold", "--save-likelihood", "--calibrate"}
+_SAVES = {"--save-threshold", "--save-likelihood", "--save-quality", "--calibrate"}
 _WRITES = {"-o", "--output", "--out", "--report", "--scores", "--preview", "--crops"} | _SAVES
 
 

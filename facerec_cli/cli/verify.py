@@ -94,7 +94,11 @@ def verify(
             show_verdict(outcome)
         return
     if not json_output:
-        show(outcome, likelihood=outputs.save_likelihood is not None or outputs.calibrate is not None)
+        show(
+            outcome,
+            likelihood=outputs.save_likelihood is not None or outputs.calibrate is not None,
+            quality=outputs.save_quality is not None,
+        )
     with quiet_decoders():  # a report shows photos
         outputs.write(outcome)
     if json_output:  # last, so that stdout has one document: the results or an error

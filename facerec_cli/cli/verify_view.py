@@ -60,8 +60,14 @@ def _show_threshold(verdict: Verdict) -> None:
     console.result(f"threshold: {used.source}{stands}")
 
 
-def show(outcome: Verification, *, likelihood: bool = False) -> None:
-    """A list: the figures, line by line, and with ``likelihood`` how good a calibration of its scores is."""
+def show(outcome: Verification, *, likelihood: bool = False, quality: bool = False) -> None:
+    """A list: the figures, line by line.
+
+    Args:
+        outcome: What was measured.
+        likelihood: Whether to say how good a calibration of the scores is.
+        quality: Whether to say which quality foretells false rejects.
+    """
     evaluation, embeddings = outcome.evaluation, outcome.embeddings
     counts = evaluation.pairs
     console.result(
@@ -118,6 +124,8 @@ def show(outcome: Verification, *, likelihood: bool = False) -> None:
         )
     if likelihood:
         _show_likelihood(outcome)
+    if quality and not isinstance(outcome.discard, str):
+        console.result(outcome.discard.sentence())
     if outcome.groups is not None:
         show_groups(outcome.groups)
 

@@ -19,11 +19,13 @@ from facerec_cli.embed.settings import EmbedOptions
 from facerec_cli.embed.summary import Summary
 from facerec_cli.embeddings.npz_shards import NpzShards, digest_inputs
 from facerec_cli.errors import InputError, OutputError
+from facerec_cli.faces.quality_limits import is_limits
 from facerec_cli.files import output_error
 from facerec_cli.images import find_images
 from facerec_cli.images.inputs import refuse_missing
 from facerec_cli.images.remote import refuse_unknown_schemes
 from facerec_cli.packs.manifest import ModelPack
+from facerec_cli.packs.resolve import open_pack, pack_hash
 from facerec_cli.progress import Progress, silent
 from facerec_cli.registry import DEFAULT_PACK
 from facerec_cli.runtime import installed_versions
@@ -80,7 +82,7 @@ def embed_to_file(
         ModelError: The model cannot be used.
         KeyboardInterrupt: With a message that says how to go on.
     """
-    settings, worker = options or EmbedOptions(), engine or LocalEngine()
+    settings, worker = _with_limits(options or EmbedOptions(), model), engine or LocalEngine()
     named = [os.fspath(name) for name in ([inputs] if isinstance(inputs, str | Path) else inputs)]
     destination = Destination(output)
     outputs = Outputs(destination, crops, preview)
@@ -109,6 +111,14 @@ def embed_to_file(
         destination.finish(description)
     extra = [path for path in (preview, crops) if path is not None]
     return _summarise(destination, extra, opened, description, work.done, began)
+
+
+def _with_limits(options: EmbedOptions, model: str | Path | ModelPack) -> EmbedOptions:
+    """The limits of a card belong to the settings that a run is known by, not its path."""
+    if options.min_quality is None or is_limits(options.min_quality):
+        return options
+    pack = model if isinstance(model, ModelPack) else open_pack(model)
+    return options.with_limits(pack.name, lambda: pack_hash(pack))
 
 
 def _find_photos(named: Sequence[str], outputs: Outputs) -> list[str]:

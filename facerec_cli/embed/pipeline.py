@@ -54,11 +54,12 @@ def embed_photos(
         One result per source, in their order. A photo that cannot be used gives a result too, never an error.
 
     Raises:
-        ModelError: The model fails, or gives values that are not finite.
+        InputError: The card of ``options.min_quality`` cannot be read.
+        ModelError: The model fails, gives values that are not finite, or is not the card's.
     """
     if isinstance(sources, str | bytes | os.PathLike):
         sources = [sources]
-    settings = options or EmbedOptions()
+    settings = (options or EmbedOptions()).with_limits(model.pack.name, lambda: model.hash)
     step = settings.batch_size
     batches = (sources[start : start + step] for start in range(0, len(sources), step))
     threads = max(1, min(workers or usable_cores() + 1, -(-len(sources) // step)))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
 from typing import Annotated, Any, Literal
 
 from facerec_cli.errors import UsageError
-from facerec_cli.faces.quality_limits import refuse_for_crops
+from facerec_cli.faces.quality_limits import is_limits, refuse_for_crops
 from facerec_cli.faces.settings import (
     DEFAULT_MAX_SIDE,
     MACHINE,
@@ -75,6 +76,24 @@ class EmbedOptions:
     def document(self) -> dict[str, Any]:
         """What is compared when a run is gone on with: no limits are as in versions that knew none."""
         return {name: value for name, value in asdict(self).items() if (name, value) != ("min_quality", None)}
+
+    def with_limits(self, model: str, sha256: Callable[[], str]) -> EmbedOptions:
+        """The same with the limits of a card in its place.
+
+        Args:
+            model: Name of the pack.
+            sha256: Gives what identifies it.
+
+        Raises:
+            InputError: The card cannot be read.
+            ModelError: It belongs to another model or to the other setting of ``flip``.
+        """
+        if self.min_quality is None or is_limits(self.min_quality):
+            return self
+        from facerec_cli.metrics.quality_card import limits_for
+
+        limits = limits_for(self.min_quality, model=model, sha256=sha256(), flip=self.flip)
+        return replace(self, min_quality=limits.text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,7 +75,8 @@ class QualityLimits:
             if name not in MEASURES:
                 near = guess(name, MEASURES).strip()
                 raise ValueError(
-                    f"limits such as norm=8,yaw=0.2 on {', '.join(MEASURES)}{f' ({near})' if near else ''}"
+                    f"limits such as norm=8,yaw=0.2 on {', '.join(MEASURES)}, or a .toml card of "
+                    f"`facerec verify LIST --save-quality`{f' ({near})' if near else ''}"
                 )
             if name in limits:
                 raise ValueError(f"limits that are named once each; {name} is there twice")

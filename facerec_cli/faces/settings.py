@@ -29,7 +29,7 @@ MinSize = Annotated[
 MinQuality = Annotated[
     str | None,
     Option(
-        "Faces beyond limits, such as norm=8,yaw=0.2, get the status low_quality.",
+        "Faces beyond limits get the status low_quality: norm=8,yaw=0.2, or a card of verify --save-quality.",
         metavar="LIMITS",
         panel=PHOTOS,
         rule=quality_given,

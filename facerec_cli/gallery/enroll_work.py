@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from facerec_cli.embeddings.table import EmbeddingTable, ModelInfo
 from facerec_cli.errors import ModelError, UsageError
+from facerec_cli.faces.quality_limits import LOW_QUALITY
 from facerec_cli.gallery.enroll_claims import EnrolledFaces, SameFace
 from facerec_cli.gallery.enroll_inputs import ToEnroll
 from facerec_cli.gallery.enrollment import (
@@ -217,7 +218,7 @@ class EnrollWork:
             _known_number(table.scores[row]),
             _known_number(table.norms[row]),
         )
-        doubt = table.reasons[row] or "doubtful" if table.statuses[row] == "doubtful" else ""
+        doubt = table.reasons[row] or "doubtful" if table.statuses[row] in ("doubtful", LOW_QUALITY) else ""
         return self._judged(path, name, table.vectors[row], facts, doubt)
 
     def _judged(

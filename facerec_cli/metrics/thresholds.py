@@ -24,10 +24,13 @@ from facerec_cli.untrusted import read_toml
 log = logging.getLogger("facerec")
 
 _SAVE = "facerec verify LIST --save-threshold"
+_OTHER_MODEL = "Cosines of different models cannot be compared: choose the card's model with --model, or "
 CALIBRATION = "calibration_version"
 _MEASURE = {
-    "threshold": "measure a threshold for this one with --save-threshold.",
-    "likelihood": "calibrate this one with --save-likelihood.",
+    "threshold": _OTHER_MODEL + "measure a threshold for this one with --save-threshold.",
+    "likelihood": _OTHER_MODEL + "calibrate this one with --save-likelihood.",
+    "quality": "What foretells the errors of one model need not foretell another's: measure a limit for this "
+    "one with --save-quality.",
 }
 
 
@@ -245,7 +248,7 @@ def check_card(
     model: str,
     sha256: str,
     flip: bool,
-    kind: Literal["threshold", "likelihood"] = "threshold",
+    kind: Literal["threshold", "likelihood", "quality"] = "threshold",
 ) -> None:
     """Refuse a card of another model or setting.
 
@@ -256,8 +259,7 @@ def check_card(
         raise ModelError(
             f"The {kind} card was measured with the model {card.model!r} "
             f"({(card.model_sha256 or '')[:12]}), not with {model!r} ({sha256[:12]}).",
-            hint="Cosines of different models cannot be compared: choose the card's model with --model, or "
-            + _MEASURE[kind],
+            hint=_MEASURE[kind],
         )
     if card.flip != flip:
         raise ModelError(

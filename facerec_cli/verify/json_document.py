@@ -60,6 +60,10 @@ def to_document(result: Verification) -> dict[str, Any]:
     document["likelihood"] = None if isinstance(likelihood, str) else likelihood.document()
     if isinstance(likelihood, str):
         document["not_measurable"] = {**document["not_measurable"], "likelihood": likelihood}
+    discard = result.discard
+    document["discard"] = None if isinstance(discard, str) else discard.document()
+    if isinstance(discard, str):
+        document["not_measurable"] = {**document["not_measurable"], "discard": discard}
     if result.bootstrap:
         document["bootstrap"] = [asdict(interval) for interval in result.bootstrap]
     if result.model_threshold is not None:

@@ -23,6 +23,7 @@ _KINDS = {
     "report": "report",
     "save_threshold": "threshold card",
     "save_likelihood": "likelihood card",
+    "save_quality": "quality card",
     "calibrate": "calibration card",
 }
 
@@ -45,7 +46,14 @@ class VerifyOutputs:
             panel=RESULTS,
         ),
     ] = None
-
+    save_quality: Annotated[
+        Path | None,
+        Option(
+            "Write a limit on the measure that best foretells false rejects to a card (TOML) bound to the "
+            "model, for --min-quality.",
+            panel=RESULTS,
+        ),
+    ] = None
     calibrate: Annotated[
         Path | None,
         Option(
@@ -101,11 +109,12 @@ class VerifyOutputs:
         """Write those that are wanted.
 
         Raises:
-            InputError: The list has no measurable threshold or likelihood ratio for a card.
+            InputError: The list has no measurable threshold, likelihood ratio or limit of quality for a card.
             OutputError: The system refuses one.
         """
         from facerec_cli.metrics.calibration_card import save_calibration
         from facerec_cli.metrics.likelihood_card import save_likelihood
+        from facerec_cli.metrics.quality_card import save_quality
         from facerec_cli.metrics.thresholds import save_card
         from facerec_cli.verify.json_document import write_scores
 
@@ -119,6 +128,8 @@ class VerifyOutputs:
             save_card(outcome.threshold(), self.save_threshold)
         if self.save_likelihood is not None:
             save_likelihood(outcome.likelihood_card(), self.save_likelihood)
+        if self.save_quality is not None:
+            save_quality(outcome.quality_card(), self.save_quality)
         if self.calibrate is not None:
             save_calibration(outcome.calibration_card(), self.calibrate)
 

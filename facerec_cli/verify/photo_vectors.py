@@ -7,7 +7,7 @@ import json
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,11 @@ from facerec_cli.embed import EmbedOptions
 from facerec_cli.embeddings.cache import EmbeddingCache, Entry, cache_path, content_key
 from facerec_cli.embeddings.read import open_table
 from facerec_cli.embeddings.table import Matches, ModelInfo
-from facerec_cli.errors import UsageError
+from facerec_cli.errors import InputError, UsageError
 from facerec_cli.faces import FaceModel
-from facerec_cli.faces.quality_limits import MEASURES
+from facerec_cli.faces.quality_limits import LOW_QUALITY, MEASURES
 from facerec_cli.images import ImageError, open_photo
+from facerec_cli.metrics.quality_card import limits_for
 from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.packs.resolve import open_pack
 from facerec_cli.pairs.pairlist import ListedPhotos
@@ -82,7 +83,7 @@ def open_embeddings(photos: ListedPhotos, settings: VerifySettings, progress: Pr
         KeyboardInterrupt: With a message that says what is kept.
     """
     if settings.embeddings is not None:
-        return _read_stored(settings.embeddings, photos, settings)
+        return _of_quality(_read_stored(settings.embeddings, photos, settings), settings)
     aligned = settings.aligned if settings.aligned is not None else photos.aligned
     model, workers = open_for(settings, aligned=aligned)
     options = embed_options(settings, faces=settings.faces, aligned=aligned)
@@ -109,7 +110,35 @@ def open_embeddings(photos: ListedPhotos, settings: VerifySettings, progress: Pr
             photos.names[first],
             reason,
         )
-    return embeddings
+    return _of_quality(embeddings, settings)
+
+
+def _of_quality(embeddings: PhotoVectors, settings: VerifySettings) -> PhotoVectors:
+    """The same with faces beyond limits as failures to enroll.
+
+    Raises:
+        InputError: The card cannot be read, or of no photo is known what is limited.
+        ModelError: The card belongs to another model.
+    """
+    if settings.min_quality is None:
+        return embeddings
+    made, flip = embeddings.model, bool(embeddings.settings.get("flip", False))
+    limits = limits_for(settings.min_quality, model=made.name, sha256=made.sha256, flip=flip)
+    known = {name: embeddings.measured(name) for name in limits.limits}
+    for name, values in known.items():
+        if values is None or not np.isfinite(values).any():
+            raise InputError(
+                f"--min-quality {name}: it is not known of any photo.",
+                hint="Embed the photos again with `facerec embed`; ready crops have no size and no pose.",
+            )
+    reasons, vectors = dict(embeddings.reasons), embeddings.vectors.copy()
+    for i in np.flatnonzero(~embeddings.failed).tolist():
+        fault = limits.fault({name: float(values[i]) for name, values in known.items() if values is not None})
+        if fault:
+            reasons[i], vectors[i] = f"{LOW_QUALITY}: {fault}", 0
+    doubts = {i: doubt for i, doubt in embeddings.doubts.items() if i not in reasons}
+    told = {**embeddings.settings, "min_quality": limits.text}
+    return replace(embeddings, vectors=vectors, reasons=reasons, doubts=doubts, settings=told)
 
 
 @contextmanager

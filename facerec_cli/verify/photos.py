@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +106,7 @@ def verify_photos(
             ``threshold`` says it, else the model, where that was measured.
 
     Raises:
-        InputError: A photo or card cannot be read, or a photo has no face.
+        InputError: A photo or card cannot be read, or a photo has no face or one beyond ``min_quality``.
         ModelError: A card belongs to another model.
         UsageError: ``threshold`` is no cosine.
     """
@@ -122,7 +122,7 @@ def verify_photos(
         worth = card_for(
             Path(card), model=model.pack.name, sha256=model.hash, flip=settings.flip, aligned=aligned
         )
-    options = embed_options(settings, faces="all", aligned=aligned)
+    options = replace(embed_options(settings, faces="all", aligned=aligned), min_quality=settings.min_quality)
     photos = embed_photos([Path(first), Path(second)], model, options, workers=1)
     (left, left_told), (right, right_told) = (_face_of(photo, settings.faces) for photo in photos)
     similarity = float(np.dot(left.embedding, right.embedding))
@@ -169,6 +169,11 @@ def _face_of(photo: PhotoResult, rule: str) -> tuple[EmbeddedFace, ComparedFace]
         raise InputError(f"{photo.name}: {photo.reason}.", hint=hint)
     boxes = [face.face.box for face in photo.faces if face.face is not None]
     face = photo.faces[choose(boxes, (photo.width, photo.height), rule) if boxes else 0]
+    if face.low_quality:
+        raise InputError(
+            f"{photo.name}: its face is of low quality: {face.low_quality}.",
+            hint="Name another photo, or lower --min-quality.",
+        )
     place = face.face
     described = ComparedFace(
         photo=photo.name,

@@ -15,6 +15,7 @@ from facerec_cli.metrics.scores import Distribution
 from facerec_cli.report.pages import Cell, Row, Table, percentage, render
 from facerec_cli.report.pictures import jpeg_address, resized
 from facerec_cli.report.svg import histogram, linear_axis, log_axis, plot
+from facerec_cli.verify.discard import discard_section
 from facerec_cli.verify.group_tables import group_sections
 from facerec_cli.verify.likelihood_plots import likelihood_plots, likelihood_words
 from facerec_cli.verify.result import Verification
@@ -57,6 +58,7 @@ def page(result: Verification) -> str:
         worth_words="" if worth is None else likelihood_words(worth),
         model_threshold=_capital(result.model_threshold.sentence) if result.model_threshold else "",
         doubtful_labels=_doubtful_labels(result),
+        quality=discard_section(result.discard),
         groups=[] if groups is None else group_sections(groups),
         hardest=[
             ("Same person, least alike", "below", _hardest(result, same=True)),
@@ -182,6 +184,8 @@ def _not_measured(result: Verification) -> list[str]:
     unknown = [interval for interval in result.bootstrap if interval.low is None]
     if unknown and len(unknown) == len(result.bootstrap) and result.evaluation.measured_points:
         sentences.append(f"Interval over people: {unknown[0].reason}.")
+    if isinstance(result.discard, str):
+        sentences.append(f"Which quality foretells errors: {result.discard}.")
     if isinstance(result.likelihood, str):
         sentences.append(f"What a score is worth (likelihood ratio): {result.likelihood}.")
     return sentences

@@ -14,6 +14,7 @@ from facerec_cli.errors import InputError
 from facerec_cli.metrics.bootstrap import BootstrapInterval, people_in
 from facerec_cli.metrics.calibration_card import CalibrationCard
 from facerec_cli.metrics.counted_scores import of_distributions
+from facerec_cli.metrics.discard_curve import DiscardReport
 from facerec_cli.metrics.doubtful_labels import DoubtfulLabels
 from facerec_cli.metrics.evaluate import Evaluation
 from facerec_cli.metrics.group_report import GroupReport
@@ -25,11 +26,13 @@ from facerec_cli.metrics.likelihood_evaluation import (
     evaluate_counted,
     evaluate_likelihood,
 )
+from facerec_cli.metrics.quality_card import QualityCard
 from facerec_cli.metrics.roc import OperatingPoint
 from facerec_cli.metrics.thresholds import choose
 from facerec_cli.metrics.transfer import ThresholdTransfer
 from facerec_cli.pairs.pairlist import PairList
 from facerec_cli.threshold import ImpostorTail, Threshold
+from facerec_cli.verify.discard import discard_of
 from facerec_cli.verify.photo_vectors import PhotoVectors
 
 TAIL_RATE, TAIL_PEOPLE = 1e-3, 78
@@ -56,6 +59,7 @@ class Verification:
         doubtful_labels: Pairs of different labels that look like one person; None where there are too few
             pairs to tell.
         calibration: How likelihood ratios are calibrated, ``logistic`` or ``isotonic``.
+        discarded: The share of the same pairs that the limit of a quality card discards.
     """
 
     source: str
@@ -71,6 +75,7 @@ class Verification:
     model_threshold: ThresholdTransfer | None = None
     doubtful_labels: DoubtfulLabels | None = None
     calibration: Method = "logistic"
+    discarded: float = 0.1
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -101,6 +106,14 @@ class Verification:
             folds=None if pairs.fold is None else pairs.fold[scored],
             method=self.calibration,
         )
+
+    @cached_property
+    def discard(self) -> DiscardReport | str:
+        """Which quality foretells false rejects at the chosen FAR, or why nobody can say."""
+        scored = None
+        if self.scores is not None and self.failed is not None:
+            scored = (self.scores, self.failed, self.people_of_pairs()[0])
+        return discard_of(self.chosen, self.pairs, self.embeddings, scored)
 
     def threshold(self) -> Threshold:
         """The threshold at the chosen FAR, bound to the model, for a card.
@@ -140,6 +153,44 @@ class Verification:
             person_pairs=found.person_pairs,
             data=Path(self.source).name,
             **self._bound_to("likelihood ratio"),
+        )
+
+    def quality_card(self) -> QualityCard:
+        """The limit of the best measure at ``discarded``, bound to the model, for a card.
+
+        Raises:
+            InputError: No measure foretells false rejects here, or nobody knows the model.
+        """
+        found = self.discard
+        best = () if isinstance(found, str) else found.predicting
+        if isinstance(found, str) or not best:
+            reason = found if isinstance(found, str) else found.sentence()
+            raise InputError(
+                f"There is no limit of quality to save: {reason}.",
+                hint="Take a larger list of labeled pairs, or a smaller --far, which rejects more of them.",
+            )
+        curve = best[0]
+        point = curve.at(round(self.discarded, 2))
+        if point.limit is None or curve.gain is None or curve.low is None or curve.high is None:
+            raise InputError(
+                f"There is no limit of quality to save: more than {self.discarded:.0%} of the pairs have the "
+                f"worst {curve.measure}.",
+                hint="Choose a larger --discard.",
+            )
+        return QualityCard(
+            measure=curve.measure,
+            limit=point.limit,
+            discarded=point.discarded,
+            far=found.far,
+            fnmr=curve.at(0).fnmr,
+            fnmr_left=point.fnmr,
+            gain=curve.gain,
+            low=curve.low,
+            high=curve.high,
+            same_pairs=curve.same_pairs,
+            people=curve.people,
+            data=Path(self.source).name,
+            **self._bound_to("limit of quality"),
         )
 
     def calibration_card(self) -> CalibrationCard:

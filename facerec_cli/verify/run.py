@@ -81,6 +81,7 @@ def _refuse_flags(settings: VerifySettings | None, format: str | None, root: str
         "--pool": settings.pool != "mean",
         "--far": settings.far is not None,
         "--calibration": settings.calibration != "logistic",
+        "--discard": settings.discard != 0.1,
     }
     flags = [flag for flag, is_given in given.items() if is_given]
     if flags:
@@ -164,6 +165,7 @@ def verify_folder(
         model_threshold=model_threshold,
         doubtful_labels=doubtful,
         calibration=settings.calibration,
+        discarded=settings.discard,
     )
 
 
@@ -251,6 +253,7 @@ def _verify_pairs(source: str, pairs: PairList, settings: VerifySettings, steps:
         level.transfer(evaluation, scores[scored], pairs.same[scored], people),
         level.doubtful(evaluation, pairs, scores, failed),
         settings.calibration,
+        settings.discard,
     )
 
 

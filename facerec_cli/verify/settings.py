@@ -8,7 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from facerec_cli.faces.settings import MACHINE, PHOTOS, RESULTS, BatchSize, Device, Flip, MinScore, Threads
+from facerec_cli.faces.settings import (
+    MACHINE,
+    PHOTOS,
+    RESULTS,
+    BatchSize,
+    Device,
+    Flip,
+    MinQuality,
+    MinScore,
+    Threads,
+)
 from facerec_cli.option import Option
 from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.progress import Progress, silent
@@ -81,6 +91,7 @@ class VerifySettings:
     cache: Cache = True
     faces: FaceRule = "main"
     min_score: MinScore = None
+    min_quality: MinQuality = None
     aligned: Aligned = None
     flip: Flip = False
     pool: Annotated[
@@ -126,6 +137,15 @@ class VerifySettings:
             panel=RESULTS,
         ),
     ] = "logistic"
+    discard: Annotated[
+        float,
+        Option(
+            "For --save-quality: the share of the same pairs that the limit discards.",
+            panel=RESULTS,
+            ge=0.01,
+            le=0.3,
+        ),
+    ] = 0.1
     bootstrap: Annotated[
         int,
         Option(

@@ -128,7 +128,7 @@ def test_goodness_and_limits_have_one_sense() -> None:
         ("yaw=-0.2", "of at least 0"),
         ("norm=1,norm=2", "twice"),
         ("", "limits such as"),
-        ("card.txt", "limits such as"),
+        ("card.txt", "--save-quality"),
     ],
 )
 def test_limits_that_make_no_sense_are_refused(text: str, said: str) -> None:

@@ -496,7 +496,7 @@
       const text = $("ask-text").value.trim().toLocaleLowerCase();
       const all = [...new Set([...order, ...groupsShown().sort((a, b) => (state.names[b] ? 1 : 0) - (state.names[a] ? 1 : 0))])];
       const some = all.filter((one) => one !== from && state.members(one).length && (!text || state.title(one).toLocaleLowerCase().includes(text))).slice(0, 40);
-      $("ask-list").replaceChildren(...some.map((one) => h("button", { type: "button", onclick: () => { $("ask").close(); moveTo(faces, from, one); } },
+      $("ask-list").replaceChildren(...some.map((one) => h("button", { type: "button", onclick: () => { moveTo(faces, from, one); closeAsk(); } },
         ...state.members(one).slice(0, 3).map(picture), h("span", {}, state.title(one), h("small", {}, `${counted(state.members(one).length, "face")}${near.has(one) && near.get(one) > -1 ? `, score ${near.get(one).toFixed(3)}` : ""}`)))));
     };
     choices();
@@ -512,11 +512,19 @@
   }
 
   $("ask").querySelector("form").addEventListener("submit", (event) => {
+    event.preventDefault();
     const why = onAnswer?.($("ask-text").value) ?? "";
-    if (why) { event.preventDefault(); $("ask-fault").textContent = why; }
+    $("ask-fault").textContent = why;
+    if (!why) closeAsk();
   });
-  $("ask-cancel").addEventListener("click", () => $("ask").close());
-  $("ask").addEventListener("close", () => { onAnswer = null; $("ask-text").oninput = null; if (backTo !== null) focusFace(backTo); });
+  function closeAsk() { // the focus is back before the next key
+    $("ask").close();
+    onAnswer = null;
+    $("ask-text").oninput = null;
+    if (backTo !== null) focusFace(backTo);
+  }
+  $("ask-cancel").addEventListener("click", closeAsk);
+  $("ask").addEventListener("cancel", (event) => { event.preventDefault(); closeAsk(); });
   $("ask").addEventListener("keydown", (event) => {
     if (event.key !== "ArrowDown" && event.key !== "ArrowUp") return;
     const stops = [$("ask-text"), ...$("ask-list").children];

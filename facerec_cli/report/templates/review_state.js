@@ -145,16 +145,17 @@ class ReviewState {
     const anchors = new Map(); // group -> a face for each part of another origin
     const had = new Map(); // group -> names of the base groups that it goes on with
     const names = [];
+    const put = (table, key, value) => (table.has(key) ? table.get(key).push(value) : table.set(key, [value]));
     this.data.groups.forEach(([faces], group) => {
       const parts = new Map();
-      for (const at of faces) if (this.of[at] !== JUNK) parts.set(this.of[at], [...(parts.get(this.of[at]) || []), at]);
+      for (const at of faces) if (this.of[at] !== JUNK) put(parts, this.of[at], at);
       if (!parts.size) return;
       const largest = [...parts].reduce((a, b) => (b[1].length > a[1].length ? b : a))[0];
       const stays = parts.has(group) ? group : largest;
       const anchor = parts.get(stays)[0];
       const alone = [];
       for (const [now, part] of parts) {
-        anchors.set(now, [...(anchors.get(now) || []), part[0]]);
+        put(anchors, now, part[0]);
         if (now === stays) continue;
         if (part.length > 1) add("split", part, { from: face(anchor) });
         else alone.push(part[0]);
@@ -166,7 +167,7 @@ class ReviewState {
       const now = this.of[at];
       if (from !== JUNK || now === JUNK) return;
       if (this.members(now).length === 1 && !this.names[now]) names.push([now, at]);
-      anchors.set(now, [...(anchors.get(now) || []), at]);
+      put(anchors, now, at);
     });
     const same = [...this.answers.values()].filter((one) => one && one.kind === "same" && this.of[one.a] === this.of[one.b] && this.of[one.a] !== JUNK);
     const differ = [...this.answers.values()].filter((one) => one && one.kind === "not_same" && this.of[one.a] !== this.of[one.b] && this.of[one.a] !== JUNK && this.of[one.b] !== JUNK);
