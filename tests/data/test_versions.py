@@ -70,6 +70,13 @@ def test_a_folder_of_other_photos_is_refused(tmp_path: Path):
         PhotoVersions(photos, folder_of(tmp_path / "b", 0, ("p0/9.png",)))
 
 
+def test_a_stream_has_no_versions(tmp_path: Path):
+    photos = folder_of(tmp_path / "a", 0, NAMES)
+    photos.format = "stream"
+    with pytest.raises(InputError, match="read as it comes"):
+        PhotoVersions(photos, photos)
+
+
 def test_without_color_all_channels_are_the_same_and_clean_photos_too(tmp_path: Path):
     (tmp_path / "a").mkdir()
     for person in range(2):

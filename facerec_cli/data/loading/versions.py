@@ -19,10 +19,15 @@ class PhotoVersions:
         versions: Crops of the same photos, e.g. of ``facerec data degrade`` and ``facerec data align``.
 
     Raises:
-        InputError: No photo has a version there.
+        InputError: No photo has a version there, or the photos are a stream.
     """
 
     def __init__(self, photos: FaceDataset, versions: FaceDataset) -> None:
+        if photos.format == "stream":
+            raise InputError(
+                f"{photos.spec} is read as it comes, so versions cannot be found for its photos.",
+                hint="Copy the shards to a disk, or leave data.versions out.",
+            )
         number = {_key(versions.name(i)): i for i in range(len(versions))}
         found = [number.get(_key(photos.name(i)), -1) for i in range(len(photos))]
         self.versions = versions
