@@ -145,7 +145,7 @@ def template_scores() -> str:
 def tails() -> str:
     """The impostor tails in the manifests of the packs."""
     rows = []
-    for name in ("sface", "sface-hard"):
+    for name in ("sface", "sface-degraded"):
         for tail in open_pack(name).impostor_tails:
             kept = dict(zip(tail.rates, tail.scores, strict=True))
             scores = [f"{kept[rate]:.4f}" for rate in (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)]

@@ -5,7 +5,8 @@
 
 A table stands in the page between ``<!-- finetune: its title -->`` and ``<!-- end -->``; ``facts`` stands for
 the sentences above a report's tables, ``settings`` for how the arms' recipes differ, and ``again finetune``
-for a study of another split beside that one. ``heldout`` is what models/build_sface_hard.py measured.
+for a study of another split beside that one. ``heldout`` is what models/build_sface_degraded.py
+measured, ``photos`` what models/judge_degraded.py did: the title is its file in docs/study/photos.
 """
 
 from __future__ import annotations
@@ -70,6 +71,8 @@ def render(page: str) -> str:
         head, name, title, _, end = match.groups()
         if name == "heldout":
             return f"{head}{_heldout()}\n{end}"
+        if name == "photos":
+            return f"{head}{_photos(title)}\n{end}"
         words = title.split(" ") if title.startswith("again ") else []
         for needed in (name, *words[1:]):
             if needed not in known:
@@ -145,6 +148,31 @@ def _heldout() -> str:
         shown = "not measurable" if tar is None else f"{100 * tar:.2f}"
         rows.append((model, name, *counts, f"{100 * found['accuracy']['mean']:.2f}", shown))
     return ResultTable("", tuple(head), tuple(rows)).markdown() if rows else "Not run yet."
+
+
+def _photos(name: str) -> str:
+    """What models/judge_degraded.py found: of validation people what each network does, or of test people."""
+    path = DATA / "photos" / f"{name}.json"
+    if not path.is_file():
+        return "Not run yet."
+    found = json.loads(path.read_text("utf-8"))
+    if "tried" in found:
+        head = ("", *(name for name in next(iter(found["tried"].values()))))
+        rows = [
+            (network, *(f"{100 * value:.1f}" for value in by.values()))
+            for network, by in found["tried"].items()
+        ]
+        return ResultTable("", head, tuple(rows)).markdown()
+    rows = []
+    for title, one in found["lists"].items():
+        cells = [f"{100 * one['tar'][0]:.1f}"]
+        for tar, other in zip(one["tar"][1:], one["against_first"], strict=True):
+            span = [f"{100 * other[end]:+.1f}" for end in ("difference", "low", "high")]
+            sure = other["low"] > 0 or other["high"] < 0
+            difference = f"**{span[0]}**" if sure else span[0]
+            cells.append(f"{100 * tar:.1f}, {difference} ({span[1]} to {span[2]})")
+        rows.append((title, f"{one['same']:,}", *cells))
+    return ResultTable("", ("", "same pairs", *found["models"]), tuple(rows)).markdown()
 
 
 def _settings(results: dict[str, Any]) -> Iterator[str]:

@@ -11,7 +11,7 @@ the highest scores of all, so they would be the tail. The rule: two names are do
 a photo of the other score above 0.55 with ``sface`` without flip; everybody with a doubtful name is left
 out, for all packs. It is a rule about scores, so it cuts the tail of ``sface`` near 0.55 by construction,
 and people who look very much alike go with the doubled ones: below a false match rate of one in a million
-nothing is said. The names are in docs/search/lfw_doubtful.csv. Of ``sface-hard`` the people that it was
+nothing is said. The names are in docs/search/lfw_doubtful.csv. Of ``sface-degraded`` the people that it was
 trained on are left out too (the training photos of docs/study/finetune_split.json).
 """
 
@@ -43,7 +43,7 @@ from facerec_cli.wording import counted, people
 REPOSITORY = Path(__file__).resolve().parents[1]
 DOUBTFUL = REPOSITORY / "docs" / "search" / "lfw_doubtful.csv"
 SPLIT = REPOSITORY / "docs" / "study" / "finetune_split.json"
-PACKS = ("sface", "sface-hard")
+PACKS = ("sface", "sface-degraded")
 ABOVE = 0.55
 FAR = 1e-3  # of the threshold of two photos
 
@@ -96,7 +96,7 @@ def write_doubtful(pairs: dict[tuple[str, str], float], path: Path = DOUBTFUL) -
 
 def trained_on(pack: str) -> set[str]:
     """The people of LFW that a pack has seen, as far as is known."""
-    if pack != "sface-hard":
+    if pack != "sface-degraded":
         return set()
     photos = json.loads(SPLIT.read_text("utf-8"))["photos"]["train"]
     return {photo.partition("/")[0] for photo in photos}

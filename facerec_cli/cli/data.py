@@ -187,6 +187,28 @@ def align(
         )
 
 
+@app.command()
+@command
+def degrade(
+    data: Source,
+    argument: OldTarget = None,
+    output: Annotated[Output, Shown("A new folder for the photos.")] = None,
+    seed: Annotated[Seed, Shown("Decides how each photo is made hard.")] = 0,
+) -> None:
+    """Make whole photos hard as life does: far away, blurred, dark, badly compressed.
+
+    Align them afterwards: a training run with data.versions shows the crops in place of the clean ones.
+    """
+    from facerec_cli.data.tools.degrade import degrade as degrade_dataset
+    from facerec_cli.images import quiet_decoders
+
+    target = one_target(argument, output)
+    dataset = _open(data)
+    with quiet_decoders(), console.progress_bar("Writing") as progress:
+        degrade_dataset(dataset, target, seed=seed, progress=progress)
+    console.result(f"{counted(len(dataset), 'photo')} of {people(dataset.num_classes)} made hard in {target}")
+
+
 @app.command("bin")
 @command
 def make_bin(

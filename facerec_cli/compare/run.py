@@ -113,7 +113,7 @@ def compare(
             "A comparison takes two models and a list, or two files of scores.",
             hint="Two photos: facerec verify A.jpg B.jpg"
             if photos
-            else "For example: facerec compare sface sface-hard pairs.txt",
+            else "For example: facerec compare sface sface-degraded pairs.txt",
         )
     else:
         *references, source = named

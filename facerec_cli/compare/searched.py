@@ -179,7 +179,7 @@ def compare_on_searches(
     if len(models) < 2:
         raise UsageError(
             "A comparison takes two models at least.",
-            hint="For example: facerec compare sface sface-hard --search gallery.csv --probes probes.csv",
+            hint="For example: facerec compare sface sface-degraded --search gallery.csv --probes probes.csv",
         )
     assert settings.search is not None
     inputs = [settings.search] if settings.probes is None else [settings.search, settings.probes]

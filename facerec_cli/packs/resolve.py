@@ -30,6 +30,9 @@ NAME_PREFIX = "pack:"
 # Hashes say the names that these fields had first: caches, threshold cards and evaluations are bound to them.
 _FIRST_NAMES = {"colour": "color", "normalised": "normalized"}
 
+# Packs that came with facerec once: name -> what there is in its place.
+_RENAMED = {"sface-hard": "sface-degraded"}
+
 log = logging.getLogger("facerec")
 
 
@@ -234,6 +237,12 @@ def _unknown(name: str) -> ModelError:
                 f"There may be a model {name!r} in {user_packs()}, but you may not read {place}.",
                 hint=f"It belongs to {owner}, who can open it to you: {open_to_all(place)}",
             )
+    if name in _RENAMED:
+        return ModelError(
+            f"{name} is called {_RENAMED[name]} now, after what it does, and has other weights.",
+            hint=f"Use --model {_RENAMED[name]} and embed the photos anew: embeddings, thresholds and "
+            f"galleries of {name} cannot be compared with its own.",
+        )
     if name in known_packs():
         return ModelError(
             f"The model {name!r} is not on this machine.", hint=f"Run: facerec models pull {name}"

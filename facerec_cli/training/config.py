@@ -59,6 +59,7 @@ class DataSettings:
         Option("Photos of a hard group (ddl); one flag a group.", flag="--hard-data", panel=NETWORK),
     ] = ()
     degradations: Annotated[tuple[str, ...], _key("What makes photos hard.")] = ("lowres",)
+    versions: Annotated[tuple[str, ...], _key("The same photos made hard before they were cut.")] = ()
     identity_share: Annotated[float, _key("Part of a batch that is of people with several.", ge=0, le=1)] = (
         0.5
     )
@@ -70,6 +71,7 @@ class DataSettings:
     lowres: _Share = 0.0
     photometric: _Share = 0.0
     occlusion: _Share = 0.0
+    gray: _Share = 0.0
     workers: Annotated[
         int | None, Option("Processes that decode photos.", flag="--workers", panel=MACHINE, ge=0)
     ] = None
@@ -142,6 +144,7 @@ class LossSettings:
     ] = 1.0
     class_weights: Annotated[str | None, _key("Where class weights start: random, means, or a .npy.")] = None
     distill: Annotated[float, _key("Weight of the distill term beside the loss.", ge=0)] = 0.0
+    distill_hard: Annotated[bool, _key("Whether that term pulls photos made hard, too.")] = True
     settings: _Others = field(default_factory=dict)
 
 

@@ -26,6 +26,8 @@ def loss_settings(kind: type[Loss], recipe: Recipe) -> dict[str, Any]:
     known = kind.settings() | common
     settings = dict(recipe.loss.settings)
     if kind.batches == "branches":  # as many as the data will have
-        settings.setdefault("branches", 1 + len(recipe.data.hard or recipe.data.degradations))
+        settings.setdefault(
+            "branches", 1 + len(recipe.data.hard or (*recipe.data.degradations, *recipe.data.versions))
+        )
     owner = f"the loss {recipe.loss.name}"
     return fitted_all(settings, known, table="loss", owner=owner, elsewhere=recipe_settings())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 
 import torch
 
@@ -201,7 +202,8 @@ def _step(run: Run, state: TrainingState, batches: Iterator[Batch], epoch: int, 
             )
             loss, terms = model.loss(given)
             if model.distill is not None:
-                distill, _ = model.distill(given)
+                kept = given if recipe.loss.distill_hard else _hard_left_out(given, batch)
+                distill, _ = model.distill(kept)
                 loss, terms = loss + recipe.loss.distill * distill, {**terms, "distill": distill.detach()}
             optimization.scaler.scale(loss / accumulate).backward()
         state.note({"loss": loss, **terms})
@@ -215,6 +217,14 @@ def _step(run: Run, state: TrainingState, batches: Iterator[Batch], epoch: int, 
     if model.ema is not None:
         model.ema.update_parameters(model.backbone)
     return batch
+
+
+def _hard_left_out(given: LossInput, batch: Batch) -> LossInput:
+    """The same rows; those made hard are their own targets, where the distill term is 0 and pulls nowhere."""
+    assert batch.clean is not None and given.target is not None
+    clean = (batch.images == batch.clean).flatten(1).all(1).to(given.target.device)
+    own = given.embeddings.detach().to(given.target.dtype)
+    return replace(given, target=torch.where(clean[:, None], given.target, own))
 
 
 def _gradients_averaged(network: torch.nn.Module, last: bool) -> contextlib.AbstractContextManager[None]:

@@ -38,7 +38,7 @@ def offered(line: str, **env: str) -> list[str]:
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("facerec embed --model sfa", ["sface", "sface-hard"]),
+        ("facerec embed --model sfa", ["sface", "sface-degraded"]),
         ("facerec embed --faces ", ["all", "main", "center", "largest"]),
         ("facerec verify --faces ma", ["main"]),
         ("facerec verify --format l", ["lfw", "labeled"]),
@@ -62,7 +62,10 @@ def test_values_come_from_the_registries(line: str, expected: list[str]) -> None
 
 def test_a_broken_home_is_silent(tmp_path) -> None:
     (tmp_path / "packs").write_text("no folder")
-    assert offered("facerec embed --model sfa", FACEREC_HOME=str(tmp_path)) in ([], ["sface", "sface-hard"])
+    assert offered("facerec embed --model sfa", FACEREC_HOME=str(tmp_path)) in (
+        [],
+        ["sface", "sface-degraded"],
+    )
 
 
 def test_a_fault_while_looking_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:

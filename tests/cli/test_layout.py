@@ -9,7 +9,7 @@ from facerec_cli.cli.layout import broken, needed
 
 COLUMNS = ("model", "where", "license", "what it is")
 ROWS = [
-    ("sface-hard", "embedded", "non-commercial-research", "fine-tuned for small, blurred and dark faces"),
+    ("sface-degraded", "embedded", "non-commercial-research", "for small, blurred and dark photos"),
     ("mine", "registered", "unspecified", ""),
 ]
 

@@ -147,7 +147,7 @@ def test_a_tail_that_cannot_be_is_refused(changed, message):
         dataclasses.replace(TAIL, **changed)
 
 
-@pytest.mark.parametrize("name", ["sface", "sface-hard"])
+@pytest.mark.parametrize("name", ["sface", "sface-degraded"])
 def test_the_embedded_packs_have_a_tail_with_flip_and_one_without(name):
     pack = open_pack(f"pack:{name}")
     plain, flipped = (tail_of(pack, flip=flip) for flip in (False, True))

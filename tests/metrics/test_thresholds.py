@@ -155,7 +155,7 @@ def test_a_given_number_a_card_and_the_model_s_own(tiny_pack, tmp_path):
     assert resolve(None, model) == replace(own, source="the model's default")
 
 
-@pytest.mark.parametrize("name", ["sface", "sface-hard"])
+@pytest.mark.parametrize("name", ["sface", "sface-degraded"])
 def test_the_thresholds_of_the_packs_are_those_of_their_tails(name):
     pack = open_pack(f"pack:{name}")
     for flip, source in ((False, "the model's default"), (True, "the model's impostor tail with --flip")):

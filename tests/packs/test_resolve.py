@@ -329,7 +329,14 @@ def test_a_home_that_may_not_be_read_leaves_the_embedded_pack(tmp_path, monkeypa
     monkeypatch.setenv("FACEREC_HOME", str(tmp_path / "a"))
     monkeypatch.setenv("INSIGHTFACE_HOME", str(tmp_path / "b"))
     monkeypatch.setattr(Path, "iterdir", iterdir)
-    assert [pack.name for pack in installed()] == ["sface", "sface-hard"] and open_pack().name == "sface"
+    assert [pack.name for pack in installed()] == ["sface", "sface-degraded"] and open_pack().name == "sface"
+
+
+@pytest.mark.parametrize("name", ["sface-hard", "pack:sface-hard"])
+def test_a_pack_that_has_another_name_now_says_it(name):
+    with pytest.raises(ModelError, match="sface-hard is called sface-degraded now") as fault:
+        open_pack(name)
+    assert "embed the photos anew" in fault.value.hint and "--model sface-degraded" in fault.value.hint
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root reads everything")

@@ -111,7 +111,7 @@ def test_a_full_disk_leaves_the_registry_as_it_was(tiny, tmp_path, monkeypatch):
 def test_an_interrupted_add_is_no_pack_and_is_cleared_by_the_next(tiny, tmp_path):
     half = user_packs() / ".facerec.tiny.tmp"
     shutil.copytree(tiny.pack(tmp_path / "p").folder, half)
-    assert [entry.name for entry in installed()] == ["sface", "sface-hard"]
+    assert [entry.name for entry in installed()] == ["sface", "sface-degraded"]
     register(tmp_path / "p")
     assert leftovers() == []
 
@@ -194,7 +194,7 @@ def test_check_names_the_broken_pack_and_passes_the_others(tiny, tmp_path):
     content[100] ^= 1
     broken.encoder_path.write_bytes(content)
     found = {finding.name: finding for finding in check()}
-    statuses = {"sface": "ok", "sface-hard": "ok", "broken": "broken", "fine": "ok"}
+    statuses = {"sface": "ok", "sface-degraded": "ok", "broken": "broken", "fine": "ok"}
     assert {name: f.status for name, f in found.items()} == statuses
     assert "sha256" in found["broken"].detail and found["fine"].pack_hash
     with pytest.raises(ModelError):

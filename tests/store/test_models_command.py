@@ -47,7 +47,7 @@ def test_list_fits_80_columns_and_says_how_to_get_more(facerec, tiny, tmp_path):
 def test_list_as_json_and_by_licence(facerec):
     found = documents(facerec("list", "--json"))["models"]
     embedded = [(m["name"], m["commercial"]) for m in found if m["status"] == "embedded"]
-    assert embedded == [("sface", True), ("sface-hard", False)] and len(found) == 26
+    assert embedded == [("sface", True), ("sface-degraded", False)] and len(found) == 26
     allowed = facerec("list", "--json", "--commercial")
     assert documents(allowed)["models"] == [m for m in found if m["commercial"]]
     assert {m["name"] for m in documents(allowed)["models"]} == {
@@ -129,7 +129,7 @@ def test_check_exits_with_4_on_a_mismatch_and_prints_one_document(facerec, tiny,
     assert documents(facerec("check", "--json"))["models"][-1]["status"] == "ok"
     pack.encoder_path.write_bytes(pack.encoder_path.read_bytes()[:-1] + b"\0")
     found = documents(facerec("check", "--json", code=4))["models"]
-    embedded = [("sface", "ok"), ("sface-hard", "ok")]
+    embedded = [("sface", "ok"), ("sface-degraded", "ok")]
     assert [(m["name"], m["status"]) for m in found] == [*embedded, ("tiny", "broken")]
     assert "broken" in facerec("check", "tiny", code=4).stdout
     facerec("check", "sface")
@@ -175,8 +175,8 @@ def test_a_card_says_not_measured_where_nothing_was(tiny, tmp_path):
 
 
 def test_a_card_claims_no_more_of_commercial_use_than_show_does(facerec):
-    assert "Commercial use | not allowed, or not known |" in model_card(open_pack("sface-hard"))
-    assert "not allowed, or not known" in facerec("show", "sface-hard").stdout
+    assert "Commercial use | not allowed, or not known |" in model_card(open_pack("sface-degraded"))
+    assert "not allowed, or not known" in facerec("show", "sface-degraded").stdout
 
 
 def test_a_card_shows_the_evaluations_beside_the_pack(facerec, tiny, tmp_path):

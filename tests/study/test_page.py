@@ -20,6 +20,7 @@ DOCS = Path(__file__).resolve().parents[2] / "docs"
 RESULTS = sorted(p for p in (DOCS / "study").glob("*.json") if not p.stem.endswith("split"))
 SPLITS = sorted((DOCS / "study").glob("*_split.json"))
 HELDOUT = sorted((DOCS / "study" / "heldout").glob("*.json"))
+PHOTOS = sorted((DOCS / "study" / "photos").glob("*.json"))
 NUMBER = re.compile(r"(?<![\w.])[-+]?\d[\d,]*(?:\.\d+)?(?:e-?\d+)?")
 
 
@@ -71,7 +72,9 @@ def test_the_tables_are_those_of_the_results():
 
 
 def test_each_number_of_the_page_is_in_the_results():
-    assert not strangers((DOCS / "study.md").read_text("utf-8"), [read(p) for p in (*RESULTS, *HELDOUT)])
+    assert not strangers(
+        (DOCS / "study.md").read_text("utf-8"), [read(p) for p in (*RESULTS, *HELDOUT, *PHOTOS)]
+    )
 
 
 @pytest.mark.parametrize("path", SPLITS, ids=lambda p: p.stem)

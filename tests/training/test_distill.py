@@ -6,11 +6,14 @@ import pytest
 import torch
 
 from facerec_cli.backbones.encoder import to_input
+from facerec_cli.data.loading.batches import Batch
 from facerec_cli.errors import UsageError
+from facerec_cli.losses.base import LossInput
+from facerec_cli.losses.distill import Distill
 from facerec_cli.training import checkpoint
 from facerec_cli.training.devices import join_world
 from facerec_cli.training.setup import prepare
-from facerec_cli.training.train import plan, train
+from facerec_cli.training.train import _hard_left_out, plan, train
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +61,29 @@ def test_the_teacher_is_the_network_of_init_and_never_moves(distil, tmp_path, be
     assert not torch.equal(batch.images, batch.clean)
     trained = {id(p) for p in run.optimization.parameters.values()}
     assert not any(id(p) in trained for p in run.model.teacher.parameters())
+
+
+def test_the_term_may_be_about_the_clean_photos_alone(distil, tmp_path):
+    """Those made hard give it nothing and get nothing from it; the share of the others counts."""
+    given = {"loss__name": "arcface", "loss__distill": 5.0, "optimizer__lr": 0.1, "data__degraded": 1.0}
+    terms = {}
+    for name, hard in (("kept", False), ("pulled", True)):
+        train(distil(name, loss__distill_hard=hard, **given))
+        lines = (tmp_path / name / "metrics.jsonl").read_text().splitlines()
+        terms[name] = [json.loads(line)["distill"] for line in lines]
+    assert terms["kept"] == pytest.approx([0.0] * len(terms["kept"]), abs=1e-6)
+    assert min(terms["pulled"]) > 0.001
+    images = torch.zeros(3, 3, 2, 2, dtype=torch.uint8)
+    clean = images.clone()
+    clean[1] += 1
+    batch = Batch(images, torch.arange(3), None, None, torch.arange(3), [], clean)
+    embeddings = torch.randn(3, 4, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    target = torch.randn(3, 4, generator=torch.Generator().manual_seed(1))
+    loss, _ = Distill(3, 4)(_hard_left_out(LossInput(embeddings, batch.labels, target=target), batch))
+    expected = (1 - torch.cosine_similarity(embeddings, target))[[0, 2]].sum() / 3
+    assert loss.item() == pytest.approx(expected.item(), abs=1e-6)
+    loss.backward()
+    assert embeddings.grad[1].abs().max() < 1e-6 < embeddings.grad[[0, 2]].abs().max()
 
 
 def test_the_estimate_of_memory_counts_the_teacher(distil, tmp_path, before):

@@ -39,6 +39,7 @@ class Augment:
         lowres: Shrink to 20-100 % of the side and enlarge again.
         photometric: Change brightness, contrast and saturation by up to 30 %.
         occlusion: Cover a rectangle of 2-20 % of the area with one color.
+        gray: Take the color out.
     """
 
     flip: _Share = 0.5
@@ -46,6 +47,7 @@ class Augment:
     lowres: _Share = 0.0
     photometric: _Share = 0.0
     occlusion: _Share = 0.0
+    gray: _Share = 0.0
 
     def __post_init__(self) -> None:
         check(self)
@@ -66,6 +68,8 @@ class Augment:
             image = photometric(image, numbers[2 * _PER_OPERATION :])
         if gates[3] < self.occlusion:
             image = occlusion(image, numbers[3 * _PER_OPERATION :], smallest=0.02, largest=0.2)
+        if numbers[3 * _PER_OPERATION - 1] < self.gray:  # photometric leaves this number
+            image = gray(image)
         return image[:, ::-1] if gates[4] < self.flip else image
 
 
@@ -120,6 +124,11 @@ def photometric(image: Image, u: Row) -> Image:
     gray = values @ np.array([0.299, 0.587, 0.114], np.float32)
     values = gray[..., None] + (values - gray[..., None]) * np.float32(saturation)
     return _to_uint8(values)
+
+
+def gray(image: Image) -> Image:
+    """Without color: three channels that are the same."""
+    return np.repeat(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2)
 
 
 def occlusion(image: Image, u: Row, *, smallest: float = 0.1, largest: float = 0.4) -> Image:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from facerec_cli.data.dataset import FaceDataset
 from facerec_cli.data.loading.augment import Augment, degradation, random_kinds, uniform_rows
 from facerec_cli.data.loading.samplers import BatchPlan
+from facerec_cli.data.loading.versions import PhotoVersions
 from facerec_cli.errors import FacerecError, InputError, UsageError
 
 _DEGRADATION_COLUMNS = slice(33, None)  # of a row of uniform numbers; Augment uses those before
@@ -70,10 +71,13 @@ class BatchBuilder:
         augment: Random augmentation.
         degradations: What makes photos hard, keys of ``augment.DEGRADATIONS``.
         degraded: Part of the photos that is made hard, 0..1.
+        versions: Data sets of the same photos made hard, which a photo is exchanged for as often as one of
+            ``degradations`` is applied; a photo without a version stays as it is.
         keep_clean: Whether batches carry the photos as they were before, too.
 
     Raises:
         UsageError: There is no such degradation, or ``degraded`` is out of range.
+        InputError: A data set of versions has none of any photo.
     """
 
     def __init__(
@@ -85,13 +89,14 @@ class BatchBuilder:
         augment: Augment,
         degradations: tuple[str, ...],
         degraded: float = 0.0,
+        versions: tuple[FaceDataset, ...] = (),
         keep_clean: bool = False,
     ) -> None:
         for name in degradations:
             degradation(name)
         if not 0 <= degraded <= 1:
             raise UsageError(f"data.degraded = {degraded} is not a part.", hint="Give a number from 0 to 1.")
-        if degraded and not degradations:
+        if degraded and not (degradations or versions):
             raise UsageError(
                 f"data.degraded = {degraded} makes photos hard, but no degradation is named.",
                 hint="Name one in data.degradations.",
@@ -102,6 +107,7 @@ class BatchBuilder:
         self.augment = augment
         self.degradations = degradations
         self.degraded = degraded
+        self.versions = tuple(PhotoVersions(dataset, version) for version in versions)
         self.keep_clean = keep_clean
         self._geometry = replace(augment, lowres=0.0, photometric=0.0, occlusion=0.0)
 
@@ -132,16 +138,14 @@ class BatchBuilder:
             indices[row], labels[row] = photo.number, photo.label
             try:
                 image = resized(photo.decode(), self.size)
+                hard = self._hard(image, photo.number, int(kinds[row]), numbers[row])
             except InputError as fault:
                 broken.append((photo.number, fault.message))
                 good[row] = False
                 continue
             if clean is not None:
                 clean[row] = self._geometry(image, numbers[row])
-            if kinds[row]:
-                degrade = degradation(self.degradations[kinds[row] - 1])
-                image = degrade(image, numbers[row][_DEGRADATION_COLUMNS])
-            images[row] = self.augment(image, numbers[row])
+            images[row] = self.augment(hard, numbers[row])
         if broken:
             source = self._replacements(plan, labels, good)
             images, indices, labels = images[source], indices[source], labels[source]
@@ -156,12 +160,28 @@ class BatchBuilder:
             clean=None if clean is None else torch.from_numpy(clean).permute(0, 3, 1, 2),
         )
 
+    @property
+    def hard_kinds(self) -> int:
+        """In how many ways photos are made hard."""
+        return len(self.degradations) + len(self.versions)
+
+    def _hard(
+        self, image: NDArray[np.uint8], number: int, kind: int, numbers: NDArray[np.float64]
+    ) -> NDArray[np.uint8]:
+        """A photo made hard in the ``kind``-th way, the degradations first; 0 leaves it as it is."""
+        if not kind:
+            return image
+        if kind <= len(self.degradations):
+            return degradation(self.degradations[kind - 1])(image, numbers[_DEGRADATION_COLUMNS])
+        version = self.versions[kind - 1 - len(self.degradations)].image(number)
+        return image if version is None else resized(version, self.size)
+
     def _kinds(self, plan: BatchPlan) -> NDArray[np.int64]:
-        """(B,) which rows are made hard, and how: 0 as it is, k = with the k-th degradation."""
+        """(B,) which rows are made hard, and how: 0 as it is, k = in the k-th way."""
         layout = plan.layout
         if layout.branch is not None:  # branches say themselves what is hard
             return np.zeros(len(plan.rows), np.int64) if layout.degradation is None else layout.degradation
-        kinds = max(len(self.degradations), 1)
+        kinds = max(self.hard_kinds, 1)
         place = (self.seed, plan.epoch, plan.step, plan.global_size)
         return random_kinds(*place, share=self.degraded, kinds=kinds)[plan.rows]
 

@@ -116,6 +116,7 @@ def build_loader(
     augment: Augment | None = None,
     degradations: Sequence[str] = ("lowres",),
     degraded: float = 0.0,
+    versions: Sequence[FaceDataset] = (),
     keep_clean: bool = False,
     pin_memory: bool | None = None,
     max_broken: float = 0.01,
@@ -137,6 +138,7 @@ def build_loader(
         degradations: What makes photos hard. "branches" without hard data has one hard branch each.
         degraded: Part of the photos that is made hard with one of them at random, 0..1; "branches" chooses
             by itself.
+        versions: Data sets of the same photos made hard, which stand beside ``degradations``.
         keep_clean: Whether batches carry the photos as they were before they were made hard, too.
         pin_memory: Page-locked batches for a faster copy to a GPU; None: where CUDA is there.
         max_broken: Part of all photos that may be unreadable before the run stops.
@@ -153,6 +155,7 @@ def build_loader(
         augment=augment or Augment(),
         degradations=tuple(degradations),
         degraded=degraded,
+        versions=tuple(versions),
         keep_clean=keep_clean,
     )
     order = _make_sampler(sampler, builder, batch_size, rank, world_size, settings)
@@ -186,7 +189,7 @@ def _make_sampler(
         settings = {}
     if name == "branches":
         group = getattr(dataset, "group", None)
-        settings = {"group": group, "degradations": len(builder.degradations), **settings}
+        settings = {"group": group, "degradations": builder.hard_kinds, **settings}
     place = {
         "seed": builder.seed,
         "rank": rank,

@@ -1,12 +1,12 @@
-"""Build the pack ``sface-hard`` from a run of the fine-tuning study.
+"""Build the pack ``sface-degraded`` from a training run whose place models/judge_degraded.py has chosen.
 
-    facerec study examples/studies/lfw_hard.toml --out runs/lfw_hard
-    python models/build_sface_hard.py runs/lfw_hard epl-0 --measure runs/lfw_hard/crops
-    python models/build_sface_hard.py runs/lfw_hard epl-0 --lfw ../shared/lfw
+    python models/build_sface_degraded.py runs/hard/epl 1 --measure runs/hard/validation_crops/clean
+    python models/build_sface_degraded.py runs/hard/epl 1 --photos runs/hard/test/clean --lfw ../shared/lfw
 
-The first call of the program writes nothing: it tells, on the crops of the study's test people, how far each
-way to store the weights is from the trained network. The second writes ``facerec_cli/packs/sface-hard/`` and
-measures it, and ``sface`` beside it, on clean pairs of those people. See models/README.md.
+The number is how far to go from the first weights to the trained ones. The first call writes nothing: it
+tells, on crops of people who are not trained on, how far each way to store the weights is from the trained
+network. The second writes ``facerec_cli/packs/sface-degraded/`` and measures it, and ``sface`` beside it, on
+clean pairs of other people. See models/README.md.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -38,12 +39,14 @@ from facerec_cli.packs.resolve import open_pack
 from facerec_cli.pairs.read import read_pairs
 from facerec_cli.threshold import Threshold
 
-NAME = "sface-hard"
+NAME = "sface-degraded"
 PACK = Path(__file__).resolve().parents[1] / "facerec_cli" / "packs" / NAME
-RESULTS = Path(__file__).resolve().parents[1] / "docs" / "study" / "heldout"
-FILE = "sface_hard.onnx"
+STUDY = Path(__file__).resolve().parents[1] / "docs" / "study"
+SPLIT, RESULTS = STUDY / "finetune_split.json", STUDY / "heldout"
+FILE = "sface_degraded.onnx"
 STORAGES = ("mixed", "int8", "float16", "float32")
 PAIRS = 6000
+CHECKPOINT = "last.pt"
 
 Array = NDArray[np.float64]
 
@@ -118,33 +121,29 @@ def _store_whole(graph: onnx.GraphProto, name: str, value: Array, storage: str) 
     graph.node.insert(0, helper.make_node("Cast", [f"{name}.f16"], [name], to=TensorProto.FLOAT))
 
 
-def read_state(checkpoint: Path) -> dict[str, Array]:
-    """The network of a run."""
+def read_state(run: Path, share: float) -> dict[str, Array]:
+    """The network of a run, ``share`` of the way from ``sface`` to what was trained."""
     from facerec_cli.training.checkpoint import load_backbone
+    from facerec_cli.training.config import BackboneSettings
+    from facerec_cli.training.start import interpolated, open_start
 
-    network, info = load_backbone(checkpoint)
-    if info.backbone != "sface":
-        raise SystemExit(f"{checkpoint} holds {info.backbone}, not a fine-tuned sface.")
-    return {name: value.double().numpy() for name, value in network.state_dict().items()}
-
-
-def find_checkpoint(run: Path) -> Path:
-    """What the study judged: the chosen point between first and trained weights, or the trained ones."""
-    found = next((run / name for name in ("chosen.pt", "best.pt") if (run / name).is_file()), None)
-    if found is None:
-        raise SystemExit(f"{run} holds no network of a finished run.")
-    return found
+    network, info = load_backbone(run / CHECKPOINT)
+    first = open_start(BackboneSettings(init="sface"), "").state
+    if info.backbone != "sface" or first is None:
+        raise SystemExit(f"{run} holds {info.backbone}, not a fine-tuned sface.")
+    state = interpolated(first, network.state_dict(), share)
+    return {name: value.double().numpy() for name, value in state.items()}
 
 
-def describe(base: ModelPack, folder: Path, study: Path, run: Path) -> ModelPack:
-    """The manifest, without the file's sha256."""
-    record = json.loads((run / "run.json").read_text("utf-8"))
-    recipe, taken = record["recipe"], record["interpolate"]
-    made_hard = ", ".join(recipe["data"]["degradations"])
+def describe(base: ModelPack, folder: Path, run: Path, share: float) -> ModelPack:
+    """The manifest, without the file's sha256 and the threshold."""
+    recipe = tomllib.loads((run / "recipe.toml").read_text("utf-8"))
+    data = recipe["data"]
+    made_hard = ["whole photos before detection"] * bool(data["versions"]) + data["degradations"]
     return replace(
         base,
         name=NAME,
-        description="SFace fine-tuned for small, blurred, covered and dark faces; docs/study.md has its cost",
+        description="SFace for degraded photos: small, blurred, noisy, dark; docs/study.md has its cost",
         folder=folder,
         license=License(
             code="Apache-2.0",
@@ -157,96 +156,108 @@ def describe(base: ModelPack, folder: Path, study: Path, run: Path) -> ModelPack
             "same fine-tuning on photos of your own: facerec train --init sface.",
         ),
         provenance=Provenance(
-            source="the embedded pack sface, fine-tuned with "
-            "facerec study examples/studies/lfw_hard.toml, "
-            f"run {run.name}, and written by models/build_sface_hard.py",
+            source="the embedded pack sface, fine-tuned with facerec train --recipe sface_degraded "
+            "and written by models/build_sface_degraded.py",
             training_data="LFW, deep-funneled: the training people of "
             "docs/study/finetune_split.json, after what sface was trained on, which is unknown",
             paper=f"{base.provenance.paper}; interpolation of weights: arXiv:2109.01903",
         ),
         encoder=replace(base.encoder, file=FILE, sha256=""),
         detector=None,
-        threshold=threshold(study, run),
         **UNMEASURED,  # sface's holds for its own weights; measure_impostor_tails.py and kinds.py write it
         training={
             "loss": recipe["loss"]["name"],
-            "seed": str(record["seed"]),
-            "steps": f"{record['steps']} of {recipe['run']['batch_size']} photos",
-            "photos_made_hard": f"{recipe['data']['degraded']:g} of them: {made_hard}",
-            "interpolation": f"{taken:g} of the way from sface to the trained weights",
-            "checkpoint_sha256": sha256_of(find_checkpoint(run)),
+            "seed": str(recipe["run"]["seed"]),
+            "steps": f"{recipe['schedule']['steps']} of {recipe['run']['batch_size']} photos",
+            "photos_made_hard": f"{data['degraded']:g} of them: {', '.join(made_hard)}",
+            "distill": f"{recipe['loss']['distill']:g}, "
+            + ("all photos" if recipe["loss"]["distill_hard"] else "clean photos"),
+            "interpolation": f"{share:g} of the way from sface to the trained weights",
+            "checkpoint_sha256": sha256_of(run / CHECKPOINT),
         },
     )
 
 
-def people_of_test(study: Path) -> tuple[list[str], NDArray[np.int64]]:
-    """Names and person numbers of the photos that the study was judged by."""
-    photos = json.loads((study / "split.json").read_text("utf-8"))["photos"]["test"]
-    names = [photo.rpartition("/")[0] for photo in photos]
-    return photos, np.unique(names, return_inverse=True)[1].astype(np.int64)
+def threshold(rows: NDArray[np.float32], people: NDArray[np.int64], far: float = 1e-3) -> Threshold:
+    """The cosine that accepts ``far`` of all pairs of two people.
 
-
-def threshold(study: Path, run: Path, far: float = 1e-3) -> Threshold:
-    """The cosine that accepts ``far`` of all different clean pairs of the test people."""
-    _, people = people_of_test(study)
-    with np.load(run / "embeddings.npz") as found:
-        rows = found["clean"]
-    if len(rows) != len(people):
-        raise SystemExit("Some test photos gave no crop: the embeddings cannot be told apart by split.json.")
+    Args:
+        rows: (N, D) unit embeddings of people who were not trained on.
+        people: (N,) who is on each.
+        far: The rate.
+    """
     first, second = np.triu_indices(len(people), 1)
     same = people[first] == people[second]
     evaluation = evaluate((rows @ rows.T)[first, second], same, fars=(far,))
-    data = f"all pairs of {len(people)} LFW photos of {people.max() + 1} people not trained on, no flip"
+    data = f"all pairs of {len(people)} LFW photos of {len(set(people))} people not trained on, no flip"
     chosen = choose(evaluation, far, data=data)
     if isinstance(chosen, str):
-        raise SystemExit(f"The test people give no threshold: {chosen}.")
+        raise SystemExit(f"These people give no threshold: {chosen}.")
     return replace(chosen, value=round(chosen.value, 3))
 
 
-def measure(state: Mapping[str, Array], base: onnx.ModelProto, study: Path, crops: Path, count: int) -> None:
-    """Print, for each storage, the size and how far embeddings and scores are from the float32 graph's."""
+def embed(model: onnx.ModelProto, photos: Path) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Unit embeddings of the photos in a folder per person, and who is on each."""
+    from facerec_cli.data import open_stored
+    from facerec_cli.data.tools.align import align
+    from facerec_cli.faces import open_model
+
+    with tempfile.TemporaryDirectory() as scratch:
+        align(open_stored(str(photos)), Path(scratch) / "crops", open_model("sface"))
+        crops = open_stored(str(Path(scratch) / "crops"))
+        images = np.stack([crops.image(i) for i in range(len(crops))])
+    return run_graph(model, images), crops.labels
+
+
+def run_graph(model: onnx.ModelProto, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """(N, D) unit embeddings of (N, 112, 112, 3) uint8 RGB."""
     import onnxruntime
 
-    from facerec_cli.study.crops import read_crops
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    parts = np.array_split(images.transpose(0, 3, 1, 2).astype(np.float32), max(1, len(images) // 32))
+    found = np.concatenate([session.run(None, {"input": part})[0] for part in parts])
+    return np.asarray(found / np.linalg.norm(found, axis=1, keepdims=True), np.float32)
 
-    photos, _ = people_of_test(study)
-    paths = [str(Path(photo).with_suffix(".jpg")) for photo in photos[:count]]
-    images = read_crops(crops, paths).transpose(0, 3, 1, 2).astype(np.float32)
+
+def measure(state: Mapping[str, Array], base: onnx.ModelProto, crops: Path, count: int) -> None:
+    """Print, for each storage, the size and how far embeddings and scores are from the float32 graph's."""
+    from facerec_cli.data import open_stored
+
+    found = open_stored(str(crops))
+    images = np.stack([found.image(i) for i in range(0, len(found), max(1, len(found) // count))])
     rows = {}
     for storage in reversed(STORAGES):
-        content = build(state, base, storage).SerializeToString()
-        session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
-        found = np.concatenate([session.run(None, {"input": part})[0] for part in np.array_split(images, 8)])
-        rows[storage] = found / np.linalg.norm(found, axis=1, keepdims=True)
+        model = build(state, base, storage)
+        rows[storage] = run_graph(model, images)
         cosines = (rows[storage] * rows["float32"]).sum(1)
         change = np.abs(rows[storage] @ rows[storage].T - rows["float32"] @ rows["float32"].T)
         print(
-            f"{storage:8} {len(content):>11,} bytes; cosine to float32: mean {cosines.mean():.6f}, "
+            f"{storage:8} {model.ByteSize():>11,} bytes; cosine to float32: mean {cosines.mean():.6f}, "
             f"least {cosines.min():.6f}; a score changes by {change.mean():.5f}, at most {change.max():.5f}"
         )
 
 
-def write(folder: Path, study: Path, run: Path, storage: str) -> ModelPack:
-    """Write the pack."""
+def write(folder: Path, run: Path, share: float, photos: Path, storage: str) -> ModelPack:
+    """Write the pack; its threshold is of ``photos``."""
     base = open_pack("pack:sface")
     folder.mkdir(parents=True, exist_ok=True)
-    model = build(read_state(find_checkpoint(run)), onnx.load(str(base.encoder_path)), storage)
+    model = build(read_state(run, share), onnx.load(str(base.encoder_path)), storage)
     onnx.checker.check_model(model, full_check=True)
     (folder / FILE).write_bytes(model.SerializeToString(deterministic=True))
     shutil.copyfile(base.folder / "LICENSE.sface", folder / "LICENSE.sface")
-    pack = describe(base, folder, study, run)
+    pack = replace(describe(base, folder, run, share), threshold=threshold(*embed(model, photos)))
     # Schema 1, as for build_sface.py: the pack has been given out with that.
     pack = replace(pack, encoder=seal(pack.encoder_path, pack, schema=1).encoder)
     write_manifest(pack)
     return pack
 
 
-def heldout_lists(study: Path, lfw: Path) -> dict[str, str]:
+def heldout_lists(lfw: Path, split: Path = SPLIT) -> dict[str, str]:
     """Lists of clean pairs of two people of the test part, whom no run was trained on.
 
     ``view2``: those of LFW's 6,000; ``drawn``: as many, drawn from all photos of these people.
     """
-    people = json.loads((study / "split.json").read_text("utf-8"))["people"]["test"]
+    people = json.loads(split.read_text("utf-8"))["people"]["test"]
     listed = read_pairs(lfw / "pairs.txt", images=False)
     heldout = np.isin([name.split("/")[0] for name in listed.names], people)
     kept = heldout[listed.first] & heldout[listed.second]
@@ -271,9 +282,9 @@ def _lines(
     return "".join(f"{names[a]}\t{names[b]}\t{int(is_same)}\n" for a, b, is_same in rows)
 
 
-def verify(pack: ModelPack, study: Path, lfw: Path, beside: Path) -> None:
+def verify(pack: ModelPack, lfw: Path, beside: Path) -> None:
     """Measure the pack and ``sface`` on clean pairs of the test people, and keep what is printed."""
-    for name, lines in heldout_lists(study, lfw).items():
+    for name, lines in heldout_lists(lfw).items():
         with tempfile.TemporaryDirectory() as scratch:
             path = Path(scratch) / f"LFW people not trained on, {name}.txt"
             path.write_text(lines)
@@ -295,23 +306,25 @@ def verify(pack: ModelPack, study: Path, lfw: Path, beside: Path) -> None:
 def main() -> None:
     """Measure the ways to store the weights, or write the pack and measure it."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("study", type=Path, help="folder of the finished study")
-    parser.add_argument("run", help="which run: epl-0")
+    parser.add_argument("run", type=Path, help="folder of the finished run")
+    parser.add_argument("share", type=float, help="how far to go from the first weights, 0..1")
     parser.add_argument("--storage", choices=STORAGES, default="mixed")
     parser.add_argument("--measure", type=Path, metavar="CROPS", help="compare the storages, write nothing")
+    parser.add_argument("--photos", type=Path, help="folder per person, of people who give the threshold")
     parser.add_argument("--lfw", type=Path, help="folder of images/ and pairs.txt, to measure the pack")
     parser.add_argument("--results", type=Path, default=RESULTS, help="where what was measured is kept")
     parser.add_argument("--out", type=Path, default=PACK, help="folder of the pack")
     arguments = parser.parse_args()
-    run = arguments.study / "runs" / arguments.run
     if arguments.measure:
-        base = onnx.load(str(open_pack("pack:sface").encoder_path))
-        measure(read_state(find_checkpoint(run)), base, arguments.study, arguments.measure, 200)
+        state = read_state(arguments.run, arguments.share)
+        measure(state, onnx.load(str(open_pack("pack:sface").encoder_path)), arguments.measure, 200)
         return
-    pack = write(arguments.out, arguments.study, run, arguments.storage)
+    if arguments.photos is None:
+        parser.error("--photos is needed for the threshold")
+    pack = write(arguments.out, arguments.run, arguments.share, arguments.photos, arguments.storage)
     print(f"{pack.encoder_path}  {pack.encoder_path.stat().st_size:,} bytes  sha256 {pack.encoder.sha256}")
     if arguments.lfw:
-        verify(pack, arguments.study, arguments.lfw, arguments.results)
+        verify(pack, arguments.lfw, arguments.results)
 
 
 if __name__ == "__main__":

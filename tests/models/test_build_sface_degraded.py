@@ -6,7 +6,7 @@ import importlib.util
 import json
 import sys
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import onnx
@@ -27,11 +27,11 @@ from facerec_cli.training.start import open_start
 
 @pytest.fixture(scope="module")
 def program(repository: Path) -> ModuleType:
-    path = repository / "models" / "build_sface_hard.py"
-    spec = importlib.util.spec_from_file_location("build_sface_hard", path)
+    path = repository / "models" / "build_sface_degraded.py"
+    spec = importlib.util.spec_from_file_location("build_sface_degraded", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules["build_sface_hard"] = module
+    sys.modules["build_sface_degraded"] = module
     spec.loader.exec_module(module)
     return module
 
@@ -118,38 +118,33 @@ def test_the_graph_computes_what_was_trained(
 def test_the_pack_is_found_beside_the_default_one(
     program: ModuleType, tuned: dict[str, torch.Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    study, random = tmp_path / "study", np.random.default_rng(0)
-    run = study / "runs" / "distill-0"
-    run.mkdir(parents=True)
-    (run / "chosen.pt").write_bytes(b"a checkpoint")
-    monkeypatch.setattr(program, "read_state", lambda path: numpy_of(tuned))
-    recipe = {
-        "loss": {"name": "distill"},
-        "run": {"batch_size": 32},
-        "data": {"degraded": 0.5, "degradations": ["lowres", "dark"]},
-    }
-    record = {"recipe": recipe, "interpolate": 0.5, "seed": 0, "steps": 80}
-    (run / "run.json").write_text(json.dumps(record))
-    photos = [f"person {person}/{photo}.jpg" for person in range(60) for photo in range(3)]
-    (study / "split.json").write_text(json.dumps({"photos": {"test": photos}}))
-    centres = np.repeat(random.normal(size=(60, 128)), 3, axis=0)
-    rows = centres + random.normal(size=centres.shape)
-    np.savez(run / "embeddings.npz", clean=rows / np.linalg.norm(rows, axis=1, keepdims=True))
+    run, random = tmp_path / "run", np.random.default_rng(0)
+    run.mkdir()
+    (run / "last.pt").write_bytes(b"a checkpoint")
+    monkeypatch.setattr(program, "read_state", lambda path, share: numpy_of(tuned))
+    (run / "recipe.toml").write_text(
+        '[loss]\nname = "epl"\ndistill = 30.0\ndistill_hard = false\n[run]\nbatch_size = 32\n'
+        "seed = 0\n[schedule]\nsteps = 80\n"
+        '[data]\ndegraded = 0.5\ndegradations = ["occlusion"]\nversions = ["runs/hard/0"]\n'
+    )
+    people = np.repeat(np.arange(60), 3)
+    rows = random.normal(size=(60, 128))[people] + random.normal(size=(180, 128))
+    unit = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    monkeypatch.setattr(program, "embed", lambda model, photos: (unit, people))
 
     room = tmp_path / "packs"
     default = open_pack("pack:sface")
     room.mkdir()
     (room / "sface").symlink_to(default.folder)
-    written = program.write(room / program.NAME, study, run, "mixed")
+    written = program.write(room / program.NAME, run, 0.5, tmp_path, "mixed")
     monkeypatch.setattr(catalog_module, "embedded_packs", lambda: room)
-    pack = open_pack("sface-hard")
+    pack = open_pack("sface-degraded")
     assert pack.encoder.sha256 == written.encoder.sha256 and pack.detector is None
     assert open_pack().name == "sface"
     assert [(e.name, e.status, e.commercial) for e in catalog()][:2] == [
         ("sface", "embedded", True),
-        ("sface-hard", "embedded", False),
+        ("sface-degraded", "embedded", False),
     ]
-    unit = np.load(run / "embeddings.npz")["clean"]
     scores = (unit @ unit.T)[np.arange(180)[:, None] // 3 != np.arange(180) // 3]
     assert pack.threshold is not None and pack.threshold.impostor_pairs == scores.size // 2
     assert (scores > pack.threshold.value).mean() == pytest.approx(1e-3, abs=2e-4)
@@ -159,20 +154,40 @@ def test_the_pack_is_found_beside_the_default_one(
     card = model_card(pack)
     for text in (
         "Labeled Faces in the Wild",
+        "30, clean photos",
+        "0.5 of them: whole photos before detection, occlusion",
         "research",
         "50",
         "0.5 of the way",
         "Commercial use | not allowed",
     ):
         assert text in card
-    start = open_start(BackboneSettings(init="sface-hard"), "")
+    start = open_start(BackboneSettings(init="sface-degraded"), "")
     assert start.backbone == "sface" and start.state is not None
     change = start.state["pre_fc1.weight"] - tuned["pre_fc1.weight"]
     assert change.abs().max() < 0.02 * tuned["pre_fc1.weight"].abs().max()
 
 
+def test_the_network_is_part_of_the_way(
+    program: ModuleType,
+    first: dict[str, torch.Tensor],
+    tuned: dict[str, torch.Tensor],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    network = SFace(bn=False)
+    network.load_state_dict(tuned)
+    info = SimpleNamespace(backbone="sface")
+    monkeypatch.setattr("facerec_cli.training.checkpoint.load_backbone", lambda path: (network, info))
+    found = program.read_state(Path("run"), 0.25)["pre_fc1.weight"]
+    expected = 0.75 * first["pre_fc1.weight"] + 0.25 * tuned["pre_fc1.weight"]
+    assert np.abs(found - expected.double().numpy()).max() < 1e-6
+    info.backbone = "iresnet50"
+    with pytest.raises(SystemExit, match="not a fine-tuned sface"):
+        program.read_state(Path("run"), 0.25)
+
+
 def test_clean_pairs_are_of_two_people_who_are_tested(program: ModuleType, tmp_path: Path) -> None:
-    study, lfw = tmp_path / "study", tmp_path / "lfw"
+    split, lfw = tmp_path / "split.json", tmp_path / "lfw"
     people = [f"Person_{i}" for i in range(30)]
     for person in people:
         (lfw / "images" / person).mkdir(parents=True)
@@ -181,9 +196,8 @@ def test_clean_pairs_are_of_two_people_who_are_tested(program: ModuleType, tmp_p
     rows = ["1\t3", "Person_0\t1\t2", "Person_20\t1\t2", "Person_21\t3\t4"]
     rows += ["Person_0\t1\tPerson_20\t2", "Person_20\t1\tPerson_21\t2", "Person_1\t1\tPerson_2\t2"]
     (lfw / "pairs.txt").write_text("\n".join(rows) + "\n")
-    study.mkdir()
-    (study / "split.json").write_text(json.dumps({"people": {"train": people[:20], "test": people[20:]}}))
-    lists = program.heldout_lists(study, lfw)
+    split.write_text(json.dumps({"people": {"train": people[:20], "test": people[20:]}}))
+    lists = program.heldout_lists(lfw, split)
     assert lists["view2"].splitlines() == [
         "Person_20/Person_20_0001.jpg\tPerson_20/Person_20_0002.jpg\t1",
         "Person_21/Person_21_0003.jpg\tPerson_21/Person_21_0004.jpg\t1",
