@@ -6,6 +6,7 @@
     protocol.py      what a STUDY.toml says
     folder.py        whose folder it is, and whether a call may go on in it
     prepare.py       the split, the crops and the lists; what all runs share
+      arm_lists.py   lists of arms that train on data of their own
       split.py       who is trained on, who chooses settings, who is tested; nobody twice
       crops.py       the photos as aligned crops, made once
     estimate.py      how long it will take
@@ -15,8 +16,10 @@
       subsets.py     which pairs are compared: easy, hard, naturally hard
       conditions.py  degradations of photos, fixed for each
     judged.py        the pairs of the verdict, and which rates they can measure
+      searches.py    the searches of the verdict: who is enrolled, who is a stranger
     compare.py       figures of each run, means and differences of the arms
-      intervals.py   how sure they are
+      intervals.py   how sure they are, of TAR; search_rates.py: of TPIR
+      curves.py      ROC curves and histograms
       comparison.py  the result as a type, and as JSON
     report.py        Markdown and HTML
       finding.py     the answer in sentences

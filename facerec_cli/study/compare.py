@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,7 @@ from facerec_cli.study.comparison import (
     Subset,
     SubsetFigures,
 )
+from facerec_cli.study.curves import BINS, CURVE, curve_of, mean_curve, shares_of
 from facerec_cli.study.embeddings import PAIRS
 from facerec_cli.study.intervals import (
     Rates,
@@ -44,13 +46,14 @@ from facerec_cli.study.judged import JudgedPairs, judged_pairs
 from facerec_cli.study.prepare import Prepared
 from facerec_cli.study.protocol import BEFORE, Protocol
 from facerec_cli.study.run import EMBEDDINGS, Job
+from facerec_cli.study.search_rates import RunSearches, mean_tpir, tpir_differences
+from facerec_cli.study.searches import mean_subsets
 from facerec_cli.study.subsets import score_subset
 from facerec_cli.untrusted import NpzFile
 
 Scores = NDArray[np.float32]
+_Differences = TypeVar("_Differences")
 
-_CURVE = np.logspace(-5, 0, 61)
-_BINS = np.linspace(-0.5, 1.0, 61)
 _SHOWN = 12  # hardest pairs
 
 
@@ -61,9 +64,10 @@ class _Measured:
     Attributes:
         figures: For results.json.
         rounds: (R, F) TAR in each round of the bootstrap over people.
-        curves: (61,) TAR at each FAR of ``_CURVE``.
+        curves: (61,) TAR at each FAR of ``CURVE``.
         shares: (60,) each, of genuine and impostor pairs in each bin.
         genuine: Scores of the genuine pairs that may be shown.
+        searches: TPIR and (R, 1) TPIR in each round, of the subsets in which people are searched for.
     """
 
     figures: RunFigures
@@ -71,6 +75,7 @@ class _Measured:
     curves: dict[str, Rows]
     shares: dict[str, tuple[Rows, Rows]]
     genuine: Scores
+    searches: RunSearches
 
 
 def compare(
@@ -90,7 +95,7 @@ def compare(
         arms.setdefault(job.arm, []).append(_measure(job, test, prepared, protocol.test.rounds))
         progress(done, len(jobs))
     measured = {(one.figures.arm, one.figures.seed): one for runs in arms.values() for one in runs}
-    pairs = prepared.pairs
+    pairs, references = prepared.pairs, [name for name in (BEFORE, protocol.study.baseline) if name in arms]
     genuine = int(pairs.same.sum())
     return Comparison(
         protocol=protocol,
@@ -100,28 +105,24 @@ def compare(
         pairs=AccuracyPairs(genuine, pairs.impostors, kind_for(genuine, pairs.impostors)),
         runs=tuple(measured[job.arm, job.seed].figures for job in jobs),
         arms={arm: _arm(runs, test) for arm, runs in arms.items()},
-        differences={
-            reference: {
-                arm: _differences(runs, arms[reference], test)
-                for arm, runs in arms.items()
-                if arm not in (reference, BEFORE)
-            }
-            for reference in (BEFORE, protocol.study.baseline)
-            if reference in arms
-        },
+        differences=_between(arms, references, lambda a, b: _differences(a, b, test)),
+        tpir_differences=None
+        if test.searches.reason
+        else _between(arms, references, lambda a, b: _search_differences(a, b, test)),
+        no_searches=test.searches.reason or None,
         curves=Curves(
-            tuple(_CURVE.tolist()),
+            tuple(CURVE.tolist()),
             {
-                name: {arm: _mean([one.curves[name] for one in runs]) for arm, runs in arms.items()}
+                name: {arm: mean_curve([one.curves[name] for one in runs]) for arm, runs in arms.items()}
                 for name in test.pairs
             },
         ),
         similarities=Similarities(
-            tuple(_BINS.tolist()),
+            tuple(BINS.tolist()),
             {
                 name: {
                     arm: Shares(
-                        *(_mean(kind) for kind in zip(*(one.shares[name] for one in runs), strict=True))
+                        *(mean_curve(kind) for kind in zip(*(one.shares[name] for one in runs), strict=True))
                     )
                     for arm, runs in arms.items()
                 }
@@ -132,6 +133,18 @@ def compare(
     )
 
 
+def _between(
+    arms: Mapping[str, Sequence[_Measured]],
+    references: Sequence[str],
+    differ: Callable[[Sequence[_Measured], Sequence[_Measured]], _Differences],
+) -> dict[str, dict[str, _Differences]]:
+    """Reference -> arm -> how it differs from the reference."""
+    return {
+        name: {arm: differ(runs, arms[name]) for arm, runs in arms.items() if arm not in (name, BEFORE)}
+        for name in references
+    }
+
+
 def _measure(job: Job, test: JudgedPairs, prepared: Prepared, rounds: int) -> _Measured:
     embeddings = _embeddings(job.folder / EMBEDDINGS)
     figures, resampled, curves, shares = {}, {}, {}, {}
@@ -140,13 +153,22 @@ def _measure(job: Job, test: JudgedPairs, prepared: Prepared, rounds: int) -> _M
         fars, people = test.fars[name], (test.people[pairs.first], test.people[pairs.second])
         figures[name] = _figures(scores[name], pairs.same, test.subsets[name])
         resampled[name] = resampled_tar(scores[name], pairs.same, people, fars=fars, rounds=rounds)
-        curves[name] = _curve(scores[name], pairs.same)
-        shares[name] = _shares(scores[name], pairs.same)
+        curves[name] = curve_of(scores[name], pairs.same)
+        shares[name] = shares_of(scores[name], pairs.same)
     if test.hard:
         hard = test.hard
         figures[HARD] = _mean_figures([figures[name] for name in hard.subsets], hard.fars)
         columns = {name: [test.fars[name].index(far) for far in hard.fars] for name in hard.subsets}
         resampled[HARD] = np.mean([resampled[name][:, at] for name, at in columns.items()], axis=0)
+    searches = {
+        name: test.searches.measure(name, embeddings, rounds)
+        for name in test.subsets
+        if test.searches.measurable(name)
+    }
+    if test.hard and (hard_ones := [searches[name] for name in test.hard.subsets if name in searches]):
+        searches[HARD] = mean_subsets(hard_ones)
+    for name, (tpir, _) in searches.items():
+        figures[name] = replace(figures[name], tpir=tpir)
     record = job.record() or {}
     recipe = record.get("recipe")
     if recipe is not None:  # without the places of this machine
@@ -161,7 +183,8 @@ def _measure(job: Job, test: JudgedPairs, prepared: Prepared, rounds: int) -> _M
         accuracy=_accuracy(prepared.pairs, embeddings[PAIRS]),
         subsets=figures,
     )
-    return _Measured(run, resampled, curves, shares, scores[test.shown][test.pairs[test.shown].same])
+    shown = scores[test.shown][test.pairs[test.shown].same]
+    return _Measured(run, resampled, curves, shares, shown, searches)
 
 
 def _embeddings(path: Path) -> dict[str, Scores]:
@@ -203,6 +226,7 @@ def _accuracy(pairs: PairList, units: Scores) -> float | None:
 
 def _arm(runs: Sequence[_Measured], test: JudgedPairs) -> Arm:
     """Means over the seeds of one arm."""
+    arm, searches = runs[0].figures.arm, [one.searches for one in runs]
     subsets = {}
     for name in test.fars:
         rates = _rates(runs, test, name)
@@ -215,6 +239,7 @@ def _arm(runs: Sequence[_Measured], test: JudgedPairs) -> Arm:
             },
             mean_if_known([one.eer for one in figures]),
             mean_if_known([one.auc for one in figures]),
+            mean_tpir(arm, searches, name, intervals=test.searches.has_intervals),
         )
     return Arm(subsets, mean_if_known([one.figures.accuracy for one in runs]))
 
@@ -231,34 +256,20 @@ def _differences(
     }
 
 
+def _search_differences(
+    runs: Sequence[_Measured], others: Sequence[_Measured], test: JudgedPairs
+) -> dict[str, Difference]:
+    """How the arm of ``runs`` differs from that of ``others`` in TPIR: subset -> difference."""
+    (arm, mine), (reference, theirs) = (
+        (side[0].figures.arm, [one.searches for one in side]) for side in (runs, others)
+    )
+    return tpir_differences(arm, mine, reference, theirs, intervals=test.searches.has_intervals)
+
+
 def _rates(runs: Sequence[_Measured], test: JudgedPairs, name: str) -> Rates:
     fars = test.fars[name]
     tar = [[one.figures.subsets[name].tar[f"{far:g}"] for far in fars] for one in runs]
     return Rates(runs[0].figures.arm, fars, np.array(tar), np.array([one.rounds[name] for one in runs]))
-
-
-def _curve(scores: Scores, same: NDArray[np.bool_]) -> Rows:
-    """TAR at each FAR of ``_CURVE``; NaN below one impostor pair."""
-    impostor = np.sort(scores[~same])[::-1]
-    allowed = np.floor(_CURVE * len(impostor) * (1 + 1e-12)).astype(int)
-    genuine = scores[same]
-    rates = [
-        np.nan if k == 0 else 1.0 if k >= len(impostor) else float((genuine > impostor[k]).mean())
-        for k in allowed
-    ]
-    return np.array(rates)
-
-
-def _shares(scores: Scores, same: NDArray[np.bool_]) -> tuple[Rows, Rows]:
-    """Shares of the genuine and of the impostor pairs in each bin."""
-    clipped = np.clip(scores, -0.5, 1.0)
-    genuine, impostor = (np.histogram(clipped[kind], _BINS)[0] / kind.sum() for kind in (same, ~same))
-    return genuine, impostor
-
-
-def _mean(rows: Sequence[Rows]) -> tuple[float | None, ...]:
-    """The mean of some curves, rounded; None where it is not measured."""
-    return tuple(None if np.isnan(one) else round(float(one), 6) for one in np.mean(rows, axis=0))
 
 
 def _hardest(

@@ -64,12 +64,13 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class SubsetFigures:
-    """One run on one subset: FAR -> TAR, and the rest, None where the subset has too few pairs."""
+    """One run on one subset: FAR -> TAR, and the rest, None where it has too few pairs (tpir: searches)."""
 
     tar: dict[str, float]
     eer: float | None
     auc: float | None
     d_prime: float | None
+    tpir: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,11 +104,12 @@ class RunFigures:
 
 @dataclass(frozen=True, slots=True)
 class ArmSubset:
-    """One arm on one subset: FAR -> TAR, and the rest; None where the subset has too few pairs."""
+    """One arm on one subset: FAR -> TAR, and the rest; None where it has too few pairs (tpir: searches)."""
 
     tar: dict[str, MeanOverSeeds]
     eer: MeanOverSeeds | None
     auc: MeanOverSeeds | None
+    tpir: MeanOverSeeds | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +208,8 @@ class Comparison:
         curves: For figures; None in the results that docs/study/ keeps.
         similarities: The same.
         hardest: The same.
+        tpir_differences: As ``differences``, of TPIR at FPIR 0.01; None where no search was measured.
+        no_searches: Why not; None where it was, and in results of earlier versions.
     """
 
     protocol: Protocol
@@ -219,6 +223,8 @@ class Comparison:
     curves: Curves | None = None
     similarities: Similarities | None = None
     hardest: tuple[HardestPair, ...] | None = None
+    tpir_differences: dict[str, dict[str, dict[str, Difference]]] | None = None
+    no_searches: str | None = None
 
     @property
     def far(self) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from facerec_cli.study.comparison import HARD, MIN_SEEDS, Comparison, Difference
 from facerec_cli.study.protocol import BEFORE
+from facerec_cli.study.searches import SEARCH_FPIR
 from facerec_cli.wording import one_in
 
 
@@ -33,10 +34,25 @@ def finding(results: Comparison) -> list[str]:
     lacking = {arm: one for arm, one in differences.items() if one.interval is None}
     if lacking:
         sentences.append(_unknown(lacking, baseline, "" if sentences else first))
+    sentences += _in_searches(results, baseline, subset)
     before = results.differences.get(BEFORE, {}).get(baseline, {}).get(subset, {}).get(results.far)
     if before and before.low is not None:
         sentences.append(f"Training with {baseline} itself changed it by {_points(before)}.")
     return sentences
+
+
+def _in_searches(results: Comparison, baseline: str, subset: str) -> list[str]:
+    """Which arms find more people, or fewer, where people are searched for."""
+    others = (results.tpir_differences or {}).get(baseline, {})
+    found = {arm: by_subset[subset] for arm, by_subset in others.items() if subset in by_subset}
+    known = {arm: one for arm, one in found.items() if one.interval}
+    if not known:
+        return []
+    sure = {arm: one for arm, one in known.items() if (one.low or 0) > 0 or (one.high or 0) < 0}
+    if not sure:
+        return [f"In searches (at FPIR {SEARCH_FPIR:g}) no arm differs from {baseline} beyond its interval."]
+    words = (f"{arm} {_points(one).replace('TAR', 'TPIR')}" for arm, one in sure.items())
+    return [f"In searches (at FPIR {SEARCH_FPIR:g}), against {baseline}: {'; '.join(words)}."]
 
 
 def _known(differences: Mapping[str, Difference], baseline: str, first: str) -> list[str]:

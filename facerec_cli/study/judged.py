@@ -17,6 +17,7 @@ from facerec_cli.study.comparison import CLEAN, HARD, HardSubsets, Subset
 from facerec_cli.study.crops import read_crops
 from facerec_cli.study.prepare import Materials
 from facerec_cli.study.protocol import Protocol, TestSettings
+from facerec_cli.study.searches import JudgedSearches, judged_searches
 from facerec_cli.study.subsets import NATURAL, make_pairs, measurable
 
 MIN_GENUINE = 20  # genuine pairs; fewer are no subset to judge by: one pair would be more than five points
@@ -31,12 +32,14 @@ class JudgedPairs:
         pairs: Subset -> its pairs.
         subsets: Subset -> counts and rates.
         hard: The subsets whose mean decides.
+        searches: Of the same photos.
     """
 
     people: NDArray[np.int64]
     pairs: dict[str, PairList]
     subsets: dict[str, Subset]
     hard: HardSubsets | None
+    searches: JudgedSearches
 
     @property
     def fars(self) -> dict[str, tuple[float, ...]]:
@@ -68,7 +71,8 @@ def judged_pairs(materials: Materials, test: TestSettings) -> JudgedPairs:
     subsets = {name: _subset(own, people, test.fars) for name, own in pairs.items()}
     hard = tuple(name for name, subset in subsets.items() if name != CLEAN and subset.reason is None)
     fars = tuple(far for far in test.fars if all(far in subsets[name].fars for name in hard))
-    return JudgedPairs(people, pairs, subsets, HardSubsets(hard, fars) if len(hard) > 1 else None)
+    mean = HardSubsets(hard, fars) if len(hard) > 1 else None
+    return JudgedPairs(people, pairs, subsets, mean, judged_searches(people))
 
 
 def check_rates(protocol: Protocol, materials: Materials) -> None:

@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -22,6 +22,7 @@ from facerec_cli.files import write_file
 from facerec_cli.images.suffixes import is_photo_name
 from facerec_cli.pairs.pairlist import PairList
 from facerec_cli.progress import Progress, silent
+from facerec_cli.study.arm_lists import TrainingList, list_files, own_lists
 from facerec_cli.study.crops import cut_crops
 from facerec_cli.study.protocol import Protocol
 from facerec_cli.study.split import Split, split_people
@@ -59,6 +60,7 @@ class Materials:
         natural: Part of the same pairs that is naturally hard.
         means: ``.npy`` of the means that class weights start at, once it is made (``first_weights.py``).
         first: What the validation says of the network before training, once it is known.
+        own: Lists of arms that name one, by arm.
     """
 
     crops: Path
@@ -73,6 +75,13 @@ class Materials:
     natural: float
     means: Path | None = None
     first: Mapping[str, float] | None = None
+    own: Mapping[str, TrainingList] = field(default_factory=dict)
+
+    def of(self, arm: str) -> Materials:
+        """The materials of an arm: with its own list, where it names one."""
+        if arm not in self.own:
+            return replace(self, own={})
+        return replace(self, train=self.own[arm].path, train_hash=self.own[arm].hash, own={})
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +139,8 @@ def prepare(protocol: Protocol, out: Path, *, crops: Path, progress: Progress = 
     files |= _list_files(train, crops, rows, dataset.class_names)
     photos = {part: _photos(parts.photos[part], dataset, found) for part in ("validation", judged)}
     pairs = _drawn_pairs(photos[judged]) if listed is None else _with_crops(*listed, found)
+    own, own_files = own_lists(protocol, parts, dataset, out)
+    files |= own_files
     materials = Materials(
         crops=crops,
         train=train,
@@ -141,18 +152,21 @@ def prepare(protocol: Protocol, out: Path, *, crops: Path, progress: Progress = 
         pairs=pairs.names,
         subsets=protocol.test.subsets,
         natural=protocol.test.natural,
+        own=own,
     )
     counts = {
-        part: {"people": len(parts.people[part]), "photos": len(own)}
-        for part, own in (
+        part: {"people": len(parts.people[part]), "photos": len(used_photos)}
+        for part, used_photos in (
             ("train", rows),
             ("validation", photos["validation"].paths),
             (judged, photos[judged].paths),
         )
     }
     counts["train"]["people_trained"] = len({label for _, label in rows})
-    for part, own in photos.items():
-        counts[part]["people_compared"] = len(set(own.people))
+    for part, compared in photos.items():
+        counts[part]["people_compared"] = len(set(compared.people))
+    for arm, one in own.items():
+        counts[f"{arm} trains on"] = {"people": one.people, "photos": one.photos, "left_out": one.left_out}
     return Prepared(parts, materials, pairs, counts, files)
 
 
@@ -193,14 +207,7 @@ def _list_files(
 ) -> dict[Path, bytes]:
     """A list to train on, its people numbered without gaps."""
     root = PurePosixPath(Path(os.path.relpath(crops.resolve(), target.parent.resolve())).as_posix())
-    people = sorted({label for _, label in rows})
-    number = {label: i for i, label in enumerate(people)}
-    lines = "".join(f"{root / path}\t{number[label]}\n" for path, label in rows)
-    titles = "".join(f"{names[label]}\n" for label in people)
-    return {
-        target.with_suffix(".classes.txt"): titles.encode("utf-8", "surrogateescape"),
-        target: lines.encode("utf-8", "surrogateescape"),
-    }
+    return list_files(target, [str(root / path) for path, _ in rows], [label for _, label in rows], names)
 
 
 def _drawn_pairs(photos: Photos) -> PairList:

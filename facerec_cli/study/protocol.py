@@ -7,7 +7,7 @@
     [test]        the photos, subsets and rates of the verdict
     [validation]  what is chosen on the validation people: how far to go from the first weights
     [recipe.*]    tables of a training recipe, for all arms
-    [arms.NAME.*] the same for one arm; its loss is NAME unless it says otherwise
+    [arms.NAME.*] the same for one arm; its loss is NAME unless it says otherwise; data.path is its own list
 
 Paths are as the shell sees them from the current folder.
 """

@@ -81,7 +81,13 @@ class Job:
     def key(self) -> str:
         """Hash of what the embeddings depend on."""
         shared = dataclasses.asdict(self.materials)
-        for known in ("crops", "train", "means", "first"):  # where files are, and what follows from the rest
+        for known in (
+            "crops",
+            "train",
+            "means",
+            "first",
+            "own",
+        ):  # where files are, and what follows from the rest
             del shared[known]
         return _hash([self.training_key(), self.arm, shared, dataclasses.asdict(self.settings)])
 
@@ -147,7 +153,15 @@ def make_jobs(
     jobs = [(BEFORE, 0, first)] if protocol.init else []
     jobs += [(name, seed, recipe) for seed in protocol.study.seeds for name, recipe in protocol.arms.items()]
     return [
-        Job(name, seed, recipe, out / "runs" / f"{name}-{seed}", protocol.validation, materials, threads)
+        Job(
+            name,
+            seed,
+            recipe,
+            out / "runs" / f"{name}-{seed}",
+            protocol.validation,
+            materials.of(name),
+            threads,
+        )
         for name, seed, recipe in jobs
     ]
 
@@ -161,14 +175,20 @@ def share_start(jobs: Sequence[Job], out: Path) -> list[Job]:
     trained = [job for job in jobs if job.arm != BEFORE and job.recipe.backbone.init]
     if not trained:
         return list(jobs)
-    means = None
-    if any(starts_at_means(job.recipe) for job in trained):
-        means = shared_means(trained[0].recipe, trained[0].materials, out)
+    means: dict[Path, Path] = {}  # of each list that is trained on
+    for job in trained:
+        if starts_at_means(job.recipe) and job.materials.train not in means:
+            means[job.materials.train] = shared_means(job.recipe, job.materials, out)
     first = None
     if trained[0].settings.interpolate != (1.0,):
         first = shared_first_evaluation(trained[0].recipe, trained[0].settings, trained[0].materials, out)
-    shared = dataclasses.replace(jobs[0].materials, means=means, first=first)
-    return [dataclasses.replace(job, materials=shared) for job in jobs]
+    return [
+        dataclasses.replace(
+            job,
+            materials=dataclasses.replace(job.materials, means=means.get(job.materials.train), first=first),
+        )
+        for job in jobs
+    ]
 
 
 def perform(job: Job, told_to_stop: Callable[[], None] = lambda: None) -> dict[str, Any]:

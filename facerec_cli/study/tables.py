@@ -11,6 +11,7 @@ from facerec_cli.metrics.bootstrap import MIN_PEOPLE
 from facerec_cli.study.comparison import CLEAN, HARD, MIN_SEEDS, Comparison, Difference, MeanOverSeeds
 from facerec_cli.study.finding import finding
 from facerec_cli.study.protocol import BEFORE
+from facerec_cli.study.searches import SEARCH_FPIR
 from facerec_cli.study.subsets import NATURAL
 from facerec_cli.wording import counted
 
@@ -89,11 +90,31 @@ def tables(results: Comparison) -> list[ResultTable]:
     return [
         _rates(results, results.far),
         *(_differences(results, reference) for reference, arms in results.differences.items() if arms),
+        *([_tpir(results)] if results.tpir_differences else []),
         *(_rates(results, f"{far:g}") for far in results.protocol.test.fars if f"{far:g}" != results.far),
         _errors(results),
         _runs(results),
         _subsets(results),
     ]
+
+
+def _tpir(results: Comparison) -> ResultTable:
+    arms = results.arms.items()
+    names = [name for name in _columns(results) if any(own.subsets[name].tpir for _, own in arms)]
+    return ResultTable(
+        f"TPIR at FPIR {SEARCH_FPIR:g}, %",
+        ("", *map(subset_words, names)),
+        tuple((arm_words(arm), *(_rate(own.subsets[name].tpir) for name in names)) for arm, own in arms),
+        "Half of the judged people are enrolled with a photo each; their other photos, and all of the other "
+        "half's, are searched for; and the other way round. Mean of both, with its 95 % interval over people "
+        f"searched for and seeds{_few_seeds(results, 'it is over people only')}.",
+    )
+
+
+def _searched(results: Comparison) -> str | None:
+    """The subset whose TPIR stands beside the rates: the deciding one, if people were searched for in it."""
+    found = [own.subsets[results.deciding].tpir for own in results.arms.values()]
+    return results.deciding if any(found) else None
 
 
 def _columns(results: Comparison) -> list[str]:
@@ -103,13 +124,18 @@ def _columns(results: Comparison) -> list[str]:
 
 def _rates(results: Comparison, far: str) -> ResultTable:
     names = _columns(results)
+    searched = _searched(results) if far == results.far else None
     rows = [
-        (arm_words(name), *(_rate(arm.subsets[subset].tar.get(far)) for subset in names))
+        (
+            arm_words(name),
+            *([_rate(arm.subsets[searched].tpir)] if searched else []),
+            *(_rate(arm.subsets[subset].tar.get(far)) for subset in names),
+        )
         for name, arm in results.arms.items()
     ]
     return ResultTable(
         f"TAR at FAR {far}, %",
-        ("", *map(subset_words, names)),
+        ("", *([_tpir_words(searched)] if searched else []), *map(subset_words, names)),
         tuple(rows),
         "Mean over the seeds, with its 95 % interval over people and seeds"
         f"{_few_seeds(results, 'it is over people only')}.{_not_measurable(results)}",
@@ -117,19 +143,28 @@ def _rates(results: Comparison, far: str) -> ResultTable:
 
 
 def _differences(results: Comparison, reference: str) -> ResultTable:
-    names = _columns(results)
+    names, searched = _columns(results), _searched(results)
+    found = (results.tpir_differences or {}).get(reference, {})
     rows = [
-        (arm_words(arm), *(_difference(by_subset[name].get(results.far)) for name in names))
+        (
+            arm_words(arm),
+            *([_difference(found.get(arm, {}).get(searched))] if searched else []),
+            *(_difference(by_subset[name].get(results.far)) for name in names),
+        )
         for arm, by_subset in results.differences[reference].items()
     ]
     other = "the network before training" if reference == BEFORE else reference
     return ResultTable(
         f"TAR at FAR {results.far}, points more than {other}",
-        ("", *map(subset_words, names)),
+        ("", *([_tpir_words(searched)] if searched else []), *map(subset_words, names)),
         tuple(rows),
         "Difference of the means, and its 95 % interval over people and seeds; bold: the interval does not "
         f"hold 0{_few_seeds(results, 'it is over people only, and never bold')}.{_not_measurable(results)}",
     )
+
+
+def _tpir_words(subset: str) -> str:
+    return f"TPIR at FPIR {SEARCH_FPIR:g}, {subset_words(subset)}"
 
 
 def _errors(results: Comparison) -> ResultTable:
@@ -212,6 +247,8 @@ def _not_measurable(results: Comparison) -> str:
     ]
     few = [results.subsets[name].few_people for name in results.measured]
     least = min((number for number in few if number is not None), default=None)
+    if results.no_searches:
+        sentences.append(f" TPIR at FPIR {SEARCH_FPIR:g}: not measurable: {results.no_searches}.")
     if least is not None:
         sentences.append(f" No interval where only {least} people have a same pair; it takes {MIN_PEOPLE}.")
     return "".join(sentences)
