@@ -5,7 +5,7 @@
     facerec data align LFW -o crops/
     python benchmarks/mine_loop.py train crops/ --seeds 1 --out SCRATCH --json mine_train.json
 
-(``crops/`` was of the first 300 people of LFW, in the order of their names, with four photos or more, four each.)
+(``crops/`` had four photos each of LFW's first 300 people, by name, who have four or more.)
 
 ``noise`` gives 5 % of the faces the name of another person, drawn by a seed, and counts how many are then
 suspected with a path in ``--noise`` (``other_person``, ``not_alike``). Data sets have doubtful labels of
