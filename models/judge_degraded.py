@@ -3,13 +3,14 @@
     python models/judge_degraded.py photos ../shared/lfw/images runs/hard
     python models/judge_degraded.py choose runs/hard runs/hard/distill/last.pt
     python models/judge_degraded.py judge runs/hard ../shared/faces sface NEW
+    python models/judge_degraded.py real runs/hard ../shared/faces sface ARM ...
 
-``photos`` makes photos hard before a face is found in them: those of training people
-(``facerec data degrade``), of validation people, who choose, and of test people, who judge
-(``study/photo_conditions.py``), with lists of pairs. ``choose`` measures
-networks of training runs, and points between them and the first weights, on crops of the validation people.
-``judge`` gives the lists of the test people, and those of two real sets, to ``facerec compare``. The rules
-are at :data:`CLEAN_LOSS` and :data:`RULE`.
+``photos`` makes photos hard before a face is found in them: those of training people (``facerec data
+degrade``), of validation people, who choose, and of test people, who judge (``study/photo_conditions.py``),
+with lists of pairs. ``choose`` measures networks of training runs, and points between them and the first
+weights, on crops of the validation people. ``judge`` gives the lists of the test people, and those of two
+real sets, to ``facerec compare``; ``real`` gives it those of the real sets alone. The rules are at
+:data:`CLEAN_LOSS` and :data:`RULE`.
 """
 
 from __future__ import annotations
@@ -217,6 +218,16 @@ def judge(out: Path, faces: Path | None, models: Sequence[str]) -> dict[str, Any
     """What ``facerec compare`` says of each list, and :data:`RULE` of each model after the first."""
     lists = [(name, out / "test" / f"{name}.txt", out / "test") for name in CONDITIONS]
     lists += [] if faces is None else list(write_real(faces, out))
+    found = compared(lists, models)
+    return {**_asked(models), "lists": found, "ships": _verdicts(found, models)}
+
+
+def _asked(models: Sequence[str]) -> dict[str, Any]:
+    return {"far": FAR, "rounds": ROUNDS, "models": list(models)}
+
+
+def compared(lists: Sequence[tuple[str, Path, Path]], models: Sequence[str]) -> dict[str, Any]:
+    """TAR of each model on each list (title, list, its folder), and the differences to the first."""
     found: dict[str, Any] = {}
     for title, path, root in lists:
         result = compare([*models, str(path)], CompareSettings(far=FAR, bootstrap=ROUNDS), root=root)
@@ -238,13 +249,7 @@ def judge(out: Path, faces: Path | None, models: Sequence[str]) -> dict[str, Any
             ],
         }
         print(title, json.dumps(found[title]), flush=True)
-    return {
-        "far": FAR,
-        "rounds": ROUNDS,
-        "models": list(models),
-        "lists": found,
-        "ships": _verdicts(found, models),
-    }
+    return found
 
 
 def _verdicts(found: dict[str, Any], models: Sequence[str]) -> dict[str, bool]:
@@ -258,9 +263,9 @@ def _verdicts(found: dict[str, Any], models: Sequence[str]) -> dict[str, bool]:
 
 
 def main() -> None:
-    """Make the photos, choose, or judge."""
+    """Make the photos, choose, judge, or look at the real sets."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("what", choices=("photos", "choose", "judge"))
+    parser.add_argument("what", choices=("photos", "choose", "judge", "real"))
     parser.add_argument("arguments", nargs="+", help="as at the top of this file")
     parser.add_argument("--json", type=Path, help="where the result is written")
     given = parser.parse_args()
@@ -273,6 +278,10 @@ def main() -> None:
     if given.what == "choose":
         result = choose(Path(out), [Path(run) for run in others])
         print(f"chosen: {result['chosen']}")
+    elif given.what == "real":
+        faces, *models = others
+        lists = list(write_real(Path(faces), Path(out)))
+        result = {**_asked(models), "lists": compared(lists, models)}
     else:
         faces, *models = others
         result = judge(Path(out), Path(faces), models)
