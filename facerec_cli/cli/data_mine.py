@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -61,3 +62,11 @@ def mine(
         show_mined(found)
     for path, count in written.items():
         console.note(f"written: {path} ({count:,})")
+    if outputs.lists:
+        console.note(
+            f"beside each list the names of its people (.classes.txt); crops are in {outputs.crops_folder}"
+        )
+    if outputs.lists and outputs.pairs is not None:
+        console.note(
+            f"the pairs are of aligned crops: facerec verify {shlex.quote(str(outputs.pairs))} --aligned"
+        )

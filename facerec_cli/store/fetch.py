@@ -97,6 +97,10 @@ def _is_embedded(known: ModelPack, spec: EncoderSpec | DetectorSpec) -> bool:
 
 def _from_folder(mirror: Path, known: ModelPack, names: Sequence[str], folder: Path) -> None:
     """Take the files from a mirror folder: the archive, the files, or a folder of the pack's name."""
+    if not mirror.is_dir():
+        raise ModelError(
+            f"There is no mirror folder {mirror}.", hint="Name a folder that is there, or an address."
+        )
     archive = mirror / archive_name(known) if known.urls else None
     if archive is not None and archive.is_file():
         extract(archive, names, folder)
