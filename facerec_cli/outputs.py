@@ -105,6 +105,11 @@ def _is_likelihood_card(path: Path) -> bool:
     return b"likelihood_version = " in content and b"model_sha256 = " in content
 
 
+def _is_quality_card(path: Path) -> bool:
+    content = _ends(path)
+    return b"quality_version = " in content and b"model_sha256 = " in content
+
+
 def _is_calibration(path: Path) -> bool:
     content = _ends(path)
     return b"calibration_version = " in content and b"model_sha256 = " in content
@@ -145,6 +150,7 @@ _OURS: Mapping[str, Callable[[Path], bool]] = {
     "contact sheet": _is_page,
     "threshold card": _is_card,
     "likelihood card": _is_likelihood_card,
+    "quality card": _is_quality_card,
     "calibration card": _is_calibration,
     "model card": _is_model_card,
     "file of scores": _are_scores,

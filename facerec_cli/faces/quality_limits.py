@@ -84,9 +84,8 @@ class QualityLimits:
                 limits[name] = float(number)
             except ValueError:
                 limits[name] = math.nan
-            if not math.isfinite(limits[name]) or (not _is_least(name) and limits[name] < 0):
-                least = "" if _is_least(name) else " of at least 0"
-                said = f"{name} has {number or 'nothing'}, not a number{least}"
+            if not (math.isfinite(limits[name]) and limits[name] >= 0):
+                said = f"{name} has {number or 'nothing'}, not a number of at least 0"
                 raise ValueError(f"limits such as norm=8; {said}")
         return cls(limits)
 

@@ -122,7 +122,10 @@ def resolve(given: str | float | None, model: FaceModel, *, flip: bool = False) 
         check_card(card, model=model.pack.name, sha256=model.hash, flip=flip)
         return replace(card, source=f"card {given}")
     if not -1 <= value <= 1:
-        raise UsageError(f"--threshold {given} is not a cosine between -1 and 1.")
+        raise UsageError(
+            f"--threshold {given} is not a cosine between -1 and 1.",
+            hint="Name one such as 0.4, or a card of `facerec verify LIST --calibrate`.",
+        )
     return Threshold(value, far=None, data="", impostor_pairs=None, source="given")
 
 

@@ -96,12 +96,19 @@ class VerifyOutputs:
         _refuse_inputs(dict(outputs.values()), _files_read(inputs, settings, model, all_pairs=all_pairs))
         for flag, path in outputs.values():
             if len(inputs) == 2 and not all_pairs:
-                raise UsageError(f"{flag} is for lists of pairs; two photos give one similarity.")
+                raise UsageError(
+                    f"{flag} is for lists of pairs; two photos give one similarity.",
+                    hint="Leave it out, or name one list.",
+                )
             if is_folder(path):
                 raise UsageError(f"{flag} {path} is a folder.", hint="Name a file.")
             check_writable(flag, path, path.parent)
         if self.scores is not None and self.scores.suffix.lower() not in (".csv", ".npz"):
-            raise UsageError(f"--scores {self.scores} does not end in .csv or .npz.")
+            raise UsageError(
+                f"--scores {self.scores} does not end in .csv or .npz.", hint="Name a file that does."
+            )
+        if settings.discard != VerifySettings().discard and self.save_quality is None:
+            raise UsageError("--discard is for --save-quality.", hint="Add --save-quality card.toml.")
         for name, (flag, path) in outputs.items():
             refuse_foreign(_KINDS[name], path, flag=flag, overwrite=overwrite)
 

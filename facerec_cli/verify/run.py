@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -53,19 +54,34 @@ def verify(
         _refuse_flags(settings, format, root)
         return verify_photos(inputs[0], inputs[1], settings, threshold=threshold, likelihood=likelihood)
     if len(inputs) != 1:
-        raise UsageError(f"verify takes one list, one folder or two photos, not {len(inputs)} inputs.")
+        raise UsageError(
+            f"verify takes one list, one folder or two photos, not {len(inputs)} inputs.",
+            hint="Name one list, one folder (--all-pairs), or two photos.",
+        )
     if threshold is not None:
-        raise UsageError("--threshold is for two photos; a list measures its own.")
+        raise UsageError(
+            "--threshold is for two photos; a list measures its own.",
+            hint="Leave it out, or name two photos.",
+        )
     if likelihood is not None:
-        raise UsageError("--likelihood is for two photos; a list writes its own with --save-likelihood.")
+        raise UsageError(
+            "--likelihood is for two photos; a list writes its own with --save-likelihood.",
+            hint="Leave it out, or name two photos.",
+        )
     path = Path(inputs[0])
     if all_pairs:
         for flag, value in (("--format", format), ("--root", root)):
             if value is not None:
-                raise UsageError(f"{flag} is for lists of pairs; --all-pairs reads a folder of photos.")
+                raise UsageError(
+                    f"{flag} is for lists of pairs; --all-pairs reads a folder of photos.",
+                    hint=f"Leave {flag} out.",
+                )
         return verify_folder(path, settings, steps=steps)
     if path.suffix.lower() in IMAGE_SUFFIXES:
-        raise UsageError(f"{str(path)!r} is one photo; verify compares two, or takes a list of pairs.")
+        raise UsageError(
+            f"{str(path)!r} is one photo; verify compares two, or takes a list of pairs.",
+            hint=f"Name another photo beside it: facerec verify {shlex.quote(str(path))} OTHER",
+        )
     return verify_list(path, settings, format=format, root=root, steps=steps)
 
 
@@ -177,7 +193,8 @@ def _pairs_of_folder(folder: Path) -> PairList:
     names = tuple(str(PurePosixPath(image.relative_to(folder).as_posix())) for image in images)
     if len(names) < 2:
         raise InputError(
-            f"The folder {str(folder)!r} has {counted(len(names), 'photo')}; comparing takes two."
+            f"The folder {str(folder)!r} has {counted(len(names), 'photo')}; comparing takes two.",
+            hint="--all-pairs takes a folder with one subfolder per person.",
         )
     people = [person_of_agedb(name) if "/" not in name else name.rpartition("/")[0] for name in names]
     known = [person for person in people if person is not None]

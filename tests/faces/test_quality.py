@@ -126,6 +126,7 @@ def test_goodness_and_limits_have_one_sense() -> None:
         ("norm=high", "not a number"),
         ("norm=nan", "not a number"),
         ("yaw=-0.2", "of at least 0"),
+        ("size=-5", "of at least 0"),
         ("norm=1,norm=2", "twice"),
         ("", "limits such as"),
         ("card.txt", "--save-quality"),
