@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from facerec_cli.clusters.settings import ClusterSettings
+from facerec_cli.clusters.stored import asked_of
 from facerec_cli.embed import EmbedOptions, embed_photos
 from facerec_cli.embed.photo_result import make_shard
 from facerec_cli.embeddings.read import open_table
@@ -42,14 +43,14 @@ def open_faces(
         inputs: Photos, folders, lists, patterns, URLs or ``-`` (see ``images.find_images``); or files and
             folders of embeddings of one model.
         settings: With the model.
-        options: Which faces of a photo, and how they are embedded; of embeddings, which faces.
+        options: Which faces of a photo, and how they are embedded; of embeddings, which faces (``stored``).
         exclude: Folders that no photo is taken from, such as that of the results.
         steps: Watches the work.
 
     Raises:
         InputError: There is no photo, or embeddings cannot be read.
         ModelError: Embeddings are of two models, or of another than ``settings.model``.
-        UsageError: Photos and embeddings are named together.
+        UsageError: Photos and embeddings are named together, or a setting is for photos alone.
     """
     named = [os.fspath(name) for name in inputs]
     stored = [name for name in named if is_embeddings(name)]
@@ -106,6 +107,7 @@ def _of_tables(
             table.require_model(pack)
     for table in tables[1:]:
         table.require_same_model(tables[0])
+    tables = [asked_of(table, options) for table in tables]
     joined = _joined(tables) if len(tables) > 1 else tables[0]
     return joined if options.faces == "all" else joined.one_per_photo(options.faces)
 
