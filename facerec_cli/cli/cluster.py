@@ -44,7 +44,10 @@ def cluster(
     options: EmbedOptions,
     engine: SearchEngineOptions,
     outputs: ClusterOutputs,
-    overwrite: Annotated[Overwrite, Shown("Replace files that are not facerec's.", panel=RESULTS)] = False,
+    overwrite: Annotated[
+        Overwrite,
+        Shown("Replace files that are not facerec's, and a table that was worked on.", panel=RESULTS),
+    ] = False,
     json_output: Annotated[Json, Shown("Print the results as JSON.", panel=RESULTS)] = False,
     overrides: PackOverrides,
 ) -> None:
@@ -58,7 +61,7 @@ def cluster(
 
     known = (settings.links, settings.truth, settings.gallery, settings.apply)
     read: list[str | Path] = [*inputs, *(path for path in known if path is not None)]
-    outputs.refuse_faults(read, overwrite=overwrite)
+    outputs.refuse_faults(read, settings, overwrite=overwrite)
     pack = None if model is None else open_pack(model, overrides=overrides)
     with quiet_decoders():
         found = cluster_faces(
@@ -70,7 +73,12 @@ def cluster(
             steps=console.progress_bar,
         )
     with quiet_decoders():  # a report shows photos
-        copied, sidecars = outputs.write(found, steps=console.progress_bar, apply=_again())
+        copied, sidecars = outputs.write(
+            found,
+            steps=console.progress_bar,
+            apply=_again(table=outputs.output is None and outputs.copy_to is None),
+            update=settings.update,
+        )
     if json_output:  # last, so that stdout has one document: the results or an error
         more = {} if copied is None else {"copied": copied.document()}
         console.result_json(found.document() | more)
@@ -81,14 +89,18 @@ def cluster(
         raise found.fault
 
 
-def _again() -> str:
-    """This command as it was typed, with FILE for decisions to carry out; a page tells it to its reader."""
+def _again(*, table: bool) -> str:
+    """This command as it was typed, with FILE for decisions to carry out; a page tells it to its reader.
+
+    Args:
+        table: Whether it needs a table that shows what was carried out.
+    """
     words = sys.argv[1:]
     if words[:1] != ["cluster"]:
         words = ["cluster", "PHOTOS"]
-    kept = [
-        word
-        for before, word in zip(["", *words], words, strict=False)
-        if before != "--apply" and not word.startswith("--apply")
-    ]
-    return f"{shlex.join(['facerec', *kept])} --apply FILE"
+    kept, dropped = ["facerec"], False
+    for word in words:
+        if not dropped and word.partition("=")[0] not in ("--apply", "--report", "--overwrite", "--force"):
+            kept.append(word)
+        dropped = word in ("--apply", "--report")
+    return f"{shlex.join([*kept, *(['-o', 'clusters.csv'] if table else [])])} --apply FILE"

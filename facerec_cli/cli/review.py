@@ -132,7 +132,7 @@ def _table(
 
     found = open_reviewed(table, inputs, grouping, steps=console.progress_bar)
     if found.decisions is not None:
-        ClusterOutputs(output=table).write(found)
+        ClusterOutputs(output=table).write(found, update=table)
         console.note(f"{counted(len(found.decisions), 'decision')} carried out on {table}")
         return {"decisions": len(found.decisions), "output": str(table)}
     page = review_page(

@@ -18,6 +18,7 @@ from facerec_cli.verify.settings import Steps, no_steps
 
 if TYPE_CHECKING:
     from facerec_cli.clusters.clustering import Clustering
+    from facerec_cli.clusters.settings import ClusterSettings
     from facerec_cli.gallery.sidecars import Sidecar
     from facerec_cli.identify.sorting import SortedPhotos
 
@@ -67,17 +68,18 @@ class ClusterOutputs:
         return {name: (flag, path) for name, (flag, path) in paths.items() if path is not None}
 
     def refuse_faults(
-        self, inputs: Sequence[str | Path], *, overwrite: bool, update: Path | None = None
+        self, inputs: Sequence[str | Path], settings: ClusterSettings, *, overwrite: bool
     ) -> None:
         """Refuse what cannot be written, or would replace what it should not, before any work is done.
 
         Args:
             inputs: Files that the run reads.
-            overwrite: Replace files that are not of facerec.
-            update: The earlier result, which the new one may replace.
+            settings: How faces are grouped.
+            overwrite: Replace files that are not of facerec, and a table that somebody has worked on.
 
         Raises:
             UsageError: With the flag.
+            InputError: The decisions that are to be carried out cannot be read.
             OutputError: A folder may not be written to.
             MissingExtraError: ``.parquet`` without pyarrow.
         """
@@ -85,6 +87,10 @@ class ClusterOutputs:
         if self.output is not None:
             require_table(self.output, "--output")
             refuse_foreign("table of groups", self.output, flag="--output", overwrite=overwrite)
+            if not overwrite:
+                from facerec_cli.clusters.replacing import refuse_reviewed
+
+                refuse_reviewed(self.output, settings, flag="--output")
         if self.report is not None:
             refuse_foreign("report", self.report, flag="--report", overwrite=overwrite)
 
@@ -93,7 +99,8 @@ class ClusterOutputs:
         found: Clustering,
         steps: Steps = no_steps,
         *,
-        apply: str = "facerec cluster PHOTOS --apply FILE",
+        apply: str = "facerec cluster PHOTOS -o clusters.csv --apply FILE",
+        update: Path | None = None,
     ) -> tuple[SortedPhotos | None, tuple[Sidecar, ...]]:
         """Write those that are wanted.
 
@@ -101,6 +108,7 @@ class ClusterOutputs:
             found: The groups.
             steps: Watches the work.
             apply: The command that carries out decisions about them, with FILE for their file.
+            update: The earlier result that the groups go on from.
 
         Returns:
             What was sorted, where that was asked for, and what became of the sidecars.
@@ -109,10 +117,7 @@ class ClusterOutputs:
             OutputError: The system refuses one.
         """
         if self.output is not None:
-            from facerec_cli.clusters.clustering import COLUMNS
-
-            about = {"threshold": found.threshold.document(), "model": found.faces.model.name}
-            write_rows(self.output, found.rows(), COLUMNS, about=about, what="table of groups")
+            self._write_table(found, self.output, update)
         copied: SortedPhotos | None = None
         written: tuple[Sidecar, ...] = ()
         if self.copy_to is not None:
@@ -127,12 +132,26 @@ class ClusterOutputs:
                 written = write_regions(found, progress)
         if self.report is not None:
             self._write_report(found, self.report, apply, steps)
-        beside = self.output or self.copy_to
-        if found.decisions is not None and beside is not None:
+        if found.decisions is not None and self.output is None and self.copy_to is not None:
             from facerec_cli.review.log import write_log
 
-            write_log(found.decisions, beside)
+            write_log(found.decisions, self.copy_to)
         return copied, written
+
+    @staticmethod
+    def _write_table(found: Clustering, path: Path, update: Path | None) -> None:
+        """The table, and beside it the log of what was decided; of a table that was replaced none is left."""
+        from facerec_cli.clusters.clustering import COLUMNS
+        from facerec_cli.clusters.replacing import goes_on, hash_of
+        from facerec_cli.review.log import log_of, write_log
+
+        about = {"threshold": found.threshold.document(), "model": found.faces.model.name}
+        write_rows(path, found.rows(), COLUMNS, about=about, what="table of groups")
+        same = goes_on(path, update)
+        if found.decisions is not None:
+            write_log(found.decisions, path, made=None if same else hash_of(path))
+        elif not same:
+            log_of(path).unlink(missing_ok=True)
 
     @staticmethod
     def _write_report(found: Clustering, path: Path, apply: str, steps: Steps) -> None:
