@@ -53,7 +53,10 @@ def verdict_words(couple: PairedModels, names: tuple[str, str]) -> str:
     first, second = names
     primary = couple.primary
     if primary is None:
-        return f"{second} against {first}: not measurable: too few different pairs, strangers or people"
+        return (
+            f"{second} against {first}: not measurable; it takes 3 / FAR pairs of two people (of searches "
+            "3 / FPIR strangers) that both models have, and people with several photos"
+        )
     if couple.verdict == "not measurable":
         return f"{second} against {first}: {primary.reason}"
     rate = "FPIR" if primary.figure == "TPIR" else "FAR"

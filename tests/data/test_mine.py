@@ -16,7 +16,7 @@ from facerec_cli.data import join_datasets, open_dataset
 from facerec_cli.data.mining.run import mine
 from facerec_cli.data.mining.settings import MineSettings
 from facerec_cli.embeddings.table import ModelInfo
-from facerec_cli.errors import InputError
+from facerec_cli.errors import InputError, ModelError
 from facerec_cli.gallery.gallery import create_gallery
 from facerec_cli.gallery.person import FaceFacts
 from facerec_cli.packs.resolve import open_pack, pack_hash
@@ -257,6 +257,18 @@ def test_a_model_without_an_impostor_tail_needs_people(tmp_path, photos):
     write_tiny_pack(tmp_path / "tiny")
     with pytest.raises(InputError, match=r"Nothing says how alike strangers are .* 12 people are too few"):
         mine(tmp_path / "photos", MineSettings(model=str(tmp_path / "tiny"), aligned=True, cache=False))
+
+
+def test_another_model_than_that_of_the_vectors_is_refused(table):
+    with pytest.raises(ModelError, match="were made with the model 'sface', not with 'sface-degraded'"):
+        mine(str(table), MineSettings(model="sface-degraded"))
+
+
+def test_a_list_of_pairs_is_told_from_one_of_people(tmp_path, photos):
+    pairs = tmp_path / "pairs.txt"
+    pairs.write_text("".join(f"{a}\t{b}\t1\n" for a, b in zip(photos[::2], photos[1::2], strict=True)))
+    with pytest.raises(InputError, match="is a list of pairs"):
+        mine(str(pairs), MineSettings(aligned=True))
 
 
 def test_photos_of_groups_that_are_gone(tmp_path):

@@ -16,10 +16,12 @@ from facerec_cli.data.mining.labeled_faces import LabeledFaces, number_names
 from facerec_cli.data.mining.settings import MineSettings
 from facerec_cli.embeddings.read import open_table
 from facerec_cli.embeddings.table import EmbeddingTable
-from facerec_cli.errors import InputError, UsageError
+from facerec_cli.errors import InputError, ModelError, UsageError
 from facerec_cli.gallery.gallery import open_gallery
 from facerec_cli.gallery.kinds import gallery_folder, is_embeddings
 from facerec_cli.gallery.labeled import LabeledPhotos, people_of_table
+from facerec_cli.packs.resolve import open_pack, pack_hash
+from facerec_cli.pairs.names import has_suffix
 from facerec_cli.verify.photo_vectors import open_embeddings
 from facerec_cli.verify.settings import Steps, no_steps
 
@@ -40,7 +42,7 @@ def read_faces(name: str | Path, settings: MineSettings, steps: Steps = no_steps
     """
     folder = gallery_folder(name)
     if folder is not None:
-        return read_gallery(folder)
+        return _of_model(read_gallery(folder), settings)
     path = Path(name)
     if is_groups_file(path):
         return read_groups(path, settings, steps)
@@ -48,8 +50,21 @@ def read_faces(name: str | Path, settings: MineSettings, steps: Steps = no_steps
         table = open_table(path)
         named = [row for row, who in enumerate(table.people) if who]
         table = table.select(named) if named else table.one_per_photo(settings.faces)
-        return faces_of_table(table, people_of_table(table))
+        return _of_model(faces_of_table(table, people_of_table(table)), settings)
     return read_photos(str(name), settings, steps)
+
+
+def _of_model(faces: LabeledFaces, settings: MineSettings) -> LabeledFaces:
+    """Stored faces, if no other model was named than the one that made them."""
+    if settings.model is not None:
+        pack = open_pack(settings.model) if isinstance(settings.model, str) else settings.model
+        if pack_hash(pack) != faces.model.sha256:
+            raise ModelError(
+                f"The vectors of {faces.source} were made with the model "
+                f"{faces.model.name or 'unknown'!r}, not with {pack.name!r}.",
+                hint="Leave --model out; `facerec gallery upgrade` and `facerec embed` make vectors anew.",
+            )
+    return faces
 
 
 def read_gallery(folder: Path) -> LabeledFaces:
@@ -113,6 +128,12 @@ def read_photos(spec: str, settings: MineSettings, steps: Steps) -> LabeledFaces
         raise UsageError(
             f"The photos of {spec} are not files that a list can name.",
             hint="Convert it to a folder first: facerec data convert.",
+        )
+    if dataset.class_names and all(map(has_suffix, dataset.class_names)):
+        raise InputError(
+            f"{spec} is a list of pairs: it has photos where people should be, the first "
+            f"{dataset.class_names[0]!r}.",
+            hint="Name a list of `path label`, or a folder with a folder per person.",
         )
     names = tuple(dataset.name(i) for i in range(len(dataset)))
     photos = tuple(os.path.normpath(dataset.root / name) for name in names)
