@@ -83,7 +83,7 @@ def cluster(
         more = {} if copied is None else {"copied": copied.document()}
         console.result_json(found.document() | more)
     else:
-        show(found, table=outputs.output is None)
+        show(found, table=outputs.output is None and settings.truth is None)
     show_files(outputs, copied, sidecars)
     if found.fault:
         raise found.fault

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 
 def show(found: Clustering, *, table: bool) -> None:
-    """A line for each face and each photo without one, where no table is written; what it rests on follows.
+    """A line for each face and each photo without one, or for each group; what it rests on follows.
 
     Args:
         found: The groups.
-        table: Whether faces are told one by one; else each group is, the largest first.
+        table: Whether faces are told one by one; else the first groups are.
     """
     if table:
         several = {row["path"] for row in found.rows() if row.get("face")}

@@ -137,11 +137,17 @@ def _table(
         return {"decisions": len(found.decisions), "output": str(table)}
     page = review_page(
         found,
-        apply=shlex.join(["facerec", "review", str(table), *inputs]) + " --apply FILE",
+        apply=shlex.join(["facerec", "review", str(table), *inputs, *_given(grouping)]) + " --apply FILE",
         decisions=_earlier(settings.saved(table)),
         most=None if settings.serve else _most(),
     )
     return _show(page, settings, settings.saved(table), page_file, json_output=json_output)
+
+
+def _given(grouping: ClusterSettings) -> list[str]:
+    """The flags with which decisions have to be carried out, as the page was made with them."""
+    flags = {"--model": grouping.model, "--threshold": grouping.threshold}
+    return [word for flag, value in flags.items() if value is not None for word in (flag, str(value))]
 
 
 def _show(

@@ -16,6 +16,7 @@ from facerec_cli.review.regroup import JUNK, regroup
 def apply_decisions(found: Clustering, decisions: Decisions) -> Clustering:
     """The groups after decisions; the groups before are ``undecided`` of it.
 
+    Groups keep their numbers. Of a group that faces left or joined nobody knows the margins any more; NaN.
     To apply decisions once more, to the same groups or to those that came of them, changes nothing.
 
     Raises:
@@ -38,7 +39,10 @@ def apply_decisions(found: Clustering, decisions: Decisions) -> Clustering:
         stays = found.status[face] == "known" and found.person[face] == person[face]
         named = "known" if stays else "grouped" if sizes[label] > 1 else "single"
         status.append("junk" if label == JUNK else named)
-    margin = np.where(done.groups == found.labels, found.margin, np.float32(np.nan))
+    moved = done.groups != found.labels
+    changed = np.isin(done.groups, np.concatenate([found.labels[moved], done.groups[moved]]))
+    known = np.array([one == "known" for one in status], bool)  # whose margin is that of a search
+    margin = np.where(moved | (changed & ~known), np.float32(np.nan), found.margin)
     return replace(
         found,
         labels=done.groups,

@@ -20,6 +20,7 @@ from facerec_cli.tables.text import read_text
 from facerec_cli.untrusted import parse_json
 
 _MOST = 1 << 40  # a number of a group that fits every array
+_AS_WRITTEN = "Use the table as `facerec cluster -o` wrote it."
 
 
 def read_clusters(path: Path) -> list[dict[str, Any]]:
@@ -31,13 +32,22 @@ def read_clusters(path: Path) -> list[dict[str, Any]]:
     """
     readers = {".csv": _csv_rows, ".jsonl": _jsonl_rows, ".parquet": _parquet_rows}
     if path.suffix.lower() not in readers:
-        raise InputError(f"{path} does not end in {', '.join(readers)}.", hint="Name what -o wrote.")
+        raise InputError(
+            f"{path} does not end in {', '.join(readers)}.", hint="Name what `facerec cluster -o` wrote."
+        )
     if not path.is_file():
-        raise InputError(f"There is no table of groups {str(path)!r}.")
-    rows = [_checked(row, number, path) for number, row in enumerate(readers[path.suffix.lower()](path), 1)]
+        raise InputError(
+            f"There is no table of groups {str(path)!r}.", hint="Name what `facerec cluster -o` wrote."
+        )
+    rows = list(readers[path.suffix.lower()](path))
     if not rows:
-        raise InputError(f"The table of groups {str(path)!r} has no row.")
-    return rows
+        raise InputError(f"The table of groups {str(path)!r} has no row.", hint=_AS_WRITTEN)
+    if not any("cluster" in row for row in rows):
+        raise InputError(
+            f"{str(path)!r} is no table of groups: it has no column cluster.",
+            hint="Name what `facerec cluster -o` wrote.",
+        )
+    return [_checked(row, number, path) for number, row in enumerate(rows, 1)]
 
 
 def _csv_rows(path: Path) -> Iterator[Mapping[str, Any]]:
@@ -45,7 +55,9 @@ def _csv_rows(path: Path) -> Iterator[Mapping[str, Any]]:
     try:
         yield from reader
     except csv.Error as error:
-        raise InputError(f"{str(path)!r} is no CSV: {error}, line {reader.line_num}.") from error
+        raise InputError(
+            f"{str(path)!r} is no CSV: {error}, line {reader.line_num}.", hint=_AS_WRITTEN
+        ) from error
 
 
 def _jsonl_rows(path: Path) -> Iterator[Mapping[str, Any]]:
@@ -55,7 +67,9 @@ def _jsonl_rows(path: Path) -> Iterator[Mapping[str, Any]]:
         try:
             row = parse_json(line)
         except ValueError as error:
-            raise InputError(f"{str(path)!r} is no JSON on line {number}: {error}.") from error
+            raise InputError(
+                f"{str(path)!r} is no JSON on line {number}: {error}.", hint=_AS_WRITTEN
+            ) from error
         yield row if isinstance(row, Mapping) else {}
 
 
@@ -66,7 +80,7 @@ def _parquet_rows(path: Path) -> Iterator[Mapping[str, Any]]:
     try:
         rows: list[Mapping[str, Any]] = pa.parquet.read_table(path).to_pylist()
     except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{str(path)!r} cannot be read as Parquet: {error}.") from error
+        raise InputError(f"{str(path)!r} cannot be read as Parquet: {error}.", hint=_AS_WRITTEN) from error
     yield from rows
 
 
@@ -84,13 +98,13 @@ def _checked(row: Mapping[str, Any], number: int, path: Path) -> dict[str, Any]:
         if value is None or (kind is int and not -1 <= value < _MOST):
             raise InputError(
                 f"{str(path)!r} has {str(cell)[:80]!r} as {name} in row {number}.",
-                hint="Use the table as `facerec cluster -o` wrote it.",
+                hint=_AS_WRITTEN,
             )
         values[name] = value
     if "path" not in values or "status" not in values:
         raise InputError(
             f"{str(path)!r} has no path and status in row {number}.",
-            hint="Use the table as `facerec cluster -o` wrote it.",
+            hint=_AS_WRITTEN,
         )
     return values
 

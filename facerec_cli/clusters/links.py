@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -55,8 +55,8 @@ def read_links(path: Path, faces: EmbeddingTable) -> Links:
         InputError: It cannot be read, a line is not so, or names a face that is not there.
     """
     rows = read_list(path, "list of links")
-    if rows and rows[0][1][-1:] and rows[0][1][-1].lower() not in _SAME | _DIFFERENT:
-        rows.pop(0)  # a heading
+    if rows and _is_heading(rows[0][1]):
+        rows.pop(0)
     there = faces_by_key(faces)
     pairs: dict[bool, list[tuple[int, int]]] = {True: [], False: []}
     for line, fields in rows:
@@ -83,6 +83,15 @@ def read_links(path: Path, faces: EmbeddingTable) -> Links:
         pairs[word in _SAME].append((ends[0], ends[1]))
     must, cannot = (np.array(pairs[key], np.int64) if pairs[key] else no_pairs() for key in (True, False))
     return Links(must, cannot)
+
+
+def _is_heading(fields: Sequence[str]) -> bool:
+    """Whether a line has neither numbers of faces nor what they are to each other."""
+    return (
+        fields[-1:] != []
+        and fields[-1].lower() not in _SAME | _DIFFERENT
+        and not any(_is_number(field) for field in (*fields[1:2], *fields[3:4]))
+    )
 
 
 def _is_number(field: str) -> bool:

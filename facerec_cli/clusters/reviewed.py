@@ -32,6 +32,11 @@ def open_reviewed(
     Raises:
         InputError: The table cannot be read, or its photos are not there.
     """
+    if not table.is_file():
+        raise InputError(
+            f"There is no table of groups and no gallery {str(table)!r}.",
+            hint="Name what `facerec cluster -o` wrote, or a gallery.",
+        )
     rows = read_clusters(table)
     photos = list(dict.fromkeys(row["path"] for row in rows if row["status"] in FACE_STATUSES))
     if not inputs and photos and not any(Path(photo).is_file() for photo in photos):

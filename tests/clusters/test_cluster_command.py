@@ -68,6 +68,7 @@ def test_truth_measures_and_the_document_has_it_all(folder: Path) -> None:
     assert quality["figures"]["bcubed_precision"]["value"] == pytest.approx(4 / 5)
     assert document["threshold"]["source"] == "given" and len(document["rows"]) == 6
     shown = run("e.npy", "--threshold", "0.5", "--truth", "truth.csv", cwd=folder)
+    assert "a.jpg: grouped" not in shown.stdout and "group 0: 3 faces" in shown.stdout
     assert "80.00 %" in shown.stdout and "1 face to move, 0 groups to merge" in shown.stdout
     (folder / "bad.csv").write_text("path,person\na.jpg,Ann\na.jpg,Bob\n")
     assert (

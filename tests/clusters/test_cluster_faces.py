@@ -135,6 +135,8 @@ def test_links_are_read_and_faults_are_named(tmp_path: Path) -> None:
     assert found.labels[0] == found.labels[5] and found.labels[0] != found.labels[1]
     for text, words in (
         ("a1.jpg,0,x.jpg,0,same\n", "which is not there"),
+        ("a1.jpg,0,b1.jpg,0,maybe\na1.jpg,0,b1.jpg,0,same\n", "no link on line 1: 'a1.jpg,0,b1.jpg,0,maybe'"),
+        ("a1.jpg,,b1.jpg,,maybe\n", "no link on line 1"),
         ("a1.jpg,0,b1.jpg,0,same\na1.jpg,0,b1.jpg\n", "no link on line 2"),
         ("a1.jpg,0,b1.jpg,0,same\nb1.jpg,0,a1.jpg,0,different\n", "different people"),
     ):

@@ -97,6 +97,9 @@ def test_applying_twice_gives_the_same_files_byte_for_byte(tmp_path: Path) -> No
     assert {row["status"] for row in rows} == {"grouped", "single", "junk"}
     assert rows[13]["status"] == rows[5]["status"] == "single"
     assert [rows[at].get("cluster") for at in (2, 6, 15)] == [before[at].get("cluster") for at in (2, 6, 15)]
+    # the one face whose group is as it was; of others nobody knows the margin any more
+    assert [at for at, row in enumerate(rows) if "margin" in row] == [15]
+    assert rows[15]["margin"] == before[15]["margin"]
     lines = [json.loads(line) for line in log.decode().splitlines()]
     assert [line["decision"]["kind"] for line in lines] == [kind for kind, *_ in DECIDED]
     assert all(line["file"].endswith("decisions.json") and line["applied"] for line in lines)

@@ -148,7 +148,9 @@ def format_to_read(path: str | Path) -> EmbeddingFormat:
     if is_url(os.fspath(path)) or os.path.isdir(path):  # noqa: PTH112 - False for names that no disk takes
         return _load(FOLDER)
     if not os.path.isfile(path):  # noqa: PTH113
-        raise InputError(f"There is no embeddings file {str(path)!r}.")
+        raise InputError(
+            f"There is no embeddings file {str(path)!r}.", hint="Name what `facerec embed -o` wrote."
+        )
     head = b""
     with suppress(OSError), Path(path).open("rb") as stream:  # the reader says why it cannot be opened
         head = stream.read(HEAD)
