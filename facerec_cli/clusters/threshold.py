@@ -80,9 +80,11 @@ def link_threshold(
         rate = rate_at(tail, threshold)
         return LinkThreshold(threshold, faces, "given", faces * rate, supports(tail, rate), tail.data)
     if tail is None:
-        whose = f"The model {model!r} has" if model else "These embeddings say of no model that has"
+        why = "The embeddings do not say which model made them, so no impostor tail is known"
+        if model:
+            why = f"The model {model!r} has no impostor tail"
         raise InputError(
-            f"{whose} no impostor tail, so it is not known from which score on two faces are linked.",
+            f"{why}. Without one it is not known from which score on two faces are linked.",
             hint="Give --threshold with a cosine. `facerec verify LIST` on labeled pairs of yours measures "
             "one: take that of a false accept rate of 0.1 / faces.",
         )
