@@ -109,6 +109,9 @@ def show_files(outputs: ClusterOutputs, copied: SortedPhotos | None, sidecars: S
             console.note(f"written: {path}")
     if copied is not None:
         show_sorted(copied)
+        if copied.others:
+            others = counted(copied.others, "other folder")
+            console.warn(f"{copied.folder} has {others}, of earlier groups or not of facerec")
     if outputs.regions:
         failed = [one for one in sidecars if one.status == "failed"]
         console.note(

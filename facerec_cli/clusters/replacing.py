@@ -77,7 +77,7 @@ def _lost(table: Path, settings: ClusterSettings, decisions: Decisions | None, n
         if row["status"] == "junk" and (row["path"], int(row.get("face", 0))) not in junk:
             return f"junk, such as a face of {row['path']}"
     untouched = noted == {hash_of(table)} if noted else _as_made(rows)
-    return "" if untouched else "groups that are not as they were written"
+    return "" if untouched else "groups that were changed since it was made"
 
 
 def _as_made(rows: Sequence[dict[str, Any]]) -> bool:

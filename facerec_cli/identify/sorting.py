@@ -43,12 +43,14 @@ class SortedPhotos:
         made: How many files or links were made.
         there: How many were there already.
         left: Photos that could not be sorted -> why.
+        others: How many folders are there besides those that photos were sorted into.
     """
 
     folder: Path
     made: int = 0
     there: int = 0
     left: Mapping[str, str] = field(default_factory=dict)
+    others: int = 0
 
     def document(self) -> dict[str, Any]:
         """Ready for JSON."""
@@ -95,7 +97,9 @@ def put_photos(
                 except _UnreadablePhotoError as fault:
                     left[photo] = str(fault)
             progress(done, len(wanted))
-    return SortedPhotos(folder, counts[True], counts[False], left)
+    own = {name for names in wanted.values() for name in names}
+    others = sum(one.is_dir() and one.name not in own and one.name[0] != "." for one in folder.iterdir())
+    return SortedPhotos(folder, counts[True], counts[False], left, others)
 
 
 def folder_names(people: Iterable[str]) -> Iterator[tuple[str, str]]:

@@ -118,6 +118,7 @@ def test_photos_are_sorted_and_a_run_that_is_killed_is_finished_by_the_next(fold
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
     done = run("e.npy", "--threshold", "0.5", "--copy-to", "people", cwd=folder)
     assert done.exit_code == 0, done.stderr
+    assert "other folder" not in done.stderr
     there = {
         str(path.relative_to(folder / "people")): path.read_bytes()
         for path in (folder / "people").rglob("*")
@@ -132,6 +133,9 @@ def test_photos_are_sorted_and_a_run_that_is_killed_is_finished_by_the_next(fold
         "group-00001/b.jpg": b"photo b.jpg",
         "single/c.jpg": b"photo c.jpg",
     }
+    (folder / "people" / "Ann").mkdir()
+    again = run("e.npy", "--threshold", "0.5", "--copy-to", "people", cwd=folder)
+    assert "people has 1 other folder, of earlier groups or not of facerec" in again.stderr
 
 
 def test_outputs_are_refused_before_any_work(folder: Path) -> None:

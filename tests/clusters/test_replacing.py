@@ -77,9 +77,9 @@ def test_a_table_as_it_was_written_is_made_again(folder: Folder) -> None:
     [
         ("2-1.jpg,0,grouped,2,", "2-1.jpg,0,grouped,2,Zoe", "names, such as 'Zoe' of 2-1.jpg"),
         ("3-0.jpg,0,single,3", "3-0.jpg,0,junk,", "junk, such as a face of 3-0.jpg"),
-        ("2-1.jpg,0,grouped,2", "2-1.jpg,0,grouped,3", "not as they were written"),
-        ("2-1.jpg,0,grouped,2", "2-1.jpg,0,grouped,0", "not as they were written"),
-        ("3-0.jpg,0,single,3", "3-0.jpg,0,single,9", "not as they were written"),
+        ("2-1.jpg,0,grouped,2", "2-1.jpg,0,grouped,3", "were changed since it was made"),
+        ("2-1.jpg,0,grouped,2", "2-1.jpg,0,grouped,0", "were changed since it was made"),
+        ("3-0.jpg,0,single,3", "3-0.jpg,0,single,9", "were changed since it was made"),
         ("3-0.jpg,0,single,3", "3-0.jpg,0,single,x", "cannot be read as groups"),
     ],
 )
@@ -118,7 +118,7 @@ def test_what_was_decided_stays_and_decisions_are_carried_out_again(folder: Fold
     folder.table.write_text(
         folder.table.read_text().replace("1-1.jpg,0,grouped,1,Bob", "1-1.jpg,0,grouped,0,Anna")
     )
-    folder.refused("not as they were written", *more)
+    folder.refused("were changed since it was made", *more)
     assert folder.run("--update", str(folder.table)).exit_code == 0
     assert "1-1.jpg,0,grouped,0,Anna" in folder.table.read_text() and folder.log.is_file()
     # nothing is claimed of a table that is replaced
