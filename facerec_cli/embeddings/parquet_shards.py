@@ -18,7 +18,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from facerec_cli.embeddings.formats.parquet import arrow_table, brief, import_pyarrow, schema_of, utf8
+from facerec_cli.embeddings.formats.parquet import (
+    SEALED,
+    arrow_table,
+    brief,
+    import_pyarrow,
+    schema_of,
+    utf8,
+)
 from facerec_cli.embeddings.shards import READERS, Shard, Shards, differences
 from facerec_cli.errors import InputError, UsageError
 from facerec_cli.files import write_file
@@ -127,7 +134,7 @@ class ParquetShards(Shards):
         counted = {"rows": len(shard.embeddings), "statuses": shard.statuses(), "sha256": _digest(table)}
         table = table.replace_schema_metadata({**schema.metadata, b"shard": json.dumps(counted).encode()})
         content = io.BytesIO()
-        import_pyarrow().parquet.write_table(table, content, write_page_checksum=True)
+        import_pyarrow().parquet.write_table(table, content, **SEALED)
         return content.getvalue()
 
     def store(self, number: int, content: bytes) -> None:

@@ -13,10 +13,11 @@ from typer.testing import CliRunner
 
 from facerec_cli.cli import build_app
 from facerec_cli.data import join_datasets, open_dataset
+from facerec_cli.data.mining.crops import _refuse_among
 from facerec_cli.data.mining.run import mine
 from facerec_cli.data.mining.settings import MineSettings
 from facerec_cli.embeddings.table import ModelInfo
-from facerec_cli.errors import InputError, ModelError
+from facerec_cli.errors import InputError, ModelError, UsageError
 from facerec_cli.gallery.gallery import create_gallery
 from facerec_cli.gallery.person import FaceFacts
 from facerec_cli.packs.resolve import open_pack, pack_hash
@@ -262,6 +263,12 @@ def test_a_model_without_an_impostor_tail_needs_people(tmp_path, photos):
 def test_another_model_than_that_of_the_vectors_is_refused(table):
     with pytest.raises(ModelError, match="were made with the model 'sface', not with 'sface-degraded'"):
         mine(str(table), MineSettings(model="sface-degraded"))
+
+
+def test_crops_among_the_photos_are_refused(tmp_path, photos):
+    with pytest.raises(UsageError, match="count as people next time"):
+        _refuse_among(tmp_path / "photos", tmp_path / "photos" / "list.crops")
+    _refuse_among(tmp_path / "photos", tmp_path / "photos.crops")
 
 
 def test_a_list_of_pairs_is_told_from_one_of_people(tmp_path, photos):

@@ -37,6 +37,15 @@ _MARK = ".mined.json"  # hidden, as it is no photo among the people
 _FULL = 1 << 30  # a side by which no photo is made smaller, as landmarks are in its own pixels
 
 
+def _refuse_among(source: Path, folder: Path) -> None:
+    """Refuse crops among the photos that they are cut from: the next call would see each person twice."""
+    if source.is_dir() and folder.resolve().is_relative_to(source.resolve()):
+        raise UsageError(
+            f"The crops in {folder} would lie among the photos of {source} and count as people next time.",
+            hint="Write the list elsewhere, or name another folder with --crops.",
+        )
+
+
 def crops_of(
     faces: LabeledFaces, folder: Path, settings: MineSettings, steps: Steps = no_steps
 ) -> tuple[str, ...]:
@@ -64,6 +73,7 @@ def crops_of(
 
         photos = _FacePhotos(faces.select(np.array(todo, np.int64)))
         placed = [bool(np.isfinite(points).all()) for points in photos.faces.landmarks]
+        _refuse_among(Path(faces.source), folder)
         name = settings.model or faces.model.name or DEFAULT_PACK
         model = open_model(name, device=settings.device, threads=settings.threads, detector=not any(placed))
         _mark(folder, model)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -139,9 +140,11 @@ def mine(name: str | Path, settings: MineSettings | None = None, *, steps: Steps
     _leave_out(reasons, faces, scores.margin, settings, tail)
     kept = np.array([not reason for reason in reasons], bool)
     if len(np.unique(faces.labels[kept])) < 2:
+        left = ", ".join(f"{count:,} {why}" for why, count in Counter(reasons.tolist()).items() if why)
+        more = "" if settings.keep_suspects else ", or keep those with a suspected label: --keep-suspects"
         raise InputError(
-            f"Fewer than two people of {faces.source} are left to train on.",
-            hint="Give more photos, or leave photos with a suspected label in: --keep-suspects.",
+            f"Fewer than two people of {faces.source} are left. Faces left out: {left or 'none'}.",
+            hint=f"Give more photos{more}.",
         )
     rows = np.flatnonzero(kept)
     with steps("Comparing faces with each other", "faces") as progress:

@@ -23,6 +23,10 @@ _WHOLE = ("row", "face", "rotation", "width", "height")
 _FLOATS = ("score", "norm", *BOX, *LANDMARKS, *QUALITY)
 
 
+SEALED: Mapping[str, bool] = {"write_page_checksum": True, "write_statistics": False}
+"""How files are written: every page with a checksum, and no statistics, whose damage nothing would show."""
+
+
 class Parquet(SingleFile):
     """The columns of the table and ``embedding``, a list of fixed size, null where there is no face."""
 
@@ -38,7 +42,7 @@ class Parquet(SingleFile):
         schema = schema_of(description, description["embedding_size"], numbered=True)
         with (
             atomic_write(output, folder=scratch) as stream,
-            import_pyarrow().parquet.ParquetWriter(stream, schema, write_page_checksum=True) as writer,
+            import_pyarrow().parquet.ParquetWriter(stream, schema, **SEALED) as writer,
         ):
             row = 0
             for shard in shards:
