@@ -6,13 +6,28 @@ import contextlib
 import os
 import zipfile
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from facerec_cli.errors import OutputError, UsageError
+from facerec_cli.option import options
 
 _SIZE = 1 << 16  # bytes at either end of a file that say what it is
 
 SCORE_COLUMNS = ("first", "second", "same", "fold", "score", "failed")
+
+
+def named_paths(outputs: Any, *, besides: tuple[str, ...] = ()) -> dict[str, tuple[str, Path]]:
+    """Of a dataclass of outputs those that are wanted, by field: flag and path.
+
+    Args:
+        outputs: Its fields are paths, or None where one is not wanted.
+        besides: Fields that are no path of an output.
+    """
+    flags = {field.name: field.flag for field in options(type(outputs)) if field.name not in besides}
+    paths = {name: getattr(outputs, name) for name in flags}
+    return {name: (flags[name], path) for name, path in paths.items() if path is not None}
 
 
 def refuse_existing(paths: Iterable[Path], *, overwrite: bool = False, hint: str = "") -> None:
@@ -100,19 +115,9 @@ def _is_card(path: Path) -> bool:
     return b"model_sha256 = " in content and b"threshold = " in content
 
 
-def _is_likelihood_card(path: Path) -> bool:
+def _is_card_of(version: bytes, path: Path) -> bool:
     content = _ends(path)
-    return b"likelihood_version = " in content and b"model_sha256 = " in content
-
-
-def _is_quality_card(path: Path) -> bool:
-    content = _ends(path)
-    return b"quality_version = " in content and b"model_sha256 = " in content
-
-
-def _is_calibration(path: Path) -> bool:
-    content = _ends(path)
-    return b"calibration_version = " in content and b"model_sha256 = " in content
+    return version + b" = " in content and b"model_sha256 = " in content
 
 
 def _is_model_card(path: Path) -> bool:
@@ -149,9 +154,9 @@ _OURS: Mapping[str, Callable[[Path], bool]] = {
     "report": _is_page,
     "contact sheet": _is_page,
     "threshold card": _is_card,
-    "likelihood card": _is_likelihood_card,
-    "quality card": _is_quality_card,
-    "calibration card": _is_calibration,
+    "likelihood card": partial(_is_card_of, b"likelihood_version"),
+    "quality card": partial(_is_card_of, b"quality_version"),
+    "calibration card": partial(_is_card_of, b"calibration_version"),
     "model card": _is_model_card,
     "file of scores": _are_scores,
     "table of results": _are_results,

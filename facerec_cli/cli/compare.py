@@ -62,53 +62,30 @@ def compare(
     if report is not None:
         check_writable("--report", report, report.parent)
         refuse_foreign("report", report, flag="--report", overwrite=overwrite)
+    run, show, write_report = _on_pairs() if settings.search is None else _on_searches()
     with quiet_decoders():
-        document = (_pairs if settings.search is None else _searches)(
-            inputs, settings, format, root, report, quiet=json_output
-        )
+        done = run(inputs, settings, format=format, root=root, steps=console.progress_bar)
+        if not json_output:
+            show(done)
+        if report is not None:
+            write_report(done, report)
     if json_output:
-        console.result_json(document())
+        console.result_json(done.document())
     if report is not None:
         console.note(f"written: {report}")
 
 
-def _pairs(
-    inputs: list[str],
-    settings: CompareSettings,
-    format: str | None,
-    root: Path | None,
-    report: Path | None,
-    *,
-    quiet: bool,
-) -> Callable[[], dict[str, Any]]:
-    """Compare on pairs; the document, to be made when it is wanted."""
+def _on_pairs() -> tuple[Callable[..., Any], Callable[[Any], None], Callable[[Any, Path], None]]:
+    """What compares on pairs, shows what it found, and writes the report."""
     from facerec_cli.compare.report import write_report
-    from facerec_cli.compare.run import compare as run
+    from facerec_cli.compare.run import compare
 
-    done = run(inputs, settings, format=format, root=root, steps=console.progress_bar)
-    if not quiet:
-        compare_view.show(done)
-    if report is not None:
-        write_report(done, report)
-    return done.document
+    return compare, compare_view.show, write_report
 
 
-def _searches(
-    inputs: list[str],
-    settings: CompareSettings,
-    format: str | None,
-    root: Path | None,
-    report: Path | None,
-    *,
-    quiet: bool,
-) -> Callable[[], dict[str, Any]]:
-    """Compare on searches, likewise."""
+def _on_searches() -> tuple[Callable[..., Any], Callable[[Any], None], Callable[[Any, Path], None]]:
+    """The same for searches."""
     from facerec_cli.compare.search_report import write_search_report
     from facerec_cli.compare.searched import compare_on_searches
 
-    done = compare_on_searches(inputs, settings, format=format, root=root, steps=console.progress_bar)
-    if not quiet:
-        compare_view.show_searches(done)
-    if report is not None:
-        write_search_report(done, report)
-    return done.document
+    return compare_on_searches, compare_view.show_searches, write_search_report

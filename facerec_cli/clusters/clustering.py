@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from facerec_cli._version import __version__
 from facerec_cli.clusters.threshold import LinkThreshold
+from facerec_cli.embed.summary import UNREADABLE, unreadable
 from facerec_cli.embeddings.records import BOX
 from facerec_cli.embeddings.table import EmbeddingTable
-from facerec_cli.errors import FacerecError, InputError, PartialFailure
+from facerec_cli.errors import FacerecError
 from facerec_cli.metrics.clustering import ClusteringQuality
 from facerec_cli.metrics.search_threshold import SearchThreshold
 from facerec_cli.review.decisions import Decisions
-from facerec_cli.wording import counted
 
 COLUMNS = {
     "path": str, "face": int, "status": str, "cluster": int, "person": str, "margin": float, "reason": str,
@@ -29,7 +29,6 @@ COLUMNS = {
 FACE_STATUSES = ("grouped", "single", "known", "junk")
 """What a face can be: in a group, alone, named by the gallery, or told to be no face that counts."""
 
-_UNREADABLE = frozenset(["missing", "empty", "unreadable", "too_large"])
 _DIGITS = 6
 
 
@@ -124,18 +123,8 @@ class Clustering:
     @property
     def fault(self) -> FacerecError | None:
         """What a program should end with: nothing, or that some or all photos could not be read."""
-        bad = {status: count for status, count in self.statuses.items() if status in _UNREADABLE}
-        if not bad:
-            return None
-        kinds = ", ".join(f"{count} {status}" for status, count in bad.items())
-        hint = "The column reason of -o, and --json, say why."
-        if sum(bad.values()) == self.photos:
-            return InputError(
-                f"None of the {counted(self.photos, 'photo')} could be read ({kinds}).", hint=hint
-            )
-        return PartialFailure(
-            f"{sum(bad.values())} of {counted(self.photos, 'photo')} could not be read ({kinds}).", hint=hint
-        )
+        bad = {status: count for status, count in self.statuses.items() if status in UNREADABLE}
+        return unreadable(bad, self.photos, "photo", hint="The column reason of -o, and --json, say why.")
 
     def document(self) -> dict[str, Any]:
         """Everything, ready for JSON."""

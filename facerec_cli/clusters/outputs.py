@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
-from facerec_cli.embeddings.result_table import TABLES, require_table, write_rows
-from facerec_cli.errors import UsageError
+from facerec_cli.embeddings.result_table import require_table, write_rows
 from facerec_cli.faces.settings import RESULTS
-from facerec_cli.identify.outputs import refuse_paths
+from facerec_cli.identify.outputs import Link, TableOutput, refuse_lone_link, refuse_paths
 from facerec_cli.option import Option
-from facerec_cli.outputs import refuse_foreign
+from facerec_cli.outputs import named_paths, refuse_foreign
 from facerec_cli.settings import check
 from facerec_cli.verify.settings import Steps, no_steps
 
@@ -31,9 +30,7 @@ class ClusterOutputs:
         UsageError: A value is no choice, or is for an output that is not asked for.
     """
 
-    output: Annotated[
-        Path | None, Option(f"Write a row a face: {', '.join(TABLES)}.", short="-o", panel=RESULTS)
-    ] = None
+    output: TableOutput = None
     report: Annotated[
         Path | None,
         Option("Write one HTML page to review the groups on, which works offline.", panel=RESULTS),
@@ -41,10 +38,7 @@ class ClusterOutputs:
     copy_to: Annotated[
         Path | None, Option("Sort the photos into this folder, a folder a group.", panel=RESULTS)
     ] = None
-    link: Annotated[
-        Literal["none", "hard", "symbolic"],
-        Option("Links that --copy-to makes instead of copies: {choices}.", panel=RESULTS),
-    ] = "none"
+    link: Link = "none"
     regions: Annotated[
         bool,
         Option(
@@ -55,17 +49,11 @@ class ClusterOutputs:
 
     def __post_init__(self) -> None:
         check(self)
-        if self.link != "none" and self.copy_to is None:
-            raise UsageError("--link is for --copy-to.", hint="Name a folder with --copy-to.")
+        refuse_lone_link(self.link, self.copy_to)
 
     def named(self) -> dict[str, tuple[str, Path]]:
         """The paths that are wanted, by field: flag and path."""
-        paths = {
-            "output": ("--output", self.output),
-            "report": ("--report", self.report),
-            "copy_to": ("--copy-to", self.copy_to),
-        }
-        return {name: (flag, path) for name, (flag, path) in paths.items() if path is not None}
+        return named_paths(self, besides=("link", "regions"))
 
     def refuse_faults(
         self, inputs: Sequence[str | Path], settings: ClusterSettings, *, overwrite: bool

@@ -9,7 +9,29 @@ from typing import Any
 from facerec_cli.errors import FacerecError, InputError, PartialFailure
 from facerec_cli.wording import counted
 
+UNREADABLE = frozenset(["missing", "empty", "unreadable", "too_large"])
+"""Statuses of photos that could not be read."""
+
 _GOOD = frozenset(["ok", "doubtful", "low_quality", "no_face"])
+
+
+def unreadable(bad: Mapping[str, int], total: int, noun: str, *, hint: str) -> FacerecError | None:
+    """What a program should end with where some of its inputs could not be read; None where ``bad`` is empty.
+
+    Args:
+        bad: Status -> how many inputs have it.
+        total: All inputs.
+        noun: What an input is called.
+        hint: Where to see why.
+    """
+    if not bad:
+        return None
+    kinds = ", ".join(f"{count} {status}" for status, count in bad.items())
+    if sum(bad.values()) == total:
+        return InputError(f"None of the {counted(total, noun)} could be read ({kinds}).", hint=hint)
+    return PartialFailure(
+        f"{sum(bad.values())} of {counted(total, noun)} could not be read ({kinds}).", hint=hint
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,18 +73,8 @@ class Summary:
     def fault(self) -> FacerecError | None:
         """What a program should end with: nothing, a partial failure, or that no photo could be read."""
         bad = {status: count for status, count in self.statuses.items() if status not in _GOOD}
-        if not bad:
-            return None
-        kinds = ", ".join(f"{count} {status}" for status, count in bad.items())
         table = self.files[0] if self.files[0].endswith(".csv") else self.output  # Parquet has all columns
-        hint = f"The column reason of the table says why: {table}"
-        if sum(bad.values()) == self.photos:
-            return InputError(
-                f"None of the {counted(self.photos, 'input')} could be read ({kinds}).", hint=hint
-            )
-        return PartialFailure(
-            f"{sum(bad.values())} of {counted(self.photos, 'input')} could not be read ({kinds}).", hint=hint
-        )
+        return unreadable(bad, self.photos, "input", hint=f"The column reason of the table says why: {table}")
 
     def document(self) -> dict[str, Any]:
         """The summary for ``--json``."""

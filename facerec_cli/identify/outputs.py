@@ -12,8 +12,8 @@ from facerec_cli.embeddings.result_table import TABLES, require_table, write_row
 from facerec_cli.errors import UsageError
 from facerec_cli.faces.settings import RESULTS
 from facerec_cli.option import Option
-from facerec_cli.outputs import check_writable, refuse_foreign
-from facerec_cli.settings import check, options
+from facerec_cli.outputs import check_writable, named_paths, refuse_foreign
+from facerec_cli.settings import check
 from facerec_cli.verify.settings import Steps, no_steps
 
 if TYPE_CHECKING:
@@ -21,6 +21,24 @@ if TYPE_CHECKING:
     from facerec_cli.identify.sorting import SortedPhotos
 
 PAGES = (".html", ".htm")
+
+TableOutput = Annotated[
+    Path | None, Option(f"Write a row a face: {', '.join(TABLES)}.", short="-o", panel=RESULTS)
+]
+Link = Annotated[
+    Literal["none", "hard", "symbolic"],
+    Option("Links that --copy-to makes instead of copies: {choices}.", panel=RESULTS),
+]
+
+
+def refuse_lone_link(link: str, copy_to: Path | None) -> None:
+    """Refuse a kind of link where no photo is sorted.
+
+    Raises:
+        UsageError: ``link`` is given without ``copy_to``.
+    """
+    if link != "none" and copy_to is None:
+        raise UsageError("--link is for --copy-to.", hint="Name a folder with --copy-to.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +49,7 @@ class IdentifyOutputs:
         UsageError: A value is no choice, or is for an output that is not asked for.
     """
 
-    output: Annotated[
-        Path | None, Option(f"Write a row a face: {', '.join(TABLES)}.", short="-o", panel=RESULTS)
-    ] = None
+    output: TableOutput = None
     report: Annotated[
         Path | None,
         Option("Write faces and candidates, or the figures of --evaluate, to one HTML file.", panel=RESULTS),
@@ -41,21 +57,15 @@ class IdentifyOutputs:
     copy_to: Annotated[
         Path | None, Option("Sort the photos into this folder, a folder a person.", panel=RESULTS)
     ] = None
-    link: Annotated[
-        Literal["none", "hard", "symbolic"],
-        Option("Links that --copy-to makes instead of copies: {choices}.", panel=RESULTS),
-    ] = "none"
+    link: Link = "none"
 
     def __post_init__(self) -> None:
         check(self)
-        if self.link != "none" and self.copy_to is None:
-            raise UsageError("--link is for --copy-to.", hint="Name a folder with --copy-to.")
+        refuse_lone_link(self.link, self.copy_to)
 
     def named(self) -> dict[str, tuple[str, Path]]:
         """Those that are wanted, by field: flag and path."""
-        flags = {field.name: field.flag for field in options(IdentifyOutputs) if field.name != "link"}
-        paths = {name: getattr(self, name) for name in flags}
-        return {name: (flags[name], path) for name, path in paths.items() if path is not None}
+        return named_paths(self, besides=("link",))
 
     def refuse_faults(
         self, inputs: Sequence[str | Path], *, overwrite: bool, evaluate: bool = False, claims: bool = True

@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec_cli._version import __version__
+from facerec_cli.embed.summary import UNREADABLE, unreadable
 from facerec_cli.embeddings.records import BOX
 from facerec_cli.embeddings.shards import Shard
-from facerec_cli.errors import FacerecError, InputError, PartialFailure
+from facerec_cli.errors import FacerecError, PartialFailure
 from facerec_cli.gallery.enrolled import EnrolledPeople
 from facerec_cli.metrics.search_threshold import SearchThreshold
 from facerec_cli.wording import counted
@@ -24,7 +25,6 @@ COLUMNS = ("path", "face", "status", "decision", "person", "score", "margin", "r
 
 _DIGITS = 6
 _MOST_TOLD = 1000  # of photos that are enrolled themselves
-_UNREADABLE = frozenset(["missing", "empty", "unreadable", "too_large"])
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,16 +137,9 @@ class Identification:
     @property
     def fault(self) -> FacerecError | None:
         """What a program should end with: nothing, or that some or all photos could not be read."""
-        bad = {status: count for status, count in self.statuses.items() if status in _UNREADABLE}
-        if not bad:
-            return None
-        kinds = ", ".join(f"{count} {status}" for status, count in bad.items())
-        total = self.statuses.total()
-        hint = "The column reason of -o, and --json, say why."
-        if sum(bad.values()) == total:
-            return InputError(f"None of the {counted(total, 'photo')} could be read ({kinds}).", hint=hint)
-        return PartialFailure(
-            f"{sum(bad.values())} of {counted(total, 'photo')} could not be read ({kinds}).", hint=hint
+        bad = {status: count for status, count in self.statuses.items() if status in UNREADABLE}
+        return unreadable(
+            bad, self.statuses.total(), "photo", hint="The column reason of -o, and --json, say why."
         )
 
     def unknown_fault(self) -> FacerecError | None:

@@ -15,7 +15,14 @@ import tomli_w
 from facerec_cli.errors import ModelError
 from facerec_cli.files import write_file
 from facerec_cli.metrics.likelihood_card import LikelihoodCard, likelihood_table, read_likelihood
-from facerec_cli.metrics.thresholds import CALIBRATION, card_table, check_card, read_card, threshold_table
+from facerec_cli.metrics.thresholds import (
+    CALIBRATION,
+    as_text,
+    card_table,
+    check_card,
+    read_card,
+    threshold_table,
+)
 from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.packs.resolve import pack_hash
 from facerec_cli.settings import convert, options, to_tables
@@ -51,8 +58,7 @@ def save_calibration(card: CalibrationCard, path: Path) -> None:
         "likelihood": likelihood_table(card.likelihood),
     }
     if card.tail is not None:
-        tail = to_tables(card.tail)
-        document["impostor_tail"] = tail | {"data": tail["data"].encode("utf-8", "backslashreplace").decode()}
+        document["impostor_tail"] = to_tables(card.tail) | {"data": as_text(card.tail.data)}
     write_file(path, tomli_w.dumps(document).encode(), what="calibration card")
 
 

@@ -13,7 +13,7 @@ import tomli_w
 from facerec_cli.errors import InputError
 from facerec_cli.files import write_file
 from facerec_cli.metrics.likelihood import calibration_of
-from facerec_cli.metrics.thresholds import card_table, check_card
+from facerec_cli.metrics.thresholds import as_text, card_table, check_card
 from facerec_cli.packs.manifest import ModelPack
 from facerec_cli.settings import convert, to_tables
 from facerec_cli.threshold import Likelihood, data_name
@@ -117,10 +117,8 @@ class StatedLikelihood:
 
 def likelihood_table(card: LikelihoodCard) -> dict[str, Any]:
     """A card as the table of a TOML document."""
-    # The list is called as its file, whose name need not be text.
     values = {key: value for key, value in to_tables(card).items() if value != []}
-    values |= {"data": card.data.encode("utf-8", "backslashreplace").decode()}
-    return {_VERSION: 1, **values}
+    return {_VERSION: 1, **values, "data": as_text(card.data)}
 
 
 def save_likelihood(card: LikelihoodCard, path: Path) -> None:

@@ -11,7 +11,7 @@ import tomli_w
 from facerec_cli.errors import InputError
 from facerec_cli.faces.quality_limits import MEASURES, QualityLimits, is_limits
 from facerec_cli.files import write_file
-from facerec_cli.metrics.thresholds import check_card
+from facerec_cli.metrics.thresholds import as_text, check_card
 from facerec_cli.settings import Option, convert, to_tables
 from facerec_cli.untrusted import read_toml
 
@@ -71,9 +71,8 @@ def save_quality(card: QualityCard, path: Path) -> None:
     Raises:
         OutputError: The file cannot be written.
     """
-    # The list is called as its file, whose name need not be text.
-    values = to_tables(card) | {"data": card.data.encode("utf-8", "backslashreplace").decode()}
-    write_file(path, tomli_w.dumps({_VERSION: 1, **values}).encode(), what="quality card")
+    values = {_VERSION: 1, **to_tables(card), "data": as_text(card.data)}
+    write_file(path, tomli_w.dumps(values).encode(), what="quality card")
 
 
 def read_quality(path: Path) -> QualityCard:

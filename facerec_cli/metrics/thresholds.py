@@ -188,9 +188,12 @@ def threshold_with_flip(pack: ModelPack, far: float | None) -> Threshold | None:
 def threshold_table(threshold: Threshold) -> dict[str, Any]:
     """A threshold as the table of a card."""
     values = {key.name: getattr(threshold, _FIELDS.get(key.name, key.name)) for key in fields(_Card)}
-    # The list is called as its file, whose name need not be text.
-    values["data"] = threshold.data.encode("utf-8", "backslashreplace").decode()
-    return {"version": 1, **values}
+    return {"version": 1, **values, "data": as_text(threshold.data)}
+
+
+def as_text(data: str) -> str:
+    """What data is called, as TOML can hold it: a list is called as its file, whose name need not be text."""
+    return data.encode("utf-8", "backslashreplace").decode()
 
 
 def save_card(threshold: Threshold, path: Path) -> None:

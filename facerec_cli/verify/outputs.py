@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 from facerec_cli.errors import UsageError
 from facerec_cli.faces.settings import RESULTS
 from facerec_cli.option import Option
-from facerec_cli.outputs import check_writable, refuse_foreign
-from facerec_cli.settings import options
+from facerec_cli.outputs import check_writable, named_paths, refuse_foreign
 from facerec_cli.verify.settings import VerifySettings
 
 if TYPE_CHECKING:
@@ -65,9 +64,7 @@ class VerifyOutputs:
 
     def named(self) -> dict[str, tuple[str, Path]]:
         """Those that are wanted, by field: flag and path."""
-        flags = {field.name: field.flag for field in options(VerifyOutputs)}
-        paths = {name: getattr(self, name) for name in flags}
-        return {name: (flags[name], path) for name, path in paths.items() if path is not None}
+        return named_paths(self)
 
     def refuse_faults(
         self,

@@ -10,9 +10,9 @@ from typing import Annotated
 from facerec_cli.errors import UsageError
 from facerec_cli.faces.settings import PHOTOS, RESULTS, Device, Flip, OneFace, ReadyCrops, Threads
 from facerec_cli.option import Option
-from facerec_cli.outputs import check_writable, refuse_existing
+from facerec_cli.outputs import check_writable, named_paths, refuse_existing
 from facerec_cli.packs.manifest import ModelPack
-from facerec_cli.settings import check, options
+from facerec_cli.settings import check
 from facerec_cli.verify.settings import Cache, VerifySettings
 
 LISTS = (".txt", ".tsv", ".lst", ".csv")
@@ -128,9 +128,7 @@ class MineOutputs:
 
     def named(self) -> dict[str, tuple[str, Path]]:
         """The files that are wanted, by field: flag and path."""
-        flags = {field.name: field.flag for field in options(MineOutputs) if field.name != "crops"}
-        paths = {name: getattr(self, name) for name in flags}
-        return {name: (flags[name], path) for name, path in paths.items() if path is not None}
+        return named_paths(self, besides=("crops",))
 
     @property
     def lists(self) -> dict[str, Path]:
