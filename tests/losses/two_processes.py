@@ -22,8 +22,9 @@ CASES: dict[str, tuple[str, int, dict[str, Any]]] = {
     **{f"{name}, 1 class": (name, 1, {}) for name in ("arcface", "uniface", "npt", "epl")},
     **{
         f"{name}, sampled": (name, 40, {"sample_rate": 0.5})
-        for name in ("arcface", "uniface", "curricularface", "npt", "epl")
+        for name in ("arcface", "uniface", "curricularface", "npt", "epl", "sface", "elasticface")
     },
+    "elasticface plus": ("elasticface", 7, {"variant": "cos", "plus": True}),
     "epl on arcface": ("epl", 7, {"host": "arcface"}),
     "epl on uniface": ("epl", 7, {"host": "uniface"}),
     "npt, 4 nearest": ("npt", 7, {"k": 4}),

@@ -1,0 +1,150 @@
+"""Runs the authors' programs and writes what they gave: ``python make.py FOLDER [NAME ...]``.
+
+FOLDER holds checkouts of the repositories that ``README.md`` names, at the commits it names. Nothing of them
+is in this repository. Everything is computed in float64 on a CPU.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy, normalize
+
+B, D, C = 6, 6, 7
+Case = dict[str, Any]
+HERE = Path(__file__).parent
+
+
+def inputs(kind: str, seed: int = 0, classes: int = C) -> tuple[Tensor, Tensor, Tensor]:
+    """Embeddings (B, D), class weights (C, D) and labels (B,) of one kind of batch."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def random(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+    labels = torch.randint(0, classes, (B,), generator=generator)
+    if kind == "repeated":
+        labels[:] = labels[0]
+    weight, noise = random(classes, D), random(B, D)
+    own = normalize(weight[labels])
+    if kind == "trained":
+        noise = 0.15 * noise + own
+    elif kind == "wrong labels":  # half of the rows are very near to another class
+        near = torch.where(torch.arange(B)[:, None] % 2 == 0, normalize(weight[(labels + 1) % classes]), own)
+        noise = 0.1 * noise + near
+    elif kind == "opposite":
+        noise = 0.02 * noise - own
+    return 5 * noise, weight, labels
+
+
+KINDS = ("plain", "trained", "wrong labels", "opposite", "repeated")
+
+
+def module(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None and spec.loader is not None
+    loaded = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    return loaded
+
+
+def case(loss: Callable[..., Tensor], kind: str, **more: Any) -> Case:
+    """Loss and gradients on the inputs of a kind; ``more`` is ``settings`` of ours and further arrays."""
+    embeddings, weight, labels = inputs(kind)
+    leaves = embeddings.requires_grad_(), weight.requires_grad_()
+    value = loss(*leaves, labels)
+    value.backward()
+    grads = [torch.zeros_like(x) if x.grad is None else x.grad for x in leaves]
+    found = {"kind": kind, "loss": value.detach(), "embeddings_gradient": grads[0]}
+    return found | {"weight_gradient": grads[1], **more}
+
+
+def with_parameter(head: torch.nn.Module, name: str, value: Tensor) -> torch.nn.Module:
+    """``head`` with the tensor ``value`` in the place of its parameter, so that gradients reach it."""
+    del head._parameters[name]
+    setattr(head, name, value)
+    return head
+
+
+def sface(folder: Path) -> Iterator[tuple[str, Case]]:
+    head = module(folder / "SFace/SFace_torch/head/metrics.py").SFaceLoss
+    recipes: dict[str, dict[str, float]] = {"": {}, ", webface": {"own_angle": 0.87, "other_angle": 1.2}}
+    for kind in KINDS:
+        for title, settings in recipes.items():
+            given = {"a": settings["own_angle"], "b": settings["other_angle"]} if settings else {}
+
+            def loss(e: Tensor, w: Tensor, y: Tensor, given: dict[str, float] = given) -> Tensor:
+                value: Tensor = with_parameter(head(D, C, None, **given), "weight", w)(e, y)[1]
+                return value
+
+            yield kind + title, case(loss, kind, settings=settings)
+
+
+def elasticface(folder: Path) -> Iterator[tuple[str, Case]]:
+    losses = module(folder / "ElasticFace/utils/losses.py")
+    kinds = {"arc": losses.ElasticArcFace, "cos": losses.ElasticCosFace}
+    config = {("arc", False): 0.05, ("arc", True): 0.0175, ("cos", False): 0.05, ("cos", True): 0.02}
+    for (variant, plus), std in config.items():
+        for kind in KINDS:
+            drawn = 0.5 if variant == "arc" else 0.35
+            drawn = drawn + std * torch.randn(B, generator=torch.Generator().manual_seed(1)).double()
+
+            def loss(
+                e: Tensor, w: Tensor, y: Tensor, *, head: Any = kinds[variant], std: float = std,
+                plus: bool = plus, drawn: Tensor = drawn,
+            ) -> Tensor:  # fmt: skip
+                program = with_parameter(head(D, C, std=std, plus=plus), "kernel", w.T)
+                with mock.patch.object(torch, "normal", lambda **_: drawn[:, None].clone()):
+                    return cross_entropy(program(e, y), y)
+
+            settings = {"variant": variant, "plus": plus, "official_order": plus}
+            title = f"{variant}{' plus' if plus else ''}, {kind}"
+            yield title, case(loss, kind, settings=settings, drawn=drawn)
+
+
+@contextmanager
+def on_a_cpu() -> Iterator[None]:
+    """``.cuda()`` gives the tensor itself, and tensors are made in float64."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        with mock.patch.object(torch.Tensor, "cuda", lambda self, *_: self):
+            yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+PROGRAMS = {"sface": sface, "elasticface": elasticface}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path, help="with the checkouts")
+    parser.add_argument("names", nargs="*", help="losses; all where none is named")
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    for name in given.names or PROGRAMS:
+        with on_a_cpu():
+            cases = dict(PROGRAMS[name](given.folder))
+        arrays = {key: [found[key] for found in cases.values()] for key in next(iter(cases.values()))}
+        arrays["settings"] = [json.dumps(settings) for settings in arrays["settings"]]
+        for i, key in enumerate(("embeddings", "weight", "labels")):
+            arrays[key] = [inputs(kind)[i] for kind in KINDS]
+        arrays |= {"case": list(cases), "kinds": list(KINDS)}
+        np.savez_compressed(HERE / f"{name}.npz", **{key: np.stack(value) for key, value in arrays.items()})
+        print(name, len(cases), (HERE / f"{name}.npz").stat().st_size)
+
+
+if __name__ == "__main__":
+    main()
