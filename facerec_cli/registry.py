@@ -54,6 +54,7 @@ LOSSES: Mapping[str, str] = {
     "softmax": "facerec_cli.losses.softmax:Softmax",
     "sphereface2": "facerec_cli.losses.sphereface2:SphereFace2",
     "uniface": "facerec_cli.losses.uniface:UniFace",
+    "unitsface": "facerec_cli.losses.unitsface:UniTSFace",
 }
 
 BACKBONES: Mapping[str, str] = {

@@ -116,7 +116,9 @@ class _Reduce(torch.autograd.Function):
                     pull = (value.detach() - total[:, None]).exp_()
                     pull = _put(pull, here, 0.0).mul_(grad_total[:, None])
                 else:
-                    pull = _put(pull.expand_as(c).contiguous(), here, 0.0)
+                    # A copy also where there is one class: the gradient that came in is not ours to write to.
+                    pull = pull.expand_as(c).clone(memory_format=torch.contiguous_format)
+                    pull = _put(pull, here, 0.0)
                 g, *grads = torch.autograd.grad(value, (c, *trained), pull)
                 for grad, more in zip(grad_args, grads, strict=True):
                     grad += more

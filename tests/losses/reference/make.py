@@ -113,19 +113,41 @@ def elasticface(folder: Path) -> Iterator[tuple[str, Case]]:
             yield title, case(loss, kind, settings=settings, drawn=drawn)
 
 
+def unitsface(folder: Path) -> Iterator[tuple[str, Case]]:
+    heads = module(folder / "UniTSFace/head.py")
+    for kind in KINDS:
+        for bias in (0.0, 12.5):
+            generator = torch.Generator().manual_seed(2)
+            memory = torch.randn(C, D, generator=generator).double()
+            memory[2] = 0  # never seen
+            between = heads.Unified_Threshold_Integrated_Sample_to_Sample_Loss(D, C).double()
+            between.feat_mem.copy_(memory)
+            between.bias.data.fill_(bias)
+
+            def loss(e: Tensor, w: Tensor, y: Tensor, between: torch.nn.Module = between) -> Tensor:
+                program = with_parameter(heads.Normalized_Softmax_Loss(D, C), "weight", w)
+                value: Tensor = program(e, y) + between(e, y)
+                return value
+
+            found = case(loss, kind, settings={}, memory=memory, bias_before=np.float64(bias))
+            more = {"bias": between.bias.detach()[0], "bias_gradient": between.bias.grad[0]}
+            yield f"{kind}, threshold {'given' if bias else 'fresh'}", found | more
+
+
 @contextmanager
 def on_a_cpu() -> Iterator[None]:
-    """``.cuda()`` gives the tensor itself, and tensors are made in float64."""
+    """``.cuda()`` and ``.float()`` give the tensor itself, and tensors are made in float64."""
     before = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)
     try:
-        with mock.patch.object(torch.Tensor, "cuda", lambda self, *_: self):
+        same = {name: lambda self, *_: self for name in ("cuda", "float")}
+        with mock.patch.multiple(torch.Tensor, **same):
             yield
     finally:
         torch.set_default_dtype(before)
 
 
-PROGRAMS = {"sface": sface, "elasticface": elasticface}
+PROGRAMS = {"sface": sface, "elasticface": elasticface, "unitsface": unitsface}
 
 
 def main() -> None:
