@@ -38,8 +38,8 @@ class UniTSFace(Loss):
         **common: See :class:`Loss`.
 
     Of several rows of one class in the global batch the last is remembered, as in the code, where each
-    process's memory is its own. A class that was never seen has cosine 0 with everything. With ``sample_rate``
-    below 1 the sum is over the sample.
+    process's memory is its own. A class that was never seen has cosine 0 with everything. With a
+    ``sample_rate`` below 1 the sum is over the sample.
     """
 
     needs_classes = False
