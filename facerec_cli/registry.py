@@ -41,6 +41,7 @@ EMBEDDING_FORMATS: Mapping[str, str] = {
 LOSSES: Mapping[str, str] = {
     "adaface": "facerec_cli.losses.adaface:AdaFace",
     "arcface": "facerec_cli.losses.arcface:ArcFace",
+    "boundaryface": "facerec_cli.losses.boundaryface:BoundaryFace",
     "cosface": "facerec_cli.losses.cosface:CosFace",
     "curricularface": "facerec_cli.losses.curricularface:CurricularFace",
     "ddl": "facerec_cli.losses.ddl:DDL",

@@ -27,6 +27,7 @@ from torch.distributed import ProcessGroup
 
 from facerec_cli.errors import UsageError
 from facerec_cli.losses.distributed import add_up, world
+from facerec_cli.losses.places import nearest_place
 from facerec_cli.losses.reductions import TINY, Matmul, OfCosine, nearest, reduce
 from facerec_cli.settings import Option, checked
 
@@ -175,6 +176,15 @@ class Classes:
         """
         owner = self.owner
         return nearest(x, self._rows(x), self.position, k, owner.matmul, owner.group)
+
+    def nearest_place(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Cosine with the nearest other class (B,), and its place among the classes here, without gradient.
+
+        The place is -1 where another process has it, as in ``position``; the cosine is -inf where there is no
+        other class.
+        """
+        owner = self.owner
+        return nearest_place(x, self._rows(x), self.position, owner.matmul, owner.group)
 
     def _rows(self, x: Tensor, matrix: Tensor | None = None) -> Tensor:
         matrix = self.owner.weight if matrix is None else matrix

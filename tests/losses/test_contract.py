@@ -26,6 +26,7 @@ VARIANTS = [
     ("npt", {"k": 3}),
     ("magface", {"easy_margin": False}),
     ("elasticface", {"variant": "cos", "plus": True}),
+    ("boundaryface", {"official_mask": True}),
 ]
 
 

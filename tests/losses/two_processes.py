@@ -24,6 +24,8 @@ CASES: dict[str, tuple[str, int, dict[str, Any]]] = {
         f"{name}, sampled": (name, 40, {"sample_rate": 0.5})
         for name in ("arcface", "uniface", "curricularface", "npt", "epl", "sface", "elasticface")
     },
+    **{f"boundaryface mining, {n}": ("boundaryface", n, {"start_epoch": 0}) for n in (3, 7)},
+    "boundaryface mining, sampled": ("boundaryface", 40, {"start_epoch": 0, "sample_rate": 0.5}),
     "elasticface plus": ("elasticface", 7, {"variant": "cos", "plus": True}),
     "epl on arcface": ("epl", 7, {"host": "arcface"}),
     "epl on uniface": ("epl", 7, {"host": "uniface"}),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import io
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -134,6 +135,29 @@ def unitsface(folder: Path) -> Iterator[tuple[str, Case]]:
             yield f"{kind}, threshold {'given' if bias else 'fresh'}", found | more
 
 
+def boundaryface(folder: Path) -> Iterator[tuple[str, Case]]:
+    head = folder / "BoundaryFace/head"
+    full = module(head / "boundaryMargin.py").BoundaryMargin
+    relabeling = module(head / "boundaryMargin1.py").BoundaryMargin1  # BoundaryF1
+    for kind in KINDS:
+        for title, epoch in ((kind, 8), (f"{kind}, too early", 7), (f"{kind}, F1", 8)):
+            mended: list[Tensor] = []
+
+            def loss(
+                e: Tensor, w: Tensor, y: Tensor, *, epoch: int = epoch, only: bool = "F1" in title,
+                mended: list[Tensor] = mended,
+            ) -> Tensor:  # fmt: skip
+                program = with_parameter((relabeling if only else full)(D, C), "weight", w)
+                with mock.patch("builtins.open", lambda *_: io.StringIO()):  # it lists the photos it mended
+                    output, *hard, label = program(e, y, epoch, ["photo"] * B)
+                mended.append(label)
+                return cross_entropy(output, label) + sum(hard)
+
+            settings = {"official_mask": True} | ({"hard_weight": 0.0} if "F1" in title else {})
+            found = case(loss, kind, settings=settings, epoch=np.int64(epoch - 1))
+            yield title, found | {"mended": mended[0]}
+
+
 @contextmanager
 def on_a_cpu() -> Iterator[None]:
     """``.cuda()`` and ``.float()`` give the tensor itself, and tensors are made in float64."""
@@ -147,7 +171,7 @@ def on_a_cpu() -> Iterator[None]:
         torch.set_default_dtype(before)
 
 
-PROGRAMS = {"sface": sface, "elasticface": elasticface, "unitsface": unitsface}
+PROGRAMS = {"sface": sface, "boundaryface": boundaryface, "elasticface": elasticface, "unitsface": unitsface}
 
 
 def main() -> None:
