@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -38,6 +38,19 @@ Source = Annotated[
         show_default=False,
     ),
 ]
+Sources = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="DATA...",
+        help="A folder with a folder per person, a .rec, a list of `path label`, tar shards, "
+        "or synthetic:CLASSES; several are looked at as one.",
+        show_default=False,
+    ),
+]
+Labels = Annotated[
+    Literal["separate", "shared"],
+    Option("Whether people of one name in several data sets are the same: {choices}.", flag="--data-labels"),
+]
 OldTarget = Annotated[
     Path | None, typer.Argument(metavar="TARGET", help="The same as -o.", show_default=False)
 ]
@@ -60,11 +73,11 @@ TestShare = Annotated[float, Option("People in test.txt: a part below 1, or a nu
 MinPhotos = Annotated[int, Option("People with fewer photos are in neither list.", ge=1)]
 
 
-def _open(data: str) -> FaceDataset:
-    from facerec_cli.data import open_stored
+def _open(*data: str, labels: str = "separate") -> FaceDataset:
+    from facerec_cli.data import join_sets, open_stored
 
-    with console.progress_bar(f"Opening {data}"):
-        dataset = open_stored(data)
+    with console.progress_bar(f"Opening {' and '.join(data)}"):
+        dataset = join_sets([open_stored(one) for one in data], labels=[labels])
     for warning in dataset.warnings:
         console.warn(warning)
     return dataset
@@ -72,29 +85,32 @@ def _open(data: str) -> FaceDataset:
 
 @app.command()
 @command
-def info(data: Source, json_output: Json = False) -> None:
+def info(data: Sources, labels: Labels = "separate", json_output: Json = False) -> None:
     """Count photos and people, and show how the photos are spread over them."""
     from facerec_cli.data.tools.describe import describe
     from facerec_cli.images import quiet_decoders
 
-    dataset = _open(data)
+    dataset = _open(*data, labels=labels)
     with quiet_decoders(), console.progress_bar("Looking at photos"):
         description = describe(dataset)
     if json_output:
         console.result_json(description)
     else:
-        show_description(description, data)
+        show_description(description, dataset.spec)
 
 
 @app.command()
 @command
 def check(
-    data: Source,
+    data: Sources,
+    labels: Labels = "separate",
     against: Against = None,
     near: Near = True,
     json_output: Json = False,
 ) -> None:
     """Decode every photo; find broken ones, duplicates across people, empty classes, overlap with a test.
+
+    Of several data sets it also finds the photos that are in more than one.
 
     Ends with code 5 where there is something to mend.
     """
@@ -105,17 +121,17 @@ def check(
     from facerec_cli.errors import PartialFailure
     from facerec_cli.images import quiet_decoders
 
-    dataset = _open(data)
+    dataset = _open(*data, labels=labels)
     test = open_evaluation(against) if against else ()
     with quiet_decoders(), console.progress_bar("Checking") as progress:
         report = check_dataset(dataset, against=test, near=near, progress=progress)
     if json_output:
         console.result_json(asdict(report) | {"problems": report.problems})
     else:
-        show_faults(report, data, against)
+        show_faults(report, dataset.spec, against)
     if report.problems:
         raise PartialFailure(
-            f"{report.problems:,} things to mend in {data}.",
+            f"{report.problems:,} things to mend in {dataset.spec}.",
             hint="Remove or relabel what is listed; `facerec data convert` writes a clean copy.",
         )
 

@@ -38,7 +38,7 @@ def plan_rows(plan: Plan) -> list[tuple[str, str]]:
     free = "" if plan.available is None else f"; {bytes_in_words(plan.available)} free"
     places = f"{plan.processes} x " if plan.processes > 1 else ""
     rows = [
-        ("data", f"{recipe.data.path}: {counted(plan.images, 'photo')} of {people(plan.classes)}"),
+        ("data", f"{recipe.data.name}: {counted(plan.images, 'photo')} of {people(plan.classes)}"),
         (
             "network",
             f"{backbone.name}, D {backbone.embedding_size}, {plan.parameters:,} parameters{frozen}, {start}",

@@ -16,10 +16,18 @@ from pathlib import Path
 
 from facerec_cli.data.dataset import FaceDataset, require_photos
 from facerec_cli.data.decode import BrokenPhotoError
-from facerec_cli.data.formats.joined import join_datasets
+from facerec_cli.data.formats.joined import join_datasets, join_sets
 from facerec_cli.errors import InputError
 
-__all__ = ["BrokenPhotoError", "FaceDataset", "detect_format", "join_datasets", "open_dataset", "open_stored"]
+__all__ = [
+    "BrokenPhotoError",
+    "FaceDataset",
+    "detect_format",
+    "join_datasets",
+    "join_sets",
+    "open_dataset",
+    "open_stored",
+]
 
 
 def detect_format(spec: str | Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -140,6 +141,19 @@ def renumber(labels: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.i
         return numbers, positions.astype(np.int64)
     present = np.bincount(labels) > 0  # far quicker than sorting millions of them
     return np.flatnonzero(present), (np.cumsum(present) - 1)[labels]
+
+
+def fingerprint(dataset: FaceDataset) -> str:
+    """A hash of who is on which photo and how often each is shown; "" for a stream, which does not know.
+
+    Two joined sets that changed places have the same counts, and every class would be somebody else.
+    """
+    if dataset.format == "stream":
+        return ""
+    digest = hashlib.blake2b(np.ascontiguousarray(dataset.labels).data, digest_size=8)
+    if dataset.weights is not None:
+        digest.update(np.ascontiguousarray(dataset.weights).data)
+    return digest.hexdigest()
 
 
 def require_photos(dataset: FaceDataset) -> FaceDataset:

@@ -94,7 +94,7 @@ def _ours(path: Path, data_name: str, interpolate: float) -> Source:
         path = last
     _refuse_foreign(checkpoint.find(path))
     backbone, info = checkpoint.load_backbone(path)
-    data = data_name or _last_part(info.data)
+    data = data_name or _data_name(info)
     recipe = {key: info.recipe[key] for key in _RECIPE_TABLES if key in info.recipe}
     facts = {
         "backbone": info.backbone,
@@ -188,6 +188,12 @@ def _foreign(path: Path, layout: str, color: Literal["rgb", "bgr"] | None, data_
         data="",
         code_license="unknown",
     )
+
+
+def _data_name(info: checkpoint.CheckpointInfo) -> str:
+    """What it was trained on, without folders; of several data sets each."""
+    paths = info.recipe.get("data", {}).get("path")
+    return " + ".join(map(_last_part, paths if isinstance(paths, list) else [info.data]))
 
 
 def _last_part(name: str) -> str:

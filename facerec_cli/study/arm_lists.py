@@ -67,7 +67,10 @@ def own_lists(
     digests = {_digest(dataset, row) for part in judged for row in parts.photos[part].tolist()}
     lists: dict[str, TrainingList] = {}
     files: dict[Path, bytes] = {}
-    for arm, spec in named.items():
+    for arm, paths in named.items():
+        if len(paths) > 1:
+            raise InputError(f"[arms.{arm}] names several data sets.", hint="Write one list of all photos.")
+        spec = paths[0]
         own = open_stored(spec)
         if not isinstance(own, FolderDataset | ListDataset):
             raise InputError(f"[arms.{arm}]: the photos of {spec} are no files.", hint="Name a list.")
@@ -81,10 +84,10 @@ def own_lists(
             )
         path = out / "lists" / f"{arm}.txt"
         root = Path(os.path.relpath(own.root.resolve(), path.parent.resolve())).as_posix()
-        paths = [posixpath.normpath(posixpath.join(root, own.name(row))) for row in kept.tolist()]
+        photos = [posixpath.normpath(posixpath.join(root, own.name(row))) for row in kept.tolist()]
         weights = None if own.weights is None else own.weights[kept]
         labels = own.labels[kept].tolist()
-        files |= list_files(path, [listable(one) for one in paths], labels, own.class_names, weights)
+        files |= list_files(path, [listable(one) for one in photos], labels, own.class_names, weights)
         said = hashlib.sha256(files[path]).hexdigest()
         hashed = hashlib.sha256("".join([said, *(found[row] for row in kept.tolist())]).encode()).hexdigest()
         lists[arm] = TrainingList(path, hashed, len(kept), len(set(labels)), len(own) - len(kept))

@@ -14,6 +14,7 @@ from facerec_cli.suggest import guess
 from facerec_cli.training.config import Recipe, recipe_settings
 from facerec_cli.untrusted import parse_toml, read_toml
 
+_LONGEST = 100  # letters of the data in the name of a folder
 _LOSS_KEYS = ("loss.margin", "loss.scale")  # settings of most losses, which an unknown key may have meant
 
 
@@ -160,6 +161,10 @@ def compose(
 
 
 def default_folder(recipe: Recipe) -> str:
-    """The folder of a run that nobody has named: ``runs/npt-hard`` for the loss npt and ``hard.txt``."""
-    data = re.sub(r"[^\w.+-]+", "-", Path(recipe.data.path).stem).strip("-.") or "data"
+    """The folder of a run that nobody has named: ``runs/npt-hard`` for the loss npt and ``hard.txt``.
+
+    Several data sets are all named: ``runs/npt-ms1m+glint``.
+    """
+    stems = "+".join(Path(path).stem for path in recipe.data.path)
+    data = re.sub(r"[^\w.+-]+", "-", stems)[:_LONGEST].strip("-.") or "data"
     return f"runs/{recipe.loss.name}-{data}"

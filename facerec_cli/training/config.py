@@ -47,13 +47,31 @@ class DataSettings:
     """What to train on. Probabilities are per photo; see ``docs/data.md`` for the augmentations."""
 
     path: Annotated[
-        str,
+        tuple[str, ...],
         Option(
-            "Photos: a folder per person, .rec, list, tar shards, synthetic:CLASSES.",
+            "Photos: a folder per person, .rec, list, tar shards, synthetic:CLASSES; one flag a data set.",
             flag="--data",
             panel=COMMON,
         ),
-    ] = ""
+    ] = ()
+    labels: Annotated[
+        tuple[Literal["separate", "shared"], ...],
+        Option(
+            "Whether people of one name in several data sets are the same: {choices}, for all or one a set.",
+            flag="--data-labels",
+            panel=NETWORK,
+        ),
+    ] = ("separate",)
+    weights: Annotated[
+        tuple[float, ...],
+        Option(
+            "How often a photo of each data set is shown against the others; one flag a set.",
+            flag="--data-weight",
+            panel=NETWORK,
+            ge=0,
+            le=1_000_000,
+        ),
+    ] = ()
     hard: Annotated[
         tuple[str, ...],
         Option("Photos of a hard group (ddl); one flag a group.", flag="--hard-data", panel=NETWORK),
@@ -76,6 +94,11 @@ class DataSettings:
         int | None, Option("Processes that decode photos.", flag="--workers", panel=MACHINE, ge=0)
     ] = None
     max_broken: Annotated[float, _key("Part of the photos that may be unreadable.", ge=0)] = 0.01
+
+    @property
+    def name(self) -> str:
+        """The data sets as one text, as they were named."""
+        return " + ".join(self.path)
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,11 +67,13 @@ class Data:
         dataset: Photos to train on.
         loader: This process's batches of them.
         evaluation_sets: Pairs that judge the model while it is trained.
+        fingerprint: Of the data set's people, by which a resumed run knows it again.
     """
 
     dataset: FaceDataset
     loader: Loader
     evaluation_sets: list[PairCrops]
+    fingerprint: str = ""
 
 
 @dataclass(slots=True)

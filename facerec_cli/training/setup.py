@@ -13,7 +13,8 @@ import torch
 from torch import nn
 
 from facerec_cli.backbones import Backbone
-from facerec_cli.data import FaceDataset, join_datasets, open_dataset
+from facerec_cli.data import FaceDataset, join_sets, open_dataset
+from facerec_cli.data.dataset import fingerprint
 from facerec_cli.data.formats.stream import TarStream
 from facerec_cli.data.loading.augment import Augment
 from facerec_cli.data.loading.loader import Loader, build_loader
@@ -68,23 +69,32 @@ def prepare(recipe: Recipe, world: World, *, weights: bool = True, observer: Obs
         recipe=recipe,
         world=world,
         model=model,
-        data=Data(dataset, loader, evaluation_sets),
+        data=Data(dataset, loader, evaluation_sets, fingerprint(dataset)),
         optimization=_build_optimization(recipe, model, loader.steps, world),
         folder=RunFolder(Path(recipe.run.out), writes=world.first),
     )
 
 
 def open_data(recipe: Recipe) -> FaceDataset:
-    """Open ``--data`` and, for hard branches, ``--hard-data``."""
-    if not recipe.data.path:
+    """Open each ``--data`` and, for hard branches, ``--hard-data``, as one data set.
+
+    Raises:
+        FacerecError: One cannot be read or joined with the others, or there are fewer than two people.
+    """
+    data = recipe.data
+    if not any(data.path):
         raise UsageError(
             "There is nothing to train on.", hint="Give --data FOLDER (or a .rec, a list, tar shards)."
         )
-    dataset = open_dataset(recipe.data.path)
-    dataset = join_datasets(dataset, [open_dataset(path) for path in recipe.data.hard])
+    dataset = join_sets(
+        [open_dataset(path) for path in data.path],
+        labels=data.labels,
+        weights=data.weights,
+        hard=[open_dataset(path) for path in data.hard],
+    )
     if dataset.num_classes < 2:
         raise InputError(
-            f"{recipe.data.path} holds one person, so there is nothing to tell apart.",
+            f"{data.name} holds one person, so there is nothing to tell apart.",
             hint="Training needs at least two people, with a folder each.",
         )
     return dataset

@@ -195,7 +195,12 @@ def _describe(run: Run, state: TrainingState) -> dict[str, Any]:
         "backbone": checkpoint.describe_backbone(backbone.name or "", backbone.settings, run.model.backbone),
         "loss": {"name": recipe.loss.name, "classes": run.model.loss.num_classes},
         "recipe": to_tables(recipe),
-        "data": {"name": recipe.data.path, "classes": dataset.num_classes, "images": len(dataset)},
+        "data": {
+            "name": recipe.data.name,
+            "classes": dataset.num_classes,
+            "images": len(dataset),
+            "people": run.data.fingerprint,
+        },
         "progress": {
             "epoch": state.step // run.optimization.steps_per_epoch,
             **{field.name: getattr(state, field.name) for field in fields(state)},
@@ -208,12 +213,16 @@ def _require_same(document: Mapping[str, Any], run: Run, path: Path) -> None:
     now = to_tables(run.recipe)
     before = {table: document["recipe"].get(table, {}) for table in now}
     saved = document["data"]
-    counts = {
+    counts: dict[str, Any] = {
         "classes in the data": run.data.dataset.num_classes,
         "images in the data": len(run.data.dataset),
     }
+    known = {"classes in the data": saved["classes"], "images in the data": saved["images"]}
+    if saved.get("people"):  # older checkpoints do not say
+        counts["people of the photos (a hash)"] = run.data.fingerprint
+        known["people of the photos (a hash)"] = saved["people"]
     Fingerprint({**now, **counts}, ignore=_MAY_CHANGE).require_same(
-        {**before, "classes in the data": saved["classes"], "images in the data": saved["images"]},
+        {**before, **known},
         f"{path} is the checkpoint of another run",
         hint="Resume with the settings of the run's recipe.toml, or start a new run from it with --init.",
         error=ModelError,

@@ -63,7 +63,7 @@ def test_a_value_that_does_not_fit_is_refused(assignment, message):
 def test_set_understands_toml_plain_text_and_clear_short_keys():
     recipe = assigned(assigned(assigned(Recipe(), "lr=1e-3"), "data.path=my/photos"), "milestones=[1, 2]")
     assert recipe.optimizer.lr == 1e-3
-    assert recipe.data.path == "my/photos"
+    assert recipe.data.path == ("my/photos",)
     assert recipe.schedule.milestones == (1.0, 2.0)
 
 
@@ -146,4 +146,4 @@ def test_there_must_be_a_run_to_resume_or_data_for_a_new_one(tmp_path):
     with pytest.raises(UsageError, match="No run is named"):
         compose(resume=True)
     begun = compose(flags={"run.out": str(tmp_path / "new"), "data.path": "crops"}, resume=True)
-    assert begun.data.path == "crops"
+    assert begun.data.path == ("crops",)

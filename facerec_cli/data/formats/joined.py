@@ -1,45 +1,64 @@
-"""Easy and hard photos of the same people as one data set, for DDL's branches (``--hard-data``)."""
+"""Several data sets as one: sets that are trained on together, and the hard photos of ``--hard-data``.
+
+The people of *separate* sets are other people: the classes of one follow those of the other. In *shared* sets
+people with the same class name are the same person, which for sets without names is the class number.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from facerec_cli.data.dataset import FaceDataset
-from facerec_cli.wording import people
+from facerec_cli.data.formats.joined_people import Numbering
+from facerec_cli.errors import InputError, UsageError
+from facerec_cli.wording import counted
+
+LABELS = ("separate", "shared")
 
 
 class JoinedDataset(FaceDataset):
-    """Data sets one after the other; people with the same class name are the same person.
+    """Data sets one after the other, numbered by :func:`join_sets`.
+
+    Args:
+        sets: The sets that are trained on.
+        hard: Hard photos, one group each.
+        labels: (N,) int64, the class of each photo of all sets and groups, in their order.
+        class_names: Of the classes.
+        weights: (N,) float64, or None where all photos are alike.
+        warnings: What is odd about the join.
 
     Attributes:
-        group: (N,) int64, 0 for photos of the first data set, k for those of the k-th hard one.
+        group: (N,) int64, 0 for photos that are trained on, k for those of the k-th hard group; None where
+            there is no such group.
     """
 
     format = "joined"
 
-    def __init__(self, parts: Sequence[FaceDataset]) -> None:
+    def __init__(
+        self,
+        sets: Sequence[FaceDataset],
+        hard: Sequence[FaceDataset],
+        labels: NDArray[np.int64],
+        class_names: Sequence[str],
+        weights: NDArray[np.float64] | None,
+        warnings: Sequence[str],
+    ) -> None:
+        parts = [*sets, *hard]
         self.spec = " + ".join(part.spec for part in parts)
-        self._parts = list(parts)
-        self._starts = np.cumsum([0, *(len(part) for part in parts)])
-        number_of: dict[str, int] = {}
-        labels = []
-        for part in parts:
-            numbers = [number_of.setdefault(name, len(number_of)) for name in part.class_names]
-            labels.append(np.array(numbers, np.int64)[part.labels])
-        self.class_names = list(number_of)
-        self.labels = np.concatenate(labels)
-        if any(part.weights is not None for part in parts):
-            self.weights = np.concatenate(
-                [np.ones(len(part)) if part.weights is None else part.weights for part in parts]
-            )
-        self.group = np.repeat(np.arange(len(parts)), np.diff(self._starts))
-        added = len(number_of) - parts[0].num_classes
-        more = (f"new classes: {people(added)} of the hard data, not in {parts[0].spec}",)
-        self.warnings = tuple(warning for part in parts for warning in part.warnings) + (
-            more if added else ()
-        )
+        self.labels, self.class_names, self.weights = labels, class_names, weights
+        self.group: NDArray[np.int64] | None = None
+        if hard:
+            sizes = [sum(map(len, sets)), *map(len, hard)]
+            self.group = np.repeat(np.arange(len(sizes)), sizes)
+        several = len(sets) > 1
+        told = (f"{part.spec}: {text}" if several else text for part in parts for text in part.warnings)
+        self.warnings = (*told, *warnings)
+        self._parts, self._named_by_set = parts, several
+        self._starts = np.cumsum([0, *map(len, parts)]).tolist()
 
     def read(self, index: int) -> bytes:
         """The encoded photo."""
@@ -52,15 +71,112 @@ class JoinedDataset(FaceDataset):
         return part.image(place)
 
     def name(self, index: int) -> str:
-        """The part's name for it."""
+        """The part's name for it, below the set's where there are several sets."""
         part, place = self._part(index)
-        return part.name(place)
+        return f"{part.spec}/{part.name(place)}" if self._named_by_set else part.name(place)
 
     def _part(self, index: int) -> tuple[FaceDataset, int]:
-        number = int(self.group[index])
-        return self._parts[number], index - int(self._starts[number])
+        number = bisect_right(self._starts, index) - 1
+        return self._parts[number], index - self._starts[number]
+
+
+def join_sets(
+    sets: Sequence[FaceDataset],
+    *,
+    labels: Sequence[str] = ("separate",),
+    weights: Sequence[float] = (),
+    hard: Sequence[FaceDataset] = (),
+) -> FaceDataset:
+    """Make one data set of several.
+
+    Args:
+        sets: The sets to train on, one or more.
+        labels: ``separate`` or ``shared``, one word for all sets or one for each. All shared sets share
+            their people; a separate set shares them with none.
+        weights: How often a photo of each set is shown against one of the others; it multiplies what the set
+            itself says of its photos. None of them: all alike.
+        hard: Hard photos of the same people, one group each; people are matched by class name, those of no
+            set are classes of their own.
+
+    Raises:
+        InputError: Shared sets call their people by names and by numbers, a set has two classes of one name,
+            a hard group's name is that of two separate sets' people, or a set is a stream.
+        UsageError: The words or weights are not as many as the sets, or the weights let nothing be shown.
+    """
+    _check_settings(sets, labels, weights)
+    if len(sets) == 1 and not hard:
+        return sets[0]
+    _refuse_streams([*sets, *hard])
+    words = list(labels) if len(labels) == len(sets) else [labels[0]] * len(sets)
+    numbering = Numbering(sets, words)
+    numbers = [numbering.labels(number) for number in range(len(sets))]
+    for group in hard:
+        numbers.append(numbering.hard(group))
+    factors = [*(weights or [1.0] * len(sets)), *[1.0] * len(hard)]
+    return JoinedDataset(
+        sets,
+        hard,
+        np.concatenate(numbers),
+        numbering.class_names(),
+        _weights([*sets, *hard], factors),
+        [*numbering.warnings, *_never_shown(sets, weights)],
+    )
 
 
 def join_datasets(easy: FaceDataset, hard: Sequence[FaceDataset]) -> FaceDataset:
-    """Add hard photos to a data set, one group per data set in ``hard``; see ``JoinedDataset``."""
-    return JoinedDataset([easy, *hard]) if hard else easy
+    """Add hard photos to a data set, one group per data set in ``hard``; see :func:`join_sets`."""
+    return join_sets([easy], hard=hard)
+
+
+def _check_settings(sets: Sequence[FaceDataset], labels: Sequence[str], weights: Sequence[float]) -> None:
+    for what, given, most in (("--data-labels", labels, "one for all"), ("--data-weight", weights, "none")):
+        if len(given) != len(sets) and len(given) != (1 if what == "--data-labels" else 0):
+            raise UsageError(
+                f"{what} says {counted(len(given), 'thing')} of {counted(len(sets), 'data set')}.",
+                hint=f"Give one for each --data, in their order, or {most}.",
+            )
+    if unknown := next((word for word in labels if word not in LABELS), None):
+        raise UsageError(f"--data-labels cannot be {unknown!r}.", hint=f"It is one of {', '.join(LABELS)}.")
+    if not all(0 <= weight < np.inf for weight in weights):
+        raise UsageError(
+            f"--data-weight {next(w for w in weights if not 0 <= w < np.inf)} does not fit.",
+            hint="It must be a number from 0 (never shown) on.",
+        )
+    if weights and not any(weights):
+        raise UsageError("All data sets have the weight 0, so nothing is shown.", hint="Raise one of them.")
+
+
+def _refuse_streams(parts: Iterable[FaceDataset]) -> None:
+    streamed = next((part for part in parts if part.format == "stream"), None)
+    if streamed is not None:
+        raise InputError(
+            f"{streamed.spec} is a stream, whose photos come in the order of its shards and whose people are "
+            "not known before; it cannot be joined with other data.",
+            hint="Copy the shards to a disk and name them there.",
+        )
+
+
+def _weights(parts: Sequence[FaceDataset], factors: Sequence[float]) -> NDArray[np.float64] | None:
+    """How often each photo is shown: what its set says, times the weight of the set."""
+    if all(part.weights is None for part in parts) and len(set(factors)) == 1:
+        return None
+    weights = np.concatenate(
+        [
+            factor * (np.ones(len(part)) if part.weights is None else part.weights)
+            for part, factor in zip(parts, factors, strict=True)
+        ]
+    )
+    if not weights.any():
+        raise UsageError(
+            "All photos have the weight 0, so nothing is shown.",
+            hint="Raise --data-weight of a set whose photos have weights above 0.",
+        )
+    return weights
+
+
+def _never_shown(sets: Sequence[FaceDataset], weights: Sequence[float]) -> list[str]:
+    return [
+        f"{one.spec} has the weight 0: none of its photos is shown"
+        for one, weight in zip(sets, weights, strict=False)
+        if not weight
+    ]

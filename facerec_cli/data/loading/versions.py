@@ -32,6 +32,16 @@ class PhotoVersions:
         found = [number.get(_key(photos.name(i)), -1) for i in range(len(photos))]
         self.versions = versions
         self.number = np.array(found, np.int64)
+        found_of = np.flatnonzero(self.number >= 0)
+        person = np.full(len(versions), -1)
+        person[self.number[found_of]] = photos.labels[found_of]
+        wrong = found_of[person[self.number[found_of]] != photos.labels[found_of]]
+        if wrong.size:
+            raise InputError(
+                f"{versions.name(int(self.number[wrong[0]]))} of {versions.spec} is a version of photos of "
+                f"two people; one of them is {photos.name(int(wrong[0]))}.",
+                hint="Photos of several data sets need different names, or train on one of the sets.",
+            )
         if (self.number < 0).all():
             raise InputError(
                 f"{versions.spec} has no version of any photo of {photos.spec}; the first there is "
