@@ -44,6 +44,7 @@ def plan_rows(plan: Plan) -> list[tuple[str, str]]:
             f"{backbone.name}, D {backbone.embedding_size}, {plan.parameters:,} parameters{frozen}, {start}",
         ),
         ("loss", f"{recipe.loss.name}, {plan.class_parameters:,} values for classes"),
+        *([("teacher", backbone.teacher)] if backbone.teacher else []),
         (
             "steps",
             f"{plan.steps:,} of {recipe.run.batch_size} photos, {plan.steps_per_epoch:,} an epoch"

@@ -20,6 +20,7 @@ from facerec_cli.training.config import Recipe
 from facerec_cli.training.devices import World
 from facerec_cli.training.report import Plan
 from facerec_cli.training.run import Run
+from facerec_cli.training.teacher import Teacher
 from facerec_cli.wording import counted
 
 _USUAL_RATES = {"sgd": 0.1, "adamw": 5e-4}  # of a batch of 512, as in defaults.py
@@ -79,7 +80,7 @@ def estimate_memory(
     loss: Loss,
     world: World,
     dtype: torch.dtype,
-    teacher: Backbone | None = None,
+    teacher: Teacher | None = None,
 ) -> dict[str, int]:
     """Bytes of one process: weights with gradient and optimizer, class weights with theirs, logits, maps.
 
@@ -103,7 +104,7 @@ def estimate_memory(
         "activations": _activations(backbone) * (batch // world.size) * dtype.itemsize,
     }
     if teacher is not None:
-        estimate["teacher"] = sum(t.nbytes for t in teacher.state_dict().values())
+        estimate["teacher"] = teacher.nbytes
     return estimate
 
 

@@ -124,6 +124,15 @@ class BackboneSettings:
             offers=_models_here,
         ),
     ] = ""
+    teacher: Annotated[
+        str,
+        Option(
+            "Whose embeddings distill learns: a model, an ONNX file or a checkpoint (default: --init).",
+            flag="--teacher",
+            panel=NETWORK,
+            offers=_models_here,
+        ),
+    ] = ""
     freeze: Annotated[
         tuple[str, ...],
         Option("Module that is not trained; 'all': the whole network.", flag="--freeze", panel=NETWORK),

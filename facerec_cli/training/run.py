@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from facerec_cli.backbones import Backbone, BackboneOutput
-from facerec_cli.backbones.encoder import to_input
 from facerec_cli.data import FaceDataset
 from facerec_cli.data.loading.loader import Loader
 from facerec_cli.losses.base import Loss
@@ -17,6 +16,7 @@ from facerec_cli.training.config import Recipe
 from facerec_cli.training.devices import World
 from facerec_cli.training.optimizer import schedule_factor
 from facerec_cli.training.run_folder import RunFolder
+from facerec_cli.training.teacher import Teacher
 from facerec_cli.verify.pair_crops import PairCrops
 
 
@@ -30,7 +30,7 @@ class Model:
         loss: With its class weights (the head); never wrapped.
         dtype: Of autocast.
         ema: Moving average of the backbone, or None.
-        teacher: The backbone as it was before, frozen, where there is a distillation; or None.
+        teacher: What a distillation learns from; or None.
         distill: The distill term beside the loss, or None.
     """
 
@@ -39,7 +39,7 @@ class Model:
     loss: Loss
     dtype: torch.dtype
     ema: Any = None
-    teacher: Backbone | None = None
+    teacher: Teacher | None = None
     distill: Loss | None = None
 
     def embed(self, images: Tensor) -> BackboneOutput:
@@ -53,10 +53,7 @@ class Model:
         """(B, D), the teacher's embeddings of ``clean`` (B, 3, S, S) uint8; None without one of both."""
         if self.teacher is None or clean is None:
             return None
-        clean = clean.to(next(self.teacher.parameters()).device, non_blocking=True)
-        with torch.autocast(clean.device.type, self.dtype, enabled=self.dtype != torch.float32):
-            embeddings: Tensor = self.teacher(to_input(clean, self.teacher.preprocessing)).embeddings
-        return embeddings
+        return self.teacher.embed(clean, self.dtype)
 
 
 @dataclass(frozen=True, slots=True)

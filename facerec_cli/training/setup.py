@@ -31,15 +31,8 @@ from facerec_cli.training.optimizer import build_optimizer, make_ema, make_scale
 from facerec_cli.training.report import Observer, Working, telling, unobserved
 from facerec_cli.training.run import Data, Model, Optimization, Run
 from facerec_cli.training.run_folder import RunFolder
-from facerec_cli.training.start import (
-    Start,
-    distils,
-    freeze,
-    make_backbone,
-    make_teacher,
-    open_start,
-    require_teacher,
-)
+from facerec_cli.training.start import Start, freeze, make_backbone, open_start
+from facerec_cli.training.teacher import Teacher, distils, open_teacher
 from facerec_cli.wording import counted
 
 
@@ -56,14 +49,16 @@ def prepare(recipe: Recipe, world: World, *, weights: bool = True, observer: Obs
         FacerecError: Something in the recipe does not exist, does not fit, or cannot be read.
     """
     loss_settings(loss_class(recipe.loss.name), recipe)  # refused before the data is opened
+    distils(recipe)
     observer(Working("opening the data"))
     dataset = open_data(recipe)
     dtype = number_format(recipe.run.precision, world.device)
-    recipe, start = _decide(recipe, dataset, world, weights=weights)
+    recipe, start, teacher = _decide(recipe, dataset, world, weights=weights)
     evaluation_sets = open_evaluation_sets(
         recipe.evaluate.sets, telling(observer, "reading the pairs of --eval")
     )
     model = _build_model(recipe, start, dataset.num_classes, dtype, world)
+    model.teacher = teacher
     loader = _build_loader(recipe, dataset, model.loss, world)
     return Run(
         recipe=recipe,
@@ -111,18 +106,22 @@ def seed_step(seed: int, rank: int, step: int) -> None:
     random.seed(mixed)
 
 
-def _decide(recipe: Recipe, dataset: FaceDataset, world: World, *, weights: bool) -> tuple[Recipe, Start]:
-    """The recipe with nothing left open, and what the backbone starts from."""
+def _decide(
+    recipe: Recipe, dataset: FaceDataset, world: World, *, weights: bool
+) -> tuple[Recipe, Start, Teacher | None]:
+    """The recipe with nothing left open, what the backbone starts from, and what it learns from."""
     kind = loss_class(recipe.loss.name)
     gpu = world.device.type != "cpu"
     pretrained = bool(recipe.backbone.init)
     resolved = recipe.backbone.name is not None  # by the run that is gone on with
     backbone = recipe.backbone
-    if resolved and not weights and not distils(recipe):
+    taught = distils(recipe)
+    if resolved and not weights and (backbone.teacher or not taught):
         backbone = replace(backbone, init="")
     start = open_start(backbone, defaults.default_backbone(gpu=gpu))
-    if distils(recipe):
-        require_teacher(recipe, start)
+    teacher = open_teacher(recipe, start, world.device) if taught else None
+    if teacher is not None and start.state is None:
+        start = replace(start, embedding_size=recipe.backbone.embedding_size or teacher.embedding_size)
     recipe = replace(recipe, backbone=replace(recipe.backbone, settings=start.settings))
     facts = defaults.Facts(
         images=len(dataset),
@@ -131,13 +130,13 @@ def _decide(recipe: Recipe, dataset: FaceDataset, world: World, *, weights: bool
         pretrained=pretrained,
         classes=dataset.num_classes,
         streamed=isinstance(dataset, TarStream),
-        needs_target=kind.needs_target,
+        needs_target=kind.needs_target and not backbone.teacher,  # another network teaches clean photos too
         waits="start_epoch" in kind.settings(),
         gpu=gpu,
         processes=world.size,
         cores=max(usable_cores() // world.size, 1),
     )
-    return defaults.resolve(recipe, facts), start
+    return defaults.resolve(recipe, facts), start, teacher
 
 
 def _build_model(recipe: Recipe, start: Start, classes: int, dtype: torch.dtype, world: World) -> Model:
@@ -150,8 +149,6 @@ def _build_model(recipe: Recipe, start: Start, classes: int, dtype: torch.dtype,
     loss = _build_loss(recipe, classes, backbone.embedding_size, world)
     model = Model(backbone, _wrapped(backbone, recipe, world), loss, dtype)
     model.ema = make_ema(backbone, recipe.optimizer.ema)
-    if distils(recipe):
-        model.teacher = make_teacher(start, backbone)
     if recipe.loss.distill:
         model.distill = Distill(classes, backbone.embedding_size, group=world.group)
     return model

@@ -1,7 +1,6 @@
-"""The start of a run: where a backbone's weights come from, what of it stays frozen, and its teacher.
+"""The start of a run: where a backbone's weights come from, and what of it stays frozen.
 
-Weights are fresh, or from a checkpoint of ours, the embedded SFace, or another project's checkpoint. The
-teacher of a distillation is the same start once more, frozen, on the clean photos.
+Weights are fresh, or from a checkpoint of ours, the embedded SFace, or another project's checkpoint.
 """
 
 from __future__ import annotations
@@ -23,7 +22,6 @@ from facerec_cli.packs.resolve import open_pack
 from facerec_cli.registry import unknown_name
 from facerec_cli.training import checkpoint
 from facerec_cli.training.config import BackboneSettings, Recipe
-from facerec_cli.training.loss_settings import loss_class
 
 logger = logging.getLogger("facerec")
 _TRAINABLE = (
@@ -66,8 +64,8 @@ def open_start(settings: BackboneSettings, default: str) -> Start:
     if not settings.init:
         size = settings.embedding_size or FRESH_SIZE
         return Start(settings.name or default, size, dict(settings.settings))
-    path, layout = _file_of(settings.init)
-    start = _from_pack(settings.init) if path is None else _from_file(path, layout)
+    path, layout = file_of(settings.init)
+    start = _from_pack(settings.init) if path is None else start_of_file(path, layout)
     if settings.name not in (None, start.backbone):
         raise UsageError(
             f"--init {settings.init} holds {start.backbone}, not {settings.name}.",
@@ -84,12 +82,12 @@ def start_hash(init: str) -> str:
     """
     if not init:
         return ""
-    path, _ = _file_of(init)
+    path, _ = file_of(init)
     return sha256_of(open_pack(init).encoder_path if path is None else checkpoint.find(path))
 
 
-def _file_of(init: str) -> tuple[Path | None, str]:
-    """The file or folder that ``--init`` names, None for a pack; and the layout that it is said to have."""
+def file_of(init: str) -> tuple[Path | None, str]:
+    """The file or folder that a user names, None for a pack; and the layout that it is said to have."""
     path = Path(init)
     layout, _, file = init.partition(":")
     if layout in LAYOUTS and not path.exists():
@@ -154,45 +152,6 @@ def train_mode(backbone: Backbone, recipe: Recipe) -> None:
                 module.eval()
 
 
-def distils(recipe: Recipe) -> bool:
-    """Whether a run needs a teacher."""
-    return loss_class(recipe.loss.name).needs_target or recipe.loss.distill > 0
-
-
-def require_teacher(recipe: Recipe, start: Start) -> None:
-    """Refuse a distillation that has nothing to learn from.
-
-    Raises:
-        UsageError: There are no weights to start from, they have another embedding size, or hard photos are
-            given.
-    """
-    if start.state is None:
-        raise UsageError(
-            "Distillation pulls photos made hard to what the network thought of them before, so it needs a "
-            "trained one.",
-            hint="Add --init sface, or a checkpoint.",
-        )
-    if recipe.backbone.embedding_size not in (None, start.embedding_size):
-        raise UsageError(
-            f"Distillation keeps the embedding size of --init, {start.embedding_size}.",
-            hint="Leave --embedding-size out.",
-        )
-    if recipe.data.hard:
-        raise UsageError(
-            "Distillation makes its hard photos from --data, so that it knows the clean ones.",
-            hint="Leave --hard-data out; data.degradations names what is done to the photos.",
-        )
-
-
-def make_teacher(start: Start, backbone: Backbone) -> Backbone:
-    """The network of ``--init`` on the device of ``backbone``, never trained.
-
-    It serves the ``distill`` loss, and any other loss beside which ``loss.distill`` puts that term.
-    """
-    teacher = make_backbone(start, start.embedding_size).requires_grad_(False).eval()
-    return teacher.to(next(backbone.parameters()).device)
-
-
 def interpolated(first: Mapping[str, Tensor], last: Mapping[str, Tensor], share: float) -> dict[str, Tensor]:
     """The state w0 + share (w1 - w0) of two networks of the same shape (WiSE-FT, arXiv 2109.01903).
 
@@ -219,7 +178,16 @@ def _from_pack(name: str) -> Start:
     return Start("sface", pack.encoder.embedding_size, {"bn": False}, state)
 
 
-def _from_file(path: Path, layout: str = "") -> Start:
+def start_of_file(path: Path, layout: str = "") -> Start:
+    """The network of a checkpoint, ours or another project's.
+
+    Args:
+        path: The file, or the folder of a run.
+        layout: A key of ``layouts.LAYOUTS`` where the user has named it.
+
+    Raises:
+        ModelError: It cannot be read, or holds no backbone of ours.
+    """
     if path.suffix == ".onnx":
         raise ModelError(
             f"--init {path}: an ONNX file holds no trainable network.",

@@ -25,7 +25,7 @@ _MAY_CHANGE = frozenset(
     f"{table}.{key}"
     for table, keys in {
         "data": ("path", "hard", "workers"),
-        "backbone": ("init",),
+        "backbone": ("init", "teacher"),  # a teacher is known by its file, see _require_same
         "loss": ("class_weights",),  # where they started; the checkpoint has where they are
         "run": ("out", "device", "log_every", "checkpoint_every", "on_nan", "tensorboard", "compile"),
         "evaluate": ("sets", "every", "flip", "best"),
@@ -194,6 +194,7 @@ def _describe(run: Run, state: TrainingState) -> dict[str, Any]:
     return checkpoint.header(__version__) | {
         "backbone": checkpoint.describe_backbone(backbone.name or "", backbone.settings, run.model.backbone),
         "loss": {"name": recipe.loss.name, "classes": run.model.loss.num_classes},
+        "teacher": None if run.model.teacher is None else run.model.teacher.sha256,
         "recipe": to_tables(recipe),
         "data": {
             "name": recipe.data.name,
@@ -221,6 +222,9 @@ def _require_same(document: Mapping[str, Any], run: Run, path: Path) -> None:
     if saved.get("people"):  # older checkpoints do not say
         counts["people of the photos (a hash)"] = run.data.fingerprint
         known["people of the photos (a hash)"] = saved["people"]
+    if document.get("teacher") and run.model.teacher is not None:
+        counts["the teacher's file (sha256)"] = run.model.teacher.sha256
+        known["the teacher's file (sha256)"] = document["teacher"]
     Fingerprint({**now, **counts}, ignore=_MAY_CHANGE).require_same(
         {**before, **known},
         f"{path} is the checkpoint of another run",

@@ -57,10 +57,10 @@ def test_the_teacher_is_the_network_of_init_and_never_moves(distil, tmp_path, be
     with torch.no_grad():
         expected = original.eval()(to_input(batch.clean, original.preprocessing)).embeddings
     torch.testing.assert_close(target, expected)
-    assert not any(p.requires_grad for p in run.model.teacher.parameters())
+    assert not any(p.requires_grad for p in run.model.teacher.backbone.parameters())
     assert not torch.equal(batch.images, batch.clean)
     trained = {id(p) for p in run.optimization.parameters.values()}
-    assert not any(id(p) in trained for p in run.model.teacher.parameters())
+    assert not any(id(p) in trained for p in run.model.teacher.backbone.parameters())
 
 
 def test_the_term_may_be_about_the_clean_photos_alone(distil, tmp_path):

@@ -1,4 +1,4 @@
-"""Which class each person of several data sets is: separate ones follow each other, shared ones are matched."""
+"""Which class each person of several sets is: separate ones follow each other, shared ones are matched."""
 
 from __future__ import annotations
 
