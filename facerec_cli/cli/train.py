@@ -12,7 +12,8 @@ from facerec_cli.cli.command import command, require_torch
 from facerec_cli.cli.options import Assignments, Json, Overwrite
 from facerec_cli.cli.signature import Given, Shown
 from facerec_cli.option import Option
-from facerec_cli.training.config import COMMON, LEARNING, MACHINE, NETWORK, RUNNING, recipe_settings
+from facerec_cli.training.config import recipe_settings
+from facerec_cli.training.data_settings import COMMON, LEARNING, MACHINE, NETWORK, RUNNING
 from facerec_cli.training.processes import ProcessOptions, is_first, is_restarted, launch
 
 RecipeName = Annotated[

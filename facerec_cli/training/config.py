@@ -23,13 +23,15 @@ from typing import Annotated, Any, Literal
 
 from facerec_cli.registry import BACKBONES, LOSSES
 from facerec_cli.settings import Field, Option, options
-
-COMMON, NETWORK, LEARNING, MACHINE, RUNNING = "Common", "Network", "Learning", "Machine", "Running"
-
-
-def _key(help: str, **declared: Any) -> Option:
-    """A setting without a flag of its own; ``--set`` gives it."""
-    return Option(help, flag="", **declared)
+from facerec_cli.training.data_settings import (
+    COMMON,
+    LEARNING,
+    MACHINE,
+    NETWORK,
+    RUNNING,
+    DataSettings,
+)
+from facerec_cli.training.data_settings import key_only as _key
 
 
 def _models_here() -> Iterator[str]:
@@ -38,67 +40,7 @@ def _models_here() -> Iterator[str]:
     return (entry.name for entry in catalog() if entry.status in ("embedded", "registered", "insightface"))
 
 
-_Share = Annotated[float, _key("Part of the photos that it is applied to.", ge=0, le=1)]
 _Others = Annotated[dict[str, Any], Option(others=True)]
-
-
-@dataclass(frozen=True, slots=True)
-class DataSettings:
-    """What to train on. Probabilities are per photo; see ``docs/data.md`` for the augmentations."""
-
-    path: Annotated[
-        tuple[str, ...],
-        Option(
-            "Photos: a folder per person, .rec, list, tar shards, synthetic:CLASSES; one flag a data set.",
-            flag="--data",
-            panel=COMMON,
-        ),
-    ] = ()
-    labels: Annotated[
-        tuple[Literal["separate", "shared"], ...],
-        Option(
-            "Whether people of one name in several data sets are the same: {choices}, for all or one a set.",
-            flag="--data-labels",
-            panel=NETWORK,
-        ),
-    ] = ("separate",)
-    weights: Annotated[
-        tuple[float, ...],
-        Option(
-            "How often a photo of each data set is shown against the others; one flag a set.",
-            flag="--data-weight",
-            panel=NETWORK,
-            ge=0,
-            le=1_000_000,
-        ),
-    ] = ()
-    hard: Annotated[
-        tuple[str, ...],
-        Option("Photos of a hard group (ddl); one flag a group.", flag="--hard-data", panel=NETWORK),
-    ] = ()
-    degradations: Annotated[tuple[str, ...], _key("What makes photos hard.")] = ("lowres",)
-    versions: Annotated[tuple[str, ...], _key("The same photos made hard before they were cut.")] = ()
-    identity_share: Annotated[float, _key("Part of a batch that is of people with several.", ge=0, le=1)] = (
-        0.5
-    )
-    photos_per_identity: Annotated[int, _key("Photos of each of those people.", ge=1)] = 4
-    singles: Annotated[float, _key("Part of a branch's rows without a pair (ddl).", ge=0, le=1)] = 1 / 3
-    degraded: Annotated[float | None, _key("Part of the photos that is made hard.", ge=0, le=1)] = None
-    flip: _Share = 0.5
-    crop: _Share = 0.0
-    lowres: _Share = 0.0
-    photometric: _Share = 0.0
-    occlusion: _Share = 0.0
-    gray: _Share = 0.0
-    workers: Annotated[
-        int | None, Option("Processes that decode photos.", flag="--workers", panel=MACHINE, ge=0)
-    ] = None
-    max_broken: Annotated[float, _key("Part of the photos that may be unreadable.", ge=0)] = 0.01
-
-    @property
-    def name(self) -> str:
-        """The data sets as one text, as they were named."""
-        return " + ".join(self.path)
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ from typing import IO, Annotated, Any
 
 from facerec_cli.errors import TrainingError
 from facerec_cli.option import Option
-from facerec_cli.training.config import MACHINE
+from facerec_cli.training.data_settings import MACHINE
 
 # Variable with the file by which the processes of one machine find each other. With an address torch would
 # ask the name server whom 127.0.0.1 belongs to, and take a port that another program may have meanwhile.
