@@ -54,6 +54,7 @@ LOSSES: Mapping[str, str] = {
     "sface": "facerec_cli.losses.sface:SFaceLoss",
     "softmax": "facerec_cli.losses.softmax:Softmax",
     "sphereface2": "facerec_cli.losses.sphereface2:SphereFace2",
+    "subcenter_arcface": "facerec_cli.losses.subcenter_arcface:SubCenterArcFace",
     "uniface": "facerec_cli.losses.uniface:UniFace",
     "unitsface": "facerec_cli.losses.unitsface:UniTSFace",
 }

@@ -186,6 +186,10 @@ class Classes:
         owner = self.owner
         return nearest_place(x, self._rows(x), self.position, owner.matmul, owner.group)
 
+    def rows(self, x: Tensor) -> Tensor:
+        """(c, D) rows of the class weights that take part, with gradient, in the dtype of ``x``."""
+        return self._rows(x)
+
     def _rows(self, x: Tensor, matrix: Tensor | None = None) -> Tensor:
         matrix = self.owner.weight if matrix is None else matrix
         return (matrix if self.index is None else matrix.index_select(0, self.index)).to(x.dtype)

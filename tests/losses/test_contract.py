@@ -27,6 +27,7 @@ VARIANTS = [
     ("magface", {"easy_margin": False}),
     ("elasticface", {"variant": "cos", "plus": True}),
     ("boundaryface", {"official_mask": True}),
+    ("subcenter_arcface", {"centers": 1}),
 ]
 
 
@@ -153,7 +154,7 @@ def test_gradient_is_that_of_the_value(name: str) -> None:
     else:
         value(e, w).backward()
         tangent = torch.randn(B, D, dtype=torch.float64)
-    for leaf, direction in ((e, tangent), (w, torch.randn(C, D, dtype=torch.float64))):
+    for leaf, direction in ((e, tangent), (w, torch.randn(w.shape, dtype=torch.float64))):
         h = 1e-6
         ends = []
         for sign in (1, -1):
@@ -250,7 +251,9 @@ def test_reduced_precision_of_the_products_stays_near() -> None:
         build("arcface", matmul="int8")
 
 
-@pytest.mark.parametrize("name", ["arcface", "curricularface", "sphereface2", "uniface"])
+@pytest.mark.parametrize(
+    "name", ["arcface", "curricularface", "sphereface2", "uniface", "sface", "subcenter_arcface"]
+)
 def test_blocks_do_not_change_the_result(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = build(name).double()
     again = build(name).double()

@@ -22,7 +22,16 @@ CASES: dict[str, tuple[str, int, dict[str, Any]]] = {
     **{f"{name}, 1 class": (name, 1, {}) for name in ("arcface", "uniface", "npt", "epl")},
     **{
         f"{name}, sampled": (name, 40, {"sample_rate": 0.5})
-        for name in ("arcface", "uniface", "curricularface", "npt", "epl", "sface", "elasticface")
+        for name in (
+            "arcface",
+            "uniface",
+            "curricularface",
+            "npt",
+            "epl",
+            "sface",
+            "elasticface",
+            "subcenter_arcface",
+        )
     },
     **{f"boundaryface mining, {n}": ("boundaryface", n, {"start_epoch": 0}) for n in (3, 7)},
     "boundaryface mining, sampled": ("boundaryface", 40, {"start_epoch": 0, "sample_rate": 0.5}),

@@ -10,6 +10,9 @@ import argparse
 import importlib.util
 import io
 import json
+import os
+import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -158,6 +161,27 @@ def boundaryface(folder: Path) -> Iterator[tuple[str, Case]]:
             yield title, found | {"mended": mended[0]}
 
 
+def subcenter_arcface(folder: Path) -> Iterator[tuple[str, Case]]:
+    """Three centers a class, the first that of :func:`inputs`; with ``MXNET_PYTHON``, which has MXNet."""
+    generator = torch.Generator().manual_seed(3)
+    batches = [inputs(kind) for kind in KINDS]
+    more = torch.randn(len(KINDS), C, 2, D, generator=generator, dtype=torch.float64)
+    centers = torch.cat([torch.stack([weight for _, weight, _ in batches])[:, :, None], more], 2)
+    embeddings, labels = (torch.stack([batch[i] for batch in batches]) for i in (0, 2))
+    with tempfile.TemporaryDirectory() as rooms:
+        given, found = Path(rooms) / "in.npz", Path(rooms) / "out.npz"
+        np.savez(given, embeddings=embeddings, labels=labels, centers=centers)
+        command = [os.environ["MXNET_PYTHON"], HERE / "make_mxnet.py", folder, given, found]
+        subprocess.run(command, check=True)
+        with np.load(found) as arrays:
+            values = {key: arrays[key] for key in arrays}
+    for i, kind in enumerate(KINDS):
+        yield (
+            kind,
+            {"kind": kind, "settings": {}, "centers": centers[i], **{k: v[i] for k, v in values.items()}},
+        )
+
+
 @contextmanager
 def on_a_cpu() -> Iterator[None]:
     """``.cuda()`` and ``.float()`` give the tensor itself, and tensors are made in float64."""
@@ -171,7 +195,13 @@ def on_a_cpu() -> Iterator[None]:
         torch.set_default_dtype(before)
 
 
-PROGRAMS = {"sface": sface, "boundaryface": boundaryface, "elasticface": elasticface, "unitsface": unitsface}
+PROGRAMS = {
+    "sface": sface,
+    "boundaryface": boundaryface,
+    "elasticface": elasticface,
+    "subcenter_arcface": subcenter_arcface,
+    "unitsface": unitsface,
+}
 
 
 def main() -> None:
