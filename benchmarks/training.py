@@ -7,15 +7,20 @@
 
 The step is the trainer's own, on batches that its own loader makes from made-up photos; it is timed by hooks
 of network, loss and optimizer. With several processes (gloo on a CPU) every second step leaves out the
-exchange of gradients; what is then missing is its cost. arcface_torch runs in the same processes, its steps
-between ours, on the same batch. All times are medians. Reading and decoding is measured by ``data.py``.
+exchange of gradients; what is then missing is its cost. Each loss has processes of its own, so that the
+loaders and networks of the others are gone. All times are medians. Reading and decoding is measured by
+``data.py``.
+
+arcface_torch runs in the same processes as ours, its steps between ours, on the same batch, twice: as its
+``train_v2.py`` trains (planes of channels, PyTorch's PReLU), and with the network as ours is trained
+(channels last, our PReLU), which leaves the difference of head and optimizer. Its ratios are medians over
+neighboring steps; one is taken of the clock, one of the CPU time, which other programs disturb less.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import gc
 import itertools
 import json
 import os
@@ -26,7 +31,7 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +42,7 @@ from measuring import medians
 from torch import nn
 
 from facerec_cli.backbones.encoder import to_input
+from facerec_cli.backbones.prelu import PReLU
 from facerec_cli.data.loading.batches import Batch
 from facerec_cli.registry import LOSSES
 from facerec_cli.training.compose import compose
@@ -52,6 +58,7 @@ PHASES = (
 )  # fmt: skip
 BATCHES = {"mobilefacenet": 16, "iresnet18": 16, "iresnet50": 8}  # over all processes
 WARM_UP = 2
+_PEER = "beside arcface_torch"  # stands for a loss where the peer is measured
 
 Row = dict[str, Any]
 
@@ -196,21 +203,60 @@ def beside_arcface_torch(network: str, batch: int, world: World, wanted: argpars
         dist.init_process_group("gloo", store=store, rank=0, world_size=1)
     run = open_run(network, "arcface", batch, world, wanted)
     one = next(run.data.loader.epoch(0))
-    ours = Steps(run, itertools.repeat(one))
-    copy = open_run(network, "arcface", batch, world, wanted).model.backbone
-    images = to_input(one.images.to(world.device), copy.preprocessing, channels_last=False)
+    images = one.images.to(world.device)
     labels = one.labels.to(world.device)
-    theirs = their_step(
-        wanted.arcface_torch, copy, network, wanted.classes, images, labels, sample_rate=wanted.sample_rate
-    )
-    ways: dict[str, Callable[[], object]] = {"facerec": ours, "arcface_torch": theirs}
+    ways: dict[str, Callable[[], object]] = {"facerec": Steps(run, itertools.repeat(one))}
+    for name, as_ours in (("arcface_torch", False), ("arcface_torch, our network", True)):
+        copy = open_run(network, "arcface", batch, world, wanted).model.backbone
+        if not as_ours:
+            as_theirs(copy)
+        given = to_input(images, copy.preprocessing, channels_last=as_ours)
+        ways[name] = their_step(
+            wanted.arcface_torch, copy, network, wanted.classes, given, labels, sample_rate=wanted.sample_rate
+        )
     medians(ways, WARM_UP)
+    seconds, ratios = paired(ways, wanted.rounds)
     about = f"{network}, arcface, {world.size} process{'es' if world.size > 1 else ''}"
     rows = [
-        {"name": f"{way}: {about}", "value": batch / seconds, "unit": "photos/s"}
-        for way, seconds in medians(ways, wanted.rounds).items()
+        {"name": f"{way}: {about}", "value": batch / each, "unit": "photos/s"}
+        for way, each in seconds.items()
     ]
-    return [rows[0] | {"peer": rows[1]["name"]}, rows[1]]
+    return [rows[0] | {"peer": rows[1]["name"]}, *rows[1:]] + [
+        {"name": f"facerec beside {way}: {about}", "value": ratio, "unit": "times its speed"}
+        for way, ratio in ratios.items()
+    ]
+
+
+def as_theirs(backbone: nn.Module) -> None:
+    """Give a network of ours the layout and the PReLU that arcface_torch trains with."""
+    backbone.to(memory_format=torch.contiguous_format)
+    for module in backbone.modules():
+        if isinstance(module, PReLU):
+            module.__class__ = nn.PReLU
+
+
+def paired(
+    ways: Mapping[str, Callable[[], object]], rounds: int
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Median seconds of each way, and the median ratio of its steps to the first way's, by both clocks."""
+    first, *others = ways
+    clocks = {"": time.perf_counter, ", CPU time": time.process_time}
+    times: dict[tuple[str, str], list[float]] = {(way, clock): [] for way in ways for clock in clocks}
+    for _ in range(rounds):
+        for way, step in ways.items():
+            before = {name: clock() for name, clock in clocks.items()}
+            step()
+            for name, clock in clocks.items():
+                times[way, name].append(clock() - before[name])
+    seconds = {way: statistics.median(times[way, ""]) for way in ways}
+    ratios = {
+        way + name: statistics.median(
+            other / own for own, other in zip(times[first, name], times[way, name], strict=True)
+        )
+        for way in others
+        for name in clocks
+    }
+    return seconds, ratios
 
 
 def in_processes(arguments: list[str], count: int, threads: int) -> list[Row]:
@@ -236,16 +282,14 @@ def in_processes(arguments: list[str], count: int, threads: int) -> list[Row]:
 
 
 def child(wanted: argparse.Namespace) -> None:
-    """All of one network in the processes that this is one of."""
-    (network,) = wanted.networks
+    """One network with one loss, or beside arcface_torch, in the processes that this is one of."""
+    (network,), (loss,) = wanted.networks, wanted.losses
     batch = wanted.batch or BATCHES.get(network, 16)
-    rows: list[Row] = []
     with join_world(wanted.device) as world:
-        for loss in wanted.losses:
-            rows += breakdown(network, loss, batch, world, wanted)
-            gc.collect()  # the hooks hold on to the network, and the loader's processes to copies of it
-        if wanted.arcface_torch:
-            rows += beside_arcface_torch(network, batch, world, wanted)
+        if loss == _PEER:
+            rows = beside_arcface_torch(network, batch, world, wanted)
+        else:
+            rows = breakdown(network, loss, batch, world, wanted)
         if world.first:
             wanted.rows.write_text(json.dumps(rows), encoding="utf-8")
 
@@ -263,7 +307,7 @@ def show(rows: list[Row]) -> None:
         print(f"| {name} | " + " | ".join(f"{times[phase]:.1f}" for phase in columns) + " |")
     for row in rows:
         if row["unit"] != "ms":
-            print(f"{row['name']:55} {row['value']:8.2f} {row['unit']}")
+            print(f"{row['name']:70} {row['value']:8.2f} {row['unit']}")
 
 
 def main() -> None:
@@ -288,8 +332,10 @@ def main() -> None:
         return
     wanted.threads = wanted.threads or max((os.cpu_count() or 1) // wanted.processes, 1)
     for network in wanted.networks:
-        arguments = [*sys.argv[1:], "--networks", network]
-        rows = in_processes(arguments, wanted.processes, wanted.threads)
+        rows: list[Row] = []
+        for loss in [*wanted.losses, *([_PEER] if wanted.arcface_torch else [])]:
+            arguments = [*sys.argv[1:], "--networks", network, "--losses", loss]
+            rows += in_processes(arguments, wanted.processes, wanted.threads)
         show(rows)
         if wanted.json:
             about = {

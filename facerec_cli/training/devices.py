@@ -15,6 +15,7 @@ from torch.distributed.rendezvous import rendezvous
 
 from facerec_cli.errors import ModelError, UsageError
 from facerec_cli.suggest import guess
+from facerec_cli.training.allocator import keep_freed_memory
 from facerec_cli.training.processes import MEETING, is_restarted, restarts
 
 
@@ -72,6 +73,8 @@ def join_world(device: str) -> Iterator[World]:
     place = choose_device(device, local, several=size > 1)
     if place.type == "cuda":
         torch.cuda.set_device(place)
+    if place.type == "cpu":
+        keep_freed_memory()
     torch.set_flush_denormal(True)  # a CPU computes with denormal numbers a hundred times slower
     if size == 1:
         yield World(0, 1, place, None, is_restarted())
