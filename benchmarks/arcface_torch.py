@@ -53,17 +53,12 @@ def their_step(
         labels: (B,) int64.
         sample_rate: Of PartialFC_V2.
     """
-    if not torch.cuda.is_available():  # PartialFC_V2 calls .cuda() wherever it makes a tensor
-        nn.Module.cuda = Tensor.cuda = lambda self, *_, **__: self
-    sys.path.insert(0, str(checkout))
-    try:
-        from backbones import get_model
-        from losses import CombinedMarginLoss
-        from partial_fc_v2 import PartialFC_V2
-    finally:
-        sys.path.remove(str(checkout))
-
     if network in NETWORKS:
+        sys.path.insert(0, str(checkout))
+        try:
+            from backbones import get_model
+        finally:
+            sys.path.remove(str(checkout))
         backbone = get_model(NETWORKS[network], dropout=0.0, fp16=False, num_features=512).to(images.device)
         assert _size(backbone) == _size(ours), "their network is another one"
     else:
@@ -75,8 +70,7 @@ def their_step(
         )
         module.register_comm_hook(None, fp16_compress_hook)
         module._set_static_graph()
-    head = PartialFC_V2(CombinedMarginLoss(64, 1.0, 0.5, 0.0), 512, num_classes, sample_rate, False)
-    head.train().to(images.device)
+    head = their_head(checkout, 512, num_classes, sample_rate).to(images.device)
     optimizer = torch.optim.SGD(
         [{"params": module.parameters()}, {"params": head.parameters()}],
         lr=0.02,
@@ -93,6 +87,25 @@ def their_step(
         return loss.item()
 
     return step
+
+
+def their_head(checkout: Path, size: int, num_classes: int, sample_rate: float) -> nn.Module:
+    """PartialFC_V2 with ArcFace's margin, as ``train_v2.py`` makes it; called with embeddings and labels.
+
+    It needs ``torch.distributed`` to be set up, for one process too.
+    """
+    if not torch.cuda.is_available():  # PartialFC_V2 calls .cuda() wherever it makes a tensor
+        nn.Module.cuda = Tensor.cuda = lambda self, *_, **__: self
+    sys.path.insert(0, str(checkout))
+    try:
+        from losses import CombinedMarginLoss
+        from partial_fc_v2 import PartialFC_V2
+    finally:
+        sys.path.remove(str(checkout))
+    head: nn.Module = PartialFC_V2(
+        CombinedMarginLoss(64, 1.0, 0.5, 0.0), size, num_classes, sample_rate, False
+    )
+    return head.train()
 
 
 def _size(network: nn.Module) -> int:

@@ -141,8 +141,9 @@ def classes(figures: Figures) -> Iterator[Line]:
         own, batch = count / processes, 128 * processes
         part = min(own, max(rate * own, batch))
         name = f"{number(count)} people, P = {processes:,}, sample rate {rate:g}"
-        fixed = f"12 x {own:,.0f} x 512"
-        more = f"4 x {batch:,} x {own:,.0f}" if part == own else f"4 x {part:,.0f} x 512"
+        fixed = f"{12 if part == own else 8} x {own:,.0f} x 512"
+        more = f"4 x {batch:,} x {part:,.0f}"
+        more = more if part == own else f"8 x {part:,.0f} x 512 + {more}"
         yield Line(name, f"{fixed} + {more}", size(expected(count, 512, batch, rate, processes)))
 
 

@@ -10,6 +10,9 @@ several, without a wait for the GPU:
 * ``sum``: that, and the sum over all other classes of a function of the cosine;
 * ``nearest``: the k largest cosines with other classes.
 
+Where only the rows of a sample are to be updated, a :class:`RowKeeper` gets their gradient, and no gradient
+of the whole matrix is made.
+
 Each takes ``matrix=`` to look at another matrix that is sharded in the same way (EPL's prototypes). Softmax
 cross entropy is then -log sigmoid(z_y - logsumexp_{j != y} z_j), so the margin of the target never touches
 the class axis. Only the cosines (B, C) are saved for the backward; everything else is recomputed block by
@@ -18,11 +21,12 @@ block.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated, Literal
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.distributed import ProcessGroup
 
 from facerec_cli.errors import UsageError
@@ -65,6 +69,16 @@ def initial_rows(classes: range, width: int, seed: int, std: float) -> Tensor:
     return rows
 
 
+class RowKeeper(Protocol):
+    """Who updates the rows of a sample only; the trainer's is ``training/class_rows.py``."""
+
+    def bring_up(self, index: Tensor) -> None:
+        """Bring rows ``index`` (c,) of the weights to what they are to be at this step."""
+
+    def add(self, index: Tensor, gradient: Tensor) -> None:
+        """Take the gradient (c, D) of rows ``index`` (c,), which are sorted and distinct."""
+
+
 class Classifier(nn.Module):
     """This process's part of the class weights.
 
@@ -79,7 +93,14 @@ class Classifier(nn.Module):
         seed: Seed of weights and samples.
         matmul: ``float32``: as exact as PyTorch's own setting for float32 products; ``tf32``: TensorFloat-32
             on CUDA; ``bfloat16``: factors rounded to bfloat16, which moves a cosine by up to about 0.004
-            (0.25 in logits of scale 64). Cosines and everything after them are float32 in all three.
+            (0.25 in logits of scale 64). Cosines and everything after them are float32 in all three. ``auto``
+            is ``tf32``.
+
+    Attributes:
+        weight: (C / P, D), the rows of ``shard``.
+        shard: The classes of this process.
+        keeper: Who updates the rows of a sample; ``None`` (default) leaves them to an optimizer that walks
+            all rows, and ``weight.grad`` is a whole matrix.
     """
 
     sharded_by_class = ("weight",)
@@ -103,6 +124,7 @@ class Classifier(nn.Module):
         self.shard = shard(num_classes, self.rank, size)
         # The norm of a row does not matter to its cosines, only to the effective learning rate.
         self.weight = nn.Parameter(initial_rows(self.shard, embedding_size, seed, std=0.01))
+        self.keeper: RowKeeper | None = None
 
     def classes(self, labels: Tensor, step: int) -> Classes:
         """The classes that take part in this step.
@@ -116,15 +138,49 @@ class Classifier(nn.Module):
         position = labels - self.shard.start
         position = torch.where((position >= 0) & (position < classes), position, -1)
         count = min(classes, max(int(self.sample_rate * classes), len(labels)))
-        if count == classes:
+        if count < classes:
+            index = sample(position, classes, count, _mix(self.seed, step, self.rank))
+            place = torch.searchsorted(index, position.clamp_min(0))
+            position = torch.where(position < 0, -1, place)
+        elif self.keeper is None:
             return Classes(self, position, None)
-        # Positives get a score above all others; sorted so that a row keeps its place in memory order.
-        generator = torch.Generator(position.device).manual_seed(_mix(self.seed, step, self.rank))
-        score = torch.rand(classes + 1, generator=generator, device=position.device)
-        score[position] = 2.0  # -1, not ours, writes into the spare last entry
-        index = score[:classes].topk(count).indices.sort().values
-        place = torch.searchsorted(index, position.clamp_min(0))
-        return Classes(self, torch.where(position < 0, -1, place), index)
+        else:  # so few classes that a sample holds all of them
+            index = torch.arange(classes, device=position.device)
+        if self.keeper is not None:
+            self.keeper.bring_up(index)
+        return Classes(self, position, index)
+
+
+def sample(positive: Tensor, classes: int, count: int, seed: int) -> Tensor:
+    """Distinct classes, sorted: all of ``positive`` and as many others, drawn at random, as make ``count``.
+
+    The circle of classes is cut at a random place into as many parts, of equal length, as are drawn, and one
+    class is taken from each part; positives then push out classes drawn, any of them with the same chance. So
+    one class is as likely as another (within 1 / count of it where a positive is next to it), and the work
+    follows ``count`` and not ``classes``. No size depends on what the positives are, so a GPU need not be
+    waited for.
+
+    Args:
+        positive: (B,) int64 classes that must take part, in any order and repeated; -1 is none.
+        classes: How many there are, more than ``count``.
+        count: How many take part, at least as many as there are distinct positives.
+        seed: Of the draw.
+    """
+    device = positive.device
+    generator = torch.Generator(device).manual_seed(seed)
+    chance = torch.rand(2 * count + 1, generator=generator, device=device)
+    part = torch.arange(count + 1, device=device) * classes // count
+    start, length = part[:-1], part.diff()
+    inside = torch.minimum((chance[:count] * length).long(), length - 1)
+    turn = (chance[-1] * classes).long()
+    drawn = (start + inside + turn) % classes
+    positive = positive.sort().values
+    known = torch.searchsorted(positive, drawn).clamp_max(len(positive) - 1)
+    again = torch.cat([positive[:1] < 0, positive[1:] == positive[:-1]]) | (positive < 0)
+    rank = torch.cat([2.0 - 3.0 * again, chance[count:-1]])
+    rank[len(positive) :].masked_fill_(positive[known] == drawn, -1.0)
+    kept = rank.topk(count, sorted=False).indices
+    return torch.cat([positive, drawn])[kept].sort().values
 
 
 @dataclass(frozen=True)
@@ -140,13 +196,17 @@ class Classes:
     owner: Classifier
     position: Tensor
     index: Tensor | None
+    # Rows for the keeper, once for all that a loss asks of them, so that their gradients are added up.
+    _taken: list[Tensor] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def target(self, x: Tensor) -> Tensor:
         """(B,) cosine of each row with its own class, without gradient."""
-        rows = self._rows(x).detach()
-        targets = rows.new_zeros(len(x), rows.shape[1])
-        if len(rows):
-            targets = unit(rows[self.position.clamp_min(0)]) * (self.position >= 0)[:, None]
+        weight = self.owner.weight.detach()
+        targets = x.new_zeros(len(x), weight.shape[1])
+        if len(weight):
+            own = self.position.clamp_min(0)
+            own = own if self.index is None else self.index[own]
+            targets = unit(weight[own].to(x.dtype)) * (self.position >= 0)[:, None]
         return add_up((x.detach() * targets).sum(1), self.owner.group)
 
     def logsumexp(
@@ -191,8 +251,14 @@ class Classes:
         return self._rows(x)
 
     def _rows(self, x: Tensor, matrix: Tensor | None = None) -> Tensor:
-        matrix = self.owner.weight if matrix is None else matrix
-        return (matrix if self.index is None else matrix.index_select(0, self.index)).to(x.dtype)
+        owner, index = self.owner, self.index
+        if index is None:
+            return (owner.weight if matrix is None else matrix).to(x.dtype)
+        if matrix is None and owner.keeper is not None:
+            if not self._taken:
+                self._taken.append(_KeptRows.apply(owner.weight, index, owner.keeper))
+            return self._taken[0].to(x.dtype)
+        return (owner.weight if matrix is None else matrix).index_select(0, index).to(x.dtype)
 
     def _reduce(
         self,
@@ -204,6 +270,22 @@ class Classes:
     ) -> tuple[Tensor, Tensor]:
         rows, owner = self._rows(x, matrix), self.owner
         return reduce(kind, x, rows, self.position, function, args, owner.matmul, owner.group)
+
+
+class _KeptRows(torch.autograd.Function):
+    """Rows of the weights, whose gradient goes to the keeper and not into a whole matrix."""
+
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, index: Tensor, keeper: RowKeeper) -> Tensor:
+        ctx.save_for_backward(index)
+        ctx.keeper = keeper
+        return weight.index_select(0, index)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[None, None, None]:
+        ctx.keeper.add(ctx.saved_tensors[0], gradient)
+        return None, None, None
 
 
 def _mix(*numbers: int) -> int:

@@ -18,7 +18,7 @@ from torch.distributed import ProcessGroup
 
 from facerec_cli.losses.distributed import add_up, world
 
-Matmul = Literal["float32", "tf32", "bfloat16"]
+Matmul = Literal["float32", "tf32", "bfloat16", "auto"]
 OfCosine = Callable[..., Tensor]
 
 # Cosines worked on at a time: about what stays in a CPU's cache, and few launches on a GPU.
@@ -196,37 +196,48 @@ class _Product:
     """Matrix products in the chosen precision, with float32 (or float64) results."""
 
     def __init__(self, matmul: Matmul) -> None:
-        self.matmul = matmul
+        self.rounded, self.tf32 = matmul == "bfloat16", matmul in ("tf32", "auto")
 
-    def _factors(self, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-        if self.matmul == "bfloat16" and a.dtype == torch.float32:
-            return a.bfloat16(), b.bfloat16()
-        return a, b
+    def _is_plain(self, a: Tensor) -> bool:
+        return not (self.rounded and a.dtype == torch.float32) and not (self.tf32 and a.is_cuda)
 
     def of(self, a: Tensor, b: Tensor) -> Tensor:
-        x, y = self._factors(a, b)
-        if x.dtype != a.dtype:
-            return torch.mm(x, y, out_dtype=a.dtype) if a.is_cuda else (x @ y).to(a.dtype)
-        if self.matmul == "tf32" and a.is_cuda:
-            before = torch.backends.cuda.matmul.allow_tf32
-            torch.backends.cuda.matmul.allow_tf32 = True
-            try:
-                return a @ b
-            finally:
-                torch.backends.cuda.matmul.allow_tf32 = before
-        return a @ b
+        if self._is_plain(a):
+            return a @ b
+        return _rounded_product(a.bfloat16(), b.bfloat16(), a.dtype) if self.rounded else _in_tf32(a, b)
 
     def add(self, into: Tensor, a: Tensor, b: Tensor) -> None:
-        if self.matmul == "float32":
+        if self._is_plain(a):
             into.addmm_(a, b)
         else:
             into += self.of(a, b)
 
     def into(self, out: Tensor, a: Tensor, b: Tensor) -> None:
-        if self.matmul == "float32":
+        if self._is_plain(a):
             torch.mm(a, b, out=out)
         else:
             out.copy_(self.of(a, b))
+
+
+def _rounded_product(a: Tensor, b: Tensor, dtype: torch.dtype) -> Tensor:
+    """Product of bfloat16 factors, added up and returned in float32.
+
+    Where PyTorch cannot return another type than it is given (before 2.8, and on a CPU) the factors become
+    float32 again. TF32 holds every bfloat16, so that a GPU loses nothing by it.
+    """
+    if a.is_cuda and hasattr(torch.ops.aten.mm, "dtype"):
+        return torch.mm(a, b, out_dtype=dtype)
+    return _in_tf32(a.to(dtype), b.to(dtype))
+
+
+def _in_tf32(a: Tensor, b: Tensor) -> Tensor:
+    """Product in TensorFloat-32 where there is such a thing."""
+    before = torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = True
+    try:
+        return a @ b
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = before
 
 
 def _cosines(x: Tensor, weight: Tensor, matmul: Matmul) -> tuple[Tensor, Tensor]:

@@ -17,6 +17,7 @@ from facerec_cli.errors import InputError, TrainingError
 from facerec_cli.images.headers import read_header
 from facerec_cli.losses.base import Loss
 from facerec_cli.training.config import Recipe
+from facerec_cli.training.defaults import class_update
 from facerec_cli.training.devices import World
 from facerec_cli.training.report import Plan
 from facerec_cli.training.run import Run
@@ -85,8 +86,9 @@ def estimate_memory(
     """Bytes of one process: weights with gradient and optimizer, class weights with theirs, logits, maps.
 
     Class weights with gradient and momentum take 12 C D / P bytes under SGD, logits and their gradient
-    8 B r C / P for each class matrix that the loss looks at. A teacher keeps no maps for the way back, so it
-    adds its weights only.
+    8 B c for each class matrix that the loss looks at, with the c classes of a step, C / P or a sample. A
+    sample's own rows and their gradient take 8 c D more, and where only those rows are updated there is no
+    gradient of the others. A teacher keeps no maps for the way back, so it adds its weights only.
     """
     copies = 3 if recipe.optimizer.name == "sgd" else 4  # weight, gradient, one or two moments
     trained = sum(p.numel() for p in backbone.parameters() if p.requires_grad)
@@ -97,15 +99,28 @@ def estimate_memory(
     batch = recipe.run.batch_size or 0
     matrices = 0 if not weights else 1 + buffers / weights
     classes = weights / max(loss.embedding_size, 1)  # of this process
+    part = min(classes, max(recipe.loss.sample_rate * classes, batch))  # of the classes, in a step
     estimate = {
         "network": 4 * (copies * trained + fixed) + (4 * (trained + fixed) if recipe.optimizer.ema else 0),
-        "classes": 4 * (copies * weights + buffers),
-        "logits": round(8 * batch * recipe.loss.sample_rate * classes * matrices),
+        "classes": 4 * (copies * weights + buffers) + _sample_bytes(recipe, part, classes, weights),
+        "logits": round(8 * batch * part * matrices),
         "activations": _activations(backbone) * (batch // world.size) * dtype.itemsize,
     }
     if teacher is not None:
         estimate["teacher"] = teacher.nbytes
     return estimate
+
+
+def _sample_bytes(recipe: Recipe, part: float, classes: float, weights: int) -> int:
+    """What a sample of ``part`` of the classes takes beside the class weights, less what it saves."""
+    if not classes or part >= classes:
+        return 0
+    batches = recipe.optimizer.accumulate
+    rows, drawn = round(4 * weights * part / classes), 4 * weights
+    if class_update(recipe.optimizer, recipe.loss.sample_rate) == "dense":
+        return rows  # their gradient, which is added into that of all
+    # Rows and gradient; the gradients of several batches are joined, old and new at once.
+    return 2 * rows + (min(2 * batches * rows, 2 * drawn) if batches > 1 else 0) - drawn
 
 
 def available_memory(device: torch.device) -> int | None:

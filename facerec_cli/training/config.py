@@ -138,6 +138,10 @@ class OptimizerSettings:
     backbone_lr: Annotated[float, _key("Factor on lr for the network.", ge=0)] = 1.0
     clip: Annotated[float, _key("Largest norm of the gradient; 0 is off.", ge=0)] = 5.0
     accumulate: Annotated[int, _key("Batches whose gradients make one step.", ge=1)] = 1
+    class_update: Annotated[
+        Literal["auto", "lazy", "sampled", "dense"],
+        _key("Class rows that a step with a sample updates: {choices}; see docs/train.md."),
+    ] = "auto"
     ema: Annotated[float, _key("Decay of the moving average of the weights; 0 is off.", ge=0, le=1)] = 0.0
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Any, Literal, TypeVar
 
 from facerec_cli.errors import UsageError
-from facerec_cli.training.config import Recipe
+from facerec_cli.training.config import OptimizerSettings, Recipe
 from facerec_cli.wording import counted
 
 T = TypeVar("T")
@@ -31,6 +31,7 @@ class Facts:
         gpu: Whether it runs on a GPU.
         processes: How many share the batch.
         cores: CPU cores of a process.
+        cuda: Whether the GPU is one that PyTorch calls CUDA.
     """
 
     images: int
@@ -44,6 +45,7 @@ class Facts:
     gpu: bool
     processes: int
     cores: int
+    cuda: bool = False
 
 
 def default_backbone(*, gpu: bool) -> str:
@@ -65,6 +67,10 @@ def resolve(recipe: Recipe, facts: Facts) -> Recipe:
       photos than the run will train on; else random.
     * a term that waits until the class weights mean something (EPL's): from the first epoch where they start
       at means.
+    * class rows that a step with a sample updates: those of the sample, where the result is that of all
+      (SGD); else all.
+    * products with the class matrix: TF32 on CUDA, unless float32 or the same numbers every time were asked
+      for.
     * photos made hard: three quarters for distillation, none for other losses.
 
     Raises:
@@ -77,6 +83,9 @@ def resolve(recipe: Recipe, facts: Facts) -> Recipe:
     total_steps = recipe.schedule.steps or epochs * steps_per_epoch
     class_weights = _class_weights(recipe, facts, photos=total_steps * rows)
     skip_wait = {"start_epoch": 0} if facts.waits and class_weights != "random" else {}
+    settings: dict[str, Any] = skip_wait | recipe.loss.settings
+    if settings.get("matmul", "auto") == "auto":
+        settings["matmul"] = _matmul(recipe, facts)
     data, backbone, schedule = recipe.data, recipe.backbone, recipe.schedule
     return replace(
         recipe,
@@ -86,7 +95,11 @@ def resolve(recipe: Recipe, facts: Facts) -> Recipe:
             embedding_size=backbone.embedding_size or facts.embedding_size,
             freeze_bn=_or(backbone.freeze_bn, facts.pretrained),
         ),
-        optimizer=replace(recipe.optimizer, lr=recipe.optimizer.lr or _learning_rate(recipe, facts, rows)),
+        optimizer=replace(
+            recipe.optimizer,
+            lr=recipe.optimizer.lr or _learning_rate(recipe, facts, rows),
+            class_update=class_update(recipe.optimizer, recipe.loss.sample_rate),
+        ),
         schedule=replace(
             schedule,
             epochs=epochs,
@@ -102,8 +115,25 @@ def resolve(recipe: Recipe, facts: Facts) -> Recipe:
             workers=_or(data.workers, _workers(facts)),
             degraded=_or(data.degraded, 0.75 if facts.needs_target else 0.0),
         ),
-        loss=replace(recipe.loss, class_weights=class_weights, settings=skip_wait | recipe.loss.settings),
+        loss=replace(recipe.loss, class_weights=class_weights, settings=settings),
     )
+
+
+def class_update(settings: OptimizerSettings, sample_rate: float) -> Literal["lazy", "sampled", "dense"]:
+    """``optimizer.class_update``; left open, the cheapest that learns what ``dense`` does.
+
+    Raises:
+        UsageError: The optimizer has no such update.
+    """
+    if settings.class_update == "lazy" and settings.name != "sgd":
+        raise UsageError(
+            f"optimizer.class_update = 'lazy' is for sgd, not for {settings.name}: what a row misses under "
+            "that cannot be made up for at once.",
+            hint="Use sampled (other rows stand still) or dense (all rows move at every step).",
+        )
+    if settings.class_update != "auto":
+        return settings.class_update
+    return "lazy" if sample_rate < 1 and settings.name == "sgd" else "dense"
 
 
 def _or(given: T | None, default: T) -> T:
@@ -130,6 +160,14 @@ def _batch_size(recipe: Recipe, facts: Facts) -> int:
             hint=f"Use --batch-size {max(facts.images // 2, 2)} or less, or more data.",
         )
     return batch
+
+
+def _matmul(recipe: Recipe, facts: Facts) -> str:
+    return (
+        "tf32"
+        if facts.cuda and recipe.run.precision != "fp32" and not recipe.run.deterministic
+        else "float32"
+    )
 
 
 def _epochs(recipe: Recipe, facts: Facts, steps_per_epoch: int) -> int:

@@ -14,23 +14,43 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from facerec_cli.errors import UsageError
+from facerec_cli.losses.base import Loss
+from facerec_cli.training.class_rows import PLAIN, keepers
 from facerec_cli.training.config import OptimizerSettings, ScheduleSettings
 from facerec_cli.training.devices import World
 
+_SAMPLE = ", rows of the sample"  # ends the name of a stand-in
+
 
 def named_parameters(backbone: nn.Module, loss: nn.Module) -> dict[str, nn.Parameter]:
-    """Everything that is trained, by the name it has in a checkpoint: ``backbone.*`` and ``loss.*``."""
+    """Everything that is trained, by the name it has in a checkpoint: ``backbone.*`` and ``loss.*``.
+
+    Where :func:`facerec_cli.training.class_rows.keep_rows` was called, the stand-ins of the samples are among
+    them, whose gradients are those of rows of the class weights.
+    """
     parts = (("backbone", backbone), ("loss", loss))
-    return {f"{p}.{n}": v for p, module in parts for n, v in module.named_parameters() if v.requires_grad}
+    trained = {f"{p}.{n}": v for p, module in parts for n, v in module.named_parameters() if v.requires_grad}
+    return trained | {f"loss.{name}{_SAMPLE}": rows.sample for name, rows in keepers(loss).items()}
+
+
+def sharded_parameters(loss: Loss) -> frozenset[str]:
+    """Names of those parameters of :func:`named_parameters` that are sharded by class over the processes."""
+    names = loss.sharded_names() | {f"{name}{_SAMPLE}" for name in keepers(loss)}
+    return frozenset(f"loss.{name}" for name in names)
 
 
 def build_optimizer(
-    settings: OptimizerSettings, parameters: Mapping[str, nn.Parameter]
+    settings: OptimizerSettings, parameters: Mapping[str, nn.Parameter], loss: nn.Module | None = None
 ) -> torch.optim.Optimizer:
     """SGD or AdamW over four groups: backbone and head, each with and without weight decay.
 
     Scales and shifts of norms, PReLU slopes, biases and position tables are not decayed: pulling them to
     zero changes the function, not its size.
+
+    Args:
+        settings: What the user set.
+        parameters: See :func:`named_parameters`.
+        loss: Whose class weights it updates as rows, where they have keepers.
     """
     groups = []
     for part, rate in (("backbone", settings.backbone_lr), ("loss", settings.head_lr)):
@@ -46,11 +66,16 @@ def build_optimizer(
         raise UsageError("Nothing is left to train.", hint="Freeze less.")
     # One pass over weights, gradients and moments; without it a CPU also needs a copy of all gradients.
     fused = all(p.is_cuda or p.is_cpu for p in parameters.values())
+    optimizer: torch.optim.Optimizer
     if settings.name == "adamw":
-        return torch.optim.AdamW(groups, lr=0.0, betas=(settings.momentum, 0.999), fused=fused)
-    return torch.optim.SGD(
-        groups, lr=0.0, momentum=settings.momentum, nesterov=settings.nesterov, fused=fused
-    )
+        optimizer = torch.optim.AdamW(groups, lr=0.0, betas=(settings.momentum, 0.999), fused=fused)
+    else:
+        optimizer = torch.optim.SGD(
+            groups, lr=0.0, momentum=settings.momentum, nesterov=settings.nesterov, fused=fused
+        )
+    for rows in () if loss is None else keepers(loss).values():
+        rows.attach(optimizer)
+    return optimizer
 
 
 def schedule_factor(settings: ScheduleSettings, step: int, steps_per_epoch: int, total_steps: int) -> float:
@@ -146,6 +171,10 @@ def load_state_by_name(
     order = [p for group in optimizer.param_groups for p in group["params"]]
     document["state"] = {i: _copied(saved[names[p]]) for i, p in enumerate(order) if names[p] in saved}
     optimizer.load_state_dict(document)
+    for p, name in names.items():
+        kept = _copied({key: value for key, value in saved.get(name, {}).items() if key in PLAIN})
+        if kept:
+            optimizer.state[p].update({key: value.to(p.device) for key, value in kept.items()})
 
 
 def _copied(state: Mapping[str, Any]) -> dict[str, Any]:

@@ -23,11 +23,18 @@ from facerec_cli.losses.base import Loss
 from facerec_cli.losses.distill import Distill
 from facerec_cli.runtime import usable_cores
 from facerec_cli.training import defaults
+from facerec_cli.training.class_rows import keep_rows
 from facerec_cli.training.config import Recipe
 from facerec_cli.training.devices import World, number_format
 from facerec_cli.training.evaluate import open_evaluation_sets
 from facerec_cli.training.loss_settings import loss_class, loss_settings
-from facerec_cli.training.optimizer import build_optimizer, make_ema, make_scaler, named_parameters
+from facerec_cli.training.optimizer import (
+    build_optimizer,
+    make_ema,
+    make_scaler,
+    named_parameters,
+    sharded_parameters,
+)
 from facerec_cli.training.report import Observer, Working, telling, unobserved
 from facerec_cli.training.run import Data, Model, Optimization, Run
 from facerec_cli.training.run_folder import RunFolder
@@ -133,6 +140,7 @@ def _decide(
         needs_target=kind.needs_target and not backbone.teacher,  # another network teaches clean photos too
         waits="start_epoch" in kind.settings(),
         gpu=gpu,
+        cuda=world.device.type == "cuda",
         processes=world.size,
         cores=max(usable_cores() // world.size, 1),
     )
@@ -224,12 +232,13 @@ def _build_optimization(recipe: Recipe, model: Model, batches: int, world: World
             f"{recipe.optimizer.accumulate}.",
             hint="Lower optimizer.accumulate or --batch-size.",
         )
+    keep_rows(model.loss, recipe.optimizer)
     parameters = named_parameters(model.backbone, model.loss)
     steps_per_epoch = batches // recipe.optimizer.accumulate
     return Optimization(
         parameters=parameters,
-        sharded=frozenset(f"loss.{name}" for name in model.loss.sharded_names()),
-        optimizer=build_optimizer(recipe.optimizer, parameters),
+        sharded=sharded_parameters(model.loss),
+        optimizer=build_optimizer(recipe.optimizer, parameters, model.loss),
         scaler=make_scaler(model.dtype, world),
         steps=recipe.schedule.steps or (recipe.schedule.epochs or 1) * steps_per_epoch,
         steps_per_epoch=steps_per_epoch,

@@ -16,6 +16,7 @@ from facerec_cli.errors import ModelError
 from facerec_cli.resume import Fingerprint
 from facerec_cli.settings import to_tables
 from facerec_cli.training import checkpoint
+from facerec_cli.training.class_rows import keepers
 from facerec_cli.training.devices import World
 from facerec_cli.training.optimizer import load_state_by_name, state_by_name
 from facerec_cli.training.run import Run
@@ -32,6 +33,8 @@ _MAY_CHANGE = frozenset(
     }.items()
     for key in keys
 )
+# Settings that earlier versions did not have, with the values that learn what those versions did.
+_UNSAID = (("optimizer", "class_update", ("dense", "lazy")), ("loss", "matmul", ("float32", "tf32")))
 
 
 @dataclass(slots=True)
@@ -79,11 +82,17 @@ class TrainingState:
 def save_last(run: Run, state: TrainingState) -> Path:
     """Write everything that a bit-exact continuation needs; a collective.
 
+    Class rows that are behind (``optimizer.class_update = "lazy"``) are saved as they are, with what they
+    have missed; only at the end of the run all are brought up to date.
+
     Raises:
         OutputError: It cannot be written; the previous checkpoint is kept.
     """
     share_buffers(run)
     model, world, path = run.model, run.world, run.folder.last
+    if state.step >= run.optimization.steps:
+        for rows in keepers(model.loss).values():
+            rows.settle()
     loss = model.loss.state_dict()
     sharded = model.loss.sharded_names()
     optimizer = state_by_name(run.optimization.optimizer, run.optimization.parameters)
@@ -161,7 +170,7 @@ def restore(run: Run) -> TrainingState:
         count = len(shards[0]["loss"][weight])
         optimizer[name] = {
             key: mine(weight, [shard["optimizer"][name][key] for shard in shards])
-            if isinstance(value, Tensor) and value.ndim and len(value) == count
+            if isinstance(value, Tensor) and value.ndim and len(value) == count and key != "missed"
             else value
             for key, value in moments.items()
         }
@@ -213,6 +222,9 @@ def _require_same(document: Mapping[str, Any], run: Run, path: Path) -> None:
     """Refuse a checkpoint that is not an earlier state of this very run."""
     now = to_tables(run.recipe)
     before = {table: document["recipe"].get(table, {}) for table in now}
+    for table, key, same in _UNSAID:
+        if key in now[table] and now[table][key] in same:
+            before[table] = {key: now[table][key], **before[table]}
     saved = document["data"]
     counts: dict[str, Any] = {
         "classes in the data": run.data.dataset.num_classes,

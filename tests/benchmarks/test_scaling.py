@@ -39,7 +39,8 @@ def test_parameters_are_counted() -> None:
 
 def test_memory_of_class_weights_by_hand() -> None:
     assert partial_fc.expected(1000, 10, 4, 1.0) == 12 * 10_000 + 4 * 4 * 1000
-    assert partial_fc.expected(1000, 10, 4, 0.1) == 12 * 10_000 + 4 * 100 * 10
+    assert partial_fc.expected(1000, 10, 4, 0.1, rows=False) == 12 * 10_000 + 4 * 100 * 10
+    assert partial_fc.expected(1000, 10, 4, 0.1) == 8 * 10_000 + 8 * 100 * 10 + 4 * 4 * 100
     assert partial_fc.expected(1000, 10, 400, 0.5) == 8 * 10_000 + 8 * 500 * 10 + 4 * 400 * 500
     assert partial_fc.expected(1000, 10, 4, 1.0, 4) == 12 * 2500 + 4 * 4 * 250
     assert (
@@ -49,8 +50,12 @@ def test_memory_of_class_weights_by_hand() -> None:
 
 def test_measured_memory_grows_as_computed() -> None:
     """The part that grows with the classes, so that what PyTorch allocates once hardly counts."""
-    for rate in (1.0, 0.1):
-        small, large = (partial_fc.measure(n, 256, 32, rate, 1)["memory"] for n in (20_000, 120_000))
-        computed = [partial_fc.expected(n, 256, 32, rate) / 1e6 for n in (20_000, 120_000)]
+    for way, rate in (("dense", 1.0), ("dense", 0.1), ("rows", 0.1)):
+        small, large = (
+            partial_fc.measure(way, n, 256, 32, rate, 1, None)["memory"] for n in (20_000, 120_000)
+        )
+        computed = [
+            partial_fc.expected(n, 256, 32, rate, rows=way == "rows") / 1e6 for n in (20_000, 120_000)
+        ]
         grown = (large - small) / (computed[1] - computed[0])
         assert 0.9 < grown < 1.3  # the system's own count of pages is coarse and moves with what ran before

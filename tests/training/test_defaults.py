@@ -43,7 +43,8 @@ def test_a_plain_run_on_a_cpu():
 def test_fine_tuning_is_short_and_careful_and_starts_at_means():
     run = resolve(Recipe(), replace(CPU, pretrained=True, waits=True))
     assert (run.run.batch_size, run.optimizer.lr, run.schedule.epochs) == (16, 0.002, 3)
-    assert (run.loss.class_weights, run.loss.settings) == ("means", {"start_epoch": 0})
+    assert run.loss.class_weights == "means"
+    assert run.loss.settings == {"start_epoch": 0, "matmul": "float32"}
     assert run.backbone.freeze_bn is True
     few_steps = resolve(recipe(schedule__steps=4), replace(CPU, pretrained=True))
     assert few_steps.loss.class_weights == "random"  # 400 photos for means, 64 for training
@@ -55,6 +56,44 @@ def test_a_gpu_takes_larger_batches_and_more_workers():
     )
     assert (run.run.batch_size, run.optimizer.lr, run.data.workers) == (255, 2.49e-4, 8)
     assert (run.schedule.epochs, run.run.log_every) == (20, 50)
+
+
+@pytest.mark.parametrize(
+    ("settings", "update"),
+    [
+        ({}, "dense"),
+        ({"loss__sample_rate": 0.1}, "lazy"),
+        ({"loss__sample_rate": 0.1, "optimizer__name": "adamw"}, "dense"),
+        ({"loss__sample_rate": 0.1, "optimizer__class_update": "sampled"}, "sampled"),
+    ],
+    ids=str,
+)
+def test_rows_of_a_sample_are_updated_alone_where_that_learns_the_same(settings, update):
+    assert resolve(recipe(**settings), CPU).optimizer.class_update == update
+
+
+def test_adamw_cannot_make_up_for_steps():
+    with pytest.raises(UsageError, match=r"class_update = 'lazy' is for sgd"):
+        resolve(recipe(optimizer__name="adamw", optimizer__class_update="lazy"), CPU)
+
+
+@pytest.mark.parametrize(
+    ("settings", "matmul"),
+    [
+        ({}, "tf32"),
+        ({"run__precision": "bf16"}, "tf32"),
+        ({"run__precision": "fp32"}, "float32"),
+        ({"run__deterministic": True}, "float32"),
+        ({"loss.matmul": "auto", "run__precision": "fp32"}, "float32"),
+        ({"loss.matmul": "bfloat16"}, "bfloat16"),
+    ],
+    ids=str,
+)
+def test_products_with_the_class_matrix_are_tf32_on_cuda(settings, matmul):
+    cuda = replace(CPU, gpu=True, cuda=True)
+    assert resolve(recipe(**settings), cuda).loss.settings["matmul"] == matmul
+    if "loss.matmul" not in settings:
+        assert resolve(recipe(**settings), CPU).loss.settings["matmul"] == "float32"
 
 
 def test_what_the_recipe_says_stays_also_where_it_is_0():
