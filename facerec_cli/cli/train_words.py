@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from facerec_cli.cli.console import note, result, result_json, result_table, warn
+from facerec_cli.training.metric_names import is_shown
 from facerec_cli.wording import counted, people
 
 if TYPE_CHECKING:
@@ -59,7 +60,13 @@ def plan_rows(plan: Plan) -> list[tuple[str, str]]:
     ]
     if plan.evaluation:
         rows.append(
-            ("evaluation", ", ".join(f"{name} ({counted(n, 'pair')})" for name, n in plan.evaluation.items()))
+            (
+                "evaluation",
+                ", ".join(
+                    f"{name} ({counted(n, *plan.units.get(name, ('pair', 'pairs')))})"
+                    for name, n in plan.evaluation.items()
+                ),
+            )
         )
     if recipe.run.out:
         rows.append(("folder", recipe.run.out))
@@ -75,7 +82,7 @@ def show_outcome(outcome: Outcome, *, as_json: bool) -> None:
     if outcome.broken:
         warn(f"{counted(outcome.broken, 'photo')} could not be read, so others were taken")
     for name, value in outcome.last.items():
-        if name.endswith("accuracy") or "/tar@" in name:
+        if is_shown(name):
             before = f" (before training {outcome.first[name]:.2%})" if name in outcome.first else ""
             result(f"{name}: {value:.2%}{before}")
     if outcome.best is not None:
@@ -100,12 +107,8 @@ def outcome_document(outcome: Outcome) -> dict[str, Any]:
 def evaluation_parts(event: Evaluated) -> list[str]:
     """What an evaluation gave, in parts that a line may be broken between."""
     when = f"epoch {event.epoch + 1}" if event.step else "before training"
-    figures = [f"{name} {value:.2%}" for name, value in event.metrics.items() if _is_shown(name)]
+    figures = [f"{name} {value:.2%}" for name, value in event.metrics.items() if is_shown(name)]
     return [f"{when}:", *figures, *(["(best so far)"] if event.best else [])]
-
-
-def _is_shown(name: str) -> bool:
-    return name.endswith(("/accuracy", "/balanced_accuracy")) or "/tar@" in name
 
 
 def time_left(plan: Plan, event: Logged) -> str:

@@ -69,7 +69,8 @@ def make_plan(run: Run, *, start_step: int = 0) -> Plan:
         precision=str(model.dtype).removeprefix("torch."),
         memory=memory,
         available=available,
-        evaluation={pairs.name: len(pairs.pairs) for pairs in run.data.evaluation_sets},
+        evaluation={one.name: len(one) for one in run.data.evaluation_sets},
+        units={one.name: one.unit for one in run.data.evaluation_sets},
         warnings=tuple(warnings),
         start_step=start_step,
     )

@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from facerec_cli.registry import BACKBONES, LOSSES
+from facerec_cli.registry import BACKBONES, LOSSES, POOLINGS
 from facerec_cli.settings import Field, Option, options
 from facerec_cli.training.data_settings import (
     COMMON,
@@ -212,21 +212,29 @@ class RunSettings:
 
 @dataclass(frozen=True, slots=True)
 class EvaluateSettings:
-    """``best`` is accuracy, auc or tar@FAR, taken on the first of ``sets``."""
+    """``best`` is accuracy, auc, tar@FAR, rank-1 or tpir@FPIR, taken on the first of ``sets``."""
 
     sets: Annotated[
         tuple[str, ...],
-        Option("Pairs to watch: a .bin or a list of aligned crops.", flag="--eval", panel=COMMON),
+        Option(
+            "What to watch: pairs or searches of aligned crops; a .bin, a list, a folder of a protocol.",
+            flag="--eval",
+            panel=COMMON,
+        ),
     ] = ()
+    last: Annotated[tuple[str, ...], _key("The same, looked at after the last step only.")] = ()
     every: Annotated[int, _key("Epochs between evaluations.", ge=1)] = 1
     flip: Annotated[bool, _key("Add the embedding of the mirrored crop.")] = False
+    pool: Annotated[str, Option("How photos of a template weigh: {choices}.", flag="", choices=POOLINGS)] = (
+        "mean"
+    )
     best: Annotated[
         str,
         Option(
-            "Metric of the best checkpoint: accuracy, auc, tar@1e-3.",
+            "Metric of the best checkpoint: accuracy, auc, tar@1e-3, rank-1, tpir@0.01.",
             flag="--best",
             panel=COMMON,
-            offers=("accuracy", "auc", "tar@1e-3"),
+            offers=("accuracy", "auc", "tar@1e-3", "rank-1", "tpir@0.01"),
         ),
     ] = "accuracy"
 

@@ -1,8 +1,9 @@
-"""Held-out pairs during training, judged by the code behind ``facerec verify``."""
+"""Evaluation during training, judged by the code behind ``facerec verify`` and ``facerec identify``."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,30 +12,46 @@ from numpy.typing import NDArray
 
 from facerec_cli.backbones import Backbone
 from facerec_cli.backbones.encoder import TorchEncoder
-from facerec_cli.errors import UsageError
+from facerec_cli.errors import FacerecError, InputError, UsageError
 from facerec_cli.progress import Progress, silent
+from facerec_cli.training.config import EvaluateSettings
 from facerec_cli.training.devices import World
-from facerec_cli.verify.pair_crops import PairCrops, evaluate_crops, read_pair_crops
+from facerec_cli.training.evaluation_open import open_set
+from facerec_cli.training.evaluation_sets import EvaluationSet
+from facerec_cli.training.metric_names import metric_name
 
-FARS = (1e-4, 1e-3, 1e-2, 1e-1)
+_TOGETHER, _TOGETHER_PER_THREAD = 256, 4  # crops that are embedded together on a GPU, and on a CPU
+_GATHERED = 65_536  # rows of each process that are sent at a time
 
 
-def open_evaluation_sets(paths: Sequence[str], progress: Progress = silent) -> list[PairCrops]:
-    """Open all sets; two of one name would share their metrics.
+def open_evaluation_sets(
+    settings: EvaluateSettings, world: World, progress: Progress = silent
+) -> list[EvaluationSet]:
+    """Open all sets; two of one name would share their metrics. A collective.
 
     Raises:
         InputError: One cannot be used.
-        UsageError: Two have one name.
+        UsageError: Two have one name, or templates are to be weighed and there are none.
     """
-    sets = [read_pair_crops(path, progress=progress) for path in paths]
-    if len({pairs.name for pairs in sets}) < len(sets):
+    unit = _together(world)
+    sets = [
+        open_set(path, world, unit=unit, pool=settings.pool, at_end=at_end, progress=progress)
+        for at_end, paths in ((False, settings.sets), (True, settings.last))
+        for path in paths
+    ]
+    if len({one.name for one in sets}) < len(sets):
         raise UsageError("Two --eval sets have the same name.", hint="Rename one of the files.")
+    if settings.pool != "mean" and not any(one.has_templates for one in sets):
+        raise UsageError(
+            f"evaluate.pool = {settings.pool!r} weighs the photos of templates, and no --eval has any.",
+            hint="Leave it out.",
+        )
     return sets
 
 
-def evaluate_pairs(
+def evaluate_sets(
     backbone: Backbone,
-    sets: Sequence[PairCrops],
+    sets: Sequence[EvaluationSet],
     world: World,
     *,
     flip: bool = False,
@@ -53,45 +70,77 @@ def evaluate_pairs(
 
     Returns:
         ``SET/accuracy`` (``SET/balanced_accuracy`` where one kind of pairs is much more frequent),
-        ``SET/auc``, ``SET/eer`` and ``SET/tar@FAR`` where measurable, 0..1.
+        ``SET/auc``, ``SET/eer`` and ``SET/tar@FAR``, of searches ``SET/rank-1``, ``SET/tpir@FPIR`` and
+        ``SET/map``, where measurable, 0..1.
+
+    Raises:
+        InputError: Nothing of a set can be measured.
     """
     result: dict[str, float] = {}
-    shares = [-(-len(pairs.crops) // world.size) for pairs in sets]
-    for number, pairs in enumerate(sets):
+    shares = [len(one.crops.mine) for one in sets]
+    for number, one in enumerate(sets):
+        before = sum(shares[:number])
+        rows: list[NDArray[np.float32]] = [np.zeros((0, backbone.embedding_size), np.float32)]
+        for crops, missing in one.crops.chunks():
+            read = before + sum(map(len, rows))
 
-        def told(done: int, total: int | None = None, *, before: int = sum(shares[:number])) -> None:
-            progress(before + done, sum(shares))
+            def told(done: int, total: int | None = None, *, read: int = read) -> None:
+                progress(read + done, sum(shares))
 
-        encoder = TorchEncoder(backbone, world.device, flip=flip, dtype=dtype, progress=told)
-        embeddings = _encode_shared(encoder, pairs.crops, world)
-        evaluation = evaluate_crops(pairs, embeddings, FARS).evaluation
-        if evaluation.accuracy is not None:
-            kind = evaluation.accuracy.kind.replace(" ", "_")
-            result[f"{pairs.name}/{kind}"] = evaluation.accuracy.mean_with_failures
-        for key in ("auc", "eer"):
-            value = getattr(evaluation, key)
-            if value is not None:
-                result[f"{pairs.name}/{key}"] = float(value)
-        for point in evaluation.tar_at_far:
-            if point.tar_with_failures is not None:
-                result[f"{pairs.name}/tar@{point.far:g}"] = point.tar_with_failures
+            encoder = TorchEncoder(
+                backbone, world.device, flip=flip, dtype=dtype, batch_size=_together(world), progress=told
+            )
+            encoded = encoder.encode(crops)
+            encoded[missing] = np.nan
+            rows.append(encoded)
+        gathered = _gather(np.concatenate(rows), one, world)
+        found = _of_the_first(world, lambda one=one, rows=gathered: one.measure(rows))  # type: ignore[misc]
+        result |= {f"{one.name}/{key}": value for key, value in found.items()}
     return result
 
 
-def _encode_shared(encoder: TorchEncoder, crops: NDArray[np.uint8], world: World) -> NDArray[np.float32]:
-    """Each process encodes its share of the crops; all get all rows."""
-    share = -(-len(crops) // world.size)  # equal shares, the last ones may be shorter
-    rows = encoder.encode(crops[world.rank * share : (world.rank + 1) * share])
+def _together(world: World) -> int:
+    """Crops that are embedded together: on a CPU as many as stay in its cache."""
+    on_cpu = world.device.type == "cpu"
+    return _TOGETHER_PER_THREAD * torch.get_num_threads() if on_cpu else _TOGETHER
+
+
+def _gather(rows: NDArray[np.float32], one: EvaluationSet, world: World) -> NDArray[np.float32]:
+    """All rows of all processes in the first one, a part at a time; in the others nothing of use."""
     if world.group is None:
         return rows
-    padded = torch.zeros(share, rows.shape[1], device=world.device)
-    padded[: len(rows)] = torch.from_numpy(rows)
-    shares = [torch.empty_like(padded) for _ in range(world.size)]
-    dist.all_gather(shares, padded)
-    return torch.cat(shares)[: len(crops)].cpu().numpy()
+    share, width = one.crops.share, rows.shape[1]
+    whole = np.zeros((share * world.size if world.first else 0, width), np.float32)
+    for start in range(0, share, _GATHERED):
+        count = min(_GATHERED, share - start)
+        part = torch.zeros(count, width, device=world.device)
+        mine = rows[start : start + count]
+        part[: len(mine)] = torch.from_numpy(mine)
+        parts = [torch.empty_like(part) for _ in range(world.size)]
+        dist.all_gather(parts, part)
+        for rank, sent in enumerate(parts if world.first else ()):
+            place = rank * share + start
+            whole[place : place + count] = sent.cpu().numpy()
+    return whole[: one.crops.count]
 
 
-def best_metric(name: str, sets: Sequence[PairCrops], metrics: dict[str, float]) -> float:
+def _of_the_first(world: World, measure: Callable[[], dict[str, float]]) -> dict[str, float]:
+    """What the first process measures, in all of them; also where it cannot."""
+    if world.group is None:
+        return measure()
+    said: list[Any] = [None, "", ""]
+    if world.first:
+        try:
+            said[0] = measure()
+        except FacerecError as fault:
+            said[1:] = [fault.message, fault.hint]
+    dist.broadcast_object_list(said, 0, device=world.device if world.device.type == "cuda" else None)
+    if said[0] is None:
+        raise InputError(said[1], hint=said[2])
+    return dict(said[0])
+
+
+def best_metric(name: str, sets: Sequence[EvaluationSet], metrics: dict[str, float]) -> float:
     """The value that names the best checkpoint: ``name`` on the first set, larger is better.
 
     Raises:
@@ -102,23 +151,7 @@ def best_metric(name: str, sets: Sequence[PairCrops], metrics: dict[str, float])
     if key not in metrics:
         measured = [k.partition("/")[2] for k in metrics if k.startswith(f"{sets[0].name}/")]
         raise UsageError(
-            f"--best {name} is not measured on {sets[0].name} ({sets[0].pairs.impostors} different pairs).",
+            f"--best {name} is not measured on {sets[0].name} ({sets[0].size}).",
             hint=f"Measured are: {', '.join(measured)}.",
         )
     return -metrics[key] if wanted == "eer" else metrics[key]
-
-
-def metric_name(name: str, metrics: Mapping[str, float]) -> str:
-    """What ``--best`` means among ``metrics``: ``tar@0.001`` for ``TAR@1e-3``.
-
-    ``accuracy`` is the balanced accuracy of a first set whose pairs are mostly of one kind.
-    """
-    text = name.lower()
-    if text.startswith("tar@"):
-        try:
-            return f"tar@{float(text[4:]):g}"
-        except ValueError:
-            return name
-    first = next(iter(metrics), "").rpartition("/")[0]
-    balanced = text == "accuracy" and f"{first}/accuracy" not in metrics
-    return "balanced_accuracy" if balanced and f"{first}/balanced_accuracy" in metrics else text

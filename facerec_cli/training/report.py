@@ -29,7 +29,8 @@ class Plan:
         precision: float32, bfloat16 or float16.
         memory: Bytes per process by what they are for, an estimate.
         available: Bytes free on the device of a process, None where unknown.
-        evaluation: Names of the pair sets and their number of pairs.
+        evaluation: Names of the evaluation sets and their number of pairs or searches.
+        units: What those are, one and several, by the set's name.
         warnings: What is odd.
         start_step: Steps that were done before (a resumed run).
     """
@@ -50,6 +51,7 @@ class Plan:
     evaluation: dict[str, int]
     warnings: tuple[str, ...] = ()
     start_step: int = 0
+    units: dict[str, tuple[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,7 @@ class Logged:
 
 @dataclass(frozen=True, slots=True)
 class Evaluated:
-    """Held-out pairs, by ``SET/metric``; ``best`` where this is the best so far."""
+    """Held-out pairs and searches, by ``SET/metric``; ``best`` where this is the best so far."""
 
     epoch: int
     step: int

@@ -14,10 +14,10 @@ from facerec_cli.data.loading.loader import Loader
 from facerec_cli.losses.base import Loss
 from facerec_cli.training.config import Recipe
 from facerec_cli.training.devices import World
+from facerec_cli.training.evaluation_sets import EvaluationSet
 from facerec_cli.training.optimizer import schedule_factor
 from facerec_cli.training.run_folder import RunFolder
 from facerec_cli.training.teacher import Teacher
-from facerec_cli.verify.pair_crops import PairCrops
 
 
 @dataclass(slots=True)
@@ -63,14 +63,23 @@ class Data:
     Attributes:
         dataset: Photos to train on.
         loader: This process's batches of them.
-        evaluation_sets: Pairs that judge the model while it is trained.
+        evaluation_sets: Pairs and searches that judge the model while it is trained, or after it.
         fingerprint: Of the data set's people, by which a resumed run knows it again.
     """
 
     dataset: FaceDataset
     loader: Loader
-    evaluation_sets: list[PairCrops]
+    evaluation_sets: list[EvaluationSet]
     fingerprint: str = ""
+
+    @property
+    def watched(self) -> list[EvaluationSet]:
+        """The sets that are looked at while the model is trained; the first names the best checkpoint."""
+        return [one for one in self.evaluation_sets if not one.at_end]
+
+    def due(self, *, at_end: bool) -> list[EvaluationSet]:
+        """The sets that an evaluation looks at: after the last step all."""
+        return self.evaluation_sets if at_end else self.watched
 
 
 @dataclass(slots=True)

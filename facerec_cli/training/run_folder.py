@@ -22,6 +22,7 @@ from facerec_cli.locks import exclusive
 from facerec_cli.settings import to_tables
 from facerec_cli.training.config import Recipe
 from facerec_cli.training.devices import World
+from facerec_cli.training.metric_names import is_shown
 from facerec_cli.untrusted import parse_json
 
 logger = logging.getLogger("facerec")
@@ -179,7 +180,7 @@ def draw_curve(out: Path) -> Path | None:
     left.plot([r["step"] for r in steps], [r["loss"] for r in steps], color="tab:blue", label="loss")
     left.set_xlabel("step")
     left.set_ylabel("loss", color="tab:blue")
-    names = [key for key in (checks[-1] if checks else {}) if key.endswith("accuracy") or "/tar@" in key]
+    names = [key for key in (checks[-1] if checks else {}) if is_shown(key)]
     if names:
         right = left.twinx()
         for name in names:

@@ -62,7 +62,7 @@ def prepare(recipe: Recipe, world: World, *, weights: bool = True, observer: Obs
     dtype = number_format(recipe.run.precision, world.device)
     recipe, start, teacher = _decide(recipe, dataset, world, weights=weights)
     evaluation_sets = open_evaluation_sets(
-        recipe.evaluate.sets, telling(observer, "reading the pairs of --eval")
+        recipe.evaluate, world, telling(observer, "reading the photos of --eval")
     )
     model = _build_model(recipe, start, dataset.num_classes, dtype, world)
     model.teacher = teacher

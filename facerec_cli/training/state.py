@@ -29,7 +29,7 @@ _MAY_CHANGE = frozenset(
         "backbone": ("init", "teacher"),  # a teacher is known by its file, see _require_same
         "loss": ("class_weights",),  # where they started; the checkpoint has where they are
         "run": ("out", "device", "log_every", "checkpoint_every", "on_nan", "tensorboard", "compile"),
-        "evaluate": ("sets", "every", "flip", "best"),
+        "evaluate": ("sets", "last", "every", "flip", "pool", "best"),
     }.items()
     for key in keys
 )

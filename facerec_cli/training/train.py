@@ -17,7 +17,8 @@ from facerec_cli.training.advice import cause_of, explain, make_plan
 from facerec_cli.training.class_means import start_classes
 from facerec_cli.training.config import Recipe
 from facerec_cli.training.devices import World, join_world
-from facerec_cli.training.evaluate import best_metric, evaluate_pairs, metric_name
+from facerec_cli.training.evaluate import best_metric, evaluate_sets
+from facerec_cli.training.metric_names import metric_name
 from facerec_cli.training.optimizer import clip_gradients, set_rate
 from facerec_cli.training.processes import Interruption
 from facerec_cli.training.report import (
@@ -111,10 +112,10 @@ def _train(run: Run, state: TrainingState, interruption: Interruption, observer:
     observer(make_plan(run, start_step=state.step))
     if recipe.run.deterministic:
         torch.use_deterministic_algorithms(True)
-    if state.step == 0 and run.data.evaluation_sets:  # what the run starts from
+    if state.step == 0:  # what the run starts from
         state.first = _evaluate(run, state, observer)
     state = _steps(run, state, clock, interruption, observer)
-    if not run.data.evaluation_sets:  # nothing has judged the model, so the last one is the one to export
+    if not run.data.watched:  # nothing has judged the model, so the last one is the one to export
         share_buffers(run)
         save_best(run, state)
     folder.close()
@@ -162,7 +163,7 @@ def _steps(
                     clock.restart(state.step)
                     break
                 evaluate_due = (epoch + 1) % recipe.evaluate.every == 0 or state.step == steps
-                if epoch_done and evaluate_due and run.data.evaluation_sets:
+                if epoch_done and evaluate_due:
                     _evaluate(run, state, observer)
                     clock.restart(state.step)
                 if save_due or stop:
@@ -250,22 +251,18 @@ def _log(run: Run, state: TrainingState, epoch: int, rate: float, clock: Clock, 
 
 
 def _evaluate(run: Run, state: TrainingState, observer: Observer) -> dict[str, float]:
-    """Measure on the evaluation sets; keep the model if it is the best so far."""
+    """Measure on the evaluation sets that are due; keep the model if it is the best so far."""
+    model, sets = run.model, run.data.due(at_end=state.step == run.optimization.steps)
+    if not sets:
+        return {}
     share_buffers(run)
-    model, sets = run.model, run.data.evaluation_sets
     epoch = (state.step - 1) // run.optimization.steps_per_epoch if state.step else 0
-    metrics = evaluate_pairs(
-        model.backbone if model.ema is None else model.ema.module,
-        sets,
-        run.world,
-        flip=run.recipe.evaluate.flip,
-        dtype=model.dtype,
-        progress=telling(
-            observer, f"evaluating after epoch {1 + epoch}" if state.step else "evaluating before training"
-        ),
-    )
-    score = best_metric(run.recipe.evaluate.best, sets, metrics)
-    best = state.step > 0 and (state.best is None or score > state.best)
+    what = f"evaluating after epoch {1 + epoch}" if state.step else "evaluating before training"
+    network, flip = model.backbone if model.ema is None else model.ema.module, run.recipe.evaluate.flip
+    progress = telling(observer, what)
+    metrics = evaluate_sets(network, sets, run.world, flip=flip, dtype=model.dtype, progress=progress)
+    score = best_metric(run.recipe.evaluate.best, sets, metrics) if run.data.watched else None
+    best = score is not None and state.step > 0 and (state.best is None or score > state.best)
     state.metrics = metrics
     state.offset = run.folder.metrics({"step": state.step, "epoch": epoch, **metrics})
     if best:

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from facerec_cli.embed import EmbedOptions, embed_photos
 from facerec_cli.errors import InputError
 from facerec_cli.faces import FaceModel
-from facerec_cli.images import quiet_decoders, read_image
+from facerec_cli.images import quiet_decoders
 from facerec_cli.metrics.evaluate import Evaluation, evaluate
 from facerec_cli.metrics.scores import score_pairs
 from facerec_cli.pairs.pairlist import PairList
 from facerec_cli.pairs.read import read_pairs
 from facerec_cli.progress import Progress, silent
-
-log = logging.getLogger("facerec")
 
 Crops = NDArray[np.uint8]
 
@@ -130,41 +126,3 @@ def cut_main_faces(
                 crops[number], missing[number] = result.faces[0].crop, False
             progress(number + 1, len(photos))
     return crops, missing
-
-
-def read_pair_crops(path: str, size: int = 112, progress: Progress = silent) -> PairCrops:
-    """Read a list whose photos are aligned crops, such as a ``.bin``.
-
-    Args:
-        path: The list.
-        size: Pixels of a crop's side; crops of a ``.bin`` are scaled to it.
-        progress: Told the photos done.
-
-    Raises:
-        InputError: It cannot be read, is empty, compares templates, or its photos are not aligned crops.
-    """
-    pairs = read_pairs(path, templates=False)
-    crops = np.zeros((len(pairs.images), size, size, 3), np.uint8)
-    missing = np.zeros(len(pairs.images), bool)
-    for number, (source, name) in enumerate(zip(pairs.images, pairs.names, strict=True)):
-        progress(number, len(pairs.images))
-        try:
-            image = read_image(source)
-        except InputError as fault:
-            log.warning("%s: %s", path, fault.message)
-            missing[number] = True
-            continue
-        if image.shape[:2] != (size, size):
-            if not pairs.aligned:
-                raise InputError(
-                    f"{path}: {name} is no aligned crop, it has {image.shape[1]} x {image.shape[0]} pixels.",
-                    hint=f"Crop the photos to {size} x {size} with `facerec data align`, and list those.",
-                )
-            image = np.asarray(cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA), np.uint8)
-        crops[number] = image
-    if missing.all():
-        raise InputError(
-            f"None of the photos of {path} can be read.",
-            hint="Correct the list's paths, or give another --eval.",
-        )
-    return PairCrops(Path(path).stem, pairs, crops, missing)
