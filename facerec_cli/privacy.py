@@ -49,6 +49,14 @@ SWITCHES = (
         _YES,
         "huggingface_hub, which serves hf:// addresses, reports its use to Hugging Face",
     ),
+    # The loggers of a training run; what else each one collects is turned off where it is opened.
+    Switch(
+        "WANDB_ERROR_REPORTING",
+        "false",
+        frozenset({"false", "0", "no", "off"}),
+        "wandb reports its own faults to its makers",
+    ),
+    Switch("MLFLOW_DISABLE_TELEMETRY", "true", _YES, "MLflow reports its use to its makers"),
     # insightface's package brings albumentations.
     Switch(
         "NO_ALBUMENTATIONS_UPDATE",

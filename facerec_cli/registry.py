@@ -72,6 +72,14 @@ BACKBONES: Mapping[str, str] = {
     "vit_b": "facerec_cli.backbones.vit:vit_b",
 }
 
+# Who may follow a training run; each has an extra of its name.
+LOGGERS: Mapping[str, str] = {
+    "tensorboard": "facerec_cli.training.loggers.tensorboard:TensorBoardLogger",
+    "wandb": "facerec_cli.training.loggers.wandb:WandbLogger",
+    "mlflow": "facerec_cli.training.loggers.mlflow:MlflowLogger",
+    "trackio": "facerec_cli.training.loggers.trackio:TrackioLogger",
+}
+
 # In the order in which they are asked whether a list is theirs: folders and binary files, then text.
 PAIR_FORMATS: Mapping[str, str] = {
     "cfp": "facerec_cli.pairs.formats.cfp:Cfp",

@@ -7,6 +7,8 @@ from typing import Annotated, Any, ClassVar, NamedTuple, Protocol
 
 from torch import Tensor, nn
 
+from facerec_cli.backbones.recompute import Part
+from facerec_cli.errors import UsageError
 from facerec_cli.settings import Option
 from facerec_cli.spelling import both_spellings
 
@@ -60,6 +62,7 @@ class Backbone(nn.Module):
     Attributes:
         preprocessing: How a crop becomes the input; a class attribute, as it belongs to the architecture.
         embedding_size: D.
+        recompute: Whether training computes :meth:`parts` a second time instead of keeping what is in them.
     """
 
     preprocessing: ClassVar[Preprocessing] = Preprocessing()
@@ -67,6 +70,7 @@ class Backbone(nn.Module):
     def __init__(self, embedding_size: int) -> None:
         super().__init__()
         self.embedding_size = embedding_size
+        self.recompute = False
 
     def forward(self, images: Tensor) -> BackboneOutput:
         """Embed ``images`` (B, 3, 112, 112), preprocessed as :attr:`preprocessing` says."""
@@ -75,6 +79,26 @@ class Backbone(nn.Module):
     def output_layers(self) -> tuple[str, ...]:
         """Names of the top modules that depend on the embedding size; ``--init`` may leave them out."""
         raise NotImplementedError
+
+    def parts(self) -> tuple[Part, ...]:
+        """The chain of modules that may be computed twice, where ``recompute`` is set; none by default.
+
+        ``forward`` sends the batch through it with :func:`facerec_cli.backbones.recompute.through`.
+        """
+        return ()
+
+    def compute_twice(self) -> None:
+        """Set ``recompute``.
+
+        Raises:
+            UsageError: The backbone has no such parts.
+        """
+        if not self.parts():
+            raise UsageError(
+                f"The network {type(self).__name__} has no parts that can be computed twice.",
+                hint="Leave run.recompute out; a smaller --batch-size with accumulate saves memory, too.",
+            )
+        self.recompute = True
 
 
 class BackboneMaker(Protocol):

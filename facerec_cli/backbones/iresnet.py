@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from facerec_cli.backbones.base import Backbone, BackboneOutput, Dropout
 from facerec_cli.backbones.prelu import PReLU
+from facerec_cli.backbones.recompute import Part, through
 from facerec_cli.settings import checked
 
 _EPS = 1e-5
@@ -74,9 +75,12 @@ class IResNet(Backbone):
 
     def forward(self, images: Tensor) -> BackboneOutput:
         """Embed ``images`` (B, 3, 112, 112) in [-1, 1]."""
-        x = self.prelu(self.bn1(self.conv1(images)))  # (B, 64, 112, 112)
-        for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
-            x = stage(x)  # type: ignore[operator]
+        if self.recompute:
+            x = through(self.parts(), images)
+        else:
+            x = self.prelu(self.bn1(self.conv1(images)))  # (B, 64, 112, 112)
+            for stage in self._stages():
+                x = stage(x)
         flat = torch.flatten(self.dropout(self.bn2(x)), 1)  # (B, 512 * 7 * 7)
         with torch.autocast(flat.device.type, enabled=False):  # embeddings stay float32
             embeddings = self.features(self.fc(flat.to(self.fc.weight.dtype)))
@@ -85,6 +89,16 @@ class IResNet(Backbone):
     def output_layers(self) -> tuple[str, ...]:
         """See :meth:`Backbone.output_layers`."""
         return ("fc", "features")
+
+    def parts(self) -> tuple[Part, ...]:
+        """The stem, whose maps are the largest, and each block."""
+        return (
+            (self.conv1, self.bn1, self.prelu),
+            *((block,) for stage in self._stages() for block in stage),
+        )
+
+    def _stages(self) -> tuple[nn.Sequential, ...]:
+        return self.layer1, self.layer2, self.layer3, self.layer4  # type: ignore[return-value]
 
 
 @checked

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from facerec_cli.backbones.base import Backbone, BackboneOutput
 from facerec_cli.backbones.prelu import PReLU
+from facerec_cli.backbones.recompute import Part, through
 from facerec_cli.settings import Option, checked
 
 # expansion, channels, repeats, stride of the first
@@ -74,7 +75,7 @@ class MobileFaceNet(Backbone):
 
     def forward(self, images: Tensor) -> BackboneOutput:
         """Embed ``images`` (B, 3, 112, 112) in [-1, 1]."""
-        x = self.body(images)  # (B, 512, 7, 7)
+        x = through(self.parts(), images) if self.recompute else self.body(images)  # (B, 512, 7, 7)
         flat = torch.flatten(self.pool(x), 1)  # (B, 512)
         with torch.autocast(flat.device.type, enabled=False):
             embeddings = self.features(self.fc(flat.to(self.fc.weight.dtype)))
@@ -83,6 +84,10 @@ class MobileFaceNet(Backbone):
     def output_layers(self) -> tuple[str, ...]:
         """See :meth:`Backbone.output_layers`."""
         return ("fc", "features")
+
+    def parts(self) -> tuple[Part, ...]:
+        """Each convolution and bottleneck."""
+        return tuple((module,) for module in self.body)
 
 
 @checked

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from facerec_cli.backbones.base import Backbone, BackboneOutput, Dropout, Preprocessing
 from facerec_cli.backbones.prelu import PReLU
+from facerec_cli.backbones.recompute import Part, through
 from facerec_cli.errors import ModelError
 from facerec_cli.runtime import import_onnxruntime
 from facerec_cli.settings import checked
@@ -75,7 +76,8 @@ class SFace(Backbone):
 
     def forward(self, images: Tensor) -> BackboneOutput:
         """Embed ``images`` (B, 3, 112, 112) RGB on the 0..255 scale; the published graph scales inside."""
-        x = self.body((images - 127.5) / INPUT_SCALE)  # (B, 1024, 7, 7)
+        scaled = (images - 127.5) / INPUT_SCALE
+        x = through(self.parts(), scaled) if self.recompute else self.body(scaled)  # (B, 1024, 7, 7)
         flat = torch.flatten(self.dropout(self.bn1(x)), 1)
         with torch.autocast(flat.device.type, enabled=False):
             embeddings = self.fc1(self.pre_fc1(flat.to(self.pre_fc1.weight.dtype)))
@@ -84,6 +86,10 @@ class SFace(Backbone):
     def output_layers(self) -> tuple[str, ...]:
         """See :meth:`Backbone.output_layers`."""
         return ("pre_fc1", "fc1")
+
+    def parts(self) -> tuple[Part, ...]:
+        """Each unit."""
+        return tuple((unit,) for unit in self.body)
 
 
 @checked

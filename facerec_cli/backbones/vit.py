@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from facerec_cli.backbones.base import Backbone, BackboneOutput
+from facerec_cli.backbones.recompute import Part, through
 from facerec_cli.settings import Option, checked
 
 _GRID = 14
@@ -85,7 +86,7 @@ class VisionTransformer(Backbone):
     def forward(self, images: Tensor) -> BackboneOutput:
         """Embed ``images`` (B, 3, 112, 112) in [-1, 1]."""
         tokens = self.patches(images).flatten(2).transpose(1, 2) + self.position  # (B, 196, W)
-        tokens = self.norm(self.blocks(tokens))
+        tokens = self.norm(through(self.parts(), tokens) if self.recompute else self.blocks(tokens))
         grid = tokens.transpose(1, 2).unflatten(2, (_GRID, _GRID))  # (B, W, 14, 14)
         x = F.avg_pool2d(grid, 2)  # (B, W, 7, 7)
         flat = torch.flatten(x, 1)
@@ -96,6 +97,10 @@ class VisionTransformer(Backbone):
     def output_layers(self) -> tuple[str, ...]:
         """See :meth:`Backbone.output_layers`."""
         return ("fc", "features")
+
+    def parts(self) -> tuple[Part, ...]:
+        """Each block."""
+        return tuple((block,) for block in self.blocks)
 
 
 @checked

@@ -134,15 +134,23 @@ def available_memory(device: torch.device) -> int | None:
 
 
 def _activations(backbone: Backbone) -> int:
-    """Values that one photo leaves behind for the way back: the outputs of all innermost modules."""
-    count = 0
+    """Values that one photo leaves behind for the way back: the outputs of all innermost modules.
+
+    Of parts that are computed twice only the outputs stay, and one part at a time lies open.
+    """
+    parts = backbone.parts() if backbone.recompute else ()
+    part_of = {m: n for n, part in enumerate(parts) for module in part for m in module.modules()}
+    inside = [0] * (1 + len(parts))  # of each part, and at the end of what is in none
+    ends = {part[-1]: 0 for part in parts}
 
     def add(module: nn.Module, inputs: Any, output: Any) -> None:
-        nonlocal count
-        count += output.numel() if isinstance(output, Tensor) else 0
+        values = output.numel() if isinstance(output, Tensor) else 0
+        if module in ends:
+            ends[module] = values
+        if not list(module.children()):
+            inside[part_of.get(module, -1)] += values
 
-    leaves = [m for m in backbone.modules() if not list(m.children())]
-    hooks = [m.register_forward_hook(add) for m in leaves]
+    hooks = [m.register_forward_hook(add) for m in backbone.modules()]
     mode = {module: module.training for module in backbone.modules()}
     device = next(backbone.parameters()).device
     try:
@@ -154,7 +162,7 @@ def _activations(backbone: Backbone) -> int:
             hook.remove()
         for module, training in mode.items():
             module.training = training
-    return count
+    return inside[-1] + sum(ends.values()) + max(inside[:-1], default=0)
 
 
 def size_warning(dataset: FaceDataset, size: tuple[int, int]) -> str:

@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from facerec_cli.registry import BACKBONES, LOSSES, POOLINGS
+from facerec_cli.registry import BACKBONES, LOGGERS, LOSSES, POOLINGS
 from facerec_cli.settings import Field, Option, options
 from facerec_cli.training.data_settings import (
     COMMON,
@@ -193,6 +193,7 @@ class RunSettings:
     ] = "auto"
     channels_last: Annotated[bool, _key("Order of the numbers in memory that GPUs like.")] = True
     compile: Annotated[bool, _key("torch.compile the network.")] = False
+    recompute: Annotated[bool, _key("Compute blocks twice instead of keeping what is in them.")] = False
     deterministic: Annotated[bool, _key("The same numbers every time on a GPU, slower.")] = False
     sync_bn: Annotated[bool, _key("Share BN statistics between GPUs.")] = False
     seed: Annotated[
@@ -207,7 +208,16 @@ class RunSettings:
         Literal["stop", "rollback"],
         Option("stop, or rollback with half the rate (default: {default}).", flag="--on-nan", panel=RUNNING),
     ] = "stop"
-    tensorboard: Annotated[bool, _key("Write its event files too.")] = False
+    loggers: Annotated[
+        tuple[str, ...],
+        Option(
+            "Follow the run with tensorboard, wandb, mlflow or trackio, too.",
+            flag="--logger",
+            panel=RUNNING,
+            offers=LOGGERS,
+        ),
+    ] = ()
+    tensorboard: Annotated[bool, _key('The same as loggers = ["tensorboard"].')] = False
 
 
 @dataclass(frozen=True, slots=True)

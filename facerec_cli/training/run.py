@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from facerec_cli.backbones import Backbone, BackboneOutput
 from facerec_cli.data import FaceDataset
+from facerec_cli.data.loading.batches import Batch
 from facerec_cli.data.loading.loader import Loader
-from facerec_cli.losses.base import Loss
+from facerec_cli.losses.base import Loss, LossInput
 from facerec_cli.training.config import Recipe
 from facerec_cli.training.devices import World
 from facerec_cli.training.evaluation_sets import EvaluationSet
@@ -54,6 +55,14 @@ class Model:
         if self.teacher is None or clean is None:
             return None
         return self.teacher.embed(clean, self.dtype)
+
+
+def hard_left_out(given: LossInput, batch: Batch) -> LossInput:
+    """The same rows; those made hard are their own targets, where the distill term is 0 and pulls nowhere."""
+    assert batch.clean is not None and given.target is not None
+    clean = (batch.images == batch.clean).flatten(1).all(1).to(given.target.device)
+    own = given.embeddings.detach().to(given.target.dtype)
+    return replace(given, target=torch.where(clean[:, None], given.target, own))
 
 
 @dataclass(frozen=True, slots=True)

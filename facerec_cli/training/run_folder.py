@@ -16,7 +16,7 @@ from typing import Any
 
 import tomli_w
 
-from facerec_cli.errors import MissingExtraError, UsageError
+from facerec_cli.errors import UsageError
 from facerec_cli.files import atomic_write, output_error, write_file, writing
 from facerec_cli.locks import exclusive
 from facerec_cli.settings import to_tables
@@ -29,6 +29,7 @@ logger = logging.getLogger("facerec")
 
 LAST, BEST = "last.pt", "best.pt"
 RECIPE, METRICS, TIMING, CURVE = "recipe.toml", "metrics.jsonl", "timing.jsonl", "curve.png"
+LOGGERS_FOLDER = "loggers"  # what each logger has got
 _LOCK = ".lock"
 _WAIT = 10.0  # seconds for the lock; the readers of a killed process hold it until they notice
 _WAIT_RESTARTED = 90.0  # after a kill for certain, and nobody waits at a terminal
@@ -63,7 +64,11 @@ def open_folder(out: str, world: World, *, resume: bool, force: bool) -> Iterato
     patience = _WAIT_RESTARTED if world.restarted else _WAIT
     with _locked(folder, patience) if world.first else nullcontext():
         if world.first and force and not resume:
-            for old in [*folder.glob("*.pt"), *folder.glob("*.jsonl")]:
+            for old in [
+                *folder.glob("*.pt"),
+                *folder.glob("*.jsonl"),
+                *folder.glob(f"{LOGGERS_FOLDER}/*.json"),
+            ]:
                 old.unlink()
         world.barrier()
         yield folder
@@ -99,53 +104,31 @@ class RunFolder:
     def __init__(self, path: Path, *, writes: bool) -> None:
         self.path, self.writes = path, writes
         self.last, self.best = path / LAST, path / BEST
-        self._board: Any = None
 
     def begin(self, recipe: Recipe, offset: int) -> None:
         """Write the recipe, and cut what an interrupted run wrote after its last checkpoint.
 
         Args:
-            recipe: Everything decided; ``run.tensorboard`` has metrics written for TensorBoard too.
+            recipe: Everything decided.
             offset: Bytes of the metrics that belong to the steps done.
 
         Raises:
-            MissingExtraError: TensorBoard is asked for and not installed.
             OutputError: The folder cannot be written.
         """
         if not self.writes:
             return
-        if recipe.run.tensorboard and self._board is None:
-            try:
-                from torch.utils.tensorboard import SummaryWriter
-            except ImportError as fault:
-                raise MissingExtraError(
-                    "tensorboard", extra="tensorboard", purpose="run.tensorboard"
-                ) from fault
-            self._board = SummaryWriter(str(self.path / "tensorboard"))
         write_file(self.path / RECIPE, tomli_w.dumps(to_tables(recipe)).encode())
         with writing(self.path / METRICS), (self.path / METRICS).open("ab") as file:
             file.truncate(min(offset, file.tell()))  # cutting beyond the end would append zeros
 
     def metrics(self, record: dict[str, Any]) -> int:
         """Append one record; returns the length of the file."""
-        if not self.writes:
-            return 0
-        length = self._append(METRICS, record)
-        if self._board is not None:
-            for key, value in record.items():
-                if isinstance(value, float) and key != "lr":
-                    self._board.add_scalar(key, value, record["step"])
-        return length
+        return self._append(METRICS, record) if self.writes else 0
 
     def timing(self, record: dict[str, Any]) -> None:
         """Append one record of speeds."""
         if self.writes:
             self._append(TIMING, record)
-
-    def close(self) -> None:
-        """Finish what TensorBoard buffers."""
-        if self._board is not None:
-            self._board.close()
 
     def _append(self, name: str, record: dict[str, Any]) -> int:
         path = self.path / name

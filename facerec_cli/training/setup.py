@@ -154,6 +154,8 @@ def _build_model(recipe: Recipe, start: Start, classes: int, dtype: torch.dtype,
     if recipe.run.channels_last:
         backbone = backbone.to(memory_format=torch.channels_last)
     freeze(backbone, recipe.backbone.freeze)
+    if recipe.run.recompute:
+        backbone.compute_twice()
     loss = _build_loss(recipe, classes, backbone.embedding_size, world)
     model = Model(backbone, _wrapped(backbone, recipe, world), loss, dtype)
     model.ema = make_ema(backbone, recipe.optimizer.ema)

@@ -28,7 +28,10 @@ _MAY_CHANGE = frozenset(
         "data": ("path", "hard", "workers"),
         "backbone": ("init", "teacher"),  # a teacher is known by its file, see _require_same
         "loss": ("class_weights",),  # where they started; the checkpoint has where they are
-        "run": ("out", "device", "log_every", "checkpoint_every", "on_nan", "tensorboard", "compile"),
+        "run": (
+            *("out", "device", "compile", "recompute", "log_every", "checkpoint_every", "on_nan"),
+            *("loggers", "tensorboard"),
+        ),
         "evaluate": ("sets", "last", "every", "flip", "pool", "best"),
     }.items()
     for key in keys

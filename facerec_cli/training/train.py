@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Iterator
-from dataclasses import replace
 
 import torch
 
@@ -19,6 +18,8 @@ from facerec_cli.training.config import Recipe
 from facerec_cli.training.devices import World, join_world
 from facerec_cli.training.evaluate import best_metric, evaluate_sets
 from facerec_cli.training.metric_names import metric_name
+from facerec_cli.training.loggers.feed import followed
+from facerec_cli.training.loggers.logger import logger_names, make_logger
 from facerec_cli.training.optimizer import clip_gradients, set_rate
 from facerec_cli.training.processes import Interruption
 from facerec_cli.training.report import (
@@ -34,7 +35,7 @@ from facerec_cli.training.report import (
     telling,
     unobserved,
 )
-from facerec_cli.training.run import Run
+from facerec_cli.training.run import Run, hard_left_out
 from facerec_cli.training.run_folder import LAST, draw_curve, open_folder
 from facerec_cli.training.setup import prepare, seed_step
 from facerec_cli.training.start import train_mode
@@ -57,6 +58,8 @@ def plan(recipe: Recipe) -> Plan:
     Raises:
         FacerecError: The run could not start.
     """
+    for name in logger_names(recipe.run):
+        make_logger(name)
     with join_world(recipe.run.device) as world:
         run = prepare(recipe, world)
         next(run.data.loader.epoch(0))  # the data can be read and the batch be filled
@@ -78,18 +81,19 @@ def train(
         FacerecError: The run cannot start or go on.
         KeyboardInterrupt: It was told to stop; it is saved and can be resumed.
     """
+    names = logger_names(recipe.run)
     with (
         join_world(recipe.run.device) as world,
         Interruption(lambda: observer(Stopping())) as interruption,
         open_folder(recipe.run.out, world, resume=resume or world.restarted, force=force) as out,
+        followed(names if world.first else (), out, observer if world.first else unobserved) as told,
     ):
         resuming = (resume or world.restarted) and (out / LAST).exists()
-        observer = observer if world.first else unobserved
         run: Run | None = None
         try:
-            run = prepare(recipe, world, weights=not resuming, observer=observer)
-            state = restore(run) if resuming else begin(run, observer)
-            return _train(run, state, interruption, observer)
+            run = prepare(recipe, world, weights=not resuming, observer=told)
+            state = restore(run) if resuming else begin(run, told)
+            return _train(run, state, interruption, told)
         except (RuntimeError, MemoryError) as fault:
             if error := explain(fault, recipe, run, world):
                 raise error from fault
@@ -118,7 +122,6 @@ def _train(run: Run, state: TrainingState, interruption: Interruption, observer:
     if not run.data.watched:  # nothing has judged the model, so the last one is the one to export
         share_buffers(run)
         save_best(run, state)
-    folder.close()
     return Outcome(
         out=folder.path,
         checkpoint=folder.best,
@@ -203,7 +206,7 @@ def _step(run: Run, state: TrainingState, batches: Iterator[Batch], epoch: int, 
             )
             loss, terms = model.loss(given)
             if model.distill is not None:
-                kept = given if recipe.loss.distill_hard else _hard_left_out(given, batch)
+                kept = given if recipe.loss.distill_hard else hard_left_out(given, batch)
                 distill, _ = model.distill(kept)
                 loss, terms = loss + recipe.loss.distill * distill, {**terms, "distill": distill.detach()}
             optimization.scaler.scale(loss / accumulate).backward()
@@ -218,14 +221,6 @@ def _step(run: Run, state: TrainingState, batches: Iterator[Batch], epoch: int, 
     if model.ema is not None:
         model.ema.update_parameters(model.backbone)
     return batch
-
-
-def _hard_left_out(given: LossInput, batch: Batch) -> LossInput:
-    """The same rows; those made hard are their own targets, where the distill term is 0 and pulls nowhere."""
-    assert batch.clean is not None and given.target is not None
-    clean = (batch.images == batch.clean).flatten(1).all(1).to(given.target.device)
-    own = given.embeddings.detach().to(given.target.dtype)
-    return replace(given, target=torch.where(clean[:, None], given.target, own))
 
 
 def _gradients_averaged(network: torch.nn.Module, last: bool) -> contextlib.AbstractContextManager[None]:

@@ -1,7 +1,6 @@
-"""Options that reach other rooms: hard photos of one's own, broken photos, TensorBoard."""
+"""Options that reach other rooms: hard photos of one's own, broken photos."""
 
 import json
-import sys
 
 import cv2
 import numpy as np
@@ -9,7 +8,7 @@ import pytest
 
 from facerec_cli.data import open_dataset
 from facerec_cli.data.tools.convert import convert
-from facerec_cli.errors import InputError, MissingExtraError
+from facerec_cli.errors import InputError
 from facerec_cli.training.advice import size_warning
 from facerec_cli.training.train import plan, train
 
@@ -71,24 +70,6 @@ def test_how_many_broken_photos_are_put_up_with_is_a_setting(small, tmp_path):
     with pytest.raises(InputError, match=r"cannot be read, more than the 1\.00%"):
         train(small(tmp_path / "strict", **settings))
     assert train(small(tmp_path / "lenient", data__max_broken=0.1, **settings)).broken == 2
-
-
-def test_tensorboard_gets_what_the_metrics_file_gets(small, tmp_path):
-    pytest.importorskip("tensorboard", reason="the extra tensorboard is not installed")
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    train(small(tmp_path / "run", run__tensorboard=True))
-    events = EventAccumulator(str(tmp_path / "run" / "tensorboard")).Reload()
-    records = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
-    assert [(e.step, pytest.approx(e.value)) for e in events.Scalars("loss")] == [
-        (r["step"], r["loss"]) for r in records
-    ]
-
-
-def test_tensorboard_that_is_not_installed_is_named(small, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    with pytest.raises(MissingExtraError, match="tensorboard"):
-        train(small(tmp_path / "run", run__tensorboard=True))
 
 
 def test_a_torn_line_of_the_metrics_is_passed_over(tmp_path):
