@@ -29,7 +29,7 @@ def test_every_setting_says_what_it_is_and_its_default_fits():
 
 def test_flags_are_declared_once_with_what_they_offer():
     flags = {setting.flag: key for key, setting in recipe_settings().items() if setting.flag}
-    assert len(flags) == 27 and len(set(flags.values())) == 27
+    assert len(flags) == 28 and len(set(flags.values())) == 28
     assert (flags["--data"], flags["--eval"], flags["--freeze-bn"]) == (
         "data.path",
         "evaluate.sets",

@@ -33,6 +33,7 @@ class WandbLogger:
         """See :class:`RunLogger`."""
         folder = make_folder(run.folder / "wandb")
         os.environ.setdefault("WANDB_CACHE_DIR", str(folder / "cache"))  # where it keeps a log of its own
+        os.environ.setdefault("WANDB_SILENT", "true")  # also of what is said before a run has settings
         import wandb
 
         settings = wandb.Settings(
