@@ -17,9 +17,9 @@ from facerec_cli.training.class_means import start_classes
 from facerec_cli.training.config import Recipe
 from facerec_cli.training.devices import World, join_world
 from facerec_cli.training.evaluate import best_metric, evaluate_sets
-from facerec_cli.training.metric_names import metric_name
 from facerec_cli.training.loggers.feed import followed
 from facerec_cli.training.loggers.logger import logger_names, make_logger
+from facerec_cli.training.metric_names import metric_name
 from facerec_cli.training.optimizer import clip_gradients, set_rate
 from facerec_cli.training.processes import Interruption
 from facerec_cli.training.report import (
