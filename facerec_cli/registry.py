@@ -105,6 +105,7 @@ PROTOCOL_FORMATS: Mapping[str, str] = {
 
 DATASETS: Mapping[str, str] = {
     "folder": "facerec_cli.data.formats.folder:FolderDataset",
+    "huggingface": "facerec_cli.data.formats.huggingface:HuggingFaceDataset",
     "list": "facerec_cli.data.formats.list:ListDataset",
     "rec": "facerec_cli.data.formats.rec.dataset:RecDataset",
     "stream": "facerec_cli.data.formats.stream:TarStream",

@@ -11,9 +11,14 @@ from facerec_cli.errors import InputError
 from facerec_cli.sniff import refuse_pointer
 
 _TAKES = (
-    "Give a folder with a folder per person, a .rec, a list of `path label` lines, tar shards, or "
-    "synthetic:CLASSES."
+    "Give a folder with a folder per person, a .rec, a list of `path label` lines, tar shards, a dataset of "
+    "Hugging Face on the disk, or synthetic:CLASSES."
 )
+_LMDB = (
+    "the package lmdb reads it. Most hold pickled values, which can run whatever their maker wished, and no "
+    "two projects have one layout."
+)
+_HUGGING_FACE = ("dataset_dict.json", "state.json", "*.arrow", "*.parquet", "data/*.parquet")
 _WRITE_FOLDER = "Write its photos into a folder per person, or into tar shards of key.jpg and key.cls; "
 _TFRECORD = re.compile(r"\.tfrecords?\b|\.tfrec\b")
 _COMPRESSED = (
@@ -37,11 +42,15 @@ def detect(spec: str) -> str:
         raise InputError(f"There is no data set at {spec}.", hint=_TAKES)
     if path.is_file():
         refuse_other_formats(path)
+        if path.suffix in (".arrow", ".parquet"):
+            return "huggingface"
         return "rec" if path.suffix in (".rec", ".idx") else "list"
     if any(path.glob("*.rec")):
         return "rec"
     if any(path.glob("*.tar")):
         return "tar"
+    if any(next(path.glob(pattern), None) for pattern in _HUGGING_FACE):
+        return "huggingface"
     _refuse_other_folders(path)
     return "folder"
 
@@ -62,7 +71,7 @@ def refuse_other_formats(path: Path) -> None:
     refuse_pointer(head, str(path))
     program = next((program for mark, program in _COMPRESSED if head.startswith(mark)), "")
     if head[16:20] == b"\xde\xc0\xef\xbe":
-        raise _other(path, "an LMDB database", "the package lmdb reads it.")
+        raise _other(path, "an LMDB database", _LMDB)
     if _is_tfrecord(path, head):
         raise _other(path, "a TFRecord file of TensorFlow", "tf.data.TFRecordDataset reads it.")
     if path.suffix == ".rec" and (key := _protobuf_key(head)):
