@@ -139,7 +139,8 @@ class UniTSFace(Loss):
         in_order, order = labels.sort(stable=True)
         last = order[torch.searchsorted(in_order, labels, right=True) - 1]
         ours = (labels >= shard.start) & (labels < shard.stop)
-        row = torch.where(ours, last, last[ours.to(torch.uint8).argmax()])
+        one = ours.to(torch.uint8).argmax(0, keepdim=True)
+        row = torch.where(ours, last, last.index_select(0, one))
         place = (labels[row] - shard.start).clamp(0, len(shard) - 1)  # clamped where no row is ours at all
         new = x[row].to(self.memory.dtype)
         self.memory.index_copy_(0, place, torch.where(ours.any(), new, self.memory[place]))
