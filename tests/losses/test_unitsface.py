@@ -74,6 +74,28 @@ def test_a_resumed_run_goes_on_as_one_that_was_not_stopped() -> None:
         assert torch.equal(second(step)[0], expected)
 
 
+def test_samples_of_one_class_come_together_and_those_of_two_apart() -> None:
+    """Four classes of five free embeddings; the host's scale is so small that it has no say."""
+    torch.manual_seed(0)
+    loss = UniTSFace(4, 8, host_scale=1e-3, start_epoch=0, scale=16.0)
+    x = torch.randn(20, 8).requires_grad_()
+    labels = torch.arange(20) % 4
+    optimizer = torch.optim.Adam([x, *loss.parameters()], 0.03)
+    values = []
+    for step in range(120):
+        rows = torch.randperm(20)[:12]
+        optimizer.zero_grad()
+        value, terms = loss(LossInput(x[rows], labels[rows], step=step))
+        value.backward()
+        optimizer.step()
+        values.append(float(terms["samples"]))
+    assert sum(values[-5:]) < sum(values[5:10]) / 4
+    alike = normalize(x.detach()) @ normalize(x.detach()).T
+    same = labels[:, None] == labels
+    threshold = float(loss.bias.detach()) / 16
+    assert float(alike[same].min()) > threshold > float(alike[~same].max())
+
+
 def test_evaluation_leaves_no_trace() -> None:
     loss = UniTSFace(5, 6).double()
     loss(batch([0, 1, 2, 3, 4]))
