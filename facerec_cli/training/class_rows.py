@@ -130,8 +130,9 @@ class ClassRows:
         if gradient is not None and index is not None:
             place = None if self._distinct else _first(index)
             update = self._adamw if "betas" in group else self._sgd
-            for block in self._blocks(torch.arange(len(index), device=index.device)):
-                update(group, state, index[block], gradient[block if place is None else place[block]])
+            for part in _slices(self.weight, len(index)):
+                rows = gradient[part] if place is None else gradient[place[part]]
+                update(group, state, index[part], rows)
         if self.lazy and (group["momentum"] or group["weight_decay"]):
             self._remember(group, state, index)
 
@@ -218,13 +219,11 @@ class ClassRows:
         return state
 
     def _blocks(self, index: Tensor | None) -> Iterator[Tensor]:
-        rows, width = self.weight.shape
-        size = max(1, _BLOCK.get(self.weight.device.type, 1 << 24) // max(width, 1))
-        if index is not None:
-            yield from torch.split(index, size)
-            return
-        for start in range(0, rows, size):
-            yield torch.arange(start, min(start + size, rows), device=self.weight.device)
+        for part in _slices(self.weight, len(self.weight) if index is None else len(index)):
+            if index is None:
+                yield torch.arange(part.start, part.stop, device=self.weight.device)
+            else:
+                yield index[part]
 
 
 def keep_rows(loss: nn.Module, settings: OptimizerSettings) -> None:
@@ -246,6 +245,13 @@ def keepers(loss: nn.Module) -> dict[str, ClassRows]:
         if isinstance(module, Classifier) and isinstance(module.keeper, ClassRows):
             found[f"{path}.weight".lstrip(".")] = module.keeper
     return found
+
+
+def _slices(matrix: Tensor, rows: int) -> Iterator[slice]:
+    """Parts of ``rows`` rows of a matrix that suit its device."""
+    size = max(1, _BLOCK.get(matrix.device.type, 1 << 24) // max(matrix.shape[1], 1))
+    for start in range(0, rows, size):
+        yield slice(start, min(start + size, rows))
 
 
 def _first(ordered: Tensor) -> Tensor:

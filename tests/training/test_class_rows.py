@@ -14,12 +14,14 @@ import torch
 from torch.testing import assert_close
 
 from facerec_cli import registry
+from facerec_cli.backbones import build
 from facerec_cli.errors import ModelError
 from facerec_cli.losses import Loss, LossInput
 from facerec_cli.settings import to_tables
 from facerec_cli.training import checkpoint, class_rows
+from facerec_cli.training.advice import estimate_memory
 from facerec_cli.training.class_rows import keep_rows, keepers
-from facerec_cli.training.config import OptimizerSettings
+from facerec_cli.training.config import LossSettings, OptimizerSettings, Recipe, RunSettings
 from facerec_cli.training.devices import World, join_world
 from facerec_cli.training.optimizer import (
     build_optimizer,
@@ -268,6 +270,32 @@ def test_lazy_goes_on_with_the_state_of_dense() -> None:
 def test_so_few_classes_that_all_take_part() -> None:
     lazy, dense = (Head(update, rate=0.999).run(0, 6) for update in ("lazy", "dense"))
     assert_close(lazy.settled(), dense.settled(), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("settings", "numbers"),
+    [
+        (
+            {"class_update": "lazy"},
+            2 * 60 + 2 * 12,
+        ),  # weights, momentum; rows and gradient of 12 of 60 classes
+        ({"class_update": "sampled", "name": "adamw"}, 3 * 60 + 2 * 12),
+        ({"class_update": "lazy", "accumulate": 2}, 2 * 60 + 2 * 12 + 4 * 12),  # gradients that are joined
+        ({"class_update": "dense"}, 3 * 60 + 12),
+        ({"class_update": "auto"}, 2 * 60 + 2 * 12),
+    ],
+    ids=str,
+)
+def test_the_plan_knows_what_rows_take(settings: dict[str, object], numbers: int) -> None:
+    recipe = Recipe(
+        optimizer=OptimizerSettings(**settings),
+        loss=LossSettings(sample_rate=RATE),
+        run=RunSettings(batch_size=ROWS),
+    )
+    network = build("mobilefacenet", SIZE, width=0.125)
+    stated = estimate_memory(recipe, network, Head("dense").loss, ALONE, torch.float32)
+    assert stated["classes"] == 4 * SIZE * numbers
+    assert stated["logits"] == 8 * ROWS * 12
 
 
 # A sample of 21 of 70 classes.
