@@ -20,6 +20,7 @@ from facerec_cli import registry
 from facerec_cli.errors import InputError, UsageError
 from facerec_cli.losses.classifier import Classifier
 from facerec_cli.losses.distributed import gather, gather_rows, world
+from facerec_cli.losses.precision import full_precision
 from facerec_cli.losses.reductions import Matmul
 from facerec_cli.settings import Field, Option, options
 
@@ -84,6 +85,7 @@ class Loss(nn.Module, ABC):
     needs_target: ClassVar[bool] = False
     batches: ClassVar[Literal["shuffled", "identities", "branches"]] = "shuffled"
     start_epoch: int = 0  # first epoch, from 0, with all terms
+    labels_group: ProcessGroup | None = None  # over which labels on the CPU are gathered without the GPUs
 
     def __init__(
         self,
@@ -137,7 +139,7 @@ class Loss(nn.Module, ABC):
             InputError: A label is not a class, or a field that this loss needs is missing.
         """
         self._check(batch)
-        with torch.autocast(batch.embeddings.device.type, enabled=False):
+        with full_precision(batch.embeddings.device):
             loss, terms = self.compute(_in_full_precision(batch))
         return loss, {name: value.detach() for name, value in terms.items()}
 
@@ -156,6 +158,10 @@ class Loss(nn.Module, ABC):
             return batch
         rank, size = world(self.group)
         device = batch.embeddings.device
+        if self.labels_group is not None and batch.labels.is_cpu:
+            labels = gather_rows(batch.labels, self.labels_group)
+        else:
+            labels = gather_rows(batch.labels.to(device, non_blocking=True), self.group)
 
         def together(tensor: Tensor | None) -> Tensor | None:
             return None if tensor is None else gather_rows(tensor.to(device, non_blocking=True), self.group)
@@ -165,7 +171,7 @@ class Loss(nn.Module, ABC):
         return replace(
             batch,
             embeddings=gather(batch.embeddings, self.group),
-            labels=gather_rows(batch.labels.to(device, non_blocking=True), self.group),
+            labels=labels,
             branch=together(batch.branch),
             pair=together(pair),
             target=together(batch.target),

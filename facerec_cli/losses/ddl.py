@@ -14,6 +14,7 @@ from facerec_cli.losses.histogram import soft_histogram
 from facerec_cli.settings import Option, checked
 
 _EPS = 1e-9
+_Layout = tuple[Tensor, Tensor, Tensor]
 
 
 class DDL(Loss):
@@ -82,6 +83,7 @@ class DDL(Loss):
     ) -> None:
         super().__init__(num_classes, embedding_size, **common)
         self.host = build_host(host, num_classes, embedding_size, common, scale=scale, margin=margin)
+        self.labels_group = self.host.labels_group
         if low >= high:
             raise UsageError("DDL needs low < high.")
         self.branches, self.positive_threshold = branches, positive_threshold
@@ -99,15 +101,16 @@ class DDL(Loss):
         """Host losses of the branches plus the distribution terms, of the global batch."""
         batch = self.gather(batch)
         rows, terms = self.rows(batch)
-        members, single, _ = self._layout(batch)
+        layout = self._layout(batch)
+        members, single, _ = layout
         seen = members & single if self.classify == "singles" else members
         host = _mean(rows, seen).sum()
-        distribution, more = self.distribution(batch)
+        distribution, more = self.distribution(batch, layout)
         return host + distribution, {**terms, "host": host, **more}
 
-    def distribution(self, batch: LossInput) -> tuple[Tensor, Terms]:
-        """The KL and order terms of a global batch, without the host."""
-        members, single, pair = self._layout(batch)
+    def distribution(self, batch: LossInput, layout: _Layout | None = None) -> tuple[Tensor, Terms]:
+        """The KL and order terms of a global batch, without the host; ``layout`` where it is known."""
+        members, single, pair = layout or self._layout(batch)
         x = unit(batch.embeddings)
         cosine = x @ x.mT
         later = torch.ones_like(cosine, dtype=torch.bool).triu(1)
@@ -138,7 +141,7 @@ class DDL(Loss):
         terms = {"positive_kl": positive_kl, "negative_kl": negative_kl, "order": order}
         return loss, {**terms, "pairs": has_pair.sum(), "rivals": has_rival.sum()}
 
-    def _layout(self, batch: LossInput) -> tuple[Tensor, Tensor, Tensor]:
+    def _layout(self, batch: LossInput) -> _Layout:
         """Which rows belong to each branch (K + 1, B), which are single photos (B,), pair numbers (B,)."""
         device = batch.embeddings.device
         nothing = torch.zeros(len(batch.embeddings), dtype=torch.int64, device=device)

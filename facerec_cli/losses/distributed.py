@@ -20,6 +20,18 @@ def world(group: ProcessGroup | None) -> tuple[int, int]:
     return (0, 1) if group is None else (dist.get_rank(group), dist.get_world_size(group))
 
 
+def host_group(group: ProcessGroup | None) -> ProcessGroup | None:
+    """A second group of the same processes in which they exchange CPU tensors, without their GPUs.
+
+    ``None`` where ``group`` does that itself, or is none. A collective: all processes of ``group`` call it.
+    """
+    if group is None or dist.get_backend(group) == "gloo":
+        return None
+    ranks = dist.get_process_group_ranks(group)
+    made: ProcessGroup = dist.new_group(ranks, backend="gloo", use_local_synchronization=True)
+    return made
+
+
 def add_up(tensor: Tensor, group: ProcessGroup | None) -> Tensor:
     """Sum of ``tensor`` over the processes, without gradient; the input is left alone."""
     if group is None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+import weakref
+from collections.abc import Callable, Mapping
+from itertools import pairwise
 from typing import Any, Literal
 
 import torch
@@ -12,6 +14,7 @@ from torch.nn.functional import softplus, softsign
 
 from facerec_cli.losses.base import Loss, LossInput, Scale, Terms
 from facerec_cli.losses.classifier import Classes, initial_rows, unit
+from facerec_cli.losses.distributed import host_group
 from facerec_cli.losses.margins import MarginGradient, angular, cross_entropy
 from facerec_cli.settings import checked
 
@@ -56,6 +59,9 @@ class EPL(Loss):
 
     The official code writes with an index, so that of two rows of one class the last writer wins, and loses
     the update on all but one GPU; here both rows count, one after the other, on any number of processes.
+
+    How many rows of a class a batch has is counted on the CPU, so labels should stay there: those of several
+    GPUs are gathered beside the GPUs (gloo), and no GPU is waited for. Labels on a GPU are fetched each step.
     """
 
     sharded_by_class = ("prototypes", "seen")
@@ -80,6 +86,8 @@ class EPL(Loss):
         **common: Any,
     ) -> None:
         super().__init__(num_classes, embedding_size, **common)
+        self.labels_group = host_group(self.group)
+        self._reading: weakref.ref[_Reading] | None = None
         self.host = host
         self.weighting = WEIGHTINGS[weighting]
         self.margin_gradient: MarginGradient = margin_gradient
@@ -111,6 +119,10 @@ class EPL(Loss):
         if batch.epoch < self.start_epoch:
             return proxies, terms
         cosine, prototypes = self._host(classes, x, self.prototypes)
+        if cosine.requires_grad:
+            reading = _Reading()
+            self._reading = weakref.ref(reading)
+            cosine.register_hook(reading.end)
         terms |= {"prototype_cosine": cosine.mean(), "prototypes": prototypes.mean()}
         return (proxies + prototypes) / 2, terms
 
@@ -145,25 +157,45 @@ class EPL(Loss):
         Rows of different classes do not meet, so all first rows of their classes are taken at once, then all
         second rows, and so on. Returns how many prototypes moved, over all processes.
         """
-        shard, on_cpu = self.classifier.shard, labels.cpu()
-        for turn in _rounds(on_cpu, shard):
-            y = (on_cpu[turn] - shard.start).to(x.device, non_blocking=True)
-            rows = turn.to(x.device, non_blocking=True)
-            old, new = self.prototypes[y].to(x.dtype), x[rows]
+        on_cpu = labels.cpu()
+        rows, places, ends = _rounds(on_cpu, self.classifier.shard)
+        turns = torch.stack([rows, places])
+        turns = turns.pin_memory().to(x.device, non_blocking=True) if x.is_cuda else turns.to(x.device)
+        reading = None if self._reading is None else self._reading()
+        if reading is not None and not reading.ended:  # an earlier forward's gradient needs them as they are
+            self.prototypes = self.prototypes.clone()
+        for start, end in pairwise(ends):
+            row, y = turns[0, start:end], turns[1, start:end]
+            old, new = self.prototypes[y].to(x.dtype), x[row]
             f = self.weighting((old * new).sum(1, keepdim=True))
             if self.clamp_weight:
                 f = f.clamp_min(0)
             if self.replace_unseen:
                 f = f * self.seen[y, None]
             self.prototypes[y] = unit(f * old + (1 - f) * new).to(self.prototypes.dtype)
-            self.seen[y] = True
+            self.seen.index_fill_(0, y, True)  # seen[y] = True would copy a number to the GPU, blocking
         return len(torch.unique(on_cpu))
 
 
-def _rounds(labels: Tensor, shard: range) -> Iterator[Tensor]:
-    """Rows whose class is in ``shard``: the first of each class, then the second of each, and so on."""
+class _Reading:
+    """Lives as long as a graph that was made from the prototypes as they were; ends with its backward."""
+
+    def __init__(self) -> None:
+        self.ended = False
+
+    def end(self, gradient: Tensor) -> None:
+        self.ended = True
+
+
+def _rounds(labels: Tensor, shard: range) -> tuple[Tensor, Tensor, list[int]]:
+    """Rows whose class is in ``shard``: the first of each class, then the second of each, and so on.
+
+    Returns:
+        (n,) rows, (n,) places of their classes in the shard, and where each round starts, with n at the end.
+    """
     inside = ((labels >= shard.start) & (labels < shard.stop)).nonzero()[:, 0]
     ordered, order = labels[inside].sort(stable=True)
     occurrence = torch.arange(len(ordered)) - torch.searchsorted(ordered, ordered)
-    for turn in range(int(occurrence.max()) + 1 if len(ordered) else 0):
-        yield inside[order[occurrence == turn]]
+    rounds = occurrence.argsort(stable=True)
+    ends = torch.bincount(occurrence).cumsum(0).tolist()
+    return inside[order[rounds]], ordered[rounds] - shard.start, [0, *ends]

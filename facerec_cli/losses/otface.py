@@ -44,7 +44,7 @@ class OTFace(Loss):
             try.
         iterations: Of Sinkhorn; default 10 for triplet, 6 for group.
         alpha: Margin of the mining, 0.
-        beta: Floor of the hinge, 0; any value from 0 on leaves the loss as it is.
+        beta: Floor of the hinge, 0 or more, 0; no value changes the loss, as only hinges above 0 count.
         weight: Of the transport term, 10.
         start_epoch: First epoch, from 0, with the transport term, 0.
         max_triplets: Cap on triplets (pairs for ``group``), the hardest first, 512; 0 for no cap.
@@ -72,7 +72,7 @@ class OTFace(Loss):
         regularisation: Annotated[float | None, Option(gt=0)] = None,
         iterations: Annotated[int | None, Option(ge=1)] = None,
         alpha: float = 0.0,
-        beta: float = 0.0,
+        beta: Annotated[float, Option(ge=0)] = 0.0,
         weight: float = 10.0,
         start_epoch: int = 0,
         max_triplets: Annotated[int, Option(ge=0)] = 512,
@@ -89,6 +89,7 @@ class OTFace(Loss):
             scale=default_scale if scale is None else scale,
             margin=default_margin if margin is None else margin,
         )
+        self.labels_group = self.host.labels_group
         default_regularisation, default_iterations = _VARIANTS[variant]
         self.variant = variant
         self.regularisation = default_regularisation if regularisation is None else regularisation
@@ -131,7 +132,7 @@ class OTFace(Loss):
             [triplets.anchor * size + triplets.positive, triplets.anchor * size + triplets.negative]
         )
         back = torch.arange(len(pairs), device=pairs.device)
-        if not pairs.is_cuda:
+        if _may_wait(pairs):
             pairs, back = torch.unique(pairs, return_inverse=True)
         columns = descriptors(maps)
         cost = self._cost(columns[pairs // size], columns[pairs % size])
@@ -147,7 +148,7 @@ class OTFace(Loss):
         margin = (nearest - cosine).masked_fill(~positive, -torch.inf)
         values, index = margin.flatten().topk(min(self.max_triplets or margin.numel(), margin.numel()))
         valid = values > -self.alpha
-        if not valid.is_cuda:
+        if _may_wait(valid):
             index, valid = index[valid], valid[valid]
         a, p = index // len(labels), index % len(labels)
         hard = ~same[a] & (cosine[a] - cosine[a, p][:, None] > -self.alpha)
@@ -204,10 +205,15 @@ def mine(cosine: Tensor, labels: Tensor, alpha: float, limit: int) -> Triplets:
         margin, order = margin.topk(limit)
         at = at[order]
     valid = margin > -alpha
-    if not valid.is_cuda:
+    if _may_wait(valid):
         at, valid = at[valid], valid[valid]
     a, place = at // len(i), at % len(i)
     return Triplets(a, far_index[a, i[place]], near_index[a, j[place]], valid)
+
+
+def _may_wait(tensor: Tensor) -> bool:
+    """Whether a size may depend on values: on a GPU the CPU would wait, on meta there are none."""
+    return tensor.device.type not in ("cuda", "meta")
 
 
 @lru_cache(maxsize=8)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from facerec_cli.errors import UsageError
 from facerec_cli.losses.base import Loss
+from facerec_cli.training.average import MovingAverage
 from facerec_cli.training.class_rows import PLAIN, keepers
 from facerec_cli.training.config import OptimizerSettings, ScheduleSettings
 from facerec_cli.training.devices import World
@@ -117,11 +118,11 @@ def clip_gradients(
     Returns:
         The norm before scaling, a scalar on the device; no wait for the GPU.
     """
-    replicated = _norm(p for name, p in parameters.items() if name not in sharded)
-    squares = _norm(p for name, p in parameters.items() if name in sharded).square()
+    replicated = _norm((p for name, p in parameters.items() if name not in sharded), world)
+    squares = _norm((p for name, p in parameters.items() if name in sharded), world).square()
     if world.group is not None and sharded:
         dist.all_reduce(squares)
-    norm = (replicated.square() + squares.to(replicated.device)).sqrt()
+    norm = (replicated.square() + squares).sqrt()
     if limit > 0:
         factor = torch.clamp(limit / (norm + 1e-6), max=1.0)
         grads = [p.grad for p in parameters.values() if p.grad is not None]
@@ -131,16 +132,31 @@ def clip_gradients(
 
 def make_scaler(dtype: torch.dtype, world: World) -> Any:
     """The gradient scaler of fp16; of other number formats one that does nothing."""
-    enabled = dtype == torch.float16
-    if enabled and world.group is not None:  # an overflow in one process's classes must skip the step in all
-        from torch.distributed.fsdp.sharded_grad_scaler import ShardedGradScaler
-
-        return ShardedGradScaler(world.device.type, process_group=world.group)
-    return torch.amp.GradScaler(world.device.type, enabled=enabled)
+    if dtype == torch.float16 and world.group is not None:
+        return _SharedScaler(world)
+    return torch.amp.GradScaler(world.device.type, enabled=dtype == torch.float16)
 
 
-def make_ema(backbone: nn.Module, decay: float) -> Any:
-    """The moving average of a backbone's weights and buffers (an ``AveragedModel``); None for a decay of 0.
+class _SharedScaler(torch.amp.GradScaler):
+    """One for all processes: an overflow in one's classes skips the step in all.
+
+    FSDP's ``ShardedGradScaler`` adds the flags up, and fused optimizers skip a step at a flag of 1 only:
+    where two processes have an overflow they would make it, and the weights would not be finite any more.
+    """
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world.device.type)
+        self._group = world.group
+
+    def unscale_(self, optimizer: torch.optim.Optimizer) -> None:
+        """As the base class, then the processes share what they found."""
+        super().unscale_(optimizer)
+        for found in self._per_optimizer_states[id(optimizer)]["found_inf_per_device"].values():
+            dist.all_reduce(found, op=dist.ReduceOp.MAX, group=self._group)
+
+
+def make_ema(backbone: nn.Module, decay: float) -> MovingAverage | None:
+    """The moving average of a backbone's weights and buffers; None for a decay of 0.
 
     Raises:
         UsageError: ``decay`` is not below 1.
@@ -151,10 +167,7 @@ def make_ema(backbone: nn.Module, decay: float) -> Any:
         raise UsageError(
             f"optimizer.ema = {decay} is not a decay.", hint="Use a number below 1, such as 0.999."
         )
-    from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-
-    average = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
-    return AveragedModel(backbone, multi_avg_fn=average, use_buffers=True)
+    return MovingAverage(backbone, decay)
 
 
 def state_by_name(optimizer: torch.optim.Optimizer, parameters: Mapping[str, nn.Parameter]) -> dict[str, Any]:
@@ -182,6 +195,6 @@ def _copied(state: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value.clone() if isinstance(value, Tensor) else value for key, value in state.items()}
 
 
-def _norm(parameters: Iterable[nn.Parameter]) -> Tensor:
+def _norm(parameters: Iterable[nn.Parameter], world: World) -> Tensor:
     grads = [p.grad for p in parameters if p.grad is not None]
-    return torch.nn.utils.get_total_norm(grads) if grads else torch.zeros(())
+    return torch.nn.utils.get_total_norm(grads) if grads else torch.zeros((), device=world.device)

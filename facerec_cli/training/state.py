@@ -70,16 +70,21 @@ class TrainingState:
         """Add one step's values; no wait for the GPU."""
         for name, value in values.items():
             known = self.sums.get(name)
-            self.sums[name] = value.detach().double() if known is None else known + value
+            self.sums[name] = value.detach().to(sum_type(value.device)) if known is None else known + value
             self.counts[name] = self.counts.get(name, 0) + 1
 
     def means(self) -> dict[str, float]:
         """Means since the last call; this waits for the device, once."""
         names = list(self.sums)
-        totals = torch.stack([self.sums[name].cpu() for name in names]).tolist() if names else []
+        totals = torch.stack([self.sums[name] for name in names]).tolist() if names else []
         means = {name: total / self.counts[name] for name, total in zip(names, totals, strict=True)}
         self.sums, self.counts = {}, {}
         return means
+
+
+def sum_type(device: torch.device) -> torch.dtype:
+    """What sums of logged values are kept in: float64, but on Apple's GPUs, which have none."""
+    return torch.float32 if device.type == "mps" else torch.float64
 
 
 def save_last(run: Run, state: TrainingState) -> Path:
@@ -181,7 +186,8 @@ def restore(run: Run) -> TrainingState:
     run.optimization.scaler.load_state_dict(document["scaler"])
     saved = document["progress"]
     state = TrainingState(**{field.name: saved[field.name] for field in fields(TrainingState)})
-    state.sums = {name: value.clone().to(world.device) for name, value in state.sums.items()}
+    kind = sum_type(world.device)
+    state.sums = {name: v.clone().to(world.device, kind) for name, v in state.sums.items()}
     return state
 
 
@@ -196,7 +202,7 @@ def share_buffers(run: Run) -> None:
 def is_finite(run: Run, state: TrainingState) -> bool:
     """Whether a checkpoint would hold finite numbers only, BN statistics and prototypes, too."""
     modules = (*run.model.backbone.state_dict().values(), *run.model.loss.state_dict().values())
-    finite = [t.isfinite().all().cpu() for t in (*state.sums.values(), *modules) if t.is_floating_point()]
+    finite = [t.isfinite().all() for t in (*state.sums.values(), *modules) if t.is_floating_point()]
     return bool(torch.stack(finite).all())
 
 
