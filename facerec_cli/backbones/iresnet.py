@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from facerec_cli.backbones.base import Backbone, BackboneOutput, Dropout
 from facerec_cli.backbones.prelu import PReLU
 from facerec_cli.backbones.recompute import Part, through
+from facerec_cli.losses.precision import full_precision
 from facerec_cli.settings import checked
 
 _EPS = 1e-5
@@ -82,7 +83,7 @@ class IResNet(Backbone):
             for stage in self._stages():
                 x = stage(x)
         flat = torch.flatten(self.dropout(self.bn2(x)), 1)  # (B, 512 * 7 * 7)
-        with torch.autocast(flat.device.type, enabled=False):  # embeddings stay float32
+        with full_precision(flat.device):  # embeddings stay float32
             embeddings = self.features(self.fc(flat.to(self.fc.weight.dtype)))
         return BackboneOutput(embeddings, x)
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from facerec_cli.backbones.base import Backbone, BackboneOutput
 from facerec_cli.backbones.prelu import PReLU
 from facerec_cli.backbones.recompute import Part, through
+from facerec_cli.losses.precision import full_precision
 from facerec_cli.settings import Option, checked
 
 # expansion, channels, repeats, stride of the first
@@ -77,7 +78,7 @@ class MobileFaceNet(Backbone):
         """Embed ``images`` (B, 3, 112, 112) in [-1, 1]."""
         x = through(self.parts(), images) if self.recompute else self.body(images)  # (B, 512, 7, 7)
         flat = torch.flatten(self.pool(x), 1)  # (B, 512)
-        with torch.autocast(flat.device.type, enabled=False):
+        with full_precision(flat.device):
             embeddings = self.features(self.fc(flat.to(self.fc.weight.dtype)))
         return BackboneOutput(embeddings, x)
 

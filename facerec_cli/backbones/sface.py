@@ -17,6 +17,7 @@ from facerec_cli.backbones.base import Backbone, BackboneOutput, Dropout, Prepro
 from facerec_cli.backbones.prelu import PReLU
 from facerec_cli.backbones.recompute import Part, through
 from facerec_cli.errors import ModelError
+from facerec_cli.losses.precision import full_precision
 from facerec_cli.runtime import import_onnxruntime
 from facerec_cli.settings import checked
 
@@ -79,7 +80,7 @@ class SFace(Backbone):
         scaled = (images - 127.5) / INPUT_SCALE
         x = through(self.parts(), scaled) if self.recompute else self.body(scaled)  # (B, 1024, 7, 7)
         flat = torch.flatten(self.dropout(self.bn1(x)), 1)
-        with torch.autocast(flat.device.type, enabled=False):
+        with full_precision(flat.device):
             embeddings = self.fc1(self.pre_fc1(flat.to(self.pre_fc1.weight.dtype)))
         return BackboneOutput(embeddings, x)
 

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from facerec_cli.backbones.base import Backbone, BackboneOutput
 from facerec_cli.backbones.recompute import Part, through
+from facerec_cli.losses.precision import full_precision
 from facerec_cli.settings import Option, checked
 
 _GRID = 14
@@ -90,7 +91,7 @@ class VisionTransformer(Backbone):
         grid = tokens.transpose(1, 2).unflatten(2, (_GRID, _GRID))  # (B, W, 14, 14)
         x = F.avg_pool2d(grid, 2)  # (B, W, 7, 7)
         flat = torch.flatten(x, 1)
-        with torch.autocast(flat.device.type, enabled=False):
+        with full_precision(flat.device):
             embeddings = self.features(self.fc(flat.to(self.fc.weight.dtype)))
         return BackboneOutput(embeddings, x)
 

@@ -17,6 +17,7 @@ from torch.autograd.function import once_differentiable
 from torch.distributed import ProcessGroup
 
 from facerec_cli.losses.distributed import add_up, world
+from facerec_cli.losses.precision import full_precision
 
 Matmul = Literal["float32", "tf32", "bfloat16", "auto"]
 OfCosine = Callable[..., Tensor]
@@ -105,7 +106,7 @@ class _Reduce(torch.autograd.Function):
         grad_x = torch.zeros_like(x)
         grad_weight = torch.empty_like(weight) if ctx.needs_input_grad[1] else None
         product = _Product(ctx.matmul)
-        with torch.autocast(x.device.type, enabled=False):
+        with full_precision(x.device):
             for block in _blocks(cosine):
                 here = position - block.start
                 with torch.enable_grad():

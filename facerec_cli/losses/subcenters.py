@@ -14,6 +14,7 @@ from torch.autograd.function import once_differentiable
 from torch.distributed import ProcessGroup
 
 from facerec_cli.losses.distributed import add_up
+from facerec_cli.losses.precision import full_precision
 from facerec_cli.losses.reductions import (
     Matmul,
     _at,
@@ -88,7 +89,7 @@ class _NearestCenters(torch.autograd.Function):
         grad_x = torch.zeros_like(x)
         grad_weight = torch.empty_like(weight) if ctx.needs_input_grad[1] else None
         product = _Product(ctx.matmul)
-        with torch.autocast(x.device.type, enabled=False):
+        with full_precision(x.device):
             for block in _blocks(cosine):
                 here = position - block.start
                 share = (ctx.scale * cosine[:, block] - total[:, None]).exp_()
