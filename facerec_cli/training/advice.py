@@ -1,4 +1,4 @@
-"""Advice on a run: its plan with memory and warnings, and why a loss is not a number or memory ran out."""
+"""Advice on a run: its plan with memory and warnings, and why a loss is not a number."""
 
 from __future__ import annotations
 
@@ -12,13 +12,12 @@ from torch import Tensor, nn
 from facerec_cli.backbones import Backbone
 from facerec_cli.backbones.encoder import to_input
 from facerec_cli.data import FaceDataset
-from facerec_cli.data.loading.loader import lost_reader
-from facerec_cli.errors import InputError, TrainingError
+from facerec_cli.errors import InputError
 from facerec_cli.images.headers import read_header
 from facerec_cli.losses.base import Loss
 from facerec_cli.training.config import Recipe
 from facerec_cli.training.defaults import class_update
-from facerec_cli.training.devices import World
+from facerec_cli.training.devices import World, slow_format
 from facerec_cli.training.report import Plan
 from facerec_cli.training.run import Run
 from facerec_cli.training.teacher import Teacher
@@ -44,6 +43,8 @@ def make_plan(run: Run, *, start_step: int = 0) -> Plan:
     warnings = list(dataset.warnings)
     if unaligned := size_warning(dataset, model.backbone.preprocessing.size):
         warnings.append(unaligned)
+    if slower := slow_format(model.dtype, world.device):
+        warnings.append(slower)
     if loss.start_epoch * length.steps_per_epoch >= length.steps:
         warnings.append(
             f"a term of {recipe.loss.name} takes no part: loss.start_epoch is {loss.start_epoch}, and the "
@@ -241,55 +242,6 @@ def cause_of(run: Run, images: Tensor, rate: float) -> tuple[str, str]:
         "weights and embeddings are finite, so it arose inside the loss",
         f"Try --lr {lower:.2g}, and report it with the run's recipe.toml.",
     )
-
-
-def explain(fault: Exception, recipe: Recipe, run: Run | None, world: World) -> TrainingError | None:
-    """The error that tells the user what ``fault`` means; None where that is not known.
-
-    Args:
-        fault: What stopped a run.
-        recipe: What the user set.
-        run: The run, as far as it was prepared.
-        world: The processes.
-    """
-    if world.group is not None and _has_lost_process(fault):
-        return TrainingError(
-            "Another process of this run has ended, so this one cannot go on.",
-            hint="Its own message says why. --resume goes on from the last checkpoint.",
-        )
-    if lost := lost_reader(fault):
-        return lost
-    if not _is_out_of_memory(fault):
-        return None
-    decided, classes = (recipe, 0) if run is None else (run.recipe, run.data.dataset.num_classes)
-    return _out_of_memory(decided, classes, fault)
-
-
-def _out_of_memory(recipe: Recipe, classes: int, fault: Exception) -> TrainingError:
-    """The error for a run that does not fit, with the settings that make it smaller."""
-    hints = [f"--batch-size {max((recipe.run.batch_size or 2) // 2, 2)} --set optimizer.accumulate=2"]
-    if classes > 50_000:
-        hints.append("--sample-rate 0.1 (part of the classes at each step)")
-    if recipe.run.precision == "fp32" and recipe.run.device != "cpu":
-        hints.append("--precision bf16")
-    hints.append("a smaller --backbone")
-    return TrainingError(
-        f"Memory ran out ({str(fault).splitlines()[0][:120]}).", hint=f"Use {', or '.join(hints)}."
-    )
-
-
-def _is_out_of_memory(fault: BaseException) -> bool:
-    """Whether ``fault`` says that the GPU's or the machine's memory is used up."""
-    text = str(fault)
-    return isinstance(fault, torch.OutOfMemoryError | MemoryError) or (
-        isinstance(fault, RuntimeError) and ("DefaultCPUAllocator" in text or "out of memory" in text)
-    )
-
-
-def _has_lost_process(fault: BaseException) -> bool:
-    """Whether ``fault`` says that another process of the run is gone."""
-    signs = ("closed by peer", "reset by peer", "Broken pipe", "Connection refused", "remote process")
-    return any(sign in str(fault) for sign in signs)
 
 
 def _half(run: Run) -> bool:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import platform
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -15,8 +16,11 @@ from torch.distributed.rendezvous import rendezvous
 
 from facerec_cli.errors import ModelError, UsageError
 from facerec_cli.suggest import guess
+from facerec_cli.training import slurm
 from facerec_cli.training.allocator import keep_freed_memory
 from facerec_cli.training.processes import MEETING, is_restarted, restarts
+
+_TENSOR_CORES = (7, 0)  # compute capability from which float16 is faster than float32
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +50,7 @@ class World:
         """Whether ``flag`` is set in any process; a collective."""
         if self.group is None:
             return flag
-        shared = torch.tensor(float(flag), device=self.device)
+        shared = torch.full((), float(flag), device=self.device)
         dist.all_reduce(shared, op=dist.ReduceOp.MAX)
         return bool(shared.item())
 
@@ -57,36 +61,57 @@ class World:
 
 
 @contextmanager
-def join_world(device: str) -> Iterator[World]:
-    """Join the processes that torchrun (or ``--gpus``) has started; alone, nothing is set up.
+def join_world(device: str, *, deterministic: bool = False) -> Iterator[World]:
+    """Join the processes that torchrun, srun or ``--gpus`` has started; alone, nothing is set up.
 
     Args:
         device: "auto", "cpu", "cuda", "cuda:1", "mps".
+        deterministic: Whether a GPU is to give the same numbers each time.
 
     Raises:
         ModelError: There is no such device here.
-        UsageError: It is not a device, or several processes are to share one.
+        UsageError: It is not a device, several processes are to share one, or Slurm's variables do not fit.
     """
+    slurm.adopt()
     size = int(os.environ.get("WORLD_SIZE", "1"))
     rank = int(os.environ.get("RANK", "0"))
     local = int(os.environ.get("LOCAL_RANK", "0"))
+    if deterministic:  # cuBLAS looks at it once, when CUDA starts
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     place = choose_device(device, local, several=size > 1)
     if place.type == "cuda":
         torch.cuda.set_device(place)
-    if place.type == "cpu":
+        torch.backends.cudnn.benchmark = not deterministic  # all batches have one shape
+    elif place.type == "cpu":
         keep_freed_memory()
     torch.set_flush_denormal(True)  # a CPU computes with denormal numbers a hundred times slower
     if size == 1:
         yield World(0, 1, place, None, is_restarted())
         return
-    _meet("nccl" if place.type == "cuda" else "gloo", rank, size)
+    _meet(place, rank, size)
     try:
         yield World(rank, size, place, dist.group.WORLD, is_restarted())
-    finally:
+    except BaseException:
+        _leave(place)
+        raise
+    dist.destroy_process_group()
+
+
+def _leave(place: torch.device) -> None:
+    """Leave the processes after a failure, without a wait for those that may never answer.
+
+    On GPUs ``destroy_process_group`` finishes what was queued first, which on a GPU that is lost, or where
+    another process is gone, takes until the timeout.
+    """
+    abort = getattr(dist.distributed_c10d, "_abort_process_group", None)
+    if place.type == "cuda" and abort is not None:
+        with suppress(RuntimeError):  # what it is left for is raised; what leaving says is no news
+            abort()
+    else:
         dist.destroy_process_group()
 
 
-def _meet(backend: str, rank: int, size: int) -> None:
+def _meet(place: torch.device, rank: int, size: int) -> None:
     """Let the processes find each other.
 
     torchrun's store outlives the processes that it restarts. Under the same keys the new ones would find the
@@ -100,7 +125,13 @@ def _meet(backend: str, rank: int, size: int) -> None:
     else:
         store, _, _ = next(rendezvous("env://", rank, size, timeout=timeout))
     store = dist.PrefixStore(f"start-{restarts()}", store)  # type: ignore[attr-defined]
-    dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=timeout)
+    if place.type == "cuda":
+        # With its device NCCL connects now, and tells now what is wrong, and a barrier knows where to wait.
+        dist.init_process_group(
+            "nccl", store=store, rank=rank, world_size=size, timeout=timeout, device_id=place
+        )
+    else:
+        dist.init_process_group("gloo", store=store, rank=rank, world_size=size, timeout=timeout)
 
 
 def choose_device(name: str, local_rank: int = 0, *, several: bool = False) -> torch.device:
@@ -124,6 +155,8 @@ def choose_device(name: str, local_rank: int = 0, *, several: bool = False) -> t
             raise UsageError(
                 "Several processes cannot share one GPU.", hint="Use --device cuda without a number."
             )
+        if slurm.STARTED in os.environ and torch.cuda.device_count() == 1:
+            local_rank = 0  # Slurm shows each task its own GPU only (--gpus-per-task)
         device = torch.device("cuda", local_rank if device.index is None else device.index)
         if device.index >= torch.cuda.device_count():
             raise ModelError(
@@ -138,13 +171,35 @@ def choose_device(name: str, local_rank: int = 0, *, several: bool = False) -> t
 
 
 def number_format(precision: str, device: torch.device) -> torch.dtype:
-    """What autocast computes in: "auto" is bfloat16 on a GPU that has it, float32 elsewhere.
+    """What autocast computes in.
 
-    Without hardware for it bfloat16 makes a CPU several times slower, so a CPU never gets it unasked.
+    "auto" is bfloat16 on a GPU that has it, float16 on one that has tensor cores for that alone (V100, T4),
+    and float32 elsewhere. A CPU never gets bfloat16 unasked: also with instructions for it (AVX512-BF16) a
+    step of each network that was measured was slower (docs/performance.md).
+
+    Args:
+        precision: "auto", "fp32", "bf16" or "fp16".
+        device: Where it is computed.
+
+    Raises:
+        UsageError: fp16 on a CPU.
     """
     if precision == "auto":
-        capable = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-        return torch.bfloat16 if capable else torch.float32
+        if device.type != "cuda":
+            return torch.float32
+        if torch.cuda.is_bf16_supported(including_emulation=False):
+            return torch.bfloat16
+        return torch.float16 if torch.cuda.get_device_capability(device) >= _TENSOR_CORES else torch.float32
     if precision == "fp16" and device.type == "cpu":
         raise UsageError("fp16 needs a GPU.", hint="Use --precision fp32 (or bf16) on a CPU.")
     return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+
+
+def slow_format(dtype: torch.dtype, device: torch.device) -> str:
+    """A sentence for the plan where ``dtype`` makes a run slower than float32, else ""."""
+    if device.type != "cpu" or dtype != torch.bfloat16:
+        return ""
+    asked = [getattr(torch.cpu, f"_is_{name}_supported", None) for name in ("avx512_bf16", "amx_tile")]
+    if platform.machine() in ("x86_64", "AMD64") and not any(ask() for ask in asked if ask is not None):
+        return "this processor has no instructions for bfloat16, which makes it slower; use --precision fp32"
+    return "bfloat16 was slower than float32 on the CPUs that were measured; compare with --precision fp32"

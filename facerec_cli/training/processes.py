@@ -33,6 +33,7 @@ from typing import IO, Annotated, Any
 
 from facerec_cli.errors import TrainingError
 from facerec_cli.option import Option
+from facerec_cli.training import slurm
 from facerec_cli.training.data_settings import MACHINE
 
 # Variable with the file by which the processes of one machine find each other. With an address torch would
@@ -63,11 +64,13 @@ class ProcessOptions:
 
 def is_first() -> bool:
     """Whether this process is the one that speaks to the terminal."""
+    slurm.adopt()
     return os.environ.get("RANK", "0") == "0"
 
 
 def is_child() -> bool:
-    """Whether this process was started by :func:`launch` or torchrun."""
+    """Whether this process was started by :func:`launch`, torchrun or srun."""
+    slurm.adopt()
     return "WORLD_SIZE" in os.environ
 
 
@@ -77,8 +80,9 @@ def restarts() -> int:
 
 
 def is_restarted() -> bool:
-    """Whether torchrun has started this process again after a failure."""
-    return restarts() > 0
+    """Whether torchrun or Slurm has started this process again after a failure."""
+    slurm.adopt()
+    return restarts() > 0 or slurm.requeued()
 
 
 def launch(arguments: Sequence[str], processes: int) -> int:

@@ -12,11 +12,12 @@ from facerec_cli.backbones.encoder import to_input
 from facerec_cli.data.loading.batches import Batch
 from facerec_cli.errors import TrainingError
 from facerec_cli.losses.base import LossInput
-from facerec_cli.training.advice import cause_of, explain, make_plan
+from facerec_cli.training.advice import cause_of, make_plan
 from facerec_cli.training.class_means import start_classes
 from facerec_cli.training.config import Recipe
 from facerec_cli.training.devices import World, join_world
 from facerec_cli.training.evaluate import best_metric, evaluate_sets
+from facerec_cli.training.faults import explain
 from facerec_cli.training.loggers.feed import followed
 from facerec_cli.training.loggers.logger import logger_names, make_logger
 from facerec_cli.training.metric_names import metric_name
@@ -60,7 +61,7 @@ def plan(recipe: Recipe) -> Plan:
     """
     for name in logger_names(recipe.run):
         make_logger(name)
-    with join_world(recipe.run.device) as world:
+    with join_world(recipe.run.device, deterministic=recipe.run.deterministic) as world:
         run = prepare(recipe, world)
         next(run.data.loader.epoch(0))  # the data can be read and the batch be filled
         return make_plan(run)
@@ -83,7 +84,7 @@ def train(
     """
     names = logger_names(recipe.run)
     with (
-        join_world(recipe.run.device) as world,
+        join_world(recipe.run.device, deterministic=recipe.run.deterministic) as world,
         Interruption(lambda: observer(Stopping())) as interruption,
         open_folder(recipe.run.out, world, resume=resume or world.restarted, force=force) as out,
         followed(names if world.first else (), out, observer if world.first else unobserved) as told,
