@@ -41,6 +41,7 @@ def their_step(
     labels: Tensor,
     *,
     sample_rate: float = 1.0,
+    fp16: bool = False,
 ) -> Callable[[], float]:
     """A function that makes one step and returns the loss.
 
@@ -52,6 +53,8 @@ def their_step(
         images: (B, 3, 112, 112) float32 in -1..1.
         labels: (B,) int64.
         sample_rate: Of PartialFC_V2.
+        fp16: Train in half precision as theirs does: autocast of its network, a scaler of gradients. A copy
+            of ours in place of theirs stays in float32.
     """
     if network in NETWORKS:
         sys.path.insert(0, str(checkout))
@@ -59,7 +62,7 @@ def their_step(
             from backbones import get_model
         finally:
             sys.path.remove(str(checkout))
-        backbone = get_model(NETWORKS[network], dropout=0.0, fp16=False, num_features=512).to(images.device)
+        backbone = get_model(NETWORKS[network], dropout=0.0, fp16=fp16, num_features=512).to(images.device)
         assert _size(backbone) == _size(ours), "their network is another one"
     else:
         backbone = EmbeddingsOnly(ours)
@@ -77,12 +80,15 @@ def their_step(
         momentum=0.9,
         weight_decay=5e-4,
     )
+    scaler = torch.amp.GradScaler(images.device.type, growth_interval=100, enabled=fp16)
 
     def step() -> float:
         loss: Tensor = head(module(images), labels.clone())
-        loss.backward()
+        scaler.scale(loss).backward()
+        scaler.unscale_(optimizer)
         torch.nn.utils.clip_grad_norm_(module.parameters(), 5)
-        optimizer.step()
+        scaler.step(optimizer)
+        scaler.update()
         optimizer.zero_grad()
         return loss.item()
 
