@@ -20,6 +20,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -63,6 +64,7 @@ def main() -> None:
             "parts": [],
         }
         interrupted = False
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # a part is ended with the kit
         try:
             for result in run_parts(chosen, kit, 60 * wanted.minutes, say):
                 document["parts"].append(result)

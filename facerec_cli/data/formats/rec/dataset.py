@@ -7,6 +7,7 @@ forked, pickled and shared by threads.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 
@@ -14,13 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerec_cli.data.dataset import ClassNumbers, FaceDataset, class_names_beside, gaps, renumber
-from facerec_cli.data.decode import BrokenPhotoError
+from facerec_cli.data.decode import BrokenPhotoError, decode_rgb
 from facerec_cli.data.formats.rec.index import NameList, Records, read_property, sorting
 from facerec_cli.data.formats.rec.labels import photos_and_labels
 from facerec_cli.data.formats.rec.recordio import RecordHeader, read_record, unpack
 from facerec_cli.data.formats.recognize import refuse_other_formats
 from facerec_cli.errors import InputError
 
+_JPEG = b"\xff\xd8\xff"
 _EXACT = 2**24  # labels are float32: above this they are no longer exact
 
 
@@ -79,6 +81,17 @@ class RecDataset(FaceDataset):
                 "run `facerec data check`.",
             )
         return data
+
+    def image(self, index: int) -> NDArray[np.uint8]:
+        """The photo as (H, W, 3) uint8 **RGB** at its stored size.
+
+        Its name is looked for in the ``.lst`` only where something has to be said of it, which is seldom.
+        """
+        data = self.read(index)
+        if data.startswith(_JPEG):
+            with suppress(BrokenPhotoError):
+                return decode_rgb(data, "")
+        return decode_rgb(data, self.name(index))
 
     def record(self, index: int) -> tuple[RecordHeader, bytes]:
         """Header and encoded photo, as stored."""
