@@ -126,13 +126,16 @@ def make_backbone(start: Start, embedding_size: int) -> Backbone:
 
 
 def freeze(backbone: Backbone, names: tuple[str, ...]) -> None:
-    """Take modules out of training; ``all`` takes the whole backbone.
+    """Take modules out of training; ``all`` takes the whole backbone, and a weight may be named by itself.
 
     Raises:
         UsageError: There is no such module.
     """
-    modules = dict(backbone.named_modules())
+    modules, weights = dict(backbone.named_modules()), dict(backbone.named_parameters())
     for name in names:
+        if name in weights:  # position tables of vision transformers are in no module of their own
+            weights[name].requires_grad_(False)
+            continue
         if name != "all" and name not in modules:
             top = [key for key in modules if key and key.count(".") <= 1]
             raise unknown_name(name, [*top, "all"], "module to freeze")
@@ -143,7 +146,8 @@ def train_mode(backbone: Backbone, recipe: Recipe) -> None:
     """Switch to training; frozen modules, and with ``freeze_bn`` every BN, keep their statistics."""
     backbone.train()
     names = ["" if name == "all" else name for name in recipe.backbone.freeze]
-    frozen = [backbone.get_submodule(name) for name in names]
+    modules = dict(backbone.named_modules())
+    frozen = [modules[name] for name in names if name in modules]
     for module in (m for part in frozen for m in part.modules()):
         module.eval()
     if recipe.backbone.freeze_bn:

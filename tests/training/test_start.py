@@ -1,5 +1,7 @@
 """Weights to start from: SFace equals ONNX Runtime, insightface's files load, sizes may change."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,7 @@ from facerec_cli.errors import ModelError, UsageError
 from facerec_cli.settings import to_tables
 from facerec_cli.training.checkpoint import describe_backbone, header, load_backbone, write
 from facerec_cli.training.config import BackboneSettings, Recipe
-from facerec_cli.training.start import make_backbone, open_start
+from facerec_cli.training.start import freeze, make_backbone, open_start, train_mode
 from facerec_cli.training.train import train
 
 
@@ -107,3 +109,14 @@ def test_onnx_and_foreign_weights_are_refused_with_what_works(tmp_path):
     torch.save({"conv.weight": torch.zeros(2)}, tmp_path / "other.pth")
     with pytest.raises(ModelError, match="no improved residual network that is known here"):
         open_start(BackboneSettings(init=str(tmp_path / "other.pth")), "mobilefacenet")
+
+
+def test_the_first_blocks_of_a_transformer_are_frozen_with_their_position_table(small, tmp_path):
+    backbone = build("vit_t", 8)
+    names = ("patches", "position", *(f"blocks.{number}" for number in range(11)))
+    freeze(backbone, names)
+    trained = {name.partition(".")[0] for name, p in backbone.named_parameters() if p.requires_grad}
+    assert trained == {"blocks", "norm", "fc", "features"}
+    before = small(tmp_path)
+    train_mode(backbone, replace(before, backbone=replace(before.backbone, freeze=names)))
+    assert not backbone.blocks[10].training and backbone.blocks[11].training
