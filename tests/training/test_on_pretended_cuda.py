@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 from pretended_cuda import Allowed, Ledger, pretend, two_processes_on_cuda, undeclared
-from pretended_cuda.trainer import VARIANTS, prepared, recipe, steps, tiny_backbone
+from pretended_cuda.trainer import OF_ONE_LOSS, VARIANTS, prepared, recipe, steps, tiny_backbone
 
 from facerec_cli.registry import LOSSES
 from facerec_cli.training.devices import join_world
@@ -23,7 +23,7 @@ from facerec_cli.training.train import train
 
 #: Waits within a step that are meant, by variant; in the others there is none.
 IN_A_STEP = {
-    "fp16": (
+    "sampled, fp16": (
         Allowed(
             "training/train.py",
             "optimization.scaler.step(",
@@ -65,12 +65,16 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return train(recipe(out, "softmax", **settings)).checkpoint
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize(
+    ("loss", "variant"),
+    [*((loss, variant) for loss in LOSSES for variant in VARIANTS), *(("arcface", v) for v in OF_ONE_LOSS)],
+)
 def test_a_step_mixes_nothing_and_waits_for_nothing(
     tmp_path: Path, weights: Path, loss: str, variant: str
 ) -> None:
-    made = recipe(tmp_path, loss, init=weights if loss == "distill" else None, **VARIANTS[variant])
+    made = recipe(
+        tmp_path, loss, init=weights if loss == "distill" else None, **(VARIANTS | OF_ONE_LOSS)[variant]
+    )
     with pretend() as ledger, join_world("cuda") as world:
         run = prepared(made, world)
         seen = steps(run, ledger)

@@ -39,10 +39,26 @@ SETTINGS: Mapping[str, Any] = {
 #: The same loss in other circumstances.
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "plain": {"run.precision": "fp32"},
-    "sampled": {"loss.sample_rate": 0.3, "run.precision": "fp32"},
-    "ema, accumulated": {"optimizer.ema": 0.99, "optimizer.accumulate": 2, "run.precision": "fp32"},
-    "bf16": {"run.precision": "bf16", "optimizer.name": "adamw"},
-    "fp16": {"run.precision": "fp16", "loss.sample_rate": 0.3},
+    "sampled, bf16": {"loss.sample_rate": 0.3, "run.precision": "bf16"},
+    "ema, accumulated, fp16": {
+        "optimizer.ema": 0.99,
+        "optimizer.accumulate": 2,
+        "run.precision": "fp16",
+    },
+}
+
+#: What does not depend on the loss.
+OF_ONE_LOSS: Mapping[str, Mapping[str, Any]] = {
+    "adamw": {"optimizer.name": "adamw"},
+    "adamw, sampled": {
+        "optimizer.name": "adamw",
+        "loss.sample_rate": 0.3,
+        "optimizer.class_update": "sampled",
+    },
+    "sampled, fp16": {"loss.sample_rate": 0.3, "run.precision": "fp16"},
+    "sampled, accumulated": {"loss.sample_rate": 0.3, "optimizer.accumulate": 2},
+    "dense, sampled": {"loss.sample_rate": 0.3, "optimizer.class_update": "dense"},
+    "frozen": {"backbone.freeze": ("all",), "run.precision": "fp32"},
 }
 
 #: What a loss needs to have all of its terms in the first epoch, and a light step.
