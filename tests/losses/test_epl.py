@@ -149,3 +149,32 @@ def test_k_moves_the_value_and_not_the_direction() -> None:
         term.prototypes[0] = unit(x)[0]  # own cosine 1, so the margin k v_y grows with k
         values.append(float(term(LossInput(x, y, epoch=3))[1]["prototypes"]))
     assert values == sorted(values) and values[0] < values[2]
+
+
+def test_two_batches_may_be_looked_at_before_the_backward_of_the_first() -> None:
+    """The first one's gradient is that of the prototypes as they were, and the second moves them on."""
+    first, second = rows(1), rows(2)
+    y = torch.arange(B)
+    alone, both = build(), build()
+    x = first.clone().requires_grad_()
+    alone(LossInput(x, y, epoch=3))[0].backward()
+    alone(LossInput(second, y, epoch=3))
+    x_both = first.clone().requires_grad_()
+    value, _ = both(LossInput(x_both, y, epoch=3))
+    before = both.prototypes
+    both(LossInput(second, y, epoch=3))
+    assert both.prototypes is not before  # a copy, since the graph still needs them
+    value.backward()
+    assert_close(x_both.grad, x.grad)
+    assert_close(both.prototypes, alone.prototypes)
+
+
+def test_prototypes_are_moved_in_place_where_no_graph_needs_them() -> None:
+    loss = build()
+    place = loss.prototypes
+    for step in range(2):
+        x = rows(step).requires_grad_()
+        loss(LossInput(x, torch.arange(B), epoch=3))[0].backward()
+    loss(LossInput(rows(3).requires_grad_(), torch.arange(B), epoch=3))  # its graph is dropped
+    loss(LossInput(rows(4), torch.arange(B), epoch=3))
+    assert loss.prototypes is place

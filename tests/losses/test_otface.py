@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
+from facerec_cli.errors import UsageError
 from facerec_cli.losses import LossInput
 from facerec_cli.losses.otface import OTFace, mine
 from facerec_cli.losses.transport import descriptors, ground_cost, sinkhorn
@@ -191,3 +192,9 @@ def test_group_averages_all_hard_negatives() -> None:
     far = sinkhorn(ground_cost(columns[:1], mean), 0.1, 6)[0]
     assert counted.any()
     assert (hinges - (near - far).relu()).abs().min() < 1e-12
+
+
+def test_a_floor_above_the_hinge_is_refused() -> None:
+    """Below 0 ``beta`` would make every mined triplet count."""
+    with pytest.raises(UsageError, match="beta"):
+        OTFace(5, 4, beta=-0.1)
