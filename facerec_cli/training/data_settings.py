@@ -69,6 +69,7 @@ class DataSettings:
     workers: Annotated[
         int | None, Option("Processes that decode photos.", flag="--workers", panel=MACHINE, ge=0)
     ] = None
+    in_memory: Annotated[bool, key_only("Keep decoded photos, in each worker (small sets).")] = False
     max_broken: Annotated[float, key_only("Part of the photos that may be unreadable.", ge=0)] = 0.01
 
     @property

@@ -220,6 +220,7 @@ def _build_loader(recipe: Recipe, dataset: FaceDataset, loss: Loss, world: World
         degraded=data.degraded or 0.0,
         versions=[open_dataset(path) for path in data.versions],
         keep_clean=distils(recipe),
+        in_memory=data.in_memory,
         max_broken=data.max_broken,
         pin_memory=world.device.type == "cuda",
         **sampler,

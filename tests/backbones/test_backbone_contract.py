@@ -136,6 +136,30 @@ def test_mobilefacenet_width_scales_its_channels() -> None:
     assert backbone(crops(2)).feature_map.shape == (2, 64, 7, 7)
 
 
+@pytest.mark.parametrize("halvings", [1, 2])
+def test_mobilefacenet_halves_its_input_and_keeps_its_map(halvings: int) -> None:
+    """The network sees means of 2 x 2 or 4 x 4 pixels: not what differs within them, but larger things."""
+    torch.manual_seed(0)
+    backbone = build("mobilefacenet", 16, width=0.125, halvings=halvings).eval()
+    with torch.no_grad():
+        sides = (1, 2**halvings, 2 ** (halvings + 1))
+        seen, same, other = (backbone(coarse(crops(2), side)) for side in sides)
+    assert seen.feature_map.shape == (2, 64, 7, 7)
+    assert torch.allclose(seen.embeddings, same.embeddings, atol=1e-5)
+    assert not torch.allclose(seen.embeddings, other.embeddings, atol=1e-3)
+
+
+def coarse(images: torch.Tensor, side: int) -> torch.Tensor:
+    """Every square of ``side`` pixels filled with its mean."""
+    means = torch.nn.functional.avg_pool2d(images, side)
+    return means.repeat_interleave(side, 2).repeat_interleave(side, 3)
+
+
+def test_mobilefacenet_depth_scales_its_repeats() -> None:
+    blocks = {depth: len(build("mobilefacenet", 16, width=0.125, depth=depth).body) for depth in (0.5, 1, 2)}
+    assert blocks == {0.5: 3 + 2 + 1 + 3 + 1 + 1, 1: 3 + 5 + 1 + 6 + 1 + 2, 2: 3 + 10 + 2 + 12 + 2 + 4}
+
+
 def test_unknown_backbone_and_setting_are_refused_with_the_nearest_name() -> None:
     with pytest.raises(UsageError, match="Did you mean 'iresnet50'"):
         build("iresnet5", 512)

@@ -53,6 +53,19 @@ def test_workers_and_resuming_change_nothing(sampler):
     np.testing.assert_array_equal(first.labels, dataset.labels[first.indices])
 
 
+@pytest.mark.parametrize("sampler", ["shuffled", "branches"])
+def test_photos_kept_in_memory_are_read_once_and_give_the_same_batches(sampler, monkeypatch):
+    dataset, read = SyntheticDataset(6, 8), []
+    given = {"sampler": sampler, "augment": EVERYTHING, "degraded": 0.5, "keep_clean": True}
+    reference = batches(dataset, epoch=0, **given), batches(dataset, epoch=1, **given)
+    image = SyntheticDataset.image
+    monkeypatch.setattr(SyntheticDataset, "image", lambda self, i: read.append(i) or image(self, i))
+    loader = build_loader(dataset, batch_size=12, seed=7, in_memory=True, **given)
+    for epoch, expected in enumerate(reference):  # what was kept is not what augmentation wrote to
+        assert_same(expected, list(loader.epoch(epoch)))
+    assert len(read) == len(set(read)) <= len(dataset)
+
+
 def test_an_epoch_can_be_left_and_another_begun_with_workers():
     loader = build_loader(SyntheticDataset(6, 8), batch_size=12, seed=7, workers=2)
     reference = batches(SyntheticDataset(6, 8), epoch=1)

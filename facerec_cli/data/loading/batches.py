@@ -74,6 +74,7 @@ class BatchBuilder:
         versions: Data sets of the same photos made hard, which a photo is exchanged for as often as one of
             ``degradations`` is applied; a photo without a version stays as it is.
         keep_clean: Whether batches carry the photos as they were before, too.
+        in_memory: Whether decoded photos are kept, so that each is read once by each worker.
 
     Raises:
         UsageError: There is no such degradation, or ``degraded`` is out of range.
@@ -91,6 +92,7 @@ class BatchBuilder:
         degraded: float = 0.0,
         versions: tuple[FaceDataset, ...] = (),
         keep_clean: bool = False,
+        in_memory: bool = False,
     ) -> None:
         for name in degradations:
             degradation(name)
@@ -109,16 +111,25 @@ class BatchBuilder:
         self.degraded = degraded
         self.versions = tuple(PhotoVersions(dataset, version) for version in versions)
         self.keep_clean = keep_clean
+        self._kept: dict[int, NDArray[np.uint8]] | None = {} if in_memory else None
         self._geometry = replace(augment, lowres=0.0, photometric=0.0, occlusion=0.0)
 
     def __getitem__(self, plan: BatchPlan) -> Batch | FacerecError:
         """The batch; or the error that ends the run, which a worker could only raise with its traceback."""
-        labels, image = self.dataset.labels, self.dataset.image
+        labels, image = self.dataset.labels, self._image
         indices = plan.layout.indices.tolist()
         try:
             return self.build(plan, (TrainingPhoto(i, int(labels[i]), partial(image, i)) for i in indices))
         except FacerecError as fault:
             return fault
+
+    def _image(self, index: int) -> NDArray[np.uint8]:
+        """A photo of the data set, from memory where it is kept; nothing writes to it."""
+        if self._kept is None:
+            return self.dataset.image(index)
+        if index not in self._kept:
+            self._kept[index] = self.dataset.image(index)
+        return self._kept[index]
 
     def build(self, plan: BatchPlan, photos: Iterable[TrainingPhoto]) -> Batch:
         """The batch of ``photos``, as many as the plan has rows.

@@ -118,6 +118,7 @@ def build_loader(
     degraded: float = 0.0,
     versions: Sequence[FaceDataset] = (),
     keep_clean: bool = False,
+    in_memory: bool = False,
     pin_memory: bool | None = None,
     max_broken: float = 0.01,
     **settings: Any,
@@ -140,6 +141,7 @@ def build_loader(
             by itself.
         versions: Data sets of the same photos made hard, which stand beside ``degradations``.
         keep_clean: Whether batches carry the photos as they were before they were made hard, too.
+        in_memory: Whether each worker keeps what it has decoded; not for a stream.
         pin_memory: Page-locked batches for a faster copy to a GPU; None: where CUDA is there.
         max_broken: Part of all photos that may be unreadable before the run stops.
         **settings: Of the sampler: ``share``, ``per_identity`` (identities), ``singles`` (branches).
@@ -157,6 +159,7 @@ def build_loader(
         degraded=degraded,
         versions=tuple(versions),
         keep_clean=keep_clean,
+        in_memory=in_memory,
     )
     order = _make_sampler(sampler, builder, batch_size, rank, world_size, settings)
     options = _loader_options(workers, prefetch, pin_memory)
