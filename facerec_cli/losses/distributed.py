@@ -7,7 +7,7 @@ takes its own rows, times the number of processes because DistributedDataParalle
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.distributed as dist
@@ -28,8 +28,8 @@ def host_group(group: ProcessGroup | None) -> ProcessGroup | None:
     if group is None or dist.get_backend(group) == "gloo":
         return None
     ranks = dist.get_process_group_ranks(group)
-    made: ProcessGroup = dist.new_group(ranks, backend="gloo", use_local_synchronization=True)
-    return made
+    made: Any = dist.new_group(ranks, backend="gloo", use_local_synchronization=True)
+    return cast(ProcessGroup, made)
 
 
 def add_up(tensor: Tensor, group: ProcessGroup | None) -> Tensor:

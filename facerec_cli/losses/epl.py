@@ -122,7 +122,7 @@ class EPL(Loss):
         if cosine.requires_grad:
             reading = _Reading()
             self._reading = weakref.ref(reading)
-            cosine.register_hook(reading.end)
+            cosine.register_hook(reading.end)  # type: ignore[no-untyped-call]
         terms |= {"prototype_cosine": cosine.mean(), "prototypes": prototypes.mean()}
         return (proxies + prototypes) / 2, terms
 
