@@ -18,10 +18,10 @@ from torch.distributed import ProcessGroup
 
 from facerec_cli import registry
 from facerec_cli.errors import InputError, UsageError
+from facerec_cli.losses.class_cosines import Matmul
 from facerec_cli.losses.classifier import Classifier
 from facerec_cli.losses.distributed import gather, gather_rows, world
 from facerec_cli.losses.precision import full_precision
-from facerec_cli.losses.reductions import Matmul
 from facerec_cli.settings import Field, Option, options
 
 Terms = dict[str, Tensor]

@@ -30,9 +30,10 @@ from torch.autograd.function import once_differentiable
 from torch.distributed import ProcessGroup
 
 from facerec_cli.errors import UsageError
+from facerec_cli.losses.class_cosines import TINY, Matmul
 from facerec_cli.losses.distributed import add_up, world
 from facerec_cli.losses.places import nearest_place
-from facerec_cli.losses.reductions import TINY, Matmul, OfCosine, nearest, reduce
+from facerec_cli.losses.reductions import OfCosine, nearest, reduce
 from facerec_cli.settings import Option, checked
 
 _INIT_ROWS = 4096

@@ -7,8 +7,8 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.distributed import ProcessGroup
 
+from facerec_cli.losses.class_cosines import Matmul, cosines, put_entry
 from facerec_cli.losses.distributed import world
-from facerec_cli.losses.reductions import Matmul, _cosines, _put
 
 
 @torch.no_grad()
@@ -28,7 +28,7 @@ def nearest_place(
         (B,) cosines, -inf where there is no other class, and (B,) int64 rows, -1 where another process has
         it. Of equal cosines the one of the lowest rank counts.
     """
-    cosine = _put(_cosines(x, weight, matmul)[0], position, -torch.inf)
+    cosine = put_entry(cosines(x, weight, matmul)[0], position, -torch.inf)
     if len(weight):
         best, place = cosine.max(1)
     else:

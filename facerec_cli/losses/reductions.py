@@ -7,7 +7,7 @@ process's rows.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
@@ -16,15 +16,19 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.distributed import ProcessGroup
 
+from facerec_cli.losses.class_cosines import (
+    Matmul,
+    Product,
+    blocks,
+    cosines,
+    entry,
+    logsumexp_over_processes,
+    put_entry,
+)
 from facerec_cli.losses.distributed import add_up, world
 from facerec_cli.losses.precision import full_precision
 
-Matmul = Literal["float32", "tf32", "bfloat16", "auto"]
 OfCosine = Callable[..., Tensor]
-
-# Cosines worked on at a time: about what stays in a CPU's cache, and few launches on a GPU.
-_BLOCK = {"cpu": 1 << 20, "cuda": 1 << 26}
-TINY = 1e-12
 
 
 def reduce(
@@ -80,16 +84,16 @@ class _Reduce(torch.autograd.Function):
         group: ProcessGroup | None,
         *args: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        cosine, inverse = _cosines(x, weight, matmul)
-        target = _at(cosine, position)
+        cosine, inverse = cosines(x, weight, matmul)
+        target = entry(cosine, position)
         parts = []
-        for block in _blocks(cosine):
+        for block in blocks(cosine):
             value = function(cosine[:, block], *args)
-            value = _put(value, position - block.start, -torch.inf if kind == "logsumexp" else 0.0)
+            value = put_entry(value, position - block.start, -torch.inf if kind == "logsumexp" else 0.0)
             parts.append(value.logsumexp(1) if kind == "logsumexp" else value.sum(1))
         total = torch.stack(parts or [x.new_full((len(x),), -torch.inf if kind == "logsumexp" else 0.0)])
         if kind == "logsumexp":
-            total = _logsumexp_over_processes(total.logsumexp(0), group)
+            total = logsumexp_over_processes(total.logsumexp(0), group)
         else:
             total = add_up(total.sum(0), group)
         ctx.save_for_backward(x, weight, position, cosine, inverse, total, *args)
@@ -105,9 +109,9 @@ class _Reduce(torch.autograd.Function):
         grad_args = [torch.zeros_like(a) for a in trained]
         grad_x = torch.zeros_like(x)
         grad_weight = torch.empty_like(weight) if ctx.needs_input_grad[1] else None
-        product = _Product(ctx.matmul)
+        product = Product(ctx.matmul)
         with full_precision(x.device):
-            for block in _blocks(cosine):
+            for block in blocks(cosine):
                 here = position - block.start
                 with torch.enable_grad():
                     c = cosine[:, block].detach().requires_grad_()
@@ -115,15 +119,15 @@ class _Reduce(torch.autograd.Function):
                 pull = grad_total[:, None]
                 if ctx.kind == "logsumexp":
                     pull = (value.detach() - total[:, None]).exp_()
-                    pull = _put(pull, here, 0.0).mul_(grad_total[:, None])
+                    pull = put_entry(pull, here, 0.0).mul_(grad_total[:, None])
                 else:
                     # A copy also where there is one class: the gradient that came in is not ours to write to.
                     pull = pull.expand_as(c).clone(memory_format=torch.contiguous_format)
-                    pull = _put(pull, here, 0.0)
+                    pull = put_entry(pull, here, 0.0)
                 g, *grads = torch.autograd.grad(value, (c, *trained), pull)
                 for grad, more in zip(grad_args, grads, strict=True):
                     grad += more
-                g = _put(g, here, grad_target) * inverse[block]
+                g = put_entry(g, here, grad_target) * inverse[block]
                 rows = weight[block]
                 product.add(grad_x, g, rows)
                 if grad_weight is not None:
@@ -149,9 +153,9 @@ class _Nearest(torch.autograd.Function):
         matmul: Matmul,
         group: ProcessGroup | None,
     ) -> tuple[Tensor, Tensor]:
-        cosine, inverse = _cosines(x, weight, matmul)
-        target = _at(cosine, position)
-        cosine = _put(cosine, position, -torch.inf)
+        cosine, inverse = cosines(x, weight, matmul)
+        target = entry(cosine, position)
+        cosine = put_entry(cosine, position, -torch.inf)
         values, index = cosine.topk(min(k, cosine.shape[1]), dim=1)
         if values.shape[1] < k:
             missing = k - values.shape[1]
@@ -191,98 +195,3 @@ class _Nearest(torch.autograd.Function):
                     radial = cosine[:, column, None] * inverse[at][:, None]
                     grad_weight.index_add_(0, at, gc * (x - radial * rows))
         return add_up(grad_x, ctx.group), grad_weight, None, None, None, None
-
-
-class _Product:
-    """Matrix products in the chosen precision, with float32 (or float64) results."""
-
-    def __init__(self, matmul: Matmul) -> None:
-        self.rounded, self.tf32 = matmul == "bfloat16", matmul in ("tf32", "auto")
-
-    def _is_plain(self, a: Tensor) -> bool:
-        return not (self.rounded and a.dtype == torch.float32) and not (self.tf32 and a.is_cuda)
-
-    def of(self, a: Tensor, b: Tensor) -> Tensor:
-        if self._is_plain(a):
-            return a @ b
-        return _rounded_product(a.bfloat16(), b.bfloat16(), a.dtype) if self.rounded else _in_tf32(a, b)
-
-    def add(self, into: Tensor, a: Tensor, b: Tensor) -> None:
-        if self._is_plain(a):
-            into.addmm_(a, b)
-        else:
-            into += self.of(a, b)
-
-    def into(self, out: Tensor, a: Tensor, b: Tensor) -> None:
-        if self._is_plain(a):
-            torch.mm(a, b, out=out)
-        else:
-            out.copy_(self.of(a, b))
-
-
-def _rounded_product(a: Tensor, b: Tensor, dtype: torch.dtype) -> Tensor:
-    """Product of bfloat16 factors, added up and returned in float32.
-
-    Where PyTorch cannot return another type than it is given (before 2.8, and on a CPU) the factors become
-    float32 again. TF32 holds every bfloat16, so that a GPU loses nothing by it.
-    """
-    if a.is_cuda and hasattr(torch.ops.aten.mm, "dtype"):
-        return torch.mm(a, b, out_dtype=dtype)
-    return _in_tf32(a.to(dtype), b.to(dtype))
-
-
-def _in_tf32(a: Tensor, b: Tensor) -> Tensor:
-    """Product in TensorFloat-32 where there is such a thing."""
-    before = torch.backends.cuda.matmul.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = True
-    try:
-        return a @ b
-    finally:
-        torch.backends.cuda.matmul.allow_tf32 = before
-
-
-def _cosines(x: Tensor, weight: Tensor, matmul: Matmul) -> tuple[Tensor, Tensor]:
-    """Cosines (B, c) of unit rows with the rows of ``weight``, and the inverse norms (c,) of the latter.
-
-    Scaling the B columns afterwards is cheaper than normalizing the D columns of a large matrix before.
-    """
-    norm = torch.linalg.vector_norm(weight, dim=1)
-    inverse = torch.where(norm > TINY, 1 / norm, 0.0)
-    return _Product(matmul).of(x, weight.T).mul_(inverse), inverse
-
-
-def _blocks(cosine: Tensor) -> Iterator[slice]:
-    """Slices over the classes of a size that suits the device; the same for all batches of one shape."""
-    rows, classes = cosine.shape
-    width = max(1, _BLOCK.get(cosine.device.type, 1 << 24) // max(rows, 1))
-    for start in range(0, classes, width):
-        yield slice(start, min(start + width, classes))
-
-
-def _at(block: Tensor, position: Tensor) -> Tensor:
-    """Entry ``position[i]`` of row i, 0 where that is outside the block."""
-    inside = (position >= 0) & (position < block.shape[1])
-    if not block.shape[1]:
-        return block.new_zeros(len(block))
-    at = block.gather(1, torch.where(inside, position, 0)[:, None])[:, 0]
-    return torch.where(inside, at, 0.0)
-
-
-def _put(block: Tensor, position: Tensor, value: float | Tensor) -> Tensor:
-    """Write ``value`` (or ``value[i]``) at entry ``position[i]`` of row i where that is inside the block."""
-    if not block.shape[1]:
-        return block
-    inside = (position >= 0) & (position < block.shape[1])
-    at = torch.where(inside, position, 0)[:, None]
-    old = block.gather(1, at)[:, 0]
-    return block.scatter_(1, at, torch.where(inside, value, old)[:, None])
-
-
-def _logsumexp_over_processes(local: Tensor, group: ProcessGroup | None) -> Tensor:
-    """Log-sum-exp over processes; a very small finite number where there is no class at all."""
-    lowest = torch.finfo(local.dtype).min / 4
-    if group is None:
-        return local.clamp_min(lowest)
-    largest = local.clamp_min(lowest)
-    dist.all_reduce(largest, op=dist.ReduceOp.MAX, group=group)
-    return largest + add_up((local - largest).exp(), group).clamp_min(torch.finfo(local.dtype).tiny).log()

@@ -13,17 +13,17 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.distributed import ProcessGroup
 
+from facerec_cli.losses.class_cosines import (
+    Matmul,
+    Product,
+    blocks,
+    cosines,
+    entry,
+    logsumexp_over_processes,
+    put_entry,
+)
 from facerec_cli.losses.distributed import add_up
 from facerec_cli.losses.precision import full_precision
-from facerec_cli.losses.reductions import (
-    Matmul,
-    _at,
-    _blocks,
-    _cosines,
-    _logsumexp_over_processes,
-    _Product,
-    _put,
-)
 
 
 def nearest_centers(
@@ -69,17 +69,17 @@ class _NearestCenters(torch.autograd.Function):
         cosine = x.new_empty(len(x), len(weight))
         which = torch.empty_like(cosine, dtype=torch.uint8)
         parts = []
-        for block in _blocks(cosine):
-            every, _ = _cosines(x, centers[block].flatten(0, 1), matmul)
+        for block in blocks(cosine):
+            every, _ = cosines(x, centers[block].flatten(0, 1), matmul)
             cosine[:, block], nearest = every.view(len(x), -1, centers.shape[1]).max(2)
             which[:, block] = nearest
-            value = _put(scale * cosine[:, block], position - block.start, -torch.inf)
+            value = put_entry(scale * cosine[:, block], position - block.start, -torch.inf)
             parts.append(value.logsumexp(1))
         total = torch.stack(parts or [x.new_full((len(x),), -torch.inf)]).logsumexp(0)
-        total = _logsumexp_over_processes(total, group)
+        total = logsumexp_over_processes(total, group)
         ctx.save_for_backward(x, weight, position, cosine, which, total)
         ctx.scale, ctx.matmul, ctx.group = scale, matmul, group
-        return add_up(_at(cosine, position), group), total
+        return add_up(entry(cosine, position), group), total
 
     @staticmethod
     @once_differentiable
@@ -88,13 +88,13 @@ class _NearestCenters(torch.autograd.Function):
         centers = weight.view(len(weight), -1, x.shape[1])
         grad_x = torch.zeros_like(x)
         grad_weight = torch.empty_like(weight) if ctx.needs_input_grad[1] else None
-        product = _Product(ctx.matmul)
+        product = Product(ctx.matmul)
         with full_precision(x.device):
-            for block in _blocks(cosine):
+            for block in blocks(cosine):
                 here = position - block.start
                 share = (ctx.scale * cosine[:, block] - total[:, None]).exp_()
-                share = _put(share, here, 0.0).mul_(ctx.scale * grad_total[:, None])
-                near = _put(share, here, grad_target)
+                share = put_entry(share, here, 0.0).mul_(ctx.scale * grad_total[:, None])
+                near = put_entry(share, here, grad_target)
                 g = near.new_zeros(*near.shape, centers.shape[1])
                 g.scatter_(2, which[:, block, None].long(), near[:, :, None])
                 rows = centers[block].flatten(0, 1)

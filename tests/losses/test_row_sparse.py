@@ -10,8 +10,8 @@ from torch.testing import assert_close
 
 from facerec_cli import registry
 from facerec_cli.losses import Loss, LossInput
+from facerec_cli.losses.class_cosines import Product
 from facerec_cli.losses.classifier import sample
-from facerec_cli.losses.reductions import _Product
 
 CLASSES, SIZE, ROWS = 50, 8, 6
 
@@ -104,20 +104,20 @@ def test_products_are_added_up_in_float32(matmul: str) -> None:
     a, b = torch.randn(5, 300, generator=generator), torch.randn(300, 7, generator=generator)
     x, y = (t.bfloat16().double() if matmul == "bfloat16" else t.double() for t in (a, b))
     exact = (x @ y).float()
-    product = _Product(matmul)  # type: ignore[arg-type]
+    product = Product(matmul)  # type: ignore[arg-type]
     for found in (product.of(a, b), added(product, a, b) - 1, put(product, a, b)):
         assert found.dtype == torch.float32
         assert_close(found, exact, rtol=1e-5, atol=2e-5)
     assert torch.equal(product.of(a.double(), b.double()), a.double() @ b.double())
 
 
-def added(product: _Product, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+def added(product: Product, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     total = torch.ones(len(a), b.shape[1])
     product.add(total, a, b)
     return total
 
 
-def put(product: _Product, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+def put(product: Product, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     out = torch.empty(len(a), b.shape[1])
     product.into(out, a, b)
     return out
