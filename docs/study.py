@@ -5,7 +5,8 @@
 
 A table stands in the page between ``<!-- finetune: its title -->`` and ``<!-- end -->``; ``facts`` stands for
 the sentences above a report's tables, ``settings`` for how the arms' recipes differ, and ``again finetune``
-for a study of another split beside that one. ``heldout`` is what models/build_sface_degraded.py
+for a study of another split beside that one; ``schedule`` for what longer schedules of the baseline gained,
+which stands in ``*_schedule.svg``, too. ``heldout`` is what models/build_sface_degraded.py
 measured, ``photos`` what models/judge_degraded.py did: the title is its file in docs/study/photos.
 """
 
@@ -17,11 +18,14 @@ import re
 import sys
 from collections.abc import Iterator
 from html import escape
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from facerec_cli.report.svg import HEIGHT, WIDTH
-from facerec_cli.study.comparison import Comparison
+import numpy as np
+
+from facerec_cli.report.svg import HEIGHT, WIDTH, Axis, linear_axis, plot
+from facerec_cli.study.comparison import MIN_SEEDS, Comparison
 from facerec_cli.study.figures import colors_of, det, roc, similarities, style_of
 from facerec_cli.study.tables import ResultTable, arm_words, facts, subset_words, tables
 
@@ -29,9 +33,11 @@ PAGE = Path(__file__).with_name("study.md")
 DATA = Path(__file__).with_name("study")
 BLOCK = re.compile(r"(<!-- (\w+): (.+?) -->\n)(.*?)(<!-- end -->)", re.S)
 _SHOWN = ("clean clean", "clean px16")  # in the figures: an easy and a hard subset
+_COLORED = ("-", "mean of the hard ones", "clean", "loss")  # lines of the schedule's figure, by their colors
 _STYLE = (
     "text { fill: #6b7685; font: 12px system-ui, sans-serif; } .grid { stroke: #8884; } "
     ".line { fill: none; stroke-width: 2; } .area { fill-opacity: .4; stroke-width: 1.4; } "
+    ".mark { fill-opacity: .4; } .b0 { fill: #0b6bcb; } .b1 { fill: #c2410c; } .b2 { fill: #15803d; } "
     ".area.genuine { fill: #2b7fd6; stroke: #2b7fd6; } .area.impostor { fill: #d9622b; stroke: #d9622b; }"
 )
 
@@ -60,6 +66,11 @@ def take(folder: Path, name: str) -> None:
                 file.write_text(_alone(panels, list(results["arms"])), "utf-8")
     for part in ("curves", "similarities", "hardest"):
         del results[part]
+    if lengths := _lengths(results, folder):
+        results["schedule"] = lengths
+        file = DATA / f"{name}_schedule.svg"
+        if file.name in page:
+            file.write_text(_alone(_schedule_panels(lengths), list(_COLORED)), "utf-8")
     (DATA / f"{name}.json").write_text(_text(results), "utf-8")
 
 
@@ -90,6 +101,8 @@ def _block(results: dict[str, Any], title: str) -> str:
     comparison = Comparison.from_document(results)
     if title == "facts":
         return "\n".join(facts(comparison))
+    if title == "schedule":
+        return _schedule(results)
     if title == "settings":
         return "\n".join(_settings(results))
     for table in tables(comparison):
@@ -190,6 +203,152 @@ def _settings(results: dict[str, Any]) -> Iterator[str]:
     for arm, recipe in recipes.items():
         own = [f"`{key} = {json.dumps(recipe[key])}`" for key in differ if key in recipe]
         yield f"| {arm} | {', '.join(own) or '–'} |"
+
+
+def _lengths(results: dict[str, Any], folder: Path) -> list[dict[str, Any]]:
+    """The arms that differ from the baseline in their steps only, shortest first; none where it is alone."""
+    far, baseline = f"{results['protocol']['test']['far']:g}", results["protocol"]["study"]["baseline"]
+    runs: dict[str, list[dict[str, Any]]] = {}
+    for run in results["runs"]:
+        runs.setdefault(run["arm"], []).append(run)
+    found: list[dict[str, Any]] = []
+    for arm, own in runs.items():
+        losses = [_last_loss(folder / "runs" / f"{arm}-{run['seed']}" / "metrics.jsonl", run) for run in own]
+        if _but_length(own[0]) == _but_length(runs[baseline][0]) and None not in losses:
+            tar = {
+                name: results["arms"][arm]["subsets"][name]["tar"][far] for name in ("hard", "clean clean")
+            }
+            rows = own[0]["steps"] * own[0]["recipe"]["run"]["batch_size"]
+            found.append(
+                {
+                    "arm": arm,
+                    "steps": own[0]["steps"],
+                    "epochs": rows / results["parts"]["train"]["photos"],
+                    "seeds": [run["seed"] for run in own],
+                    "loss": {"mean": float(np.mean(losses)), "seeds": losses},
+                    **tar,
+                }
+            )
+    found.sort(key=lambda one: one["steps"])
+    for one, longer in pairwise(found):
+        rates = [dict(zip(each["seeds"], each["hard"]["seeds"], strict=True)) for each in (one, longer)]
+        both = [rates[1][seed] - rates[0][seed] for seed in rates[0] if seed in rates[1]]
+        one["gain"] = float(np.mean(both))
+    return found if len(found) > 1 else []
+
+
+def _but_length(run: dict[str, Any]) -> dict[str, Any]:
+    """The recipe of a run without its seed and its length."""
+    recipe: dict[str, Any] = json.loads(json.dumps(run.get("recipe", {})))
+    length = {"run": ("seed",), "schedule": ("steps", "epochs", "warmup")}
+    return {
+        table: {key: value for key, value in own.items() if key not in length.get(table, ())}
+        for table, own in recipe.items()
+    }
+
+
+def _last_loss(log: Path, run: dict[str, Any]) -> float | None:
+    """Mean training loss of the last twentieth of a run; None where its log is gone."""
+    if not log.is_file():
+        return None
+    lines = [json.loads(line) for line in log.read_text("utf-8").splitlines()]
+    last = [line["loss"] for line in lines if "loss" in line and line["step"] > 0.95 * run["steps"]]
+    return float(np.mean(last)) if last else None
+
+
+def _schedule(results: dict[str, Any]) -> str:
+    """A row a schedule: what it reached, what the next longer one gained, and the spread over the seeds."""
+    rows = []
+    for one in results["schedule"]:
+        hard, clean = one["hard"], one["clean clean"]
+        gain = "–"
+        if "gain" in one:
+            gain = f"{100 * one['gain']:+.1f}"
+            gain = f"**{gain}**" if hard["half"] is not None and one["gain"] < hard["half"] else gain
+        cells = [
+            f"{100 * tar['mean']:.1f}" + ("" if tar.get("half") is None else f" ± {100 * tar['half']:.1f}")
+            for tar in (hard, clean)
+        ]
+        rows.append(
+            (
+                f"{one['steps']:,}",
+                f"{one['epochs']:.0f}",
+                str(len(hard["seeds"])),
+                f"{one['loss']['mean']:.2f}",
+                *cells,
+                gain,
+            )
+        )
+    head = (
+        "steps",
+        "epochs",
+        "seeds",
+        "training loss at the end",
+        "TAR, mean of the hard ones",
+        "TAR, clean",
+    )
+    table = ResultTable("", (*head, "gain of the next longer one"), tuple(rows))
+    far = f"{results['protocol']['test']['far']:g}"
+    return (
+        f"{table.markdown()}\n\nTAR at FAR {far}, %, of {_people(results)}. ± is half of Student's 95 % "
+        "interval over the seeds; the gain is that in the mean of the hard subsets, in points, over seeds "
+        "that both have; bold: it is smaller than the ± of its row."
+    )
+
+
+def _people(results: dict[str, Any]) -> str:
+    part = results["protocol"]["study"]["judge"]
+    count = results["parts"][part]
+    return f"{count['photos']:,} photos of {count['people_compared']:,} {part} people"
+
+
+def _schedule_panels(lengths: list[dict[str, Any]]) -> dict[str, str]:
+    """TAR and training loss over the steps: means of three seeds or more as lines, a mark a seed."""
+    many = np.array([len(one["seeds"]) >= MIN_SEEDS for one in lengths])
+    steps = np.array([one["steps"] for one in lengths], np.float64)
+    across = Axis(
+        "steps of the schedule, twice as many each",
+        steps[0] / 1.2,
+        1.2 * steps[-1],
+        [(step, f"{step:,.0f}") for step in steps],
+        log=True,
+    )
+    tar = {name: [one[name]["seeds"] for one in lengths] for name in ("hard", "clean clean")}
+    values = [value for seeds in tar.values() for one in seeds for value in one]
+    low, high = 0.05 * np.floor(min(values) / 0.05), 0.05 * np.ceil(max(values) / 0.05)
+    rates = linear_axis("true accept rate (TAR)", float(low), float(high), lambda v: f"{100 * v:.0f} %")
+    loss = [one["loss"]["seeds"] for one in lengths]
+    top = float(np.ceil(max(max(one) for one in loss)))
+    nats = linear_axis("training loss at the end", 0.0, top, lambda v: f"{v:.0f}")
+    return {
+        "TAR on validation people: hard (blue), clean (orange)": plot(
+            "TAR of schedules of different length",
+            across,
+            rates,
+            lines=[
+                (f"a{1 + i}", steps[many], np.array([np.mean(one) for one in seeds])[many])
+                for i, seeds in enumerate(tar.values())
+                if many.any()
+            ],
+            marks=[
+                (f"b{i}", float(step), value, f"{100 * value:.1f} %")
+                for i, seeds in enumerate(tar.values())
+                for step, one in zip(steps, seeds, strict=True)
+                for value in one
+            ],
+        ),
+        "Training loss": plot(
+            "Training loss of schedules of different length",
+            across,
+            nats,
+            lines=[("a3", steps[many], np.array([np.mean(one) for one in loss])[many])] if many.any() else [],
+            marks=[
+                ("b2", float(step), value, f"{value:.2f}")
+                for step, one in zip(steps, loss, strict=True)
+                for value in one
+            ],
+        ),
+    }
 
 
 def _alone(panels: dict[str, str], arms: list[str]) -> str:

@@ -86,11 +86,12 @@ def test_nobody_is_in_two_parts(path):
         assert photos and {photo.split("/")[0] for photo in photos} <= set(split["people"][part])
 
 
-def test_studies_of_one_seed_have_the_same_people():
-    people: dict[int, Any] = {}
+def test_studies_of_one_seed_and_shares_have_the_same_people():
+    people: dict[tuple[int, int], Any] = {}
     for path in SPLITS:
         split = read(path)
-        assert people.setdefault(split["seed"], split["people"]) == split["people"]
+        known = split["seed"], len(split["people"]["train"])
+        assert people.setdefault(known, split["people"]) == split["people"]
 
 
 @pytest.mark.parametrize("path", RESULTS, ids=lambda p: p.stem)
@@ -142,3 +143,54 @@ def test_a_finished_study_fills_a_page(finished, tmp_path):
     assert not strangers(text, [kept])
     assert len(strangers(text.replace(f"{100 * mean:.1f} (", "123.4 ("), [kept])) >= 1
     assert {p.name for p in (tmp_path / "study").glob("*.svg")} == {"drawn_roc_clean_px16.svg"}
+
+
+def schedules(folder: Path) -> dict[str, Any]:
+    """Results of three schedules and of another loss, with the logs of their trainings."""
+    tar = {"arcface": (0.5, 0.54), "half": (0.4, 0.42), "double": (0.53, 0.55), "npt": (0.1, 0.2)}
+    steps = {"arcface": 200, "half": 100, "double": 400, "npt": 200}
+    runs = []
+    for arm, count in steps.items():
+        for seed in (0, 1):
+            own = folder / "runs" / f"{arm}-{seed}"
+            own.mkdir(parents=True)
+            losses = ((count // 2, 9.0), (count - 2, 2.0 + seed), (count, 4.0 + seed))
+            lines = [json.dumps({"step": step, "loss": loss}) for step, loss in losses]
+            (own / "metrics.jsonl").write_text("\n".join(lines) + "\n")
+            recipe = {
+                "loss": {"name": "npt" if arm == "npt" else "arcface"},
+                "schedule": {"steps": count, "epochs": count // 10, "warmup": count / 100},
+                "run": {"batch_size": 5, "seed": seed},
+            }
+            runs.append({"arm": arm, "seed": seed, "steps": count, "recipe": recipe})
+    arms = {
+        arm: {
+            "subsets": {
+                name: {"tar": {"0.1": {"mean": sum(seeds) / 2, "half": 0.03, "seeds": list(seeds)}}}
+                for name in ("hard", "clean clean")
+            }
+        }
+        for arm, seeds in tar.items()
+    }
+    protocol = {"test": {"far": 0.1}, "study": {"baseline": "arcface", "judge": "validation"}}
+    parts = {"train": {"photos": 50}, "validation": {"photos": 40, "people_compared": 9}}
+    return {"protocol": protocol, "parts": parts, "runs": runs, "arms": arms}
+
+
+def test_schedules_of_one_loss_are_compared_by_their_length(tmp_path):
+    results = schedules(tmp_path)
+    program = runpy.run_path(str(DOCS / "study.py"))
+    results["schedule"] = program["_lengths"](results, tmp_path)
+    assert [one["arm"] for one in results["schedule"]] == ["half", "arcface", "double"]
+    assert [one["epochs"] for one in results["schedule"]] == [10, 20, 40]
+    assert results["schedule"][0]["loss"] == {"mean": 3.5, "seeds": [3.0, 4.0]}
+    rows = program["_schedule"](results).splitlines()
+    assert rows[2] == "| 100 | 10 | 2 | 3.50 | 41.0 ± 3.0 | 41.0 ± 3.0 | +11.0 |"
+    assert rows[3] == "| 200 | 20 | 2 | 3.50 | 52.0 ± 3.0 | 52.0 ± 3.0 | **+2.0** |"
+    assert rows[4] == "| 400 | 40 | 2 | 3.50 | 54.0 ± 3.0 | 54.0 ± 3.0 | – |"
+    assert "of 40 photos of 9 validation people" in rows[-1]
+    panels = program["_schedule_panels"](results["schedule"])
+    assert [figure.count("<circle") for figure in panels.values()] == [12, 6]
+    assert 'class="line' not in "".join(panels.values())  # two seeds make no mean worth a line
+    del results["runs"][2:]
+    assert program["_lengths"](results, tmp_path) == []
