@@ -16,7 +16,7 @@ from facerec_cli.cli import app
 SOURCES = sorted((Path(__file__).parents[1] / "facerec_cli").rglob("*.py"))
 _FLAG = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]*[a-z0-9]")
 # Of programs other than facerec, which messages also tell to run.
-_FOREIGN = re.compile(r"(?:pip|git|torchrun|mlflow|ray|python -m|cp)(?:'s)? [^`;&|]*")
+_FOREIGN = re.compile(r"(?:pip|git|torchrun|mlflow|ray|srun|python -m|cp)(?:'s)? [^`;&|]*")
 
 
 def commands(node: Any, path: str = "facerec") -> Iterator[tuple[str, set[str]]]:

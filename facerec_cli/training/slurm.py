@@ -70,7 +70,7 @@ def _number(environment: Mapping[str, str], name: str) -> int:
     if text is None:
         raise UsageError(
             f"Slurm has started this process as one of several, but {name} is not set.",
-            hint=f"Start it with srun, and pass its variables on (--export=ALL). {_ALONE}",
+            hint=f"Start it with srun --export=ALL, which passes its variables on. {_ALONE}",
         )
     if not text.isdecimal():
         raise UsageError(f"{name}={text!r} is not a number.", hint=f"Start it with srun itself. {_ALONE}")

@@ -152,7 +152,7 @@ def parts(*names: str, seconds: float = 90.0) -> list[Part]:
     return [Part(name, "?", seconds, f"{__name__}:{name}") for name in names]
 
 
-def outcome(wanted: list[Part], folder: Path, seconds: float = 200.0) -> dict[str, dict[str, Any]]:
+def outcome(wanted: list[Part], folder: Path, seconds: float = 2_000.0) -> dict[str, dict[str, Any]]:
     kit = Kit("cpu", True, folder)
     return {result["name"]: result for result in run_parts(wanted, kit, seconds, lambda text: None)}
 
@@ -170,14 +170,14 @@ def test_a_part_that_fails_or_crashes_ends_no_other(tmp_path: Path) -> None:
 
 def test_a_part_that_hangs_is_ended_and_later_ones_have_their_time(tmp_path: Path) -> None:
     start = time.monotonic()
-    found = outcome([*parts("hangs", seconds=2.0), *parts("quick")], tmp_path, 40.0)
-    assert found["hangs"]["state"] == "broken" and "ended after 2 s" in found["hangs"]["error"]
+    found = outcome([*parts("hangs", seconds=10.0), *parts("quick")], tmp_path, 50.0)
+    assert found["hangs"]["state"] == "broken" and "ended after 10 s" in found["hangs"]["error"]
     child = Path(f"/proc/{found['hangs']['rows'][0]['value']}/stat")
     assert (
         not child.exists() or child.read_text().split()[2] == "Z"
     )  # ended with the part that has started it
     assert found["quick"]["state"] == "skipped"  # of its 90 s fewer than half are left
-    assert time.monotonic() - start < 60
+    assert time.monotonic() - start < 90
 
 
 def test_nothing_is_begun_on_a_device_that_cannot_be_used(tmp_path: Path) -> None:

@@ -58,4 +58,4 @@ def test_measured_memory_grows_as_computed() -> None:
             partial_fc.expected(n, 256, 32, rate, rows=way == "rows") / 1e6 for n in (20_000, 120_000)
         ]
         grown = (large - small) / (computed[1] - computed[0])
-        assert 0.9 < grown < 1.3  # the system's own count of pages is coarse and moves with what ran before
+        assert 0.9 < grown < 1.4  # the system's own count of pages is coarse and moves with what ran before

@@ -11,7 +11,7 @@ PAGE = (DOCS / "losses.md").read_text(encoding="utf-8")
 
 
 def test_the_example(monkeypatch: pytest.MonkeyPatch) -> None:
-    shown = example("losses.md")
+    shown = example("losses.md", "Adding a loss")
     shown.add(monkeypatch, registry.LOSSES)
     shown.run_test()
 

@@ -12,8 +12,9 @@ from facerec_cli.losses.base import LossInput
 from facerec_cli.losses.distill import Distill
 from facerec_cli.training import checkpoint
 from facerec_cli.training.devices import join_world
+from facerec_cli.training.run import hard_left_out
 from facerec_cli.training.setup import prepare
-from facerec_cli.training.train import _hard_left_out, plan, train
+from facerec_cli.training.train import plan, train
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +80,7 @@ def test_the_term_may_be_about_the_clean_photos_alone(distil, tmp_path):
     batch = Batch(images, torch.arange(3), None, None, torch.arange(3), [], clean)
     embeddings = torch.randn(3, 4, generator=torch.Generator().manual_seed(0)).requires_grad_()
     target = torch.randn(3, 4, generator=torch.Generator().manual_seed(1))
-    loss, _ = Distill(3, 4)(_hard_left_out(LossInput(embeddings, batch.labels, target=target), batch))
+    loss, _ = Distill(3, 4)(hard_left_out(LossInput(embeddings, batch.labels, target=target), batch))
     expected = (1 - torch.cosine_similarity(embeddings, target))[[0, 2]].sum() / 3
     assert loss.item() == pytest.approx(expected.item(), abs=1e-6)
     loss.backward()
