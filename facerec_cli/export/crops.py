@@ -72,8 +72,13 @@ def from_folder(folder: Path, preprocessing: Preprocessing, *, aligned: bool) ->
     return CropSet(crops[~missing], f"crops of {folder.name or folder}", real=True)
 
 
-def from_training_data(spec: str, preprocessing: Preprocessing) -> CropSet | None:
-    """Crops of the data that a checkpoint was trained on, or None where it is not here any more."""
+def from_training_data(specs: Sequence[str], preprocessing: Preprocessing) -> CropSet | None:
+    """Crops of the first data set that a checkpoint was trained on and that is still here, or None."""
+    found = (_of_data_set(spec, preprocessing) for spec in specs)
+    return next((crops for crops in found if crops is not None), None)
+
+
+def _of_data_set(spec: str, preprocessing: Preprocessing) -> CropSet | None:
     from facerec_cli.data import open_dataset
 
     if not spec:

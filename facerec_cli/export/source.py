@@ -35,7 +35,7 @@ class Source:
         description: One line.
         provenance: Origin.
         facts: How it was trained, for the manifest.
-        data: The training data as the user named it; empty where it is not known.
+        data: The training data sets as the user named them; empty where they are not known.
         code_license: License of the code that trained it.
     """
 
@@ -44,7 +44,7 @@ class Source:
     description: str
     provenance: Provenance
     facts: dict[str, str]
-    data: str
+    data: tuple[str, ...]
     code_license: str
 
 
@@ -118,7 +118,7 @@ def _ours(path: Path, data_name: str, interpolate: float) -> Source:
         description=f"{info.backbone} trained with {info.loss} on {data or 'unnamed data'}",
         provenance=Provenance(source="facerec train", training_data=data or "unknown"),
         facts=facts,
-        data=info.data,
+        data=_data_sets(info),
         code_license="Apache-2.0",
     )
 
@@ -185,15 +185,20 @@ def _foreign(path: Path, layout: str, color: Literal["rgb", "bgr"] | None, data_
             "data": data_name or "unknown",
             "checkpoint_sha256": digest,
         },
-        data="",
+        data=(),
         code_license="unknown",
     )
 
 
 def _data_name(info: checkpoint.CheckpointInfo) -> str:
     """What it was trained on, without folders; of several data sets each."""
+    return " + ".join(map(_last_part, _data_sets(info)))
+
+
+def _data_sets(info: checkpoint.CheckpointInfo) -> tuple[str, ...]:
+    """Each data set as the user named it."""
     paths = info.recipe.get("data", {}).get("path")
-    return " + ".join(map(_last_part, paths if isinstance(paths, list) else [info.data]))
+    return tuple(paths) if isinstance(paths, list | tuple) else (info.data,)
 
 
 def _last_part(name: str) -> str:

@@ -133,7 +133,7 @@ class Outcome:
         checkpoint: The best checkpoint, or the last where nothing was evaluated.
         steps: Steps done.
         best: Value of the metric that names the best checkpoint, None without evaluation.
-        best_name: That metric.
+        best_name: That metric, None without evaluation.
         first: Metrics before the first step.
         last: Metrics after the last.
         curve: PNG of loss and metrics, None without matplotlib.
@@ -145,7 +145,7 @@ class Outcome:
     checkpoint: Path
     steps: int
     best: float | None
-    best_name: str
+    best_name: str | None
     first: dict[str, float] = field(default_factory=dict)
     last: dict[str, float] = field(default_factory=dict)
     curve: Path | None = None

@@ -62,7 +62,7 @@ def open_folder(out: str, world: World, *, resume: bool, force: bool) -> Iterato
         raise UsageError(f"{out} is a file.", hint="Choose another --out.")
     world.barrier()  # all have looked before one writes
     patience = _WAIT_RESTARTED if world.restarted else _WAIT
-    with _locked(folder, patience) if world.first else nullcontext():
+    with _left_as_found(folder), _locked(folder, patience) if world.first else nullcontext():
         if world.first and force and not resume:
             for old in [
                 *folder.glob("*.pt"),
@@ -72,6 +72,18 @@ def open_folder(out: str, world: World, *, resume: bool, force: bool) -> Iterato
                 old.unlink()
         world.barrier()
         yield folder
+
+
+@contextmanager
+def _left_as_found(folder: Path) -> Iterator[None]:
+    """Remove the folders that were not there before, if nothing was written in them."""
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # what holds anything stays, another run's lock too
+            for path in made:
+                path.rmdir()
 
 
 @contextmanager

@@ -128,7 +128,7 @@ def _train(run: Run, state: TrainingState, interruption: Interruption, observer:
         checkpoint=folder.best,
         steps=state.step,
         best=state.best,
-        best_name=metric_name(recipe.evaluate.best, state.metrics),
+        best_name=None if state.best is None else metric_name(recipe.evaluate.best, state.metrics),
         first=state.first,
         last=state.metrics,
         curve=draw_curve(folder.path) if run.world.first else None,
