@@ -44,8 +44,6 @@ class DataSettings:
             "How often a photo of each data set is shown against the others; one flag a set.",
             flag="--data-weight",
             panel=NETWORK,
-            ge=0,
-            le=1_000_000,
         ),
     ] = ()
     hard: Annotated[

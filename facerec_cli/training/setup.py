@@ -15,6 +15,7 @@ from torch import nn
 from facerec_cli.backbones import Backbone
 from facerec_cli.data import FaceDataset, join_sets, open_dataset
 from facerec_cli.data.dataset import fingerprint
+from facerec_cli.data.formats.joined import check_settings, refuse_twice
 from facerec_cli.data.formats.stream import TarStream
 from facerec_cli.data.loading.augment import Augment
 from facerec_cli.data.loading.loader import Loader, build_loader
@@ -88,6 +89,8 @@ def open_data(recipe: Recipe) -> FaceDataset:
         raise UsageError(
             "There is nothing to train on.", hint="Give --data FOLDER (or a .rec, a list, tar shards)."
         )
+    check_settings(data.path, data.labels, data.weights)  # before a large set is opened
+    refuse_twice(data.path, data.labels)
     dataset = join_sets(
         [open_dataset(path) for path in data.path],
         labels=data.labels,

@@ -123,9 +123,9 @@ def test_weights_of_sets_and_of_photos_multiply(two, tmp_path):
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"weights": [1, -1]}, "--data-weight -1 does not fit"),
-        ({"weights": [float("nan"), 1]}, "--data-weight nan does not fit"),
-        ({"weights": [float("inf"), 1]}, "--data-weight inf does not fit"),
+        ({"weights": [1, -1]}, r"--data-weight -1 of .* does not fit"),
+        ({"weights": [float("nan"), 1]}, r"--data-weight nan of .* does not fit"),
+        ({"weights": [float("inf"), 1]}, r"--data-weight inf of .* does not fit"),
         ({"weights": [0, 0]}, "weight 0, so nothing is shown"),
         ({"weights": [1]}, "--data-weight says 1 thing of 2 data sets"),
         ({"labels": ["shared"] * 3}, "--data-labels says 3 things of 2 data sets"),

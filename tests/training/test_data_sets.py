@@ -61,6 +61,8 @@ def test_what_does_not_fit_is_refused_before_training(small, tmp_path):
     cases = [
         ({"data__weights": [0, 0]}, UsageError, "weight 0"),
         ({"data__weights": [1]}, UsageError, "1 thing of 2 data sets"),
+        ({"data__weights": [1, -0.5]}, UsageError, r"--data-weight -0\.5 of synthetic:\S+ does not fit"),
+        ({"data__path": [str(tmp_path), f"{tmp_path}/"], "data__weights": []}, UsageError, "named twice"),
         ({"data__path": ["synthetic:8:3", str(tmp_path)], "data__labels": ["shared"]}, InputError, "photo"),
         ({"data__path": [""], "data__weights": []}, UsageError, "nothing to train on"),
     ]
@@ -68,8 +70,6 @@ def test_what_does_not_fit_is_refused_before_training(small, tmp_path):
         with pytest.raises(kind, match=said):
             plan(small(tmp_path / "run", **{**TWO, **settings}))
     assert not (tmp_path / "run").exists()
-    with pytest.raises(UsageError, match=r"--data-weight \[1\.0, -1\.0\] does not fit"):
-        compose(flags={"data.path": ["a", "b"], "data.weights": [1.0, -1.0]})
 
 
 def test_recipes_may_name_one_set_or_several(tmp_path):

@@ -6,8 +6,10 @@ people with the same class name are the same person, which for sets without name
 
 from __future__ import annotations
 
+import os
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
+from itertools import cycle
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +20,7 @@ from facerec_cli.errors import InputError, UsageError
 from facerec_cli.wording import counted
 
 LABELS = ("separate", "shared")
+_LARGEST_WEIGHT = 1_000_000
 
 
 class JoinedDataset(FaceDataset):
@@ -103,7 +106,7 @@ def join_sets(
             a hard group's name is that of two separate sets' people, or a set is a stream.
         UsageError: The words or weights are not as many as the sets, or the weights let nothing be shown.
     """
-    _check_settings(sets, labels, weights)
+    check_settings([one.spec for one in sets], labels, weights)
     if len(sets) == 1 and not hard:
         return sets[0]
     _refuse_streams([*sets, *hard])
@@ -128,22 +131,45 @@ def join_datasets(easy: FaceDataset, hard: Sequence[FaceDataset]) -> FaceDataset
     return join_sets([easy], hard=hard)
 
 
-def _check_settings(sets: Sequence[FaceDataset], labels: Sequence[str], weights: Sequence[float]) -> None:
+def check_settings(specs: Sequence[str], labels: Sequence[str], weights: Sequence[float]) -> None:
+    """Refuse what cannot be meant of data sets ``specs``, before they are opened.
+
+    Raises:
+        UsageError: See :func:`join_sets`.
+    """
     for what, given, most in (("--data-labels", labels, "one for all"), ("--data-weight", weights, "none")):
-        if len(given) != len(sets) and len(given) != (1 if what == "--data-labels" else 0):
+        if len(given) != len(specs) and len(given) != (1 if what == "--data-labels" else 0):
             raise UsageError(
-                f"{what} says {counted(len(given), 'thing')} of {counted(len(sets), 'data set')}.",
+                f"{what} says {counted(len(given), 'thing')} of {counted(len(specs), 'data set')}.",
                 hint=f"Give one for each --data, in their order, or {most}.",
             )
     if unknown := next((word for word in labels if word not in LABELS), None):
         raise UsageError(f"--data-labels cannot be {unknown!r}.", hint=f"It is one of {', '.join(LABELS)}.")
-    if not all(0 <= weight < np.inf for weight in weights):
-        raise UsageError(
-            f"--data-weight {next(w for w in weights if not 0 <= w < np.inf)} does not fit.",
-            hint="It must be a number from 0 (never shown) on.",
-        )
+    for spec, weight in zip(specs, weights, strict=False):
+        if not 0 <= weight <= _LARGEST_WEIGHT:
+            raise UsageError(
+                f"--data-weight {weight} of {spec} does not fit.",
+                hint=f"It must be a number from 0 (its photos are never shown) to {_LARGEST_WEIGHT:,}.",
+            )
     if weights and not any(weights):
         raise UsageError("All data sets have the weight 0, so nothing is shown.", hint="Raise one of them.")
+
+
+def refuse_twice(specs: Sequence[str], labels: Sequence[str]) -> None:
+    """Refuse a data set that is named twice with people of its own each time.
+
+    Raises:
+        UsageError: There is one.
+    """
+    own = [spec for spec, word in zip(specs, cycle(labels), strict=False) if word == "separate"]
+    places = [spec if spec.startswith("synthetic:") else os.path.realpath(spec) for spec in own]
+    if twice := next(
+        (spec for spec, place in zip(own, places, strict=True) if places.count(place) > 1), None
+    ):
+        raise UsageError(
+            f"--data {twice} is named twice, so each of its people would be two.",
+            hint="Name it once. --data-weight shows its photos more often.",
+        )
 
 
 def _refuse_streams(parts: Iterable[FaceDataset]) -> None:
