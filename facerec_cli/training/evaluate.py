@@ -140,6 +140,21 @@ def _of_the_first(world: World, measure: Callable[[], dict[str, float]]) -> dict
     return dict(said[0])
 
 
+def require_best(name: str, watched: Sequence[EvaluationSet]) -> None:
+    """Refuse a ``--best`` that the first set does not have, before any network is evaluated.
+
+    What can be measured depends on the set and not on the network, so embeddings drawn at random tell.
+
+    Raises:
+        UsageError: See :func:`best_metric`.
+    """
+    if watched:
+        first = watched[0]
+        rows = np.random.default_rng(0).standard_normal((first.crops.count, 4), dtype=np.float32)
+        metrics = {f"{first.name}/{key}": value for key, value in first.measure(rows).items()}
+        best_metric(name, watched[:1], metrics)
+
+
 def best_metric(name: str, sets: Sequence[EvaluationSet], metrics: dict[str, float]) -> float:
     """The value that names the best checkpoint: ``name`` on the first set, larger is better.
 

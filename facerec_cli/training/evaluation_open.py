@@ -55,6 +55,7 @@ def open_set(
     elif _is_protocol(place):
         listed = read_protocol([place])
     else:
+        _refuse_one_side(place)
         listed = read_pairs(path)
     if listed.templates is not None and "score" in pool.split("-") and listed.detection_scores is None:
         raise UsageError(
@@ -85,6 +86,16 @@ def _sides(place: Path) -> list[Path] | None:
         return None
     found = [next(_side(place, names), None) for names in _SIDES]
     return None if None in found else [side for side in found if side is not None]
+
+
+def _refuse_one_side(place: Path) -> None:
+    """Say what a folder lacks that was meant to be searched."""
+    lacking = [" or ".join(names) for names in _SIDES if next(_side(place, names), None) is None]
+    if place.is_dir() and len(lacking) == 1:
+        raise InputError(
+            f"{place} has only one side of a search: {lacking[0]} is missing.",
+            hint="It needs gallery and probes: folders with a folder per person, or lists of path,person.",
+        )
 
 
 def _side(place: Path, names: tuple[str, ...]) -> Iterator[Path]:

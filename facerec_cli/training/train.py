@@ -16,7 +16,7 @@ from facerec_cli.training.advice import cause_of, make_plan
 from facerec_cli.training.class_means import start_classes
 from facerec_cli.training.config import Recipe
 from facerec_cli.training.devices import World, join_world
-from facerec_cli.training.evaluate import best_metric, evaluate_sets
+from facerec_cli.training.evaluate import best_metric, evaluate_sets, require_best
 from facerec_cli.training.faults import explain
 from facerec_cli.training.loggers.feed import followed
 from facerec_cli.training.loggers.logger import logger_names, make_logger
@@ -63,6 +63,7 @@ def plan(recipe: Recipe) -> Plan:
         make_logger(name)
     with join_world(recipe.run.device, deterministic=recipe.run.deterministic) as world:
         run = prepare(recipe, world)
+        require_best(run.recipe.evaluate.best, run.data.watched)
         next(run.data.loader.epoch(0))  # the data can be read and the batch be filled
         return make_plan(run)
 

@@ -193,6 +193,13 @@ def test_known_formats_that_are_not_read_are_named(tmp_path: Path, name: str, co
         assert caught.value.hint and "damaged" not in str(caught.value)
 
 
+def test_an_lmdb_folder_is_known_by_its_two_files(tmp_path: Path):
+    for name in ("data.mdb", "lock.mdb"):
+        (tmp_path / name).write_bytes(b"anything")
+    with pytest.raises(InputError, match="is an LMDB database"):
+        open_dataset(tmp_path)
+
+
 def test_a_real_protobuf_rec(shared: Path):
     path = shared / "cases" / "sagemaker_protobuf.rec"
     if not path.is_file():

@@ -20,7 +20,7 @@ from facerec_cli.identify.settings import IdentifySettings
 from facerec_cli.training import evaluation_crops
 from facerec_cli.training.config import EvaluateSettings
 from facerec_cli.training.devices import World
-from facerec_cli.training.evaluate import best_metric, evaluate_sets, open_evaluation_sets
+from facerec_cli.training.evaluate import best_metric, evaluate_sets, open_evaluation_sets, require_best
 from facerec_cli.training.evaluation_sets import PairSet, SearchSet, TemplatePairSet
 from facerec_cli.training.metric_names import is_shown, metric_name
 from facerec_cli.training.report import Evaluated
@@ -190,6 +190,20 @@ def test_searches_are_measured_as_identify_measures_them(searches):
     assert found["find/rank-1"] == by_hand.cmc[0].rate_with_failures
     assert found["find/rank-5"] == by_hand.cmc[1].rate_with_failures
     assert best_metric("rank1", sets, found) == found["find/rank-1"]
+
+
+def test_a_best_that_the_set_does_not_have_is_refused_before_training(searches):
+    require_best("rank-5", open_sets(searches))
+    with pytest.raises(UsageError, match="--best rank-2 is not measured on find"):
+        require_best("rank-2", open_sets(searches))
+    with pytest.raises(UsageError, match="--best auc is not measured on find"):
+        require_best("auc", open_sets(searches))
+
+
+def test_a_side_that_is_missing_is_named(searches):
+    (searches / "probes").rename(searches / "others")
+    with pytest.raises(InputError, match="probes or probe is missing"):
+        open_sets(searches)
 
 
 def test_a_photo_that_cannot_be_read_is_a_search_that_finds_nobody(searches):

@@ -91,6 +91,8 @@ def _refuse_other_folders(path: Path) -> None:
     """Name a folder that holds one of them instead of people."""
     if (path / "data.mdb").is_file():
         refuse_other_formats(path / "data.mdb")
+        if (path / "lock.mdb").is_file():
+            raise _other(path, "an LMDB database", _LMDB)
     for name in sorted(path.glob("*")):
         if name.is_file() and _TFRECORD.search(name.name):
             raise _other(path, "a folder of TFRecord files", "tf.data.TFRecordDataset reads them.")
