@@ -78,9 +78,14 @@ def cosines(x: Tensor, weight: Tensor, matmul: Matmul) -> tuple[Tensor, Tensor]:
 
     Scaling the B columns afterwards is cheaper than normalizing the D columns of a large matrix before.
     """
-    norm = torch.linalg.vector_norm(weight, dim=1)
-    inverse = torch.where(norm > TINY, 1 / norm, 0.0)
+    inverse = inverse_norms(weight)
     return Product(matmul).of(x, weight.T).mul_(inverse), inverse
+
+
+def inverse_norms(rows: Tensor) -> Tensor:
+    """1 / norm of each of the ``rows`` (c, D), (c,); 0 for a row that is as good as zero."""
+    norm = torch.linalg.vector_norm(rows, dim=1)
+    return torch.where(norm > TINY, 1 / norm, 0.0)
 
 
 def blocks(cosine: Tensor) -> Iterator[slice]:

@@ -19,6 +19,7 @@ from facerec_cli.losses.class_cosines import (
     blocks,
     cosines,
     entry,
+    inverse_norms,
     logsumexp_over_processes,
     put_entry,
 )
@@ -98,8 +99,7 @@ class _NearestCenters(torch.autograd.Function):
                 g = near.new_zeros(*near.shape, centers.shape[1])
                 g.scatter_(2, which[:, block, None].long(), near[:, :, None])
                 rows = centers[block].flatten(0, 1)
-                norm = torch.linalg.vector_norm(rows, dim=1)
-                inverse = torch.where(norm > 1e-12, 1 / norm, 0.0)
+                inverse = inverse_norms(rows)
                 radial = (g * cosine[:, block, None]).sum(0).flatten() * inverse * inverse
                 g = g.flatten(1) * inverse
                 product.add(grad_x, g, rows)

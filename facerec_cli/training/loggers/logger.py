@@ -40,7 +40,7 @@ class FollowedRun:
 
 
 class RunLogger(Protocol):
-    """One tool that follows a run; made without arguments.
+    """One tool that follows a run; made without arguments. Subclasses inherit the defaults.
 
     All calls come from one thread, in the order in which things happened, and none comes twice for one step
     and kind. A call may wait and may raise what the tool raises: training does not notice, and a failed call
@@ -68,12 +68,12 @@ class RunLogger(Protocol):
         ...
 
     def evaluated(self, step: int, metrics: Mapping[str, float]) -> None:
-        """An evaluation after ``step`` steps, by ``SET/metric``."""
-        ...
+        """An evaluation after ``step`` steps, by ``SET/metric``; by default figures like any others."""
+        self.log(step, metrics)
 
     def rewind(self, step: int) -> bool:
         """Forget what came after ``step``, as training goes back there; False where the tool cannot."""
-        ...
+        return False
 
     def end(self, how: Ending) -> None:
         """Write and send what is left."""

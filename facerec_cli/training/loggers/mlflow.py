@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from facerec_cli.errors import MissingExtraError
 from facerec_cli.files import make_folder
-from facerec_cli.training.loggers.logger import PROJECT, Ending, FollowedRun
+from facerec_cli.training.loggers.logger import PROJECT, Ending, FollowedRun, RunLogger
 
 # Of one call to a server, where the user says nothing; by itself MLflow tries for more than ten minutes.
 _PATIENCE = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
@@ -20,7 +20,7 @@ _STATUS: dict[Ending, str] = {"finished": "FINISHED", "stopped": "KILLED", "fail
 _AT_ONCE = 100  # parameters in a call, as many as MLflow takes
 
 
-class MlflowLogger:
+class MlflowLogger(RunLogger):
     """One run of MLflow, in the experiment of ``MLFLOW_EXPERIMENT_NAME``."""
 
     package: ClassVar[str] = "mlflow"
@@ -60,14 +60,6 @@ class MlflowLogger:
         now = int(time.time() * 1000)
         metrics = [Metric(_ALLOWED.sub("_", name), value, now, step) for name, value in values.items()]
         self._client.log_batch(self._id, metrics=metrics)
-
-    def evaluated(self, step: int, metrics: Mapping[str, float]) -> None:
-        """See :class:`RunLogger`."""
-        self.log(step, metrics)
-
-    def rewind(self, step: int) -> bool:
-        """See :class:`RunLogger`; MLflow takes no figure back."""
-        return False
 
     def end(self, how: Ending) -> None:
         """See :class:`RunLogger`."""

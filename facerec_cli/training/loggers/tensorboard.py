@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from facerec_cli.training.loggers.logger import Ending, FollowedRun
+from facerec_cli.training.loggers.logger import Ending, FollowedRun, RunLogger
 
 
-class TensorBoardLogger:
+class TensorBoardLogger(RunLogger):
     """Writes below ``tensorboard/`` of the run; ``tensorboard --logdir RUN`` shows it."""
 
     package: ClassVar[str] = "tensorboard"
@@ -28,10 +28,6 @@ class TensorBoardLogger:
         for name, value in values.items():
             self._writer.add_scalar(name, value, step)
         self._writer.flush()
-
-    def evaluated(self, step: int, metrics: Mapping[str, float]) -> None:
-        """See :class:`RunLogger`."""
-        self.log(step, metrics)
 
     def rewind(self, step: int) -> bool:
         """See :class:`RunLogger`."""

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from facerec_cli.files import make_folder
-from facerec_cli.training.loggers.logger import PROJECT, Ending, FollowedRun
+from facerec_cli.training.loggers.logger import PROJECT, Ending, FollowedRun, RunLogger
 
 _ELSEWHERE = ("TRACKIO_SPACE_ID", "TRACKIO_SERVER_URL")
 
 
-class TrackioLogger:
+class TrackioLogger(RunLogger):
     """One run of trackio, in the project of ``TRACKIO_PROJECT``."""
 
     package: ClassVar[str] = "trackio"
@@ -47,14 +47,6 @@ class TrackioLogger:
     def log(self, step: int, values: Mapping[str, float]) -> None:
         """See :class:`RunLogger`."""
         self._run.log(dict(values), step=step)
-
-    def evaluated(self, step: int, metrics: Mapping[str, float]) -> None:
-        """See :class:`RunLogger`."""
-        self._run.log(dict(metrics), step=step)
-
-    def rewind(self, step: int) -> bool:
-        """See :class:`RunLogger`; trackio takes no figure back."""
-        return False
 
     def end(self, how: Ending) -> None:
         """See :class:`RunLogger`."""

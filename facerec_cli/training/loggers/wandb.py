@@ -10,14 +10,14 @@ from uuid import uuid4
 
 from facerec_cli.errors import UsageError
 from facerec_cli.files import make_folder
-from facerec_cli.training.loggers.logger import PROJECT, Ending, FollowedRun
+from facerec_cli.training.loggers.logger import PROJECT, Ending, FollowedRun, RunLogger
 
 log = logging.getLogger("facerec")
 
 _SECONDS = 20  # that it may take to begin, and for what is left at the end
 
 
-class WandbLogger:
+class WandbLogger(RunLogger):
     """One run of wandb, in the project of ``WANDB_PROJECT``.
 
     What wandb collects by itself (host, user, git, code, packages, console, use of the machine) is not asked
@@ -65,14 +65,6 @@ class WandbLogger:
     def log(self, step: int, values: Mapping[str, float]) -> None:
         """See :class:`RunLogger`."""
         self._run.log(dict(values), step=step)
-
-    def evaluated(self, step: int, metrics: Mapping[str, float]) -> None:
-        """See :class:`RunLogger`."""
-        self._run.log(dict(metrics), step=step)
-
-    def rewind(self, step: int) -> bool:
-        """See :class:`RunLogger`; wandb takes no step back."""
-        return False
 
     def end(self, how: Ending) -> None:
         """See :class:`RunLogger`."""
