@@ -20,6 +20,7 @@ from facerec_cli.data import join_datasets, open_dataset
 from facerec_cli.data.formats.synthetic import SyntheticDataset
 from facerec_cli.data.loading.augment import COLUMNS, DEGRADATIONS, Augment, degradation, uniform_rows
 from facerec_cli.data.loading.loader import build_loader
+from facerec_cli.data.loading.workers import prepare_worker
 from facerec_cli.errors import InputError, TrainingError, UsageError
 
 EVERYTHING = Augment(flip=0.5, crop=0.5, lowres=0.5, photometric=0.5, occlusion=0.5)
@@ -175,6 +176,42 @@ def test_a_signal_to_the_whole_process_group_passes_the_workers_by():
     for worker in workers:
         worker.join(10)
         assert worker.exitcode == 0
+
+
+@pytest.mark.parametrize("length", [10, 150])
+def test_batches_arrive_where_the_folder_for_temporary_files_has_a_long_name(tmp_path: Path, length):
+    """They are handed over through a socket in it, whose name may have about a hundred letters."""
+    folder = tmp_path / ("a" * length)
+    folder.mkdir()
+    code = """
+from facerec_cli.data.loading.loader import build_loader
+from facerec_cli.data.formats.synthetic import SyntheticDataset
+print(len(list(build_loader(SyntheticDataset(2, 20), batch_size=10, workers=1).epoch(0))))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"TMPDIR": str(folder)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert (done.stdout, done.stderr, list(folder.iterdir())) == ("4\n", "", [])
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="nothing is forked here")
+def test_a_fork_of_a_process_with_threads_of_opencv_works():
+    """Its threads are not in a worker, and must not be waited for there."""
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(4)
+    try:
+        cv2.GaussianBlur(np.zeros((999, 999, 3), np.uint8), (0, 0), 5)  # its threads begin to run
+        process = multiprocessing.get_context("fork").Process(target=prepare_worker, args=(0,))
+        process.start()
+        process.join(20)
+        assert process.exitcode == 0
+    finally:
+        process.kill()
+        cv2.setNumThreads(before)
 
 
 def test_a_program_that_leaves_an_epoch_half_read_ends():

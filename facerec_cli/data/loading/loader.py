@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import os
-import signal
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -13,7 +11,6 @@ from itertools import islice
 from typing import Any
 from zlib import crc32
 
-import cv2
 import torch
 from torch.utils.data import DataLoader, IterableDataset, Sampler, get_worker_info
 
@@ -23,6 +20,7 @@ from facerec_cli.data.formats.stream import TarStream
 from facerec_cli.data.loading.augment import Augment
 from facerec_cli.data.loading.batches import Batch, BatchBuilder, TrainingPhoto
 from facerec_cli.data.loading.samplers import SAMPLERS, BatchPlan, Shuffled
+from facerec_cli.data.loading.workers import prepare_worker
 from facerec_cli.errors import FacerecError, InputError, TrainingError, UsageError
 from facerec_cli.registry import unknown_name
 
@@ -173,7 +171,7 @@ def _loader_options(workers: int, prefetch: int, pin_memory: bool | None) -> dic
         "num_workers": workers,
         "prefetch_factor": prefetch if workers else None,
         "pin_memory": torch.cuda.is_available() if pin_memory is None else pin_memory,
-        "worker_init_fn": _quiet_worker,
+        "worker_init_fn": prepare_worker,
     }
 
 
@@ -271,15 +269,3 @@ class _StreamBatches(IterableDataset[Any]):
                     yield self._builder.build(order.stream_plan(self._epoch, step), taken)
         except FacerecError as fault:
             yield fault
-
-
-def _quiet_worker(worker: int) -> None:
-    """One thread per worker, as the workers are the parallelism; signals are the main process's to answer."""
-    torch.set_num_threads(1)
-    cv2.setNumThreads(0)
-    # Ctrl-C and the SIGTERM of `timeout` reach the whole process group while the main process has a step to
-    # finish and a checkpoint to write, so a worker leaves the group. SIGTERM itself keeps its meaning: it is
-    # how Python ends the workers that are left when the main process exits, and then it waits for them.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if hasattr(os, "setpgrp"):  # not on Windows
-        os.setpgrp()
