@@ -234,7 +234,7 @@ def _compare(wanted: argparse.Namespace, classes: int, rate: float) -> list[Row]
     found: dict[str, list[Row]] = {way: [] for way in ways}
     for _ in range(wanted.rounds):
         for way in ways:
-            found[way].append(_measured(wanted, way, classes, rate))
+            found[way].append(measure_alone(wanted, way, classes, rate))
     rows: list[Row] = []
     for way in dict.fromkeys([*computed, *ways]):
         value = {key: statistics.median(run[key] for run in found[way]) for key in KINDS if way in ways}
@@ -257,7 +257,8 @@ def _compare(wanted: argparse.Namespace, classes: int, rate: float) -> list[Row]
     return rows
 
 
-def _measured(wanted: argparse.Namespace, way: str, classes: int, rate: float) -> Row:
+def measure_alone(wanted: argparse.Namespace, way: str, classes: int, rate: float) -> Row:
+    """As :func:`measure`, in a process of its own, which has kept no memory of anything else."""
     command = [sys.executable, __file__, "--one", way, "--classes", str(classes), "--sample-rates", str(rate)]
     command += [f"--{key}={getattr(wanted, key)}" for key in ("size", "batch", "steps")]
     if way not in UPDATE:

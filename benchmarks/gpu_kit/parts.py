@@ -135,7 +135,9 @@ def _child(part: Part, kit: Kit, seconds: float) -> None:
     """The process of a part: warnings of libraries go to a file, what is found to the part's own."""
     if hasattr(os, "setsid"):
         os.setsid()
-    cv2.setNumThreads(1)  # its threads do not survive a fork, and some parts fork again
+    # OpenCV's threads do not survive a fork, and some parts fork again. 1 would wait for the threads of the
+    # parent, which are not here; 0 leaves them alone.
+    cv2.setNumThreads(0)
     errors = os.open(kit.folder / f"{part.name}.err", os.O_WRONLY | os.O_CREAT)
     os.dup2(errors, 2)
     report = Report(kit.folder / f"{part.name}.jsonl", seconds)

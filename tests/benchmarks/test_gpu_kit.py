@@ -152,7 +152,7 @@ def parts(*names: str, seconds: float = 90.0) -> list[Part]:
     return [Part(name, "?", seconds, f"{__name__}:{name}") for name in names]
 
 
-def outcome(wanted: list[Part], folder: Path, seconds: float = 2_000.0) -> dict[str, dict[str, Any]]:
+def outcome(wanted: list[Part], folder: Path, seconds: float = 480.0) -> dict[str, dict[str, Any]]:
     kit = Kit("cpu", True, folder)
     return {result["name"]: result for result in run_parts(wanted, kit, seconds, lambda text: None)}
 
