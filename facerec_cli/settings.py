@@ -207,8 +207,11 @@ def _to_plain(value: Any) -> Any:
 
 def _refusal(name: str, value: Any, kind: Any, option: Option, unfit: Unfit) -> UsageError:
     """The error for a value that does not fit; ``name`` is what the user calls it."""
+    choices = choices_of(item_type(kind), option)
+    if choices and isinstance(value, list | tuple):  # one of several words is wrong
+        value = next((item for item in value if item not in choices), value)
     shown = repr(value) if len(repr(value)) <= 80 else f"{repr(value)[:77]}..."
-    if isinstance(value, str) and (choices := choices_of(item_type(kind), option)):
+    if choices and isinstance(value, str):
         return UsageError(f"{name} cannot be {shown}.", hint=guess_or_list(value, choices))
     equals = " " if name.startswith("-") else " = "
     must = str(unfit) or must_be(kind, option)

@@ -45,6 +45,7 @@ class Net:
     mean: Annotated[tuple[float, float, float], Option(ge=-1024, le=1024)] = (0.0, 0.0, 0.0)
     size: Annotated[tuple[int, int] | None, Option(ge=16, le=4096)] = None
     urls: Annotated[tuple[str, ...], Option(rule=_address)] = ()
+    ways: tuple[Literal["there", "back"], ...] = ()
     settings: Annotated[dict[str, Any], Option(others=True)] = field(default_factory=dict)
 
 
@@ -122,6 +123,8 @@ def test_what_is_said_lies_over_what_there_was():
         ({"net": {"size": [112, 112.0]}}, "each a whole number from 16 to 4,096."),
         ({"net": {"urls": ["x"]}}, "[net] urls = ['x'] does not fit. It must be a list, each an address."),
         ({"net": {"color": "rbg"}}, "[net] color cannot be 'rbg'. Did you mean 'rgb'? Known: rgb, bgr."),
+        ({"net": {"ways": ["there", "bakc"]}}, "[net] ways cannot be 'bakc'. Did you mean 'back'?"),
+        ({"net": {"ways": ["there", 3]}}, "[net] ways = 3 does not fit. It must be a list"),
         ({"net": {"color": 3}}, "[net] color = 3 does not fit. It must be one of rgb, bgr."),
         ({"net": {"file": "x" * 999, "mean": "x" * 999}}, "xxx... does not fit."),
         (

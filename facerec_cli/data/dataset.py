@@ -16,6 +16,11 @@ from facerec_cli.tables.text import read_text, split_lines
 
 MAX_CLASSES = 100_000_000
 """Class numbers from here on are refused, as no set has so many people and each number takes memory."""
+KINDS = (
+    "Give a folder with a folder per person, a .rec, a list of `path label` lines, tar shards, a dataset of "
+    "Hugging Face on the disk, or synthetic:CLASSES."
+)
+"""The hint for what is no data set."""
 
 
 class FaceDataset(ABC):
@@ -124,7 +129,10 @@ def class_lines(names: Iterable[str], spec: str) -> bytes:
 
 def gaps(people: int, highest: int) -> str:
     """The warning about class numbers that nobody has, in a source that does not say how many there are."""
-    return f"labels have gaps: {people:,} people are numbered up to {highest:,}; they were numbered anew"
+    return (
+        f"labels have gaps: {people:,} people are numbered up to {highest:,}; classes are numbered anew and "
+        "keep the old numbers as their names"
+    )
 
 
 def renumber(labels: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -161,6 +169,6 @@ def require_photos(dataset: FaceDataset) -> FaceDataset:
     if len(dataset) == 0:
         raise InputError(
             f"{dataset.spec} holds no photos.",
-            hint="A data set is a folder with one folder per person, a .rec file, a list or tar shards.",
+            hint=KINDS,
         )
     return dataset

@@ -38,6 +38,7 @@ class OnnxEncoder:
         path: Its ONNX file.
         device: See ``runtime.session.Network``.
         threads: Likewise.
+        gpu: Likewise.
 
     Attributes:
         network: The network; ``network.rows`` limits the crops of one call.
@@ -48,7 +49,9 @@ class OnnxEncoder:
         ModelError: The file is not the network that ``spec`` describes, or cannot be run.
     """
 
-    def __init__(self, spec: EncoderSpec, path: Path, *, device: str, threads: int | None) -> None:
+    def __init__(
+        self, spec: EncoderSpec, path: Path, *, device: str, threads: int | None, gpu: int = 0
+    ) -> None:
         self.spec, self.path = spec, path
         self.outside = inspect_onnx(path)
         port = check_encoder(
@@ -62,7 +65,7 @@ class OnnxEncoder:
         if np.dtype(self._dtype).kind in "iu":
             whole_shift(spec, self._dtype)  # refuses what cannot be applied
         only = port.name if len(self.outside.output_ports) > 1 else None
-        self.network = Network(path, device=device, threads=threads, only=only)
+        self.network = Network(path, device=device, threads=threads, only=only, gpu=gpu)
 
     def encode(self, crops: NDArray[np.uint8], batch_size: int = 16) -> NDArray[np.float32]:
         """(N, H, W, 3) uint8 BGR crops -> (N, D) float32.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -50,12 +50,14 @@ def open_set(
     place = Path(path)
     name = place.resolve().name if place.is_dir() else place.stem
     listed: PairList | SearchProtocol
-    if sides := _sides(place):
-        listed = read_protocol(sides)
+    sides = _sides(place)
+    found = [side for side in sides.values() if side is not None]
+    if len(found) == len(sides):
+        listed = read_protocol(found)
     elif _is_protocol(place):
         listed = read_protocol([place])
     else:
-        _refuse_one_side(place)
+        _refuse_one_side(place, sides)
         listed = read_pairs(path)
     if listed.templates is not None and "score" in pool.split("-") and listed.detection_scores is None:
         raise UsageError(
@@ -80,28 +82,24 @@ def open_set(
     return TemplatePairSet(name, crops, at_end, pairs, pool)
 
 
-def _sides(place: Path) -> list[Path] | None:
-    """The gallery and the probes in a folder that is named for both."""
-    if not place.is_dir():
-        return None
-    found = [next(_side(place, names), None) for names in _SIDES]
-    return None if None in found else [side for side in found if side is not None]
+def _sides(place: Path) -> dict[str, Path | None]:
+    """The gallery and the probes in a folder, by what they may be called."""
+    return {" or ".join(names): _side(place, names) if place.is_dir() else None for names in _SIDES}
 
 
-def _refuse_one_side(place: Path) -> None:
+def _refuse_one_side(place: Path, sides: Mapping[str, Path | None]) -> None:
     """Say what a folder lacks that was meant to be searched."""
-    lacking = [" or ".join(names) for names in _SIDES if next(_side(place, names), None) is None]
-    if place.is_dir() and len(lacking) == 1:
+    lacking = [names for names, side in sides.items() if side is None]
+    if len(lacking) == 1:
         raise InputError(
             f"{place} has only one side of a search: {lacking[0]} is missing.",
             hint="It needs gallery and probes: folders with a folder per person, or lists of path,person.",
         )
 
 
-def _side(place: Path, names: tuple[str, ...]) -> Iterator[Path]:
-    for name in names:
-        candidates = [place / name, *(place / f"{name}{suffix}" for suffix in _LISTS)]
-        yield from (side for side in candidates if side.exists())
+def _side(place: Path, names: tuple[str, ...]) -> Path | None:
+    candidates = (place / f"{name}{suffix}" for name in names for suffix in ("", *_LISTS))
+    return next((side for side in candidates if side.exists()), None)
 
 
 def _is_protocol(place: Path) -> bool:

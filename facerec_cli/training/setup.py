@@ -56,12 +56,12 @@ def prepare(recipe: Recipe, world: World, *, weights: bool = True, observer: Obs
     Raises:
         FacerecError: Something in the recipe does not exist, does not fit, or cannot be read.
     """
-    loss_settings(loss_class(recipe.loss.name), recipe)  # refused before the data is opened
-    distils(recipe)
+    loss_settings(loss_class(recipe.loss.name), recipe)  # this and the networks before large data is opened
+    dtype = number_format(recipe.run.precision, world.device)
+    start, teacher = _open_networks(recipe, world, weights=weights)
     observer(Working("opening the data"))
     dataset = open_data(recipe)
-    dtype = number_format(recipe.run.precision, world.device)
-    recipe, start, teacher = _decide(recipe, dataset, world, weights=weights)
+    recipe = _decide(recipe, start, dataset, world)
     evaluation_sets = open_evaluation_sets(
         recipe.evaluate, world, telling(observer, "reading the photos of --eval")
     )
@@ -116,38 +116,39 @@ def seed_step(seed: int, rank: int, step: int) -> None:
     random.seed(mixed)
 
 
-def _decide(
-    recipe: Recipe, dataset: FaceDataset, world: World, *, weights: bool
-) -> tuple[Recipe, Start, Teacher | None]:
-    """The recipe with nothing left open, what the backbone starts from, and what it learns from."""
-    kind = loss_class(recipe.loss.name)
-    gpu = world.device.type != "cpu"
-    pretrained = bool(recipe.backbone.init)
-    resolved = recipe.backbone.name is not None  # by the run that is gone on with
+def _open_networks(recipe: Recipe, world: World, *, weights: bool) -> tuple[Start, Teacher | None]:
+    """What the backbone starts from, and what it learns from."""
     backbone = recipe.backbone
+    resolved = backbone.name is not None  # by the run that is gone on with
     taught = distils(recipe)
     if resolved and not weights and (backbone.teacher or not taught):
         backbone = replace(backbone, init="")
-    start = open_start(backbone, defaults.default_backbone(gpu=gpu))
+    start = open_start(backbone, defaults.default_backbone(gpu=world.device.type != "cpu"))
     teacher = open_teacher(recipe, start, world.device) if taught else None
     if teacher is not None and start.state is None:
         start = replace(start, embedding_size=recipe.backbone.embedding_size or teacher.embedding_size)
-    recipe = replace(recipe, backbone=replace(recipe.backbone, settings=start.settings))
+    return start, teacher
+
+
+def _decide(recipe: Recipe, start: Start, dataset: FaceDataset, world: World) -> Recipe:
+    """The recipe with nothing left open."""
+    kind = loss_class(recipe.loss.name)
+    backbone = replace(recipe.backbone, settings=start.settings)
     facts = defaults.Facts(
         images=len(dataset),
         backbone=start.backbone,
         embedding_size=start.embedding_size,
-        pretrained=pretrained,
+        pretrained=bool(backbone.init),
         classes=dataset.num_classes,
         streamed=isinstance(dataset, TarStream),
         needs_target=kind.needs_target and not backbone.teacher,  # another network teaches clean photos too
         waits="start_epoch" in kind.settings(),
-        gpu=gpu,
+        gpu=world.device.type != "cpu",
         cuda=world.device.type == "cuda",
         processes=world.size,
         cores=max(usable_cores() // world.size, 1),
     )
-    return defaults.resolve(recipe, facts), start, teacher
+    return defaults.resolve(replace(recipe, backbone=backbone), facts)
 
 
 def _build_model(recipe: Recipe, start: Start, classes: int, dtype: torch.dtype, world: World) -> Model:

@@ -114,7 +114,9 @@ class PackTeacher:
             raise _other_crops(name, spec.input_size, spec.template)
         on_cpu = device.type == "cpu"
         threads = torch.get_num_threads() if on_cpu else None
-        self._encoder = OnnxEncoder(spec, path, device="cpu" if on_cpu else "auto", threads=threads)
+        # On the GPU of this process: ONNX Runtime also makes the one it uses the thread's current one.
+        gpu = device.index or 0
+        self._encoder = OnnxEncoder(spec, path, device="cpu" if on_cpu else "auto", threads=threads, gpu=gpu)
         if not on_cpu and self._encoder.network.device == "cpu":
             logger.warning("the teacher %s runs on the CPU, as ONNX Runtime here knows no other device", name)
         self.name, self.embedding_size = name, spec.embedding_size

@@ -101,7 +101,7 @@ def test_tensorrt_runs_without_a_cache_where_the_home_cannot_be_written(
     (tmp_path / "home").write_text("a file")
     monkeypatch.setenv("FACEREC_HOME", str(tmp_path / "home"))
     Network(write_encoder(tmp_path / "one.onnx"), device="tensorrt")
-    assert asked[0][1] == {"trt_fp16_enable": "False"}
+    assert asked[0][1] == {"device_id": "0", "trt_fp16_enable": "False"}
     assert "built again" in caplog.text
 
 
@@ -115,6 +115,16 @@ def test_gpus_get_bound_inputs_and_whole_batches(
     spans = [span for span, _ in network.run(20, lambda rows, _: zeros[rows])]
     assert spans == [slice(0, 16), slice(16, 20)]
     assert network._binding() is network._binding()
+
+
+@pytest.mark.parametrize("device", ["cuda", "tensorrt"])
+def test_each_process_may_have_a_gpu_of_its_own(
+    tmp_path: Path, asked: list[tuple[str, dict[str, str]]], device: str
+) -> None:
+    path = write_encoder(tmp_path / "one.onnx")
+    Network(path, device=device), Network(path, device=device, gpu=3)
+    found = [options["device_id"] for _, options in asked]
+    assert found == (["0", "3"] if device == "cuda" else ["0", "0", "3", "3"])
 
 
 def test_a_file_that_was_exchanged_is_refused(tmp_path: Path) -> None:

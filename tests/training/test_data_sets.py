@@ -34,6 +34,10 @@ def test_classes_of_all_sets_are_learned_and_a_stopped_run_goes_on(small, tmp_pa
     ("changed", "said"),
     [
         ({"data__path": ["synthetic:5:4", "synthetic:8:3"]}, r"people of the photos"),
+        (
+            {"data__path": ["synthetic:8:4", "synthetic:5:4"]},
+            r"the data was synthetic:8:3 \+ synthetic:5:4 and is synthetic:8:4 \+ synthetic:5:4",
+        ),
         ({"data__weights": [1, 3]}, r"data\.weights was \[1\.0, 2\.0\] and is \[1\.0, 3\.0\]"),
         ({"data__labels": ["shared"]}, r"classes in the data was 13 and is 8"),
     ],

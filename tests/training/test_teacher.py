@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from facerec_cli.faces import FaceModel
 from facerec_cli.files import sha256_of
 from facerec_cli.packs.manifest import EncoderSpec
 from facerec_cli.packs.resolve import open_pack
-from facerec_cli.training import checkpoint
+from facerec_cli.training import checkpoint, setup, teacher
 from facerec_cli.training.devices import join_world
 from facerec_cli.training.setup import prepare
 from facerec_cli.training.teacher import PackTeacher
@@ -103,7 +104,13 @@ def test_a_run_goes_on_with_the_same_teacher_only(taught, other, tmp_path, stop_
         ({"backbone__teacher": "missing.onnx"}, ModelError, "missing.onnx"),
     ],
 )
-def test_what_cannot_teach_is_refused_before_training(taught, tmp_path, settings, kind, said):
+def test_what_cannot_teach_is_refused_before_the_data_is_opened(
+    taught, tmp_path, monkeypatch, settings, kind, said
+):
+    def opened(recipe):
+        raise AssertionError("large data would have been opened for nothing")
+
+    monkeypatch.setattr(setup, "open_data", opened)
     with pytest.raises(kind, match=said):
         plan(taught(**{"backbone__teacher": "sface", **settings}))
     assert not (tmp_path / "run").exists()
@@ -135,14 +142,29 @@ def test_crops_are_cut_as_the_manifest_says_or_refused(tmp_path):
             PackTeacher(spec, pack.encoder_path, "other", CPU)
 
 
+def test_a_teacher_runs_on_the_gpu_of_its_process(monkeypatch):
+    asked = []
+
+    class Encoder:
+        def __init__(self, spec, path, *, device, threads, gpu):
+            asked.append((device, threads, gpu))
+            self.network = SimpleNamespace(device="cuda")
+
+    monkeypatch.setattr(teacher, "OnnxEncoder", Encoder)
+    pack = open_pack("sface")
+    for place in ("cuda:3", "cuda"):
+        PackTeacher(pack.encoder, pack.encoder_path, "sface", torch.device(place))
+    assert asked == [("auto", None, 3), ("auto", None, 0)]
+
+
 def test_a_teacher_of_96_columns_sees_the_middle_ones(tmp_path):
     path = encoder_file(tmp_path / "narrow.onnx", size=None, dimension=16)
     plain = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0), "input_size": (96, 112)}
     spec = EncoderSpec(path.name, sha256_of(path), 16, **plain)
-    teacher = PackTeacher(spec, path, "narrow", CPU)
+    narrow = PackTeacher(spec, path, "narrow", CPU)
     crops = np.zeros((2, 3, 112, 112), np.uint8)
     crops[:, :, :, :8] = crops[:, :, :, 104:] = 255  # which the network never sees
     crops[1, 0] += 100
-    found = teacher.embed(torch.from_numpy(crops), torch.float32)
+    found = narrow.embed(torch.from_numpy(crops), torch.float32)
     assert found.shape == (2, spec.embedding_size) and found[0].abs().max() == 0
     assert found[1].abs().max() > 0

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from facerec_cli.data.dataset import FaceDataset
 from facerec_cli.data.formats.joined_people import Numbering
 from facerec_cli.errors import InputError, UsageError
+from facerec_cli.suggest import guess_or_list
 from facerec_cli.wording import counted
 
 LABELS = ("separate", "shared")
@@ -144,7 +145,7 @@ def check_settings(specs: Sequence[str], labels: Sequence[str], weights: Sequenc
                 hint=f"Give one for each --data, in their order, or {most}.",
             )
     if unknown := next((word for word in labels if word not in LABELS), None):
-        raise UsageError(f"--data-labels cannot be {unknown!r}.", hint=f"It is one of {', '.join(LABELS)}.")
+        raise UsageError(f"--data-labels cannot be {unknown!r}.", hint=guess_or_list(unknown, LABELS))
     for spec, weight in zip(specs, weights, strict=False):
         if not 0 <= weight <= _LARGEST_WEIGHT:
             raise UsageError(

@@ -6,14 +6,11 @@ import re
 import struct
 from pathlib import Path
 
+from facerec_cli.data.dataset import KINDS
 from facerec_cli.data.formats.rec.recordio import MAGIC_BYTES
 from facerec_cli.errors import InputError
 from facerec_cli.sniff import refuse_pointer
 
-_TAKES = (
-    "Give a folder with a folder per person, a .rec, a list of `path label` lines, tar shards, a dataset of "
-    "Hugging Face on the disk, or synthetic:CLASSES."
-)
 _LMDB = (
     "the package lmdb reads it. Most hold pickled values, which can run whatever their maker wished, and no "
     "two projects have one layout."
@@ -39,7 +36,7 @@ def detect(spec: str) -> str:
         return "tar"
     path = Path(spec)
     if not path.exists():
-        raise InputError(f"There is no data set at {spec}.", hint=_TAKES)
+        raise InputError(f"There is no data set at {spec}.", hint=KINDS)
     if path.is_file():
         refuse_other_formats(path)
         if path.suffix in (".arrow", ".parquet"):

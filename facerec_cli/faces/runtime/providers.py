@@ -31,7 +31,7 @@ _AUTO = ("cuda", "cpu")  # the others build engines or round differently: only w
 _MAX_REWRITTEN = 1 << 30  # bytes; a protobuf message ends at 2 GiB
 
 
-def open_sessions(path: Path, device: str, threads: int) -> tuple[list[Any], str]:
+def open_sessions(path: Path, device: str, threads: int, gpu: int = 0) -> tuple[list[Any], str]:
     """A network's ``onnxruntime.InferenceSession`` and the device that it really runs on.
 
     On a CPU there may be two: the network without its last layer, and that layer (see ``head``).
@@ -40,6 +40,7 @@ def open_sessions(path: Path, device: str, threads: int) -> tuple[list[Any], str
         path: The ONNX file.
         device: One of ``DEVICES``.
         threads: CPU threads of one call where the device is not the CPU; there a call has one.
+        gpu: Number of the GPU, where the device is one.
 
     Raises:
         UsageError: Unknown device.
@@ -55,7 +56,7 @@ def open_sessions(path: Path, device: str, threads: int) -> tuple[list[Any], str
     for name in devices:
         if PROVIDERS[name] not in available:
             raise ModelError(f"This ONNX Runtime has no {name} support.", hint=_advice(name))
-        sessions = _sessions(runtime, path, name, threads)
+        sessions = _sessions(runtime, path, name, threads, gpu)
         if sessions[0].get_providers()[0] == PROVIDERS[name]:
             return sessions, name
         if device != "auto":
@@ -64,10 +65,11 @@ def open_sessions(path: Path, device: str, threads: int) -> tuple[list[Any], str
     raise ModelError("ONNX Runtime offers no execution provider.", hint=wheel_conflict() or "")
 
 
-def provider_options(device: str, path: Path) -> dict[str, str]:
+def provider_options(device: str, path: Path, gpu: int = 0) -> dict[str, str]:
     """What a provider is told about a network: see the comments. All else is ONNX Runtime's default."""
     if device == "cuda":
         return {
+            "device_id": str(gpu),
             # Trying all algorithms takes seconds for each new shape, and photos come in many.
             "cudnn_conv_algo_search": "HEURISTIC",
             # By default the arena doubles whenever it grows, and most of it would stay empty.
@@ -83,8 +85,9 @@ def provider_options(device: str, path: Path) -> dict[str, str]:
             engines.mkdir(parents=True, exist_ok=True)
         except OSError as fault:
             log.warning("TensorRT's engines will be built again next time: %s: %s", engines, fault.strerror)
-            return {"trt_fp16_enable": "False"}
+            return {"device_id": str(gpu), "trt_fp16_enable": "False"}
         return {
+            "device_id": str(gpu),
             "trt_engine_cache_enable": "True",
             "trt_engine_cache_path": str(engines),
             "trt_timing_cache_enable": "True",
@@ -100,7 +103,7 @@ def _advice(device: str) -> str:
     return "CoreML comes with onnxruntime on macOS only." if device == "coreml" else ""
 
 
-def _sessions(runtime: Any, path: Path, device: str, threads: int) -> list[Any]:
+def _sessions(runtime: Any, path: Path, device: str, threads: int, gpu: int) -> list[Any]:
     options = runtime.SessionOptions()
     options.log_severity_level = 4  # faults are raised; warnings about graphs are of no use to a user
     options.intra_op_num_threads = 1 if device == "cpu" else threads
@@ -112,7 +115,7 @@ def _sessions(runtime: Any, path: Path, device: str, threads: int) -> list[Any]:
     devices = [device]
     if device == "tensorrt" and PROVIDERS["cuda"] in runtime.get_available_providers():
         devices.append("cuda")  # for what TensorRT does not cover
-    providers = [(PROVIDERS[name], provider_options(name, path)) for name in devices]
+    providers = [(PROVIDERS[name], provider_options(name, path, gpu)) for name in devices]
     try:
         with contextlib.redirect_stdout(io.StringIO()):  # its Python part prints there what it then raises
             return [runtime.InferenceSession(content, options, providers=providers) for content in contents]

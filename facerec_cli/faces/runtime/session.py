@@ -55,6 +55,7 @@ class Network:
         threads: CPU threads; None takes :func:`usable_cores`.
         bind: Whether inputs are bound (:class:`Binding`) instead of handed over; None does so on GPUs.
         only: Name of the one output that is wanted; None takes all.
+        gpu: Number of the GPU, where the device is one.
 
     Attributes:
         device: What it really runs on, a key of ``providers.PROVIDERS``.
@@ -76,12 +77,13 @@ class Network:
         threads: int | None = None,
         bind: bool | None = None,
         only: str | None = None,
+        gpu: int = 0,
     ) -> None:
         if threads is not None and threads < 1:
             raise UsageError(f"threads must be at least 1, not {threads}.")
         self.path = path
         self.threads = threads or usable_cores()
-        sessions, self.device, self._pool = _starter.submit(_start, path, device, self.threads).result()
+        sessions, self.device, self._pool = _starter.submit(_start, path, device, self.threads, gpu).result()
         self._session = sessions[0]
         self._head: Any = sessions[1] if len(sessions) > 1 else None
         with reading(path, "an ONNX file"):  # names may be no text
@@ -196,9 +198,11 @@ def _spans(count: int, size: int) -> list[slice]:
     return [slice(start, min(start + size, count)) for start in range(0, count, size)]
 
 
-def _start(path: Path, device: str, threads: int) -> tuple[list[Any], str, ThreadPoolExecutor | None]:
+def _start(
+    path: Path, device: str, threads: int, gpu: int
+) -> tuple[list[Any], str, ThreadPoolExecutor | None]:
     """The sessions of a network, the device that they run on and, on a CPU, the threads that call them."""
-    sessions, device = open_sessions(path, device, threads)
+    sessions, device = open_sessions(path, device, threads, gpu)
     if device != "cpu":
         return sessions, device, None
     pool = ThreadPoolExecutor(threads, "facerec-network")
