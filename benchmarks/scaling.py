@@ -40,7 +40,7 @@ class Figures:
     """The last measurement of each row."""
 
     def __init__(self, runs: Sequence[Mapping[str, Any]]) -> None:
-        self._rows: dict[tuple[str, str], float] = {}
+        self._rows: dict[tuple[str, str], tuple[float, Mapping[str, Any]]] = {}
         for run in runs:
             size = (
                 f" {run['settings']['vectors']} {run['settings']['size']}"
@@ -48,7 +48,7 @@ class Figures:
                 else ""
             )
             for row in run["rows"]:
-                self._rows[run["benchmark"] + size, row["name"]] = row["value"]
+                self._rows[run["benchmark"] + size, row["name"]] = row["value"], run["settings"]
 
     def of(self, benchmark: str, row: str) -> float:
         """A measured value.
@@ -56,6 +56,17 @@ class Figures:
         Raises:
             SystemExit: No run has it.
         """
+        return self._found(benchmark, row)[0]
+
+    def setting(self, benchmark: str, row: str, name: str) -> Any:
+        """What that measurement was made with.
+
+        Raises:
+            SystemExit: No run has it.
+        """
+        return self._found(benchmark, row)[1][name]
+
+    def _found(self, benchmark: str, row: str) -> tuple[float, Mapping[str, Any]]:
         if (benchmark, row) not in self._rows:
             raise SystemExit(f"No run of {benchmark} in benchmarks/results has a row {row!r}.")
         return self._rows[benchmark, row]
@@ -168,9 +179,11 @@ def exchange(figures: Figures) -> Iterator[Line]:
 
 def training(figures: Figures) -> Iterator[Line]:
     """Time of a step on one core."""
-    step = figures.of("training mobilefacenet", "mobilefacenet, arcface, 16 photos, 1 process: step")
-    rate = 16e3 / step
-    yield Line("mobilefacenet, one core", f"16 photos / {step:,.0f} ms", f"{rate:.1f} photos/s")
+    row = "training mobilefacenet", "mobilefacenet, arcface, 16 photos, 1 process: step"
+    step, threads = figures.of(*row), figures.setting(*row, "threads")
+    rate = 16e3 / step / threads
+    how = f"16 photos / {step:,.0f} ms / {threads} threads"
+    yield Line("mobilefacenet, one core", how, f"{rate:.1f} photos/s")
     years = FACES / rate / YEAR
     yield Line(
         f"an epoch of {number(FACES)} photos", f"{number(FACES)} / {rate:.1f}", f"{years:,.0f} core years"
