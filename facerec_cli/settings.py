@@ -8,11 +8,9 @@ and from that follow the flag and its line in ``docs/commands.md`` (:func:`optio
 told who gives a wrong value (:func:`check`, called by ``__post_init__``), and what TOML and JSON may say
 (:func:`convert`): recipes, STUDY.toml, model manifests and threshold cards are all read here.
 
-Why by hand and not with msgspec: it was tried (0.22). What it would take off our hands is the test of plain
-types, some thirty lines. It ignores unknown keys of dataclasses, which have to be refused with the nearest
-known one. It knows one spelling of a key, and its messages have neither the value nor the flag or key that
-was typed. So the walk through the tables would stand here all the same, beside a second declaration of each
-range; and each ``facerec embed``, which reads a manifest, would pay 10 ms for the import.
+Why by hand and not with msgspec: it was tried (0.22). It would take the test of plain types off our hands,
+some thirty lines. It ignores unknown keys, knows one spelling of a key, and says neither the value nor the
+flag: the walk through the tables would stand here all the same, and reading a manifest take 10 ms more.
 """
 
 from __future__ import annotations
@@ -207,8 +205,7 @@ def _to_plain(value: Any) -> Any:
 
 def _refusal(name: str, value: Any, kind: Any, option: Option, unfit: Unfit) -> UsageError:
     """The error for a value that does not fit; ``name`` is what the user calls it."""
-    choices = choices_of(item_type(kind), option)
-    if choices and isinstance(value, list | tuple):  # one of several words is wrong
+    if (choices := choices_of(item_type(kind), option)) and isinstance(value, list | tuple):
         value = next((item for item in value if item not in choices), value)
     shown = repr(value) if len(repr(value)) <= 80 else f"{repr(value)[:77]}..."
     if choices and isinstance(value, str):
