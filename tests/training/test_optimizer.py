@@ -53,6 +53,45 @@ def test_nothing_to_train_is_said():
         build_optimizer(OptimizerSettings(), {})
 
 
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_a_first_step_with_an_overflow_leaves_no_trace(nesterov, monkeypatch):
+    """Fused SGD takes memory for the momentum that nobody has cleared, and leaves it so."""
+    monkeypatch.setattr(torch, "empty_like", lambda tensor: torch.full_like(tensor, float("nan")))
+    found = {}
+    for overflow in (False, True):
+        head = nn.Linear(8, 5)
+        with torch.no_grad():
+            head.weight.fill_(1.0)
+        parameters = named_parameters(nn.Identity(), head)
+        optimizer = build_optimizer(OptimizerSettings(nesterov=nesterov), parameters)
+        set_rate(optimizer, 0.1)
+        scaler = torch.amp.GradScaler("cpu")
+        for factor in (float("inf"), 1.0, 2.0) if overflow else (1.0, 2.0):
+            optimizer.zero_grad()
+            scaler.scale(factor * head.weight.sum() + head.bias.sum()).backward()
+            scaler.unscale_(optimizer)
+            scaler.step(optimizer)
+            scaler.update()
+        found[overflow] = head.weight.detach()
+    assert torch.equal(found[True], found[False]) and found[True].max() < 1
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_a_momentum_of_zeros_is_how_sgd_begins(nesterov):
+    ours, theirs = nn.Linear(3, 2, bias=False), nn.Parameter(torch.zeros(2, 3))
+    theirs.data.copy_(ours.weight)
+    optimizers = (
+        build_optimizer(OptimizerSettings(nesterov=nesterov), named_parameters(nn.Identity(), ours)),
+        torch.optim.SGD([theirs], momentum=0.9, weight_decay=5e-4, nesterov=nesterov, fused=True),
+    )
+    set_rate(optimizers[0], 1e-3)  # torch's own default
+    for _ in range(3):
+        ours.weight.grad = theirs.grad = torch.randn(2, 3)
+        for optimizer in optimizers:
+            optimizer.step()
+    assert torch.equal(ours.weight, theirs)
+
+
 def rates(steps, per_epoch, **settings):
     return [schedule_factor(ScheduleSettings(**settings), step, per_epoch, steps) for step in range(steps)]
 
