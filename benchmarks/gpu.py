@@ -20,6 +20,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import signal
 import sys
 import tempfile
@@ -103,8 +104,17 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--json", type=Path, help="also append the figures to this history of benchmarks")
     wanted = parser.parse_args()
-    if not wanted.device.startswith("cuda") and not wanted.tiny:
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", wanted.device):
+        parser.error(f"--device {wanted.device} is none of cuda, cuda:1, cpu")
+    if wanted.device == "cpu" and not wanted.tiny:
         parser.error("without a GPU only --tiny can be done in eight minutes")
+    if not 0 < wanted.minutes < 10_000:
+        parser.error(f"--minutes {wanted.minutes} is no length of time")
+    if wanted.arcface_torch and not (wanted.arcface_torch / "partial_fc_v2.py").is_file():
+        parser.error(f"{wanted.arcface_torch} is not recognition/arcface_torch of insightface")
+    for path in (wanted.out, wanted.json):
+        if path and not (path.parent.is_dir() and os.access(path.parent, os.W_OK)):
+            parser.error(f"{path} cannot be written")
     return wanted
 
 

@@ -25,8 +25,8 @@ ALLOWED = {
     torch.float32: {"value": 1e-4, "gradient": 5e-4, "state": 1e-5},
     torch.float64: {"value": 1e-10, "gradient": 1e-9, "state": 1e-10},
 }
-"""The most that :func:`distances` may give. Rounding alone takes 1.4e-5, 2.6e-5 and 1e-7 in float32: so far
-are its results on a CPU from those in float64."""
+"""The most that :func:`distances` may give. Rounding alone takes 4.7e-7, 2.9e-6 and 1.1e-7 in float32: so
+far are its results on a CPU from those in float64."""
 WAYS: dict[str, dict[str, Any]] = {"all classes": {}, "half of the classes": {"sample_rate": 0.5}}
 
 
@@ -59,7 +59,7 @@ def compare(name: str, dtype: torch.dtype, settings: dict[str, Any], kit: Kit) -
         given = batch(step, dtype)
         expected = results(here, given, "cpu")
         if kit.plant == "losses":
-            given.embeddings[1, 1] += 1.0
+            given.embeddings[:, 1] += 1.0
         for key, value in distances(expected, results(there, given, kit.device)).items():
             worst[key] = max(worst.get(key, 0.0), value)
     return worst | distances(state(here), state(there))
@@ -79,7 +79,11 @@ def centers() -> Tensor:
 
 
 def batch(step: int, dtype: torch.dtype) -> LossInput:
-    """Rows of several people with several photos each: near, hard, and in DDL's branches and pairs."""
+    """Rows of several people with several photos each: hard ones, and in DDL's branches and pairs.
+
+    They are so hard that OTFace finds triplets to transport, and a few show somebody else, whose labels
+    BoundaryFace mends.
+    """
     random = torch.Generator().manual_seed(step)
     people = torch.randperm(CLASSES, generator=random)[: ROWS // PER_CLASS]
     labels = people.repeat_interleave(PER_CLASS)
@@ -87,8 +91,10 @@ def batch(step: int, dtype: torch.dtype) -> LossInput:
         ROWS, 1, generator=random, dtype=torch.float64
     )  # magface, adaface look at them
     noise = torch.randn(ROWS, WIDTH, generator=random, dtype=torch.float64)
-    embeddings = unit(centers()[labels] + 0.7 * noise) * lengths
     row = torch.arange(ROWS)
+    shows = torch.where(row % 11 == 3, (labels + 1) % CLASSES, labels)
+    blurred = torch.where(shows == labels, 1.5, 0.3)[:, None]
+    embeddings = unit(centers()[shows] + blurred * noise) * lengths
     return LossInput(
         embeddings.to(dtype),
         labels,

@@ -27,12 +27,12 @@ def describe(kit: Kit, report: Report) -> None:
             "PyTorch finds no CUDA GPU here: look at nvidia-smi, and install a torch that is built for CUDA"
         )
     index = torch.device(kit.device).index or 0
-    facts = torch.cuda.get_device_properties(index)
-    report.machine("GPU", facts.name)
+    gpu = torch.cuda.get_device_properties(index)
+    report.machine("GPU", gpu.name)
     report.machine("GPUs", torch.cuda.device_count())
-    report.machine("compute capability", f"{facts.major}.{facts.minor}")
-    report.machine("GPU memory, MB", facts.total_memory // 10**6)
-    report.machine("multiprocessors", facts.multi_processor_count)
+    report.machine("compute capability", f"{gpu.major}.{gpu.minor}")
+    report.machine("GPU memory, MB", gpu.total_memory // 10**6)
+    report.machine("multiprocessors", gpu.multi_processor_count)
     report.machine("bfloat16", torch.cuda.is_bf16_supported(including_emulation=False))
     report.machine("CUDA", torch.version.cuda)
     report.machine("cuDNN", torch.backends.cudnn.version())
@@ -40,8 +40,9 @@ def describe(kit: Kit, report: Report) -> None:
     command = ["nvidia-smi", f"--query-gpu={asked}", "--format=csv,noheader", f"--id={index}"]
     try:
         said = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
+        facts = list(zip(asked.split(","), said.split(","), strict=True))
+    except (OSError, subprocess.SubprocessError, ValueError):
         report.left_out("driver and clocks", "nvidia-smi does not say")
         return
-    for name, value in zip(asked.split(","), said.split(","), strict=True):
+    for name, value in facts:
         report.machine(name, value.strip())

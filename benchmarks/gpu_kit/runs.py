@@ -99,7 +99,7 @@ def resume_run(kit: Kit, report: Report) -> None:
         "run.batch_size": kit.size(64, 6),
         "run.deterministic": True,
         "run.log_every": 1,
-        "schedule.steps": kit.size(240, 12),
+        "schedule.steps": kit.size(120, 12),
     }
     recipe, notes = make_recipe(kit, settings), kit.folder / "notes.txt"
     whole, parted = (changed(recipe, "run.out", str(kit.folder / name)) for name in ("whole", "parted"))

@@ -162,7 +162,8 @@ def _searching(step: Callable[[], object]) -> None:
 
 def _from_rec(kit: Kit, report: Report, batch: int, classes: int) -> None:
     """The trainer's own loader and reading processes on JPEGs, all of them, as in a run."""
-    path = make_rec(kit.folder, kit.size(40 * batch, 4 * batch), classes, kit.photos)
+    # Batches beyond those that are timed, so that no epoch ends and no reader starts anew among them.
+    path = make_rec(kit.folder, kit.size(96 * batch, 4 * batch), classes, kit.photos)
     report.figure("the .rec", path.stat().st_size / 1e6, "MB")
     for precision in formats(kit):
         about = f"from a .rec, {batch} photos, {precision}"
@@ -213,7 +214,12 @@ def _break_down(kit: Kit, report: Report, about: str, classes: int, rate: float)
     precision, batch = formats(kit)[0], kit.size(256, 8)
     with opened(kit, batch=batch, classes=classes, precision=precision, loss__sample_rate=rate) as run:
         ready = next(run.data.loader.epoch(0))
-        free = seconds_of({"": FreeSteps(run, itertools.repeat(ready))}, kit.size(10, 1), kit)[""]
+        step = FreeSteps(run, itertools.repeat(ready))
+        for _ in range(kit.size(WARM_UP, 1)):
+            step()
+        if kit.on_gpu:  # cuDNN has tried its algorithms now, some of which take far more than its choice
+            torch.cuda.reset_peak_memory_stats()
+        free = seconds_of({"": step}, kit.size(10, 1), kit)[""]
         report.figure(f"{about}: step, free", 1e3 * free, "ms")
         if kit.on_gpu:
             report.figure(f"{about}: peak memory", torch.cuda.max_memory_allocated() / 1e6, "MB")

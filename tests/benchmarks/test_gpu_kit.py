@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import gpu
+import gpu_kit.losses
 import gpu_kit.networks
 import gpu_kit.runs
 import pytest
+import torch
 from gpu_kit.parts import Part, run_parts
 from gpu_kit.report import Kit, Report
 
@@ -89,6 +91,34 @@ def test_a_machine_without_a_gpu_is_told_so(tmp_path: Path) -> None:
     assert code == 2 and document["skipped"] == ["losses"]
     assert "PyTorch finds no CUDA GPU here" in said
     assert document["machine"]["torch"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--device gpu", "--device gpu is none of cuda"),
+        ("--device cpu", "only --tiny"),
+        ("--minutes nan", "no length of time"),
+        ("--minutes -1", "no length of time"),
+        ("--arcface-torch nowhere", "is not recognition/arcface_torch"),
+        ("--out nowhere/gpu.json", "cannot be written"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_at_once(
+    words: str, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["gpu.py", *words.split()])
+    with pytest.raises(SystemExit) as end:
+        gpu.arguments()
+    assert end.value.code == 2 and said in capsys.readouterr().err
+
+
+def test_the_batches_of_the_losses_give_hard_photos_something_to_do() -> None:
+    for name, term in (("otface", "active"), ("boundaryface", "mended")):
+        loss = gpu_kit.losses.build(name, torch.float64, {})
+        for step in range(gpu_kit.losses.STEPS):
+            found = gpu_kit.losses.results(loss, gpu_kit.losses.batch(step, torch.float64), "cpu")
+            assert found[f"value {term}"] > 0 and found["gradient embeddings"].any()
 
 
 def one(tmp_path: Path, **settings: Any) -> tuple[Kit, Report, Path]:
