@@ -88,8 +88,9 @@ def show_outcome(outcome: Outcome, *, as_json: bool) -> None:
     if outcome.best is not None:
         result(f"best {outcome.best_name}: {abs(outcome.best):.2%}")
         start = next((v for k, v in outcome.first.items() if k.endswith(f"/{outcome.best_name}")), None)
-        if start is not None and start > abs(outcome.best):
-            warn(f"that is less than before training ({start:.2%}): use a lower --lr or fewer --epochs")
+        best = abs(outcome.best)
+        if start is not None and (start < best if outcome.best_name == "eer" else start > best):
+            warn(f"that is worse than before training ({start:.2%}): use a lower --lr or fewer --epochs")
     result(f"checkpoint: {outcome.checkpoint}")
     if outcome.curve:
         result(f"curve: {outcome.curve}")
@@ -107,7 +108,8 @@ def outcome_document(outcome: Outcome) -> dict[str, Any]:
 def evaluation_parts(event: Evaluated) -> list[str]:
     """What an evaluation gave, in parts that a line may be broken between."""
     when = f"epoch {event.epoch + 1}" if event.step else "before training"
-    figures = [f"{name} {value:.2%}" for name, value in event.metrics.items() if is_shown(name)]
+    shown = {name: value for name, value in event.metrics.items() if is_shown(name) or name == event.judge}
+    figures = [f"{name} {value:.2%}" for name, value in shown.items()]
     return [f"{when}:", *figures, *(["(best so far)"] if event.best else [])]
 
 

@@ -222,7 +222,7 @@ class RunSettings:
 
 @dataclass(frozen=True, slots=True)
 class EvaluateSettings:
-    """``best`` is accuracy, auc, tar@FAR, rank-1 or tpir@FPIR, taken on the first of ``sets``."""
+    """``best`` is accuracy, auc, tar@FAR, rank-1 or tpir@FPIR, of the first of ``sets`` that has it."""
 
     sets: Annotated[
         tuple[str, ...],
@@ -241,12 +241,12 @@ class EvaluateSettings:
     best: Annotated[
         str,
         Option(
-            "Metric of the best checkpoint: accuracy, auc, tar@1e-3, rank-1, tpir@0.01.",
+            "Metric of the best checkpoint: accuracy, auc, tar@1e-3, of searches rank-1, tpir@0.01.",
             flag="--best",
             panel=COMMON,
             offers=("accuracy", "auc", "tar@1e-3", "rank-1", "tpir@0.01"),
         ),
-    ] = "accuracy"
+    ] = ""
 
 
 @dataclass(frozen=True, slots=True)

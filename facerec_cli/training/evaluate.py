@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -141,32 +141,54 @@ def _of_the_first(world: World, measure: Callable[[], dict[str, float]]) -> dict
 
 
 def require_best(name: str, watched: Sequence[EvaluationSet]) -> None:
-    """Refuse a ``--best`` that the first set does not have, before any network is evaluated.
+    """Refuse a ``--best`` that no set has, before any network is evaluated.
 
-    What can be measured depends on the set and not on the network, so embeddings drawn at random tell.
+    What can be measured depends on the sets and not on the network, so embeddings drawn at random tell.
 
     Raises:
         UsageError: See :func:`best_metric`.
     """
-    if watched:
-        first = watched[0]
-        rows = np.random.default_rng(0).standard_normal((first.crops.count, 4), dtype=np.float32)
-        metrics = {f"{first.name}/{key}": value for key, value in first.measure(rows).items()}
-        best_metric(name, watched[:1], metrics)
+    metrics: dict[str, float] = {}
+    for number, one in enumerate(watched, 1):
+        rows = np.random.default_rng(0).standard_normal((one.crops.count, 4), dtype=np.float32)
+        metrics |= {f"{one.name}/{key}": value for key, value in one.measure(rows).items()}
+        if found_metric(name, watched[:number], metrics) or number == len(watched):
+            best_metric(name, watched, metrics)
+            return
 
 
-def best_metric(name: str, sets: Sequence[EvaluationSet], metrics: dict[str, float]) -> float:
-    """The value that names the best checkpoint: ``name`` on the first set, larger is better.
+def best_metric(name: str, watched: Sequence[EvaluationSet], metrics: Mapping[str, float]) -> str:
+    """The key of ``metrics`` that names the best checkpoint: that metric of the first set that has it.
+
+    Nothing is watched, nothing names it.
 
     Raises:
         UsageError: It was not measured; the message lists what was.
     """
-    wanted = metric_name(name, metrics)
-    key = f"{sets[0].name}/{wanted}"
-    if key not in metrics:
-        measured = [k.partition("/")[2] for k in metrics if k.startswith(f"{sets[0].name}/")]
-        raise UsageError(
-            f"--best {name} is not measured on {sets[0].name} ({sets[0].size}).",
-            hint=f"Measured are: {', '.join(measured)}.",
-        )
-    return -metrics[key] if wanted == "eer" else metrics[key]
+    key = found_metric(name, watched, metrics)
+    if key or not watched:
+        return key
+    sets = ", ".join(f"{one.name} ({one.size})" for one in watched)
+    measured = dict.fromkeys(key.partition("/")[2] for one in watched for key in _of(one, metrics))
+    raise UsageError(
+        f"--best {name} is not measured on {sets}.", hint=f"Measured are: {', '.join(measured)}."
+    )
+
+
+def found_metric(name: str, watched: Sequence[EvaluationSet], metrics: Mapping[str, float]) -> str:
+    """As :func:`best_metric`, or nothing where it was not measured."""
+    for one in watched:
+        own = _of(one, metrics)
+        key = f"{one.name}/{metric_name(name, [key.partition('/')[2] for key in own])}"
+        if key in own:
+            return key
+    return ""
+
+
+def _of(one: EvaluationSet, metrics: Mapping[str, float]) -> list[str]:
+    return [key for key in metrics if key.startswith(f"{one.name}/")]
+
+
+def worth(key: str, value: float) -> float:
+    """A metric's value as one of which more is better."""
+    return -value if key.endswith("/eer") else value

@@ -58,7 +58,7 @@ def open_set(
         listed = read_protocol([place])
     else:
         _refuse_one_side(place, sides)
-        listed = read_pairs(path)
+        listed = _read_pairs(path)
     if listed.templates is not None and "score" in pool.split("-") and listed.detection_scores is None:
         raise UsageError(
             f"evaluate.pool = {pool!r} weighs by the score of the detection, which {path} does not say.",
@@ -80,6 +80,19 @@ def open_set(
     if pairs.templates is None:
         return PairSet(name, crops, at_end, pairs)
     return TemplatePairSet(name, crops, at_end, pairs, pool)
+
+
+def _read_pairs(path: str) -> PairList:
+    """A list of pairs; a folder of photos needs another word of advice than ``verify`` gives."""
+    try:
+        return read_pairs(path)
+    except InputError as fault:
+        if not Path(path).is_dir():
+            raise
+        hint = f"Make pairs of its people: facerec data pairs {path} -o pairs.txt."
+        raise InputError(
+            fault.message, hint=f"{hint} A search is a folder with gallery and probes."
+        ) from fault
 
 
 def _sides(place: Path) -> dict[str, Path | None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container
 
 _RATES = ("tar", "tpir")  # at a rate: tar@0.001
 _SHOWN = ("accuracy", "balanced_accuracy", "tar", "rank-1", "tpir", "map")
@@ -13,11 +13,16 @@ def is_shown(key: str) -> bool:
     return key.rpartition("/")[2].partition("@")[0] in _SHOWN and "/" in key
 
 
-def metric_name(name: str, metrics: Mapping[str, float]) -> str:
-    """What ``--best`` means among ``metrics``: ``tar@0.001`` for ``TAR@1e-3``, ``rank-1`` for ``Rank1``.
+def metric_name(name: str, measured: Container[str]) -> str:
+    """What ``--best`` means of a set: ``tar@0.001`` for ``TAR@1e-3``, ``rank-1`` for ``Rank1``.
 
-    ``accuracy`` is the balanced accuracy of a first set whose pairs are mostly of one kind.
+    Args:
+        name: What the user typed; nothing means ``accuracy``, or ``rank-1`` of searches.
+        measured: The metrics of the set. ``accuracy`` is the balanced accuracy where pairs are mostly of one
+            kind.
     """
+    if not name:
+        name = "rank-1" if "rank-1" in measured else "accuracy"
     text = name.lower()
     kind, at, rate = text.partition("@")
     if at and kind in _RATES:
@@ -27,6 +32,5 @@ def metric_name(name: str, metrics: Mapping[str, float]) -> str:
             return name
     if kind.startswith("rank") and kind.removeprefix("rank").lstrip("-_ ").isdecimal():
         return f"rank-{kind.removeprefix('rank').lstrip('-_ ')}" + name[len(kind) :]
-    first = next(iter(metrics), "").rpartition("/")[0]
-    balanced = text == "accuracy" and f"{first}/accuracy" not in metrics
-    return "balanced_accuracy" if balanced and f"{first}/balanced_accuracy" in metrics else text
+    balanced = text == "accuracy" and text not in measured and "balanced_accuracy" in measured
+    return "balanced_accuracy" if balanced else text

@@ -79,11 +79,20 @@ class Logged:
 
 @dataclass(frozen=True, slots=True)
 class Evaluated:
-    """Held-out pairs and searches, by ``SET/metric``; ``best`` where this is the best so far."""
+    """Held-out pairs and searches, by ``SET/metric``.
+
+    Attributes:
+        epoch: 0-based.
+        step: Steps done.
+        metrics: What was measured.
+        judge: The one of them that names the best checkpoint; nothing where no set is watched.
+        best: Whether this is the best so far.
+    """
 
     epoch: int
     step: int
     metrics: dict[str, float]
+    judge: str
     best: bool
 
 

@@ -60,7 +60,7 @@ class Model:
 def hard_left_out(given: LossInput, batch: Batch) -> LossInput:
     """The same rows; those made hard are their own targets, where the distill term is 0 and pulls nowhere."""
     assert batch.clean is not None and given.target is not None
-    clean = (batch.images == batch.clean).flatten(1).all(1).to(given.target.device)
+    clean = (batch.images == batch.clean).flatten(1).all(1).to(given.target.device, non_blocking=True)
     own = given.embeddings.detach().to(given.target.dtype)
     return replace(given, target=torch.where(clean[:, None], given.target, own))
 

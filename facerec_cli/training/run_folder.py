@@ -31,6 +31,8 @@ LAST, BEST = "last.pt", "best.pt"
 RECIPE, METRICS, TIMING, CURVE = "recipe.toml", "metrics.jsonl", "timing.jsonl", "curve.png"
 LOGGERS_FOLDER = "loggers"  # what each logger has got
 _LOCK = ".lock"
+_REPLACED = ".replaced"  # is there from --overwrite until the new run begins; restarted processes look
+_ELSEWHERE = "Choose another --out."
 _WAIT = 10.0  # seconds for the lock; the readers of a killed process hold it until they notice
 _WAIT_RESTARTED = 90.0  # after a kill for certain, and nobody waits at a terminal
 
@@ -43,7 +45,7 @@ def open_folder(out: str, world: World, *, resume: bool, force: bool) -> Iterato
         out: As the user wrote it.
         world: The processes; the first makes the folder.
         resume: Go on with the run that it holds.
-        force: Write over the run that it holds.
+        force: Write over the run that it holds, once the new one begins: see :meth:`RunFolder.clear`.
 
     Raises:
         UsageError: It is not named, holds a run, is a file, or another run is at work in it.
@@ -63,15 +65,44 @@ def open_folder(out: str, world: World, *, resume: bool, force: bool) -> Iterato
     world.barrier()  # all have looked before one writes
     patience = _WAIT_RESTARTED if world.restarted else _WAIT
     with _left_as_found(folder), _locked(folder, patience) if world.first else nullcontext():
-        if world.first and force and not resume:
-            for old in [
-                *folder.glob("*.pt"),
-                *folder.glob("*.jsonl"),
-                *folder.glob(f"{LOGGERS_FOLDER}/*.json"),
-            ]:
-                old.unlink()
+        if world.first and not world.restarted:
+            (folder / _REPLACED).unlink(missing_ok=True)
+            if taken and force:
+                write_file(folder / _REPLACED, b"")
         world.barrier()
         yield folder
+
+
+def check_folder(recipe: Recipe, *, resume: bool, force: bool) -> None:
+    """Refuse a folder that a run must not write to: among its photos, or over the network it starts from.
+
+    Raises:
+        UsageError: It is one, or is to be both gone on with and written over.
+    """
+    if resume and force:
+        raise UsageError("A run is either gone on with or written over.", hint="Leave one of them out.")
+    out = Path(recipe.run.out).resolve()
+    for spec in (*recipe.data.path, *recipe.data.hard):
+        place = Path(spec)
+        if recipe.run.out and place.is_dir() and out.is_relative_to(place.resolve()):
+            raise UsageError(f"--out {recipe.run.out} is among the photos of {spec}.", hint=_ELSEWHERE)
+    for flag, name in (("--init", recipe.backbone.init), ("--teacher", recipe.backbone.teacher)):
+        _, _, file = name.rpartition(":")
+        if force and name and any(Path(n).resolve().is_relative_to(out) for n in (name, file)):
+            raise UsageError(f"{flag} {name} is in the folder that is written over.", hint=_ELSEWHERE)
+
+
+def goes_on(out: Path, *, resume: bool, restarted: bool) -> bool:
+    """Whether a run goes on from the checkpoint in its folder.
+
+    Args:
+        out: The folder.
+        resume: The user wants it.
+        restarted: torchrun has started the processes again. A checkpoint may then still be that of the run
+            that was to be written over.
+    """
+    begun = not (out / _REPLACED).exists()
+    return (resume or (restarted and begun)) and (out / LAST).exists()
 
 
 @contextmanager
@@ -116,6 +147,14 @@ class RunFolder:
     def __init__(self, path: Path, *, writes: bool) -> None:
         self.path, self.writes = path, writes
         self.last, self.best = path / LAST, path / BEST
+
+    def clear(self) -> None:
+        """Remove what the run before has left, now that nothing can stand in the way of the new one."""
+        if self.writes:
+            patterns = "*.pt", "*.jsonl", f"{LOGGERS_FOLDER}/*.json", _REPLACED
+            for old in [path for pattern in patterns for path in self.path.glob(pattern)]:
+                with writing(old):
+                    old.unlink()
 
     def begin(self, recipe: Recipe, offset: int) -> None:
         """Write the recipe, and cut what an interrupted run wrote after its last checkpoint.

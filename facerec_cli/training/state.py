@@ -246,6 +246,9 @@ def _require_same(document: Mapping[str, Any], run: Run, path: Path) -> None:
     if document.get("teacher") and run.model.teacher is not None:
         counts["the teacher's file (sha256)"] = run.model.teacher.sha256
         known["the teacher's file (sha256)"] = document["teacher"]
+    started, starts = before["backbone"].get("init", ""), run.recipe.backbone.init
+    if bool(started) != bool(starts):  # a file may have moved
+        known["--init"], counts["--init"] = started or "not given", starts or "not given"
     if known != counts:  # the same photos may lie elsewhere; others are told by what they are called
         counts["the data"], known["the data"] = run.recipe.data.name, saved["name"]
     Fingerprint({**now, **counts}, ignore=_MAY_CHANGE).require_same(

@@ -16,11 +16,10 @@ from facerec_cli.training.advice import cause_of, make_plan
 from facerec_cli.training.class_means import start_classes
 from facerec_cli.training.config import Recipe
 from facerec_cli.training.devices import World, join_world
-from facerec_cli.training.evaluate import best_metric, evaluate_sets, require_best
+from facerec_cli.training.evaluate import best_metric, evaluate_sets, found_metric, require_best, worth
 from facerec_cli.training.faults import explain
 from facerec_cli.training.loggers.feed import followed
 from facerec_cli.training.loggers.logger import logger_names, make_logger
-from facerec_cli.training.metric_names import metric_name
 from facerec_cli.training.optimizer import clip_gradients, set_rate
 from facerec_cli.training.processes import Interruption
 from facerec_cli.training.report import (
@@ -37,7 +36,7 @@ from facerec_cli.training.report import (
     unobserved,
 )
 from facerec_cli.training.run import Run, hard_left_out
-from facerec_cli.training.run_folder import LAST, draw_curve, open_folder
+from facerec_cli.training.run_folder import check_folder, draw_curve, goes_on, open_folder
 from facerec_cli.training.setup import prepare, seed_step
 from facerec_cli.training.start import train_mode
 from facerec_cli.training.state import (
@@ -76,7 +75,7 @@ def train(
     Args:
         recipe: What to do; what it leaves open is decided by ``defaults.resolve``.
         resume: Go on from ``last.pt`` in the run's folder; from the start where there is none yet.
-        force: Use the folder though it holds a run.
+        force: Write over the run that its folder holds, once this one begins.
         observer: Is told what happens; in the first process only.
 
     Raises:
@@ -84,17 +83,21 @@ def train(
         KeyboardInterrupt: It was told to stop; it is saved and can be resumed.
     """
     names = logger_names(recipe.run)
+    check_folder(recipe, resume=resume, force=force)
     with (
         join_world(recipe.run.device, deterministic=recipe.run.deterministic) as world,
         Interruption(lambda: observer(Stopping())) as interruption,
         open_folder(recipe.run.out, world, resume=resume or world.restarted, force=force) as out,
         followed(names if world.first else (), out, observer if world.first else unobserved) as told,
     ):
-        resuming = (resume or world.restarted) and (out / LAST).exists()
         run: Run | None = None
         try:
+            resuming = goes_on(out, resume=resume, restarted=world.restarted)
             run = prepare(recipe, world, weights=not resuming, observer=told)
+            require_best(recipe.evaluate.best, run.data.watched)
             state = restore(run) if resuming else begin(run, told)
+            if force and not resuming:
+                run.folder.clear()
             return _train(run, state, interruption, told)
         except (RuntimeError, MemoryError) as fault:
             if error := explain(fault, recipe, run, world):
@@ -124,12 +127,13 @@ def _train(run: Run, state: TrainingState, interruption: Interruption, observer:
     if not run.data.watched:  # nothing has judged the model, so the last one is the one to export
         share_buffers(run)
         save_best(run, state)
+    judge = found_metric(recipe.evaluate.best, run.data.watched, state.metrics)
     return Outcome(
         out=folder.path,
         checkpoint=folder.best,
         steps=state.step,
         best=state.best,
-        best_name=None if state.best is None else metric_name(recipe.evaluate.best, state.metrics),
+        best_name=judge.partition("/")[2] or None,
         first=state.first,
         last=state.metrics,
         curve=draw_curve(folder.path) if run.world.first else None,
@@ -258,14 +262,15 @@ def _evaluate(run: Run, state: TrainingState, observer: Observer) -> dict[str, f
     network, flip = model.backbone if model.ema is None else model.ema.module, run.recipe.evaluate.flip
     progress = telling(observer, what)
     metrics = evaluate_sets(network, sets, run.world, flip=flip, dtype=model.dtype, progress=progress)
-    score = best_metric(run.recipe.evaluate.best, sets, metrics) if run.data.watched else None
+    judge = best_metric(run.recipe.evaluate.best, run.data.watched, metrics)
+    score = worth(judge, metrics[judge]) if judge else None
     best = score is not None and state.step > 0 and (state.best is None or score > state.best)
     state.metrics = metrics
     state.offset = run.folder.metrics({"step": state.step, "epoch": epoch, **metrics})
     if best:
         state.best = score
         save_best(run, state)
-    observer(Evaluated(epoch, state.step, metrics, best))
+    observer(Evaluated(epoch, state.step, metrics, judge, best))
     return metrics
 
 

@@ -37,8 +37,8 @@ def screen(*events: object, width: int) -> list[str]:
 @pytest.mark.parametrize("width", [40, 60, 80, 120])
 def test_nothing_is_cut_at_any_width(width: int) -> None:
     lines = screen(
-        Evaluated(0, 0, METRICS, False),
-        *(Evaluated(e, 9 * e, METRICS, e == 0) for e in range(8)),
+        Evaluated(0, 0, METRICS, "", False),
+        *(Evaluated(e, 9 * e, METRICS, "", e == 0) for e in range(8)),
         Logged(7, 65, 0.00123, TERMS, 3.0, 1.0, 12_300_000_000),
         width=width,
     )

@@ -3,6 +3,7 @@
 import json
 import re
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -34,7 +35,6 @@ def same(a, b):
 
 def pair_list(folder, people=6):
     """Aligned crops of drawn people and a list of their pairs."""
-    import cv2
 
     from facerec_cli.data import open_dataset
 
@@ -130,7 +130,6 @@ def test_a_metric_that_is_not_measured_lists_those_that_are(small, tmp_path):
 
 
 def test_photos_that_are_not_aligned_are_refused(small, tmp_path):
-    import cv2
 
     for name in ("a.png", "b.png"):
         cv2.imwrite(str(tmp_path / name), np.zeros((50, 60, 3), np.uint8))
@@ -310,6 +309,55 @@ def test_a_folder_with_a_run_is_not_written_over(small, tmp_path):
     assert (tmp_path / "run" / "last.pt").read_bytes() == before
     train(small(tmp_path / "run", schedule__steps=4), force=True)
     assert checkpoint.read(tmp_path / "run" / "last.pt")["progress"]["step"] == 4
+
+
+def test_what_cannot_begin_writes_over_nothing(small, tmp_path):
+    out = tmp_path / "run"
+    train(small(out, schedule__steps=2))
+    before = {path.name: path.read_bytes() for path in out.glob("*.*") if path.suffix != ".replaced"}
+    for settings, said in (
+        ({"data__path": str(tmp_path / "nowhere")}, "no data set"),
+        ({"evaluate__sets": [str(tmp_path / "nowhere.txt")]}, "nowhere"),
+        ({"backbone__init": str(out / "best.pt")}, "--init .*best.pt is in the folder that is written over"),
+        ({"backbone__init": str(out)}, "is in the folder"),
+        ({"backbone__teacher": str(out / "last.pt"), "loss__name": "distill"}, "--teacher .*last.pt is in"),
+    ):
+        with pytest.raises(FacerecError, match=said):
+            train(small(out, **settings), force=True)
+    assert before == {name: (out / name).read_bytes() for name in before}
+    with pytest.raises(UsageError, match="either gone on with or written over"):
+        train(small(out), force=True, resume=True)
+    train(small(out, schedule__steps=2), resume=True)  # what was tried stands in nobody's way
+
+
+def test_a_restart_by_torchrun_does_not_go_on_with_what_is_written_over(small, tmp_path, monkeypatch):
+    out = tmp_path / "run"
+    train(small(out, schedule__steps=2))
+    with pytest.raises(FacerecError, match="nowhere"):
+        train(small(out, evaluate__sets=["nowhere.txt"]), force=True)
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
+    assert train(small(out, schedule__steps=1), force=True).steps == 1  # with 2 it had gone on
+    assert train(small(out, schedule__steps=1), force=True).seconds >= 0
+    assert checkpoint.read(out / "last.pt")["progress"]["step"] == 1
+
+
+def test_a_run_is_not_written_among_its_photos(small, tmp_path):
+    for person in "ab":
+        folder = tmp_path / "crops" / person
+        folder.mkdir(parents=True)
+        for number in range(3):
+            cv2.imwrite(str(folder / f"{number}.png"), np.full((112, 112, 3), 90, np.uint8))
+    for out in ("crops", "crops/run"):
+        with pytest.raises(UsageError, match="among the photos of"):
+            train(small(tmp_path / out, data__path=str(tmp_path / "crops")))
+    assert sorted(path.name for path in (tmp_path / "crops").iterdir()) == ["a", "b"]
+
+
+def test_a_start_from_weights_is_known_when_a_run_goes_on(small, tmp_path):
+    train(small(tmp_path / "first", schedule__steps=1))
+    train(small(tmp_path / "run", schedule__steps=1))
+    with pytest.raises(ModelError, match="--init was not given and is"):
+        train(small(tmp_path / "run", backbone__init=str(tmp_path / "first"), schedule__steps=1), resume=True)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,14 @@ from facerec_cli.identify.settings import IdentifySettings
 from facerec_cli.training import evaluation_crops
 from facerec_cli.training.config import EvaluateSettings
 from facerec_cli.training.devices import World
-from facerec_cli.training.evaluate import best_metric, evaluate_sets, open_evaluation_sets, require_best
+from facerec_cli.training.evaluate import (
+    best_metric,
+    evaluate_sets,
+    found_metric,
+    open_evaluation_sets,
+    require_best,
+    worth,
+)
 from facerec_cli.training.evaluation_sets import PairSet, SearchSet, TemplatePairSet
 from facerec_cli.training.metric_names import is_shown, metric_name
 from facerec_cli.training.report import Evaluated
@@ -83,8 +90,8 @@ def test_the_metric_is_called_by_its_name(pairs, same, different, key):
     assert isinstance(sets[0], PairSet) and len(sets[0]) == same + different
     found = measured(sets)
     assert {name for name in found if name.endswith("accuracy")} == {f"own/{key}"}
-    assert best_metric("accuracy", sets, found) == found[f"own/{key}"]
-    assert metric_name("accuracy", found) == key
+    assert best_metric("accuracy", sets, found) == best_metric("", sets, found) == f"own/{key}"
+    assert metric_name("accuracy", [key]) == key
 
 
 def test_a_metric_that_was_not_measured_is_refused(pairs):
@@ -98,7 +105,7 @@ def test_a_metric_that_was_not_measured_is_refused(pairs):
      ("rank-1@d1", "rank-1@d1"), ("tar@much", "tar@much"), ("map", "map")],
 )  # fmt: skip
 def test_metrics_may_be_spelled_in_several_ways(typed, meant):
-    assert metric_name(typed, {"own/tar@0.001": 0.5}) == meant
+    assert metric_name(typed, ["tar@0.001"]) == meant
 
 
 def test_what_is_shown_while_training():
@@ -189,7 +196,7 @@ def test_searches_are_measured_as_identify_measures_them(searches):
     assert {name.partition("/")[0] for name in found} == {"find"}
     assert found["find/rank-1"] == by_hand.cmc[0].rate_with_failures
     assert found["find/rank-5"] == by_hand.cmc[1].rate_with_failures
-    assert best_metric("rank1", sets, found) == found["find/rank-1"]
+    assert best_metric("rank1", sets, found) == best_metric("", sets, found) == "find/rank-1"
 
 
 def test_a_best_that_the_set_does_not_have_is_refused_before_training(searches):
@@ -198,6 +205,34 @@ def test_a_best_that_the_set_does_not_have_is_refused_before_training(searches):
         require_best("rank-2", open_sets(searches))
     with pytest.raises(UsageError, match="--best auc is not measured on find"):
         require_best("auc", open_sets(searches))
+
+
+def test_the_first_set_that_has_the_metric_names_the_best(searches, pairs):
+    sets = open_sets(pairs(40, 40), searches)
+    found = measured(sets)
+    names = [best_metric(name, sets, found) for name in ("", "auc", "rank-5", "eer")]
+    assert names == ["own/accuracy", "own/auc", "find/rank-5", "own/eer"]
+    assert (worth("own/eer", 0.1), worth("own/auc", 0.9)) == (-0.1, 0.9)
+    assert best_metric("auc", [], {}) == "" and found_metric("map", sets, {}) == ""
+    require_best("rank-5", sets)
+    with pytest.raises(UsageError, match=r"rank-2 is not measured on own .*, find .*Measured are: accuracy"):
+        require_best("rank-2", sets)
+
+
+def test_a_folder_of_people_is_told_how_it_can_judge(searches):
+    with pytest.raises(InputError, match=r"data pairs \S+gallery -o pairs.txt"):
+        open_sets(searches / "gallery")
+
+
+def test_a_metric_that_is_not_measured_is_refused_before_a_run_goes_on(small, tmp_path, searches, stop_at):
+    out = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        train(small(out), observer=stop_at(2))
+    before = {path.name: path.read_bytes() for path in out.glob("*.*")}
+    given = {"evaluate__sets": [str(searches)], "evaluate__best": "auc"}
+    with pytest.raises(UsageError, match="--best auc is not measured on find"):
+        train(small(out, **given), resume=True)
+    assert before == {path.name: path.read_bytes() for path in out.glob("*.*")}
 
 
 def test_a_side_that_is_missing_is_named(searches):

@@ -158,7 +158,7 @@ class BatchBuilder:
                 clean[row] = self._geometry(image, numbers[row])
             images[row] = self.augment(hard, numbers[row])
         if broken:
-            source = self._replacements(plan, labels, good)
+            source = self._replacements(plan, labels, good, broken[0][1])
             images, indices, labels = images[source], indices[source], labels[source]
             clean = None if clean is None else clean[source]
         return Batch(
@@ -197,7 +197,7 @@ class BatchBuilder:
         return random_kinds(*place, share=self.degraded, kinds=kinds)[plan.rows]
 
     def _replacements(
-        self, plan: BatchPlan, labels: NDArray[np.int64], good: NDArray[np.bool_]
+        self, plan: BatchPlan, labels: NDArray[np.int64], good: NDArray[np.bool_], reason: str
     ) -> NDArray[np.int64]:
         """For each row the row to use: itself, or for a broken one the best good one of the same batch.
 
@@ -207,7 +207,7 @@ class BatchBuilder:
         if not good.any():
             streamed = self.dataset.format == "stream"
             raise InputError(
-                f"All {len(good)} photos of a batch are unreadable.",
+                f"All {len(good)} photos of a batch are unreadable. The first: {reason}",
                 hint="Check the shards." if streamed else "Run `facerec data check` on the data.",
             )
         layout = plan.layout

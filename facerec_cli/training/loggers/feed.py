@@ -100,7 +100,7 @@ class Feed:
     def __init__(self, name: str, logger: RunLogger, folder: Path) -> None:
         self._name, self._logger, self._folder = name, logger, folder
         self._file = folder / LOGGERS_FOLDER / f"{name}.json"
-        self._got = _read(self._file)
+        self._got = Got()
         self._waiting: queue.Queue[Callable[[], None]] = queue.Queue(_KEPT)
         self._thread: threading.Thread | None = None
         self._begun, self._ended = threading.Event(), threading.Event()
@@ -140,6 +140,7 @@ class Feed:
 
     def _begin(self, plan: Plan) -> None:
         settings = _settings(plan)
+        self._got = _read(self._file)  # not before: --overwrite has removed what was of another run
         run = FollowedRun(self._folder.resolve().name, self._folder, settings, plan.start_step, self._got.id)
         self._thread = threading.Thread(
             target=self._work, args=(run,), name=f"logger {self._name}", daemon=True

@@ -102,13 +102,13 @@ def test_what_was_logged_before_a_kill_is_not_logged_again(tmp_path: Path, noteb
         tell(planned())
         for step in (2, 4, 6):
             tell(logged(step))
-        tell(Evaluated(0, 6, {"pairs/auc": 0.7}, True))
+        tell(Evaluated(0, 6, {"pairs/auc": 0.7}, "pairs/auc", True))
     record(tmp_path, 2, 4)  # the checkpoint is that of step 4
     with feed.followed(["x"], tmp_path, unobserved) as tell:
         tell(planned(4))
         for step in (6, 8):
             tell(logged(step))
-            tell(Evaluated(0, step, {"pairs/auc": 0.7}, True))
+            tell(Evaluated(0, step, {"pairs/auc": 0.7}, "pairs/auc", True))
     assert notebook.steps == [2, 4, 6, 8]
     assert [told[1] for told in notebook.heard if told[0] == "evaluated"] == [6, 8]
 
