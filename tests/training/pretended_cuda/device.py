@@ -11,11 +11,10 @@ import torch
 import torch._dynamo
 from torch import Tensor
 
+from pretended_cuda import streams
 from pretended_cuda.functions import Calls
 from pretended_cuda.ledger import Ledger
 from pretended_cuda.tensors import CUDA, Operations, Pretense, active, is_pretended
-
-_MEMORY = 80 << 30
 
 
 @contextlib.contextmanager
@@ -45,6 +44,7 @@ def pretend(*, bf16: bool = True) -> Iterator[Ledger]:
 
 def _replaced(pretense: Pretense, bf16: bool) -> Iterator[tuple[Any, str, Any]]:
     """Places in torch, and what stands there meanwhile."""
+    capability = (9, 0) if bf16 else (7, 0)
     cuda: dict[str, Any] = {
         "is_available": lambda: True,
         "is_initialized": lambda: True,
@@ -52,26 +52,37 @@ def _replaced(pretense: Pretense, bf16: bool) -> Iterator[tuple[Any, str, Any]]:
         "_lazy_init": lambda: None,
         "device_count": lambda: 1,
         "set_device": lambda device: None,
-        "device": lambda device=None: contextlib.nullcontext(),
         "current_device": lambda: 0,
         "get_device_name": lambda device=None: "pretended CUDA",
-        "get_device_capability": lambda device=None: (9, 0) if bf16 else (7, 0),
-        "mem_get_info": lambda device=None: (_MEMORY, _MEMORY),
+        "get_device_capability": lambda device=None: capability,
+        "get_device_properties": lambda device=None: streams.properties(capability),
+        "mem_get_info": lambda device=None: (streams.MEMORY, streams.MEMORY),
         "is_bf16_supported": lambda including_emulation=True: bf16,
         "max_memory_allocated": lambda device=None: 0,
         "reset_peak_memory_stats": lambda device=None: None,
         "memory_allocated": lambda device=None: 0,
+        "max_memory_reserved": lambda device=None: 0,
+        "memory_reserved": lambda device=None: 0,
         "manual_seed_all": lambda seed: None,
         "manual_seed": lambda seed: None,
-        "empty_cache": lambda: None,
         "get_rng_state": lambda device="cuda": torch.get_rng_state(),
         "set_rng_state": lambda state, device="cuda": torch.set_rng_state(state),
-        "synchronize": lambda device=None: pretense.ledger.wait("synchronize"),
     }
     for name, value in cuda.items():
         yield torch.cuda, name, value
+    yield from streams.replaced(pretense.ledger)
+    accelerator: dict[str, Any] = {
+        "is_available": lambda: True,
+        "device_count": lambda: 1,
+        "current_accelerator": lambda check_available=False: torch.device("cuda"),
+        "current_device_index": lambda: 0,
+        "set_device_index": lambda device: None,
+    }
+    for name, value in accelerator.items():
+        yield torch.accelerator, name, value
     for name in ("_accelerator_graph_capture_health_check", "_cuda_graph_capture_health_check"):
         yield torch.optim.Optimizer, name, lambda self: None
+    yield Tensor, "record_stream", lambda self, stream: None
     yield torch, "Generator", _generator(torch.Generator, pretense)
     yield torch, "autocast", _autocast(torch.autocast)
     yield torch.amp, "autocast", _autocast(torch.autocast)

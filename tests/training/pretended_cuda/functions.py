@@ -9,7 +9,8 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_any, tree_map
 
-from pretended_cuda.tensors import CPU, CUDA, Pretense, is_pretended, lift, move
+from pretended_cuda.rules import MixedDevicesError
+from pretended_cuda.tensors import CPU, CUDA, PretendedTensor, Pretense, is_pretended, lift, move
 
 _FROM_NUMBERS = frozenset({"tensor", "as_tensor", "asarray", "new_tensor"})
 _ON_THE_CPU = frozenset({"__getitem__", "__setitem__"})
@@ -27,6 +28,8 @@ class Calls(TorchFunctionMode):
         name = getattr(func, "__name__", "")
         if name == "__get__":
             return func(*args, **kwargs)
+        if name == "__set__":
+            return self._set(func, *args)
         if args and isinstance(args[0], Tensor):
             handler = getattr(self, f"_{name}", None)
             if handler is not None:
@@ -41,6 +44,7 @@ class Calls(TorchFunctionMode):
             on_gpu = tree_any(is_pretended, (args, kwargs))
         if wanted is not None:
             kwargs["device"] = CPU
+        pinned = bool(kwargs.pop("pin_memory", False))
         if kwargs.get("generator") is not None:
             self._same_generator(kwargs["generator"], on_gpu or wanted == "cuda")
         # The C++ code behind x[...] makes indices and values of numbers on the CPU.
@@ -56,8 +60,20 @@ class Calls(TorchFunctionMode):
             return lift(made)
         if wanted == "cuda" and isinstance(made, Tensor):
             return lift(made)
-        if wanted == "cpu" and is_pretended(made):  # zeros_like(x, device="cpu")
-            return made.inner.detach()
+        if wanted == "cpu" and is_pretended(made):
+            # as_tensor(x, device="cpu") copies, zeros_like(x, device="cpu") does not
+            return move(made.detach(), False) if name in _FROM_NUMBERS else made.inner.detach()
+        return self.pretense.pin(made) if pinned else made
+
+    def _set(self, func: Any, tensor: Tensor, value: Any) -> Any:
+        """An attribute; ``data`` and ``grad`` must stay where the tensor is."""
+        if isinstance(value, Tensor) and is_pretended(tensor) != is_pretended(value):
+            raise MixedDevicesError(
+                f"attribute of a {tensor.device} tensor: expected all tensors on the same device"
+            )
+        made = func(tensor, value)
+        if func.__self__ is Tensor.data and isinstance(tensor, PretendedTensor):
+            tensor.inner = value.inner.detach()
         return made
 
     def _same_generator(self, generator: Any, on_gpu: bool) -> None:
@@ -113,13 +129,10 @@ class Calls(TorchFunctionMode):
     def _pin_memory(self, func: Any, tensor: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         if is_pretended(tensor):
             raise RuntimeError("cannot pin a tensor that is on the GPU, only dense CPU tensors can be pinned")
-        return tensor
+        return tensor if self.pretense.is_pinned(tensor) else self.pretense.pin(tensor.clone())
 
     def _is_pinned(self, func: Any, tensor: Tensor, *args: Any, **kwargs: Any) -> bool:
-        return False
-
-    def _record_stream(self, func: Any, tensor: Tensor, *args: Any) -> None:
-        return None
+        return not is_pretended(tensor) and self.pretense.is_pinned(tensor)
 
     def _backward(self, func: Any, tensor: Any, *args: Any, **kwargs: Any) -> Any:
         return func(tensor, *args, **kwargs)  # the engine is entered through `device.Engine`

@@ -1,9 +1,9 @@
 """What CUDA refuses and what makes it wait, for each operation of ATen.
 
-From the sources of PyTorch 2.6 to 2.14: TensorIterator lets CPU tensors without dimensions take part
-in elementwise operations; an index, or a number that is written at an index, is copied to the GPU, blocking
-(TensorAdvancedIndexing.cpp); ``masked_fill`` and ``index_fill`` read a value that is a tensor; whatever has
-the tag ``data_dependent_output`` or ``dynamic_output_shape`` reads values.
+From the sources of PyTorch 2.6 to 2.14: TensorIterator lets one CPU tensor without dimensions take part
+in most elementwise operations; an index, or a number that is written at an index, is copied to the GPU,
+blocking (TensorAdvancedIndexing.cpp); ``masked_fill`` and ``index_fill`` read a value that is a tensor;
+whatever has the tag ``data_dependent_output`` or ``dynamic_output_shape`` reads values.
 """
 
 from __future__ import annotations
@@ -21,14 +21,22 @@ _SHAPED_BY_VALUES = (torch.Tag.data_dependent_output, torch.Tag.dynamic_output_s
 _INDEXING = frozenset(
     {"index", "_unsafe_index", "index_put", "index_put_", "_index_put_impl_", "_unsafe_index_put"}
 )
-# Read values though no tag says so.
+# Read values though no tag says so; eigh and svd look into their kernels' report of errors.
 _READING = frozenset(
-    {"multinomial", "equal", "is_nonzero", "_linalg_check_errors", "segment_reduce", "nonzero_static_size"}
+    {"multinomial", "equal", "is_nonzero", "segment_reduce"}
+    | {"_linalg_check_errors", "_linalg_eigh", "_linalg_svd", "linalg_eig", "_linalg_eigvals"}
 )
 # Elementwise on a TensorIterator, but without the tag.
 _ELEMENTWISE = frozenset(
     {"rsub", "floor_divide", "floor_divide_", "true_divide", "threshold_backward", "where"}
+    | {"binary_cross_entropy_with_logits"}
 )
+# Elementwise, but their TensorIterator was not told to allow CPU tensors without dimensions.
+_ALL_ON_THE_GPU = frozenset({"addcdiv", "addcdiv_", "clamp", "clamp_", "clip", "clip_"})
+# Move each of their CPU tensors without dimensions by themselves, so that there may be several.
+_MOVING = frozenset({"where", "binary_cross_entropy_with_logits"})
+# Take a CPU tensor without dimensions as a number.
+_OF_LISTS = frozenset(f"_foreach_{name}{end}" for name in ("add", "mul", "div") for end in ("", "_"))
 # Take a value that may be a tensor on the CPU, and read one that is on the GPU.
 _FILLING = {"masked_fill": 2, "masked_fill_": 2, "index_fill": 3, "index_fill_": 3, "fill": 1, "fill_": 1}
 _COPYING = frozenset({"copy_", "copy", "_to_copy"})
@@ -55,17 +63,48 @@ def check(func: Any, args: Sequence[Any], kwargs: dict[str, Any], pretended: typ
     if name in _FILLING:
         _filling(name, args, pretended, ledger, func)
         return
-    if plain:
-        elementwise = torch.Tag.pointwise in func.tags or name in _ELEMENTWISE
+    foreign = [t for t in plain if not _is_number(func, name, t, args, kwargs)]
+    if foreign:
+        elementwise = (
+            torch.Tag.pointwise in func.tags or name in _ELEMENTWISE
+        ) and name not in _ALL_ON_THE_GPU
         written = _written(func, args, kwargs)
-        if not elementwise or any(t.dim() for t in plain) or any(t is w for t in plain for w in written):
-            raise _mixed(func, plain[0])
+        several = len(foreign) > 1 and name not in _MOVING
+        wrong = any(t.dim() for t in foreign) or any(t is w for t in foreign for w in written)
+        if wrong or several or not elementwise or name in _ALL_ON_THE_GPU:
+            raise _mixed(func, foreign[0])
         if name == "where":
             ledger.wait("a number copied to the GPU")
-    if name in _READING or any(tag in func.tags for tag in _SHAPED_BY_VALUES):
+        if torch.is_grad_enabled() and any(t.requires_grad for t in foreign):
+            ledger.wait("the gradient of a number copied to the CPU")
+    if _reads(func, name, args, kwargs, pretended):
         ledger.wait("values read" if name in ("_local_scalar_dense", "equal") else f"{name} reads values")
-    if name == "normal" and any(isinstance(a, Tensor) for a in args[1:2]):
-        ledger.wait("values read")
+
+
+def _is_number(func: Any, name: str, tensor: Tensor, args: Sequence[Any], kwargs: dict[str, Any]) -> bool:
+    """Whether ``func`` reads a CPU tensor as a number: a factor for lists, the rate of a fused optimizer."""
+    if tensor.dim():
+        return False
+    if name in _OF_LISTS:
+        return tensor is args[1]
+    return name.startswith("_fused_") and tensor is kwargs.get("lr")
+
+
+def _reads(func: Any, name: str, args: Sequence[Any], kwargs: dict[str, Any], pretended: type) -> bool:
+    """Whether ``func`` looks at values on the GPU."""
+    if name == "repeat_interleave":
+        return kwargs.get("output_size") is None
+    if name == "normal":  # the standard deviations are checked
+        return any(isinstance(a, Tensor) for a in args[1:2])
+    if name in ("linspace", "logspace"):
+        return any(isinstance(a, pretended) for a in args[:2])
+    if name == "histc":  # without bounds it takes the smallest and the largest value
+        low, high = [*args[2:4], 0, 0][:2]
+        return bool(low == high)
+    if name == "isin":  # many are sorted, and each is looked for once
+        few = all(isinstance(a, Tensor) for a in args[:2]) and args[1].numel() < 10 * args[0].numel() ** 0.145
+        return not (few or kwargs.get("assume_unique") or func._overloadname == "Tensor_Scalar")
+    return name in _READING or any(tag in func.tags for tag in _SHAPED_BY_VALUES)
 
 
 def _indexing(name: str, args: Sequence[Any], pretended: type, ledger: Ledger) -> None:
@@ -81,12 +120,10 @@ def _indexing(name: str, args: Sequence[Any], pretended: type, ledger: Ledger) -
         if (
             not isinstance(value, pretended)
             and len(indices) == 1
-            and masks
+            and any(isinstance(i, pretended) for i in masks)
             and not accumulate
             and value.numel() == 1
         ):
-            if not isinstance(masks[0], pretended):
-                raise MixedDevicesError(f"expected self and mask to be on the same device: {here()}")
             return  # a masked_fill of a number
         if not isinstance(value, pretended):
             if value.dim():

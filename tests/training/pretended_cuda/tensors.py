@@ -6,14 +6,17 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._mode_utils import no_dispatch
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_any, tree_map
+from torch.utils._pytree import tree_any, tree_leaves, tree_map
 
 from pretended_cuda import rules
 from pretended_cuda.ledger import Ledger
 
 CUDA = torch.device("cuda", 0)
 CPU = torch.device("cpu")
+
+_TAKEN_AT_ONCE = 64 << 10  # bytes of memory that is not pinned
 
 
 class Pretense:
@@ -23,12 +26,23 @@ class Pretense:
         ledger: Of what happens.
         stack: For each call into torch that is under way whether it is about tensors on the pretended device;
             new tensors that its C++ code makes are then on that device, as they follow the options of those.
+        generators: Those that are for the pretended device, by their id.
     """
 
     def __init__(self) -> None:
         self.ledger = Ledger()
         self.stack: list[bool] = [False]
         self.generators: dict[int, Any] = {}
+        self._pinned: dict[int, Tensor] = {}
+
+    def pin(self, tensor: Tensor) -> Tensor:
+        """``tensor``, whose memory counts as pinned from now on, and as that of its views; it is kept."""
+        self._pinned[tensor.untyped_storage().data_ptr()] = tensor
+        return tensor
+
+    def is_pinned(self, tensor: Tensor) -> bool:
+        """Whether a CPU tensor lies in pinned memory, or has no memory at all."""
+        return not tensor.numel() or tensor.untyped_storage().data_ptr() in self._pinned
 
 
 active: list[Pretense] = []
@@ -81,6 +95,9 @@ class PretendedTensor(Tensor):
         memo[id(self)] = copied
         return copied
 
+    def __copy__(self) -> Any:
+        return PretendedTensor(self.inner.detach(), self.requires_grad)
+
     def __reduce_ex__(self, protocol: Any) -> Any:
         _note_wait("D2H copy")
         return self.inner.detach().__reduce_ex__(protocol)
@@ -109,9 +126,15 @@ class Operations(TorchDispatchMode):
         kwargs = kwargs or {}
         if tree_any(is_pretended, (args, kwargs)):
             return run(func, args, kwargs)
+        # Python code of torch's own may name the device of a tensor that it was given.
+        named = isinstance(kwargs.get("device"), torch.device) and kwargs["device"].type == CUDA.type
+        if named:
+            kwargs["device"] = CPU
         made = func(*args, **kwargs)
-        from_nothing = not tree_any(lambda a: isinstance(a, Tensor), (args, kwargs))
-        if active and active[-1].stack[-1] and from_nothing:
+        given = [a for a in tree_leaves((args, kwargs)) if isinstance(a, Tensor)]
+        if named and given and func.overloadpacket.__name__ == "_to_copy":
+            note_copy(given[0], to_gpu=True, nonblocking=bool(kwargs.get("non_blocking")))
+        if named or (active and active[-1].stack[-1] and not given):
             return tree_map(lambda t: PretendedTensor(t) if isinstance(t, Tensor) else t, made)
         return made
 
@@ -133,18 +156,44 @@ def run(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
 
     if name == "copy_" and is_pretended(args[0]) != is_pretended(args[1]):
         nonblocking = bool(args[2] if len(args) > 2 else kwargs.get("non_blocking", False))
-        note_copy(to_gpu=is_pretended(args[0]), nonblocking=nonblocking)
+        note_copy(args[1], to_gpu=is_pretended(args[0]), nonblocking=nonblocking)
     stays = name == "copy_" and not is_pretended(args[0])
-    result = func(*tree_map(inner, args), **tree_map(inner, kwargs))
+    result = _computed(func, tree_map(inner, args), tree_map(inner, kwargs))
 
     def outer(value: Any) -> Any:
         if not isinstance(value, Tensor) or is_pretended(value):
             return value
         if id(value) in known:
-            return known[id(value)]
-        return args[0] if stays else PretendedTensor(value)
+            return _like_inner(known[id(value)])
+        return args[0] if stays else _wrapped(value)
 
     return tree_map(outer, result)
+
+
+def _computed(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """What the CPU makes of it; products of bfloat16 that are returned as float32 only CUDA has."""
+    if func._overloadname != "dtype" or func.overloadpacket.__name__ not in ("mm", "bmm", "addmm", "baddbmm"):
+        return func(*args, **kwargs)
+    *factors, dtype = (*args, *kwargs.values())
+    return func.overloadpacket.default(*(factor.to(dtype) for factor in factors))
+
+
+def _wrapped(inner: Tensor) -> PretendedTensor:
+    """On the device; in inference mode a view of a tensor from outside of it is none of inference mode's."""
+    if torch.is_inference_mode_enabled() and not inner.is_inference():
+        with torch.inference_mode(False):
+            return PretendedTensor(inner)
+    return PretendedTensor(inner)
+
+
+def _like_inner(tensor: PretendedTensor) -> PretendedTensor:
+    """``tensor`` with the shape that an operation in place gave its numbers: ``unsqueeze_``, ``out=``."""
+    inner = tensor.inner
+    if tensor.shape != inner.shape or tensor.stride() != inner.stride():
+        with no_dispatch():
+            tensor.resize_(inner.untyped_storage().nbytes() // inner.element_size())
+            tensor.as_strided_(inner.shape, inner.stride(), inner.storage_offset())
+    return tensor
 
 
 def move(tensor: Tensor, to_gpu: bool, nonblocking: bool = False, dtype: torch.dtype | None = None) -> Tensor:
@@ -154,7 +203,7 @@ def move(tensor: Tensor, to_gpu: bool, nonblocking: bool = False, dtype: torch.d
     if tensor.requires_grad and torch.is_grad_enabled():
         moved: Tensor = _Move.apply(tensor, to_gpu, nonblocking, dtype)
         return moved
-    note_copy(to_gpu=to_gpu, nonblocking=nonblocking)
+    note_copy(tensor, to_gpu=to_gpu, nonblocking=nonblocking)
     source = tensor.inner if isinstance(tensor, PretendedTensor) else tensor
     copied = source.detach().to(dtype or source.dtype, copy=True)
     return PretendedTensor(copied) if to_gpu else copied
@@ -173,18 +222,25 @@ class _Move(torch.autograd.Function):
         return move(grads[0], ctx.back, False, ctx.dtype), None, None, None
 
 
-def note_copy(*, to_gpu: bool, nonblocking: bool) -> None:
-    """Write down a copy between the devices.
+def note_copy(source: Tensor, *, to_gpu: bool, nonblocking: bool) -> None:
+    """Write down a copy of ``source`` between the devices.
 
-    One to the CPU that is not waited for counts, too: its values may not be looked at before a wait.
+    A large one from memory that is not pinned goes by way of the driver's own memory, for which the driver
+    may wait; small ones are taken at once (CUDA C++ Programming Guide, "Concurrent Execution between Host and
+    Device"). One to the CPU that is not waited for counts, too: its values may not be looked at before a
+    wait.
     """
     if not active:
         return
     ledger = active[-1].ledger
-    if to_gpu and nonblocking:
+    if not to_gpu:
+        ledger.wait("D2H copy")
+    elif not nonblocking:
+        ledger.wait("H2D copy")
+    elif source.nbytes <= _TAKEN_AT_ONCE or active[-1].is_pinned(source):
         ledger.copy("H2D copy")
     else:
-        ledger.wait("H2D copy" if to_gpu else "D2H copy")
+        ledger.wait("H2D copy of memory that is not pinned")
 
 
 def _note_wait(kind: str) -> None:
