@@ -7,6 +7,7 @@ barrier and whatever exchanges Python objects. Groups that are asked to be gloo'
 from __future__ import annotations
 
 import contextlib
+import inspect
 from collections.abc import Callable, Iterator
 from typing import Any
 from unittest import mock
@@ -27,16 +28,29 @@ _real: dict[str, Callable[..., Any]] = {
         "all_reduce",
         "all_gather",
         "all_gather_into_tensor",
+        "all_to_all_single",
+        "reduce",
         "reduce_scatter_tensor",
         "broadcast",
+        "gather",
+        "scatter",
+        "send",
+        "recv",
+        "isend",
+        "irecv",
         "barrier",
         "all_gather_object",
         "broadcast_object_list",
         "gather_object",
+        "scatter_object_list",
     )
 }
-_TENSORS = ("all_reduce", "all_gather", "all_gather_into_tensor", "reduce_scatter_tensor", "broadcast")
-_OBJECTS = ("barrier", "all_gather_object", "broadcast_object_list", "gather_object")
+_ALIKE = (
+    *("all_reduce", "all_gather", "all_gather_into_tensor", "all_to_all_single", "reduce"),
+    *("reduce_scatter_tensor", "broadcast"),
+)
+_TENSORS = (*_ALIKE, "gather", "scatter", "send", "recv", "isend", "irecv")
+_OBJECTS = ("barrier", "all_gather_object", "broadcast_object_list", "gather_object", "scatter_object_list")
 
 
 @contextlib.contextmanager
@@ -54,7 +68,7 @@ def nccl() -> Iterator[list[str]]:
 
     def collective(name: str) -> Callable[..., Any]:
         def call(*args: Any, **kwargs: Any) -> Any:
-            group = kwargs.get("group")
+            group = _group(name, args, kwargs)
             tensors = [t for a in (*args, *kwargs.values()) for t in (a if isinstance(a, list) else [a])]
             tensors = [t for t in tensors if isinstance(t, Tensor)]
             if not on_gpus(group):
@@ -63,7 +77,8 @@ def nccl() -> Iterator[list[str]]:
                 if not is_pretended(tensor):
                     raise RuntimeError(f"{name}: No backend type associated with device type cpu (NCCL)")
             with _on_the_cpu():
-                _agree(name, tensors, group)
+                if name in _ALIKE:
+                    _agree(name, tensors, group)
                 exchanged.append(f"{name} {tuple(tensors[-1].shape)}")
                 return _real[name](*map(_inner, args), **{k: _inner(v) for k, v in kwargs.items()})
 
@@ -71,7 +86,7 @@ def nccl() -> Iterator[list[str]]:
 
     def waiting(name: str) -> Callable[..., Any]:
         def call(*args: Any, **kwargs: Any) -> Any:
-            if on_gpus(kwargs.get("group")):
+            if on_gpus(_group(name, args, kwargs)):
                 active[-1].ledger.wait(name)
             kwargs.pop("device_ids", None)
             with _on_the_cpu():
@@ -144,6 +159,11 @@ def _on_the_cpu() -> Iterator[None]:
             yield
     finally:
         active[-1].stack.pop()
+
+
+def _group(name: str, args: Any, kwargs: dict[str, Any]) -> Any:
+    """The group of a call, by place or by name."""
+    return inspect.signature(_real[name]).bind(*args, **kwargs).arguments.get("group")
 
 
 def _inner(value: Any) -> Any:

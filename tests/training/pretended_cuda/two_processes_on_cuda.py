@@ -39,6 +39,8 @@ def planted(world: World) -> dict[str, str]:
     plants = {
         "a CPU tensor": lambda: dist.all_reduce(torch.ones(2)),
         "a CPU tensor among others": lambda: dist.all_gather([torch.ones(2), torch.ones(2)], torch.ones(2)),
+        "a CPU tensor for one process": lambda: dist.reduce(torch.ones(2), 0, dist.ReduceOp.SUM, world.group),
+        "a CPU tensor for each": lambda: dist.all_to_all_single(torch.empty(2), torch.ones(2)),
         "labels on the CPU": lambda: gather_rows(torch.arange(3), world.group),
         "unequal rows": lambda: gather_rows(rows, world.group),
     }
