@@ -6,16 +6,26 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from pretended_cuda import Allowed, Ledger, pretend, two_processes_on_cuda, undeclared
-from pretended_cuda.trainer import OF_ONE_LOSS, VARIANTS, prepared, recipe, steps, tiny_backbone
+from pretended_cuda.trainer import (
+    BACKBONES,
+    OF_ONE_LOSS,
+    OTHER_SETTINGS,
+    VARIANTS,
+    prepared,
+    recipe,
+    steps,
+    tiny_backbone,
+)
 
 from facerec_cli.registry import LOSSES
+from facerec_cli.training.config import Recipe
 from facerec_cli.training.devices import join_world
 from facerec_cli.training.processes import MEETING
 from facerec_cli.training.report import Plan
@@ -30,6 +40,14 @@ IN_A_STEP = {
             1,
             "with a sample of the classes the scaler reads whether there was an overflow and leaves the step "
             "out, since rows are not updated by a fused optimizer, which would do that on the GPU",
+        ),
+    ),
+    "arcface, distill": (
+        Allowed(
+            "training/run.py",
+            ".to(given.target.device)",
+            1,
+            "which photos were made hard is found on the CPU, and handed over beside the batch",
         ),
     ),
 }
@@ -75,12 +93,30 @@ def test_a_step_mixes_nothing_and_waits_for_nothing(
     made = recipe(
         tmp_path, loss, init=weights if loss == "distill" else None, **(VARIANTS | OF_ONE_LOSS)[variant]
     )
+    looked_at(made, IN_A_STEP.get(variant, ()))
+
+
+@pytest.mark.parametrize("case", OTHER_SETTINGS)
+def test_neither_does_a_loss_in_other_settings(tmp_path: Path, weights: Path, case: str) -> None:
+    loss, settings = OTHER_SETTINGS[case]
+    init = weights if "loss.distill" in settings else None
+    looked_at(recipe(tmp_path, loss, init=init, **settings), IN_A_STEP.get(case, ()))
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_neither_does_a_backbone(tmp_path: Path, backbone: str) -> None:
+    settings = {"backbone.name": backbone, "run.batch_size": 4, **BACKBONES[backbone]}
+    looked_at(recipe(tmp_path, "softmax", **settings), ())
+
+
+def looked_at(made: Recipe, allowed: Sequence[Allowed]) -> None:
+    """A step of the trainer, which mixes nothing, and waits where that is allowed."""
     with pretend() as ledger, join_world("cuda") as world:
         run = prepared(made, world)
         seen = steps(run, ledger)
         assert all(p.is_cuda for p in run.optimization.parameters.values())
     assert seen.operations > 100
-    assert undeclared(seen.waits, IN_A_STEP.get(variant, ())) == []
+    assert undeclared(seen.waits, allowed) == []
     assert sum(seen.copies.values()) <= COPIES * made.optimizer.accumulate
     assert all(torch.isfinite(p.inner).all() for p in run.optimization.parameters.values())
 
@@ -139,5 +175,5 @@ def test_two_processes_exchange_on_their_gpus_and_wait_for_nothing(
 def test_what_nccl_refuses_is_refused(ranks: list[dict[str, Any]]) -> None:
     for seen in ranks:
         assert all("NCCL" in fault for fault in seen["planted"].values()), seen["planted"]
-        assert len(seen["planted"]) == 4
+        assert len(seen["planted"]) == 6
         assert [note.split(" at ")[0] for note in seen["barrier"]] == ["barrier"]

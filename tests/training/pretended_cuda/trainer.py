@@ -65,6 +65,33 @@ OF_ONE_LOSS: Mapping[str, Mapping[str, Any]] = {
 OWN: Mapping[str, Mapping[str, Any]] = {
     "epl": {"loss.start_epoch": 0},
     "otface": {"loss.max_triplets": 16, "loss.iterations": 2},
+    "boundaryface": {"loss.start_epoch": 0},
+    "unitsface": {"loss.start_epoch": 0},
+}
+
+#: Losses in other settings than their own, which have code that a default leaves out.
+OTHER_SETTINGS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    "arcface, bfloat16": ("arcface", {"loss.matmul": "bfloat16"}),
+    "arcface, distill": (
+        "arcface",
+        {"loss.distill": 1.0, "loss.distill_hard": False, "data.degraded": 0.5},
+    ),
+    "adaface, straight through": ("adaface", {"loss.margin_gradient": "straight_through"}),
+    "boundaryface, official": ("boundaryface", {"loss.official_mask": True}),
+    "ddl, later index": ("ddl", {"loss.later_index": True, "loss.detach_teacher": True}),
+    "elasticface, plus": ("elasticface", {"loss.plus": True}),
+    "epl, uniface": ("epl", {"loss.host": "uniface", "loss.clamp_weight": True}),
+    "epl, arcface": ("epl", {"loss.host": "arcface", "loss.replace_unseen": True}),
+    "npt, official": ("npt", {"loss.official_mask": True}),
+    "otface, groups": ("otface", {"loss.variant": "group"}),
+}
+
+#: One of each family of backbones, with what may go on in it.
+BACKBONES: Mapping[str, Mapping[str, Any]] = {
+    "iresnet18": {"run.precision": "bf16"},
+    "mobilefacenet": {"run.recompute": True, "run.precision": "bf16"},
+    "sface": {"run.precision": "fp32", "run.channels_last": False},
+    "vit_t": {"run.precision": "bf16"},
 }
 
 
