@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 from unittest import mock
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -117,6 +118,7 @@ MIXED: dict[str, Callable[[Tensor, Tensor], Any]] = {
     "which to look for": lambda x, y: torch.isin(there(x, y), torch.tensor([1, 2])),
     "a layer made late": lambda x, y: nn.Linear(6, 2)(x),
     "data": lambda x, y: setattr(x, "data", torch.zeros(6, 6)),
+    "an array by DLPack": lambda x, y: np.from_dlpack(x.detach()),
     "momentum": lambda x, y: sgd(x, 0.1, torch.zeros(6, 6)),
     "an old name on the way back": doubled(lambda grad: grad * torch.Tensor([1.0] * 6)),
 }
@@ -183,6 +185,9 @@ WAITS: dict[str, Callable[[Tensor, Tensor], Any]] = {
     "between two values": lambda x, y: torch.linspace(x.detach().min(), 1, 3, device=x.device),
     "singular values": lambda x, y: torch.linalg.svdvals(x.detach()),
     "eigenvalues": lambda x, y: torch.linalg.eigvalsh(x.detach() @ x.detach().mT),
+    "a pseudoinverse": lambda x, y: torch.linalg.pinv(x.detach()),
+    "an assertion": lambda x, y: torch._assert((x.detach() < 9).all(), "too large"),
+    "a log on the CPU": lambda x, y: torch.zeros(3).__setitem__(1, x.detach()[0, 0]),
     "the spectral norm": lambda x, y: torch.linalg.matrix_norm(x.detach(), 2),
     "a factor on the CPU that learns": lambda x, y: x * nn.Parameter(torch.tensor(2.0)),
     "a stream": lambda x, y: torch.cuda.current_stream().synchronize(),
@@ -246,6 +251,10 @@ NOTHING: dict[str, Callable[[Tensor, Tensor], Any]] = {
     ),
     "a rate": lambda x, y: sgd(x, torch.tensor(0.1), x.detach().clone()),
     "streams": lambda x, y: _streams(x),
+    "added at an index": lambda x, y: x.detach().clone().index_add_(0, there(x, y), x.detach()),
+    "a sum from a CPU number on": lambda x, y: sum((row.mean() for row in x), torch.tensor(0.0)),
+    "an assertion of the GPU": lambda x, y: torch._assert_async((x.detach() < 9).all()),
+    "half of a batch": lambda x, y: (0.3 * x + 0.7 * x[there(x, torch.randperm(6))])[::2],
     "what torch says of the device": lambda x, y: (
         x * torch.cuda.get_device_properties(x.device).major + torch.cuda.memory_reserved()
     ),

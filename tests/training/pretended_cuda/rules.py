@@ -24,7 +24,7 @@ _INDEXING = frozenset(
 # Read values though no tag says so; eigh and svd look into their kernels' report of errors.
 _READING = frozenset(
     {"multinomial", "equal", "is_nonzero", "segment_reduce"}
-    | {"_linalg_check_errors", "_linalg_eigh", "_linalg_svd", "linalg_eig", "_linalg_eigvals"}
+    | {"_linalg_check_errors", "_linalg_eigh", "_linalg_svd", "linalg_pinv", "linalg_eig", "_linalg_eigvals"}
 )
 # Elementwise on a TensorIterator, but without the tag.
 _ELEMENTWISE = frozenset(

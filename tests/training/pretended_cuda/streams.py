@@ -27,8 +27,8 @@ class Device:
         return None
 
 
-def replaced(ledger: Ledger) -> Iterator[tuple[Any, str, Any]]:
-    """Places in torch, and what stands there meanwhile."""
+def _kinds(ledger: Ledger) -> tuple[type, type]:
+    """``torch.cuda.Stream`` and ``torch.cuda.Event``."""
 
     class Stream:
         """Lets the CPU wait for it; that the GPU waits for it costs the CPU nothing."""
@@ -74,15 +74,21 @@ def replaced(ledger: Ledger) -> Iterator[tuple[Any, str, Any]]:
         def elapsed_time(self, end: Any) -> float:
             return 1.0
 
-    only = Stream()
+    return Stream, Event
+
+
+def replaced(ledger: Ledger) -> Iterator[tuple[Any, str, Any]]:
+    """Places in torch, and what stands there meanwhile."""
+    stream, event = _kinds(ledger)
+    only = stream()
 
     def synchronize(device: Any = None) -> None:
         ledger.wait("synchronize")
 
-    def current(device: Any = None) -> Stream:
+    def current(device: Any = None) -> Any:
         return only
 
-    for name, value in (("Stream", Stream), ("Event", Event), ("device", Device)):
+    for name, value in (("Stream", stream), ("Event", event), ("device", Device)):
         yield torch.cuda, name, value
     for place in (torch.cuda, torch.accelerator):
         yield place, "current_stream", current

@@ -98,6 +98,9 @@ class PretendedTensor(Tensor):
     def __copy__(self) -> Any:
         return PretendedTensor(self.inner.detach(), self.requires_grad)
 
+    def __dlpack__(self, **_: Any) -> Any:  # type: ignore[override]
+        raise RuntimeError("Unsupported device in DLTensor: cuda:0")  # as numpy says
+
     def __reduce_ex__(self, protocol: Any) -> Any:
         _note_wait("D2H copy")
         return self.inner.detach().__reduce_ex__(protocol)
