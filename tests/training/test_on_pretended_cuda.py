@@ -42,14 +42,6 @@ IN_A_STEP = {
             "out, since rows are not updated by a fused optimizer, which would do that on the GPU",
         ),
     ),
-    "arcface, distill": (
-        Allowed(
-            "training/run.py",
-            ".to(given.target.device)",
-            1,
-            "which photos were made hard is found on the CPU, and handed over beside the batch",
-        ),
-    ),
 }
 
 #: Waits of a whole run of four steps with two logs and two checkpoints, beside those of its start.
