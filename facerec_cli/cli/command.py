@@ -10,6 +10,7 @@ import re
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from importlib.util import find_spec
@@ -35,6 +36,8 @@ from facerec_cli.errors import (
 from facerec_cli.resources import resource_error
 
 _SHOWN_NAME = 80  # characters of a name that is too long
+_LONGEST_IMPORT = 30.0  # seconds
+_asked = 0.0  # when the user first asked to end, where that had to be put off
 
 
 def command(function: Callable[..., None]) -> Callable[..., None]:
@@ -99,20 +102,30 @@ def _listen_to_signals() -> None:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    """Raise KeyboardInterrupt, but not where Python would only print it and go on: then try again soon.
+    """Raise KeyboardInterrupt, but not where it would be lost or break something: then try again soon.
 
-    Signals are answered between any two lines, also of ``__del__`` and of the weak reference's callback that
-    ends every import, and exceptions do not leave those.
+    Signals are answered between any two lines, also of ``__del__``, which exceptions do not leave, and of an
+    import. A library that is half imported says that it is broken, or is taken for one that is not there. An
+    import that takes longer than any library is ended all the same.
     """
-    while frame is not None:
-        code = frame.f_code
-        if code.co_name == "__del__" or (code.co_name == "cb" and "importlib" in code.co_filename):
+    global _asked
+    if _is_deaf(frame):
+        _asked = _asked or time.monotonic()
+        if time.monotonic() - _asked < _LONGEST_IMPORT:
             again = threading.Timer(0.01, _send_to_main_thread, (number,))
             again.daemon = True
             again.start()
             return
-        frame = frame.f_back
+    _asked = 0.0
     raise KeyboardInterrupt
+
+
+def _is_deaf(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_name == "__del__" or frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _send_to_main_thread(number: int) -> None:

@@ -232,6 +232,28 @@ except KeyboardInterrupt:
     assert "Exception ignored" not in done.stderr
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
+@pytest.mark.parametrize(("longest", "said"), [(30.0, "whole\ninterrupted\n"), (0.2, "interrupted\n")])
+def test_an_interrupt_waits_for_an_import_but_not_for_ever(longest, said, tmp_path):
+    """A library that is half imported would be taken for a broken one, and that for a fault of facerec."""
+    text = "import signal, time\nsignal.raise_signal(signal.SIGINT)\ntime.sleep(0.5)\nprint('whole')\n"
+    (tmp_path / "library.py").write_text(text)
+    program = f"""
+import sys, time
+from facerec_cli.cli import command
+command._LONGEST_IMPORT = {longest}
+command._listen_to_signals()
+sys.path.insert(0, {str(tmp_path)!r})
+try:
+    import library
+    time.sleep(20)
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.returncode) == (said, 0), done.stderr
+
+
 def test_a_name_that_is_too_long_is_the_users_wherever_it_was_looked_up() -> None:
     done = _run("import os; os.stat('n' * 300)")
     assert done.returncode == errors.InputError.exit_code
