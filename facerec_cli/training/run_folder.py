@@ -16,6 +16,7 @@ from typing import Any
 
 import tomli_w
 
+from facerec_cli.data.formats.recognize import detect
 from facerec_cli.errors import UsageError
 from facerec_cli.files import atomic_write, output_error, write_file, writing
 from facerec_cli.locks import exclusive
@@ -81,14 +82,16 @@ def check_folder(recipe: Recipe, *, resume: bool, force: bool) -> None:
     """
     if resume and force:
         raise UsageError("A run is either gone on with or written over.", hint="Leave one of them out.")
+    if not recipe.run.out or resume:
+        return
     out = Path(recipe.run.out).resolve()
     for spec in (*recipe.data.path, *recipe.data.hard):
         place = Path(spec)
-        if recipe.run.out and place.is_dir() and out.is_relative_to(place.resolve()):
+        if place.is_dir() and out.is_relative_to(place.resolve()) and detect(spec) == "folder":
             raise UsageError(f"--out {recipe.run.out} is among the photos of {spec}.", hint=_ELSEWHERE)
     for flag, name in (("--init", recipe.backbone.init), ("--teacher", recipe.backbone.teacher)):
-        _, _, file = name.rpartition(":")
-        if force and name and any(Path(n).resolve().is_relative_to(out) for n in (name, file)):
+        read = [place for place in (Path(name), Path(name.rpartition(":")[2])) if name and place.exists()]
+        if force and any(place.resolve().is_relative_to(out) for place in read):
             raise UsageError(f"{flag} {name} is in the folder that is written over.", hint=_ELSEWHERE)
 
 
