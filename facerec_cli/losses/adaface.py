@@ -10,7 +10,7 @@ from torch import Tensor
 
 from facerec_cli.losses.base import Loss, LossInput, Scale, Terms
 from facerec_cli.losses.classifier import unit
-from facerec_cli.losses.margins import MarginGradient, cross_entropy, straight_through
+from facerec_cli.losses.margins import CosineMargin, MarginGradient, cross_entropy, straight_through
 from facerec_cli.settings import checked
 
 _EPS = 1e-3
@@ -47,7 +47,7 @@ class AdaFace(Loss):
         embedding_size: int,
         *,
         scale: Scale = 64.0,
-        margin: float = 0.4,
+        margin: CosineMargin = 0.4,
         h: float = 0.333,
         momentum: float = 0.01,
         margin_gradient: MarginGradient = "exact",

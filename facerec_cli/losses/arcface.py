@@ -8,7 +8,7 @@ from torch import Tensor
 
 from facerec_cli.losses.base import Loss, LossInput, Scale, Terms
 from facerec_cli.losses.classifier import unit
-from facerec_cli.losses.margins import MarginGradient, angular, cross_entropy
+from facerec_cli.losses.margins import AngularMargin, MarginGradient, angular, cross_entropy
 from facerec_cli.settings import checked
 
 
@@ -38,7 +38,7 @@ class ArcFace(Loss):
         embedding_size: int,
         *,
         scale: Scale = 64.0,
-        margin: float = 0.5,
+        margin: AngularMargin = 0.5,
         margin_gradient: MarginGradient = "exact",
         **common: Any,
     ) -> None:

@@ -26,6 +26,7 @@ from facerec_cli.settings import Field, Option, options
 
 Terms = dict[str, Tensor]
 Scale = Annotated[float, Option("s, the factor on cosines.", gt=0)]
+StartEpoch = Annotated[int, Option("First epoch, from 0, with all terms.", ge=0)]
 
 
 @dataclass(frozen=True)
@@ -216,11 +217,17 @@ def build_host(
     """
     kind: type[Loss] = registry.load(registry.LOSSES, "cosface" if name == "amsoftmax" else name, "loss")
     if not kind.needs_classes:
-        raise UsageError(f"The loss {name!r} has no classes, so it cannot be a host.")
+        hosts = (key for key in registry.LOSSES if registry.load(registry.LOSSES, key, "loss").needs_classes)
+        raise UsageError(
+            f"The loss {name!r} has no class weights of its own, so it cannot be a host.",
+            hint=f"Hosts are {', '.join(hosts)}.",
+        )
     given: dict[str, Any] = {key: value for key, value in settings.items() if value is not None}
     for key in given:
         if key not in kind.settings():
-            raise UsageError(f"The host {name!r} has no setting {key!r}.")
+            raise UsageError(
+                f"The host {name!r} has no setting {key!r}.", hint=f"It has {', '.join(kind.settings())}."
+            )
     return kind(num_classes, embedding_size, **given, **common)
 
 

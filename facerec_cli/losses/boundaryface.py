@@ -9,9 +9,9 @@ from typing import Annotated, Any
 import torch
 from torch import Tensor
 
-from facerec_cli.losses.base import Loss, LossInput, Scale, Terms
+from facerec_cli.losses.base import Loss, LossInput, Scale, StartEpoch, Terms
 from facerec_cli.losses.classifier import Classes, unit
-from facerec_cli.losses.margins import angular, cross_entropy
+from facerec_cli.losses.margins import AngularMargin, angular, cross_entropy
 from facerec_cli.settings import Option, checked
 
 
@@ -49,8 +49,8 @@ class BoundaryFace(Loss):
         embedding_size: int,
         *,
         scale: Scale = 32.0,
-        margin: float = 0.5,
-        start_epoch: int = 7,
+        margin: AngularMargin = 0.5,
+        start_epoch: StartEpoch = 7,
         hard_weight: Annotated[float, Option("Of the term of hard photos.", ge=0)] = math.pi,
         official_mask: bool = False,
         **common: Any,

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from facerec_cli.losses.base import Loss, LossInput, Scale, Terms
 from facerec_cli.losses.classifier import unit
-from facerec_cli.losses.margins import cross_entropy
+from facerec_cli.losses.margins import CosineMargin, cross_entropy
 from facerec_cli.settings import checked
 
 
@@ -34,7 +34,7 @@ class CosFace(Loss):
         embedding_size: int,
         *,
         scale: Scale = 64.0,
-        margin: float = 0.4,
+        margin: CosineMargin = 0.4,
         **common: Any,
     ) -> None:
         super().__init__(num_classes, embedding_size, **common)

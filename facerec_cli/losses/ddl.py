@@ -33,7 +33,7 @@ class DDL(Loss):
     Args:
         num_classes: Classes C.
         embedding_size: Width D of the embeddings (B, D).
-        host: Any loss with classes; ``amsoftmax`` is ``cosface``.
+        host: Any loss with class weights of its own; ``amsoftmax`` is ``cosface``.
         scale: Of the host; its own default if not given.
         margin: Of the host; its own default if not given.
         branches: Easy branch and hard groups together, 2.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Literal
 
 import torch
@@ -57,7 +58,7 @@ class ElasticFace(Loss):
         variant: Literal["arc", "cos"] = "arc",
         plus: bool = False,
         scale: Scale = 64.0,
-        margin: float | None = None,
+        margin: Annotated[float | None, Option("m, the mean; default by variant.", ge=0, le=math.pi)] = None,
         deviation: Annotated[
             float | None, Option("Standard deviation of the margins; default by variant.", ge=0)
         ] = None,

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus, softsign
 
-from facerec_cli.losses.base import Loss, LossInput, Scale, Terms
+from facerec_cli.losses.base import Loss, LossInput, Scale, StartEpoch, Terms
 from facerec_cli.losses.classifier import Classes, initial_rows, unit
 from facerec_cli.losses.distributed import host_group
-from facerec_cli.losses.margins import MarginGradient, angular, cross_entropy
+from facerec_cli.losses.margins import AngularMargin, MarginGradient, angular, cross_entropy
 from facerec_cli.settings import checked
 
 Weighting = Literal["softsign", "sigmoid", "sigmoid_shift", "zero"]
@@ -76,9 +76,9 @@ class EPL(Loss):
         *,
         host: Literal["cosface", "arcface", "uniface"] = "cosface",
         scale: Scale = 64.0,
-        margin: float = 0.4,
+        margin: AngularMargin = 0.4,
         k: float = 0.7,
-        start_epoch: int = 3,
+        start_epoch: StartEpoch = 3,
         weighting: Weighting = "softsign",
         clamp_weight: bool = False,
         replace_unseen: bool = False,

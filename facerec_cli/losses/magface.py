@@ -11,6 +11,7 @@ from facerec_cli.errors import UsageError
 from facerec_cli.losses.base import Loss, LossInput, Scale, Terms
 from facerec_cli.losses.classifier import unit
 from facerec_cli.losses.margins import (
+    AngularMargin,
     MarginGradient,
     angular,
     cross_entropy,
@@ -50,8 +51,8 @@ class MagFace(Loss):
         scale: Scale = 64.0,
         shortest: Annotated[float, Option(gt=0)] = 10.0,
         longest: float = 110.0,
-        margin: float = 0.45,
-        longest_margin: float = 0.8,
+        margin: AngularMargin = 0.45,
+        longest_margin: AngularMargin = 0.8,
         regulariser: float = 35.0,
         easy_margin: bool = True,
         margin_gradient: MarginGradient = "exact",

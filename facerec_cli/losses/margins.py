@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
+from facerec_cli.settings import Option
+
 MarginGradient = Literal["exact", "straight_through"]
+# Two angles differ by at most pi and two cosines by at most 2: beyond that a margin asks for nothing more.
+AngularMargin = Annotated[float, Option("m, in radians.", ge=0, le=math.pi)]
+CosineMargin = Annotated[float, Option("m, of a cosine.", ge=0, le=2)]
 
 
 def angular(

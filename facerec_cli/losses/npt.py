@@ -9,6 +9,7 @@ from torch import Tensor
 
 from facerec_cli.losses.base import Loss, LossInput, Terms
 from facerec_cli.losses.classifier import unit
+from facerec_cli.losses.margins import CosineMargin
 from facerec_cli.settings import Option, checked
 
 
@@ -40,7 +41,7 @@ class NPTLoss(Loss):
         embedding_size: int,
         *,
         k: Annotated[int, Option(ge=1)] = 1,
-        margin: float = 0.5,
+        margin: CosineMargin = 0.5,
         radius: Annotated[float, Option(gt=0)] = 1.0,
         official_mask: bool = False,
         **common: Any,

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from facerec_cli.losses.base import Loss, LossInput, Terms, build_host
+from facerec_cli.losses.base import Loss, LossInput, StartEpoch, Terms, build_host
 from facerec_cli.losses.classifier import unit
 from facerec_cli.losses.distributed import add_up, sum_over_processes
 from facerec_cli.losses.transport import descriptors, ground_cost, sinkhorn
@@ -33,7 +33,7 @@ class OTFace(Loss):
     Args:
         num_classes: Classes C.
         embedding_size: Width D of the embeddings (B, D); feature maps are (B, channels, H, W).
-        host: Any loss with classes; ``amsoftmax`` is ``cosface``.
+        host: Any loss with class weights of its own; ``amsoftmax`` is ``cosface``.
         scale: Of the host; default 64 for arcface, 30 for cosface, else the host's own.
         margin: Of the host; default 0.45 for arcface, 0.35 for cosface, else the host's own.
         variant: ``triplet`` (the released program) or ``group``: for each hard (a, p), the maps of all its
@@ -74,7 +74,7 @@ class OTFace(Loss):
         alpha: float = 0.0,
         beta: Annotated[float, Option(ge=0)] = 0.0,
         weight: float = 10.0,
-        start_epoch: int = 0,
+        start_epoch: StartEpoch = 0,
         max_triplets: Annotated[int, Option(ge=0)] = 512,
         official_sinkhorn: bool = False,
         **common: Any,

@@ -11,7 +11,7 @@ from torch.nn.functional import softplus
 
 from facerec_cli.losses.base import Loss, LossInput, Scale, Terms
 from facerec_cli.losses.classifier import unit
-from facerec_cli.losses.margins import MarginGradient, straight_through
+from facerec_cli.losses.margins import CosineMargin, MarginGradient, straight_through
 from facerec_cli.settings import Option, checked
 
 
@@ -46,7 +46,7 @@ class SphereFace2(Loss):
         embedding_size: int,
         *,
         scale: Scale = 40.0,
-        margin: float = 0.4,
+        margin: CosineMargin = 0.4,
         positive_weight: Annotated[float, Option(gt=0, lt=1)] = 0.7,
         t: float = 3.0,
         loss_weight: float = 50.0,

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from facerec_cli.losses.base import Loss, LossInput, Scale, Terms
 from facerec_cli.losses.classifier import unit
-from facerec_cli.losses.margins import angular, cross_entropy
+from facerec_cli.losses.margins import AngularMargin, angular, cross_entropy
 from facerec_cli.losses.subcenters import nearest_centers
 from facerec_cli.settings import Option, checked
 
@@ -41,7 +41,7 @@ class SubCenterArcFace(Loss):
         *,
         centers: Annotated[int, Option("K, centers of a class.", ge=1, le=255)] = 3,
         scale: Scale = 64.0,
-        margin: float = 0.5,
+        margin: AngularMargin = 0.5,
         **common: Any,
     ) -> None:
         super().__init__(num_classes, centers * embedding_size, **common)

@@ -11,6 +11,7 @@ from torch.nn.functional import softplus
 
 from facerec_cli.losses.base import Loss, LossInput, Scale, Terms
 from facerec_cli.losses.classifier import unit
+from facerec_cli.losses.margins import CosineMargin
 from facerec_cli.settings import checked
 
 
@@ -39,7 +40,7 @@ class UniFace(Loss):
         embedding_size: int,
         *,
         scale: Scale = 64.0,
-        margin: float = 0.4,
+        margin: CosineMargin = 0.4,
         negative_weight: float = 1.0,
         clamp: bool = True,
         **common: Any,

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from facerec_cli.losses.base import Loss, LossInput, Scale, Terms, build_host
+from facerec_cli.losses.base import Loss, LossInput, Scale, StartEpoch, Terms, build_host
 from facerec_cli.losses.classifier import Classes, unit
+from facerec_cli.losses.margins import CosineMargin
 from facerec_cli.settings import Option, checked
 
 
@@ -25,7 +26,7 @@ class UniTSFace(Loss):
     Args:
         num_classes: Classes C.
         embedding_size: Width D of the embeddings (B, D).
-        host: The sample-to-class loss, any loss with classes; ``cosface`` (paper and code).
+        host: The sample-to-class loss, any with class weights of its own; ``cosface`` (paper and code).
         host_scale: Of the host; default its own, 64 for cosface.
         host_margin: Of the host; default its own, 0.4 for cosface.
         scale: s between samples, 64.
@@ -57,8 +58,8 @@ class UniTSFace(Loss):
         host_scale: Annotated[float | None, Option("Of the host; default its own.", gt=0)] = None,
         host_margin: float | None = None,
         scale: Scale = 64.0,
-        margin: float = 0.1,
-        start_epoch: int = 1,
+        margin: CosineMargin = 0.1,
+        start_epoch: StartEpoch = 1,
         clamp: bool = True,
         official_threshold: bool = False,
         **common: Any,

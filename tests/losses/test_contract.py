@@ -206,6 +206,18 @@ def test_every_setting_refuses_what_is_no_value_of_it(name: str) -> None:
                 kind(C, D, **{key: value})
 
 
+@pytest.mark.parametrize("name", registry.LOSSES)
+def test_margins_and_first_epochs_have_the_range_of_their_formulas(name: str) -> None:
+    known = registry.load(registry.LOSSES, name, "loss").settings()
+    margins = [key for key in known if key.endswith("margin") and key != "easy_margin"]
+    for key, value in [*((key, value) for key in margins for value in (1000, -0.1)), ("start_epoch", -3)]:
+        if key in known:
+            with pytest.raises(UsageError, match=r"margin = .* from 0 to|start_epoch = -3 .* of at least 0"):
+                build(name, **{key: value})
+    for key in margins:
+        build(name, **{key: 2})
+
+
 def test_refusals() -> None:
     plain = batch()
     with pytest.raises(InputError, match=r"Label -1 in the batch, but the loss has 7 classes"):
@@ -220,8 +232,10 @@ def test_refusals() -> None:
         build("arcface", sample_rate=0)
     with pytest.raises(UsageError, match="Known: softsign, sigmoid, sigmoid_shift, zero"):
         build("epl", weighting="softmax")
-    with pytest.raises(UsageError, match="no classes, so it cannot be a host"):
-        build("otface", host="distill")
+    for name, host in (("otface", "distill"), ("unitsface", "otface"), ("unitsface", "unitsface")):
+        with pytest.raises(UsageError, match=r"no class weights of its own, .* host") as refusal:
+            build(name, host=host)
+        assert "adaface, arcface" in refusal.value.hint and host not in refusal.value.hint
     with pytest.raises(UsageError, match="no setting 'margin'"):
         build("ddl", host="softmax", margin=0.3)
     with pytest.raises(UsageError, match="Did you mean 'arcface'"):
