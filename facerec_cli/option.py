@@ -134,7 +134,14 @@ def keys(kind: Any) -> Iterator[str]:
 
 
 class Unfit(Exception):  # noqa: N818 - says what a value must be
-    """A value that does not fit; its text, where there is one, overrules what :func:`must_be` says."""
+    """A value that does not fit; its text, where there is one, overrules what :func:`must_be` says.
+
+    Of a list, ``item`` is the first that does not fit, and ``inner`` says what it must be.
+    """
+
+    def __init__(self, must: str = "", *, item: Any = None, inner: Unfit | None = None) -> None:
+        super().__init__(must)
+        self.item, self.inner = item, inner
 
 
 def fit(kind: Any, option: Option, value: Any) -> Any:
@@ -149,10 +156,14 @@ def fit(kind: Any, option: Option, value: Any) -> Any:
         items = value if isinstance(value, list | tuple) or fixed else [value]
         if not isinstance(items, list | tuple) or fixed not in (None, len(items)):
             raise Unfit
+        done: list[Any] = []
         try:
-            return tuple(fit(parts[0], option, item) for item in items)
+            for item in items:
+                done.append(fit(parts[0], option, item))
         except Unfit as unfit:
-            raise Unfit(f"a list, each {unfit}" if str(unfit) else "") from None
+            must = f"a list, each {unfit}" if str(unfit) else ""
+            raise Unfit(must, item=items[len(done)], inner=unfit) from None
+        return tuple(done)
     if get_origin(kind) is dict:
         wanted = get_args(kind)[1]
         if not isinstance(value, dict) or not all(wanted is Any or type(v) is wanted for v in value.values()):
@@ -171,6 +182,9 @@ def in_bounds(option: Option, choices: tuple[str, ...], value: Any) -> Any:
     Raises:
         Unfit: It is no choice, not finite or out of its range.
     """
+    bounds = (option.ge, option.gt, option.le, option.lt)
+    if isinstance(value, float) and not math.isfinite(value) and not any(b is not None for b in bounds):
+        raise Unfit("a finite number")
     try:
         fits = (
             (not choices or value in choices)

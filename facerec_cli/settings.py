@@ -8,9 +8,8 @@ and from that follow the flag and its line in ``docs/commands.md`` (:func:`optio
 told who gives a wrong value (:func:`check`, called by ``__post_init__``), and what TOML and JSON may say
 (:func:`convert`): recipes, STUDY.toml, model manifests and threshold cards are all read here.
 
-Why by hand and not with msgspec: it was tried (0.22). It would take the test of plain types off our hands,
-some thirty lines. It ignores unknown keys, knows one spelling of a key, and says neither the value nor the
-flag: the walk through the tables would stand here all the same, and reading a manifest take 10 ms more.
+Why by hand: msgspec (0.22, as tried) would save some thirty lines, but it ignores unknown keys, knows one
+spelling of a key, says neither the value nor the flag, and takes 10 ms more to read a manifest.
 """
 
 from __future__ import annotations
@@ -205,8 +204,9 @@ def _to_plain(value: Any) -> Any:
 
 def _refusal(name: str, value: Any, kind: Any, option: Option, unfit: Unfit) -> UsageError:
     """The error for a value that does not fit; ``name`` is what the user calls it."""
-    if (choices := choices_of(item_type(kind), option)) and isinstance(value, list | tuple):
-        value = next((item for item in value if item not in choices), value)
+    choices = choices_of(item_type(kind), option)
+    if unfit.inner is not None and (choices or name.startswith("-")):  # a flag is typed once for each item
+        value, kind, unfit = unfit.item, item_type(kind), unfit.inner
     shown = repr(value) if len(repr(value)) <= 80 else f"{repr(value)[:77]}..."
     if choices and isinstance(value, str):
         return UsageError(f"{name} cannot be {shown}.", hint=guess_or_list(value, choices))

@@ -124,7 +124,7 @@ def test_what_is_said_lies_over_what_there_was():
         ({"net": {"urls": ["x"]}}, "[net] urls = ['x'] does not fit. It must be a list, each an address."),
         ({"net": {"color": "rbg"}}, "[net] color cannot be 'rbg'. Did you mean 'rgb'? Known: rgb, bgr."),
         ({"net": {"ways": ["there", "bakc"]}}, "[net] ways cannot be 'bakc'. Did you mean 'back'?"),
-        ({"net": {"ways": ["there", 3]}}, "[net] ways = 3 does not fit. It must be a list"),
+        ({"net": {"ways": ["there", 3]}}, "[net] ways = 3 does not fit. It must be one of there, back."),
         ({"net": {"color": 3}}, "[net] color = 3 does not fit. It must be one of rgb, bgr."),
         ({"net": {"file": "x" * 999, "mean": "x" * 999}}, "xxx... does not fit."),
         (

@@ -127,20 +127,25 @@ def compose(
 
     Args:
         recipe: File, or name of one that ships with facerec.
-        flags: Key to value; None and empty lists are flags that were not given.
+        flags: Key to value, settings of the loss and the backbone too (``loss.k``); None and empty lists are
+            flags that were not given.
         assignments: ``key=value`` each.
         resume: Start from ``recipe.toml`` in the run's folder, if it is there.
 
     Raises:
         InputError: A recipe cannot be read or has an unknown key.
-        UsageError: A flag or an assignment does not fit; there is neither a run to resume nor data for one.
+        UsageError: A flag or an assignment is not known or does not fit; there is neither a run to resume nor
+            data for one.
     """
+    out = (flags or {}).get("run.out")
+    if isinstance(out, str) and not out.strip():
+        raise UsageError("--out names no folder.", hint="Name one, or leave --out out for runs/LOSS-DATA.")
 
     def laid_over(base: Recipe) -> Recipe:
         result = base if recipe is None else read_recipe(recipe, base)
         for key, value in (flags or {}).items():
             if value is not None and value != []:
-                result = changed(result, key, value, typed=flag_of[key])
+                result = changed(result, key, value, typed=flag_of.get(key, ""))
         for assignment in assignments:
             result = assigned(result, assignment)
         return result

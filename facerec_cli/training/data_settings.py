@@ -5,7 +5,7 @@
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from facerec_cli.settings import Option
+from facerec_cli.settings import Option, filled
 
 COMMON, NETWORK, LEARNING, MACHINE, RUNNING = "Common", "Network", "Learning", "Machine", "Running"
 
@@ -28,6 +28,7 @@ class DataSettings:
             "Photos: a folder per person, .rec, list, tar shards, synthetic:CLASSES; one flag a data set.",
             flag="--data",
             panel=COMMON,
+            rule=filled,
         ),
     ] = ()
     labels: Annotated[

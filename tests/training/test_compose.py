@@ -103,6 +103,14 @@ def test_a_resumed_run_starts_from_what_it_had_decided(tmp_path):
     )
 
 
+def test_flags_may_be_settings_of_the_loss_and_the_network_and_a_typo_is_told():
+    """In Python, where the mapping is written by hand."""
+    recipe = compose(flags={"data.path": "crops/", "loss.name": "npt", "loss.k": 6, "backbone.width": 0.5})
+    assert recipe.loss.settings == {"k": 6} and recipe.backbone.settings == {"width": 0.5}
+    with pytest.raises(UsageError, match=r"no setting 'data.pathh'.*Did you mean 'data.path'"):
+        compose(flags={"data.pathh": "crops/"})
+
+
 def test_every_key_can_be_set_and_is_in_the_document():
     document = to_tables(Recipe())
     open_keys = {f"{t}.{k}" for t in document for k in document[t]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import fields
 
@@ -50,6 +51,10 @@ def test_flags_are_declared_once_with_what_they_offer():
             0.0,
             "--sample-rate 0.0 does not fit. It must be a number above 0 and at most 1.",
         ),
+        ("data.weights", [1.0, math.nan], "--data-weight nan does not fit. It must be a finite number."),
+        ("data.weights", [math.inf, 1.0], "--data-weight inf does not fit. It must be a finite number."),
+        ("data.path", ["crops/", ""], "--data '' does not fit. It must be text that is not empty."),
+        ("run.out", "", "--out names no folder. Name one"),
     ],
 )
 def test_a_flag_is_called_as_it_was_typed(key, wrong, said):

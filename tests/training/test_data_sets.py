@@ -68,7 +68,7 @@ def test_what_does_not_fit_is_refused_before_training(small, tmp_path):
         ({"data__weights": [1, -0.5]}, UsageError, r"--data-weight -0\.5 of synthetic:\S+ does not fit"),
         ({"data__path": [str(tmp_path), f"{tmp_path}/"], "data__weights": []}, UsageError, "named twice"),
         ({"data__path": ["synthetic:8:3", str(tmp_path)], "data__labels": ["shared"]}, InputError, "photo"),
-        ({"data__path": [""], "data__weights": []}, UsageError, "nothing to train on"),
+        ({"data__path": [""], "data__weights": []}, UsageError, "each text that is not empty"),
     ]
     for settings, kind, said in cases:
         with pytest.raises(kind, match=said):
