@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from facerec_cli.data import FaceDataset
 from facerec_cli.errors import InputError
 from facerec_cli.images.headers import read_header
 from facerec_cli.losses.base import Loss
-from facerec_cli.training.config import Recipe
+from facerec_cli.training.config import EvaluateSettings, Recipe
 from facerec_cli.training.defaults import class_update
 from facerec_cli.training.devices import World, slow_format
 from facerec_cli.training.report import Plan
@@ -51,6 +52,7 @@ def make_plan(run: Run, *, start_step: int = 0) -> Plan:
             f"run ends in epoch {(length.steps - 1) // length.steps_per_epoch} (the first is 0); lower it, "
             "or train longer"
         )
+    warnings += _without_effect(recipe, length.steps, length.steps_per_epoch)
     if available is not None and sum(memory.values()) > available:
         warnings.append(
             "the estimate is more than what is free; lower --batch-size, or use --sample-rate 0.1"
@@ -75,6 +77,19 @@ def make_plan(run: Run, *, start_step: int = 0) -> Plan:
         warnings=tuple(warnings),
         start_step=start_step,
     )
+
+
+def _without_effect(recipe: Recipe, steps: int, steps_per_epoch: int) -> Iterator[str]:
+    """Settings that cannot do what they say in a run of this length."""
+    warmup = recipe.schedule.warmup or 0.0
+    if round(warmup * steps_per_epoch) > steps:
+        yield (
+            f"the warm-up of {warmup:g} epochs is longer than the run of {counted(steps, 'step')}, so "
+            "the learning rate never reaches its peak; lower --warmup, or train longer"
+        )
+    best = recipe.evaluate.best
+    if best != EvaluateSettings().best and not recipe.evaluate.sets:
+        yield f"--best {best} says nothing without --eval: nothing is evaluated that it could be taken from"
 
 
 def estimate_memory(

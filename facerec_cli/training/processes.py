@@ -33,6 +33,7 @@ from typing import IO, Annotated, Any
 
 from facerec_cli.errors import TrainingError
 from facerec_cli.option import Option
+from facerec_cli.settings import check
 from facerec_cli.training import slurm
 from facerec_cli.training.data_settings import MACHINE
 
@@ -47,10 +48,17 @@ _answered = [signal.SIGINT, signal.SIGTERM]
 
 @dataclass(frozen=True, slots=True)
 class ProcessOptions:
-    """How many processes a run has on this machine."""
+    """How many processes a run has on this machine.
 
-    gpus: Annotated[int | None, Option("One process on each of so many GPUs.", panel=MACHINE)] = None
-    processes: Annotated[int | None, Option("So many processes (gloo on a CPU).", panel=MACHINE)] = None
+    Raises:
+        UsageError: A number is below 1.
+    """
+
+    gpus: Annotated[int | None, Option("One process on each of so many GPUs.", panel=MACHINE, ge=1)] = None
+    processes: Annotated[int | None, Option("So many processes (gloo on a CPU).", panel=MACHINE, ge=1)] = None
+
+    def __post_init__(self) -> None:
+        check(self)
 
     def settings(self) -> dict[str, Any]:
         """What of the recipe follows from them, unless it is said."""

@@ -60,6 +60,14 @@ def test_a_weight_that_is_none_is_named_with_its_line(people, tmp_path, weight):
         open_dataset(path)
 
 
+@pytest.mark.parametrize("line", ["people/bob/1.v1.png\tbob", "people/bob/1.v1.png\tbob\t"])
+def test_a_line_without_its_weight_is_named(people, tmp_path, line):
+    path = tmp_path / "w.txt"
+    path.write_text(f"path\tlabel\tweight\npeople/bob/0.v1.jpg\tbob\t2\n{line}\n")
+    with pytest.raises(InputError, match=r"Line 3 of .*w.txt has no weight"):
+        open_dataset(path)
+
+
 def test_weights_that_are_all_zero_are_refused(people, tmp_path):
     with pytest.raises(InputError, match=r"All photos of .* have the weight 0"):
         open_dataset(write_weighted(people, tmp_path / "w.txt", [0, 0, 0]))

@@ -117,8 +117,13 @@ def cut(
 
 
 def _weight(fields: Sequence[str], at: int, number: int, where: str) -> float:
-    """The weight of a line; 1 where its field is empty."""
-    text = fields[at] if at < len(fields) else ""
+    """The weight of a line; 1 where its field is empty, but a line that ends before it was cut short."""
+    if at >= len(fields):
+        raise InputError(
+            f"Line {number} of {where} has no weight, though the list has a column of them.",
+            hint="Give every line one; with 1 a photo is shown as often as others.",
+        )
+    text = fields[at]
     try:
         weight = float(text or 1)
     except ValueError:

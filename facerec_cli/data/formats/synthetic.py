@@ -11,10 +11,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facerec_cli.data.dataset import ClassNumbers, FaceDataset
+from facerec_cli.data.dataset import MAX_CLASSES, ClassNumbers, FaceDataset
 from facerec_cli.errors import UsageError
+from facerec_cli.wording import people
 
 SIZE = 112
+_MAX_PHOTOS = 1_000_000_000  # their labels take 8 GB
 _GRID = 7  # cells of a class's pattern per side; smooth enough to survive noise and flips of a cell
 _NOISE = np.random.default_rng(0).normal(0.0, 24.0, (2 * SIZE, 2 * SIZE, 3)).astype(np.int16)
 
@@ -28,8 +30,9 @@ class SyntheticDataset(FaceDataset):
     """
 
     format = "synthetic"
+    PHOTOS = 20
 
-    def __init__(self, num_classes: int, photos: int = 20) -> None:
+    def __init__(self, num_classes: int, photos: int = PHOTOS) -> None:
         self.spec = f"synthetic:{num_classes}:{photos}"
         self.photos = photos
         self.class_names = ClassNumbers(num_classes)
@@ -37,14 +40,24 @@ class SyntheticDataset(FaceDataset):
 
     @classmethod
     def open(cls, spec: str) -> SyntheticDataset:
-        """Read ``synthetic:CLASSES[:PHOTOS]``, PHOTOS being per class."""
+        """Read ``synthetic:CLASSES[:PHOTOS]``, PHOTOS being per class.
+
+        Raises:
+            UsageError: It says something else, or more than can be numbered.
+        """
         parts = spec.split(":")[1:]
         if not 1 <= len(parts) <= 2 or not all(part.isdecimal() and int(part) > 0 for part in parts):
             raise UsageError(
                 f"{spec!r} is not a synthetic data set.",
                 hint="Write synthetic:CLASSES or synthetic:CLASSES:PHOTOS_PER_CLASS, e.g. synthetic:100:20.",
             )
-        return cls(*map(int, parts))
+        classes, photos = (*map(int, parts), cls.PHOTOS)[:2]
+        if classes > MAX_CLASSES or classes * photos > _MAX_PHOTOS:
+            raise UsageError(
+                f"{spec} would be {people(classes)} with {classes * photos:,} photos, which is too many.",
+                hint=f"It can have up to {MAX_CLASSES:,} people and {_MAX_PHOTOS:,} photos in all.",
+            )
+        return cls(classes, photos)
 
     def image(self, index: int) -> NDArray[np.uint8]:
         """(112, 112, 3) uint8 RGB."""
