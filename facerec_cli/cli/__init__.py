@@ -6,6 +6,7 @@ Nothing here imports more than typer and rich; ``program.py`` imports the comman
 from __future__ import annotations
 
 import os
+import re
 import sys
 import threading
 import time
@@ -15,12 +16,20 @@ from facerec_cli.cli.program import build_app
 from facerec_cli.errors import FacerecError, OutputError, ResourceError
 
 
+def at_home(word: str) -> str:
+    """A word with ``~`` spelled out where a shell leaves it: ``--data=~/x``, ``adaface:~/x``."""
+    before = re.match(r"((--)?[\w.-]+=)?(\w+:)?(?=~/)", word)
+    if before is None or os.path.lexists(word[before.end() :]):
+        return word
+    return before[0] + os.path.expanduser(word[before.end() :])  # noqa: PTH111 - where there is no home it stays
+
+
 def main() -> None:
     """Run the program; the entry point of the console script."""
     from facerec_cli.cli.streams import lose_output, prepare_streams
 
     prepare_streams()
-    words = sys.argv[1:]
+    words = sys.argv[1:] = [at_home(word) for word in sys.argv[1:]]
     if any(name.endswith("FACEREC_COMPLETE") for name in os.environ):  # a shell asks what may follow
         words = (os.environ.get("COMP_WORDS") or os.environ.get("_TYPER_COMPLETE_ARGS") or "").split()[1:]
     first = next((word for word in words if not word.startswith("-")), "")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from facerec_cli.cli.console import note, result, result_json, result_table, warn
@@ -94,7 +96,17 @@ def show_outcome(outcome: Outcome, *, as_json: bool) -> None:
     result(f"checkpoint: {outcome.checkpoint}")
     if outcome.curve:
         result(f"curve: {outcome.curve}")
-    note(f"next: facerec export {outcome.checkpoint} --name {outcome.out.name}")
+    note(f"next: {_export_command(outcome)}")
+
+
+def _export_command(outcome: Outcome) -> str:
+    """What to type next, with the folder's name for the model's where a model can be called so."""
+    from facerec_cli.packs.rules import model_name
+
+    words = ["facerec", "export", str(outcome.checkpoint)]
+    with suppress(ValueError):
+        words += ["--name", model_name(outcome.out.name)]
+    return shlex.join(words)
 
 
 def outcome_document(outcome: Outcome) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -96,13 +97,13 @@ def explain_folder(folder: Path) -> InputError:
         return InputError(
             f"{str(folder)!r} is a folder of people ({people.name!r} and so on) and not a list of pairs.",
             hint="To compare each photo with each other, those in one folder being of one person: "
-            f"facerec verify {folder} --all-pairs",
+            f"facerec verify {shlex.quote(str(folder))} --all-pairs",
         )
     if loose is not None and person_of_agedb(loose.name) is not None:
         return InputError(
             f"{str(folder)!r} holds photos that are named as AgeDB's ({loose.name!r}) and no list of pairs.",
-            hint=f"To compare each photo with each other: facerec verify {folder} --all-pairs. The pairs of "
-            "AgeDB-30 are in insightface's agedb_30.bin, or in a list of `path path label`.",
+            hint=f"To compare all photos: facerec verify {shlex.quote(str(folder))} --all-pairs. "
+            "The pairs of AgeDB-30 are in insightface's agedb_30.bin, or in a list of `path path label`.",
         )
     if loose is not None:
         return InputError(

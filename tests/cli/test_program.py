@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -60,3 +61,24 @@ def test_debug_shows_what_a_command_raised_and_never_calls_it_help(
     with pytest.raises(kind):
         cli.main()
     assert ("The help cannot be written" in capsys.readouterr().err) == (not flags)
+
+
+@pytest.mark.parametrize("before", ["", "--data=", "run.out=", "adaface:", "--init=adaface:"])
+def test_a_tilde_that_the_shell_left_is_the_home(before: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/ann")
+    monkeypatch.setenv("USERPROFILE", "/home/ann")
+    assert cli.at_home(f"{before}~/x") == f"{before}/home/ann/x"
+
+
+@pytest.mark.parametrize("word", ["--data=a~/x", "x/~/y", "~", "-v", "https://a/~/b", "a b=~/x"])
+def test_any_other_tilde_stays(word: str) -> None:
+    assert cli.at_home(word) == word
+
+
+def test_the_program_looks_at_home_for_what_it_is_given(tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text("")
+    done = subprocess.run(
+        [sys.executable, "-m", "facerec_cli", "data", "info", "~/list.txt"],
+        capture_output=True, text=True, timeout=60, env={**os.environ, "HOME": str(tmp_path)},
+    )  # fmt: skip
+    assert done.returncode == 3 and "holds no photos" in done.stderr

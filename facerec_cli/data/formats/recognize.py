@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import struct
 from pathlib import Path
 
@@ -80,7 +81,8 @@ def refuse_other_formats(path: Path) -> None:
         )
     if program and ".t" in path.name:
         raise InputError(
-            f"{path} is a compressed archive.", hint=f"Shards must be plain .tar: {program} {path}"
+            f"{path} is a compressed archive.",
+            hint=f"Shards must be plain .tar: {program} {shlex.quote(str(path))}",
         )
 
 
