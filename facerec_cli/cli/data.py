@@ -29,21 +29,13 @@ app = typer.Typer(
     context_settings=CONTEXT,
 )
 
-Source = Annotated[
-    str,
-    typer.Argument(
-        metavar="DATA",
-        help="A folder with a folder per person, a .rec, a list of `path label`, tar shards, "
-        "or synthetic:CLASSES.",
-        show_default=False,
-    ),
-]
+_KINDS = "A folder with a folder per person, a .rec, a list of `path label`, tar shards, or synthetic:CLASSES"
+Source = Annotated[str, typer.Argument(metavar="DATA", help=f"{_KINDS}.", show_default=False)]
 Sources = Annotated[
     list[str],
     typer.Argument(
         metavar="DATA...",
-        help="A folder with a folder per person, a .rec, a list of `path label`, tar shards, "
-        "or synthetic:CLASSES; several are looked at as one.",
+        help=f"{_KINDS}; several are looked at as one.",
         show_default=False,
     ),
 ]
@@ -65,6 +57,7 @@ Near = Annotated[
     ),
 ]
 Format = Annotated[str | None, Option("{choices} (default: by the target's name).", offers=DATASET_WRITERS)]
+SkipBroken = Annotated[bool, Option("Leave out photos that cannot be decoded, and name them.")]
 Resume = Annotated[bool, Option("Go on in a folder of an earlier run.")]
 PairCount = Annotated[int, Option("Pairs, half of them of one person.", ge=2)]
 Folds = Annotated[int, Option("Balanced blocks that the pairs come in.", ge=1)]
@@ -132,7 +125,7 @@ def check(
     if report.problems:
         raise PartialFailure(
             f"{report.problems:,} things to mend in {dataset.spec}.",
-            hint="Remove or relabel what is listed; `facerec data convert` writes a clean copy.",
+            hint="Remove or relabel these; `facerec data convert --skip-broken` leaves out broken photos.",
         )
 
 
@@ -143,13 +136,19 @@ def convert(
     argument: OldTarget = None,
     output: Annotated[Output, Shown("A new folder, x.rec, x.tar (a folder of shards) or x.txt.")] = None,
     to: Format = None,
+    skip_broken: SkipBroken = False,
     overwrite: Overwrite = False,
 ) -> None:
     """Write the data in another format; the photos' bytes stay as they are."""
     from facerec_cli.data.tools.convert import convert as convert_dataset
+    from facerec_cli.data.tools.convert import readable
+    from facerec_cli.images import quiet_decoders
 
     target = one_target(argument, output)
     dataset = _open(data)
+    if skip_broken:
+        with quiet_decoders(), console.progress_bar("Checking") as progress:
+            dataset = readable(dataset, progress)
     with console.progress_bar("Writing") as progress:
         written = convert_dataset(dataset, target, to, overwrite=overwrite, progress=progress)
     console.result(

@@ -63,9 +63,8 @@ def mine(
     for path, count in written.items():
         console.note(f"written: {path} ({count:,})")
     if outputs.lists:
-        console.note(
-            f"beside each list the names of its people (.classes.txt); crops are in {outputs.crops_folder}"
-        )
+        crops = f"; crops are in {outputs.crops_folder}" if found.crops_are_cut else ""
+        console.note(f"beside each list the names of its people (.classes.txt){crops}")
     if outputs.lists and outputs.pairs is not None:
         console.note(
             f"the pairs are of aligned crops: facerec verify {shlex.quote(str(outputs.pairs))} --aligned"

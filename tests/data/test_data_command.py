@@ -226,3 +226,36 @@ def test_an_interrupted_align_says_how_to_go_on(monkeypatch, tmp_path: Path):
     monkeypatch.setattr(align, "_alignments", interrupted)
     with pytest.raises(KeyboardInterrupt, match="--resume"):
         align.align(SyntheticDataset(4), tmp_path / "out", model=None)  # type: ignore[arg-type]
+
+
+def test_convert_leaves_out_broken_photos_when_it_is_asked_to(people: Path, tmp_path: Path):
+    before = len(open_dataset(people))
+    (people / "bob" / "text.png").write_text("not a photo")
+    listed = tmp_path / "all.txt"
+    facerec("convert", people, "-o", listed)
+    listed.write_text(listed.read_text() + "people/bob/nosuch.png\t1\n")
+    result = CliRunner().invoke(
+        build_app(["data"]), ["data", "convert", str(listed), "-o", str(tmp_path / "x.rec")]
+    )
+    assert result.exit_code == InputError.exit_code and "--skip-broken" in result.output
+    for target in ("x.rec", "lists/x.txt", "shards.tar"):
+        (tmp_path / "lists").mkdir(exist_ok=True)
+        result = CliRunner().invoke(
+            build_app(["data"]),
+            ["data", "convert", str(listed), "-o", str(tmp_path / target), "--skip-broken"],
+        )
+        assert result.exit_code == 0, result.output
+        told = " ".join(result.output.split())
+        assert "2 photos left out" in told and "text.png" in told and "nosuch.png" in told
+        written = open_dataset(tmp_path / target)
+        assert len(written) == before and check(written).broken == []
+    (tmp_path / "none.txt").write_text("gone.png\tann\n")
+    facerec("convert", tmp_path / "none.txt", "-o", tmp_path / "none.rec", "--skip-broken", code=3)
+
+
+@pytest.mark.parametrize("name", ["x.zip", "x.tar.gz", "x.csv", "x.JPG"])
+def test_convert_makes_no_folder_with_the_name_of_a_file(people: Path, tmp_path: Path, name: str):
+    facerec("convert", people, "-o", tmp_path / name, code=2)
+    assert not (tmp_path / name).exists()
+    facerec("convert", people, "-o", tmp_path / name, "--to", "folder")
+    assert len(open_dataset(tmp_path / name)) == len(open_dataset(people))

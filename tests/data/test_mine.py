@@ -119,6 +119,7 @@ def test_a_gallery_gives_the_crops_that_it_keeps(run, tmp_path, photos, vectors,
     dataset = open_dataset(tmp_path / "hard.txt")
     assert dataset.name(0).startswith("staff.gallery/crops/") and dataset.num_classes == 11
     assert dataset.image(0).shape == (112, 112, 3) and not (tmp_path / "hard.crops").exists()
+    assert ".classes.txt" in done.output and "crops are in" not in done.output
     inside = run(tmp_path / "staff", "-o", tmp_path / "staff.gallery" / "hard.txt")
     assert inside.exit_code == 2 and "is in the gallery" in inside.output
 
@@ -139,6 +140,7 @@ def test_crops_are_cut_by_the_landmarks_that_a_gallery_knows(run, tmp_path, phot
     assert done.exit_code == 0, done.output
     dataset = open_dataset(tmp_path / "hard.txt")
     assert len(dataset) == 48 and dataset.name(5) == "hard.crops/p01/1.jpg"
+    assert "crops are in" in done.output
     assert np.abs(dataset.image(5)[2:-2, 2:-2].astype(int) - 25).max() <= 2
     for photo in photos:
         (tmp_path / photo).unlink()

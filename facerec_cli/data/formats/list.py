@@ -21,6 +21,7 @@ from facerec_cli.data.dataset import FaceDataset, class_lines, class_names_besid
 from facerec_cli.data.decode import BrokenPhotoError, read_photo
 from facerec_cli.data.formats.folder import FolderDataset
 from facerec_cli.data.formats.list_columns import Line, columns_of, cut
+from facerec_cli.data.subset import PhotoSubset
 from facerec_cli.data.targets import require_free, require_free_beside
 from facerec_cli.errors import InputError, UsageError
 from facerec_cli.files import write_file
@@ -88,12 +89,13 @@ def write_list(
     source: FaceDataset, target: Path, progress: Progress = silent, overwrite: bool = False
 ) -> None:
     """Write ``path<TAB>number`` lines for photos that are files already, and ``x.classes.txt``."""
-    if not isinstance(source, FolderDataset | ListDataset):
+    whole = source.whole if isinstance(source, PhotoSubset) else source
+    if not isinstance(whole, FolderDataset | ListDataset):
         raise UsageError(
             f"The photos of {source.spec} are not files that a list can name.",
             hint="Convert to a folder first.",
         )
-    root = os.path.relpath(source.root.resolve(), target.parent.resolve())
+    root = os.path.relpath(whole.root.resolve(), target.parent.resolve())
     prefix = PurePosixPath(Path(root).as_posix())
     paths = []
     for index in range(len(source)):

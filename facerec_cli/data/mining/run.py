@@ -68,6 +68,11 @@ class Mined:
         return np.where(self.hard, self.hard_weight, 1.0) * self.kept
 
     @property
+    def crops_are_cut(self) -> bool:
+        """Whether a face that is trained on has no crop yet."""
+        return any(not self.faces.crops[row] for row in np.flatnonzero(self.kept))
+
+    @property
     def same_people(self) -> list[tuple[str, str, float]]:
         """Two people who look like one: the one with fewer faces, the other, their score."""
         rows = np.flatnonzero(self.suspects.reasons == SAME_PEOPLE)

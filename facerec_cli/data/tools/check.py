@@ -95,7 +95,7 @@ def check(
             return index, b"", None, fault.message
         return index, _digest(data), perceptual_hash(image) if near else None, ""
 
-    for done, (index, digest, bits, reason) in enumerate(_in_threads(look, range(len(dataset))), 1):
+    for done, (index, digest, bits, reason) in enumerate(in_threads(look, range(len(dataset))), 1):
         if reason:
             broken[index] = reason
         digests[index] = digest
@@ -141,8 +141,8 @@ def _digest(data: bytes) -> bytes:
     return bytes(digest)
 
 
-def _in_threads(look: Callable[[int], Any], indices: Iterable[int]) -> Iterator[Any]:
-    """Results in order; OpenCV and hashing leave Python's lock, so threads are enough."""
+def in_threads(look: Callable[[int], Any], indices: Iterable[int]) -> Iterator[Any]:
+    """Results of ``look`` in order; OpenCV and hashing leave Python's lock, so threads are enough."""
     waiting = iter(indices)
     with ThreadPoolExecutor(usable_cores()) as threads:
         while block := list(islice(waiting, _BLOCK)):
