@@ -162,7 +162,7 @@ def _go_back(backbone: Backbone, info: checkpoint.CheckpointInfo, share: float) 
 
 def _foreign(path: Path, layout: str, color: Literal["rgb", "bgr"] | None, data_name: str) -> Source:
     if not path.is_file():
-        raise ModelError(f"There is no checkpoint {path}.")
+        raise ModelError(f"There is no checkpoint {path}.", hint=f"Give the file of weights of {layout}.")
     imported = convert(checkpoint.read_tensors(path), layout, where=str(path))
     backbone = build(imported.backbone, embedding_size=imported.embedding_size)
     backbone.load_state_dict(imported.state)

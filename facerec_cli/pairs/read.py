@@ -53,7 +53,10 @@ def read_pairs(
     path = Path(path)
     format = format and american(format)
     if not is_there(path):
-        raise InputError(f"There is no pair list {str(path)!r}.")
+        raise InputError(
+            f"There is no pair list {str(path)!r}.",
+            hint="Give a list of pairs, a .bin, or the folder of a protocol that is there.",
+        )
     format = format or recognize(path)
     reader = open_format(format)
     pairs = replace(reader.read(path), format=format)

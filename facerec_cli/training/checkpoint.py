@@ -130,7 +130,9 @@ def find(path: Path) -> Path:
                 return path / name
         raise ModelError(f"{path} holds no checkpoint.", hint="A run writes last.pt after its first epoch.")
     if not path.is_file():
-        raise ModelError(f"There is no checkpoint {path}.")
+        raise ModelError(
+            f"There is no checkpoint {path}.", hint="Give a checkpoint that is there, or the folder of a run."
+        )
     return path
 
 

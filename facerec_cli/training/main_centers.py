@@ -84,7 +84,7 @@ def main_centers(cosines: NDArray[np.float32], labels: NDArray[np.int64], classe
 def _load(path: Path, dataset: FaceDataset) -> tuple[Backbone, Tensor]:
     """The network as it was trained beside its centers, and these, (C, K, D) unit rows."""
     if not path.is_file():
-        raise ModelError(f"There is no checkpoint {path}.")
+        raise ModelError(f"There is no checkpoint {path}.", hint="Give last.pt of a run.")
     document = checkpoint.read(path)
     if document.get("loss", {}).get("name") != "subcenter_arcface" or "ranks" not in document:
         raise ModelError(

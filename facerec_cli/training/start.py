@@ -191,6 +191,7 @@ def start_of_file(path: Path, layout: str = "") -> Start:
 
     Raises:
         ModelError: It cannot be read, or holds no backbone of ours.
+        UsageError: A layout is named, but it is a checkpoint of ours.
     """
     if path.suffix == ".onnx":
         raise ModelError(
@@ -200,6 +201,11 @@ def start_of_file(path: Path, layout: str = "") -> Start:
     path = checkpoint.find(path)
     document = checkpoint.read_tensors(path)
     if isinstance(document, dict) and document.get("format") == checkpoint.FORMAT:
+        if layout:
+            raise UsageError(
+                f"{path} is a checkpoint of facerec, and {layout}: says that it is one of {layout}.",
+                hint=f"Leave {layout}: out.",
+            )
         backbone, info = checkpoint.load_backbone(path)
         return Start(info.backbone, info.embedding_size, dict(info.settings), backbone.state_dict())
     return _from_project(path, layout, document)

@@ -76,6 +76,8 @@ def test_a_checkpoint_starts_a_run_with_another_number_of_classes(small, tmp_pat
         "progress": {"epoch": 0, "step": 0, "metrics": {}},
     }
     write(tmp_path / "start.pt", document)
+    with pytest.raises(UsageError, match=r"a checkpoint of facerec, and adaface: says .* Leave adaface: out"):
+        open_start(BackboneSettings(init=f"adaface:{tmp_path / 'start.pt'}"), "mobilefacenet")
     recipe = small(
         tmp_path / "run", backbone__init=str(tmp_path / "start.pt"), schedule__steps=1, optimizer__lr=1e-9
     )
