@@ -16,7 +16,7 @@ from facerec_cli.data import FaceDataset
 from facerec_cli.errors import InputError
 from facerec_cli.images.headers import read_header
 from facerec_cli.losses.base import Loss
-from facerec_cli.training.config import EvaluateSettings, Recipe
+from facerec_cli.training.config import Recipe
 from facerec_cli.training.defaults import class_update
 from facerec_cli.training.devices import World, slow_format
 from facerec_cli.training.report import Plan
@@ -88,7 +88,7 @@ def _without_effect(recipe: Recipe, steps: int, steps_per_epoch: int) -> Iterato
             "the learning rate never reaches its peak; lower --warmup, or train longer"
         )
     best = recipe.evaluate.best
-    if best != EvaluateSettings().best and not recipe.evaluate.sets:
+    if best and not recipe.evaluate.sets:
         yield f"--best {best} says nothing without --eval: nothing is evaluated that it could be taken from"
 
 
