@@ -32,6 +32,7 @@ TORCH_ROOMS = (
     "facerec_cli.data.loading.loader",
     "facerec_cli.data.loading.batches",
     "facerec_cli.data.loading.augment",
+    "facerec_cli.data.loading.workers",
 )
 
 

@@ -7,7 +7,7 @@
     for batch in loader.epoch(0, start=0): ...
 
 From the ground: ``dataset.py`` with ``decode``, ``targets`` and ``cache``; ``formats/``; ``loading/``, whose
-modules ``loader``, ``batches`` and ``augment`` may know torch; ``tools/``.
+modules ``loader``, ``batches``, ``augment`` and ``workers`` may know torch; ``tools/``.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from facerec_cli.registry import BACKBONES, LOGGERS, LOSSES, POOLINGS
-from facerec_cli.settings import Field, Option, options
+from facerec_cli.settings import Field, Option, filled, options
 from facerec_cli.training.data_settings import (
     COMMON,
     LEARNING,
@@ -230,6 +230,7 @@ class EvaluateSettings:
             "What to watch: pairs or searches of aligned crops; a .bin, a list, a folder of a protocol.",
             flag="--eval",
             panel=COMMON,
+            rule=filled,
         ),
     ] = ()
     last: Annotated[tuple[str, ...], _key("The same, looked at after the last step only.")] = ()

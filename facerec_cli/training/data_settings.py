@@ -49,7 +49,9 @@ class DataSettings:
     ] = ()
     hard: Annotated[
         tuple[str, ...],
-        Option("Photos of a hard group (ddl); one flag a group.", flag="--hard-data", panel=NETWORK),
+        Option(
+            "Photos of a hard group (ddl); one flag a group.", flag="--hard-data", panel=NETWORK, rule=filled
+        ),
     ] = ()
     degradations: Annotated[tuple[str, ...], key_only("What makes photos hard.")] = ("lowres",)
     versions: Annotated[tuple[str, ...], key_only("The same photos made hard before they were cut.")] = ()

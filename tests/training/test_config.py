@@ -54,6 +54,8 @@ def test_flags_are_declared_once_with_what_they_offer():
         ("data.weights", [1.0, math.nan], "--data-weight nan does not fit. It must be a finite number."),
         ("data.weights", [math.inf, 1.0], "--data-weight inf does not fit. It must be a finite number."),
         ("data.path", ["crops/", ""], "--data '' does not fit. It must be text that is not empty."),
+        ("data.hard", [""], "--hard-data '' does not fit. It must be text that is not empty."),
+        ("evaluate.sets", [""], "--eval '' does not fit. It must be text that is not empty."),
         ("run.out", "", "--out names no folder. Name one"),
     ],
 )
