@@ -25,8 +25,9 @@ SMALL = {
 }
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(autouse=True)
 def _one_thread():
+    """Sums of several threads are not the same each time; tests of other folders may have asked for them."""
     torch.set_num_threads(1)
 
 

@@ -43,10 +43,10 @@ def test_photos_that_stay_clean_have_nothing_to_learn(distil, tmp_path):
 
 
 def test_photos_made_hard_are_pulled_to_their_clean_selves(distil, tmp_path):
-    train(distil(data__degraded=1.0, schedule__steps=16, optimizer__lr=0.1, run__log_every=4))
+    train(distil(data__degraded=1.0, schedule__steps=40, optimizer__lr=0.1, run__log_every=4))
     found = losses(tmp_path / "run")
     assert found[0] > 0.001
-    assert found[-1] < 0.9 * found[0]
+    assert sum(found[5:]) / 5 < 0.9 * found[0]  # one record alone depends on its photos
 
 
 def test_the_teacher_is_the_network_of_init_and_never_moves(distil, tmp_path, before):
