@@ -11,7 +11,6 @@ from facerec_cli.cli import completion
 from facerec_cli.cli.command import command, require_torch
 from facerec_cli.cli.options import Assignments, Json, Overwrite
 from facerec_cli.cli.signature import Given, Shown
-from facerec_cli.errors import UsageError
 from facerec_cli.option import Option
 from facerec_cli.training.config import recipe_settings
 from facerec_cli.training.data_settings import COMMON, LEARNING, MACHINE, NETWORK, RUNNING
@@ -67,10 +66,7 @@ def train(
         assignments=assignments or (),
         resume=resume or is_restarted(),
     )
-    if not settings.data.path:  # before the folder of the run, whose name follows from the data
-        raise UsageError(
-            "There is nothing to train on.", hint="Give --data FOLDER (or a .rec, a list, tar shards)."
-        )
+    settings.data.require_path()  # before the folder of the run, whose name follows from the data
     if dry_run:
         train_words.show_plan(train_view.planned(settings), as_json=json_output)
         return

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from facerec_cli.cli.console import note, result, result_json, result_table, warn
-from facerec_cli.training.metric_names import is_shown
+from facerec_cli.training.metric_names import is_shown, worth
 from facerec_cli.wording import counted, people
 
 if TYPE_CHECKING:
@@ -90,8 +90,7 @@ def show_outcome(outcome: Outcome, *, as_json: bool) -> None:
     if outcome.best is not None:
         result(f"best {outcome.best_name}: {abs(outcome.best):.2%}")
         start = next((v for k, v in outcome.first.items() if k.endswith(f"/{outcome.best_name}")), None)
-        best = abs(outcome.best)
-        if start is not None and (start < best if outcome.best_name == "eer" else start > best):
+        if start is not None and worth(outcome.best_name or "", start) > outcome.best:
             warn(f"that is worse than before training ({start:.2%}): use a lower --lr or fewer --epochs")
     result(f"checkpoint: {outcome.checkpoint}")
     if outcome.curve:

@@ -5,6 +5,7 @@
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
+from facerec_cli.errors import UsageError
 from facerec_cli.settings import Option, filled
 
 COMMON, NETWORK, LEARNING, MACHINE, RUNNING = "Common", "Network", "Learning", "Machine", "Running"
@@ -77,3 +78,14 @@ class DataSettings:
     def name(self) -> str:
         """The data sets as one text, as they were named."""
         return " + ".join(self.path)
+
+    def require_path(self) -> None:
+        """Refuse a run without data.
+
+        Raises:
+            UsageError: No data set is named.
+        """
+        if not any(self.path):
+            raise UsageError(
+                "There is nothing to train on.", hint="Give --data FOLDER (or a .rec, a list, tar shards)."
+            )

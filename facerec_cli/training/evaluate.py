@@ -95,7 +95,7 @@ def evaluate_sets(
             rows.append(encoded)
         gathered = _gather(np.concatenate(rows), one, world)
         found = _of_the_first(world, lambda one=one, rows=gathered: one.measure(rows))  # type: ignore[misc]
-        result |= {f"{one.name}/{key}": value for key, value in found.items()}
+        result |= _named(one, found)
     return result
 
 
@@ -140,8 +140,8 @@ def _of_the_first(world: World, measure: Callable[[], dict[str, float]]) -> dict
     return dict(said[0])
 
 
-def require_best(name: str, watched: Sequence[EvaluationSet]) -> None:
-    """Refuse a ``--best`` that no set has, before any network is evaluated.
+def require_best(name: str, watched: Sequence[EvaluationSet], world: World) -> None:
+    """Refuse a ``--best`` that no set has, before any network is evaluated. A collective.
 
     What can be measured depends on the sets and not on the network, so embeddings drawn at random tell.
 
@@ -149,12 +149,13 @@ def require_best(name: str, watched: Sequence[EvaluationSet]) -> None:
         UsageError: See :func:`best_metric`.
     """
     metrics: dict[str, float] = {}
-    for number, one in enumerate(watched, 1):
+    for one in watched:
         rows = np.random.default_rng(0).standard_normal((one.crops.count, 4), dtype=np.float32)
-        metrics |= {f"{one.name}/{key}": value for key, value in one.measure(rows).items()}
-        if found_metric(name, watched[:number], metrics) or number == len(watched):
-            best_metric(name, watched, metrics)
+        found = _of_the_first(world, lambda one=one, rows=rows: one.measure(rows))  # type: ignore[misc]
+        metrics |= _named(one, found)
+        if found_metric(name, watched, metrics):
             return
+    best_metric(name, watched, metrics)
 
 
 def best_metric(name: str, watched: Sequence[EvaluationSet], metrics: Mapping[str, float]) -> str:
@@ -185,10 +186,9 @@ def found_metric(name: str, watched: Sequence[EvaluationSet], metrics: Mapping[s
     return ""
 
 
+def _named(one: EvaluationSet, found: Mapping[str, float]) -> dict[str, float]:
+    return {f"{one.name}/{key}": value for key, value in found.items()}
+
+
 def _of(one: EvaluationSet, metrics: Mapping[str, float]) -> list[str]:
     return [key for key in metrics if key.startswith(f"{one.name}/")]
-
-
-def worth(key: str, value: float) -> float:
-    """A metric's value as one of which more is better."""
-    return -value if key.endswith("/eer") else value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -89,7 +90,7 @@ def _read_pairs(path: str) -> PairList:
     except InputError as fault:
         if not Path(path).is_dir():
             raise
-        hint = f"Make pairs of its people: facerec data pairs {path} -o pairs.txt."
+        hint = f"Make pairs of its people: facerec data pairs {shlex.quote(path)} -o pairs.txt."
         raise InputError(
             fault.message, hint=f"{hint} A search is a folder with gallery and probes."
         ) from fault

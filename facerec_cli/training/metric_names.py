@@ -34,3 +34,8 @@ def metric_name(name: str, measured: Container[str]) -> str:
         return f"rank-{kind.removeprefix('rank').lstrip('-_ ')}" + name[len(kind) :]
     balanced = text == "accuracy" and text not in measured and "balanced_accuracy" in measured
     return "balanced_accuracy" if balanced else text
+
+
+def worth(key: str, value: float) -> float:
+    """The value of ``SET/metric`` as one of which more is better."""
+    return -value if key.rpartition("/")[2] == "eer" else value

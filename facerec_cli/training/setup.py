@@ -85,10 +85,7 @@ def open_data(recipe: Recipe) -> FaceDataset:
         FacerecError: One cannot be read or joined with the others, or there are fewer than two people.
     """
     data = recipe.data
-    if not any(data.path):
-        raise UsageError(
-            "There is nothing to train on.", hint="Give --data FOLDER (or a .rec, a list, tar shards)."
-        )
+    data.require_path()
     check_settings(data.path, data.labels, data.weights)  # before a large set is opened
     refuse_twice(data.path, data.labels)
     dataset = join_sets(

@@ -16,10 +16,11 @@ from facerec_cli.training.advice import cause_of, make_plan
 from facerec_cli.training.class_means import start_classes
 from facerec_cli.training.config import Recipe
 from facerec_cli.training.devices import World, join_world
-from facerec_cli.training.evaluate import best_metric, evaluate_sets, found_metric, require_best, worth
+from facerec_cli.training.evaluate import best_metric, evaluate_sets, found_metric, require_best
 from facerec_cli.training.faults import explain
 from facerec_cli.training.loggers.feed import followed
 from facerec_cli.training.loggers.logger import logger_names, make_logger
+from facerec_cli.training.metric_names import worth
 from facerec_cli.training.optimizer import clip_gradients, set_rate
 from facerec_cli.training.processes import Interruption
 from facerec_cli.training.report import (
@@ -62,7 +63,7 @@ def plan(recipe: Recipe) -> Plan:
         make_logger(name)
     with join_world(recipe.run.device, deterministic=recipe.run.deterministic) as world:
         run = prepare(recipe, world)
-        require_best(run.recipe.evaluate.best, run.data.watched)
+        require_best(run.recipe.evaluate.best, run.data.watched, world)
         next(run.data.loader.epoch(0))  # the data can be read and the batch be filled
         return make_plan(run)
 
@@ -94,7 +95,7 @@ def train(
         try:
             resuming = goes_on(out, resume=resume, restarted=world.restarted)
             run = prepare(recipe, world, weights=not resuming, observer=told)
-            require_best(recipe.evaluate.best, run.data.watched)
+            require_best(recipe.evaluate.best, run.data.watched, world)
             state = restore(run) if resuming else begin(run, told)
             if force and not resuming:
                 run.folder.clear()

@@ -26,10 +26,9 @@ from facerec_cli.training.evaluate import (
     found_metric,
     open_evaluation_sets,
     require_best,
-    worth,
 )
 from facerec_cli.training.evaluation_sets import PairSet, SearchSet, TemplatePairSet
-from facerec_cli.training.metric_names import is_shown, metric_name
+from facerec_cli.training.metric_names import is_shown, metric_name, worth
 from facerec_cli.training.report import Evaluated
 from facerec_cli.training.train import plan, train
 from facerec_cli.verify.pair_crops import PairCrops, evaluate_crops
@@ -200,11 +199,11 @@ def test_searches_are_measured_as_identify_measures_them(searches):
 
 
 def test_a_best_that_the_set_does_not_have_is_refused_before_training(searches):
-    require_best("rank-5", open_sets(searches))
+    require_best("rank-5", open_sets(searches), ALONE)
     with pytest.raises(UsageError, match="--best rank-2 is not measured on find"):
-        require_best("rank-2", open_sets(searches))
+        require_best("rank-2", open_sets(searches), ALONE)
     with pytest.raises(UsageError, match="--best auc is not measured on find"):
-        require_best("auc", open_sets(searches))
+        require_best("auc", open_sets(searches), ALONE)
 
 
 def test_the_first_set_that_has_the_metric_names_the_best(searches, pairs):
@@ -214,9 +213,9 @@ def test_the_first_set_that_has_the_metric_names_the_best(searches, pairs):
     assert names == ["own/accuracy", "own/auc", "find/rank-5", "own/eer"]
     assert (worth("own/eer", 0.1), worth("own/auc", 0.9)) == (-0.1, 0.9)
     assert best_metric("auc", [], {}) == "" and found_metric("map", sets, {}) == ""
-    require_best("rank-5", sets)
+    require_best("rank-5", sets, ALONE)
     with pytest.raises(UsageError, match=r"rank-2 is not measured on own .*, find .*Measured are: accuracy"):
-        require_best("rank-2", sets)
+        require_best("rank-2", sets, ALONE)
 
 
 def test_a_folder_of_people_is_told_how_it_can_judge(searches):

@@ -30,10 +30,8 @@ class Device:
 def _kinds(ledger: Ledger) -> tuple[type, type]:
     """``torch.cuda.Stream`` and ``torch.cuda.Event``."""
 
-    class Stream:
+    class Awaited:
         """Lets the CPU wait for it; that the GPU waits for it costs the CPU nothing."""
-
-        device = torch.device("cuda", 0)
 
         def __init__(self, *_: Any, **__: Any) -> None:
             pass
@@ -43,6 +41,9 @@ def _kinds(ledger: Ledger) -> tuple[type, type]:
 
         def query(self) -> bool:
             return True
+
+    class Stream(Awaited):
+        device = torch.device("cuda", 0)
 
         def record_event(self, event: Any = None) -> Any:
             return event or Event()
@@ -53,18 +54,7 @@ def _kinds(ledger: Ledger) -> tuple[type, type]:
         def wait_stream(self, stream: Any) -> None:
             pass
 
-    class Event:
-        """The same of an event."""
-
-        def __init__(self, *_: Any, **__: Any) -> None:
-            pass
-
-        def synchronize(self) -> None:
-            ledger.wait("synchronize")
-
-        def query(self) -> bool:
-            return True
-
+    class Event(Awaited):
         def record(self, stream: Any = None) -> None:
             pass
 
