@@ -40,6 +40,30 @@ def prove(kit: Kit, report: Report) -> None:
                 with report.attempt(about):
                     differences = compare(name, dtype, settings, kit)
                     report.proof(about, differences, ALLOWED[dtype])
+    if not kit.on_gpu:
+        for what, part in rounding().items():
+            report.figure(f"rounding of float32, {what}", 1e9 * part, "billionths of the largest number")
+
+
+def rounding() -> dict[str, float]:
+    """How far losses in float32 are at most from those in float64, both on the CPU; keys as in ALLOWED."""
+    worst = dict.fromkeys(ALLOWED[torch.float32], 0.0)
+    for name in registry.LOSSES:
+        for settings in WAYS.values():
+            exact, rounded = (build(name, dtype, settings) for dtype in (torch.float64, torch.float32))
+            share_sample(rounded, exact)
+            measured = [
+                distances(
+                    results(exact, batch(step, torch.float64), "cpu"),
+                    results(rounded, batch(step, torch.float32), "cpu"),
+                )
+                for step in range(STEPS)
+            ]
+            for found in (*measured, distances(state(exact), state(rounded))):
+                for key, value in found.items():
+                    kind = key.partition(" ")[0]
+                    worst[kind] = max(worst[kind], value)
+    return worst
 
 
 def exact_products() -> None:
